@@ -92,14 +92,14 @@ def run(
 
     # The file that was started; in a notebook there is none.
     started = Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
-    start = Start(spec.name, completed, options, console, started)
+    start = Start(spec.name, completed, options, console, started, made_by)
     if options.dry_run:
         from mixlab.launching.plan import print_plan
 
-        return print_plan(spec, trials, start, made_by)
+        return print_plan(spec, trials, start)
     from mixlab.launching.launch import launch
 
-    return launch(spec, trials, start, made_by)
+    return launch(spec, trials, start)
 
 
 def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) -> list[Trial]:

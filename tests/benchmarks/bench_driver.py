@@ -18,11 +18,12 @@ import psutil
 from recording import record
 from rich.console import Console
 
-from mixlab import Arm, Epoch, Metric, Study, provenance
+from mixlab import Arm, Epoch, Metric, Options, Study, provenance
 from mixlab.cluster.events import Events
 from mixlab.launching.display import Display
-from mixlab.launching.phase import ListedTrials, Listing
+from mixlab.launching.phase import ListedTrials
 from mixlab.launching.session import Session
+from mixlab.launching.start import Start
 from mixlab.spec.complete import complete
 from mixlab.storage.journal import Storage
 from mixlab.tracking import mirroring, store
@@ -74,12 +75,13 @@ def driver(folder: Path, count: int) -> tuple[Events, Tracker]:
         name="driver", base={}, arms=(Arm("one", {"arm": 1}), Arm("other", {"arm": 2})), seeds=range(count // 2)
     )
     storage = Storage(str(folder / "results"), study.name)
-    phase = ListedTrials(Listing(study, train, "paper", study.trials(train), {}, {}), str(folder))
+    console = Console(quiet=True)
+    start = Start(study.name, train, Options(storage=str(folder / "results")), console, Path(__file__))
+    phase = ListedTrials(study, study.trials(train), start, {}, {})
     client = store.connect(f"sqlite:///{folder / 'mlflow.db'}")
     tracker = Tracker(client, phase.tracked, provenance.collect(Path(__file__), train.train))
     tracker.open()
-    shown = (phase.done(), phase.expected(), phase.shown, phase.counts, True, phase.verdicts)
-    display = Display(Console(quiet=True), phase.rows, *shown)
+    display = Display(console, phase, quiet=True)
     session = Session(
         tracker.trials, storage, display, mirroring.opened((), study.name, folder, print), keep_files=True
     )

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rich.console import Console
-
 from mixlab.cluster.resources import checked_share, this_machine
 from mixlab.errors import account_of, last_line
 from mixlab.launching.display import duration
+from mixlab.launching.start import Start
 from mixlab.messages import say
-from mixlab.options import AUTO, Options
+from mixlab.options import AUTO
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
 
@@ -29,8 +28,9 @@ class Left:
     times: int = 1  # how often it is run, such as once per seed of a search
 
 
-def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options, console: Console) -> None:
+def print_cost(left: Sequence[Left], start: Start) -> None:
     """Print roughly how long the trials that are ``left`` will take."""
+    train, options, console = start.train, start.options, start.console
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
     trials = list(kinds.values())
     if options.address == "local" and options.gpus_per_trial != AUTO:

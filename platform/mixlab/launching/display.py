@@ -4,9 +4,10 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -43,23 +44,41 @@ class Shown:
         return self.metric.text(value) if self.metric else f"{value:.4g}"
 
 
+class Progress(Protocol):
+    """What is shown of a phase."""
+
+    rows: Sequence[Trial]  # of a table that is shown live, in its order, which may grow; empty if there is none
+    shown: Shown
+
+    def done(self) -> Mapping[str, str]:
+        """Return the value to show for each trial that has a row and that an earlier start finished, by key."""
+        return {}
+
+    def expected(self) -> float | None:
+        """Return how many trials are to run, for the time left; None if nobody knows."""
+        return None
+
+    def counts(self) -> str:
+        """Return the progress of the phase, in words."""
+
+    def verdicts(self) -> Mapping[str, str]:
+        """Return the verdict on every arm that needs no more seeds, by cell."""
+        return {}
+
+
 @dataclass
 class Display:
     """The display; use it as a context, and report events to it."""
 
     console: Console
-    rows: Sequence[Trial]  # of a table that is shown live, in its order, which may grow; empty if there is none
-    done: Mapping[str, str]  # by key, the value to show for a trial that an earlier start finished
-    expected: float | None  # how many trials are to run from now on, for the time left; None if nobody knows
-    shown: Shown
-    counts: Callable[[], str]  # returns the progress of the phase, in words
+    phase: Progress
     quiet: bool  # whether to show only failures
-    verdicts: Callable[[], Mapping[str, str]] = dict  # returns the verdict on every arm that is decided, by cell
 
     def __post_init__(self) -> None:
         self.gpus = GpuMemory()
-        self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in self.done.items()}
+        self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in self.phase.done().items()}
         self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
+        self.expected = self.phase.expected()
         self.run = 0.0  # trials, in parts too, since the start
         self.started_at = time.monotonic()
         self._lock = threading.Lock()
@@ -91,7 +110,7 @@ class Display:
             share = epoch.number / epoch.of
             self.run += max(0.0, share - self.running.get(trial.key, 0.0))
             self.running[trial.key] = share
-            self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.shown.text(epoch.metrics)}", "cyan")
+            self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.phase.shown.text(epoch.metrics)}", "cyan")
 
     def crashed(self, trial: Trial, account: str) -> None:
         """Note that a trial will be tried again."""
@@ -99,7 +118,7 @@ class Display:
 
     def ended(self, trial: Trial, state: State, latest: Epoch | None, error: str) -> None:
         """Note that a trial is over."""
-        value = self.shown.text(latest.metrics) if latest else ""
+        value = self.phase.shown.text(latest.metrics) if latest else ""
         mark, colour = MARKS[state]
         with self._lock:
             self.running.pop(trial.key, None)
@@ -113,7 +132,7 @@ class Display:
     @property
     def _interactive(self) -> bool:
         terminal = self.console.is_terminal and not self.console.is_dumb_terminal
-        return bool(self.rows) and terminal and not self.quiet
+        return bool(self.phase.rows) and terminal and not self.quiet
 
     def _line(self, text: str) -> None:
         if not self._interactive and not self.quiet:
@@ -121,7 +140,7 @@ class Display:
 
     def _progress(self) -> str:
         left = self._time_left()
-        return f"{self.counts()}, {left}" if left else self.counts()
+        return f"{self.phase.counts()}, {left}" if left else self.phase.counts()
 
     def _time_left(self) -> str:
         if self.expected is None:
@@ -136,11 +155,11 @@ class Display:
     def _render(self) -> Group:
         with self._lock:
             cells: dict[str, dict[int, Text]] = {}
-            for trial in self.rows:
+            for trial in self.phase.rows:
                 cells.setdefault(trial.cell, {})[trial.seed] = self.state.get(trial.key, Text("·", "dim"))
             running = len(self.running)
-        verdicts = self.verdicts()
-        seeds = sorted({trial.seed for trial in self.rows})
+        verdicts = self.phase.verdicts()
+        seeds = sorted({trial.seed for trial in self.phase.rows})
         needed = (
             max(map(len, cells), default=0)
             + (SEED_WIDTH + 2) * len(seeds)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from mixlab.errors import BadInput
 from mixlab.launching.result import Result
-from mixlab.launching.start import results_folder
-from mixlab.options import Options
+from mixlab.launching.start import Start
 from mixlab.spec import json_form
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
@@ -20,13 +19,13 @@ TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each tr
 FORM = {"asked": {str: str}, "done": [str]}
 
 
-def require_no_larger_table(spec: Study | Search, trials: Sequence[Trial], options: Options) -> None:
+def require_no_larger_table(spec: Study | Search, trials: Sequence[Trial], start: Start) -> None:
     """Raise ``BadInput`` if the tables of ``trials`` would replace larger ones, in MLflow or in the results.
 
     The trials are those of the study, or of the study that the search holds, before it is tuned.
     """
-    _require_no_more_seeds(spec.study if isinstance(spec, Search) else spec, options.tracking_uri)
-    _require_no_more_trials(trials, results_folder(options.storage, spec.name, make=False) / options.preset)
+    _require_no_more_seeds(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
+    _require_no_more_trials(trials, start.tables)
 
 
 def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:

@@ -1,34 +1,33 @@
 """Runs the missing trials of a study, which is one phase, or of a search, which is two."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from mixlab.cluster.resources import require_place
 from mixlab.launching.larger_table import note_table, require_no_larger_table
 from mixlab.launching.launch_study import launch_study
 from mixlab.launching.result import Result
-from mixlab.launching.start import LOG_FILE, Start, results_folder, undisturbed
+from mixlab.launching.start import LOG_FILE, Start, undisturbed
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 
 
-def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: Any) -> Result:
-    """Train every trial that is not done, make the tables by the module ``report``, and return the result.
+def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Result:
+    """Train every trial that is not done, make the tables, and return the result.
 
     The study or search has been checked and configured; ``trials`` are those of the study, or of the study
     that the search holds, before it is tuned.
     """
     require_place(start.options)
-    require_no_larger_table(spec, trials, start.options)
-    folder = results_folder(start.options.storage, spec.name)
-    with undisturbed(folder / LOG_FILE), start:
+    require_no_larger_table(spec, trials, start)
+    start.make_folder()
+    with undisturbed(start.folder / LOG_FILE), start:
         if isinstance(spec, Study):
-            result = launch_study(spec, trials, start, folder, report)
+            result = launch_study(spec, trials, start)
         else:
             from mixlab.launching.launch_search import launch_search  # it imports Optuna
 
-            result = launch_search(spec, start, folder, report)
+            result = launch_search(spec, start)
         if result.page is not None:
-            note_table(trials, result, folder / start.options.preset)
+            note_table(trials, result, start.tables)
         return result

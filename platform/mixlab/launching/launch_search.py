@@ -3,8 +3,6 @@
 import contextlib
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -24,20 +22,18 @@ from mixlab.tracking import store
 from mixlab.uris import typed
 
 
-def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Result:
+def launch_search(search: Search, start: Start) -> Result:
     """Try the rest of the budget, then train each arm's winner on fresh seeds: only those runs are compared.
-
-    The module ``report`` makes the tables; these and logs go to ``folder``.
 
     Raises:
         BadInput: the store of the trials cannot be opened, or something that the search needs is not there.
     """
     console = start.console
-    trials = TrialStore(url_of(start.options.optuna_storage, folder), search.name)
+    trials = TrialStore(url_of(start.options.optuna_storage, start.folder), search.name)
     # A history in a file is this machine's own: a driver elsewhere would propose the same trials once more.
     elsewhere = only_machine(start, "searching") if trials.file else contextlib.nullcontext()
     with elsewhere, History(search, start.train, trials) as history:
-        race = Race(history, report.race) if search.racing else None
+        race = Race(history, start.report.race) if search.racing else None
         phase = ProposedTrials(history, start.storage, start.options.preset, race)
         found = run_phase(phase, start)
         if found.early or found.code:
@@ -51,7 +47,7 @@ def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Re
         _wait_for_turn(history, console)
         try:
             done = store.finished(store.recorded(start.client, study.name))
-            result = launch_study(study, study.trials(start.train, done), start, folder, report)
+            result = launch_study(study, study.trials(start.train, done), start)
         finally:
             history.end_confirmation()
         if not start.options.quiet:

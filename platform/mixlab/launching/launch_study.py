@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mixlab.errors import BadInput, first_line
 from mixlab.launching.ending import Ending, write_out
 from mixlab.launching.one_driver import only_driver, only_writer
-from mixlab.launching.phase import ListedTrials, Listing
+from mixlab.launching.phase import ListedTrials
 from mixlab.launching.plan import print_outlook
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
@@ -26,28 +25,24 @@ from mixlab.tracking.writer import is_outage
 from mixlab.uris import shown, typed
 
 
-def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Path, report: Any) -> Result:
-    """Train every trial that is not done, make the tables by the module ``report``, and return the result.
-
-    Tables and logs go to ``folder``.
+def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
+    """Train every trial that is not done, make the tables, and return the result.
 
     Raises:
         BadInput: another driver runs the study, or something that it needs is not there.
     """
-    options = start.options
-    with only_driver(folder, start), only_writer(start, study.identity):
+    with only_driver(start), only_writer(start, study.identity):
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
-        listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest(), looks)
-        place = shown(options.storage)
-        phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)
-        found = run_phase(phase, start, outlook=partial(print_outlook, recorded=recorded, report=report))
+        listed = SequentialTrials if study.sequential else ListedTrials
+        phase = listed(study, trials, start, recorded, start.storage.newest(), looks)
+        found = run_phase(phase, start, outlook=partial(print_outlook, start=start, recorded=recorded))
         plan = phase.tracked.plan
         if found.early:
             return Result(found.code, plan=plan, failures=found.session.failures)
         result = Result(1, plan=plan)
         if not found.code or found.tracker.writer.refused:
-            result = _report(study, plan, start, folder / options.preset, found.tracker, report)
+            result = _report(study, plan, start, found.tracker)
         for name, error in found.session.failures.items():
             say(start.console, f"failed: {name}: {error}", style="red")
         code = 1 if found.code or found.session.failures else result.exit_code
@@ -55,14 +50,14 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         return replace(result, exit_code=code, failures=found.session.failures, tabled=tabled)
 
 
-def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, tracker: Tracker, report: Any) -> Result:
+def _report(study: Study, plan: Mapping[str, Any], start: Start, tracker: Tracker) -> Result:
     """Write the tables, plots and page from MLflow's records; attach and name them.
 
     The exit code is 1 if MLflow lacks a part of them, or there is no table: nothing is finished, or MLflow went away.
     """
-    options, console = start.options, start.console
+    options, console, out = start.options, start.console, start.tables
     try:
-        made = report.report(options.tracking_uri, study.name, dict(plan), out)
+        made = start.report.report(options.tracking_uri, study.name, dict(plan), out)
     except Exception as error:
         if not isinstance(error, ValueError | OSError | BadInput) and not is_outage(error):
             raise

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import filelock
 import pyarrow.fs
@@ -22,12 +21,13 @@ from mixlab.uris import shown, sqlite_file
 
 
 @contextlib.contextmanager
-def only_driver(folder: Path, start: Start) -> Iterator[None]:
+def only_driver(start: Start) -> Iterator[None]:
     """Keep other drivers of the study off the storage: they would run the same trials twice.
 
     Raises:
         BadInput: another driver is at work, or the folder's file system has no locks.
     """
+    folder = start.folder
     try:
         held = filelock.FileLock(folder / LOCK_FILE, timeout=0).acquire()
     except filelock.Timeout:

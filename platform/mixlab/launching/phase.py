@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mixlab.cluster.source import End, Job, Source, Wait
-from mixlab.launching.display import Shown
+from mixlab.launching.display import Progress, Shown
 from mixlab.launching.session import Session
-from mixlab.spec.complete import CompleteTrainable
+from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
@@ -18,16 +17,15 @@ from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
+from mixlab.uris import shown
 
 OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run was begun and is not over
 
 
-class Phase(Source, Protocol):
+class Phase(Source, Progress, Protocol):
     """A source of trials, and the facts about them that are shown and recorded."""
 
     tracked: Tracked
-    shown: Shown
-    rows: Sequence[Trial]  # of a live table
     concerned: Sequence[Trial]  # that may run, or one of each cell: data is prepared, and memory measured, for them
     objective: str  # in a search, the metric that is optimised
     keeps_files: bool  # whether models go to MLflow
@@ -36,21 +34,6 @@ class Phase(Source, Protocol):
     def lock(self) -> AbstractContextManager[object]:
         """Keep other drivers out while MLflow's runs are created; here there is no other."""
         return nullcontext()
-
-    def done(self) -> Mapping[str, str]:
-        """Return the value to show for each trial that has a row and that an earlier start finished, by key."""
-        return {}
-
-    def expected(self) -> float | None:
-        """Return how many trials are to run, for the time left; None if nobody knows."""
-        return None
-
-    def counts(self) -> str:
-        """Return the progress of the phase, in words."""
-
-    def verdicts(self) -> Mapping[str, str]:
-        """Return the verdict on every arm that needs no more seeds, by cell."""
-        return {}
 
     def catch_up(self, session: Session) -> bool:
         """Bring MLflow up to date without running anything; return False if MLflow is away."""
@@ -83,41 +66,35 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, StoredRun], saved: Ma
     return found
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Every trial of a study, and what is known of them."""
-
-    study: Study
-    train: CompleteTrainable
-    preset: str  # with which the study was started
-    trials: Sequence[Trial]  # up to the budget of seeds, if seeds are added until everything is decided
-    recorded: Mapping[str, StoredRun]  # MLflow's records, by key
-    saved: Mapping[str, Saved]  # the journal's checkpoints, by key
-    looks: Mapping[str, Any] = field(default_factory=dict)  # at earlier tables; see ``mixlab.tracking.looks``
-
-
 class ListedTrials(Phase):
-    """The missing trials of a study; ``storage`` is the place of the journal, in words."""
+    """The missing trials of a study, up to the budget of seeds if they are added until everything is decided."""
 
     objective = ""
     keeps_files = True
 
-    def __init__(self, listing: Listing, storage: str) -> None:
-        study, trials, recorded, saved = listing.study, listing.trials, listing.recorded, listing.saved
+    def __init__(
+        self,
+        study: Study,
+        trials: Sequence[Trial],
+        start: Start,
+        recorded: Mapping[str, StoredRun],  # MLflow's records, by key
+        saved: Mapping[str, Saved],  # the journal's checkpoints, by key
+        looks: Mapping[str, Any] | None = None,  # at earlier tables; see ``mixlab.tracking.looks``
+    ) -> None:
         self.rows = trials
         self.recorded = recorded
         self.saved = saved
-        self.record = f"what it lacks is kept under {storage}"
+        self.record = f"what it lacks is kept under {shown(start.options.storage)}"
         self.states = states(trials, recorded, saved)
         missing = [trial for trial in trials if self.states[trial.key] is not State.DONE]
         self.complete = [trial for trial in missing if trial.key in saved and saved[trial.key].complete]
         self.concerned = [trial for trial in missing if trial not in self.complete]
         self.states |= {t.key: State.PENDING for t in missing if self.states[t.key] is State.FAILED}  # tried again
         self._left = list(self.concerned)
-        plan = study_plan(study, trials, listing.preset, listing.train, listing.looks)
+        plan = study_plan(study, trials, start.options.preset, start.train, looks)
         cells = {trial.cell: trial.arm for trial in trials}
         self.tracked = Tracked(study.name, study.identity, plan, names.STUDY_LEVELS, cells)
-        self.shown = Shown(listing.train.find(plan["metric"]), plan["metric"])
+        self.shown = Shown(start.train.find(plan["metric"]), plan["metric"])
 
     # Source
 

@@ -9,13 +9,11 @@ from rich.console import Console
 from mixlab.cluster.resources import require_place
 from mixlab.launching.cost import Left, print_cost
 from mixlab.launching.larger_table import require_no_larger_table
-from mixlab.launching.phase import Listing, states
+from mixlab.launching.phase import states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import say
-from mixlab.options import Options
-from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
@@ -28,43 +26,41 @@ from mixlab.tracking.store import StoredRun
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
 
-def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start, report: Any) -> Result:
+def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Result:
     """Print the remaining trials, their cost and what they can show, and return it; train and write nothing.
 
-    The trials are those of the study, or of the study that the search holds; ``report`` is the module that makes the
-    tables.
+    The trials are those of the study, or of the study that the search holds.
     """
-    train, options, console = start.train, start.options, start.console
+    options = start.options
     require_place(options)
-    require_no_larger_table(spec, trials, options)
+    require_no_larger_table(spec, trials, start)
     recorded: Mapping[str, StoredRun] = {}
     if isinstance(spec, Search):
         from mixlab.launching.search_plan import left_of_search  # it imports Optuna
 
-        left = [*left_of_search(spec, train, options, console), *map(Left, trials)]
+        left = [*left_of_search(spec, start), *map(Left, trials)]
         study = spec.study
     else:
         require_storage(options.storage, writable=False)
         recorded = store.known(options.tracking_uri, spec.name)
-        left = _left_of_study(spec, trials, start, report, recorded)
+        left = _left_of_study(spec, trials, start, recorded)
         study = spec
-    plan = study_plan(study, trials, options.preset, train)
-    outlook = print_outlook(plan, console, recorded=recorded, report=report)
+    plan = study_plan(study, trials, options.preset, start.train)
+    outlook = print_outlook(plan, start, recorded)
     if left and options.address == "local":  # each node of a cluster has a data root of its own
-        _print_data(left, train, options, console)
+        _print_data(left, start)
     if left:
-        print_cost(left, train, options, console)
+        print_cost(left, start)
     return Result(0, plan=plan, outlook=outlook)
 
 
 def _left_of_study(
-    study: Study, trials: Sequence[Trial], start: Start, report: Any, recorded: Mapping[str, StoredRun]
+    study: Study, trials: Sequence[Trial], start: Start, recorded: Mapping[str, StoredRun]
 ) -> list[Left]:
     saved, console, due = start.storage.newest(), start.console, trials
     state = states(trials, recorded, saved)
     if study.sequential:
-        listing = Listing(study, start.train, start.options.preset, trials, recorded, saved)
-        phase = SequentialTrials(listing, "", report.decide)
+        phase = SequentialTrials(study, trials, start, recorded, saved)
         trials, due = phase.rows, phase.rounds.most()
     left = []
     for trial in trials:
@@ -87,13 +83,14 @@ def _left_of_study(
     return left
 
 
-def _print_data(left: Sequence[Left], train: CompleteTrainable, options: Options, console: Console) -> None:
+def _print_data(left: Sequence[Left], start: Start) -> None:
     """Print what the trials that are left read and is not there, if the trainable says."""
-    found = [train.lacking(each, Path(options.data_root)) for each in train.to_prepare(each.trial for each in left)]
+    train, root = start.train, start.options.data_root
+    found = [train.lacking(each, Path(root)) for each in train.to_prepare(each.trial for each in left)]
     if None in found:
         return
     lacking = dict.fromkeys(sentence for sentences in found for sentence in sentences or ())
-    say(console, f"Data: {'; '.join(lacking) or f'found in {options.data_root}'}")
+    say(start.console, f"Data: {'; '.join(lacking) or f'found in {root}'}")
 
 
 def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
@@ -104,14 +101,12 @@ def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
     say(console, f"Seeds are added one by one to the arms that are not decided: {after}")
 
 
-def print_outlook(
-    plan: Mapping[str, Any], console: Console, *, recorded: Mapping[str, StoredRun], report: Any
-) -> list[str]:
+def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, StoredRun]) -> list[str]:
     """Print and return what a plan can conclude, by MLflow's records so far, if the report's module says so."""
-    outlook, metric = getattr(report, "outlook", None), plan["metric"]
+    outlook, metric = getattr(start.report, "outlook", None), plan["metric"]
     done = ((key, recorded[key].metrics) for key in store.finished(recorded))
     results = {key: metrics[metric] for key, metrics in done if metric in metrics}
     lines: list[str] = outlook(plan, results) if outlook is not None else []
     for line in lines:
-        say(console, line)
+        say(start.console, line)
     return lines

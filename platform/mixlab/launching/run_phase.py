@@ -6,15 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput, first_line
 from mixlab.launching import ending
 from mixlab.launching.display import Display
 from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
-from mixlab.launching.start import Start, results_folder
+from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.tracking import mirroring, names
 from mixlab.tracking.tracker import Tracker
@@ -31,24 +29,20 @@ class Finished:
     session: Session
 
 
-def run_phase(
-    phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any], Console], object] | None = None
-) -> Finished:
+def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]], object] | None = None) -> Finished:
     """Run what is missing of a phase, and bring MLflow up to it.
 
     Before anything is trained, ``outlook`` prints what the phase's plan can conclude.
     """
     options, console = start.options, start.console
-    folder, warn = results_folder(options.storage, start.name), partial(say, console, style="yellow")
-    mirrors = mirroring.opened(options.mirrors, start.name, folder, warn)
+    mirrors = mirroring.opened(options.mirrors, start.name, start.folder, partial(say, console, style="yellow"))
     share = start.share_of(phase.concerned) if not phase.over() else None
     if share is not None and outlook is not None and not options.quiet:
-        outlook(phase.tracked.plan, console)
+        outlook(phase.tracked.plan)
     with phase.lock():
         tracker = Tracker(start.client, phase.tracked, start.provenance)
         tracker.open()
-    shown = (phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet, phase.verdicts)
-    display = Display(console, phase.rows, *shown)
+    display = Display(console, phase, options.quiet)
     keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker.trials)
     session = Session(tracker.trials, start.storage, display, mirrors, keeps_files, after_end)
     complete = True

@@ -1,22 +1,19 @@
 """Prints how much of a search has been tried, and lists what is left of its budget."""
 
-from rich.console import Console
-
 from mixlab.launching.cost import Left
-from mixlab.launching.start import results_folder
+from mixlab.launching.start import Start
 from mixlab.messages import say
-from mixlab.options import Options
 from mixlab.search.states import WORDS, begun, budget
 from mixlab.search.trial_store import url_of
 from mixlab.spec import space
-from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
 
 
-def left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
+def left_of_search(search: Search, start: Start) -> list[Left]:
     """Return the trials that are left to propose, each at the same corner of the space, and print their number."""
-    url = url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False))
+    train, console = start.train, start.console
+    url = url_of(start.options.optuna_storage, start.folder)
     left, total = [], 0
     seeds = len(search.search_seeds)
     for cell in search.study.cells():

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from mixlab.cluster.source import WAIT, End, Job, Wait
-from mixlab.launching.phase import ListedTrials, Listing
+from mixlab.launching.phase import ListedTrials
+from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import FIRST_ROUND, UNDECIDED
+from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Study
 from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import names
 
@@ -90,16 +91,13 @@ def _comparison(trial: Trial) -> Comparison:
 
 
 class SequentialTrials(ListedTrials):
-    """The trials of a study that are due; ``rows`` are those that have become due so far.
+    """The trials of a study that are due; ``rows`` are those that have become due so far."""
 
-    The listing has all trials up to the budget of seeds; ``decide`` is that of the module that makes the report.
-    """
-
-    def __init__(self, listing: Listing, storage: str, decide: Decide) -> None:
-        super().__init__(listing, storage)
-        self.rounds = Rounds(self.tracked.plan, listing.trials, decide)
+    def __init__(self, study: Study, trials: Sequence[Trial], start: Start, *known: Any) -> None:
+        super().__init__(study, trials, start, *known)
+        self.rounds = Rounds(self.tracked.plan, trials, start.report.decide)
         self._values: dict[str, float] = {}  # by key, the latest value of the metric
-        for trial in listing.trials:
+        for trial in trials:
             if self.states[trial.key] is State.DONE:
                 self._note(trial.key, self.recorded[trial.key].metrics)
                 self.rounds.results[trial.key] = self._values[trial.key]

@@ -39,6 +39,7 @@ class Start:
     options: Options
     console: Console
     study_file: Path  # that was started, whose code runs
+    report: Any = None  # the module that makes the tables
     resources: dict[str, float] | None = None  # those of the cluster, once connected
     # Process numbers would not tell starts apart: in many containers at once, the study is process 1.
     launch: str = field(default_factory=lambda: f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
@@ -52,6 +53,28 @@ class Start:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+    @property
+    def folder(self) -> Path:
+        """Return where tables and logs go: below the storage, or below ``results`` if the storage is remote."""
+        storage = self.options.storage
+        return (Path("results") if "://" in storage else Path(storage)) / self.name
+
+    @property
+    def tables(self) -> Path:
+        """Return the part of that folder that holds the tables of the preset."""
+        return self.folder / self.options.preset
+
+    def make_folder(self) -> None:
+        """Make that folder; raise ``BadInput`` if it, or the storage, cannot be written."""
+        require_storage(self.options.storage)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in (LOG_FILE, LOCK_FILE):  # which may be another user's
+                (self.folder / name).open("ab").close()
+        except OSError as error:
+            text = f"{str(self.folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"
+            raise BadInput(f"{text}: give another --storage, or start it as the user who owns it") from error
 
     @cached_property
     def client(self) -> store.MlflowClient:
@@ -87,28 +110,6 @@ class Start:
                 )
             preparation.prepare_nodes(self.train, trials, data_root, gpus)
         return packing.share_of(trials, self.train, self.resources, self.options, self.console)
-
-
-def results_folder(storage: str, study: str, make: bool = True) -> Path:
-    """Return where tables and logs go: below the storage, or below ``results`` if the storage is remote.
-
-    With ``make`` the folder is created, and the storage is checked.
-
-    Raises:
-        BadInput: it cannot be written.
-    """
-    folder = (Path("results") if "://" in storage else Path(storage)) / study
-    if not make:
-        return folder
-    require_storage(storage)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (LOG_FILE, LOCK_FILE):  # which may be another user's
-            (folder / name).open("ab").close()
-    except OSError as error:
-        text = f"{str(folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"
-        raise BadInput(f"{text}: give another --storage, or start it as the user who owns it") from error
-    return folder
 
 
 USUAL = {  # for the environment, where it does not say otherwise

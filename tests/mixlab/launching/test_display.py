@@ -3,7 +3,7 @@
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from mixlab.launching import display
-from mixlab.launching.display import Display, GpuMemory, Shown, in_words
+from mixlab.launching.display import Display, GpuMemory, Progress, Shown, in_words
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
@@ -24,20 +24,32 @@ TRIALS = [
 ]
 
 
+class Phase(Progress):
+    """A phase that stands still."""
+
+    def __init__(
+        self,
+        counts: str,
+        done: Mapping[str, str] = {},
+        expected: float | None = None,
+        rows: Sequence[Trial] = TRIALS,
+        result: str = "test_top1",
+        verdicts: Mapping[str, str] = {},
+    ) -> None:
+        self.rows = rows
+        self.shown = Shown(TOP1, result)
+        self.done = lambda: done  # type: ignore[method-assign]
+        self.expected = lambda: expected  # type: ignore[method-assign]
+        self.counts = lambda: counts  # type: ignore[method-assign]
+        self.verdicts = lambda: verdicts  # type: ignore[method-assign]
+
+
 def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -> str:
     """Return the live table after one trial has ended, one failed and one is in its third epoch of ten."""
     options = {"force_terminal": True, "color_system": None, "legacy_windows": False, **terminal}
     console = Console(file=io.StringIO(), width=width, height=40, **options)
-    display = Display(
-        console,
-        TRIALS,
-        {TRIALS[3].key: "70.10"},
-        7,
-        Shown(TOP1, "test_top1"),
-        lambda: "2 of 8 done",
-        False,
-        lambda: verdicts,
-    )
+    phase = Phase("2 of 8 done", {TRIALS[3].key: "70.10"}, 7, verdicts=verdicts)
+    display = Display(console, phase, quiet=False)
     done, failed, running = TRIALS[0], TRIALS[1], TRIALS[4]
     for trial in (done, failed, running):
         display.started(trial, None)
@@ -64,7 +76,7 @@ def test_a_wide_terminal_shows_every_seed_and_the_decided_arms() -> None:
 
 def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None, legacy_windows=False)
-    with Display(console, (), {}, None, Shown(TOP1, "test_top1"), lambda: "3/8 tried", False) as display:
+    with Display(console, Phase("3/8 tried", rows=()), quiet=False) as display:
         display.started(TRIALS[0], None)
     file = console.file
     assert isinstance(file, io.StringIO)
@@ -73,7 +85,7 @@ def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line() -> None
 
 def test_nothing_is_nearly_there_once_all_is_done() -> None:
     console = Console(file=io.StringIO(), width=100, color_system=None)
-    with Display(console, TRIALS[:1], {}, 1, Shown(TOP1, "test_top1"), lambda: "1/1 done", False) as display:
+    with Display(console, Phase("1/1 done", {}, 1, TRIALS[:1]), quiet=False) as display:
         display.started(TRIALS[0], None)
         display.reported(TRIALS[0], Epoch(10, 10, {"test_top1": 71.5}))
         assert display._progress() == "1/1 done, nearly there"
@@ -94,7 +106,7 @@ def test_a_narrow_terminal_shows_a_letter_for_each_seed() -> None:
 def test_a_terminal_without_these_letters_gets_others() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")  # as the command sets it
     console = Console(file=file, force_terminal=True, width=40, color_system=None)
-    display = Display(console, TRIALS, {TRIALS[3].key: "70"}, 7, Shown(TOP1, "test_top1"), lambda: "2 of 8", False)
+    display = Display(console, Phase("2 of 8", {TRIALS[3].key: "70"}, 7), quiet=False)
     display.started(TRIALS[0], None)
     display.ended(TRIALS[0], State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
     display.ended(TRIALS[1], State.FAILED, None, "out of memory")
@@ -115,7 +127,7 @@ def test_a_terminal_without_these_letters_gets_others() -> None:
 )
 def test_a_trial_ends_with_its_value_if_it_has_one(metrics: dict[str, float], words: str) -> None:
     console = Console(file=io.StringIO(), width=200)
-    display = Display(console, TRIALS, {}, None, Shown(TOP1, "test_top1_last"), lambda: "1 of 8 done", False)
+    display = Display(console, Phase("1 of 8 done", result="test_top1_last"), quiet=False)
     display.ended(TRIALS[0], State.DONE, Epoch(1, 1, metrics), "")
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == f"[1 of 8 done] {words}\n"
@@ -125,7 +137,7 @@ def test_a_trial_ends_with_its_value_if_it_has_one(metrics: dict[str, float], wo
 def test_a_dumb_terminal_gets_lines(term: str, live: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", term)
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with Display(console, TRIALS, {}, 8, Shown(TOP1, "test_top1"), lambda: "0 of 8 done", False) as display:
+    with Display(console, Phase("0 of 8 done", {}, 8), quiet=False) as display:
         display.started(TRIALS[0], None)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert ("cutmix · baseline · seed 0: started" in text) is not live

@@ -9,13 +9,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from mixlab import Arm, Options
 from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching.larger_table import TABLE_FILE, require_no_larger_table
+from mixlab.launching.start import Start
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
+from tests.mixlab.search_toy import TRAIN
 from tests.mixlab.without_ray import Turn, raising
 from tests.toy import SEARCH, STUDIES
 
@@ -151,7 +154,8 @@ def test_a_note_that_is_none_of_a_table_is_passed_over(note: str, tmp_path: Path
     """One that a full disk has cut short was; another ended the start in a traceback."""
     (tmp_path / "toy" / "paper").mkdir(parents=True)
     (tmp_path / "toy" / "paper" / TABLE_FILE).write_text(note)
-    require_no_larger_table(TWO_ARMS, [], Options(storage=str(tmp_path), tracking_uri=f"sqlite:///{tmp_path}/none.db"))
+    options = Options(storage=str(tmp_path), tracking_uri=f"sqlite:///{tmp_path}/none.db")
+    require_no_larger_table(TWO_ARMS, [], Start(TWO_ARMS.name, TRAIN, options, Console(), tmp_path / "study.py"))
 
 
 @pytest.mark.slow

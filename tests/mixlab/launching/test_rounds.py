@@ -3,24 +3,29 @@
 import math
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from analysis.report import decide
 from analysis.statistics.verdicts import sequential_verdicts
-from mixlab import Arm
+from mixlab import Arm, Options
 from mixlab.cluster.source import WAIT, End, Job
-from mixlab.launching.phase import ListedTrials, Listing
+from mixlab.launching.phase import ListedTrials
 from mixlab.launching.sequential import SequentialTrials
+from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.study import Trial
 from mixlab.tracking.store import StoredRun
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of
 
+START = Start("toy", TRAIN, Options(), Console(), Path("study.py"), SimpleNamespace(decide=decide))
 METRIC = "metric.test_top1_median10"
 
 
@@ -131,7 +136,7 @@ def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_record
             trial.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {"test_top1_median10": values[trial.key]})
             for trial in asked_of(rounds_of(study), values)[:done]
         }
-        return SequentialTrials(Listing(study, TRAIN, "paper", trials, recorded, {}), "here", decide)
+        return SequentialTrials(study, trials, START, recorded, {})
 
     whole = phase_after(0)
     names = drive(whole, values, at_a_time)
@@ -158,6 +163,6 @@ def test_a_metric_that_became_infinite_decides_the_same_after_a_stop() -> None:
         trial.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {"test_top1_median10": held[trial.key]})
         for trial in asked[:12]
     }
-    later = SequentialTrials(Listing(study, TRAIN, "paper", trials, recorded, {}), "here", decide)
+    later = SequentialTrials(study, trials, START, recorded, {})
     assert drive(later, values, 1) == [trial.name for trial in asked[12:]]
     assert set(later.rounds.verdicts.values()) == {"win", "given up"}

@@ -30,9 +30,10 @@ def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     start = Start("toy", TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
-    with only_driver(tmp_path, start), pytest.raises(BadInput, match="another start of this study is running on"):
-        only_driver(tmp_path, start).__enter__()
-    with only_driver(tmp_path, start):  # the first has ended
+    start.make_folder()
+    with only_driver(start), pytest.raises(BadInput, match="another start of this study is running on"):
+        only_driver(start).__enter__()
+    with only_driver(start):  # the first has ended
         pass
 
     def no_locks(*_: object) -> None:
@@ -40,4 +41,4 @@ def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.raises(BadInput, match=r"cannot be locked \(.*No locks available\).* a file system that has locks"):
-        only_driver(tmp_path, start).__enter__()
+        only_driver(start).__enter__()

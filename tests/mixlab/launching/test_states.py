@@ -1,12 +1,16 @@
 """The state of a trial, and the results before a launch, follow from what MLflow and the journal hold."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 from rich.console import Console
 
+from mixlab import Options
 from mixlab.launching.phase import states
 from mixlab.launching.plan import print_outlook
+from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
@@ -32,6 +36,7 @@ def test_the_outlook_is_given_the_results_of_the_runs_that_are_done() -> None:
     recorded = {"a": run("FINISHED", top1=70.0), "b": run("KILLED", top1=9.0), "c": run("FINISHED", loss=1.0)}
     report = SimpleNamespace(outlook=lambda plan, results: [f"{plan['metric']}: {results}"])
     said = io.StringIO()
-    lines = print_outlook({"metric": "top1"}, Console(file=said), recorded=recorded, report=report)
+    start = Start("toy", TRAIN, Options(), Console(file=said), Path("study.py"), report)
+    lines = print_outlook({"metric": "top1"}, start, recorded)
     assert lines == [said.getvalue().strip()] == ["top1: {'a': 70.0}"]
-    assert print_outlook({"metric": "top1"}, Console(file=said), recorded=recorded, report=SimpleNamespace()) == []
+    assert print_outlook({"metric": "top1"}, replace(start, report=SimpleNamespace()), recorded) == []

@@ -12,6 +12,7 @@ from mixlab import Choice, Float, Int, Options
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
 from mixlab.launching.search_plan import left_of_search
+from mixlab.launching.start import Start
 from mixlab.search.history import ERROR, KEY, TWIN, History
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.epoch import Epoch
@@ -189,11 +190,11 @@ def test_a_grid_that_another_sampler_has_begun_is_tried_whole() -> None:
 
 def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
-    options = Options(storage=str(tmp_path))
-    assert len(left_of_search(spec, TRAIN, options, Console())) == 8
+    start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
+    assert len(left_of_search(spec, start)) == 8
     history = History(spec, TRAIN, TrialStore(url_of(None, tmp_path / spec.name), spec.name))
     run(history)
-    assert left_of_search(spec, TRAIN, options, Console()) == []
+    assert left_of_search(spec, start) == []
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
