@@ -243,7 +243,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
 
 # The environment may change these, for tests that would wait for long.
 LIMITS = {
-    "DRAIN_SECONDS": "mixlab.launching.ending",
+    "DRAIN_SECONDS": "mixlab.launching.run_phase",
     "BEAT_SECONDS": "mixlab.processes",
     "WATCH_SECONDS": "mixlab.claim",
 }

@@ -113,7 +113,7 @@ def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) ->
         train.read(cell.config)  # a key that is wrong is found without MLflow, which takes a second to import
     from mixlab.tracking import store
 
-    return spec.trials(train, store.finished(store.known(options.tracking_uri, spec.name)))
+    return spec.trials(train, store.finished(store.recorded(store.existing(options.tracking_uri), spec.name)))
 
 
 def _maker_of(report: Any, spec: Study | Search) -> Any:

@@ -50,7 +50,8 @@ def main() -> None:
     for sampler in given.samplers.split(","):
         with tempfile.TemporaryDirectory() as folder:
             wanted = search(budget=2 * given.trials, sampler=sampler, scheduler="none")
-            with History(wanted, TRAIN, store_of("journal", Path(folder))) as history:
+            history = History(wanted, TRAIN, store_of("journal", Path(folder)))
+            with history.drivers.joined():
                 fill(history, given.trials)
                 history.claim()  # reads the journal
                 spent = []

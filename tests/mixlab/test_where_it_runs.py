@@ -19,7 +19,7 @@ from rich.console import Console
 
 from mixlab.cluster import connect
 from mixlab.errors import BadInput
-from mixlab.launching.ending import Ending, write_out
+from mixlab.launching.run_phase import Ending, write_out
 from mixlab.launching.start import undisturbed
 from mixlab.provenance import Provenance
 from mixlab.tracking import names

@@ -22,8 +22,6 @@ from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost, first_line
 from mixlab.uris import existing_part
 
-SHORT = 40  # the most letters of a folder in which Ray's sockets have room
-
 
 @contextlib.contextmanager
 def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
@@ -107,16 +105,16 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
 
 
 def _keep_sockets_short() -> None:
-    """Give Ray a short folder for its sockets, whose paths may have 107 bytes; ``BadInput`` if none can be written."""
+    """Give Ray a short folder for its sockets; ``BadInput`` if none can be written."""
     usual = ray_private.usual_folder()
-    if len(usual) <= SHORT and usual.isascii():
+    if len(usual) <= ray_private.SHORT and usual.isascii():
         if not _writable(Path(usual)):
             raise BadInput(f"the folder {usual!r} for Ray's files cannot be written: set RAY_TMPDIR to one that can")
         return
     if not os.access("/tmp", os.W_OK):
         raise BadInput(
             f"the folder {usual!r} for temporary files is too long, or has letters that are not ASCII, for the sockets "
-            f"of Ray: set RAY_TMPDIR to one of at most {SHORT} letters"
+            f"of Ray: set RAY_TMPDIR to one of at most {ray_private.SHORT} letters"
         )
     os.environ["RAY_TMPDIR"] = "/tmp"
 

@@ -19,9 +19,6 @@ from mixlab.storage.probe import probe
 from mixlab.tracking import names
 from mixlab.uris import existing_part, shown, sqlite_file
 
-# A UNIX socket's path has at most 107 bytes, and Ray adds this to the temporary folder.
-SOCKET_BYTES = 107
-RAY_ADDS = len("/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 LOCK_SECONDS = 2.0  # a writer holds a database for milliseconds
 LETTERS = "·±→≤×…"  # the letters in progress lines and tables
 
@@ -39,7 +36,7 @@ def examine_driver(asked: Question) -> list[Finding]:
 
 def check_temporary(folder: str) -> Finding:
     """Warn if Ray's sockets do not fit below the temporary folder; a study puts them under /tmp if it can."""
-    longest = SOCKET_BYTES - RAY_ADDS
+    longest = ray_private.SHORT
     if folder.isascii() and len(folder) <= longest:
         return Finding("temporary", OK, f"{folder} is short enough for Ray's sockets")
     why = f"{len(folder)} letters, and Ray's sockets leave room for {longest}"

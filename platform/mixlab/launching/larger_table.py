@@ -1,7 +1,6 @@
 """Keeps a start from replacing the table of an earlier one by a table that holds less."""
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import artifacts, store
-from mixlab.uris import sqlite_file
 
 TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
 FORM = {"asked": {str: str}, "done": [str]}
@@ -41,10 +39,7 @@ def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
 
     Where seeds were added until every comparison was decided, the arms have different numbers, and one is enough.
     """
-    file = sqlite_file(tracking_uri)
-    if file is not None and not os.path.exists(file):
-        return
-    client = store.connect(tracking_uri, make=False)
+    client = store.existing(tracking_uri)
     for _, plan in artifacts.plans(client, study.name, study.identity):
         trials = plan.get("trials", [])
         if len({trial["seed"] for trial in trials}) <= len(study.seeds):

@@ -21,7 +21,7 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Resul
     require_place(start.options)
     require_no_larger_table(spec, trials, start)
     start.make_folder()
-    with undisturbed(start.folder / LOG_FILE), start:
+    with undisturbed(start.folder / LOG_FILE), start.stack:
         if isinstance(spec, Study):
             result = launch_study(spec, trials, start)
         else:

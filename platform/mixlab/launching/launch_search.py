@@ -30,9 +30,11 @@ def launch_search(search: Search, start: Start) -> Result:
     """
     console = start.console
     trials = TrialStore(url_of(start.options.optuna_storage, start.folder), search.name)
-    # A history in a file is this machine's own: a driver elsewhere would propose the same trials once more.
-    elsewhere = only_machine(start, "searching") if trials.file else contextlib.nullcontext()
-    with elsewhere, History(search, start.train, trials) as history:
+    with contextlib.ExitStack() as stack:
+        if trials.file:  # it is this machine's own: a driver elsewhere would propose the same trials once more
+            stack.enter_context(only_machine(start, "searching"))
+        history = History(search, start.train, trials)
+        stack.enter_context(history.drivers.joined())
         race = Race(history, start.report.race) if search.racing else None
         phase = ProposedTrials(history, start.storage, start.options.preset, race)
         found = run_phase(phase, start)

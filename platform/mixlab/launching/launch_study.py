@@ -6,12 +6,11 @@ from functools import partial
 from typing import Any
 
 from mixlab.errors import BadInput, first_line
-from mixlab.launching.ending import Ending, write_out
 from mixlab.launching.one_driver import only_driver, only_writer
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.plan import print_outlook
 from mixlab.launching.result import Result
-from mixlab.launching.run_phase import run_phase
+from mixlab.launching.run_phase import Ending, run_phase, write_out
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import say

@@ -36,13 +36,13 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     require_no_larger_table(spec, trials, start)
     recorded: Mapping[str, StoredRun] = {}
     if isinstance(spec, Search):
-        from mixlab.launching.search_plan import left_of_search  # it imports Optuna
+        from mixlab.launching.proposed import left_of_search  # it imports Optuna
 
         left = [*left_of_search(spec, start), *map(Left, trials)]
         study = spec.study
     else:
         require_storage(options.storage, writable=False)
-        recorded = store.known(options.tracking_uri, spec.name)
+        recorded = store.recorded(store.existing(options.tracking_uri), spec.name)
         left = _left_of_study(spec, trials, start, recorded)
         study = spec
     plan = study_plan(study, trials, options.preset, start.train)

@@ -32,7 +32,7 @@ LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 
 @dataclass
 class Start:
-    """One start of the command. Use as a context: Ray, once started, runs to its end."""
+    """One start of the command. Ray, once started, runs to the end of its ``stack``."""
 
     name: str  # of the study
     train: CompleteTrainable
@@ -45,14 +45,8 @@ class Start:
     launch: str = field(default_factory=lambda: f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
 
     def __post_init__(self) -> None:
-        self._stack = contextlib.ExitStack()
+        self.stack = contextlib.ExitStack()
         self.storage = Storage(self.options.storage, self.name)
-
-    def __enter__(self) -> "Start":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
 
     @property
     def folder(self) -> Path:
@@ -100,7 +94,7 @@ class Start:
         if local:
             preparation.prepare(self.train, trials, Path(self.options.data_root))
         if self.resources is None:
-            self.resources = self._stack.enter_context(connect.connected(self.options.address, self.train.train))
+            self.resources = self.stack.enter_context(connect.connected(self.options.address, self.train.train))
         if not local:
             gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
             if not self.options.quiet:

@@ -4,7 +4,9 @@ A driver is named by its machine and process. On one machine the process is look
 are free at once. Across machines the heartbeat decides, whose clock may be hours off: it is watched for a change.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import optuna
 
@@ -14,7 +16,7 @@ SOON_SECONDS = 2.5 * BEAT_SECONDS  # without a beat, for one whose last beat see
 
 
 class Drivers:
-    """The drivers of a search, as one of them sees them. Use as a context, in which it is alive to the others.
+    """The drivers of a search, as one of them sees them.
 
     An Optuna study without trials holds their messages to each other.
     """
@@ -24,14 +26,12 @@ class Drivers:
         self.me = this_process()
         self._seen: dict[str, tuple[float, float]] = {}  # by driver, its last beat, and when that was first seen here
 
-    def __enter__(self) -> "Drivers":
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[None]:
+        """Be alive to the others inside the block."""
         self._beat()
-        self._heart = heartbeat(self._beat)
-        self._heart.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._heart.__exit__(None, None, None)
+        with heartbeat(self._beat):
+            yield
 
     def alive(self, driver: str) -> bool:
         """Return whether the driver of this name still runs; nobody has the empty name."""

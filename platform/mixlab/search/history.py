@@ -40,7 +40,7 @@ class Claim:
 
 
 class History:
-    """The trials of every arm of one search. Use as a context, in which it is alive to other drivers."""
+    """The trials of every arm of one search; this driver is alive to others in ``drivers.joined()``."""
 
     def __init__(self, search: Search, train: CompleteTrainable, store: TrialStore) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -51,13 +51,6 @@ class History:
         self.cells = {cell.name: cell for cell in search.study.cells()}
         self.arms = {name: self._study(search.history_name(cell, train)) for name, cell in self.cells.items()}
         self._held: list[Claim] = []  # these have the configuration of one that runs elsewhere, and wait for its result
-
-    def __enter__(self) -> "History":
-        self.drivers.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.drivers.__exit__(*error)
 
     # Claiming
 

@@ -23,13 +23,6 @@ Save = Callable[[Path], None]
 Report = Callable[[Any, Save], None]
 
 
-class Resolved(Protocol):
-    """A configuration as a trainable understands it; a plain dictionary stands for both forms at once."""
-
-    flat: dict[str, Any]  # every key, with its default where it was not given
-    settings: Any  # the form that the trainable takes, parsed once
-
-
 class Trainable(Protocol):
     """An object that a study trains, such as ``trainables.classify.train``.
 
@@ -47,7 +40,9 @@ class Trainable(Protocol):
         parallel: True if ``__call__`` also takes ``processes``, the number of processes, with a GPU each, that train a
             run together. Without it, a trial has one GPU at most.
         final: exceptions that the same configuration and seed would raise again; they are not tried again.
-        resolve(config): ``Resolved`` or a dictionary; ``ValueError``, one sentence, for what cannot be run.
+        resolve(config): every key, with its default where it was not given: a dictionary, or an object that has it as
+            ``flat``, and as ``settings`` the form that the trainable takes, parsed once; ``ValueError``, one sentence,
+            for what cannot be run.
         check(settings): ``ValueError`` for what cannot be run, if that takes seconds to find; it is not asked of a run
             that is done.
         objectives(config): names of the metrics that a search may optimise.

@@ -9,7 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -120,22 +120,21 @@ def read_json(client: MlflowClient, run_id: str, name: str, form: Any = object) 
 
     All else is as for ``read``.
     """
-    content = read(client, run_id, name)
-    with _whole(run_id, name):
-        return None if content is None else json_form.loads(content, form)
+    return _parsed(client, run_id, name, lambda content: json_form.loads(content, form))
 
 
 def read_plan(client: MlflowClient, run_id: str, level: str = names.STUDY_LEVELS[0]) -> dict[str, Any] | None:
     """Return the plan of a study's run, or of a search's by its ``level``; raise as ``read_json`` does."""
-    plan = read_json(client, run_id, names.PLAN_FILE, dict)
-    with _whole(run_id, names.PLAN_FILE):
-        return None if plan is None else require_plan(plan, level)
+    plan: dict[str, Any] | None = _parsed(
+        client, run_id, names.PLAN_FILE, lambda content: require_plan(json_form.loads(content, dict), level)
+    )
+    return plan
 
 
-@contextlib.contextmanager
-def _whole(run_id: str, name: str) -> Iterator[None]:
+def _parsed(client: MlflowClient, run_id: str, name: str, parse: Callable[[bytes], Any]) -> Any:
+    content = read(client, run_id, name)
     try:
-        yield
+        return None if content is None else parse(content)
     except ValueError as error:
         raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
 
@@ -147,13 +146,14 @@ def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
     return {}
 
 
-def plans(client: MlflowClient, study: str, identity: str | None = None) -> list[tuple[StoredRun, dict[str, Any]]]:
+def plans(
+    client: MlflowClient | None, study: str, identity: str | None = None
+) -> list[tuple[StoredRun, dict[str, Any]]]:
     """Return the run of each plan of a study, and the plan: of all its plans, or of those with this ``identity``.
 
     ``BadInput`` is raised if the store does not answer.
     """
-    experiment = experiment_named(client, study)
-    if experiment is None:
+    if client is None or (experiment := experiment_named(client, study)) is None:
         return []
     tags = {names.LEVEL: names.STUDY_LEVELS[0]}
     if identity is not None:

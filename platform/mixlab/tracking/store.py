@@ -138,11 +138,10 @@ def experiment_id(client: MlflowClient, study: str) -> str:
     raise BadInput(f"there is no study {study!r}; the nearest is {nearest!r}")
 
 
-def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, StoredRun]:
+def recorded(client: MlflowClient | None, study: str, level: str = "seed") -> dict[str, StoredRun]:
     """Return the run of each trial in a study's experiment, by key; a finished one wins. Raise as ``reading`` does."""
-    experiment = experiment_named(client, study)
     found: dict[str, StoredRun] = {}
-    if experiment is None:
+    if client is None or (experiment := experiment_named(client, study)) is None:
         return found
     with reading(client):
         runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False)
@@ -153,10 +152,10 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     return found
 
 
-def known(tracking_uri: str, study: str) -> dict[str, StoredRun]:
-    """Return what ``recorded`` does, of a store that is not made for it: a database that is not there knows nothing."""
+def existing(tracking_uri: str) -> MlflowClient | None:
+    """Return a client of a store, as ``connect`` does; None if it is a database that is not there."""
     file = sqlite_file(tracking_uri)
-    return recorded(connect(tracking_uri, make=False), study) if file is None or os.path.exists(file) else {}
+    return connect(tracking_uri, make=False) if file is None or os.path.exists(file) else None
 
 
 def finished(runs: Mapping[str, StoredRun]) -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 import mixlab
 from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, WARNING
-from mixlab.doctor.driver import RAY_ADDS, check_git, check_output, check_temporary, examine_driver
+from mixlab.doctor.driver import check_git, check_output, check_temporary, examine_driver
 from mixlab.doctor.facts import Question
 from tests.mixlab.doctor.findings import require
 
@@ -19,8 +19,8 @@ from tests.mixlab.doctor.findings import require
     ("folder", "level", "part"),
     [
         ("/tmp", OK, "/tmp"),
-        ("/" + "t" * (107 - RAY_ADDS - 1), OK, "short enough"),
-        ("/" + "t" * (107 - RAY_ADDS), WARNING, "letters"),
+        ("/" + "t" * (ray_private.SHORT - 1), OK, "short enough"),
+        ("/" + "t" * (ray_private.SHORT), WARNING, "letters"),
         ("/var/folders/" + "x" * 82, WARNING, "95 letters"),
         ("/tmp/büro", WARNING, "not ASCII"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from mixlab.errors import BadInput, HeadLost
-from mixlab.launching.ending import noticed
+from mixlab.launching.run_phase import noticed
 
 
 @pytest.mark.parametrize(

@@ -191,8 +191,9 @@ def value(config, epoch):
     if epoch == 1:
         ran.append([config["arm"], config["zeta"], config["alpha"]])
     return float(epoch)
-with History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), TRAIN,
-             store_of(sys.argv[2], Path(sys.argv[1]))) as history:
+history = History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), TRAIN,
+                  store_of(sys.argv[2], Path(sys.argv[1])))
+with history.drivers.joined():
     run(history, value, at_a_time=2)
 print(json.dumps(ran))
 """

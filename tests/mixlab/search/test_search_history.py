@@ -11,7 +11,7 @@ from rich.console import Console
 from mixlab import Choice, Float, Int, Options
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
-from mixlab.launching.search_plan import left_of_search
+from mixlab.launching.proposed import left_of_search
 from mixlab.launching.start import Start
 from mixlab.search.history import ERROR, KEY, TWIN, History
 from mixlab.search.trial_store import TrialStore, url_of
