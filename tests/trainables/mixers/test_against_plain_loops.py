@@ -24,14 +24,14 @@ from trainables.mixers.mixed import Mixed, beta, dirichlet, partners
 from trainables.mixers.mixup import mixup
 from trainables.mixers.mixup_cutmix import mixup_cutmix
 from trainables.mixers.resizemix import resizemix
-from trainables.mixers.saliency import fine_grained_saliency
+from trainables.mixers.saliency import fine_grained_saliency, misread_saliency
 from trainables.mixers.saliency_dcutmix import saliency_dcutmix
+from trainables.mixers.saliencymix import RELEASE_MEAN, RELEASE_STD, saliencymix
 from trainables.mixers.smoothmix import smoothmix
 
 B, C, H, W = 24, 3, 16, 12
 ROUNDING = H * W * torch.finfo(torch.float32).eps  # of a sum of as many numbers of order 1
-SEEDS = range(4)
-each_seed = pytest.mark.parametrize("seed", SEEDS)
+each_seed = pytest.mark.parametrize("seed", range(2))
 
 
 def photographs() -> Tensor:
@@ -97,6 +97,23 @@ def test_cutmix(seed: int) -> None:
 
 @each_seed
 @pytest.mark.parametrize("per_batch", [False, True])
+@pytest.mark.parametrize("saliency_input", ["uint8", "raw_float"])
+def test_saliencymix(seed: int, per_batch: bool, saliency_input: str) -> None:
+    """CutMix's box around the most salient pixel of the partner or, for a whole batch, of row 0's partner."""
+    images, rng = photographs(), stream(seed)
+    lam = beta(0.7, 1 if per_batch else B, rng).expand(B)
+    partner = partners(B, rng)
+    mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD))[..., None, None]
+    seen = fine_grained_saliency(images) if saliency_input == "uint8" else misread_saliency((images - mean) / std)
+    salient = [divmod(int(seen[partner[0 if per_batch else b]].argmax()), W) for b in range(B)]
+    row, column = torch.tensor(salient).T
+    rows, kept = cut_rows(images, partner, lam, row, column)
+    mixed = saliencymix(images, stream(seed), alpha=0.7, per_batch=per_batch, saliency_input=saliency_input)  # type: ignore[arg-type]
+    check(mixed, rows, partner, kept)
+
+
+@each_seed
+@pytest.mark.parametrize("per_batch", [False, True])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 def test_cutmix_is_the_same_box_by_box_and_by_a_mask(seed: int, per_batch: bool, order: torch.memory_format) -> None:
     """Images of 32 bits in the memory of a processor are pasted box by box, all others by a mask."""
@@ -110,17 +127,19 @@ def test_cutmix_is_the_same_box_by_box_and_by_a_mask(seed: int, per_batch: bool,
 
 
 @each_seed
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
-def test_resizemix(seed: int, interpolation: str) -> None:
+@pytest.mark.parametrize(
+    ("interpolation", "scope"), [("nearest", (0.1, 0.8)), ("bilinear", (0.1, 0.8)), ("nearest", (0.3, 0.5))]
+)
+def test_resizemix(seed: int, interpolation: str, scope: tuple[float, float]) -> None:
     """The whole partner is resized into the clipped box, here by PyTorch's own resizing of one image."""
     images, rng = photographs(), stream(seed)
-    tau = beta(0.7, B, rng)
-    again = 0.1 + 0.7 * torch.rand(B, generator=rng)
+    tau, (low, high) = beta(0.7, B, rng), scope
+    again = low + (high - low) * torch.rand(B, generator=rng)
     row, column = uniform_pixels(B, H, W, rng)
     partner = partners(B, rng)
     rows, kept = [], []
     for b in range(B):
-        side = tau[b].item() if 0.1 <= tau[b] <= 0.8 else again[b].item()
+        side = tau[b].item() if low <= tau[b] <= high else again[b].item()
         box = box_around(int(row[b]), int(column[b]), int(H * side), int(W * side))
         image = images[b].clone()
         if area(box):
@@ -128,7 +147,8 @@ def test_resizemix(seed: int, interpolation: str) -> None:
             image[:, *box] = F.interpolate(images[partner[b]][None], size, mode=interpolation)[0]
         rows.append(image)
         kept.append(1 - area(box) / (H * W))
-    mixed = resizemix(images, stream(seed), alpha=0.7, interpolation=interpolation)  # type: ignore[arg-type]
+    options = {"alpha": 0.7, "scope": scope, "interpolation": interpolation}
+    mixed = resizemix(images, stream(seed), **options)  # type: ignore[arg-type]
     check(mixed, rows, partner, kept)
 
 
@@ -223,9 +243,9 @@ def test_smoothmix(seed: int) -> None:
     check(smoothmix(images, stream(seed)), rows, partner, kept)
 
 
-def k_image_draws(seed: int, alpha: float, count: int) -> tuple[Tensor, list[Tensor], Generator]:
+def k_image_draws(seed: int, alpha: float, count: int, rows: int = B) -> tuple[Tensor, list[Tensor], Generator]:
     rng = stream(seed)
-    phi = dirichlet(alpha, (B, count), rng)
+    phi = dirichlet(alpha, (rows, count), rng).expand(B, -1)
     return phi, [torch.arange(B), *(partners(B, rng) for _ in range(count - 1))], rng
 
 
@@ -271,21 +291,24 @@ def test_dcutmix(seed: int, alpha: float) -> None:
 
 @each_seed
 @pytest.mark.parametrize("paste", ["same", "random_in_parent"])
-def test_saliency_dcutmix(seed: int, paste: str) -> None:
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_saliency_dcutmix(seed: int, paste: str, per_batch: bool) -> None:
     """The patches of DCutMix, each cut around its image's most salient pixel and shifted to where there is room."""
-    images, count = photographs(), 4
-    phi, sources, rng = k_image_draws(seed, 0.7, count)
-    offsets = [(torch.rand(B, generator=rng), torch.rand(B, generator=rng)) for _ in range(count - 1)]
+    images, count, rows = photographs(), 4, 1 if per_batch else B
+    phi, sources, rng = k_image_draws(seed, 0.7, count, rows)
+    offsets = [[torch.rand(rows, generator=rng).expand(B) for _ in range(2)] for _ in range(count - 1)]
     salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
-    mixed = saliency_dcutmix(images, stream(seed), alpha=0.7, num_images=count, paste=paste)  # type: ignore[arg-type]
+    options = {"alpha": 0.7, "num_images": count, "paste": paste, "per_batch": per_batch}
+    mixed = saliency_dcutmix(images, stream(seed), **options)  # type: ignore[arg-type]
     for b in range(B):
-        image, start, sides = images[b].clone(), (0, 0), (H, W)
+        image, start, sides, weights = images[b].clone(), (0, 0), (H, W), []
         for k in range(1, count):
             scale = math.sqrt(phi[b, k:].sum().item() / phi[b, k - 1 :].sum().item())
             source, new, cut, place = int(sources[k][b]), [], [], []
+            centre = salient[int(sources[k][0]) if per_batch else source]
             for axis, whole in enumerate((H, W)):
                 side = round(sides[axis] * scale)
-                first = salient[source][axis] - side // 2
+                first = centre[axis] - side // 2
                 last = start[axis] + sides[axis] - side
                 inside = min(max(first, start[axis]), last)
                 drawn = start[axis] + int(offsets[k - 1][axis][b].item() * (sides[axis] - side + 1))
@@ -294,9 +317,12 @@ def test_saliency_dcutmix(seed: int, paste: str) -> None:
                 place.append(inside if paste == "same" else drawn)
             here, there = ([slice(at, at + side) for at, side in zip(box, new, strict=True)] for box in (place, cut))
             image[:, *here] = images[source][:, *there]
+            weights.append((sides[0] * sides[1] - new[0] * new[1]) / (H * W))
             start, sides = (place[0], place[1]), (new[0], new[1])
+        weights.append(sides[0] * sides[1] / (H * W))
         assert torch.equal(mixed.images[b], image)
-        assert mixed.weights[b, -1].item() == pytest.approx(sides[0] * sides[1] / (H * W))
+        torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=ROUNDING)
+    assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
 
 
 @each_seed

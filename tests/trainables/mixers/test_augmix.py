@@ -22,10 +22,11 @@ def mix(seed: int = 0, images: Tensor | None = None, **options: object) -> Tenso
     return augmix(images, torch.Generator().manual_seed(seed), **options).images  # type: ignore[arg-type]
 
 
-def test_the_label_stays() -> None:
+def test_every_image_changes_and_the_label_stays() -> None:
     mixed = augmix(pixels(), torch.Generator().manual_seed(0))
     assert mixed.sources.tolist() == [[row] for row in range(B)]
     assert mixed.weights.tolist() == [[1.0]] * B
+    assert (mixed.images != pixels()).flatten(1).any(dim=1).all()
 
 
 def test_without_operations_the_image_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,10 +45,6 @@ def test_the_mixture_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert added.unique().numel() > 390
 
 
-def test_every_image_changes() -> None:
-    assert (mix() != pixels()).flatten(1).any(dim=1).all()
-
-
 def test_severity_is_how_far_it_goes() -> None:
-    change = [sum((mix(s, severity=v) - pixels()).abs().mean() for s in range(8)) for v in (0.1, 10.0)]
+    change = [sum((mix(s, severity=v) - pixels()).abs().mean() for s in range(4)) for v in (0.1, 10.0)]
     assert change[1] > 1.3 * change[0]

@@ -9,12 +9,8 @@ from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
 from trainables.mixers.fmix import fmix
 from trainables.mixers.gridmix import gridmix
-from trainables.mixers.kimage import dcutmix, dmixup
-from trainables.mixers.mixed import Mixed, beta
+from trainables.mixers.mixed import beta
 from trainables.mixers.resizemix import resizemix
-from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
-from trainables.mixers.saliency_dcutmix import saliency_dcutmix
-from trainables.mixers.saliencymix import RELEASE_MEAN, RELEASE_STD, draw, saliencymix
 from trainables.mixers.smoothmix import smoothmix
 
 B, C, H, W = 16, 3, 16, 12
@@ -26,17 +22,6 @@ def rng(seed: int = 0) -> Generator:
 
 def photographs() -> Tensor:
     return torch.rand(B, C, H, W, generator=rng(3))
-
-
-def dots(images: int = B) -> tuple[Tensor, Tensor, Tensor]:
-    """Return black images with one grey pixel each, away from the border, and its row and column."""
-    row, column = (
-        torch.randint(3, H - 3, (images,), generator=rng(1)),
-        torch.randint(3, W - 3, (images,), generator=rng(2)),
-    )
-    pixels = torch.zeros(images, C, H, W)
-    pixels[torch.arange(images), :, row, column] = 100 / 255
-    return pixels, row, column
 
 
 # The constants of the papers, their codes and OpenMixup, where a study sets none.
@@ -70,41 +55,6 @@ DEFAULTS: dict[str, dict[str, object]] = {
 def test_a_mixer_has_the_published_constants(name: str) -> None:
     options = mixer_options(name, {})
     assert {option: options[option] for option in DEFAULTS[name]} == DEFAULTS[name]
-
-
-def test_saliencymix_centres_each_box_on_the_salient_pixel_of_the_partner() -> None:
-    images, row, column = dots()
-    boxes, partner, _ = draw(images, rng(), alpha=1.0, per_batch=False, saliency_input="uint8")
-    for b in range(B):
-        half = int(H * (1 - beta(1.0, B, rng())[b]).sqrt()) // 2
-        assert boxes.top[b] == max(row[partner[b]] - half, 0)
-        assert boxes.bottom[b] == min(row[partner[b]] + half, H)
-    pasted = saliencymix(images, rng()).images
-    for b in range(B):
-        if boxes.top[b] < boxes.bottom[b] and boxes.left[b] < boxes.right[b]:
-            assert pasted[b, 0, row[partner[b]], column[partner[b]]] == images.max()
-
-
-def test_saliencymix_per_batch_cuts_around_the_salient_pixel_of_the_partner_of_row_0() -> None:
-    images, row, _ = dots()
-    boxes, partner, _ = draw(images, rng(), alpha=1.0, per_batch=True, saliency_input="uint8")
-    half = int(H * (1 - beta(1.0, 1, rng())).sqrt()) // 2
-    assert boxes.top.tolist() == [max(row[partner[0]].item() - half, 0)]
-    assert boxes.bottom.tolist() == [min(row[partner[0]].item() + half, H)]
-    assert saliencymix(images, rng(), per_batch=True).weights[:, 0].unique().numel() == 1
-
-
-def test_saliencymix_of_raw_floats_looks_elsewhere() -> None:
-    images, row, _ = dots(64)
-    floats, bytes_ = (
-        draw(images, rng(), alpha=1.0, per_batch=False, saliency_input=source) for source in ("raw_float", "uint8")
-    )
-    assert torch.equal(floats[1], bytes_[1])  # the same partners, and below the same lambda
-    mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD))[..., None, None]
-    centre = salient_pixel(misread_saliency((images - mean) / std))
-    assert (centre[0] == row).float().mean() < 0.2
-    half = (H * (1 - beta(1.0, 64, rng())).sqrt()).long() // 2
-    assert torch.equal(floats[0].top, (centre[0][floats[1]] - half).clamp(min=0))
 
 
 def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner() -> None:
@@ -146,22 +96,6 @@ def test_cutout_fills_with_the_mean_colour_of_the_batch() -> None:
     torch.testing.assert_close(colours, images.mean(dim=(0, 2, 3)).expand_as(colours))
 
 
-def test_resizemix_shows_all_of_the_partner_and_keeps_to_its_scope() -> None:
-    """The corners of the partner, four colours, are all in every box that has two pixels a side."""
-    quarter = torch.zeros(H, W)
-    quarter[:8, :6], quarter[:8, 6:], quarter[8:, :6], quarter[8:, 6:] = 1, 2, 3, 4
-    images = torch.stack((torch.zeros(H, W), quarter))[:, None].repeat(500, 1, 1, 1)
-    mixed = resizemix(images, rng(), scope=(0.3, 0.5))
-    from_quarters = (mixed.sources[:, 0] % 2 == 0) & (mixed.sources[:, 1] % 2 == 1)
-    shown = mixed.images[from_quarters, 0]
-    sides = [(image > 0).any(dim=1).sum().item() for image in shown]
-    assert max(sides) == 6  # the largest even side below half of 16
-    seen = [image.unique().numel() == 5 for image, side in zip(shown, sides, strict=True)]
-    assert sum(seen) > 0.8 * len(seen)
-    with pytest.raises(ValueError, match=r"scope .* got \(0.8, 0.1\)"):
-        resizemix(images, rng(), scope=(0.8, 0.1))
-
-
 def test_fmix_with_more_decay_has_smoother_masks() -> None:
     images = torch.cat((torch.zeros(1, 1, H, W), torch.ones(1, 1, H, W))).repeat(200, 1, 1, 1)
 
@@ -182,82 +116,13 @@ def test_gridmix_of_cells_takes_each_cell_from_one_image() -> None:
     drawn = beta(1.0, 512, rng())
     assert torch.corrcoef(torch.stack((drawn, mixed.weights[:, 0])))[0, 1] > 0.9  # kept with probability lambda
     assert own.mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_range_from_the_larger_number_to_the_smaller_is_refused() -> None:
     with pytest.raises(ValueError, match=r"holes .* got \(3, 2\)"):
-        gridmix(images, rng(), holes=(3, 2))
-
-
-@pytest.mark.parametrize("mixer", [dmixup, dcutmix, saliency_dcutmix])
-def test_mixtures_have_k_sources(mixer: object) -> None:
-    for count in (2, 3, 7):
-        assert mixer(photographs(), rng(), num_images=count).sources.shape == (B, count)  # type: ignore[operator]
-
-
-def coordinates(count: int = 64) -> Tensor:
-    """Return images in which pixels differ and encode their position: channel 1 the row, channel 2 the column."""
-    images = torch.rand(count, C, H, W, generator=rng(5)) / 4
-    images[:, 1] = torch.arange(H)[:, None] / 16
-    images[:, 2] = torch.arange(W) / 16
-    return images
-
-
-def origins(mixed: Mixed, images: Tensor, b: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where the patch of a row is, (P, 2), and where it was cut from, two (P,), with K = 2."""
-    patch = (mixed.images[b] != images[b]).any(dim=0)
-    shown = mixed.images[b][:, patch] * 16
-    return patch.nonzero(), shown[1].round().long(), shown[2].round().long()
-
-
-def test_saliency_dcutmix_pastes_where_it_cut() -> None:
-    images = coordinates()
-    row, column = salient_pixel(fine_grained_saliency(images))
-    mixed = saliency_dcutmix(images, rng(), num_images=2)
-    patches = 0
-    for b in range(len(images)):
-        place, rows, columns = origins(mixed, images, b)
-        assert torch.equal(place, torch.stack((rows, columns), dim=1))
-        source = int(mixed.sources[b, 1])
-        if len(place) and source != b:
-            patches += 1
-            assert len(place) / (H * W) == pytest.approx(mixed.weights[b, 1].item())
-            assert rows.min() <= row[source] <= rows.max()
-            assert columns.min() <= column[source] <= columns.max()
-    assert patches > 40
-
-
-def test_saliency_dcutmix_patches_lie_in_the_former_patch_with_the_areas_of_dcutmix() -> None:
-    images = photographs()
-    saliency, plain = (mixer(images, rng(), num_images=5) for mixer in (saliency_dcutmix, dcutmix))
-    assert torch.equal(saliency.weights, plain.weights)
-    assert torch.equal(saliency.sources, plain.sources)
-    assert not torch.equal(saliency.images, plain.images)
-    for b in range(B):
-        shown = [(saliency.images[b] == images[source]).all(dim=0).sum() for source in saliency.sources[b].unique()]
-        assert sum(shown) == H * W  # every pixel is that of a source, at its own place
-
-
-def test_saliency_dcutmix_random_in_parent_moves_the_salient_crop() -> None:
-    images = coordinates()
-    row, column = salient_pixel(fine_grained_saliency(images))
-    mixed = saliency_dcutmix(images, rng(), num_images=2, paste="random_in_parent")
-    moves = set()
-    for b in range(len(images)):
-        place, rows, columns = origins(mixed, images, b)
-        source = int(mixed.sources[b, 1])
-        if len(place) and source != b:
-            shift = torch.stack((rows, columns), dim=1) - place
-            assert (shift == shift[0]).all()  # one crop, moved as a whole
-            moves.add(tuple(shift[0].tolist()))
-            assert rows.min() <= row[source] <= rows.max()
-            assert columns.min() <= column[source] <= columns.max()
-    assert len(moves) > 10
-
-
-@pytest.mark.parametrize("paste", ["same", "random_in_parent"])
-def test_saliency_dcutmix_with_many_images_and_one_set_of_patches(paste: str) -> None:
-    images = torch.rand(3, C, H, W, generator=rng(1))
-    mixed = saliency_dcutmix(images, rng(), num_images=4, paste=paste, per_batch=True)  # type: ignore[arg-type]
-    assert mixed.weights.unique(dim=0).shape[0] == 1
-    assert torch.isin(mixed.images, images).all()
+        gridmix(photographs(), rng(), holes=(3, 2))
+    with pytest.raises(ValueError, match=r"scope .* got \(0.8, 0.1\)"):
+        resizemix(photographs(), rng(), scope=(0.8, 0.1))
 
 
 @pytest.mark.parametrize("per_batch", [False, True])

@@ -11,12 +11,12 @@ from trainables.mixers.augmix import OPERATIONS, affine, apply_one_each, moves, 
 H, W = 16, 12
 
 
-@pytest.mark.parametrize("degrees", [-8, -3, 0, 1, 5, 8, 29])
-def test_rotation(degrees: int) -> None:
+def test_rotation() -> None:
     images = photographs()
-    matrix = rotation(torch.full((8,), float(degrees)), H, W)
-    wanted = torch.stack([as_tensor(as_pillow(i).rotate(degrees, Image.Resampling.BILINEAR)) for i in images])
-    compare(affine(images, matrix), wanted, images, moved=degrees != 0)
+    for degrees in (-8, -3, 0, 1, 5, 8, 29):
+        matrix = rotation(torch.full((8,), float(degrees)), H, W)
+        wanted = torch.stack([as_tensor(as_pillow(i).rotate(degrees, Image.Resampling.BILINEAR)) for i in images])
+        compare(affine(images, matrix), wanted, images, moved=degrees != 0)
 
 
 @pytest.mark.parametrize(

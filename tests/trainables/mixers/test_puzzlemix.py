@@ -82,8 +82,7 @@ def test_the_prior_is_minus_the_logarithm_of_the_binomial() -> None:
     torch.testing.assert_close(surprise(torch.tensor([0.3]), 3), torch.tensor([wanted]))
 
 
-@pytest.mark.parametrize("labels", [2, 3])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("labels", "seed"), [(2, 0), (3, 1)])
 def test_without_transport_every_pixel_is_mixed_in_place(labels: int, seed: int) -> None:
     mixed = mix(seed, transport=False, num_labels=labels, beta=0.1)
     images = pixels()
@@ -105,10 +104,11 @@ def test_each_image_is_shown_where_it_is_salient() -> None:
     saliency = torch.full((2, 16, 12), 1e-3)
     saliency[0, :8] = 1.0  # the upper half of the black image, the lower half of the white one
     saliency[1, 8:] = 1.0
-    seeds = [seed for seed in range(10) if mix(seed, images, saliency).sources[0, 1] == 1]
-    assert seeds
-    for seed in seeds:
-        mixed = mix(seed, images, saliency, beta=0.5, transport=False)
+    mixtures = [mix(seed, images, saliency, beta=0.5, transport=False) for seed in range(5)]
+    assert any(mixed.sources[0, 1] == 1 for mixed in mixtures)
+    for mixed in mixtures:
+        if mixed.sources[0, 1] == 0:
+            continue
         assert mixed.images[:, :, :8].mean() < 0.1
         assert mixed.images[:, :, 8:].mean() > 0.9
         torch.testing.assert_close(mixed.weights, torch.full((2, 2), 0.5), atol=0.1, rtol=0)
@@ -140,13 +140,10 @@ def test_a_blank_saliency_gives_no_nan() -> None:
     assert mixed.weights.isfinite().all()
 
 
-def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone() -> None:
+def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_without_cells_is() -> None:
     assert mix(blocks=(2, 13)).images.isfinite().all()
     with pytest.raises(ValueError, match=r"^blocks must hold a number up to 12, the side of the image in pixels, got"):
         mix(blocks=(13, 16))
-
-
-@pytest.mark.parametrize("blocks", [(), (1,)])
-def test_a_grid_without_cells_is_refused(blocks: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="blocks must hold whole numbers of at least 2"):
-        mix(blocks=blocks)
+    for blocks in ((), (1,)):
+        with pytest.raises(ValueError, match="blocks must hold whole numbers of at least 2"):
+            mix(blocks=blocks)
