@@ -26,10 +26,8 @@ def step(method: Method, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
     return loss.detach(), log
 
 
-def gradients(method: Method) -> list[Tensor]:
-    found = [p.grad for p in method.parameters() if p.requires_grad]
-    assert all(g is not None for g in found)
-    return [g for g in found if g is not None]
+def gradients(method: Method) -> list[Any]:
+    return [p.grad for p in method.parameters() if p.requires_grad]
 
 
 @pytest.mark.parametrize("mixer", CONVOLUTIONAL)
@@ -37,10 +35,8 @@ def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer: str)
     """As in the loop on a GPU, the loss is close to that of full precision, and gradients are in full precision."""
     half, full = method_for(mixer), method_for(mixer)
     loss, _ = step(full)
-    assert loss.isfinite()
-    assert loss > 0
+    assert 0 < loss < float("inf")
     for name, parameter in full.network.named_parameters():
-        assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
     assert all(module.training for module in full.modules())
@@ -72,8 +68,7 @@ def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(preset: str) ->
     assert torch.equal(step(plain)[0], step(zero)[0])
 
 
-@pytest.mark.parametrize("preset", ["paper", "release"])
-@pytest.mark.parametrize("regulariser", ["s", "u", "su"])
+@pytest.mark.parametrize(("preset", "regulariser"), [("paper", "s"), ("paper", "u"), ("release", "su")])
 def test_the_log_changes_no_number(preset: str, regulariser: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {"sumix__preset": preset, "sumix__lam": "learned", "sumix__regulariser": regulariser}
     logged, silent = method_for("cutmix", **keys), method_for("cutmix", **keys)
@@ -108,10 +103,10 @@ def test_the_log_says_what_sumix_did() -> None:
     assert not log["regulariser_gradient"].any()  # its semantic term is inert
 
 
-@pytest.mark.parametrize("init", ["om_table", "torch_default"])
-def test_a_network_that_has_learned_nothing_leaves_lambda_as_it_was_drawn(init: str) -> None:
-    _, log = step(method_for("cutmix", init=init, sumix__lam="learned"))
-    assert (log["lam_shift"] < 0.005).all()
+def test_a_network_that_has_learned_nothing_leaves_lambda_as_it_was_drawn() -> None:
+    for init in ("om_table", "torch_default"):
+        _, log = step(method_for("cutmix", init=init, sumix__lam="learned"))
+        assert (log["lam_shift"] < 0.005).all()
 
 
 def test_gradient_length_is_that_of_each_row_alone() -> None:
@@ -132,8 +127,7 @@ def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward: str
     assert norm.num_batches_tracked == (1 if raw_forward in ("eval_nograd", "joint") else 2)
 
 
-@pytest.mark.parametrize("preset", ["paper", "release"])
-@pytest.mark.parametrize("clean_loss", [0.0, 0.5])
+@pytest.mark.parametrize(("preset", "clean_loss"), [("paper", 0.5), ("release", 0.0)])
 def test_one_pass_of_both_batches_by_hand(preset: str, clean_loss: float) -> None:
     keys: dict[str, Any] = {"sumix__lam": "learned", "sumix__regulariser": "su", "sumix__preset": preset}
     joint = method_for("cutmix", sumix__raw_forward="joint", clean_loss=clean_loss, **keys).double()
@@ -180,20 +174,17 @@ def test_the_batch_before_mixing_goes_through_the_network_first() -> None:
     assert [torch.equal(images, raw) for images in seen] == [True, False]
 
 
-@pytest.mark.parametrize("preset", ["paper", "release"])
-@pytest.mark.parametrize("regulariser", ["none", "s", "u", "su"])
+@pytest.mark.parametrize(
+    ("preset", "regulariser"), [("paper", "none"), ("paper", "s"), ("paper", "u"), ("paper", "su"), ("release", "su")]
+)
 def test_a_graph_before_mixing_is_kept_only_where_it_changes_a_gradient(preset: str, regulariser: str) -> None:
     keys = {"sumix__lam": "learned", "sumix__regulariser": regulariser, "sumix__preset": preset}
     kept, saved = method_for("cutmix", **keys), method_for("cutmix", **keys)
-    assert isinstance(kept, mixing.Mixing)
-    assert isinstance(saved, mixing.Mixing)
     assert saved.encode_raw(pixels())[0].requires_grad == ("u" in regulariser)
     kept.encode_raw(pixels())  # both have seen the batch once
     kept.learns_before_mixing = True
     assert torch.equal(step(kept)[0], step(saved)[0])
     for ours, theirs in zip(kept.network.parameters(), saved.network.parameters(), strict=True):
-        assert ours.grad is not None
-        assert theirs.grad is not None
         assert torch.equal(ours.grad, theirs.grad)
 
 
@@ -209,9 +200,6 @@ def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix: str)
     torch.testing.assert_close(together, alone + 0.5 * loss.detach())
     networks = (method.network.parameters() for method in (both, plain, clean))
     for ours, mixed, before in zip(*networks, strict=True):
-        assert ours.grad is not None
-        assert mixed.grad is not None
-        assert before.grad is not None
         torch.testing.assert_close(ours.grad, mixed.grad + 0.5 * before.grad)
 
 
@@ -258,35 +246,27 @@ def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics
     assert all(same) == (raw_statistics == "leave")
 
     other = method_for("cutmix", sumix__lam="learned")
-    assert isinstance(sumix, mixing.Mixing)
-    assert isinstance(other, mixing.Mixing)
     assert torch.equal(sumix.encode_raw(pixels())[0], other.encode_raw(pixels())[0])
     assert all(norm.track_running_stats for norm in sumix.modules() if isinstance(norm, torch.nn.BatchNorm2d))
 
 
-@pytest.mark.parametrize("mixer", ["cutmix", "manifoldmix", "supermix", "dcutmix"])
-@pytest.mark.parametrize("keys", [{}, {"sumix__lam": "learned", "sumix__regulariser": "su"}])
-def test_a_share_of_the_batches_is_mixed(mixer: str, keys: dict[str, Any]) -> None:
-    always, half = method_for(mixer, **keys), method_for(mixer, mixer__probability=0.25, **keys)
-    never = method_for(mixer, mixer__probability=0.0, **keys)
-    assert isinstance(always, mixing.Mixing)
-    assert isinstance(half, mixing.Mixing)
-    state = torch.Generator().manual_seed(0)
-    always.mix(pixels(), LABELS, state)
-    without = torch.Generator().manual_seed(0)
-    inputs = {name: compute(always.network, pixels(), LABELS) for name, compute in always.inputs.items()}
-    always.mixer(pixels(), without, **inputs)
-    assert torch.equal(state.get_state(), without.get_state())  # at 1 nothing more is drawn than the mixer draws
+def test_a_share_of_the_batches_is_mixed() -> None:
+    rng, quarter = torch.Generator().manual_seed(1), method_for("cutmix", mixer__probability=0.25)
+    mixed = [quarter.mix(pixels(), LABELS, rng) for _ in range(200)]
+    kept = [batch for batch in mixed if (batch.weights[:, 0] == 1).all()]
+    assert 125 < len(kept) < 175
+    assert all(batch.images.equal(pixels()) for batch in kept)
+    always, without = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    method_for("cutmix").mix(pixels(), LABELS, always)
+    MIXERS["cutmix"](pixels(), without)
+    assert torch.equal(always.get_state(), without.get_state())  # at 1 nothing more is drawn than the mixer draws
 
-    if mixer == "cutmix" and not keys:
-        rng = torch.Generator().manual_seed(1)
-        mixed = [half.mix(pixels(), LABELS, rng) for _ in range(400)]
-        kept = [batch for batch in mixed if (batch.weights[:, 0] == 1).all()]
-        assert 250 < len(kept) < 350
-        assert all(batch.images.equal(pixels()) for batch in kept)
-    loss, log = step(never)
-    if not keys:
-        clean = torch.nn.functional.cross_entropy(method_for("none").network(pixels()), LABELS)
-        torch.testing.assert_close(loss, clean.detach())
-    else:
-        assert torch.equal(log["lam"], torch.ones(B))
+
+@pytest.mark.parametrize("mixer", ["cutmix", "manifoldmix", "supermix", "dcutmix"])
+def test_a_batch_that_is_not_mixed_is_learned_as_it_is(mixer: str) -> None:
+    loss, _ = step(method_for(mixer, mixer__probability=0.0))
+    clean = torch.nn.functional.cross_entropy(method_for("none").network(pixels()), LABELS)
+    torch.testing.assert_close(loss, clean.detach())
+    sumix = {"sumix__lam": "learned", "sumix__regulariser": "su"}
+    _, log = step(method_for(mixer, mixer__probability=0.0, **sumix))
+    assert torch.equal(log["lam"], torch.ones(B))

@@ -1,7 +1,6 @@
 """StyleMix and StyleCutMix by hand, with a small encoder and decoder of our own from a file; images are 16x12."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -119,22 +118,18 @@ def test_a_method_takes_a_step_with_the_codec_of_a_file_and_without_one(mixer: s
     assert losses[0] != losses[1]
 
 
-@pytest.mark.parametrize("content", [None, {"encoder": {}}, {"encoder": {}, "decoder": {}}])
-def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(content: Any, tmp_path: Path) -> None:
-    if content is not None:
-        torch.save(content, tmp_path / "codec.pt")
+def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(tmp_path: Path) -> None:
     keys = {"dataset": "cifar10", "mixer": "stylemix", "mixer.codec_file": str(tmp_path / "codec.pt")}
-    with pytest.raises(ValueError, match=r"^mixer\.codec_file must hold the weights of AdaIN's encoder and decoder"):
-        check(keys)
-
-
-def test_a_file_is_accepted_before_anything_starts(file: str) -> None:
-    check({"dataset": "cifar10", "mixer": "stylecutmix", "mixer.codec_file": file})
+    for content in (None, {"encoder": {}}, {"encoder": {}, "decoder": {}}):
+        if content is not None:
+            torch.save(content, tmp_path / "codec.pt")
+        with pytest.raises(ValueError, match=r"^mixer\.codec_file must hold the weights of AdaIN's encoder and"):
+            check(keys)
 
 
 def test_a_map_of_one_cell_and_grey_images_are_refused(file: str) -> None:
     """The first would make every loss NaN, the second would end a run at its first step."""
-    keys = {"dataset": "cifar10", "mixer": "stylemix", "mixer.codec_file": file}
+    keys = {"dataset": "cifar10", "mixer": "stylecutmix", "mixer.codec_file": file}
     check({**keys, "mixer.codec_side": 3})
     with pytest.raises(ValueError, match=r"^mixer\.codec_side must be at least 3 with this codec, got 2$"):
         check({**keys, "mixer.codec_side": 2})
