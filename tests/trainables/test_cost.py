@@ -56,15 +56,16 @@ def raises(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", FULL, ids=repr)
-@pytest.mark.parametrize(("noticed", "free"), [("context", 0), ("step", 512)])
 @pytest.mark.usefixtures("gpu")
 def test_a_full_gpu_is_one_sentence_whoever_notices(
-    error: Exception, noticed: str, free: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if noticed == "context":
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: raises(error))
-    monkeypatch.setattr(cost, "_run", lambda *_: raises(error))
-    with pytest.raises(ValueError, match=f"resnet8 with batches of 4 does not fit the {free} MiB that the GPU has"):
+    sentence = "resnet8 with batches of 4 does not fit the {} MiB that the GPU has"
+    monkeypatch.setattr(cost, "_run", lambda *_: raises(error))  # the first step
+    with pytest.raises(ValueError, match=sentence.format(512)):
+        cost.gpu_memory(SETTINGS, tmp_path)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: raises(error))  # already the context
+    with pytest.raises(ValueError, match=sentence.format(0)):
         cost.gpu_memory(SETTINGS, tmp_path)
 
 
@@ -173,12 +174,13 @@ def test_the_mixing_is_timed_once_for_all_networks_unless_it_depends_on_their_ma
         assert calls == [times]
 
 
-@pytest.mark.parametrize("name", ["kaiming_normal_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_", "normal_"])
-def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state(name: str) -> None:
-    weight, state = torch.ones(2, 3, requires_grad=True), torch.get_rng_state()
-    with Undrawn():
-        assert getattr(torch.nn.init, name)(weight) is weight
-    assert not weight.any()
+def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state() -> None:
+    state = torch.get_rng_state()
+    for name in ("kaiming_normal_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_", "normal_"):
+        weight = torch.ones(2, 3, requires_grad=True)
+        with Undrawn():
+            assert getattr(torch.nn.init, name)(weight) is weight
+        assert not weight.any(), name
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -2,12 +2,11 @@
 
 import inspect
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.trainables.refusal import check
@@ -31,15 +30,11 @@ def keys(**given: object) -> dict[str, object]:
     return {**BASE, **{k.replace("__", "."): v for k, v in given.items()}}
 
 
-@pytest.mark.parametrize(
-    "reads", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x[0] > 0)]
-)
-def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device(
-    reads: Callable[[Tensor], object],
-) -> None:
+def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device() -> None:
     """So ``test_cuda_graph`` finds what a step reads back."""
-    with FakeTensorMode(), pytest.raises(Exception, match=r"local_scalar|nonzero"):
-        reads(torch.rand(2, generator=Generator()))
+    for reads in (lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x[0] > 0)):
+        with FakeTensorMode(), pytest.raises(Exception, match=r"local_scalar|nonzero"):
+            reads(torch.rand(2, generator=Generator()))
 
 
 def test_the_private_parts_of_torch_are_there() -> None:
@@ -88,11 +83,6 @@ def test_every_option_of_every_backbone_is_refused_where_it_is_wrong(name: str) 
         require_refused({**base, "pretrained": weights}, weights)
     if "image_size" in parameters:
         require_refused({**base, "image_size": 50}, "image_size")
-
-
-def test_a_network_that_cannot_see_images_so_small_says_so() -> None:
-    with pytest.raises(ValueError, match=r"^backbone 'convnext_tiny' cannot see images of 8x8 pixels"):
-        check({**BASE, "backbone": "convnext_tiny", "image_size": 8})
 
 
 def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_so() -> None:
@@ -145,15 +135,12 @@ def test_what_cannot_be_trained_is_found(given: dict[str, object], message: str)
         check(keys(**given))
 
 
-@pytest.mark.parametrize("blocks", [(33,), (64, 224), (224,), (2, 300)])
-def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels(
-    blocks: tuple[int, ...],
-) -> None:
-    config = {**BASE, "mixer": "puzzlemix", "mixer.blocks": blocks}
-    check({**config, "image_size": 224})
-    if min(blocks) > 32:
-        require_refused(config, "blocks must hold a number up to 32", str(blocks))
-        require_refused({**config, "mixer.blocks": (225,), "image_size": 224}, "up to 224", "(225,)")
+def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels() -> None:
+    config = {**BASE, "mixer": "puzzlemix"}
+    for blocks in ((64, 224), (2, 300)):
+        check({**config, "mixer.blocks": blocks, "image_size": 224})
+    require_refused({**config, "mixer.blocks": (33,)}, "blocks must hold a number up to 32", "(33,)")
+    require_refused({**config, "mixer.blocks": (225,), "image_size": 224}, "up to 224", "(225,)")
 
 
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> None:
@@ -162,9 +149,8 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
         check(keys(**small))
     with pytest.raises(ValueError, match=r"drop_last.*batch_size than 1$"):
         check(keys(**{**small, "batch_size": 1}))
-    for fine in ({"drop_last": True}, {"batch_size": 4, "train_images": 10}, {"image_size": 32}):
+    for fine in ({"drop_last": True}, {"image_size": 32}, {"train_images": 10, "validation": 2}):
         check(keys(**{**small, **fine}))
-    check(keys(**{**small, "train_images": 10, "validation": 2}))
     with pytest.raises(ValueError, match="the last batch of 9 training images"):
         check(keys(**{**small, "train_images": 10, "validation": 1}))
 
@@ -173,10 +159,7 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
     ("backbone", "mixer"),
     [
         ("deit_small", "transmix"),
-        ("deit_small", "cutmix"),
-        ("swin_tiny", "attentivemix"),
-        ("swin_tiny", "manifoldmix"),
-        ("convnext_tiny_cifar", "puzzlemix"),
+        ("swin_tiny", "cutmix"),
         ("convnext_tiny_cifar", "automix"),
     ],
 )

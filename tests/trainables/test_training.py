@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models import mobilenet_v2
 
 from tests.trainables import test_whole_batches
 from trainables.config import flatten, parse
@@ -54,13 +55,13 @@ def numbers(run: Run) -> list[dict[str, Any]]:
 
 
 def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:
-    run = trained(run_of())
+    run = trained(run_of(epochs=2))
     settings = parse(SETTINGS)
     method = build_method(settings, dataset_of(settings), 0).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     sgd = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
-    for epoch in (1, 2, 3):
+    for epoch, rate in ((1, 0.05), (2, 0.025)):  # half a cosine, of which an epoch has one value
         torch.manual_seed(derive_seed(0, "network", epoch))
-        sgd.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * (epoch - 1) / 3)) / 2
+        sgd.param_groups[0]["lr"] = rate
         mixer = generator(0, "mixer", epoch)
         order, augment = generator(0, "data", epoch), generator(0, "augment", epoch)
         for batch, labels in run.train_set.train_batches(4, order, augment):
@@ -88,11 +89,6 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@functools.cache
-def first_weights() -> Tensor:
-    return run_of().method.network.backbone.head.weight.detach()
-
-
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Run, Path]]:
     """Return a function that returns a whole run of a kind, and the folder of its checkpoint after the first epoch."""
@@ -108,8 +104,8 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_goes_on_ends_with_the_same_bits(whole_run: Any, kind: str) -> None:
-    whole, checkpoint = whole_run(kind)
+def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(whole_run: Any, kind: str) -> None:
+    (plain, _), (whole, checkpoint) = whole_run("sgd"), whole_run(kind)
     second = run_of(6, epochs=2, **KINDS[kind])
     second.restore(checkpoint)
     assert len(second.history) == 1
@@ -117,7 +113,9 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(whole_run: Any, kind: str) -
     assert numbers(second) == numbers(whole)
     for key, value in weights(whole).items():
         assert torch.equal(value, weights(second)[key]), key
-    assert (whole.method.network.backbone.head.weight - first_weights()).norm() > 1e-4
+    if kind not in ("sgd", "recalibrated"):  # every other key changes the training
+        assert numbers(plain)[-1]["train_loss"] != numbers(whole)[-1]["train_loss"] or kind == "average"
+        assert plain.method.evaluated.backbone.head.weight.ne(whole.method.evaluated.backbone.head.weight).any()
 
 
 def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,13 +151,6 @@ def test_rounded_logits_keep_the_largest_of_each_row() -> None:
     logits = np.array([[33.001, 33.002, 0.1], [1e6, 2e6, -1e6], [0.0, 0.0, -1.0], [1.0, np.nan, 2.0]], dtype=np.float32)
     expected = [[33.0, 33.03125, 0.1], [65472.0, 65504.0, -65472.0], [2**-24, 0.0, -1.0], [1.0, np.nan, 2.0]]
     np.testing.assert_array_equal(rounded(logits), np.array(expected, dtype=np.float16))
-
-
-@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("sgd", "recalibrated")])
-def test_every_key_changes_the_training(whole_run: Any, kind: str) -> None:
-    plain, other = whole_run("sgd")[0], whole_run(kind)[0]
-    assert numbers(plain)[-1]["train_loss"] != numbers(other)[-1]["train_loss"] or kind == "average"
-    assert plain.method.evaluated.backbone.head.weight.ne(other.method.evaluated.backbone.head.weight).any()
 
 
 def test_the_rate_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,17 +189,6 @@ def test_the_gradient_is_cut_to_its_length(monkeypatch: pytest.MonkeyPatch) -> N
     assert lengths == pytest.approx([1e-3] * 3, rel=1e-3)
 
 
-def test_the_last_batch_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = run_of(drop_last=True)
-    sizes: list[int] = []
-    forward = run.method.forward
-    monkeypatch.setattr(run.method, "forward", lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1])
-    run.next_epoch()
-    assert sizes == [4, 4]
-    with pytest.raises(ValueError, match=r"batch_size must be at most 10, .* with drop_last, got 16"):
-        run_of(drop_last=True, batch_size=16)
-
-
 @pytest.mark.parametrize(("drop_last", "wanted"), [(True, [4, 3]), (False, [4, 3, 2])])
 def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last: bool, wanted: list[int]) -> None:
     """One of ten images cannot be decoded, and falls into the second batch; recalibration sees the same batches."""
@@ -224,17 +204,17 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last: bool, wanted:
     forward = run.method.forward
     run.method.forward = lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1]  # type: ignore[func-returns-value, method-assign]
     log, _, _ = run.train_epoch(1)
-    assert sizes == wanted
+    assert sizes == wanted  # the last batch would be of 2 images
     assert 1 < log["train_loss"] < 10
     assert [len(images) for images in run.unmixed_batches()] == wanted
 
 
 def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path: Path) -> None:
     """``precision`` is "auto": a GPU that computes in bfloat16 scales no loss, and an older one does."""
-    begun = run_of()
+    begun = run_of(6)
     begun.next_epoch()
     begun.save(tmp_path)
-    resumed = run_of(precision="float16")
+    resumed = run_of(6, precision="float16")
     assert resumed.scaler.is_enabled()
     scale = resumed.scaler.get_scale()
     resumed.restore(tmp_path)
@@ -262,7 +242,6 @@ def test_what_is_tested_is_the_average_of_the_weights() -> None:
     assert not any(p.requires_grad for p in tested)
     assert run.method.evaluated is not run.method.network
     norm = next(m for m in run.method.evaluated.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert norm.running_mean is not None
     assert norm.running_mean.any()
 
 
@@ -284,17 +263,17 @@ def test_smoothing_and_the_binary_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("loss", [mixed_cross_entropy, mixed_binary_cross_entropy])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_rounds_no_lambda(loss: Any, dtype: torch.dtype) -> None:
+def test_half_precision_rounds_no_lambda(loss: Any) -> None:
     """Bfloat16 has no number between 0.5 and 0.50390625: the losses of both lambdas were the same."""
-    logits = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
-    images, own = torch.zeros(2, 3, 16, 12), torch.tensor([[0, 1], [1, 0]])
+    logits, labels = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
     for lam in (0.501, 0.502):
-        mixed = Mixed(images, own, torch.tensor([[lam, 1 - lam]] * 2))
-        exact, rounded = (loss(logits.to(kind), torch.tensor([0, 1]), mixed) for kind in (torch.float32, dtype))
-        assert torch.equal(exact, rounded)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(loss(logits, torch.tensor([0, 1]), mixed), exact)
+        weights = torch.tensor([[lam, 1 - lam]] * 2)
+        mixed = Mixed(torch.zeros(2, 3, 16, 12), torch.tensor([[0, 1], [1, 0]]), weights)
+        exact = loss(logits, labels, mixed)
+        assert torch.equal(loss(logits.half(), labels, mixed), exact)
+        assert torch.equal(loss(logits.bfloat16(), labels, mixed), exact)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(loss(logits, labels, mixed), exact)
 
 
 @pytest.mark.parametrize("loss", [SUMixLoss, ReleasedSUMixLoss])
@@ -342,22 +321,16 @@ def test_a_configuration_survives_the_flat_form() -> None:
 
 def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:
     settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
-    with Undrawn():
+    with torch.device("meta"), Undrawn():
         network = build_network(settings, dataset_of(settings))
-    assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
+        assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
     assert network.backbone.stages[-1].drop_path.p == pytest.approx(0.3)
     settings = parse({**SETTINGS, "backbone": "mobilenet_v2", "init": "om_table"})
-    donor = {key: torch.full_like(v, 0.5) for key, v in mobilenet_state().items()}
+    with Undrawn():
+        donor = {key: torch.full_like(value, 0.5) for key, value in mobilenet_v2().state_dict().items()}
     network = build_network(settings, dataset_of(settings), weights=donor)
     assert all(p.eq(0.5).all() for p in network.backbone.stages.parameters())
     assert network.backbone.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
-
-
-def mobilenet_state() -> dict[str, Tensor]:
-    from torchvision.models import mobilenet_v2
-
-    with Undrawn():
-        return mobilenet_v2().state_dict()
 
 
 def test_half_precision_leaves_the_images_of_a_test_as_they_are() -> None:

@@ -159,8 +159,7 @@ def test_a_process_that_is_lost_is_named(
     assert str(lost.value) == account
 
 
-def test_compiling_is_for_one_process() -> None:
-    with pytest.raises(
-        ValueError, match=r"compile must be False where several processes train one run, got 2 of them$"
-    ):
-        train({"dataset": "cifar10", "compile": True}, 0, processes=2)
+@pytest.mark.parametrize("key", ["compile", "cuda_graph"])
+def test_what_is_for_one_process_alone_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match=f"{key} must be False where several processes train one run, got 2 of them$"):
+        train({"dataset": "cifar10", key: True}, 0, processes=2)
