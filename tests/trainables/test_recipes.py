@@ -7,7 +7,7 @@ import pytest
 
 from trainables import recipes
 from trainables.backbones import BACKBONES
-from trainables.config import Config, flatten, mixer_options, parse
+from trainables.config import flatten, mixer_options, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
 from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, cell_settings, recipe_of, sumix_settings
@@ -120,9 +120,20 @@ def test_every_recipe_is_here() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_can_be_run(name: str) -> None:
-    parsed = parse({"mixer": "cutmix", **RECIPES[name]})
-    for key, value in RECIPES[name].items():
-        assert flatten(parsed)[key] == value, key
+    parsed = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
+    assert {key: parsed[key] for key in RECIPES[name]} == RECIPES[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str) -> None:
+    """On the same data every recipe becomes the one small run, except for the subject of a study: mixer and zeta."""
+    mixer = {key: value for key, value in RECIPES[name].items() if key.startswith("mixer")}
+    about = {"mixer": "cutmix", **mixer, "dataset": "cifar10", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
+    for preset in ("quick", "smoke"):
+        keys = {key: value for key, value in PRESETS[preset].items() if key != "seeds"}
+        small = parse({**RECIPES[name], **keys, **about})
+        assert small == parse({**keys, **about})
+        assert small.backbone == "resnet8"
 
 
 # algorithms of the papers: (epochs, batch size, rate, weight decay, how it is trained)
@@ -187,29 +198,11 @@ FURTHER: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", FURTHER)
-def test_a_recipe_has_the_printed_schedule_and_augmentation(name: str) -> None:
-    config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
-    assert {key: config[key] for key in FURTHER[name]} == FURTHER[name]
-
-
-@pytest.mark.parametrize("name", PRINTED)
+@pytest.mark.parametrize("name", sorted(PRINTED.keys() | FURTHER.keys()))
 def test_a_recipe_has_the_printed_values(name: str) -> None:
     config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
-    assert {key: config[key] for key in PRINTED[name]} == PRINTED[name]
-
-
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str, preset: str) -> None:
-    """On the same data every recipe becomes the one small run, except for the subject of a study: mixer and zeta."""
-    keys = {key: value for key, value in PRESETS[preset].items() if key != "seeds"}
-    mixer = {key: value for key, value in RECIPES[name].items() if key.startswith("mixer")}
-    about = {"mixer": "cutmix", **mixer, "dataset": "cifar10", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
-    small = parse({**RECIPES[name], **keys, **about})
-    assert small == parse({**keys, **about})
-    assert isinstance(small, Config)
-    assert small.backbone == "resnet8"
+    printed = {**PRINTED.get(name, {}), **FURTHER.get(name, {})}
+    assert {key: config[key] for key in printed} == printed
 
 
 @pytest.mark.parametrize(
@@ -294,22 +287,19 @@ def test_the_data_sets_of_small_images() -> None:
     assert set(SMALL) == {name for name, side in sides.items() if side <= 32}
 
 
-def test_resizemix_of_transformers_interpolates() -> None:
+def test_resizemix_of_transformers_interpolates_and_comixup_also_learns_from_the_images_before_mixing() -> None:
     cell = {"dataset": "cifar100", "mixer": "resizemix"}
     assert sumix_settings({**cell, "backbone": "swin_tiny"})["mixer.interpolation"] == "bilinear"
     assert "mixer.interpolation" not in sumix_settings({**cell, "backbone": "resnext50"})
-
-
-def test_comixup_also_learns_from_the_images_before_mixing() -> None:
     assert sumix_settings({"mixer": "comixup"}) == {"mixer.alpha": 2.0, "clean_loss": 2.0}
 
 
 # The rates of OpenMixup's AutoMix on CIFAR-100: ConvNeXt keeps that of its other mixers.
 @pytest.mark.parametrize(("backbone", "lr"), [("deit_small", 5e-4), ("swin_tiny", 5e-4), ("convnext_tiny_cifar", 1e-3)])
-@pytest.mark.parametrize("mixer", LEARNED)
-def test_the_rate_of_automix_for_transformers(mixer: str, backbone: str, lr: float) -> None:
-    settings = cell_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
-    assert (settings["lr"], settings["min_lr"]) == (lr, 1e-4)
+def test_the_rate_of_automix_for_transformers(backbone: str, lr: float) -> None:
+    for mixer in LEARNED:
+        settings = cell_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
+        assert (settings["lr"], settings["min_lr"]) == (lr, 1e-4)
 
 
 @pytest.mark.parametrize(("cell", "wanted"), SETTINGS.items())

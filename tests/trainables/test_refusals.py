@@ -1,12 +1,29 @@
-"""What a refusal says, and what it quotes of a library's error."""
+"""What a refusal says, what it quotes of a library's error, and which exceptions are no refusal but end the process."""
 
 import re
 from typing import Any, Literal
 
 import pytest
+import torch
 
+from trainables.classify import train
 from trainables.config import checked
+from trainables.datasets.dataset import DataError
+from trainables.epoch import Diverged
+from trainables.parallel.processes import LostProcess
 from trainables.refusals import first_line, require_known
+
+ANSWERS = (ValueError("a range"), DataError("no images"), Diverged("the loss is nan"))
+FAULTS = (
+    torch.AcceleratorError("CUDA error: device-side assert triggered"),
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("shapes"),
+    OSError(5, "Input/output error"),
+    KeyError("a"),
+    TypeError("b"),
+    MemoryError(),
+    LostProcess("one of 2"),
+)
 
 
 def test_an_error_is_told_in_one_line_and_one_without_words_by_its_name() -> None:
@@ -40,3 +57,9 @@ def test_the_nearest_name_is_found_whatever_its_case() -> None:
         require_known("mixer", "CUTMIX", ["none", "cutmix"])
     with pytest.raises(ValueError, match=r"^unknown mixer 'xyz'; there are 'none', 'cutmix'$"):
         require_known("mixer", "xyz", ["none", "cutmix"])
+
+
+def test_only_what_training_documents_is_an_answer() -> None:
+    """Anything else, such as an error of CUDA, may have broken its process for every later trial."""
+    assert all(isinstance(error, train.final) for error in ANSWERS)
+    assert not any(isinstance(error, train.final) for error in FAULTS)
