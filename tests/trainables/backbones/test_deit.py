@@ -9,19 +9,17 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import VisionTransformer
 
 from trainables.backbones.backbone import Network
-from trainables.backbones.deit import DeiT, deit_small
+from trainables.backbones.deit import DeiT, Size
 from trainables.methods.inputs import INPUTS, HasClassToken
-from trainables.rehearsal import Undrawn
 
 SIDE = 48  # three patches by three
+SIZE = Size(patch=16, width=96, depth=3, heads=3)
 
 
 @functools.cache
 def network() -> DeiT:
     torch.manual_seed(0)
-    with Undrawn():
-        made = deit_small(num_classes=5, image_size=SIDE).eval()
-    assert isinstance(made, DeiT)
+    made = DeiT(SIZE, num_classes=5, image_size=SIDE).eval()
     for parameter in made.parameters():
         nn.init.uniform_(parameter, *((0.5, 1.0) if parameter.ndim == 1 else (-0.1, 0.1)))
     for block in made.stages[1:]:
@@ -33,12 +31,10 @@ def pixels(rows: int = 3) -> Tensor:
     return torch.randn(rows, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
-@pytest.mark.slow
 @torch.no_grad()
 def test_the_same_function_as_torchvision_s_transformer_of_that_size() -> None:
     ours = network()
-    with Undrawn():
-        theirs = VisionTransformer(SIDE, 16, 12, 6, 384, 4 * 384, num_classes=5).eval().double()
+    theirs = VisionTransformer(SIDE, 16, 3, 3, 96, 4 * 96, num_classes=5).eval().double()
     state = {"class_token": ours.stages[0].class_token, "encoder.pos_embedding": ours.stages[0].pos_embedding}
     state |= {f"conv_proj.{key}": value for key, value in ours.stages[0].conv_proj.state_dict().items()}
     state |= {f"encoder.ln.{key}": value for key, value in ours.neck.state_dict().items()}
@@ -56,13 +52,13 @@ def test_class_attention_by_hand() -> None:
     attention = backbone.class_attention(images)
     assert attention.shape == (3, 3, 3)
     last = backbone.stages[-1]
-    tokens = last.ln_1(backbone.encode(images, 0, 12)[:, :, 0].mT)  # (B, T, D)
+    tokens = last.ln_1(backbone.encode(images, 0, 3)[:, :, 0].mT)  # (B, T, D)
     query, key, _ = F.linear(tokens, last.self_attention.in_proj_weight, last.self_attention.in_proj_bias).chunk(3, 2)
     heads = [
-        (query[:, :1, head] @ key[:, :, head].mT / 64**0.5).softmax(dim=2)[:, 0]
-        for head in (slice(64 * h, 64 * h + 64) for h in range(6))
+        (query[:, :1, head] @ key[:, :, head].mT / 32**0.5).softmax(dim=2)[:, 0]
+        for head in (slice(32 * h, 32 * h + 32) for h in range(3))
     ]
-    torch.testing.assert_close(attention.flatten(1), sum(heads)[:, 1:] / 6)
+    torch.testing.assert_close(attention.flatten(1), sum(heads)[:, 1:] / 3)
     assert (attention.flatten(1).sum(dim=1) < 1).all()  # the class token pays itself the rest
     assert attention.flatten(1).std(dim=1).min() > 1e-4
 
@@ -71,7 +67,7 @@ def test_class_attention_by_hand() -> None:
 def test_the_grid_has_each_patch_in_its_place() -> None:
     backbone, images = network(), pixels(1)
     stem = backbone.grid(backbone.encode(images, 0, 1))
-    assert stem.shape == (1, 384, 3, 3)
+    assert stem.shape == (1, 96, 3, 3)
     images[:, :, 16:32, 32:48] += 1  # the patch in row 1, column 2
     moved = (backbone.grid(backbone.encode(images, 0, 1)) - stem).abs().sum(dim=1)[0]
     assert moved[1, 2] > 0.1
@@ -89,6 +85,6 @@ def test_what_a_mixer_is_given() -> None:
 
 def test_image_sizes() -> None:
     with pytest.raises(ValueError, match="image_size must be a multiple of 16, the side of a patch, got 40"):
-        deit_small(num_classes=5, image_size=40)
+        DeiT(SIZE, num_classes=5, image_size=40)
     with pytest.raises(RuntimeError, match="built for 9 patches, and these images have 4"):
         network()(torch.rand(1, 3, 32, 32, dtype=torch.float64))

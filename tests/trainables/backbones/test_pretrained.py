@@ -89,7 +89,8 @@ def test_a_local_file_is_read_and_checked(published: tuple[str, bytes], tmp_path
 
 
 def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    donor = {key: value.clone() for key, value in models.mobilenet_v2().state_dict().items()}
+    with Undrawn():
+        donor = {key: torch.full_like(value, 0.5) for key, value in models.mobilenet_v2().state_dict().items()}
     source = tmp_path / "theirs.pth"
     torch.save(donor, source)
     name = f"mobilenet-{hashlib.sha256(source.read_bytes()).hexdigest()[:8]}.pth"
@@ -104,17 +105,13 @@ def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     started: list[Tensor] = []
 
     def start(run: Run) -> None:
-        started.append(first_weight(run))
+        started.append(next(run.method.network.backbone.stages.parameters()).detach().clone())
         run.history.append(Epoch(1, 1, {"train_seconds": 1.0}, {}, {}))
 
     monkeypatch.setattr(Run, "next_epoch", start)
     config = {"dataset": "cifar10", "backbone": "mobilenet_v2", "pretrained": "IMAGENET1K_V1", "epochs": 1}
     classify.train(config, seed=0, data_root=tmp_path)
     assert torch.equal(started[0].cpu(), donor["features.0.0.weight"])
-
-
-def first_weight(run: Run) -> Tensor:
-    return next(run.method.network.backbone.stages.parameters()).detach().clone()
 
 
 def test_a_missing_file_is_downloaded_once(published: tuple[str, bytes], tmp_path: Path) -> None:
@@ -138,7 +135,8 @@ def test_neither_a_file_nor_a_connection(
     assert not wanted.exists()
 
 
-def test_weights_that_torchvision_does_not_have() -> None:
+def test_weights_that_torchvision_does_not_have(tmp_path: Path) -> None:
+    assert load_pretrained("resnet8", "none", tmp_path) is None
     require_pretrained("resnet50_imagenet", "IMAGENET1K_V2")
     with pytest.raises(
         ValueError, match="no weights 'IMAGENET1K_V1' for backbone 'resnet8'; it has some for resnet18_imagenet"
@@ -146,10 +144,6 @@ def test_weights_that_torchvision_does_not_have() -> None:
         require_pretrained("resnet8", "IMAGENET1K_V1")
     with pytest.raises(ValueError, match=r"'IMAGENET1K_V2' .* 'swin_tiny'; it has IMAGENET1K_V1"):
         require_pretrained("swin_tiny", "IMAGENET1K_V2")
-
-
-def test_nothing_is_loaded_where_nothing_is_wanted(tmp_path: Path) -> None:
-    assert load_pretrained("resnet8", "none", tmp_path) is None
 
 
 def test_every_file_s_name_says_its_hash() -> None:

@@ -5,9 +5,7 @@ import copy
 import pytest
 import torch
 
-from tests.trainables.backbones.test_every_backbone import drawn
-from trainables.backbones import BACKBONES
-from trainables.backbones.backbone import Backbone
+from tests.trainables.backbones.test_every_backbone import SMALL_IMAGES, drawn, on_meta
 from trainables.backbones.names import RESIDUAL
 from trainables.backbones.regularised import (
     BRANCH_END,
@@ -16,22 +14,15 @@ from trainables.backbones.regularised import (
     drop_block,
     residual_blocks,
 )
-from trainables.rehearsal import Undrawn
-
-
-def built(name: str) -> Backbone:
-    torch.manual_seed(0)
-    return BACKBONES[name](num_classes=4)
+from trainables.backbones.resnet_cifar import resnet8
 
 
 def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_own() -> None:
     for name in RESIDUAL:
-        with torch.device("meta"), Undrawn():
-            blocks = residual_blocks(built(name))
+        blocks = residual_blocks(on_meta(name))
         assert all(hasattr(block, BRANCH_END[type(block)]) for block in blocks)
         assert len(blocks) >= 3, name
-    small = [*BACKBONES][: [*BACKBONES].index("resnet18_imagenet")]
-    assert set(small) - set(RESIDUAL) == {"convnext_tiny_cifar", "vit_tiny_32"}
+    assert set(SMALL_IMAGES) - set(RESIDUAL) == {"convnext_tiny_cifar", "vit_tiny_32"}
 
 
 @pytest.mark.parametrize(
@@ -41,22 +32,23 @@ def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_o
 @torch.no_grad()
 def test_testing_and_the_weights_names_stay_as_they_are(name: str) -> None:
     plain, images = drawn(name, num_classes=4), torch.rand(2, 3, 16, 12)
-    tested, trained = plain.eval()(images), copy.deepcopy(plain).train()(images)
+    names, trained = list(plain.state_dict()), plain.train()(images)
+    tested = plain.eval()(images)
     for add, options in ((add_drop_path, (0.5,)), (add_drop_block, (0.3, 3))):
-        changed = copy.deepcopy(plain)
-        add(changed, *options)
-        changed = copy.deepcopy(changed)  # a method copies the network, and the copy drops too
-        assert changed.state_dict().keys() == plain.state_dict().keys()
+        add(plain, *options)
+        changed = copy.deepcopy(plain)  # a method copies the network, and the copy drops too
+        assert list(changed.state_dict()) == names
         assert torch.equal(changed.eval()(images), tested)
         assert not torch.equal(changed.train()(images), trained)
+        for block in plain.modules():
+            block._forward_hooks.clear()
 
 
 def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up() -> None:
     """The last block of four images: what remains of its branch is 0 or twice as much at a rate of one half."""
-    backbone = built("preact_resnet18")
+    backbone = drawn("wrn16_8")
     last = residual_blocks(backbone)[-1]
-    maps = torch.rand(40, 512, 4, 3)
-    last.eval()
+    maps = torch.rand(40, 64, 4, 3)
     with torch.no_grad():
         branch = last(maps) - maps
         add_drop_path(backbone, 0.5)
@@ -69,10 +61,16 @@ def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up() -> N
 
 
 def test_the_first_block_is_never_dropped_and_the_rates_grow_linearly() -> None:
-    backbone = built("resnet8")
+    backbone = resnet8(num_classes=4)
     add_drop_path(backbone, 0.6)
     hooks = [next(iter(block.bn2._forward_hooks.values())) for block in residual_blocks(backbone)]
     assert [hook.args[0] for hook in hooks] == pytest.approx([0.0, 0.3, 0.6])
+
+
+def test_drop_block_acts_in_the_last_two_stages_alone() -> None:
+    backbone = resnet8(num_classes=4)
+    add_drop_block(backbone, 0.2, 3)
+    assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]
 
 
 def test_drop_block_drops_whole_squares_and_keeps_the_mean() -> None:
@@ -92,12 +90,6 @@ def test_a_map_smaller_than_the_square_is_dropped_whole() -> None:
     maps = drop_block(torch.ones(50, 4, 2, 2), 0.5, 7)
     assert {float(value) for value in maps.flatten(2).sum(2).unique() > 0} == {0.0, 1.0}
     assert torch.equal(maps.amax((2, 3)), maps.amin((2, 3)))
-
-
-def test_drop_block_acts_in_the_last_two_stages_alone() -> None:
-    backbone = built("resnet8")
-    add_drop_block(backbone, 0.2, 3)
-    assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]
 
 
 def test_drop_block_keeps_the_mean_of_more_pixels_than_float16_can_count() -> None:
