@@ -14,7 +14,7 @@ from trainables.backbones.regularised import (
     drop_block,
     residual_blocks,
 )
-from trainables.backbones.resnet_cifar import resnet8
+from trainables.backbones.resnet import resnet8
 
 
 def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_own() -> None:

@@ -1,10 +1,12 @@
-"""Files by their paths: written into a folder, or packed in an archive."""
+"""Files by their paths: written into a folder, packed in an archive, or listed with the labels of their images."""
 
 import io
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from trainables.datasets.file_list import FileList
 
 
 def write(root: Path, files: Mapping[str, bytes]) -> None:
@@ -21,3 +23,8 @@ def tar(files: Mapping[str, bytes], mode: Any = "w:gz") -> bytes:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def pairs(files: FileList) -> set[tuple[str, int]]:
+    """Return the names and labels of the images of a list."""
+    return {(files.name(i), int(files.labels[i])) for i in range(len(files))}

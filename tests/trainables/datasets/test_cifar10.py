@@ -1,4 +1,7 @@
-"""Small files in the official layouts: six batches of three images, written here without the code under test."""
+"""Small files in the official layouts: six batches of three images, written here without the code under test.
+
+CIFAR-10 without birds and trucks is at the end.
+"""
 
 import functools
 import hashlib
@@ -10,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 
 from tests.servers import file_server
 from tests.trainables.datasets.files import tar, write
-from trainables.datasets import cifar10, download
-from trainables.datasets.dataset import DataError
+from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10, download
+from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, Split, Splits
 
 FETCH_FILE = download.fetch_file  # it refuses in every test here except one
 
@@ -257,3 +261,17 @@ def test_the_real_data_set():
     # The published mean of the training set, per channel: red is the brightest, blue the darkest.
     mean = (train.images.numpy().mean(axis=(0, 2, 3)) / 255).tolist()
     assert mean == pytest.approx(cifar10.CIFAR10.mean, abs=1e-4)
+
+
+def test_eight_classes_are_left_and_numbered_in_order_and_the_two_others_are_outside(monkeypatch):
+    """There are two images of each class, which hold their own class."""
+    labels = torch.arange(20) % 10
+    split = Split(labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 32, 32).clone(), labels)
+    monkeypatch.setattr(cifar10, "load", lambda root: Splits(split, split))
+    for part in DATASETS["cifar8"].load(Path()):
+        assert part.labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 7] * 2
+        assert part.images[:, 0, 0, 0].tolist() == [0, 1, 3, 4, 5, 6, 7, 8] * 2
+    outside, inside = (EVALUATION_SETS["cifar8_o"].load(Path(), part) for part in (OUTSIDE, INSIDE))
+    assert outside.images[:, 0, 0, 0].tolist() == [2, 9, 2, 9]
+    assert len(inside.labels) + len(outside.labels) == 20  # nothing is in both parts
+    assert inside.labels.max() < DATASETS["cifar8"].num_classes

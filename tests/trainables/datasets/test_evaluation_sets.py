@@ -121,7 +121,8 @@ def test_what_is_wrong_with_the_subsets_is_named(root, monkeypatch):
         load_imagenet_o(root, OUTSIDE)
 
 
-def test_every_set_is_for_a_data_set_that_exists():
+def test_every_set_has_its_own_name_and_is_for_a_data_set_that_exists():
+    assert all(name == dataset.name for name, dataset in DATASETS.items())
     for name, evaluation in EVALUATION_SETS.items():
         assert evaluation.name == name
         assert evaluation.trained_on in DATASETS

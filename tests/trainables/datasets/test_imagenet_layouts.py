@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tests.trainables.datasets.pairs import pairs
+from tests.trainables.datasets.files import pairs
 from trainables.datasets import DATASETS, imagenet
 from trainables.datasets import tiny_imagenet as tiny
 from trainables.datasets.dataset import DataError

@@ -95,16 +95,16 @@ def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path: Path, mo
     assert len(webdataset.load(tmp_path).train) == 13
 
 
-@pytest.mark.parametrize("content", ["5", "[]", "{}", '{"samples": 5}', '{"samples": [["a", "b"]]}', '{"samples": []}'])
-def test_an_index_of_another_form_is_made_again(tmp_path: Path, content: str) -> None:
+def test_an_index_of_another_form_is_made_again(tmp_path: Path) -> None:
     shards(tmp_path)
     first = webdataset.load(tmp_path).train
     index = tmp_path / "train" / webdataset.INDEX
     whole = json.loads(index.read_text())
-    found = json.loads(content)
-    index.write_text(json.dumps({"shards": whole["shards"], **found} if isinstance(found, dict) else found))
-    assert torch.equal(webdataset.load(tmp_path).train.names, first.names)
-    assert json.loads(index.read_text()) == whole
+    samples = ({}, {"samples": 5}, {"samples": [["a", "b"]]}, {"samples": []})
+    for content in (5, [], *({"shards": whole["shards"], **found} for found in samples)):
+        index.write_text(json.dumps(content))
+        assert torch.equal(webdataset.load(tmp_path).train.names, first.names)
+        assert json.loads(index.read_text()) == whole
 
 
 def test_parquet_is_rewritten_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,15 +225,15 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
     require_images(parquet.load(tmp_path).train, 12)
 
 
-@pytest.mark.parametrize("lost", [1024 + 512, 1024 + 512 + 100, 1024 + 1024])
-def test_a_shard_that_was_cut_off_between_two_members_is_refused(lost: int, tmp_path: Path) -> None:
+def test_a_shard_that_was_cut_off_between_two_members_is_refused(tmp_path: Path) -> None:
     shards(tmp_path)
     faulty = tmp_path / "train" / "train-0001.tar"
     content = tar({"a.png": png(0), "a.cls": b"1", "b.png": png(1), "b.cls": b"1"}, "w").rstrip(b"\0")
     end = -(-len(content) // 512) * 512
-    faulty.write_bytes((content + bytes(end + 1024 - len(content)))[:-lost])
-    with pytest.raises(DataError, match=r"train-0001\.tar is not a whole shard"):
-        webdataset.load(tmp_path)
+    for lost in (512, 512 + 100, 1024):  # besides the two empty blocks at the end
+        faulty.write_bytes((content + bytes(end - len(content)))[:-lost])
+        with pytest.raises(DataError, match=r"train-0001\.tar is not a whole shard"):
+            webdataset.load(tmp_path)
 
 
 @pytest.mark.parametrize(("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)])

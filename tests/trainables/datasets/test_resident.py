@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from tests.trainables.datasets.test_every_source import epoch
 from trainables.augment.crop_and_flip import crop_and_flip
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
-from trainables.seeds import generator
 
 N, C, H, W = 23, 3, 16, 12
 
@@ -18,60 +18,10 @@ def split():
     return Split(images, torch.arange(N))
 
 
-def epoch(resident, number, batch_size=5):
-    batches = list(resident.train_batches(batch_size, generator(0, "data", number), generator(0, "augment", number)))
-    return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
-
-
 def test_values_are_exact_shares_of_255():
     images, _ = next(Resident(split(), "cpu", augment=None).test_batches(10))
     assert images[0, :, 0, 0].tolist() == [0.0, pytest.approx(0.2, abs=1e-8), 1.0]
     assert torch.equal(images, split().images[:10] / 255)
-
-
-@pytest.mark.parametrize("augment", [None, crop_and_flip])
-def test_batches_are_float32_channels_last_and_the_last_is_partial(augment):
-    resident = Resident(split(), "cpu", augment=augment)
-    train = list(resident.train_batches(5, generator(0, "data"), generator(0, "augment")))
-    for batches in train, list(resident.test_batches(5)):
-        assert [len(labels) for _, labels in batches] == [5, 5, 5, 5, 3]
-        for images, labels in batches:
-            assert images.shape == (len(labels), C, H, W)
-            assert images.dtype == torch.float32
-            assert images.is_contiguous(memory_format=torch.channels_last)
-            assert labels.dtype == torch.int64
-            assert images.min() >= 0
-            assert images.max() <= 1
-
-
-def test_an_epoch_gives_every_image_once_with_its_label():
-    images, labels = epoch(Resident(split(), "cpu", augment=None), 1)
-    assert labels.sort().values.tolist() == list(range(N))
-    assert labels.tolist() != list(range(N))
-    assert torch.equal(images, split().images[labels] / 255)
-
-
-def test_test_batches_keep_the_order_and_are_never_augmented():
-    batches = list(Resident(split(), "cpu", augment=crop_and_flip).test_batches(4))
-    assert torch.cat([labels for _, labels in batches]).tolist() == list(range(N))
-    assert torch.equal(torch.cat([images for images, _ in batches]), split().images / 255)
-
-
-def test_an_epoch_can_be_replayed_and_the_next_one_differs():
-    resident = Resident(split(), "cpu", augment=crop_and_flip)
-    images, labels = epoch(resident, 1)
-    again, labels_again = epoch(resident, 1)
-    other, other_labels = epoch(resident, 2)
-    assert torch.equal(labels, labels_again)
-    assert torch.equal(images, again)
-    assert not torch.equal(labels, other_labels)
-    assert not torch.equal(images[labels.argsort()], other[other_labels.argsort()])  # same images, other windows
-
-
-def test_augmentation_does_not_move_the_order():
-    plain, crops = (epoch(Resident(split(), "cpu", augment=augment), 1) for augment in (None, crop_and_flip))
-    assert torch.equal(plain[1], crops[1])
-    assert not torch.equal(plain[0], crops[0])
 
 
 def test_augmentation_sees_bytes_and_leaves_the_split_alone():
@@ -83,17 +33,12 @@ def test_augmentation_sees_bytes_and_leaves_the_split_alone():
 
     given = split()
     resident = Resident(given, "cpu", augment=note)
-    images, _ = epoch(resident, 1, batch_size=20)
+    images, _ = epoch(resident, batch_size=20)
     assert seen == [(torch.uint8, (20, C, H, W)), (torch.uint8, (3, C, H, W))]
     assert images.max() == 0
-    assert torch.equal(given.images, split().images)
-    assert torch.equal(next(resident.test_batches(N))[0], split().images / 255)
-
-
-def test_changing_a_batch_in_place_does_not_change_the_split():
-    resident = Resident(split(), "cpu", augment=None)
     for images, _ in resident.test_batches(5):
-        images.zero_()
+        images.zero_()  # here too
+    assert torch.equal(given.images, split().images)
     assert torch.equal(next(resident.test_batches(N))[0], split().images / 255)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.trainables.datasets.test_every_source import epoch
 from trainables.augment.crop_and_flip import crop_and_flip, flip
 from trainables.datasets import streamed
 from trainables.datasets.dataset import DataError
@@ -32,11 +33,6 @@ def source(files, **options):
     return Streamed(files, "cpu", **{"train_view": CROP, "test_view": CENTRE, "augment": flip, "workers": 0, **options})
 
 
-def epoch(source, number=1, batch_size=10):
-    batches = list(source.train_batches(batch_size, generator(0, "data", number), generator(0, "augment", number)))
-    return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
-
-
 @pytest.mark.slow
 def test_the_number_of_workers_changes_nothing_and_leaves_torch_s_global_generator_alone(files):
     train, train_labels = epoch(source(files, augment=crop_and_flip))
@@ -56,45 +52,6 @@ def test_crops_and_order_do_not_depend_on_the_size_of_a_batch(files):
     others, others_labels = epoch(source(files, augment=None), batch_size=7)
     assert torch.equal(images, others)
     assert torch.equal(labels, others_labels)
-
-
-def test_batches_are_float32_channels_last_and_the_last_is_partial(files):
-    train = list(source(files).train_batches(10, generator(0, "data"), generator(0, "augment")))
-    for batches in train, list(source(files).test_batches(10)):
-        assert [len(labels) for _, labels in batches] == [10, 10, 10, 10, 5]
-        for images, labels in batches:
-            assert images.shape == (len(labels), 3, 16, 16)
-            assert images.dtype == torch.float32
-            assert images.is_contiguous(memory_format=torch.channels_last)
-            assert 0 <= images.min() < images.max() <= 1
-            assert labels.dtype == torch.int64
-
-
-def test_an_epoch_gives_every_image_once_and_can_be_replayed_and_the_next_differs(files):
-    streamed = source(files)
-    images, labels = epoch(streamed)
-    again, again_labels = epoch(streamed)
-    other, other_labels = epoch(streamed, 2)
-    assert labels.sort().values.tolist() == list(range(N))
-    assert torch.equal(images, again)
-    assert torch.equal(labels, again_labels)
-    assert not torch.equal(labels, other_labels)
-    assert not torch.equal(images[labels.argsort()], other[other_labels.argsort()])
-
-
-def test_crops_follow_the_image_not_its_place_in_the_epoch(files):
-    shuffled = epoch(source(files, augment=None))
-    by_label = shuffled[0][shuffled[1].argsort()]
-    batches = list(source(files, augment=None).train_batches(10, generator(9, "data"), generator(0, "augment", 1)))
-    other, labels = (torch.cat(part) for part in zip(*batches, strict=True))
-    assert not torch.equal(labels, shuffled[1])
-    assert torch.equal(other[labels.argsort()], by_label)
-
-
-def test_test_batches_keep_the_order_and_are_not_augmented(files):
-    batches = list(source(files, augment=lambda images, rng: images * 0).test_batches(10))
-    assert torch.equal(torch.cat([labels for _, labels in batches]), files.labels)
-    assert all(images.max() > 0 for images, _ in batches)
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])

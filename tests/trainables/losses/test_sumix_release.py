@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainables.losses.sumix import SUMixLoss
+from tests.trainables.losses.test_sumix import norm, softmax
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
@@ -32,14 +32,8 @@ def release(num_features: int = D, num_classes: int = L, **terms: object) -> Rel
     return ReleasedSUMixLoss(num_features, num_classes, SUMixTerms(**terms)).double()  # type: ignore[arg-type]
 
 
-def softmax(values: list[float]) -> list[float]:
-    powers = [math.exp(v) for v in values]
-    return [p / sum(powers) for p in powers]
-
-
 def unit(values: list[float]) -> list[float]:
-    length = math.sqrt(sum(v * v for v in values))
-    return [v / length for v in values]
+    return [v / norm(values) for v in values]
 
 
 def by_hand(loss: ReleasedSUMixLoss, zeta: float) -> tuple[float, float, float]:
@@ -110,14 +104,6 @@ def test_lambda_of_a_calibrated_network(
         mixed = Mixed(torch.zeros(batch_size, 1, 2, 3), sources, weights)
         parts = loss.parts(features, before.log(), features, after.log(), labels, mixed)
         assert parts.weights[0, 0].item() == pytest.approx(learned, abs=0.51 * 10**-digits)
-
-
-def test_only_the_batch_mean_of_lambda_enters_the_loss() -> None:
-    parts = release(lam="learned", regulariser="none").parts(*batch(), LABELS, mixed_pairs())
-    paper = SUMixLoss(D, L, SUMixTerms(lam="learned", regulariser="none"))
-    paper_parts = paper.parts(*batch(), LABELS, mixed_pairs())
-    assert parts.weights.unique(dim=0).shape == (1, 2)
-    assert paper_parts.weights.unique(dim=0).shape == (B, 2)
 
 
 @pytest.mark.parametrize(("regulariser", "flows"), [("s", False), ("u", True), ("su", True)])

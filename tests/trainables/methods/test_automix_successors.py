@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
 from trainables.losses.mix_block import mask_loss
-from trainables.methods.adversarial_masks import AdAutoMixing, AdversarialBlock, likeness
-from trainables.methods.scenario_agnostic import SAMixBlock, SAMixing, mask_variance, rescaled
+from trainables.methods.adversarial_masks import AdAutoMixing, AdversarialBlock
+from trainables.methods.scenario_agnostic import SAMixBlock, SAMixing, mask_variance
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
@@ -52,15 +52,6 @@ def test_the_mask_of_samix_by_plain_loops() -> None:
         values = [at(last, torch.where(v > 0, v, v.exp() - 1))[0] for v in normed]
         rows.append(attended([at(block.query, z) for z in both], [at(block.key, z) for z in both], values))
     require_equal_gradients(block, block(own, other, lam, (4, 6)), enlarged(rows, 2, 3).sigmoid())
-
-
-def test_the_curve_of_lambda() -> None:
-    lam = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
-    torch.testing.assert_close(rescaled(lam, 0.25), lam)
-    bent = rescaled(torch.tensor([0.1, 0.3], dtype=torch.float64), 0.25)
-    assert 0.1 < bent[0] < bent[1] < 0.5
-    straight = rescaled(torch.tensor([0.3], dtype=torch.float64), 1e6)
-    torch.testing.assert_close(straight, torch.tensor([0.3], dtype=torch.float64), rtol=0, atol=1e-6)
 
 
 def test_the_variance_of_masks() -> None:
@@ -147,13 +138,6 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
             rows.append(attended(queries, others, [at(block.value, z(i, *p))[0] for p in places]))
         of_images.append(enlarged(rows, 2, 3))
     require_equal_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
-
-
-def test_likeness_by_hand() -> None:
-    logits = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    sources = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]], dtype=torch.float64)
-    lam = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
-    assert likeness(logits, sources, lam).item() == pytest.approx(0.5 * 1 + 0.3 * 0 + 0.2 * -1)
 
 
 @pytest.mark.parametrize(("number", "likeness", "sign"), [(0, "lowered", 1), (0, "raised", -1), (1, "lowered", 0)])

@@ -155,7 +155,7 @@ def test_resizemix(seed: int, interpolation: str, scope: tuple[float, float]) ->
 @each_seed
 def test_fmix(seed: int) -> None:
     images = photographs()
-    noise, kept, lam, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=3.0, per_batch=False)
+    noise, kept, lam, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=2.0, per_batch=False)
     assert torch.equal(lam, beta(0.7, B, stream(seed)))
     rows, shares = [], []
     for b in range(B):
@@ -168,19 +168,19 @@ def test_fmix(seed: int) -> None:
         rows.append(image.view(C, H, W))
         shares.append(int(kept[b]) / (H * W))
     assert max(abs(share - lam[b].item()) for b, share in enumerate(shares)) < 1 / (H * W)
-    check(fmix(images, stream(seed), alpha=0.7), rows, partner, shares)
+    check(fmix(images, stream(seed), alpha=0.7, decay=2.0), rows, partner, shares)
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 12), (9, 13), (7, 4)])
-def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height: int, width: int) -> None:
-    noise = low_frequency_noise(2, height, width, 3.0, stream(0)).double().numpy()
+@pytest.mark.parametrize(("height", "width", "decay"), [(16, 12, 3.0), (9, 13, 1.0), (7, 4, 4.0)])
+def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height: int, width: int, decay: float) -> None:
+    noise = low_frequency_noise(2, height, width, decay, stream(0)).double().numpy()
     parts = torch.randn(2, height, width // 2 + 1, 2, generator=stream(0)).double().numpy()
     for b in range(2):
         spectrum = np.zeros((height, width // 2 + 1), complex)
         for y in range(height):
             for x in range(width // 2 + 1):
                 frequency = math.hypot(min(y, height - y) / height, x / width)
-                scale = 1 / max(frequency, 1 / max(height, width)) ** 3
+                scale = 1 / max(frequency, 1 / max(height, width)) ** decay
                 spectrum[y, x] = scale * complex(*parts[b, y, x])
         expected = np.fft.irfft2(spectrum, (height, width))
         np.testing.assert_allclose(noise[b], expected, rtol=0, atol=ROUNDING * np.abs(expected).max())

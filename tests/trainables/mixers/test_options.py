@@ -7,7 +7,6 @@ from torch import Generator, Tensor
 from trainables.config import mixer_options
 from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
-from trainables.mixers.fmix import fmix
 from trainables.mixers.gridmix import gridmix
 from trainables.mixers.mixed import beta
 from trainables.mixers.resizemix import resizemix
@@ -94,15 +93,6 @@ def test_cutout_fills_with_the_mean_colour_of_the_batch() -> None:
     assert 9 * B <= blank.sum() <= 36 * B
     colours = mixed.images.movedim(1, -1)[blank]
     torch.testing.assert_close(colours, images.mean(dim=(0, 2, 3)).expand_as(colours))
-
-
-def test_fmix_with_more_decay_has_smoother_masks() -> None:
-    images = torch.cat((torch.zeros(1, 1, H, W), torch.ones(1, 1, H, W))).repeat(200, 1, 1, 1)
-
-    def edges(decay: float) -> float:
-        return fmix(images, rng(), decay=decay).images.diff(dim=3).abs().mean().item()
-
-    assert edges(4.0) < edges(3.0) < edges(1.0)
 
 
 def test_gridmix_of_cells_takes_each_cell_from_one_image() -> None:

@@ -18,9 +18,9 @@ NOT_MONOTONE = {"glass_blur", "frost", "saturate", "elastic_transform", "spatter
 @pytest.fixture(scope="module")
 def images() -> Tensor:
     """Return smooth oblong pictures of several scales, like photographs."""
-    generator, pictures = torch.Generator().manual_seed(0), torch.zeros(24, 3, 40, 32)
+    generator, pictures = torch.Generator().manual_seed(0), torch.zeros(12, 3, 40, 32)
     for cells in 3, 6, 12, 24:
-        grid = torch.rand(24, 3, cells, cells, generator=generator)
+        grid = torch.rand(12, 3, cells, cells, generator=generator)
         pictures += torch.nn.functional.interpolate(grid, (40, 32), mode="bicubic") * 3 / cells
     return (160 * pictures).clamp(0, 255).round().to(torch.uint8)
 
@@ -30,7 +30,7 @@ def distance(one: Tensor, other: Tensor) -> float:
 
 
 @pytest.mark.parametrize("corruption", CORRUPT)
-def test_severity_moves_the_image_away_and_keeps_type_and_shape(corruption: str, images: Tensor) -> None:
+def test_severity_moves_the_image_away_and_the_seed_determines_it(corruption: str, images: Tensor) -> None:
     before = images.clone()
     far = []
     for severity in range(1, 6):
@@ -46,10 +46,6 @@ def test_severity_moves_the_image_away_and_keeps_type_and_shape(corruption: str,
         assert far[4] > 1.3 * far[0]
     else:
         assert len({round(each, 2) for each in far}) == 5
-
-
-@pytest.mark.parametrize("corruption", CORRUPT)
-def test_seed_determines_the_images_and_nothing_else_does(corruption: str, images: Tensor) -> None:
     few = images[:2]
     torch.manual_seed(1)
     first = corrupt(few, corruption, 3, seed=0)
@@ -69,15 +65,6 @@ def test_brightness_by_hand() -> None:
     assert corrupt(constant(100, 50, 20), "brightness", 2)[0, :, 3, 5].tolist() == [126, 63, 25]
     assert corrupt(constant(0, 0, 0), "brightness", 5)[0, :, 0, 0].tolist() == [76, 76, 76]
     assert corrupt(constant(250, 125, 0), "brightness", 5)[0, :, 0, 0].tolist() == [255, 128, 0]
-
-
-def test_contrast_by_hand() -> None:
-    image = constant(100, 100, 100)
-    image[:, 0, :10] = 200  # mean of red 150
-    out = corrupt(image, "contrast", 2)
-    assert out[0, 0, 0, 0] == 175
-    assert out[0, 0, 19, 0] == 125
-    assert (out[0, 1:] == 100).all()
 
 
 def test_saturate_by_hand() -> None:
@@ -129,15 +116,6 @@ def test_fog_is_the_published_fractal_point_by_point(severity: int, amount: floa
     np.testing.assert_allclose(fog(image, severity, np.random.default_rng(7)), wanted, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("corruption", ["gaussian_noise", "speckle_noise", "shot_noise"])
-def test_noise_has_the_published_spread(corruption: str) -> None:
-    noise = corrupt(constant(128, 128, 128).repeat(40, 1, 1, 1), corruption, 3).float() / 255
-    x = 128 / 255
-    expected = {"gaussian_noise": 0.08, "speckle_noise": 0.12 * x, "shot_noise": (x / 100) ** 0.5}[corruption]
-    assert float(noise.mean()) == pytest.approx(x, abs=0.003)
-    assert float(noise.std()) == pytest.approx(expected, rel=0.03)
-
-
 # The published parameters, by severity.
 NOISE = {
     "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
@@ -159,11 +137,14 @@ def test_every_severity_has_the_published_strength(severity: int) -> None:
         strength = strengths[severity - 1]
         spread = {"gaussian_noise": strength, "speckle_noise": strength * x, "shot_noise": (x / strength) ** 0.5}
         noise = corrupt(grey, corruption, severity).float() / 255
+        assert float(noise.mean()) == pytest.approx(x, abs=0.003)
         assert float(noise.std()) == pytest.approx(spread[corruption], rel=0.03)
     halves = constant(100, 100, 100)
     halves[:, :, :10] = 200
-    bright = float(corrupt(halves, "contrast", severity)[0, 0, 0, 0])
-    assert bright == pytest.approx(150 + 50 * CONTRAST[severity - 1], abs=0.51)
+    halves[:, 2] = 100  # the mean is of a channel: red's and green's are 150, blue's is 100
+    contrast, half = corrupt(halves, "contrast", severity)[0, :, :, 0].float(), 50 * CONTRAST[severity - 1]
+    assert contrast[:, 0].tolist() == pytest.approx([150 + half, 150 + half, 100], abs=0.51)
+    assert contrast[:, 19].tolist() == pytest.approx([150 - half, 150 - half, 100], abs=0.51)
     hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
     factor, added = SATURATION[severity - 1]
     for corruption, hsv in (
@@ -195,20 +176,15 @@ def test_impulse_noise_has_the_published_share() -> None:
     assert float((out == 0).float().mean()) == pytest.approx(0.035, abs=0.004)
 
 
-@pytest.mark.parametrize("corruption", ["gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur"])
-def test_blurs_leave_a_constant_image(corruption: str) -> None:
-    assert torch.equal(corrupt(constant(9, 90, 200), corruption, 5), constant(9, 90, 200))
+def test_blurs_leave_a_constant_image() -> None:
+    for corruption in ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur"):
+        assert torch.equal(corrupt(constant(9, 90, 200), corruption, 5), constant(9, 90, 200)), corruption
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("fog", 6), "severity must be between 1 and 5, got 6"),
-        (("mist", 1), "unknown corruption 'mist'"),
-    ],
-)
-def test_bad_arguments_are_refused(arguments: tuple[str, int], sentence: str, images: Tensor) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        corrupt(images, *arguments)
+def test_bad_arguments_are_refused(images: Tensor) -> None:
+    with pytest.raises(ValueError, match="severity must be between 1 and 5, got 6"):
+        corrupt(images, "fog", 6)
+    with pytest.raises(ValueError, match="unknown corruption 'mist'"):
+        corrupt(images, "mist", 1)
     with pytest.raises(ValueError, match="need uint8 images"):
         corrupt(images.float(), "fog", 1)
