@@ -88,13 +88,23 @@ def _look(filesystem: pyarrow.fs.FileSystem, path: str, _: str) -> bool:
     bucket = path.partition("/")[0]
     if isinstance(filesystem, pyarrow.fs.S3FileSystem) and not _there(filesystem, bucket):
         raise OSError(f"there is no bucket {bucket!r}")
-    if filesystem.get_file_info(path).type == pyarrow.fs.FileType.File:
-        raise NotADirectoryError("it is a file")
+    _require_no_file(filesystem, path)
     return _there(filesystem, path)
+
+
+def _require_no_file(filesystem: pyarrow.fs.FileSystem, path: str) -> None:
+    """Raise ``NotADirectoryError`` if the path, or on this machine what it begins with, exists and is no folder."""
+    begins, local = Path(path), isinstance(filesystem, pyarrow.fs.LocalFileSystem)
+    while local and not os.path.lexists(begins):
+        begins = begins.parent
+    broken = local and not begins.exists()
+    if broken or filesystem.get_file_info(str(begins)).type == pyarrow.fs.FileType.File:
+        raise NotADirectoryError(f"{str(begins)!r} is {'a link to nothing' if broken else 'a file'}")
 
 
 def _write(filesystem: pyarrow.fs.FileSystem, path: str, name: str) -> bool:
     """Write a file that holds its own name."""
+    _require_no_file(filesystem, path)
     filesystem.create_dir(path)
     with filesystem.open_output_stream(f"{path}/{name}") as stream:
         stream.write(name.encode())
