@@ -61,8 +61,8 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
 
     The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
     count as changes: outside a repository, the study's file, that of the trainable, and what is imported from their
-    folders. So do changes that git does not show, as on a disk that is too slow: then nothing is known of any. An image
-    without git names its commit in ``MIXLAB_COMMIT``.
+    folders. So do changes that git does not show, as on a disk that is too slow, and the cells of a notebook, for which
+    there is no file: then nothing is known of any. An image without git names its commit in ``MIXLAB_COMMIT``.
     """
     module = sys.modules.get(getattr(trainable, "__module__", None) or "")
     own = getattr(module, "__file__", None)
@@ -75,6 +75,7 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
         loose = [file for file, root in roots.items() if root is None and not PACKAGED & set(file.parts)]
         apart = [file for file in loose if not file.is_relative_to(sysconfig.get_path("stdlib"))]
         diffs += [_added(source.parent, source.name) for source in _sources(apart)]
+    diffs += [] if study_file.is_file() else [None]
     dirty = not commit or any(diff != "" for diff in diffs)
     diff = "" if None in diffs else "".join(diff or "" for diff in diffs)
     versions = {"python": platform.python_version(), **installed(PACKAGES)}

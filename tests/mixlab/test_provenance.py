@@ -139,6 +139,13 @@ def test_code_of_no_repository_is_not_said_to_be_clean(
     assert collect(repository / "notebook").tags["mixlab.dirty"] == "true"
 
 
+def test_a_notebook_is_not_said_to_be_clean_in_a_repository(repository: Path) -> None:
+    """Whatever its cells held, its runs were those of a commit that does not hold them."""
+    found = collect(repository / "notebook")
+    head = git(repository, "rev-parse", "HEAD").strip()
+    assert (found.commit, found.dirty, found.patch) == (head, True, "unknown")
+
+
 def test_an_image_without_git_holds_the_commit_that_it_names(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
