@@ -103,10 +103,10 @@ def check_batches(config: Config, images: int) -> None:
     except ValueError as error:
         if LONE_IMAGE not in str(error):
             raise
-        raise ValueError(
-            f"the last batch of {images} training images has 1 image, and {config.backbone}'s batch norm cannot learn "
-            f"from one image of this size: set drop_last, or another batch_size than {size}"
-        ) from None
+        lone = f"the last batch of {images} training images has 1 image, and the batch norm of {config.backbone} cannot"
+        drop = "set drop_last, or " if config.part_size > 1 and images > size else ""  # which would leave no image
+        way_out = f"give another batch_size than {size}" if images > 1 else "give more training images"
+        raise ValueError(f"{lone} learn from one image of this size: {drop}{way_out}") from None
 
 
 @contextlib.contextmanager

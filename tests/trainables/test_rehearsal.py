@@ -147,8 +147,10 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
     small = {"train_images": 9, "batch_size": 8, "backbone": "resnet18", "image_size": 8}
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image.*drop_last.*batch_size"):
         check(keys(**small))
-    with pytest.raises(ValueError, match=r"drop_last.*batch_size than 1$"):
-        check(keys(**{**small, "batch_size": 1}))
+    lone_images = (({"batch_size": 1}, "another batch_size than 1"), ({"train_images": 1}, "more training images"))
+    for lone, way_out in lone_images:
+        with pytest.raises(ValueError, match=rf"of this size: give {way_out}$"):  # drop_last would leave no image
+            check(keys(**{**small, **lone}))
     for fine in ({"drop_last": True}, {"image_size": 32}, {"train_images": 10, "validation": 2}):
         check(keys(**{**small, **fine}))
     with pytest.raises(ValueError, match="the last batch of 9 training images"):
