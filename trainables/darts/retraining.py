@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import Genotype
-from trainables.darts.retrain_config import SMALL_SIDE
-from trainables.darts.search_config import SearchConfig
+from trainables.darts.search_config import SMALL_SIDE, SearchConfig
 from trainables.darts.testing import accuracies, mean_loss, normalised
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.evaluation import test_batch

@@ -1,20 +1,56 @@
-"""The configuration of an architecture search and of the training of the found network, with the paper's defaults."""
+"""The configuration of an architecture search and of the training of the found network, with the paper's defaults.
+
+``retrain.*`` says how the network that was found is trained from scratch where that differs from the search. Its
+defaults train it on the data set of the search, with the recipe of PC-DARTS for CIFAR-10.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
-from trainables.darts.retrain_config import AS_SEARCHED, SMALL_SIDE, RetrainConfig, check_retraining, retrained_images
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data, check_read, option_set
-from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
+from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read, option_set
+from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Positive, Share, ShareBelowOne
 from trainables.refusals import require_known
 
 # Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
 SECTIONS = {"augment": "augment_options", "subset": "subset", "retrain": "retrain"}
 HALVES = 0.5  # of the images that a search sees, half learn the weights and half the architecture
+SMALL_SIDE = 32  # pixels; larger images take the stem that halves the map three times
+WITH_SECOND_HEAD = (32, 224, 256)  # the sides of images whose map after the second halving is 7x7 or 8x8
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainImages:
+    """The images of the retraining, named as those of the search are."""
+
+    dataset: str | None = None  # None: that of the search, all of its images, prepared as there
+    folder: str | None = None
+    num_classes: Count | None = None
+    train_images: Count | None = None
+    test_images: Count | None = None
+    image_size: Count | None = None
+    interpolation: Interpolation = "bicubic"
+    augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
+    padding: Padding = "reflect"
+    scale: Annotated[float, Field(gt=0, le=1)] = 0.08
+    jitter: Share = 0.0
+    hue: Hue = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainConfig(RetrainImages):
+    """The options of ``retrain``; a study writes them ``retrain.dataset``, ``retrain.schedule``, ..."""
+
+    weight_decay: NotNegative | None = None  # None: that of the search
+    schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate, which changes after each epoch
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    label_smoothing: Share = 0.0  # of both heads
+    accumulate: Count = 1  # parts of a batch, each normalised by itself, for one step of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +75,14 @@ class SearchConfig(DataConfig):
     architecture_weight_decay: NotNegative = 1e-3
 
     epochs: Count = 600  # of the network that was found, from scratch, on all images
-    retrain: RetrainConfig = AS_SEARCHED  # where that differs from the search, such as in its data set
-    channels: Count = 36
+    retrain: RetrainConfig = RetrainConfig()  # where that differs from the search, such as in its data set
+    channels: Annotated[int, Field(ge=2, multiple_of=2)] = 36
     cells: Count = 20
     batch_size: Count = 96
     lr: Positive = 0.025
     drop_path: ShareBelowOne = 0.3  # at the end; it grows from 0
     auxiliary: NotNegative = 0.4  # the weight of the second head's loss
-    cutout: int = 16  # the side of the square; 0 for none
+    cutout: Annotated[int, Field(ge=0)] = 16  # the side of the square; 0 for none
 
     momentum: ShareBelowOne = 0.9  # of both
     weight_decay: NotNegative = 3e-4
@@ -61,8 +97,12 @@ class SearchConfig(DataConfig):
 
     @property
     def retrained(self) -> DataConfig:
-        """Return the images that the found network is trained and tested on."""
-        return retrained_images(self.retrain, self)
+        """Return the images that the found network is trained and tested on: all of the search's, or other ones."""
+        if self.retrain.dataset is None:
+            return replace(self, subset=NO_SUBSET)
+        given = {field.name: getattr(self.retrain, field.name) for field in fields(RetrainImages)}
+        options = {name: given.pop(name) for name in ("padding", "scale", "jitter", "hue")}
+        return DataConfig(bad_images=self.bad_images, augment_options=AugmentConfig(**options), **given)
 
 
 DEFAULTS = SearchConfig()
@@ -91,18 +131,12 @@ def _check(config: SearchConfig) -> None:
     for key in "search_cells", "cells":
         if getattr(config, key) < 3:
             raise ValueError(f"{key} must be at least 3, so that two cells halve the map, got {getattr(config, key)}")
-    if config.cutout < 0:
-        raise ValueError(f"cutout must not be negative, got {config.cutout}")
-    if config.channels % 2:
-        raise ValueError(f"channels must be even, got {config.channels}")
     if config.validation or config.evaluate != "test":
         raise ValueError(
             "validation must be 0 and evaluate 'test', because a search holds out half of its images itself, got "
             f"{config.validation:g} and {config.evaluate!r}"
         )
-    check_retraining(
-        config.retrain, config, epochs=config.epochs, batch_size=config.batch_size, auxiliary=config.auxiliary
-    )
+    _check_retraining(config)
 
 
 def _check_search(config: SearchConfig) -> None:
@@ -130,6 +164,49 @@ def _check_search(config: SearchConfig) -> None:
         raise ValueError(
             f"a search is for images of {SMALL_SIDE} pixels in three channels, got dataset {config.dataset!r} at "
             f"{side} pixels"
+        )
+
+
+def _check_retraining(config: SearchConfig) -> None:
+    retrain, images, epochs, auxiliary = config.retrain, config.retrained, config.epochs, config.auxiliary
+    if retrain.dataset is None:
+        for field in fields(RetrainImages):
+            if (given := getattr(retrain, field.name)) != field.default:
+                raise ValueError(f"retrain.{field.name} needs the key retrain.dataset, got {given!r} without it")
+    else:
+        require_known("retrain.dataset", retrain.dataset, DATASETS)
+    try:
+        check_data(images)
+        check_read(images)
+    except ValueError as error:
+        where = "" if retrain.dataset is None else "retrain.*: "
+        raise ValueError(f"{where}{error}") from None
+    channels, side, _ = DATASETS[images.dataset].image_shape
+    side = images.image_size or side
+    if channels != 3 or side % SMALL_SIDE:
+        raise ValueError(
+            f"a network that was found is for images in three channels whose side is a multiple of {SMALL_SIDE} "
+            f"pixels, got dataset {images.dataset!r} at {side} pixels"
+        )
+    if auxiliary and side not in WITH_SECOND_HEAD:
+        sides = ", ".join(map(str, WITH_SECOND_HEAD))
+        raise ValueError(f"auxiliary must be 0 unless images have a side of {sides} pixels, got {auxiliary} at {side}")
+    if retrain.warmup_epochs >= epochs:
+        raise ValueError(f"retrain.warmup_epochs must be less than epochs, {epochs}, got {retrain.warmup_epochs}")
+    if config.batch_size % retrain.accumulate:
+        raise ValueError(f"retrain.accumulate must divide batch_size {config.batch_size}, got {retrain.accumulate}")
+    num_train = images.train_images or DATASETS[images.dataset].num_train
+    if num_train is not None:
+        check_second_head(config, num_train, side)
+
+
+def check_second_head(config: SearchConfig, images: int, side: int) -> None:
+    """Raise ``ValueError`` if the second head, whose map ends as one pixel, would have to learn from one image."""
+    part_size = config.batch_size // config.retrain.accumulate
+    if config.auxiliary and side == SMALL_SIDE and (part_size == 1 or images % part_size == 1):
+        raise ValueError(
+            f"the last batch of {images} training images has 1 image, and the second head's batch norm cannot learn "
+            f"from one: set auxiliary to 0, or another batch_size than {config.batch_size}"
         )
 
 

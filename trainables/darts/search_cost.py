@@ -6,9 +6,8 @@ import torch
 
 from trainables.cost import UNKNOWN_IMAGES, least_seconds, noise_splits
 from trainables.darts.genotype import PUBLISHED, Genotype
-from trainables.darts.retrain_config import SMALL_SIDE
 from trainables.darts.retraining import Retraining
-from trainables.darts.search_config import HALVES, SearchConfig
+from trainables.darts.search_config import HALVES, SMALL_SIDE, SearchConfig
 from trainables.darts.search_phase import SearchPhase
 from trainables.darts.testing import accuracies
 from trainables.datasets.data_config import on_all_images

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from trainables.darts.genotype import Genotype
-from trainables.darts.retrain_config import check_second_head
 from trainables.darts.retraining import Retraining
-from trainables.darts.search_config import SearchConfig
+from trainables.darts.search_config import SearchConfig, check_second_head
 from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.dataset import Splits
 from trainables.datasets.opening import dataset_of, open_splits
@@ -36,8 +35,7 @@ class SearchRun:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         self.images = open_splits(settings.retrained, retrained, device)
-        side, accumulate = dataset_of(settings.retrained).image_shape[1], settings.retrain.accumulate
-        check_second_head(len(self.images.train), side, settings.batch_size, accumulate, settings.auxiliary)
+        check_second_head(settings, len(self.images.train), dataset_of(settings.retrained).image_shape[1])
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
         self.search_epochs = 0 if searched is None else settings.search_epochs
         self.epochs = self.search_epochs + settings.epochs  # of both phases

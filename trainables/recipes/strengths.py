@@ -43,23 +43,17 @@ WITHOUT_SUMIX: Recipe = {"sumix.lam": "fixed", "sumix.regulariser": "none"}
 RAW_PASS: Recipe = {"sumix.regulariser": "s", "sumix.zeta": 0.0}
 SUMIX: Recipe = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 
-# zeta by data set, backbone and mixer: SUMix Tables 7 to 9.
-ZETA: dict[str, dict[str, dict[str, float]]] = {
-    "cifar100": {
-        "resnet18": {"cutmix": 0.5, "fmix": 1.0, "saliencymix": 0.5, "resizemix": 0.2},
-        "resnext50": {"cutmix": 0.5, "fmix": 1.0, "saliencymix": 1.0, "resizemix": 0.5},
-        "wrn28_8": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
-        "deit_small": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
-        "swin_tiny": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
-    },
-    "cub200": {
-        "resnet18_imagenet": {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
-        "resnext50_imagenet": {"cutmix": 0.5, "fmix": 0.1, "saliencymix": 0.2, "resizemix": 0.5},
-    },
-    "aircraft": {
-        "resnet18_imagenet": {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 1.0, "resizemix": 0.5},
-        "resnext50_imagenet": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
-    },
+# zeta by data set and backbone, and by mixer: SUMix Tables 7 to 9.
+ZETA: dict[tuple[str, str], dict[str, float]] = {
+    ("cifar100", "resnet18"): {"cutmix": 0.5, "fmix": 1.0, "saliencymix": 0.5, "resizemix": 0.2},
+    ("cifar100", "resnext50"): {"cutmix": 0.5, "fmix": 1.0, "saliencymix": 1.0, "resizemix": 0.5},
+    ("cifar100", "wrn28_8"): {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+    ("cifar100", "deit_small"): {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+    ("cifar100", "swin_tiny"): {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+    ("cub200", "resnet18_imagenet"): {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+    ("cub200", "resnext50_imagenet"): {"cutmix": 0.5, "fmix": 0.1, "saliencymix": 0.2, "resizemix": 0.5},
+    ("aircraft", "resnet18_imagenet"): {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 1.0, "resizemix": 0.5},
+    ("aircraft", "resnext50_imagenet"): {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
 }
 ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # whatever the mixer: section 5.2
 
@@ -74,7 +68,7 @@ def sumix_settings(config: Mapping[str, Any]) -> Recipe:
         settings |= PUZZLEMIX_OF_LARGE
     if mixer == "comixup":
         settings["clean_loss"] = 2.0  # part of its own code's recipe, from which the printed numbers come
-    zeta = ZETA.get(str(dataset), {}).get(str(backbone), {}).get(str(mixer), ZETA_OF_DATASET.get(str(dataset)))
+    zeta = ZETA.get((str(dataset), str(backbone)), {}).get(str(mixer), ZETA_OF_DATASET.get(str(dataset)))
     return settings if zeta is None else {**settings, "sumix.zeta": zeta}
 
 
