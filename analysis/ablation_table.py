@@ -16,7 +16,7 @@ from analysis import command
 from analysis.records.published import published_of_runs
 from analysis.records.runs import Plan, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import require_logged
-from analysis.statistics.ratios import RATIO, ratio_names, with_ratios
+from analysis.statistics.ratios import RATIO, with_ratios
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab.spec import json_form
 
@@ -30,7 +30,6 @@ class StudyTable:
     text: str
     files: list[Path] = field(default_factory=list)
     levels: list[LevelTable] = field(default_factory=list)
-    extra: tuple[str, ...] = ()  # metrics that are shown besides
 
 
 def study_table(
@@ -67,8 +66,8 @@ def study_table(
     for name in (*extra, *ratios):
         require_logged(runs, name)
     printed = {name: published_of_runs(runs, plan["factors"], name + RATIO) for name in ratios}
-    levels, extra = [with_ratios(level, printed) for level in levels], (*extra, *ratio_names(printed))
-    return StudyTable(terminal_text(study, levels, extra, power=power, wide=wide), levels=levels, extra=extra)
+    levels = [with_ratios(replace(level, extra=extra), printed) for level in levels]
+    return StudyTable(terminal_text(study, levels, power=power, wide=wide), levels=levels)
 
 
 def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
@@ -89,7 +88,7 @@ def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | Non
     out.mkdir(parents=True, exist_ok=True)
     texts = {"md": markdown, "tex": latex, "html": html_page}
     for ending, render in texts.items():
-        (out / f"table.{ending}").write_text(render(study, result.levels, result.extra), encoding="utf-8")
+        (out / f"table.{ending}").write_text(render(study, result.levels), encoding="utf-8")
     tidy(result.levels).to_csv(out / "table.csv", index=False)
     files = [out / name for name in ("table.md", "table.csv", "table.tex", "table.html")]
     for name, plot in {"gains": plot_gains, "ranks": plot_ranks}.items():

@@ -15,12 +15,13 @@ Printed = Mapping[str, Published]  # by metric
 
 
 def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
-    """Return the table with a further column of its runs for each metric of ``printed``, ``metric.NAME_ratio``.
+    """Return the table that also shows a ratio for each metric of ``printed``, a column of its runs.
 
-    It is the run's value divided by that of the reference arm's run of the same seed; NaN where one is missing, or the
-    divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has those.
+    ``metric.NAME_ratio`` is the run's value divided by that of the reference arm's run of the same seed; NaN where one
+    is missing, or the divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has
+    those.
     """
-    runs = level.runs
+    runs, names = level.runs, [*level.extra]
     for metric, numbers in printed.items():
         column = metric_column(runs, metric)
         values = runs.set_index(["arm", "seed"])[column]
@@ -29,13 +30,9 @@ def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
         ratio = runs[column].div(divisors).where(divisors != 0)
         name = f"{METRIC if column.startswith(METRIC) else ''}{metric}{RATIO}"
         runs = runs.assign(**{name: ratio})
+        names.append(metric + RATIO)
         if numbers:
             found = [numbers.get((*level.levels.values(), arm)) for arm in runs["arm"]]
             runs = runs.assign(**{name + PAPER: [number.value if number else math.nan for number in found]})
-    return replace(level, runs=runs)
-
-
-def ratio_names(printed: Printed) -> tuple[str, ...]:
-    """Return the names of the columns that ``with_ratios`` adds."""
-    endings = {metric: (RATIO, RATIO + PAPER) if numbers else (RATIO,) for metric, numbers in printed.items()}
-    return tuple(metric + ending for metric, each in endings.items() for ending in each)
+            names.append(metric + RATIO + PAPER)
+    return replace(level, runs=runs, extra=names)

@@ -17,14 +17,14 @@ LEFT_ALIGNED = ("", "arm", "against", "verdict")
 CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
 
 
-def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the table as text: one row per arm, and the columns that a reader sees; ``extra`` metrics as means."""
+def cells(level: LevelTable) -> pd.DataFrame:
+    """Return the table as text: one row per arm, and the columns that a reader sees."""
     table, digits = level.table, level.declared.digits
     names = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
     shown = pd.DataFrame({"arm": names}, index=table.index)
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
-    for metric in extra:
+    for metric in level.extra:
         means = finite_values(level.runs, metric).groupby(level.runs["arm"]).mean().reindex(table.index)
         shown[metric.removeprefix(f"{level.declared.name}_")] = [number_text(value, digits) for value in means]
     shown["gain"] = [number_text(value, digits, "+") for value in table["gain"]]
@@ -63,13 +63,13 @@ def metric_rule(*levels: LevelTable) -> str:
     return metric_text(levels[0].declared, levels[0].metric, [int(count) for count in epochs])
 
 
-def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
+def remarks(level: LevelTable) -> list[str]:
     """Return the sentences under a table: provenance, unevenness, the worth of pairing, and that of more seeds."""
     few = too_few_seeds(level)
     lines = [line for line in (provenance_text(level), *notes(level), pairing_text(level), few) if line]
     if few and level.table["pairs"].max() > 1:
         lines.append(power_text(level))
-    if any(metric.endswith("_best") for metric in extra):
+    if any(metric.endswith("_best") for metric in level.extra):
         lines.append(CHOSEN_ON_TEST)
     return lines
 

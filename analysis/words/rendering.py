@@ -28,26 +28,23 @@ LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
 
 
-def terminal_text(
-    study: str, levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False, wide: bool = False
-) -> str:
+def terminal_text(study: str, levels: Sequence[LevelTable], *, power: bool = False, wide: bool = False) -> str:
     """Return all tables of a study for a terminal; a remark that every table shares is printed once, at the end.
 
     Args:
-        extra: metrics to show besides, as means.
         power: also say how many seeds would show each difference.
         wide: begin with the means alone, one row per combination of factor levels and one column per arm.
     """
     means = [_grid(paper_cells(levels), "simple")] if wide else []
-    return "\n\n".join([study, *means, terminal_tables(levels, extra, power=power)]) + "\n"
+    return "\n\n".join([study, *means, terminal_tables(levels, power=power)]) + "\n"
 
 
-def terminal_tables(levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False) -> str:
+def terminal_tables(levels: Sequence[LevelTable], *, power: bool = False) -> str:
     """Return the tables as a piece of a text."""
-    shared, own = _split_remarks(levels, extra)
+    shared, own = _split_remarks(levels)
     blocks = []
     for level, lines in zip(levels, own, strict=True):
-        grid = _grid(cells(level, extra), "simple")
+        grid = _grid(cells(level), "simple")
         blocks.append("\n".join([_wrap(heading(level)), "", grid, *([""] if lines else []), *map(_wrap, lines)]))
         if power:
             plan = f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}"
@@ -56,28 +53,28 @@ def terminal_tables(levels: Sequence[LevelTable], extra: Sequence[str] = (), *, 
     return "\n\n".join(blocks)
 
 
-def markdown(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """Return all tables of a study as Markdown; arguments as :func:`terminal_text`."""
-    return f"# {escape_markdown(study)}\n\n{markdown_tables(levels, extra)}\n"
+def markdown(study: str, levels: Sequence[LevelTable]) -> str:
+    """Return all tables of a study as Markdown."""
+    return f"# {escape_markdown(study)}\n\n{markdown_tables(levels)}\n"
 
 
-def markdown_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+def markdown_tables(levels: Sequence[LevelTable]) -> str:
     """Return the tables as a piece of a page."""
-    shared, own = _split_remarks(levels, extra)
+    shared, own = _split_remarks(levels)
     blocks = []
     for level, lines in zip(levels, own, strict=True):
-        grid = _grid(cells(level, extra).map(escape_markdown), "pipe")
+        grid = _grid(cells(level).map(escape_markdown), "pipe")
         blocks += [f"## {escape_markdown(heading(level))}", grid, *map(escape_markdown, lines)]
     return "\n\n".join([*blocks, *map(escape_markdown, [*shared, method_text(*levels)])])
 
 
-def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """Return all tables as LaTeX floats for a document that loads ``booktabs``; arguments as `terminal_text`."""
+def latex(study: str, levels: Sequence[LevelTable]) -> str:
+    """Return all tables as LaTeX floats for a document that loads ``booktabs``."""
     blocks = [r"% Needs \usepackage{booktabs}. Written by analysis/ablation_table.py; do not edit."]
     labels = _labels([f"{study} {level.name}" for level in levels])
     for level, label in zip(levels, labels, strict=True):
-        shown = cells(level, extra)
-        sentences = [heading(level), *remarks(level, extra), method_text(level)]
+        shown = cells(level)
+        sentences = [heading(level), *remarks(level), method_text(level)]
         caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
         align = "".join("l" if name in LEFT_ALIGNED else "r" for name in shown.columns)
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
@@ -87,18 +84,18 @@ def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -
     return "\n\n".join(blocks) + "\n"
 
 
-def html_page(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """Return all tables of a study as one self-contained page; arguments as :func:`terminal_text`."""
+def html_page(study: str, levels: Sequence[LevelTable]) -> str:
+    """Return all tables of a study as one self-contained page."""
     title = html.escape(study)
-    return page(title, f"<h1>{title}</h1>\n{html_tables(levels, extra)}")
+    return page(title, f"<h1>{title}</h1>\n{html_tables(levels)}")
 
 
-def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+def html_tables(levels: Sequence[LevelTable]) -> str:
     """Return the tables as a piece of a page."""
-    shared, own = _split_remarks(levels, extra)
+    shared, own = _split_remarks(levels)
     parts = []
     for level, lines in zip(levels, own, strict=True):
-        grid = html_grid(cells(level, extra), wins=list(level.table["win"]))
+        grid = html_grid(cells(level), wins=list(level.table["win"]))
         parts += [f"<h3>{html.escape(heading(level))}</h3>", grid, *map(_paragraph, lines)]
     return "\n".join([*parts, *map(_paragraph, [*shared, method_text(*levels)])])
 
@@ -124,9 +121,9 @@ def html_list(sentences: Sequence[str]) -> str:
     return f"<ul>\n{items}\n</ul>" if items else ""
 
 
-def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def _split_remarks(levels: Sequence[LevelTable]) -> tuple[list[str], list[list[str]]]:
     """Return the remarks that all tables share, and those of each alone."""
-    every = [remarks(level, extra) for level in levels]
+    every = [remarks(level) for level in levels]
     shared = [line for line in every[0] if all(line in lines for lines in every)]
     return shared, [[line for line in lines if line not in shared] for lines in every]
 

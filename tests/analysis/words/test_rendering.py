@@ -114,9 +114,9 @@ def test_terminal_text_prints_what_all_tables_share_once(study):
 
 
 def test_last_and_best_are_shown_on_request_with_a_warning(study):
-    extra = ("test_top1_last", "test_top1_best")
-    assert cells(study()[0], extra)[["last", "best"]].to_numpy().tolist() == [["77.00", "80.00"]] * 3
-    text = terminal_text("ablation_tiny", study(), extra)
+    levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in study()]
+    assert cells(levels[0])[["last", "best"]].to_numpy().tolist() == [["77.00", "80.00"]] * 3
+    text = terminal_text("ablation_tiny", levels)
     assert "chosen on the test set and so too high" in text
     assert "too high" not in terminal_text("ablation_tiny", study())
 
@@ -124,8 +124,8 @@ def test_last_and_best_are_shown_on_request_with_a_warning(study):
 def test_a_run_that_has_diverged_is_in_no_mean(study):
     level = study()[0]
     last = level.runs["metric.test_top1_last"].where(level.runs["seed"] > 0, float("inf"))
-    level = replace(level, runs=level.runs.assign(**{"metric.test_top1_last": last}))
-    assert cells(level, ("test_top1_last",))["last"].tolist() == ["77.00"] * 3
+    level = replace(level, runs=level.runs.assign(**{"metric.test_top1_last": last}), extra=("test_top1_last",))
+    assert cells(level)["last"].tolist() == ["77.00"] * 3
 
 
 def test_the_means_alone_in_the_layout_of_papers(study):
@@ -143,8 +143,9 @@ def test_the_means_alone_in_the_layout_of_papers(study):
 @pytest.mark.parametrize("arms", [("baseline", "+ lam", "+ l_s"), (AWKWARD, "α ≥ 0.5 – naïve", *HARD)])
 def test_latex_compiles_it(study, arms, tmp_path):
     printed = PublishedNumber(78.17, "best10", "SUMix Table 6")
-    levels = study(arms=arms, published={("cutmix", arms[0]): printed})
-    (tmp_path / "table.tex").write_text(latex("ablation_tiny", levels, ("test_top1_last", "test_top1_best")))
+    found = study(arms=arms, published={("cutmix", arms[0]): printed})
+    levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
+    (tmp_path / "table.tex").write_text(latex("ablation_tiny", levels))
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
