@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 
 from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band
-from analysis.figures.two_lines_plot import plot_two_lines
+from analysis.figures.plots import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import setting

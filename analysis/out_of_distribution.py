@@ -20,7 +20,7 @@ from torch import Tensor
 
 from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band
-from analysis.figures.two_lines_plot import plot_two_lines
+from analysis.figures.plots import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import done, setting
 from mixlab.spec.metric import Metric

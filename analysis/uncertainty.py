@@ -13,13 +13,15 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from analysis import command
 from analysis.figures.drawing import save
-from analysis.figures.tiles import plot_extremes
+from analysis.figures.tiles import show_image, tile_figure, write_below
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from analysis.networks.evaluate import as_tested, batches
 from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score
@@ -32,6 +34,7 @@ from trainables.seeds import generator
 from trainables.training import device
 
 SHOWN = 10  # images in a row of the figure
+TILE = 1.0  # inches
 
 
 def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
@@ -82,6 +85,19 @@ def show(options: argparse.Namespace) -> int:
     )
     figures = save(plot_extremes(f"{config.backbone}, {config.mixer}", rows, caption), options.out / "extremes")
     return command.finish([file, *figures])
+
+
+def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: str) -> Figure:
+    """Draw the most and the least uncertain images (n, C, H, W) in [0, 1], in two rows, with their rows of scores."""
+    count = max(len(images) for images, _ in rows)
+    with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 4.4), (2, count)) as (figure, axes):
+        names = ("most uncertain", "most certain")
+        for line, name, (images, scores) in zip(axes, names, rows, strict=True):
+            line[0].set_title(name, fontsize=8, loc="left", pad=12)
+            for axis, image, row in zip(line, images, scores.to_dict("records"), strict=False):
+                show_image(axis, image)
+                write_below(axis, f"CV {row['cv']:.2f}\n{row['mean']:.2f} ± {row['std']:.2f}")
+        return figure
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,7 @@
-"""The figures of a study: gains over the baseline with their intervals, and training curves with seed bands."""
+"""The figures of a study: gains with their intervals, training curves, cost, and evidence by seed.
+
+Two commands that evaluate networks draw two lines for each arm, solid and dashed.
+"""
 
 from collections.abc import Sequence
 
@@ -9,12 +12,26 @@ from matplotlib.figure import Figure
 
 from analysis.figures import drawing
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
+from analysis.records.runs import FACTOR, done
+from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
+from analysis.statistics.sequential import DECISIVE
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import capitalised, metric_text, provenance_text, unit
+from analysis.words.captions import capitalised, label_text, metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
+from analysis.words.method import family_text
 
 PANEL_WIDTH, ALONE = 3.6, 5.0  # inches, without the names of the arms; one panel alone must fit its axis label
 ROW_HEIGHT = 0.42  # inches, the height of an arm
+SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
+UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+MARKERS = "oDs^vP*X"
+COST = "{rule}, against the training time of a run, without tests. Mark: {seeds}. {hardware}{provenance}"
+FLOOR = 1e-2  # the wealth below which a line is not followed
+EVIDENCE = (
+    "Evidence for each comparison after every seed, corrected for {family}: the wealth of a bettor on the sign of the "
+    "paired differences, who begins with 1. Dashed: {decisive:g}, where a comparison is decided; a wealth that ever "
+    "reaches it where there is no difference has a probability of at most 5 %. {provenance}"
+)
 
 
 def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
@@ -72,3 +89,102 @@ def _gains(level: LevelTable) -> list[Estimate]:
         Estimate(names[arm], gain, low, high, colours[arm], seeds=list(seeds.get(arm, ())))
         for arm, gain, low, high in rows[["gain", "gain_low", "gain_high"]].itertuples(name=None)
     ]
+
+
+def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
+    """Draw one panel per table with one mark per arm; None where no run has logged its training time."""
+    runs = done(pd.concat([level.runs for level in levels]))
+    if SECONDS not in logged_metrics(runs):
+        return None
+    longest = runs[metric_column(runs, SECONDS)].max()
+    size, name = next(((size, name) for size, name in UNITS if longest >= size), UNITS[-1])
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        for index, (arm, colour) in enumerate(drawing.colours_of(level).items()):
+            mine = done(level.runs[level.runs["arm"] == arm])
+            x = mine[metric_column(mine, SECONDS)] / size
+            y = finite_values(mine, level.metric)
+            if x.notna().any() and y.notna().any():
+                mark = MARKERS[index % len(MARKERS)]
+                label = drawing.names_of(level)[arm]
+                axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), fmt=mark, color=colour, label=label)
+
+    machines = sorted(runs["hardware"].dropna().unique())
+    hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
+    several = max(level.table["n"].max() for level in levels) > 1
+    seeds = "mean over seeds; bars: lowest to highest seed" if several else "one seed, so no bars"
+    words = {"rule": capitalised(metric_rule(*levels)), "seeds": seeds, "hardware": hardware if machines else ""}
+    caption = COST.format(**words, provenance=provenance_text(*levels))
+    labels = (f"training time of a run, {name}", label_text(levels[0].declared))
+    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.8), labels=labels, caption=caption)
+
+
+def _bars(values: pd.Series) -> list[list[float]]:
+    """Return how far the lowest and the highest value are from the mean, which rounding may put beyond equal ones."""
+    mean = values.mean()
+    return [[max(0.0, mean - values.min())], [max(0.0, values.max() - mean)]]
+
+
+def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
+    """Return one row per comparison and number of seeds: ``factor.NAME``, ``arm``, ``seed``, ``seeds``, ``wealth``."""
+    rows = []
+    for level in levels:
+        factors = {FACTOR + factor: value for factor, value in level.levels.items()}
+        for arm, evidence in level.evidence.items():
+            for count, value in enumerate([1.0, *evidence]):  # before any seed, and after each
+                rows.append({**factors, "arm": arm, "seed": 0, "seeds": count, "wealth": max(float(value), FLOOR)})
+    return pd.DataFrame(rows)
+
+
+def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
+    """Draw one panel per table: the wealth of every arm by number of seeds; None where nothing has been compared.
+
+    The study is one that adds seeds until its questions are decided.
+    """
+    points = wealth_points(levels)
+    if points.empty:
+        return None
+    most = max(float(points["wealth"].max()), 2 * DECISIVE)
+    least = float(points["wealth"].min())
+    ticks = [tick for tick in (0.01, 0.1, 1, 20, 100, 1000, 1e4, 1e6) if least / 1.5 <= tick <= most]
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        axis.axhline(DECISIVE, color="#777777", linewidth=1, linestyle="--")
+        for arm, mine, colour, line in drawing.arms_of(level, points):
+            axis.plot(mine["seeds"], mine["wealth"], line, marker=".", color=colour, label=drawing.names_of(level)[arm])
+        axis.set_yscale("log")
+        axis.set_ylim(least / 1.5, 1.5 * most)
+        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+        drawing.whole_ticks(axis)
+
+    caption = EVIDENCE.format(family=family_text(levels), decisive=DECISIVE, provenance=provenance_text(*levels))
+    labels = ("seeds", "evidence (e-value)")
+    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.5), labels=labels, caption=caption)
+
+
+def plot_two_lines(
+    study: str,
+    points: pd.DataFrame,
+    levels: Sequence[LevelTable],
+    caption: str,
+    *,
+    parts: tuple[str, str],
+    labels: tuple[str, str],
+    width: float,
+) -> Figure:
+    """Draw one panel per table, with a solid and a dashed line for each arm, which are the two ``parts``.
+
+    The points have the columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent. The horizontal
+    axis goes from 0 to ``width``.
+    """
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        for arm, mine, colour, _ in drawing.arms_of(level, points):
+            for part, style in zip(parts, ("-", "--"), strict=True):
+                label = drawing.names_of(level)[arm] if part == parts[0] else "_dashed"
+                drawing.draw_band(axis, mine[mine["part"] == part], "x", "y", label, colour, style)
+        axis.set_xlim(0, width)
+        axis.set_ylim(0, 101)
+
+    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.7), labels=labels, caption=caption)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -12,7 +11,6 @@ from torch import Tensor
 from analysis.figures.drawing import titled
 
 LABEL = 1.45  # inches, the width of the names at the left
-TILE = 1.0  # inches
 
 
 @contextmanager
@@ -45,16 +43,3 @@ def name_line(axis: Axes, name: str, colour: str = "black") -> None:
 def write_below(axis: Axes, text: str) -> None:
     """Write a text below a tile."""
     axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
-
-
-def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: str) -> Figure:
-    """Draw the most and the least uncertain images (n, C, H, W) in [0, 1], in two rows, with their rows of scores."""
-    count = max(len(images) for images, _ in rows)
-    with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 4.4), (2, count)) as (figure, axes):
-        names = ("most uncertain", "most certain")
-        for line, name, (images, scores) in zip(axes, names, rows, strict=True):
-            line[0].set_title(name, fontsize=8, loc="left", pad=12)
-            for axis, image, row in zip(line, images, scores.to_dict("records"), strict=False):
-                show_image(axis, image)
-                write_below(axis, f"CV {row['cv']:.2f}\n{row['mean']:.2f} ± {row['std']:.2f}")
-        return figure

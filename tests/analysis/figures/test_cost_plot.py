@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from analysis.figures.cost_plot import plot_cost
+from analysis.figures.plots import plot_cost
 from analysis.statistics.tables import level_tables
 
 

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import plain
 from analysis.figures.forest import plot_effects, plot_forest
-from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.plots import plot_curves, plot_gains, plot_wealth, wealth_points
 from analysis.figures.ranks_plot import plot_ranks
-from analysis.figures.wealth_plot import plot_wealth, wealth_points
 from analysis.records.published import PublishedNumber
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.sequential import e_value
