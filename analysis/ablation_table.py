@@ -7,20 +7,21 @@ It takes seconds, less than 20 for 10,000 runs.
 """
 
 import argparse
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from analysis import command
-from analysis.records.published import published_of_runs
-from analysis.records.runs import Plan, load_plan, load_runs, metric_of
-from analysis.statistics.pairs import require_logged
-from analysis.statistics.ratios import RATIO, with_ratios
+from analysis.records.published import Published, published_of_runs
+from analysis.records.runs import METRIC, Plan, load_plan, load_runs, metric_of
+from analysis.statistics.pairs import metric_column, require_logged
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab.spec import json_form
 
 OTHER_RULES = ("last", "best")
+RATIO = "_ratio"  # ends the name of a column of ratios
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,30 @@ def study_table(
     printed = {name: published_of_runs(runs, plan["factors"], name + RATIO) for name in ratios}
     levels = [with_ratios(replace(level, extra=extra), printed) for level in levels]
     return StudyTable(terminal_text(study, levels, power=power, wide=wide), levels=levels)
+
+
+def with_ratios(level: LevelTable, printed: Mapping[str, Published]) -> LevelTable:
+    """Return the table that also shows a ratio for each metric of ``printed``, such as K-image mixing's of time.
+
+    ``metric.NAME_ratio`` is the run's value divided by that of the reference arm's run of the same seed; NaN where one
+    is missing, or the divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has
+    those.
+    """
+    runs, names = level.runs, [*level.extra]
+    for metric, numbers in printed.items():
+        column = metric_column(runs, metric)
+        values = runs.set_index(["arm", "seed"])[column]
+        references = [level.baseline if arm == level.baseline else level.reference(arm) for arm in runs["arm"]]
+        divisors = values.reindex(list(zip(references, runs["seed"], strict=True))).to_numpy()
+        ratio = runs[column].div(divisors).where(divisors != 0)
+        name = f"{METRIC if column.startswith(METRIC) else ''}{metric}{RATIO}"
+        runs = runs.assign(**{name: ratio})
+        names.append(metric + RATIO)
+        if numbers:
+            found = [numbers.get((*level.levels.values(), arm)) for arm in runs["arm"]]
+            runs = runs.assign(**{f"{name}, paper": [number.value if number else math.nan for number in found]})
+            names.append(f"{metric}{RATIO}, paper")
+    return replace(level, runs=runs, extra=names)
 
 
 def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:

@@ -9,12 +9,15 @@ The page loads nothing from elsewhere.
 import argparse
 import html
 import math
+import statistics
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
 
 from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
@@ -36,10 +39,16 @@ from analysis.words import page
 from analysis.words.captions import capitalised, count_text
 from analysis.words.cells import cells
 from analysis.words.rendering import html_grid, html_list, html_tables
-from analysis.words.search_race import race_sentence, race_table
 from mixlab.errors import BadInput
+from mixlab.spec.search import RACE, TWIN
 from mixlab.spec.space import short
 from mixlab.spec.trial import cell_name
+
+WON, ALL = "won", "had all seeds"
+EARLY = "stopped early in its first seed"
+REPEATED = "took the result of an earlier trial just like it"
+FAILED = "failed"
+UNFINISHED = "not over"
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,40 @@ def importance_text(seen: Landscape, corrected: float) -> str:
     verdict = "" if corrected < ALPHA else nothing
     p = f"{seen.p:.3f}{f', {corrected:.3f} corrected for all arms' if corrected > seen.p else ''}"
     return f"{shares} That the parameters explain nothing has p = {p} (permutation).{verdict}{left}"
+
+
+def race_table(arm: Tuned) -> pd.DataFrame:
+    """Return one row of text a trial, in their order: its number, seeds, mean over them, and why it got no more."""
+    rows = [
+        [str(trial.number), str(len(values)), f"{statistics.fmean(values):.4g}" if values else "–", _why(arm, trial)]
+        for trial in arm.trials()
+        for values in [_values(trial)]
+    ]
+    return pd.DataFrame(rows, columns=["trial", "seeds", "mean", "why no more"])
+
+
+def race_sentence(arm: Tuned, seeds: int) -> str:
+    """Return what the race of an arm has cost, each trial having at most so many seeds, and how its trials ended."""
+    trials = arm.trials()
+    spent = sum(len(_values(trial)) for trial in trials)
+    ends = Counter(_why(arm, trial).partition(":")[0] for trial in trials)
+    words = ", ".join(f"{count} {end}" for end, count in ends.items())
+    whole = f"{seeds * len(trials)} seeds were trained for {count_text(len(trials), 'trial')}"
+    return f"{arm.name}: {spent} of {whole}: {words}."
+
+
+def _values(trial: FrozenTrial) -> list[float]:
+    return list(trial.user_attrs.get(RACE, {}).get("values", []))
+
+
+def _why(arm: Tuned, trial: FrozenTrial) -> str:
+    best, out = arm.best, str(trial.user_attrs.get(RACE, {}).get("out", ""))
+    if best is not None and trial.number == best.number:
+        return WON
+    if TWIN in trial.user_attrs:
+        return REPEATED
+    ends = {TrialState.COMPLETE: ALL, TrialState.PRUNED: out or EARLY, TrialState.FAIL: FAILED}
+    return ends.get(trial.state, UNFINISHED)
 
 
 def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:

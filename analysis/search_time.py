@@ -9,11 +9,12 @@ search_time.png, .pdf and .csv.
 import argparse
 
 import pandas as pd
+from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import save_with_points
-from analysis.figures.subset_plots import plot_search_time
+from analysis.figures.drawing import arm_colours, distinct, log_ticks, save_with_points
+from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.words.captions import capitalised, count_text, label_text
 
@@ -56,6 +57,29 @@ def show(options: argparse.Namespace) -> int:
     )
     figure = plot_search_time(options.study, points, label, caption)
     return command.finish(save_with_points(figure, points, options.out / "search_time"), text)
+
+
+def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str) -> Figure:
+    """Draw one line per rule through the means of its arms, and a dot for each seed.
+
+    The points have the columns ``images`` (the rule), ``arm``, ``seed``, ``hours`` and ``value``, which ``label``
+    names.
+    """
+    rules = list(points["images"].unique())
+    lines, names = distinct(rules), distinct(points["arm"].unique())
+    with one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):
+        for rule, colour in arm_colours(rules, rules[0]).items():
+            mine = points[points["images"] == rule]
+            means = mine.groupby("arm")[["hours", "value"]].mean().sort_values("hours")
+            axis.plot(means["hours"], means["value"], "-o", color=colour, label=lines[rule])
+            axis.plot(mine["hours"], mine["value"], "o", color=colour, markersize=3, alpha=0.5, mew=0)
+            for arm, mean in means.iterrows():
+                point = mean["hours"], mean["value"]
+                axis.annotate(names[str(arm)], point, (4, 4), textcoords="offset points", size=6.5)
+        ticks = log_ticks(points["hours"].min(), points["hours"].max())
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    return figure
 
 
 def main(argv: list[str] | None = None) -> int:

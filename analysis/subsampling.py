@@ -7,13 +7,15 @@ results/subsampling: shares.png, .pdf and .csv.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import line_and_band, save_with_points
-from analysis.figures.subset_plots import plot_shares
+from analysis.figures.drawing import arm_colours, arm_line, distinct, draw_band, line_and_band, save_with_points
+from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.words.captions import capitalised, count_text, label_text
 
@@ -46,6 +48,22 @@ def show(options: argparse.Namespace) -> int:
     figure = plot_shares(options.study, points, arms, label, caption)
     text = f"{label}, by arm and by the share of the images that each class keeps\n\n{table}"
     return command.finish(save_with_points(figure, points, options.out / "shares"), text)
+
+
+def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
+    """Draw one line per arm, the mean over seeds, in a band from the lowest to the highest seed.
+
+    The points have the columns ``share``, ``arm``, ``seed`` and ``value``, which ``label`` names. The arms are in the
+    order of the study, the baseline first.
+    """
+    with one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
+        names = distinct(arms)
+        for index, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
+            draw_band(axis, points[points["arm"] == arm], "share", "value", names[arm], colour, arm_line(index))
+        shares = sorted(points["share"].unique())
+        axis.set_xticks(shares, [f"{share:g}" for share in shares])
+        axis.minorticks_off()
+    return figure
 
 
 def main(argv: list[str] | None = None) -> int:

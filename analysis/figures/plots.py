@@ -3,7 +3,8 @@
 Two commands that evaluate networks draw two lines for each arm, solid and dashed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import drawing
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
+from analysis.figures.letters import in_letters
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
 from analysis.statistics.sequential import DECISIVE
@@ -188,3 +190,15 @@ def plot_two_lines(
         axis.set_ylim(0, 101)
 
     return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.7), labels=labels, caption=caption)
+
+
+@contextmanager
+def one_panel(study: str, caption: str, labels: tuple[str, str]) -> Iterator[tuple[Figure, Axes]]:
+    """Yield a figure of one panel with a logarithmic x axis; what the block draws is listed in a legend."""
+    with drawing.titled(study, caption, (6.4, 4.2)) as (figure, upper):
+        axis = upper.subplots()
+        axis.set_xscale("log")
+        axis.set_xlabel(labels[0], fontsize=9)
+        axis.set_ylabel(in_letters(labels[1]), fontsize=9)
+        yield figure, axis
+        upper.legend(loc="outside right upper")

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import search_time
-from analysis.figures.subset_plots import plot_search_time
-from analysis.search_time import search_points
+from analysis.search_time import plot_search_time, search_points
 
 METRIC = "metric.test_top1_error_median10"
 

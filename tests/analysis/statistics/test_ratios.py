@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from analysis.statistics.ratios import with_ratios
+from analysis.ablation_table import with_ratios
 from analysis.statistics.tables import level_tables
 
 
