@@ -4,7 +4,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TextIO
@@ -146,49 +145,27 @@ def _other_version(tracking_uri: str) -> str:
 def check_results(asked: Question) -> list[Finding]:
     """Return findings on a database, or a folder of results, that was moved without the other."""
     file = sqlite_file(asked.tracking_uri)
-    if file is None or not file.is_file():
+    if file is None or not file.is_file() or check_store(asked.tracking_uri).level != OK:
         return []
-    try:
-        experiments, begun = _experiments(file)
-    except sqlite3.DatabaseError:
-        return []  # ``check_store`` says what the file is
-    faults = [*_lost_artifacts(experiments, asked.tracking_uri), *_lost_checkpoints(begun, asked.storage)]
+    from mixlab.tracking import artifacts, store  # they import MLflow, which takes seconds
+
+    client, faults = store.connect(asked.tracking_uri, make=False), []
+    for experiment in client.search_experiments(order_by=["name"]):
+        runs = store.search_runs(client, experiment.experiment_id, {}, params=False)
+        written = artifacts.local_folder(experiment.artifact_location)
+        if runs and written is not None and not written.is_dir():
+            try:
+                artifacts.here(written / "RUN" / "artifacts", asked.tracking_uri)
+            except BadInput as error:
+                what, _, fix = str(error).rpartition(": ")
+                faults.append(Finding("results", RED, f"of the study {experiment.name!r} {what}", fix))
+        begun = [run for run in runs if run.status in ("RUNNING", "KILLED")]
+        trials = [run for run in begun if run.tags.get(names.LEVEL) == names.STUDY_LEVELS[2]]
+        folder = Path(asked.storage) / experiment.name / "trials"
+        if trials and "://" not in asked.storage and not folder.is_dir():
+            lost = f"{asked.storage!r} has no checkpoint of it: they would start anew"
+            text = f"trials of {experiment.name!r} were begun, but {lost}"
+            faults.append(
+                Finding("results", WARNING, text, "give --storage the folder to which its results were moved")
+            )
     return faults or [Finding("results", OK, f"all that {str(file)!r} names is where it was written")]
-
-
-def _experiments(file: Path) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the name and the artifacts' place of each experiment with runs, and the studies with trials under way."""
-    runs = "FROM experiments e JOIN runs r ON e.experiment_id = r.experiment_id WHERE r.lifecycle_stage = 'active'"
-    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=ro", uri=True, timeout=LOCK_SECONDS)) as database:
-        experiments = database.execute(f"SELECT DISTINCT e.name, e.artifact_location {runs} ORDER BY e.name").fetchall()
-        begun = database.execute(
-            f"SELECT DISTINCT e.name {runs} AND r.status IN ('RUNNING', 'KILLED') AND r.run_uuid IN "
-            "(SELECT run_uuid FROM tags WHERE key = ? AND value = ?) ORDER BY e.name",
-            (names.LEVEL, names.STUDY_LEVELS[2]),
-        ).fetchall()
-    return experiments, [str(name) for (name,) in begun]
-
-
-def _lost_artifacts(experiments: list[tuple[str, str]], tracking_uri: str) -> Iterator[Finding]:
-    """Yield a finding for each experiment with artifacts that are not where MLflow wrote them."""
-    from mixlab.tracking import artifacts  # imports MLflow, which takes seconds
-
-    for name, location in experiments:
-        written = artifacts.local_folder(location)
-        if written is None or written.is_dir():
-            continue
-        try:
-            artifacts.here(written / "RUN" / "artifacts", tracking_uri)
-        except BadInput as error:
-            what, _, fix = str(error).rpartition(": ")
-            yield Finding("results", RED, f"of the study {name!r} {what}", fix)
-
-
-def _lost_checkpoints(begun: list[str], storage: str) -> Iterator[Finding]:
-    """Yield a finding for each study with trials under way, but without checkpoints in the folder of results."""
-    if "://" in storage:
-        return
-    for name in begun:
-        if not (Path(storage) / name / "trials").is_dir():
-            text = f"trials of {name!r} were begun, but {storage!r} has no checkpoint of it: they would start anew"
-            yield Finding("results", WARNING, text, "give --storage the folder to which its results were moved")

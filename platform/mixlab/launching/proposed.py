@@ -80,7 +80,7 @@ class ProposedTrials(Phase):
         if epoch.last:
             return End(State.DONE, value)
         if self.race is None or epoch.number * len(claim.trial.seeds) < epoch.of:  # in a race, within the first seed
-            out = out or (fresh and self.history.hopeless(claim))
+            out = out or (fresh and claim.trial_in_optuna.should_prune())
         return End(State.PRUNED, value) if out else None
 
     def ended(self, trial: Trial, end: End) -> None:
@@ -104,7 +104,9 @@ class ProposedTrials(Phase):
     def catch_up(self, session: Session) -> bool:
         """See ``Phase``: some trials ended while MLflow was away, by another driver, or without being run."""
         runs, saved = session.runs, self.storage.newest()
-        if not runs.refresh():
+        try:
+            runs.read()
+        except BadInput:
             return False
         for name, cell in self.history.cells.items():
             for found in self.history.trials(name):

@@ -93,10 +93,6 @@ class History:
         if epoch not in self.of(claim.trial).intermediate_values:
             claim.trial_in_optuna.report(value, epoch)
 
-    def hopeless(self, claim: Claim) -> bool:
-        """Return whether a trial should be stopped because of its last report."""
-        return bool(claim.trial_in_optuna.should_prune())
-
     def tell(
         self, claim: Claim, outcome: State, value: float | None = None, error: str = "", answer: bool = False
     ) -> None:

@@ -54,11 +54,7 @@ class CompleteTrainable:
             return border.plain(getattr(self.train, name)(*given))
 
     def _keys(self, name: str) -> Sequence[str]:
-        given = self._given(name, ())
-        several = isinstance(given, Iterable) and not isinstance(given, str)
-        if not several or not all(isinstance(key, str) for key in given):
-            raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {quoted(given)}")
-        return tuple(given)
+        return tuple(_texts(self._given(name, ()), f"{name} of a trainable must be a tuple of configuration keys"))
 
     def _require_kinds(self) -> None:
         for name in ("presets", "neutral", "held_out"):
@@ -155,12 +151,8 @@ class CompleteTrainable:
     def objectives(self, config: Config) -> list[str]:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
-            found = self._ask("objectives", config)
-            if isinstance(found, str) or not isinstance(found, Iterable) or not (names := list(found)):
-                raise BadInput(
-                    f"objectives of a trainable must be a list of at least one metric's name, got {quoted(found)}"
-                )
-            return names
+            what = "objectives of a trainable must be a list of at least one metric's name"
+            return _texts(self._ask("objectives", config), what, least=1)
         return [metric.name for metric in self.metrics]
 
     def prepare(self, settings: Any, data_root: Path) -> None:
@@ -172,11 +164,8 @@ class CompleteTrainable:
         """Return a sentence for each part of the data that is not there; None if the trainable does not say."""
         if not hasattr(self.train, "lacking"):
             return None
-        found = self._ask("lacking", settings, data_root)
-        sentences = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
-        if isinstance(found, str) or not all(isinstance(each, str) for each in sentences):
-            raise BadInput(f"lacking of a trainable must return a list of sentences, got {quoted(found)}")
-        return sentences
+        what = "lacking of a trainable must return a list of sentences"
+        return _texts(self._ask("lacking", settings, data_root), what)
 
     def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:
         """Return the settings of one trial for each group that needs the same prepared."""
@@ -219,3 +208,11 @@ class CompleteTrainable:
 def complete(train: Any) -> CompleteTrainable:
     """Return ``train`` with defaults for everything that it leaves out."""
     return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train)
+
+
+def _texts(given: Any, rule: str, least: int = 0) -> list[str]:
+    """Return several texts as a list; ``BadInput``, which begins with the ``rule``, for anything else."""
+    found: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
+    if len(found) < least or not all(isinstance(each, str) for each in found):
+        raise BadInput(f"{rule}, got {quoted(given)}")
+    return found

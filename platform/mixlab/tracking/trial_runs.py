@@ -16,7 +16,7 @@ from typing import Any
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput, no_room
+from mixlab.errors import no_room
 from mixlab.provenance import Provenance
 from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch
@@ -67,17 +67,10 @@ class TrialRuns:
     _points: dict[str, Points] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._read()
+        self.read()
 
-    def refresh(self) -> bool:
-        """Read again which trials have a run, since other drivers may begin some; return False if MLflow is away."""
-        try:
-            self._read()
-        except BadInput:
-            return False
-        return True
-
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read which trials have a run, since other drivers may begin some; raise ``BadInput`` if MLflow is away."""
         self.recorded = recorded(self.client, self.tracked.name, self.tracked.levels[2])
         for key, found in self.recorded.items():
             self.run_ids.setdefault(key, found.run_id)

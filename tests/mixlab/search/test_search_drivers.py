@@ -241,7 +241,7 @@ def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said
         history.tell(other, State.DONE, 99.0)
     history.report(claim, 1, 1.0)
     history.report(claim, 2, 1.0)
-    assert history.hopeless(claim)
+    assert claim.trial_in_optuna.should_prune()
     die(history)
     epochs = [Epoch(number, 27, {"val_top1": 1.0}) for number in range(1, 28)]
     next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
