@@ -46,3 +46,8 @@ def test_a_notebook_has_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_file_of_a_uri_is_the_one_that_mlflow_opens(uri: str) -> None:
     """With another, a study trained everything and then found no database to make its table of."""
     assert str(sqlite_file(f"sqlite:///{uri}")) == make_url(f"sqlite:///{uri}").database
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///", "sqlite://", "http://head:5000"])
+def test_a_uri_without_a_file_has_none(uri: str) -> None:
+    assert sqlite_file(uri) is None

@@ -15,16 +15,20 @@ from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.merge import main, merge
-from mixlab.tracking.store import search_runs
+from mixlab.tracking.store import StoredRun, search_runs
 from tests.toy import STUDIES, Toy
 
 TRAIN = complete(Toy())
 HISTORY = [Metric("test_top1", 10.0 * step, 1000 + step, step) for step in (1, 2)]
 
 
+def client_of(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder}/mlflow.db")
+
+
 def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
     """Write a study of one arm, with a run of the given status for each seed."""
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = client_of(folder)
     experiment = client.create_experiment("toy", artifact_location=(folder / "mlruns" / "toy").as_uri())
     root = client.create_run(experiment, tags={names.LEVEL: "study", names.PLAN: "p"}).info.run_id
     client.log_dict(root, {"study": "toy"}, names.PLAN_FILE)
@@ -49,11 +53,14 @@ def plan_of(seeds: int) -> dict[str, Any]:
     return study_plan(study, study.trials(TRAIN), "paper", TRAIN)
 
 
+def toy_runs(client: MlflowClient, tags: dict[str, str]) -> list[StoredRun]:
+    return search_runs(client, client.get_experiment_by_name("toy").experiment_id, tags)
+
+
 def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
     """Return status and weights of every seed; check that its whole way up the tree exists."""
-    experiment = client.get_experiment_by_name("toy")
     found = {}
-    for run in search_runs(client, experiment.experiment_id, {names.LEVEL: "seed"}):
+    for run in toy_runs(client, {names.LEVEL: "seed"}):
         arm = client.get_run(run.tags[names.PARENT])
         assert arm.data.tags[names.LEVEL] == "arm"
         assert client.get_run(arm.data.tags[names.PARENT]).data.tags[names.LEVEL] == "study"
@@ -75,111 +82,88 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Pa
     here, away = folders
     target = write(here, {0: "FINISHED", 1: "KILLED", 2: "KILLED"})
     source = write(away, {0: "FINISHED", 1: "FINISHED", 2: "KILLED", 3: "FINISHED"})
-    assert merge(source, target) == {"toy": 2}
-    expected = {
-        "0": ("FINISHED", "weights of here"),
-        "1": ("FINISHED", "weights of away"),
-        "2": ("KILLED", "weights of here"),
-        "3": ("FINISHED", "weights of away"),
-    }
-    assert seeds_of(target) == expected
-    assert merge(source, target) == {"toy": 0}
-    assert seeds_of(target) == expected
-    experiment = target.get_experiment_by_name("toy")
-    (added,) = search_runs(target, experiment.experiment_id, {names.KEY: "key-3"})
-    assert added.params == {"lr": "0.1"}
-    history = target.get_metric_history(added.run_id, "test_top1")
+    for added in (2, 0):
+        assert merge(source, target) == {"toy": added}
+        assert seeds_of(target) == {
+            "0": ("FINISHED", "weights of here"),
+            "1": ("FINISHED", "weights of away"),
+            "2": ("KILLED", "weights of here"),
+            "3": ("FINISHED", "weights of away"),
+        }
+    (run,) = toy_runs(target, {names.KEY: "key-3"})
+    assert run.params == {"lr": "0.1"}
+    history = target.get_metric_history(run.run_id, "test_top1")
     assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
-    assert len(search_runs(target, experiment.experiment_id, {names.LEVEL: "study"})) == 1
+    assert len(toy_runs(target, {names.LEVEL: "study"})) == 1
 
 
-def test_the_views_of_the_other_store_come_along_and_none_of_ours_is_replaced(folders: tuple[Path, Path]) -> None:
-    target, source = (write(folder, {0: "FINISHED"}) for folder in folders)
-    ours, theirs = (client.get_experiment_by_name("toy").experiment_id for client in (target, source))
-    target.set_experiment_tag(ours, views.TAG + "study", "ours")
-    for name in ("study", "arms-p"):
-        source.set_experiment_tag(theirs, views.TAG + name, "theirs")
-    merge(source, target)
-    tags = target.get_experiment(ours).tags
-    assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("ours", "theirs")
-
-
-def test_the_plan_with_more_seeds_and_its_arms_win_where_both_are_finished(folders: tuple[Path, Path]) -> None:
+def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(
+    folders: tuple[Path, Path],
+) -> None:
     target, source = write(folders[0], {0: "FINISHED"}), write(folders[1], {0: "FINISHED", 1: "FINISHED"})
-    for client, seeds in ((target, 1), (source, 2)):
+    for client, seeds, saved in ((target, 1, ("study",)), (source, 2, ("study", "arms-p"))):
         for level, note in (("study", ""), ("arm", f"n = {seeds}")):
-            (run,) = search_runs(client, client.get_experiment_by_name("toy").experiment_id, {names.LEVEL: level})
+            (run,) = toy_runs(client, {names.LEVEL: level})
             client.set_tag(run.run_id, names.NOTE, note)
             client.log_dict(run.run_id, plan_of(seeds), names.PLAN_FILE)
+        for view in saved:
+            experiment = client.get_experiment_by_name("toy").experiment_id
+            client.set_experiment_tag(experiment, views.TAG + view, f"of {seeds} seeds")
     for added in (1, 0):
         assert merge(source, target) == {"toy": added}
-        experiment = target.get_experiment_by_name("toy").experiment_id
-        (study,) = search_runs(target, experiment, {names.LEVEL: "study"})
-        (arm,) = search_runs(target, experiment, {names.LEVEL: "arm"})
+        (study,) = toy_runs(target, {names.LEVEL: "study"})
+        (arm,) = toy_runs(target, {names.LEVEL: "arm"})
         assert [trial["seed"] for trial in artifacts.plan_of(target, study.run_id)["trials"]] == [0, 1]
         assert arm.tags[names.NOTE] == "n = 2"
         assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
+    tags = target.get_experiment_by_name("toy").tags
+    assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("of 1 seeds", "of 2 seeds")
 
 
-def test_an_experiment_of_other_work_is_left_alone(folders: tuple[Path, Path]) -> None:
+def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(
+    folders: tuple[Path, Path],
+) -> None:
     here, away = folders
     source = write(away, {0: "FINISHED"})
     source.create_run(source.create_experiment("other work"))
-    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
-    assert merge(source, target) == {"toy": 1}
+    brought = shutil.move(away, here.parent / "brought")
+    assert main([str(brought / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 0
+    assert not away.exists()
+    shutil.rmtree(brought)
+    target = client_of(here)
+    assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
     assert target.get_experiment_by_name("other work") is None
 
 
 def test_runs_come_along_whose_arm_was_deleted(folders: tuple[Path, Path]) -> None:
     here, away = folders
-    source = write(away, {0: "FINISHED"})
-    experiment = source.get_experiment_by_name("toy").experiment_id
-    (arm,) = search_runs(source, experiment, {names.LEVEL: "arm"})
+    source, target = write(away, {0: "FINISHED"}), client_of(here)
+    (arm,) = toy_runs(source, {names.LEVEL: "arm"})
     source.delete_run(arm.run_id)
-    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
     assert merge(source, target) == {"toy": 1}
-    (run,) = search_runs(target, target.get_experiment_by_name("toy").experiment_id, {names.LEVEL: "seed"})
+    (run,) = toy_runs(target, {names.LEVEL: "seed"})
     assert run.status == "FINISHED"
     assert names.PARENT not in run.tags
 
 
 def test_a_deleted_experiment_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     here, away = folders
-    target = write(here, {0: "FINISHED"})
-    write(away, {1: "FINISHED"})
-    target.delete_experiment(target.get_experiment_by_name("toy").experiment_id)
+    write(away, {})
+    target = client_of(here)
+    target.delete_experiment(target.create_experiment("toy"))
     assert main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 2
     assert "the MLflow experiment 'toy' is deleted" in capsys.readouterr().err
 
 
-def test_a_study_that_only_the_other_has_comes_whole(folders: tuple[Path, Path]) -> None:
-    here, away = folders
-    write(away, {0: "FINISHED"})
-    assert main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 0
-    shutil.rmtree(away)
-    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
-    assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
-
-
-def test_files_come_along_from_a_folder_that_was_brought_from_elsewhere(folders: tuple[Path, Path]) -> None:
-    here, away = folders
-    write(away, {0: "FINISHED"})
-    brought = here.parent / "brought"
-    shutil.move(away, brought)
-    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
-    assert merge(MlflowClient(f"sqlite:///{brought}/mlflow.db"), target) == {"toy": 1}
-    assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
-    assert not away.exists()
-
-
-def test_two_drivers_may_put_a_file_of_one_name_at_once(folders: tuple[Path, Path]) -> None:
-    client = write(folders[0], {0: "FINISHED"})
-    (run,) = search_runs(client, client.get_experiment_by_name("toy").experiment_id, {names.KEY: "key-0"})
+def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri: str, tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri)
+    experiment = client.create_experiment("toy", artifact_location=(tmp_path / "mlruns").as_uri())
+    run_id = client.create_run(experiment).info.run_id
     with ThreadPoolExecutor(4) as threads:
-        texts = [str(number) * 1000 for number in range(10)] * 20
-        list(threads.map(lambda text: artifacts.put_text(client, run.run_id, text, "config.json"), texts))
-    assert (artifacts.read(client, run.run_id, "config.json") or b"").decode() in texts
-    assert artifacts.listed(client, run.run_id) == ["config.json", "model.pt"]
+        texts = [str(number) * 1000 for number in range(10)] * 10
+        list(threads.map(lambda text: artifacts.put_text(client, run_id, text, "config.json"), texts))
+    assert (artifacts.read(client, run_id, "config.json") or b"").decode() in texts
+    assert artifacts.listed(client, run_id) == ["config.json"]
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

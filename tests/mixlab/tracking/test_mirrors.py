@@ -3,9 +3,9 @@
 import io
 import sys
 import threading
-import types
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,19 +109,24 @@ def test_tensorboard_has_a_folder_within_its_own_for_each_cell_whatever_its_name
     assert len(list(tmp_path.glob("tensorboard/*/seed 0/events*"))) == len(cells)
 
 
+def points_of(tensorboard: Path, cell: str, seed: str, metric: str) -> list[tuple[int, float]]:
+    """Return the steps and values of a metric that TensorBoard shows."""
+    (folder,) = tensorboard.glob(f"{cell}/seed {seed}")
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [(point.step, point.value) for point in events.Scalars(metric)]
+
+
 def test_tensorboard_shows_what_it_was_given(tmp_path: Path) -> None:
     shown_to(mirroring.opened(["tensorboard"], "study", tmp_path, pytest.fail))
     for seed in (0, 1):
-        events = EventAccumulator(str(tmp_path / "tensorboard" / trial(seed).cell / f"seed {seed}"))
-        events.Reload()
-        assert [(point.step, point.value) for point in events.Scalars("top1")] == [
-            (number, 10.0 * number + seed) for number in (1, 2, 3)
-        ]
+        expected = [(number, 10.0 * number + seed) for number in (1, 2, 3)]
+        assert points_of(tmp_path / "tensorboard", trial(seed).cell, str(seed), "top1") == expected
 
 
-@pytest.mark.parametrize(("name", "module"), [("trackio", "trackio"), ("wandb", "wandb")])
+@pytest.mark.parametrize("name", ["trackio", "wandb"])
 def test_packages_with_runs_are_called_by_their_own_names(
-    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This holds the arguments that both document; trackio itself is tried in ``test_trackio``."""
     calls: list[Any] = []
@@ -137,9 +142,7 @@ def test_packages_with_runs_are_called_by_their_own_names(
         def finish(self) -> None:
             calls.append(("finish", self.name))
 
-    fake = types.ModuleType(module)
-    fake.init = lambda **given: Run(given)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module, fake)
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(init=lambda **given: Run(given)))
     shown_to(mirroring.opened([name], "study", tmp_path, pytest.fail))
     one = trial(0).name
     assert calls[:2] == [
@@ -183,12 +186,10 @@ def test_a_study_with_mirrors_and_system_metrics(tmp_path: Path, empty_store: Pa
     toy.run_here("--mirrors", "tensorboard", "--system-metrics", "--seeds", "2", "--epochs", "3")
     for run in toy.runs("seed"):
         history = toy.client.get_metric_history(run.info.run_id, "test_top1")
-        (folder,) = (tmp_path / "results" / tmp_path.name / "tensorboard").glob(
-            f"*/seed {run.data.tags['mixlab.seed']}"
+        shown = points_of(
+            tmp_path / "results" / tmp_path.name / "tensorboard", "*", run.data.tags["mixlab.seed"], "test_top1"
         )
-        events = EventAccumulator(str(folder))
-        events.Reload()
-        assert [point.step for point in events.Scalars("test_top1")] == [point.step for point in history]
+        assert [step for step, _ in shown] == [point.step for point in history]
         assert 0 <= run.data.metrics["system/cpu_utilization_percentage"] <= 100
         assert run.data.metrics["system/system_memory_usage_megabytes"] > 100
         # As many points as epochs, like every other metric.

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -18,25 +19,10 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.experiment import open_experiment
-from mixlab.uris import sqlite_file
 from tests.mixlab.tracking.test_what_is_an_outage import Answering
 from tests.servers.program import Program
 
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
-
-
-@pytest.mark.parametrize(
-    ("uri", "file"),
-    [
-        ("sqlite:///mlflow.db", "mlflow.db"),
-        ("sqlite:////shared/m.db?timeout=60", "/shared/m.db"),
-        ("sqlite:///", None),
-        ("sqlite://", None),
-        ("http://head:5000", None),
-    ],
-)
-def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
-    assert sqlite_file(uri) == (None if file is None else Path(file))
 
 
 @pytest.mark.parametrize(
@@ -70,53 +56,23 @@ def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:
     assert not Path("nowhere").exists()
 
 
-def test_a_link_to_a_folder_that_is_not_there_makes_it(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_that_is_not_there_makes_it(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite could not open the database, which MLflow tried again and again for two minutes."""
-    link = tmp_path / "link.db"
-    link.symlink_to(tmp_path / "new" / "m.db")
+    link, file = tmp_path / "link.db", tmp_path / "new" / "m.db"
+    link.symlink_to(file)
+    monkeypatch.setattr(
+        store, "make_database", lambda uri: shutil.copy(tmp_path / "mlflow.db", uri[len("sqlite:///") :])
+    )
     store.connect(f"sqlite:///{link}")
-    assert (tmp_path / "new" / "m.db").stat().st_size
+    assert file.stat().st_size
 
 
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
     with pytest.raises(BadInput, match="file that is not a database"):
         store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("locked/m.db", "'{folder}/locked' cannot be written; give another file"),
-        ("locked/new/m.db", "'{folder}/locked' cannot be written"),
-        ("locked/read.db", "'{folder}/locked' cannot be written"),
-        ("secret/read.db", "'{folder}/secret' cannot be written"),
-        ("read.db", "'{folder}/read.db' cannot be written"),
-        ("read.db/m.db", "below '{folder}/read.db', which is a file; name a folder"),
-    ],
-)
-def test_a_database_that_cannot_be_written_is_a_sentence(tracking_uri: str, name: str, said: str) -> None:
-    with TemporaryDirectory() as temporary:  # where anybody may look, as not below pytest's
-        folder = Path(temporary)
-        for place, mode in ((folder, 0o777), (folder / "locked", 0o555), (folder / "secret", 0o700)):
-            place.mkdir(exist_ok=True)
-            shutil.copy(tracking_uri.removeprefix("sqlite:///"), place / "read.db")
-            (place / "read.db").chmod(0o444)
-            place.chmod(mode)
-        with nobody(), pytest.raises(BadInput) as caught:
-            store.connect(f"sqlite:///{folder / name}")
-        assert said.format(folder=folder) in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-
-def test_a_database_that_cannot_be_read_is_a_sentence_at_once(tracking_uri: str) -> None:
-    """A dry run, which writes nothing, waited for MLflow's repeated attempts."""
-    with TemporaryDirectory() as temporary:
-        file = Path(shutil.copy(tracking_uri.removeprefix("sqlite:///"), temporary))
-        Path(temporary).chmod(0o777)
-        file.chmod(0)
-        with nobody(), pytest.raises(BadInput, match="names a file that cannot be read; give one that can"):
-            store.connect(f"sqlite:///{file}", make=False)
 
 
 @contextmanager
@@ -129,6 +85,37 @@ def nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(was)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("locked/m.db", True, "'{folder}/locked' cannot be written; give another file"),
+        ("locked/new/m.db", True, "'{folder}/locked' cannot be written"),
+        ("locked/read.db", True, "'{folder}/locked' cannot be written"),
+        ("secret/read.db", True, "'{folder}/secret' cannot be written"),
+        ("read.db", True, "'{folder}/read.db' cannot be written"),
+        ("read.db/m.db", True, "below '{folder}/read.db', which is a file; name a folder"),
+        # A dry run, which writes nothing, waited for MLflow's repeated attempts.
+        ("unreadable.db", False, "names a file that cannot be read; give one that can"),
+    ],
+)
+def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
+    tracking_uri: str, name: str, make: bool, said: str
+) -> None:
+    with TemporaryDirectory() as temporary:  # where anybody may look, as not below pytest's
+        folder = Path(temporary)
+        for place, mode in ((folder, 0o777), (folder / "locked", 0o555), (folder / "secret", 0o700)):
+            place.mkdir(exist_ok=True)
+            shutil.copy(tracking_uri.removeprefix("sqlite:///"), place / "read.db")
+            (place / "read.db").chmod(0o444)
+            place.chmod(mode)
+        shutil.copy(folder / "read.db", folder / "unreadable.db")
+        (folder / "unreadable.db").chmod(0)
+        with nobody(), pytest.raises(BadInput) as caught:
+            store.connect(f"sqlite:///{folder / name}", make=make)
+        assert said.format(folder=folder) in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_query_string_is_no_part_of_the_file(tracking_uri: str) -> None:
@@ -156,15 +143,15 @@ def test_an_experiment_that_the_server_refuses_is_a_sentence() -> None:
         server.shutdown()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str, name: str) -> None:
+def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str) -> None:
     client = MlflowClient(tracking_uri)
     experiment = client.create_experiment("names")
-    for value in (name, "another"):
-        client.create_run(experiment, tags={"mixlab.level": "arm", "mixlab.cell": value})
-    client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.cell": name})
-    found = store.search_runs(client, experiment, {"mixlab.level": "arm", "mixlab.cell": name})
-    assert [run.tags["mixlab.cell"] for run in found] == [name]
+    for name in NAMES:
+        client.create_run(experiment, tags={"mixlab.level": "arm", "mixlab.cell": name})
+    client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.cell": NAMES[0]})
+    for name in NAMES:
+        found = store.search_runs(client, experiment, {"mixlab.level": "arm", "mixlab.cell": name})
+        assert [run.tags["mixlab.cell"] for run in found] == [name]
 
 
 def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(tracking_uri: str) -> None:
@@ -200,30 +187,17 @@ def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri: str, mo
 @pytest.mark.parametrize("error", [ConnectionResetError("gone"), MlflowException("API request failed")])
 def test_a_dropped_connection_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PAUSES", (0.0, 0.0))
-    answers: list[Any] = [error, "answer"]
-
-    def ask() -> str:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return str(answer)
-
-    assert store.patiently(ask) == "answer"
-    answers = [error] * 3
+    assert store.patiently(Mock(side_effect=[error, "answer"])) == "answer"
     with pytest.raises(type(error)):
-        store.patiently(ask)
+        store.patiently(Mock(side_effect=[error] * 3))
 
 
 def test_what_the_store_refuses_is_not_tried_again(tracking_uri: str) -> None:
-    client, asked = MlflowClient(tracking_uri), []
-
-    def ask() -> None:
-        asked.append(1)
-        client.get_run("0" * 32)
-
+    client = MlflowClient(tracking_uri)
+    ask = Mock(side_effect=lambda: client.get_run("0" * 32))
     with pytest.raises(MlflowException, match="not found"):
         store.patiently(ask)
-    assert asked == [1]
+    ask.assert_called_once()
 
 
 @pytest.fixture
@@ -240,32 +214,25 @@ def tracked(tracking_uri: str, tmp_path: Path) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
-def test_artifacts_are_found_where_the_folder_was_moved_or_copied(tracked: tuple[Path, str], move: Any) -> None:
+def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(
+    tracked: tuple[Path, str], move: Any
+) -> None:
+    """MLflow itself would make the old folder again, and the old plan would be read for ever."""
     folder, run_id = tracked
     moved = folder.parent / "elsewhere with space"
     move(folder, moved)
+    before = sorted(folder.rglob("*"))
     client = store.connect(f"sqlite:///{moved / 'mlflow.db'}", make=False)
     file = artifacts.fetch(client, run_id, "plan.json", folder)
     assert file is not None
     assert file.is_relative_to(moved)
     assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}
     assert artifacts.read_json(client, run_id, "other.json") is None
-    without = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
-    assert artifacts.read_json(client, without, "plan.json") is None
-
-
-@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
-def test_what_is_written_after_a_move_goes_where_it_is_read(tracked: tuple[Path, str], move: Any) -> None:
-    """MLflow itself would make the old folder again, and the old plan would be read for ever."""
-    folder, run_id = tracked
-    moved = folder.parent / "elsewhere"
-    move(folder, moved)
-    before = sorted(folder.rglob("*"))
-    client = store.connect(f"sqlite:///{moved / 'mlflow.db'}", make=False)
     artifacts.put_text(client, run_id, '{"study": "changed"}', "plan.json")
-    later = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
-    artifacts.put_text(client, later, "{}", "plan.json")
     assert artifacts.read_json(client, run_id, "plan.json") == {"study": "changed"}
+    later = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
+    assert artifacts.read_json(client, later, "plan.json") is None
+    artifacts.put_text(client, later, "{}", "plan.json")
     assert artifacts.read_json(client, later, "plan.json") == {}
     assert artifacts.listed(client, later) == ["plan.json"]
     assert sorted(folder.rglob("*")) == before
