@@ -30,29 +30,41 @@ def commit_all(folder: Path) -> None:
     git(folder, "commit", "-qm", "First", "--allow-empty")
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a repository with a study; mixlab itself lies in it too, as far as the provenance knows."""
-    monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
-    folder = tmp_path / "ours"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with a study and a folder ``platform``, which each test gets a copy of."""
+    folder = tmp_path_factory.mktemp("made") / "ours"
     (folder / "platform").mkdir(parents=True)
     (folder / "study.py").write_text("epochs = 1\n")
     (folder / "platform" / "provenance.py").write_text("")
     commit_all(folder)
+    return folder
+
+
+@pytest.fixture
+def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository with a study; mixlab itself lies in it too, as far as the provenance knows."""
+    monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
+    folder = shutil.copytree(made, tmp_path / "ours")
     monkeypatch.setattr(provenance, "__file__", str(folder / "platform" / "provenance.py"))
     return folder
 
 
+@pytest.fixture
+def foreign(made: Path, tmp_path: Path) -> Path:
+    """Return another repository, whose commit is another."""
+    folder = shutil.copytree(made, tmp_path / "foreign")
+    git(folder, "commit", "-qm", "Second", "--allow-empty")
+    return folder
+
+
 def test_the_commit_is_that_of_the_code_wherever_it_is_started(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    commit_all(foreign)
     head = git(repository, "rev-parse", "HEAD").strip()
-    for folder in (repository, foreign, tmp_path):
+    for folder in (repository, foreign, foreign.parent):
         monkeypatch.chdir(folder)
-        found = collect(repository / "study.py")
+        found = collect(repository / "study.py", functools.partial(print))  # what is installed is no change
         assert (found.commit, found.dirty, found.diff) == (head, False, "")
         assert found.tags["mixlab.patch"] == "none"
 
@@ -71,18 +83,11 @@ def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(reposito
     assert collect(repository / "study.py").patch != found.patch
 
 
-def test_a_study_outside_the_repository_is_in_the_patch(repository: Path, tmp_path: Path) -> None:
-    mine = tmp_path / "mine.py"
-    mine.write_text("epochs = 7\n")
-    found = collect(mine)
-    assert found.commit == git(repository, "rev-parse", "HEAD").strip()
-    assert "+epochs = 7" in found.diff
-
-
-def test_a_trainable_outside_any_repository_is_in_the_patch_with_what_it_imports(
+def test_a_study_and_a_trainable_outside_any_repository_are_in_the_patch_with_what_they_import(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever changed in it between two starts of a study, their runs had the same patch."""
+    (tmp_path / "mine.py").write_text("epochs = 7\n")
     (tmp_path / "my_package").mkdir()  # without an __init__.py, such a package has no file
     (tmp_path / "my_package" / "my_trainable.py").write_text("from my_package import my_model\nclass Mine: ...\n")
     model = tmp_path / "my_package" / "my_model.py"
@@ -90,38 +95,34 @@ def test_a_trainable_outside_any_repository_is_in_the_patch_with_what_it_imports
     (tmp_path / "my_package" / "nobody_imports_it.py").write_text("layers = 5\n")
     monkeypatch.syspath_prepend(tmp_path)
     trainable = importlib.import_module("my_package.my_trainable").Mine()
-    before = collect(repository / "study.py", trainable)
-    assert "+class Mine" in before.diff
-    assert "+layers = 3" in before.diff
+    before = collect(tmp_path / "mine.py", trainable)
+    assert before.commit == git(repository, "rev-parse", "HEAD").strip()
+    for line in ("+epochs = 7", "+class Mine", "+layers = 3"):
+        assert line in before.diff
     assert "+layers = 5" not in before.diff
     model.write_text("layers = 4\n")
-    assert collect(repository / "study.py", trainable).patch != before.patch
-
-
-def test_what_is_installed_is_no_change(repository: Path) -> None:
-    assert collect(repository / "study.py", functools.partial(print)).diff == ""
+    assert collect(tmp_path / "mine.py", trainable).patch != before.patch
 
 
 def test_a_trainable_of_another_repository_names_its_own_commit(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    (theirs / "their_trainable.py").write_text("")
-    commit_all(theirs)
     module = ModuleType("their_trainable")
-    module.__file__ = str(theirs / "their_trainable.py")
+    module.__file__ = str(foreign / "study.py")
     monkeypatch.setitem(sys.modules, "their_trainable", module)
     trainable = type("Theirs", (), {"__module__": "their_trainable"})()
-    assert collect(repository / "study.py", trainable).commit == git(theirs, "rev-parse", "HEAD").strip()
+    assert collect(repository / "study.py", trainable).commit == git(foreign, "rev-parse", "HEAD").strip()
 
 
-def test_without_git_nothing_is_known_and_nothing_fails(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("image", ["", "0" * 40])
+def test_without_git_nothing_is_known_but_the_commit_that_an_image_names(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("MIXLAB_COMMIT", image)
     found = collect(repository / "study.py")
-    assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
+    expected = (image, False, "") if image else ("unknown", True, "unknown")
+    assert (found.commit, found.dirty, found.patch) == expected
 
 
 @pytest.mark.parametrize("hidden", [{}, {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}])
@@ -146,33 +147,21 @@ def test_a_notebook_is_not_said_to_be_clean_in_a_repository(repository: Path) ->
     assert (found.commit, found.dirty, found.patch) == (head, True, "unknown")
 
 
-def test_an_image_without_git_holds_the_commit_that_it_names(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("MIXLAB_COMMIT", "0" * 40)
-    found = collect(repository / "study.py")
-    assert (found.commit, found.dirty, found.patch) == ("0" * 40, False, "")
-
-
-@pytest.mark.parametrize("changed", [False, True])
 def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+    repository: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Git names its own repository to a hook, from which a study may be started."""
     head = git(repository, "rev-parse", "HEAD").strip()
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    (foreign / "theirs.py").write_text("")
-    commit_all(foreign)
-    if changed:
-        (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
     monkeypatch.setenv("GIT_DIR", str(foreign / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(foreign))
     monkeypatch.setenv("GIT_INDEX_FILE", str(foreign / ".git" / "index"))
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     found = collect(repository / "study.py")
-    assert (found.commit, found.dirty, "return 42" in found.diff) == (head, changed, changed)
+    assert (found.commit, found.dirty) == (head, False)
+    (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty) == (head, True)
+    assert "return 42" in found.diff
     assert os.environ["GIT_DIR"] == str(foreign / ".git")
 
 
