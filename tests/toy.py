@@ -216,7 +216,6 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     "search": lambda: SEARCH,
     "slow search": lambda: _slow(SEARCH, 0.1),
     "search over two seeds": lambda: _slow(SEARCH, 0.1, search_seeds=(1000, 1001)),
-    "search for nothing": lambda: _slow(SEARCH, 0.0, objective="val_top5"),
     "racing search": lambda: replace(
         SEARCH,
         study=Study(

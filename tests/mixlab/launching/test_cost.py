@@ -12,6 +12,14 @@ from mixlab import Options, run
 from tests.toy import SEARCH, Toy
 
 
+def cost_of(spec: Any, train: Toy, folder: Path) -> str:
+    """Return what a dry run says of a study or search."""
+    console = Console(record=True, width=200, file=io.StringIO())
+    options = Options(dry_run=True, tracking_uri=f"sqlite:///{folder}/none.db", cpus_per_trial=1.0)
+    assert run(spec, train, options, console=console).exit_code == 0
+    return console.export_text()
+
+
 @pytest.mark.parametrize(
     ("changes", "seconds"),
     [
@@ -24,11 +32,7 @@ def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], seconds: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    console = Console(record=True, width=200, file=io.StringIO())
-    search = replace(SEARCH, **changes)
-    options = Options(dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db", cpus_per_trial=1.0)
-    assert run(search, Toy(), options, console=console).exit_code == 0
-    assert f"Estimated cost: {seconds} s of training, " in console.export_text()
+    assert f"Estimated cost: {seconds} s of training, " in cost_of(replace(SEARCH, **changes), Toy(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -38,7 +42,5 @@ def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path: Path) -> None:
 
     toy = Toy()
     toy.estimate_seconds = fail  # type: ignore[method-assign]
-    console = Console(record=True, width=200, file=io.StringIO())
-    options = Options(dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db", cpus_per_trial=1.0)
-    assert run(SEARCH.study, toy, options, console=console).exit_code == 0
-    assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in console.export_text()
+    said = cost_of(SEARCH.study, toy, tmp_path)
+    assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in said
