@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import filelock
 import pytest
@@ -14,7 +15,6 @@ from optuna.trial import TrialState
 
 from mixlab import Arm
 from mixlab.cluster.events import Events
-from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.drivers import SOON_SECONDS
@@ -22,9 +22,8 @@ from mixlab.search.history import DRIVER, Claim, History
 from mixlab.search.trial_store import TrialStore, exists, shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
-from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, run, search, states, store_of
+from tests.mixlab.search_toy import TRAIN, InMemory, run, search, states, store_of
 
 KINDS = ("journal", "sqlite", pytest.param("server", marks=pytest.mark.slow))
 
@@ -53,11 +52,12 @@ def die(history: History) -> None:
 
 
 def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
-    history = History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory())
+    history, undisturbed = (
+        History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory()) for _ in range(2)
+    )
     for arm in history.arms.values():
         arm.ask()
     run(history)
-    undisturbed = History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory())
     run(undisturbed)
     for name in history.arms:
         points = [trial.params for trial in history.trials(name)]
@@ -65,37 +65,12 @@ def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
         assert len({point["zeta"] for point in points}) == 4
 
 
-class Heard:
-    """Listens, and remembers how trials ended."""
-
-    def __init__(self) -> None:
-        self.ends: dict[str, State] = {}
-
-    def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
-        pass
-
-    def started(self, trial: Trial) -> None:
-        pass
-
-    def reported(self, trial: Trial, epoch: Epoch) -> None:
-        pass
-
-    def crashed(self, trial: Trial, account: str) -> None:
-        pass
-
-    def ended(self, trial: Trial, end: End, checkpoint: str) -> None:
-        self.ends[trial.key] = end.state
-
-
-def next_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, Heard]:
-    """Return what has to run next if the journal has ``saved``, and the events that were heard."""
-
-    class Journal(NoCheckpoints):
-        def newest(self) -> dict[str, Saved]:
-            return dict(saved)
-
-    source, heard = ProposedTrials(history, Journal(), "paper"), Heard()  # type: ignore[arg-type]
-    return Events(source, heard, lambda: 2).next(), heard
+def ends_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, dict[str, State]]:
+    """Return what has to run next if the journal has ``saved``, and how the trials that it completes have ended."""
+    ends: dict[str, State] = {}
+    listener: Any = Mock(ended=lambda trial, end, checkpoint: ends.update({trial.key: end.state}))
+    journal: Any = SimpleNamespace(newest=lambda: dict(saved))
+    return Events(ProposedTrials(history, journal, "paper"), listener, lambda: 2).next(), ends
 
 
 @pytest.mark.slow
@@ -122,49 +97,56 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
     assert len(keys) == len(set(keys)) == 8
 
 
-@pytest.mark.parametrize("kind", KINDS, indirect=True)
-def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None:
+def test_a_live_drivers_trials_are_left_alone(tmp_path: Path) -> None:
+    """``test_drivers_that_start_together`` shows the same of every kind of store."""
     spec = search(budget=4)
-    mine, other = (History(spec, TRAIN, store_of(kind, tmp_path)) for _ in range(2))
+    mine, other = (History(spec, TRAIN, store_of("journal", tmp_path)) for _ in range(2))
     keys = {claimed(history).trial.key for history in (mine, other, mine, other)}
     assert len(keys) == 4
     assert mine.claim() is None
     assert not mine.finished()
 
 
-@pytest.mark.parametrize("ahead", [-18_000.0, 0.0, 18_000.0], ids=["five hours behind", "right", "five hours ahead"])
-def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_its_clock_says(
-    ahead: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history, other, now = History(search(budget=4), TRAIN, InMemory()), "elsewhere/x#7@1", [1000.0]
+OTHER = "elsewhere/x#7@1"
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time in seconds, which the test lets pass."""
+    now = [1000.0]
     clock = SimpleNamespace(time=lambda: now[0] + 1e9, monotonic=lambda: now[0])
     monkeypatch.setattr("mixlab.search.drivers.time", clock)
+    return now
+
+
+@pytest.mark.parametrize("ahead", [-18_000.0, 0.0, 18_000.0], ids=["five hours behind", "right", "five hours ahead"])
+def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_its_clock_says(
+    ahead: float, now: list[float]
+) -> None:
+    history = History(search(budget=4), TRAIN, InMemory())
 
     def beats() -> None:
-        history.drivers.study.set_user_attr(f"beat {other}", clock.time() + ahead)
+        history.drivers.study.set_user_attr(f"beat {OTHER}", now[0] + 1e9 + ahead)
 
-    assert not history.drivers.alive(other)  # it was never there
+    assert not history.drivers.alive(OTHER)  # it was never there
     for _ in range(20):
         beats()
-        assert history.drivers.alive(other)
+        assert history.drivers.alive(OTHER)
         now[0] += 20
-        assert history.drivers.alive(other)
+        assert history.drivers.alive(OTHER)
     now[0] += 200
-    assert not history.drivers.alive(other)
+    assert not history.drivers.alive(OTHER)
     beats()  # its machine has slept
-    assert history.drivers.alive(other)
+    assert history.drivers.alive(OTHER)
     assert not history.drivers.alive("")
 
 
-def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    history, now = History(search(budget=4), TRAIN, InMemory()), [1000.0]
-    monkeypatch.setattr(
-        "mixlab.search.drivers.time", SimpleNamespace(time=lambda: now[0] + 1e9, monotonic=lambda: now[0])
-    )
-    history.drivers.study.set_user_attr("beat elsewhere/x#7@1", now[0])
-    assert history.drivers.alive("elsewhere/x#7@1")  # it may be alive, and its clock wrong
+def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now: list[float]) -> None:
+    history = History(search(budget=4), TRAIN, InMemory())
+    history.drivers.study.set_user_attr(f"beat {OTHER}", now[0])
+    assert history.drivers.alive(OTHER)  # it may be alive, and its clock wrong
     now[0] += SOON_SECONDS
-    assert not history.drivers.alive("elsewhere/x#7@1")
+    assert not history.drivers.alive(OTHER)
 
 
 def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
@@ -173,9 +155,9 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
     claim = claimed(history)
     die(history)
     epochs = [Epoch(number, 27, {"val_top1": float(number)}) for number in range(1, 28)]
-    given, heard = next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    given, ends = ends_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
     assert given.trial.key != claim.trial.key
-    assert heard.ends == {claim.trial.key: State.DONE}
+    assert ends == {claim.trial.key: State.DONE}
     found = history.of(claim.trial)
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 27.0, 27)
 
@@ -215,19 +197,30 @@ def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: 
 def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
     history = History(search(budget=4), TRAIN, store_of("journal", tmp_path))
     host = history.drivers.me.rpartition("#")[0]
-    history.drivers.study.set_user_attr("mixlab.confirming", "elsewhere/x#7@1")
-    history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 9e12)
+    history.drivers.study.set_user_attr("mixlab.confirming", OTHER)
+    history.drivers.study.set_user_attr(f"beat {OTHER}", 9e12)
     assert not history.begin_confirmation()
     history.drivers.study.set_user_attr("mixlab.confirming", f"{host}#999999999@1")
     assert history.begin_confirmation()
     history.end_confirmation()
 
 
-def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password() -> None:
-    with pytest.raises(BadInput, match="cannot be opened") as error:
-        TrialStore("nosuchdatabase://me:secret@host/db", "toy")
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("nosuchdatabase://me:secret@host/db", "cannot be opened"),
+        ("sqlite://", "names no file; give sqlite:///FILE"),
+        ("sqlite+pysqlite:///trials.db", "names no file; give sqlite:///FILE"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password(url: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence) as error:
+        TrialStore(url, "toy")
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_address_is_shown_without_its_password() -> None:
     assert shown("postgresql://me:secret@host/db") == "postgresql://me@host/db"
     assert "secret" not in shown("postgresql://me@host/db?password=secret")
 
@@ -244,7 +237,7 @@ def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said
     assert claim.trial_in_optuna.should_prune()
     die(history)
     epochs = [Epoch(number, 27, {"val_top1": 1.0}) for number in range(1, 28)]
-    next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    ends_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
     assert history.of(claim.trial).state == TrialState.COMPLETE
 
 
@@ -258,7 +251,7 @@ def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path: Path) ->
 
 @pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])
 def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path: Path, left: bytes) -> None:
-    spec = search(budget=4)
+    spec = search(budget=4, base={"epochs": 2}, sampler="random")
     history = History(spec, TRAIN, store_of("journal", tmp_path))
     history.tell(claimed(history), State.DONE, 1.0)
     (file,) = tmp_path.rglob("*.journal")
@@ -293,9 +286,3 @@ def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path: Path, monkeypatch
     (tmp_path / "trials.claim").mkdir()
     with pytest.raises(BadInput, match=r"trials' cannot be locked \(.*Is a directory"):
         trials.lock().__enter__()
-
-
-def test_sqlite_without_a_file_is_refused() -> None:
-    for url in ("sqlite://", "sqlite+pysqlite:///trials.db"):
-        with pytest.raises(BadInput, match="names no file; give sqlite:///FILE"):
-            TrialStore(url, "toy")

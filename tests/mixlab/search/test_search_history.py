@@ -5,23 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from mixlab import Choice, Float, Int, Options
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
-from mixlab.launching.proposed import left_of_search
+from mixlab.launching.proposed import ProposedTrials, left_of_search
 from mixlab.launching.start import Start
 from mixlab.search.history import ERROR, KEY, TWIN, History
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
-from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, proposed, run, search, states
+from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states
 
 
 def test_every_arm_gets_the_same_trials_however_good_it_is() -> None:
-    history = History(search(budget=30, scheduler="none"), TRAIN, InMemory())
+    history = History(search(budget=30, scheduler="none", sampler="random"), TRAIN, InMemory())
     order: list[str] = []
 
     def much_better_in_one(config: Mapping[str, Any], epoch: int) -> float:
@@ -36,32 +37,37 @@ def test_every_arm_gets_the_same_trials_however_good_it_is() -> None:
         assert abs(order[:count].count("low") - order[:count].count("high")) <= 1
 
 
+def trials_of(history: History) -> list[FrozenTrial]:
+    """Return the trials of all arms."""
+    return [trial for arm in history.arms for trial in history.trials(arm)]
+
+
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
-def test_stopped_trials_are_pruned_with_their_last_value_and_are_never_the_best(scheduler: str) -> None:
-    history = History(search(scheduler=scheduler, budget=60), TRAIN, InMemory())
-    epochs = run(history)
-    pruned = [t for arm in history.arms for t in history.trials(arm) if t.state == TrialState.PRUNED]
-    complete = [t for arm in history.arms for t in history.trials(arm) if t.state == TrialState.COMPLETE]
+def test_stopped_trials_spare_epochs_are_pruned_with_their_last_value_and_are_never_the_best(scheduler: str) -> None:
+    history = History(search(scheduler=scheduler, budget=60, sampler="random"), TRAIN, InMemory())
+    assert run(history) < 0.7 * 60 * 27
+    pruned = [trial for trial in trials_of(history) if trial.state == TrialState.PRUNED]
+    complete = [trial for trial in trials_of(history) if trial.state == TrialState.COMPLETE]
     assert len(pruned) + len(complete) == 60
     assert len(pruned) >= 10
-    assert epochs < 60 * 27
     for trial in pruned:
         assert trial.last_step is not None
         assert trial.last_step < 27
+    for trial in (*pruned, *complete):
+        assert trial.last_step is not None
         assert trial.value == trial.intermediate_values[trial.last_step]
-    for trial in complete:
-        assert trial.last_step == 27
-        assert trial.value == trial.intermediate_values[27]
+    assert {trial.last_step for trial in complete} == {27}
     for arm in history.arms:
         best = history.best(arm)
         assert best is not None
         assert best.state == TrialState.COMPLETE
         assert best.value == max(t.value for t in history.trials(arm) if t.state == TrialState.COMPLETE and t.value)
+        assert 60 * distance(best.params) ** 2 < 3  # percentage points below the optimum
 
 
 def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
     """One arm is far worse than the other: with shared rungs it would never be trained to the end."""
-    history = History(search(budget=40), TRAIN, InMemory())
+    history = History(search(budget=40, sampler="random"), TRAIN, InMemory())
     run(history, lambda config, epoch: accuracy(config, epoch) - 60 * (config["arm"] == "low"))
     for arm in history.arms:
         assert states(history, arm).count("COMPLETE") >= 2
@@ -69,7 +75,7 @@ def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> None:
-    history = History(search(budget=20, scheduler="none"), TRAIN, InMemory())
+    history = History(search(budget=20, scheduler="none", sampler="random"), TRAIN, InMemory())
     ran: dict[str, int] = {}
 
     def diverging(config: Mapping[str, Any], epoch: int) -> float:
@@ -81,7 +87,7 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> Non
     run(history, diverging)
     assert ran
     assert set(ran.values()) == {2}
-    failed = [t for arm in history.arms for t in history.trials(arm) if t.state == TrialState.FAIL]
+    failed = [trial for trial in trials_of(history) if trial.state == TrialState.FAIL]
     assert len(failed) == len(ran)
     for trial in failed:
         assert trial.params["zeta"] > 0.6
@@ -89,54 +95,39 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> Non
     assert history.finished()
 
 
-def test_a_failure_that_the_trial_reports_is_recorded() -> None:
-    history = History(search(budget=2), TRAIN, InMemory())
-    source = proposed(history)
+def begun(source: ProposedTrials) -> SearchTrial:
+    """Return the trial that runs next."""
     job = source.next(2)
     assert isinstance(job, Job)
-    source.ended(job.trial, End(State.FAILED, error="Traceback\n  x\nDiverged: loss is nan"))
-    assert states(history, "low") == ["FAIL"]
-    assert "Diverged" in history.trials("low")[0].user_attrs[ERROR]
+    assert isinstance(job.trial, SearchTrial)
+    return job.trial
 
 
 @pytest.mark.parametrize(
     ("failures", "answer", "said"),
     [(2, False, "2 of the search's 8 trials failed"), (1, False, ""), (8, True, "")],
 )
-def test_a_quarter_of_failed_trials_fails_the_search(failures: int, answer: bool, said: str) -> None:
+def test_failures_are_recorded_and_a_quarter_of_them_fails_the_search(failures: int, answer: bool, said: str) -> None:
     end = End(State.FAILED, error="Traceback\n  x\nValueError: said by whoever", answer=answer)
-    source = proposed(History(search(budget=8, scheduler="none"), TRAIN, InMemory()))
+    history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
+    source = proposed(history)
     for number in range(8):
-        job = source.next(2)
-        assert isinstance(job, Job)
-        source.ended(job.trial, end if number < failures else End(State.DONE, 1.0))
+        source.ended(begun(source), end if number < failures else End(State.DONE, 1.0))
     assert said in source.failing()
     assert bool(said) == bool(source.failing())
     assert source.counts() == f"8/8 tried, {failures} failed"
+    failed = [trial.user_attrs[ERROR] for trial in trials_of(history) if trial.state == TrialState.FAIL]
+    assert len(failed) == failures
+    assert all("said by whoever" in error for error in failed)
 
 
 def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -> None:
-    history = History(search(objective="val_topp1"), TRAIN, InMemory())
-    source = proposed(history)
-    job = source.next(2)
-    assert isinstance(job, Job)
+    source = proposed(History(search(objective="val_topp1"), TRAIN, InMemory()))
+    trial = begun(source)
     with pytest.raises(BadInput) as error:
-        source.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0, "train_loss": 1.0}))
+        source.reported(trial, Epoch(1, 3, {"val_top1": 5.0, "train_loss": 1.0}))
     for part in ("'val_topp1'", "val_top1", "train_loss"):
         assert part in str(error.value)
-
-
-def test_more_trials_run_just_the_difference() -> None:
-    store = InMemory()
-    run(History(search(budget=40), TRAIN, store))
-    before = History(search(budget=60), TRAIN, store)
-    old = {arm: [trial.params for trial in before.trials(arm)] for arm in before.arms}
-    assert not before.finished()
-    run(before)
-    for arm, params in old.items():
-        assert [trial.params for trial in before.trials(arm)][:20] == params
-        assert len(before.trials(arm)) == 30
-    assert run(History(search(budget=40), TRAIN, store)) == 0
 
 
 def test_the_same_configuration_twice_is_trained_once() -> None:
@@ -202,13 +193,20 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc", pytest.param("gp", marks=pytest.mark.slow), "random"])
-def test_every_sampler_covers_the_space_and_a_restart_repeats_no_draw(sampler: str) -> None:
+def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(sampler: str) -> None:
     store = InMemory()
+    before: dict[str, list[dict[str, Any]]] = {"low": [], "high": []}
     for budget in (6, 12, 24):  # a new driver each time
-        run(History(search(budget=budget, sampler=sampler, scheduler="none"), TRAIN, store))
-    history = History(search(budget=24, sampler=sampler), TRAIN, store)
-    for arm in history.arms:
-        points = [(trial.params["zeta"], trial.params["alpha"]) for trial in history.trials(arm)]
-        assert len(set(points)) == 12
-        assert all(0.05 <= zeta <= 2 and 0.1 <= alpha <= 4 for zeta, alpha in points)
-    assert history.trials("low")[0].params != history.trials("high")[0].params
+        history = History(search(budget=budget, sampler=sampler, scheduler="none"), TRAIN, store)
+        assert not history.finished()
+        run(history)
+        for arm, old in before.items():
+            points = [trial.params for trial in history.trials(arm)]
+            assert len(points) == budget / 2
+            assert points[: len(old)] == old
+            before[arm] = points
+    for points in before.values():
+        assert len({(point["zeta"], point["alpha"]) for point in points}) == 12
+        assert all(0.05 <= point["zeta"] <= 2 and 0.1 <= point["alpha"] <= 4 for point in points)
+    assert before["low"][0] != before["high"][0]
+    assert run(History(search(budget=6, sampler=sampler), TRAIN, store)) == 0
