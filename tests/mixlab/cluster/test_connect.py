@@ -28,6 +28,19 @@ from trainables import classify
 NEEDED = ("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat")
 
 
+def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Let a start of Ray raise ``error``; return what the start is then given."""
+    given: dict[str, Any] = {}
+
+    def init(**options: Any) -> None:
+        given.update(options)
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
+    return given
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -37,27 +50,20 @@ NEEDED = ("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat")
     ],
 )
 def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def init(**options: object) -> None:
-        raise error
-
-    monkeypatch.setattr(ray, "init", init)
+    ray_raises(error, monkeypatch)
     with pytest.raises(HeadLost, match="Ray did not start") as caught, connect.connected("local"):
         raise AssertionError
     assert "session_latest/logs" in str(caught.value)
     assert "\n" not in str(caught.value)
-    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
     with pytest.raises(BadInput, match="no Ray cluster at --address 'head:6379'"), connect.connected("head:6379"):
         raise AssertionError
 
 
 def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray refuses another patch level of Python too; its first line names none."""
-
-    def init(**options: object) -> None:
+    with pytest.raises(RuntimeError) as mismatch:
         check_version_info({"ray_version": "2.1.0", "python_version": "3.10.4"}, "the driver")
-
-    monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
+    ray_raises(mismatch.value, monkeypatch)
     sentence = "'head:6379' has Ray 2.1.0 and Python 3.10.4, and this process has Ray "
     with pytest.raises(BadInput, match=sentence), connect.connected("head:6379"):
         raise AssertionError
@@ -98,28 +104,22 @@ def test_a_head_whose_connection_is_encrypted_is_left_to_ray(monkeypatch: pytest
 
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:
     """Return what Ray is told about the environment of a worker."""
-    given: dict[str, Any] = {}
-
-    def init(**options: Any) -> None:
-        given.update(options)
-        raise RuntimeError("enough")
-
-    monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
+    given = ray_raises(RuntimeError("enough"), monkeypatch)
     with pytest.raises((HeadLost, BadInput)), connect.connected(address, *travelling):
         raise AssertionError
     environment: dict[str, Any] = given["runtime_env"]
     return environment
 
 
-def test_a_worker_has_one_arena_for_the_threads_of_all_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process with an arena for each thread grew by 20 to 60 MiB a trial."""
-    assert runtime_env(monkeypatch)["env_vars"]["MALLOC_ARENA_MAX"] == "1"
+def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With an arena for each thread, a process grew by 20 to 60 MiB a trial.
 
-
-def test_a_thread_that_waits_for_another_spins_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine with other work, ten milliseconds of it tripled the time of a step."""
-    assert runtime_env(monkeypatch)["env_vars"]["GOMP_SPINCOUNT"] == "3000"
+    On a machine with other work, ten milliseconds of spinning tripled the time of a step.
+    """
+    variables = runtime_env(monkeypatch)["env_vars"]
+    assert (variables["MALLOC_ARENA_MAX"], variables["GOMP_SPINCOUNT"]) == ("1", "3000")
     (openmp,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")  # which importing torch loads
     done = subprocess.run(
         [sys.executable, "-c", f"import ctypes, mixlab; ctypes.CDLL({str(openmp)!r})"],

@@ -16,6 +16,8 @@ from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 
 TRIAL = Trial("key", "arm", {}, 0, {})
 ERROR = Failure("Traceback\n  File\nRuntimeError: a shape is wrong", raised=True)
+LOST = Failure("a node died", raised=False)
+FULL = Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)
 
 
 @pytest.fixture
@@ -31,12 +33,8 @@ def events() -> Events:
         ((3, ERROR), (3, ERROR), True),
         ((3, ERROR), (4, ERROR), False),  # it came further
         ((3, ERROR), (3, Failure("Traceback\nRuntimeError: another", raised=True)), False),
-        ((3, Failure("a node died", raised=False)), (3, Failure("a node died", raised=False)), False),
-        (
-            (3, Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)),
-            (3, Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)),
-            False,  # it gets a larger share of the GPU
-        ),
+        ((3, LOST), (3, LOST), False),
+        ((3, FULL), (3, FULL), False),  # it gets a larger share of the GPU
     ],
 )
 def test_the_same_error_at_the_same_epoch_is_final(

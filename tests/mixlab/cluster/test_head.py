@@ -45,8 +45,8 @@ def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> head.Head:
     return watch
 
 
-@pytest.mark.parametrize("takes", [0.0, 0.3, 0.7, head.ANSWER_SECONDS], ids=["refused", "fast", "slow", "silent"])
-@pytest.mark.parametrize("dies", [20.0, 20.4, 20.9])
+@pytest.mark.parametrize("takes", [0.0, 0.7, head.ANSWER_SECONDS], ids=["refused", "slow", "silent"])
+@pytest.mark.parametrize("dies", [20.0, 20.9])
 def test_a_lost_head_is_said_within_ten_seconds(takes: float, dies: float, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(takes, (dies, float("inf")))
     watch = watched(clock, monkeypatch)

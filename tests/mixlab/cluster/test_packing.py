@@ -1,8 +1,10 @@
 """Trials share a GPU by their memory, and some run out of it, on a GPU in which only Ray believes."""
 
 import math
+import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,17 +28,18 @@ from tests.study_folder import toy_folder
 from tests.toy import Toy
 
 
-def test_by_hand() -> None:
-    packing = Packing(needed=4_000, free=16_000, cell="large")
-    assert packing.count == 3  # of 14,400 MiB
-    assert packing.gpus == 0.3333
-    assert Packing(needed=15_000, free=16_000, cell="large").gpus == 1  # the margin is gone, but it fits
-
-
-@pytest.mark.parametrize("needed", [1e-300, 0.5, 4.0])
-def test_a_trial_of_hardly_any_memory_still_asks_for_a_gpu(needed: float) -> None:
-    packing = Packing(needed, free=80_000, cell="tiny")
-    assert (packing.count, packing.gpus) == (10_000, 0.0001)
+@pytest.mark.parametrize(
+    ("needed", "free", "count", "gpus"),
+    [
+        (4_000, 16_000, 3, 0.3333),  # of 14,400 MiB
+        (15_000, 16_000, 1, 1),  # the margin is gone, but it fits
+        (4.0, 80_000, 10_000, 0.0001),  # hardly any memory still asks for a GPU
+        (1e-300, 80_000, 10_000, 0.0001),
+    ],
+)
+def test_by_hand(needed: float, free: float, count: int, gpus: float) -> None:
+    packing = Packing(needed, free, cell="large")
+    assert (packing.count, packing.gpus) == (count, gpus)
 
 
 @pytest.mark.parametrize("found", [(0, 16_000), (-1.0, 16_000), (math.nan, 16_000), (1_000, math.inf)])
@@ -64,16 +67,18 @@ def test_trials_fit_a_gpu_and_no_more_do(needed: float, free: float) -> None:
         ("torch.cuda.OutOfMemoryError: CUDA out of memory.", True),
         ("RuntimeError: CUDA error: out of memory", True),
         ("RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
-        ("torch.AcceleratorError: CUDA error: out of memory", True),
         ("RuntimeError: CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`", True),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR", True),
         ("RuntimeError: CUDA driver error: out of memory", True),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", False),
         ("torch.AcceleratorError: CUDA error: an illegal memory access was encountered", False),
-        ("RuntimeError: CUDA error: device-side assert triggered", False),
         ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.", False),
         ("ValueError: out of memory", False),
+        # The exceptions are recognised by the names that torch gives them.
+        (account_of(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")), True),
+        (account_of(torch.AcceleratorError("CUDA error: out of memory")), True),
+        (account_of(torch.AcceleratorError("CUDA error: device-side assert triggered")), False),
     ],
 )
 def test_what_running_out_of_gpu_memory_is(error: str, full: bool) -> None:
@@ -81,19 +86,6 @@ def test_what_running_out_of_gpu_memory_is(error: str, full: bool) -> None:
         f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    raise torch.OutOfMemoryError()\n{error}'
     )
     assert ran_out(traceback) == full
-
-
-@pytest.mark.parametrize(
-    ("error", "full"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
-        (torch.AcceleratorError("CUDA error: out of memory"), True),
-        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
-    ],
-    ids=repr,
-)
-def test_the_exceptions_are_recognised_by_the_names_that_torch_gives_them(error: Exception, full: bool) -> None:
-    assert ran_out(account_of(error)) == full
 
 
 def test_the_share_doubles_up_to_a_whole_gpu() -> None:
@@ -120,36 +112,30 @@ def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(
     assert shares == asked
 
 
-def test_what_trains_in_one_process_is_refused_several_gpus() -> None:
-    train: Any = SimpleNamespace(parallel=False)
-    with pytest.raises(BadInput, match=r"--gpus-per-trial must be at most 1 .*, got 2$"):
-        share_of([], train, {"GPU": 4, "CPU": 4}, Options(gpus_per_trial=2.0), Console())
-
-
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "sentence"),
+    ("parallel", "cpus", "gpus", "sentence"),
     [
-        (5.0, 0, "--cpus-per-trial 5 is more than any node of the Ray cluster has: give at most 4 (CPUs)"),
-        (1.0, 3, "--gpus-per-trial 3 is more than any node of the Ray cluster has: give at most 2 (GPUs)"),
+        (True, 5.0, 0, "--cpus-per-trial 5 is more than any node of the Ray cluster has: give at most 4 (CPUs)"),
+        (True, 1.0, 3, "--gpus-per-trial 3 is more than any node of the Ray cluster has: give at most 2 (GPUs)"),
         (
-            3.0,
-            1,
+            *(True, 3.0, 1),
             "--cpus-per-trial 3 is more than any node of the Ray cluster with such GPUs has: give at most 2 (CPUs)",
         ),
+        (True, 2.0, 2, None),
+        (True, 4.0, 0, None),
+        (False, 1.0, 2, "--gpus-per-trial must be at most 1 for what trains in one process, got 2"),
     ],
 )
-def test_a_trial_must_have_room_on_one_node(
-    cpus: float, gpus: float, sentence: str, monkeypatch: pytest.MonkeyPatch
+def test_a_trial_must_have_room_on_one_node_and_a_use_for_several_gpus(
+    parallel: bool, cpus: float, gpus: float, sentence: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 2.0}, {}]
     monkeypatch.setattr("mixlab.cluster.nodes.resources", lambda: nodes)
-    train: Any = SimpleNamespace(parallel=True)
-    whole = {"CPU": 7.0, "GPU": 4.0}
-    with pytest.raises(BadInput) as caught:
-        share_of([], train, whole, Options(cpus_per_trial=cpus, gpus_per_trial=gpus), Console())
-    assert str(caught.value) == sentence
-    assert share_of([], train, whole, Options(cpus_per_trial=2.0, gpus_per_trial=2), Console()) == Share(2, 2)
-    assert share_of([], train, whole, Options(cpus_per_trial=4.0, gpus_per_trial=0), Console()) == Share(4, 0)
+    train: Any = SimpleNamespace(parallel=parallel)
+    refused = pytest.raises(BadInput, match=f"^{re.escape(sentence)}$") if sentence else nullcontext()
+    with refused:
+        options = Options(cpus_per_trial=cpus, gpus_per_trial=gpus)
+        assert share_of([], train, {"CPU": 7.0, "GPU": 4.0}, options, Console()) == Share(cpus, gpus)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The private parts of Ray Tune that ``mixlab.cluster.tune_private`` touches are as they were."""
 
 import inspect
+import itertools
 from collections.abc import Sized
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,11 +41,10 @@ def test_a_failed_trial_asks_itself_once_whether_it_recovers() -> None:
 
 
 def test_a_trial_recovers_if_both_answers_are_yes() -> None:
-    for usual in (True, False):
-        for ours in (True, False):
-            trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
-            tune_private.ask_before_retry(trial, lambda ours=ours: ours)
-            assert trial.should_recover() == (usual and ours)
+    for usual, ours in itertools.product((True, False), repeat=2):
+        trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
+        tune_private.ask_before_retry(trial, lambda ours=ours: ours)
+        assert trial.should_recover() == (usual and ours)
 
 
 def test_ray_tune_prints_nothing_of_its_own(
@@ -83,6 +83,12 @@ def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(
     require(grown == {"_pending_trials_list"}, "TuneController holds its trials in the collections that are emptied")
 
 
+def failure_of(error: Exception, folder: Path) -> tune_private.Failure:
+    """Return the failure of a trial whose error Ray Tune has written to a file."""
+    (folder / "error.pkl").write_bytes(cloudpickle.dumps(error))
+    return tune_private.failure_of(SimpleNamespace(pickled_error_file=folder / "error.pkl"))
+
+
 @pytest.mark.parametrize(
     ("text", "process"),
     [
@@ -97,9 +103,7 @@ def test_only_a_process_that_ended_by_itself_has_last_words(
     monkeypatch.setattr(state, "actors", lambda actor: {"Address": {"NodeID": "node"}, "Pid": 7})
     error = ActorDiedError(ActorDiedErrorContext(error_message=text, actor_id=b"1234567890123456"))
     error.args = ()  # the context itself cannot be pickled
-    file = tmp_path / "error.pkl"
-    file.write_bytes(cloudpickle.dumps(error))
-    failure = tune_private.failure_of(SimpleNamespace(pickled_error_file=file))
+    failure = failure_of(error, tmp_path)
     assert (failure.raised, failure.process) == (False, process)
     assert text in failure.text
 
@@ -116,11 +120,7 @@ def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path: 
             RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=loss)
     named = list(inspect.signature(RayActorManager._actor_task_failed).parameters)
     require(named == ["self", "tracked_actor_task", "exception"], "_actor_task_failed is called by these names")
-    file = tmp_path / "error.pkl"
-    found = []
-    for error in failed:
-        file.write_bytes(cloudpickle.dumps(error))
-        found.append(tune_private.failure_of(SimpleNamespace(pickled_error_file=file)))
+    found = [failure_of(error, tmp_path) for error in failed]
     assert not any(failure.raised or failure.process for failure in found)
     assert [failure.explained for failure in found] == [True, False, False]
     assert found[0].text == f"95 % is used\n{tune_private.SHORT_OF_MEMORY}"

@@ -4,10 +4,11 @@ import gc
 import itertools
 import pickle
 import weakref
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ray import cloudpickle
@@ -35,17 +36,47 @@ def thresholds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 class Reader:
-    """A trainable that reads a file."""
+    """A trainable that reads a file; as it trains, it does what it is given to do."""
 
     files = ("teacher", "extractor")
     metrics = ()
+    final = (LookupError,)
 
-    def __call__(self) -> None:
-        raise NotImplementedError
+    def __init__(self, trains: Callable[..., None] | None = None, parallel: bool = False) -> None:
+        self.trains = trains
+        self.parallel = parallel
+
+    def __call__(self, settings: Any, seed: int, report: Any, processes: int = 0, **where: Any) -> None:
+        if self.trains is None:
+            raise NotImplementedError
+        self.trains(settings, report, processes)
 
 
-def work(folder: Path, minutes: float = 0.0, **files: bytes) -> Work:
-    return Work(complete(Reader()), Storage(str(folder), "study"), 1, folder, "", minutes, files, CODE)
+def work(folder: Path, minutes: float = 0.0, train: Reader | None = None, **files: bytes) -> Work:
+    return Work(complete(train or Reader()), Storage(str(folder), "study"), 1, folder, "", minutes, files, CODE)
+
+
+@pytest.fixture
+def ray_tune(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what stands in for Ray Tune: it gives one processor and no checkpoint, and notes what is reported."""
+    resources = SimpleNamespace(required_resources={"CPU": 1})
+    context = SimpleNamespace(get_trial_resources=lambda: resources)
+    reported: list[dict[str, Any]] = []
+    fake = SimpleNamespace(
+        given=resources.required_resources,
+        reported=reported,
+        get_context=lambda: context,
+        get_checkpoint=lambda: None,
+        report=lambda report, **_: reported.append(report),
+        Checkpoint=SimpleNamespace(from_directory=str),
+    )
+    monkeypatch.setattr(worker, "tune", fake)
+    return fake
+
+
+def run_trial(work: Work, resume_from: Path | None = None, settings: Any = None) -> None:
+    trial = Trial("key", "arm", {}, 0, {}, {} if settings is None else settings)
+    worker.work({"trial": trial, "resume_from": resume_from and str(resume_from)}, work=work)
 
 
 def save(folder: Path) -> None:
@@ -95,45 +126,29 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: p
         complete(Reader()).hashed({"teacher": str(file)})
 
 
-def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "journal.json").write_text('{"epochs": [], "files": {}}')
+@pytest.mark.usefixtures("ray_tune")
+def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path: Path) -> None:
     worker.write_epochs(tmp_path, [Epoch(1, 1, {})])
-    give(monkeypatch, CPU=1)
-    trial = Trial("key", "arm", {}, 0, {}, {})
-    worker.work({"trial": trial, "resume_from": str(tmp_path)}, work=work(tmp_path))  # the trainable would raise
+    run_trial(work(tmp_path), resume_from=tmp_path)  # the trainable would raise
 
 
 @pytest.mark.parametrize(("parallel", "gpus", "processes"), [(True, 2, 2), (True, 0.5, 1), (True, 0, 1), (False, 1, 0)])
 def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: bool, gpus: float, processes: int
+    tmp_path: Path, ray_tune: Any, parallel: bool, gpus: float, processes: int
 ) -> None:
     given: list[int] = []
-
-    class Together(Reader):
-        def __call__(self, settings: Any, seed: int, report: Any, processes: int = 0, **where: Any) -> None:
-            given.append(processes)
-
-    Together.parallel = parallel  # type: ignore[attr-defined]
-    give(monkeypatch, CPU=1, GPU=gpus)
-    common = replace(work(tmp_path), train=complete(Together()))
-    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+    ray_tune.given["GPU"] = gpus
+    run_trial(work(tmp_path, train=Reader(lambda settings, report, processes: given.append(processes), parallel)))
     assert given == [processes]
 
 
-def raised(error: BaseException, folder: Path, monkeypatch: pytest.MonkeyPatch) -> BaseException:
-    """Return what leaves a trial whose trainable raises ``error``."""
+def raising(error: BaseException) -> Reader:
+    """Return a trainable that raises ``error``."""
 
-    class Raising(Reader):
-        final = (LookupError,)
+    def trains(*_: object) -> None:
+        raise error
 
-        def __call__(self, *settings: Any, **where: Any) -> None:
-            raise error
-
-    give(monkeypatch, CPU=1)
-    common = replace(work(folder), train=complete(Raising()))
-    with pytest.raises(BaseException) as caught:
-        worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
-    return caught.value
+    return Reader(trains)
 
 
 class Silent(Exception):
@@ -173,16 +188,17 @@ class Needy(Exception):
         (OSError(28, "No space left on device", "/scratch/a"), "[Errno 28] No space left on device: '/scratch/a'"),
     ],
 )
+@pytest.mark.usefixtures("ray_tune")
 def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, line: str
+    tmp_path: Path, error: BaseException, line: str
 ) -> None:
-    crash = raised(error, tmp_path, monkeypatch)
-    assert isinstance(crash, Crash)
-    remote = RayTaskError("work", "Ray's own lines", pickle.loads(pickle.dumps(crash)))
+    with pytest.raises(Crash) as caught:
+        run_trial(work(tmp_path, train=raising(error)))
+    remote = RayTaskError("work", "Ray's own lines", pickle.loads(pickle.dumps(caught.value)))
     (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(remote.as_instanceof_cause()))
     failure = failure_of(SimpleNamespace(pickled_error_file=tmp_path / "error.pkl"))
     assert failure.raised
-    assert failure.text.encode() == str(crash).encode()
+    assert failure.text.encode() == str(caught.value).encode()
     assert line in last_line(failure.text)
     assert len(last_line(failure.text)) <= 500
 
@@ -191,29 +207,18 @@ def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason
     ("error", "answer"), [(LookupError("diverged"), True), (Refused("the metric 'loss' must be a real number"), False)]
 )
 def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, answer: bool
+    tmp_path: Path, ray_tune: Any, error: Exception, answer: bool
 ) -> None:
-    class Refusing(Reader):
-        final = (LookupError,)
-
-        def __call__(self, *settings: Any, **where: Any) -> None:
-            raise error
-
-    reported: list[dict[str, Any]] = []
-    give(monkeypatch, CPU=1)
-    worker.tune.report = reported.append  # type: ignore[attr-defined]
-    common = replace(work(tmp_path), train=complete(Refusing()))
-    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
-    (found,) = reported
+    run_trial(work(tmp_path, train=raising(error)))
+    (found,) = ray_tune.reported
     assert found["answer"] is answer
     kind = "LookupError: " if answer else ""
     assert last_line(found["error"]) == f"{kind}{error}"  # a sentence of Mixlab's own needs no name before it
 
 
 @pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])
-def test_a_process_keeps_nothing_of_a_trial_that_is_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_by: Exception | None
-) -> None:
+@pytest.mark.usefixtures("ray_tune")
+def test_a_process_keeps_nothing_of_a_trial_that_is_over(tmp_path: Path, ends_by: Exception | None) -> None:
     """A worker trains hundreds of trials; ``tests/benchmarks/bench_memory.py`` measures what it holds then."""
 
     class Large:
@@ -221,20 +226,14 @@ def test_a_process_keeps_nothing_of_a_trial_that_is_over(
 
     kept: list[weakref.ref[Large]] = []
 
-    class Training(Reader):
-        final = (LookupError,)
+    def trains(settings: Any, report: Any, _: int) -> None:
+        network = Large()
+        kept.extend([weakref.ref(network), weakref.ref(settings)])
+        report(Epoch(1, 2, {}), lambda folder: kept.append(weakref.ref(network)))
+        if ends_by is not None:
+            raise ends_by
 
-        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> None:
-            network = Large()
-            kept.extend([weakref.ref(network), weakref.ref(settings)])
-            report(Epoch(1, 2, {}), lambda folder: kept.append(weakref.ref(network)))
-            if ends_by is not None:
-                raise ends_by
-
-    give(monkeypatch, CPU=1)
-    worker.tune.report = lambda *_, **__: None  # type: ignore[attr-defined]
-    common = replace(work(tmp_path, minutes=5), train=complete(Training()))
-    worker.work({"trial": Trial("key", "arm", {}, 0, {}, Large()), "resume_from": None}, work=common)
+    run_trial(work(tmp_path, 5, Reader(trains)), settings=Large())
     if ends_by is not None:
         ends_by.__traceback__ = None  # this test keeps the exception
     gc.collect()
@@ -254,24 +253,19 @@ def test_a_process_keeps_nothing_of_a_trial_that_is_over(
     ],
 )
 def test_the_words_of_a_run_tell_of_every_process_that_trained_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str], first: int, changed: dict[str, str]
+    tmp_path: Path, ray_tune: Any, before: dict[str, str], first: int, changed: dict[str, str]
 ) -> None:
     """A run that another commit or processor had begun was recorded as if the last one had trained all of it."""
 
-    class Reporting(Reader):
-        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> None:
-            for number in range(first, 4):
-                report(Epoch(number, 3, {}, words={"hardware": "B"}), save)
+    def trains(settings: Any, report: Any, _: int) -> None:
+        for number in range(first, 4):
+            report(Epoch(number, 3, {}, words={"hardware": "B"}), save)
 
     worker.write_epochs(tmp_path, [Epoch(1, 3, {}, words=before)])
-    reported: list[Epoch] = []
-    give(monkeypatch, CPU=1)
-    worker.tune.report = lambda report, **_: reported.append(report["epoch"])  # type: ignore[attr-defined]
-    worker.tune.Checkpoint = SimpleNamespace(from_directory=str)  # type: ignore[attr-defined]
-    common = replace(work(tmp_path), train=complete(Reporting()))
-    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": str(tmp_path)}, work=common)
-    assert [epoch.number for epoch in reported] == list(range(first, 4))
-    assert all(epoch.words == {**CODE, "hardware": "B", **changed} for epoch in reported)
+    run_trial(work(tmp_path, train=Reader(trains)), resume_from=tmp_path)
+    epochs = [report["epoch"] for report in ray_tune.reported]
+    assert [epoch.number for epoch in epochs] == list(range(first, 4))
+    assert all(epoch.words == {**CODE, "hardware": "B", **changed} for epoch in epochs)
 
 
 def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,37 +279,14 @@ def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypa
     assert after_each == [0, 1, 1]
 
 
-def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Reporting(Reader):
-        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> None:
-            report(Epoch(1, 2, {}), save)
-
-    def stop(*_: object, **__: object) -> None:
-        raise SystemExit(0)
-
-    give(monkeypatch, CPU=1)
-    worker.tune.report = stop  # type: ignore[attr-defined]
-    common = replace(work(tmp_path, minutes=5), train=complete(Reporting()))
+def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, ray_tune: Any) -> None:
+    ray_tune.report = Mock(side_effect=SystemExit(0))
     with pytest.raises(SystemExit):
-        worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+        run_trial(work(tmp_path, 5, Reader(lambda settings, report, _: report(Epoch(1, 2, {}), save))))
 
 
-def test_a_process_seldom_looks_for_garbage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresholds: list[int]
-) -> None:
-    class Training(Reader):
-        def __call__(self, *settings: Any, **where: Any) -> None:
-            assert thresholds == [worker.GARBAGE]  # before it imports anything
-
-    give(monkeypatch, CPU=1)
-    common = replace(work(tmp_path), train=complete(Training()))
-    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
-    assert thresholds
-
-
-def give(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:
-    """Let Ray Tune say that a trial was given these resources, and that it has no checkpoint."""
-    found = SimpleNamespace(required_resources=resources)
-    context = SimpleNamespace(get_trial_resources=lambda: found)
-    fake = SimpleNamespace(get_context=lambda: context, get_checkpoint=lambda: None)
-    monkeypatch.setattr(worker, "tune", fake)
+@pytest.mark.usefixtures("ray_tune")
+def test_a_process_seldom_looks_for_garbage(tmp_path: Path, thresholds: list[int]) -> None:
+    found: list[int] = []
+    run_trial(work(tmp_path, train=Reader(lambda *_: found.extend(thresholds))))
+    assert found == [worker.GARBAGE]  # before it imports anything

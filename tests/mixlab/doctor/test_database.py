@@ -25,16 +25,13 @@ def test_a_store_that_is_an_mlflow_database(tracking_uri: str, tmp_path: Path) -
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_a_store_that_another_program_holds(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mixlab.doctor.driver.LOCK_SECONDS", 0.01)
-    holder = sqlite3.connect(tmp_path / "mlflow.db")
-    holder.execute("BEGIN EXCLUSIVE")
-    require(check_store(tracking_uri), RED, "locked", "end the program")
-    holder.close()
-
-
-def test_a_store_of_another_version_of_mlflow(tracking_uri: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("BEGIN EXCLUSIVE")
+        require(check_store(tracking_uri), RED, "locked", "end the program")
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
     require(check_store(tracking_uri), RED, "another version of MLflow", "mlflow db upgrade")
 
@@ -70,15 +67,12 @@ def begun(tracking_uri: str, tmp_path: Path) -> tuple[str, Path]:
     return tracking_uri, tmp_path / "results"
 
 
-def test_results_that_are_where_they_were_written(begun: tuple[str, Path], tmp_path: Path) -> None:
-    (finding,) = results(*begun)
+def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun: tuple[str, Path], tmp_path: Path) -> None:
+    uri, storage = begun
+    (finding,) = results(uri, storage)
     require(finding, OK, "where it was written")
     assert results(f"sqlite:///{tmp_path / 'none.db'}", tmp_path) == []
     assert results("http://server:5000", tmp_path) == []
-
-
-def test_a_folder_of_results_that_was_moved(begun: tuple[str, Path], tmp_path: Path) -> None:
-    uri, storage = begun
     shutil.move(storage, tmp_path / "elsewhere")
     (finding,) = results(uri, storage)
     require(finding, WARNING, "trials of 'toy' were begun", "would start anew", "give --storage the folder")

@@ -96,28 +96,24 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(
         {"clock_skew": 30.0, "clock_error": 29.0},  # a slow answer does not mean a wrong clock
         {"temporary": Disk(2_000_000, 90_000)},  # full to 96 %, with room for thousands of checkpoints
         {"versions": {name: NODE.versions[name] for name in ("Python", "ray", "torch")}},  # ours travels with the study
+        {"asked": replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)},  # a file, and no data set
     ],
 )
 def test_what_is_no_fault(changes: dict[str, Any]) -> None:
     assert wrong(**changes) == []
 
 
-def test_a_full_disk_of_the_storage_is_named_by_the_storage() -> None:
-    (finding,) = [each for each in judge(ASKED, [replace(DRIVER, storage_disk=Disk(9_000, 1_000))]) if each.level != OK]
+def test_of_the_driver_the_storage_s_disk_is_named_by_the_storage_and_on_a_cluster_it_needs_no_data_set() -> None:
+    def wrong_with(driver: Facts, *nodes: Facts) -> list[Finding]:
+        return [each for each in judge(ASKED, [driver, *nodes]) if each.level != OK]
+
+    (finding,) = wrong_with(replace(DRIVER, storage_disk=Disk(9_000, 1_000)))
     assert (finding.check, finding.level) == ("disk", RED)
     assert "/shared/results" in finding.text
     assert "--storage" in finding.fix
-
-
-def test_on_a_cluster_the_driver_needs_no_data_set() -> None:
     driver = replace(DRIVER, dataset="no file x")
-    assert [each.check for each in judge(ASKED, [driver]) if each.level != OK] == ["data set"]
-    assert [each for each in judge(ASKED, [driver, NODE]) if each.level != OK] == []
-
-
-def test_a_store_in_a_file_and_no_data_set_are_no_faults() -> None:
-    asked = replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)
-    assert wrong(asked) == []
+    assert [each.check for each in wrong_with(driver)] == ["data set"]
+    assert wrong_with(driver, NODE) == []
 
 
 @pytest.mark.parametrize(
