@@ -1,9 +1,9 @@
 """Whatever a study says is either run or refused in one sentence, before anything starts."""
 
 import contextlib
+import itertools
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mixlab import Arm, Choice, Float, Int, Metric, Options, Search, Study, add_one_in, factorial, leave_one_out
 from mixlab.api import configure, run
@@ -48,46 +46,33 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"base": {"lr": Path("x")}}, ["lr", "Path"]),
         ({"base": {1: 2}}, ["1", "text"]),
         ({"base": {"lr": 2**63}}, ["lr", "9223372036854775808", "a number of 64 bits"]),
-        ({"base": {"lr": 10**5000}}, ["lr", "thousands of digits"]),
         ({"base": {"lr": "a\0"}}, ["lr", "'a\\x00'", "text in UTF-8"]),
         ({"base": {"lr%": 2}}, ["'lr%'", "MLflow"]),
         ({"arms": (Arm("a", {}), Arm("b", {"x/../y": 1}))}, ["'x/../y'", "MLflow"]),
         ({"arms": ()}, ["arms", "at least 1"]),
-        ({"arms": "base"}, ["'base'", "Arm("]),
         ({"arms": ("base",)}, ["'base'", "Arm"]),
         ({"arms": (Arm("a", {}), Arm("a", {"lr": 1}))}, ["'a'", "same name"]),
         ({"arms": (Arm(5, {}),)}, ["5", "text"]),  # type: ignore[arg-type]
-        ({"arms": (Arm("a", 10**5000),)}, ["'a'", "thousands of digits"]),  # type: ignore[arg-type]
         ({"arms": (Arm(" ", {}),)}, ["' '", "name"]),
         ({"arms": (Arm("a\0", {}),)}, ["'a\\x00'", "control"]),
-        ({"arms": (Arm("a\rb", {}),)}, ["'a\\rb'", "control"]),
-        ({"arms": (Arm("\udcff", {}),)}, ["'\\udcff'", "UTF-8"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="c"))}, ["'c'", "'b'"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="b"))}, ["'b'", "itself"]),
         ({"arms": (Arm("a", {}, against="b"), Arm("b", {"lr": 1}))}, ["'a'", "'b'", "baseline"]),
         ({"factors": {"mixer": "cutmix"}}, ["'cutmix'", '("cutmix",)']),
         ({"factors": {"mixer": ()}}, ["mixer", "at least 1"]),
         ({"factors": {"mixer": ("", "cutmix")}}, ["mixer", "''", "a name in text"]),
-        ({"factors": {"mixer": {}}}, ["mixer", "at least 1"]),
         ({"factors": {"mixer": np.array(1)}}, ["mixer", "list or tuple", "got 1"]),
-        ({"factors": {"mixer": (10**5000, 1)}}, ["mixer", "64 bits", "thousands of digits"]),
         ({"factors": {"mixer": (10**400, 1)}}, ["mixer", "64 bits", "1000"]),
-        ({"factors": 10**5000}, ["factors", "thousands of digits"]),
         ({"factors": {"mixer": (0.1, "0.1")}}, ["mixer", "'0.1'"]),
         ({"factors": ("mixer",)}, ["('mixer',)", "mapping"]),
         ({"seeds": []}, ["0", "at least 1"]),
         ({"seeds": [0, 0, 1]}, ["0", "twice"]),
         ({"seeds": ["a"]}, ["['a']", "whole numbers"]),
         ({"seeds": [True]}, ["True", "whole numbers"]),
-        ({"seeds": [0.5]}, ["0.5", "whole numbers"]),
         ({"seeds": 5}, ["5", "range(6)"]),
         ({"seeds": np.array(5)}, ["got 5", "range(6)"]),
-        ({"seeds": torch.tensor(5)}, ["got 5", "range(6)"]),
-        ({"seeds": 10**5000}, ["thousands of digits", "range(6)"]),
         ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
-        ({"seeds": (0, 10**5000)}, ["thousands of digits", "64 bits"]),
         ({"seeds": range(10**5000, 10**5000 + 2)}, ["thousands of digits", "64 bits"]),
-        ({"seeds": "012"}, ["'012'", "whole numbers"]),
         ({"seeds": range(20240607)}, ["20240607", "1000"]),
         ({"factors": {f"k{n}": range(10) for n in range(9)}}, ["'toy' has 4000000000 trials", "at most 100000"]),
         ({"metric": "accuracy"}, ["'accuracy'", "rmse"]),
@@ -95,7 +80,6 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"family": "tables"}, ["'tables'", "'table'"]),
         ({"delta": 0}, ["0", "delta"]),
         ({"delta": True}, ["True", "delta"]),
-        ({"delta": 10**5000}, ["delta", "thousands of digits"]),
         ({"sequential": "no"}, ["'no'", "True or False"]),
         ({"base": {"lr": "\udcff"}}, ["lr", "'\\udcff'", "UTF-8"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, control="no"))}, ["'b'", "'no'", "True or False"]),  # type: ignore[arg-type]
@@ -110,7 +94,6 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ),
         ({"factors": {"x": {"one": {"x": 1}, "two": {"x": 1}}}}, ["'one'", "'two'", "the same"]),
         ({"factors": {"x": (1, True)}}, ["'1'", "'True'", "the same"]),
-        ({"presets": [1]}, ["[1]", "presets"]),
         ({"presets": {"smoke": 5}}, ["'smoke'", "5", "mapping"]),
         ({"presets": {"smoke": {"seeds": "3"}}}, ["'smoke'", "'3'", "whole number"]),
         ({"settings": {"a": 1}}, ["{'a': 1}", "function"]),
@@ -120,6 +103,8 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"settings": lambda: {}}, ["'a'", "TypeError", "0 positional arguments"]),
         ({"fixed": [1]}, ["[1]", "mapping"]),
         ({"tuned": {"z": {}}}, ["'z'", "no cell"]),
+        ({"tuned": 3}, ["must be a mapping from the names of cells to points, got 3"]),
+        ({"tuned": {"a": 3}}, ["the tuned point of 'a'"]),
         ({"arms": (Arm("a", {}), Arm("b", {}))}, ["'a'", "'b'", "same configuration"]),
         ({"arms": (Arm("a", {}), Arm("a ", {"lr": 1.0}))}, ["'a'", "'a '", "look the same"]),
         ({"arms": (Arm("two words", {}), Arm("two\nwords", {"lr": 1.0}))}, ["look the same"]),
@@ -168,18 +153,7 @@ def test_numbers_of_numpy_are_numbers_in_every_field() -> None:
 
 
 def test_hard_names_are_names() -> None:
-    hard = (
-        "it's 5%",
-        "cost $5 or $6_",
-        "[bold]",
-        "two\nlines",
-        'say "so"',
-        "a · b",
-        "{x}",
-        "\\alpha",
-        "Größe",
-        "#1 & co",
-    )
+    hard = ("it's 5%", "cost $5 or $6_", "[bold]", "two\nlines", 'say "so"', "a · b", "{x}", "\\alpha", "#1 & Größe")
     study = replace(STUDY, arms=[Arm("a", {}), *(Arm(name, {"lr": n}) for n, name in enumerate(hard))])
     assert {trial.arm for trial in study.trials(TRAIN)} == {"a", *hard}
 
@@ -192,8 +166,6 @@ def test_the_terms_of_a_design_are_checked(design: Any) -> None:
         ((("x", "lr"),), r"\('x', 'lr'\)"),
         (5, "5"),
         (np.array(5), "got 5"),
-        (torch.tensor(5), "got 5"),
-        (10**5000, "thousands of digits"),
         (((5, {}),), "a name in text, got 5"),
         ((("x", {}), ("x", {"lr": 1})), "the same name 'x'"),
     ]:
@@ -211,19 +183,6 @@ def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
         run({"name": "x"}, Toy())  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"must be a rich\.console\.Console, got 3"):
         run(STUDY, Toy(), console=3)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"arms": [Arm("a", {}, signs={"x": [1]})]}, r"must map terms to 1 or -1, got \{'x': \[1\]\}"),
-        ({"tuned": 3}, "must be a mapping from the names of cells to points, got 3"),
-        ({"tuned": {"a": 3}}, "the tuned point of 'a'"),
-    ],
-)
-def test_signs_and_tuned_points_are_checked(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadInput, match=said):
-        run(replace(STUDY, **changed), Toy(), Options(dry_run=True))
 
 
 def test_a_design_is_whole_and_other_arms_are_no_part_of_it() -> None:
@@ -254,14 +213,9 @@ def test_plans_differ_by_what_they_contain_but_seeds() -> None:
 
 
 def test_an_arm_brings_what_it_is_compared_with() -> None:
-    arms = (
-        Arm("a", {}),
-        Arm("b", {"x": 1}),
-        Arm("c", {"x": 2}, against="b"),
-        Arm("d", {"x": 3}, against="c"),
-        Arm("e", {}),
-    )
-    assert [arm.name for arm in replace(STUDY, arms=arms).with_arms(["d"]).arms] == ["a", "b", "c", "d"]
+    b, c, d = Arm("b", {"x": 1}), Arm("c", {"x": 2}, against="b"), Arm("d", {"x": 3}, against="c")
+    study = replace(STUDY, arms=(Arm("a", {}), b, c, d, Arm("e", {})))
+    assert [arm.name for arm in study.with_arms(["d"]).arms] == ["a", "b", "c", "d"]
 
 
 class NoRepr:
@@ -307,27 +261,36 @@ def trainable_with(name: str, value: Any) -> Toy:
     return train
 
 
+def specs_with(value: Any) -> Iterator[Callable[[], Any]]:
+    """Yield what makes a study or search with ``value`` in each of its fields, and in each part of them."""
+    for held in (value, [value], {"lr": value}):
+        for field in fields(Study):
+            yield partial(replace, STUDY, **{field.name: held})
+        for field in fields(Search):
+            yield partial(replace, SEARCH, **{field.name: held})
+        for field in fields(Arm):
+            arm = {"name": "b", "changes": {"lr": 1}, field.name: held}
+            yield lambda arm=arm: replace(STUDY, arms=(Arm("a", {}), Arm(**arm)))  # type: ignore[misc]
+        for kind, name in itertools.product((Float, Int), ("low", "high", "log", "step", "when")):
+            bounds = {"low": 0, "high": 4, name: held}
+            yield lambda kind=kind, bounds=bounds: replace(SEARCH, space={"x": kind(**bounds)})  # type: ignore[misc]
+        yield lambda held=held: replace(SEARCH, space={"x": Choice(held, 1)})  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [None, True, -1.5, "", Path("x"), {1, 2}], ids=repr)
+def test_any_value_of_any_field_is_run_or_refused(value: Any) -> None:
+    for make in specs_with(value):
+        with contextlib.suppress(BadInput):
+            run(make(), Toy(), Options(check_only=True))
+
+
 @pytest.mark.parametrize("strange", STRANGE)
 def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_given(
     strange: str, tmp_path: Path
 ) -> None:
     """It is accepted only where a list of lists of numbers may be, which a matrix is."""
     value = STRANGE[strange]
-    made: list[Callable[[], Any]] = []
-    for held in (value, [value], {"lr": value}):
-        for field in fields(Study):
-            made.append(lambda field=field, held=held: replace(STUDY, **{field.name: held}))  # type: ignore[misc]
-        for field in fields(Search):
-            made.append(lambda field=field, held=held: replace(SEARCH, **{field.name: held}))  # type: ignore[misc]
-        for field in fields(Arm):
-            arm = {"name": "b", "changes": {"lr": 1}, field.name: held}
-            made.append(lambda arm=arm: replace(STUDY, arms=(Arm("a", {}), Arm(**arm))))  # type: ignore[misc]
-        for kind in (Float, Int):
-            for name in ("low", "high", "log", "step", "when"):
-                bounds = {"low": 0, "high": 4, name: held}
-                made.append(lambda kind=kind, bounds=bounds: replace(SEARCH, space={"x": kind(**bounds)}))  # type: ignore[misc]
-        made.append(lambda held=held: replace(SEARCH, space={"x": Choice(held, 1)}))  # type: ignore[misc]
-    for make in made:
+    for make in specs_with(value):
         with contextlib.suppress(BadInput):
             run(make(), Toy(), Options(check_only=True))
     for field in fields(Options):
@@ -358,38 +321,3 @@ def test_what_an_array_holds_is_read_whatever_its_form() -> None:
         STUDY.with_levels("mixer", [[[0.0]]])  # type: ignore[list-item]
     with pytest.raises(BadInput, match=r"--mixers must be a list of names, got \[3\]"):
         run(STUDY, Toy(), Options(mixers=[3]))  # type: ignore[list-item]
-
-
-LETTERS = st.integers(0, sys.maxunicode).map(chr)  # hypothesis's own ask for a table that takes seconds to make
-ANYTHING = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(LETTERS, max_size=5)
-    | st.just(Path("x"))
-    | st.just({1, 2}),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS, max_size=3), inner, max_size=3),
-    max_leaves=5,
-)
-ARMS = st.lists(st.builds(Arm, ANYTHING, ANYTHING, ANYTHING), max_size=3) | ANYTHING
-FIELDS = {
-    "name": ANYTHING,
-    "base": ANYTHING,
-    "arms": ARMS,
-    "factors": st.dictionaries(st.text(LETTERS, max_size=3), ANYTHING, max_size=2) | ANYTHING,
-    "seeds": ANYTHING,
-    "metric": ANYTHING,
-    "family": ANYTHING,
-    "delta": ANYTHING,
-}
-
-
-@settings(deadline=None, max_examples=30)
-@given(data=st.data())
-def test_nothing_that_a_study_says_ends_in_a_traceback(data: st.DataObject) -> None:
-    field = data.draw(st.sampled_from(sorted(FIELDS)))
-    study = replace(STUDY, **{field: data.draw(FIELDS[field])})
-    with contextlib.suppress(BadInput):
-        trials = study.trials(TRAIN)
-        assert study_plan(study, trials, "paper", TRAIN)["trials"]

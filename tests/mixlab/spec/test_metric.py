@@ -79,7 +79,6 @@ def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() ->
     ("metric", "sentence"),
     [
         (Metric("a", rules=("mean",), higher_is_better=True), "unknown rule 'mean'"),
-        (Metric("a", rules=("median0",), higher_is_better=True), "unknown rule 'median0'"),
         (Metric("a", rules=("best",)), "needs higher_is_better"),
         (Metric(" "), "needs a name"),
         (Metric("top-1 (%)"), r"'top-1 \(%\)', but MLflow records at most 250 letters"),
@@ -87,7 +86,6 @@ def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() ->
         (Metric("train/../loss"), "'train/../loss', which MLflow takes for a path"),
         (Metric("/loss"), "'/loss', which MLflow takes for a path"),
         (Metric("a", unit=None), "unit of the metric 'a' must be text, got None"),  # type: ignore[arg-type]
-        (Metric("a", digits=2.5), "digits of the metric 'a' must be a whole number, got 2.5"),  # type: ignore[arg-type]
         (Metric("a", digits=-1), "digits of the metric 'a' must be from 0 to 15, got -1"),
         (Metric("a", higher_is_better="yes"), "must be True, False or None, got 'yes'"),  # type: ignore[arg-type]
         (Metric("a", rules="last"), "must be a tuple of names, got 'last'"),  # type: ignore[arg-type]
@@ -114,12 +112,8 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
         ((Metric("loss", rules=("last",)), Metric("Loss_last")), "'loss_last' and 'Loss_last'"),
         ((Metric("loss", rules=("last", "last")),), "the same name 'loss_last'"),
         (Metric("loss"), "must be a list or tuple, such as"),
-        ("loss", "must be a list or tuple, such as .* got 'loss'"),
         (("loss",), "must be of the type Metric, got 'loss'"),
         (np.array(0.5), "must be a list or tuple, such as .* got 0.5"),
-        (torch.tensor(3), "must be a list or tuple, such as .* got 3"),
-        ((10**5000,), "must be of the type Metric, got .* thousands of digits"),
-        ((Metric("loss", unit=10**5000),), "unit of the metric 'loss' must be text, got .* thousands of digits"),  # type: ignore[arg-type]
     ],
 )
 def test_metrics_that_a_trainable_cannot_declare(metrics: object, sentence: str) -> None:
@@ -174,27 +168,21 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
     [
         (Epoch(1, 3, {"loss": 10**400}), "'loss' is beyond the largest number of 64 bits"),
         (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": np.ma.masked}), "'loss' must be a real number, got masked"),
-        (Epoch(1, 3, {"loss": np.complex64(1)}), "'loss' must be a real number"),
         (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
         (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": None}), "'loss' must be a real number, got None"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'; what"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {"data": 10**5000}), "'data' must have a text, got a whole number of thousands of digits"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {}, {}, {"lam": "abc"}), "'lam' must be the shares of its bins, got 'abc'"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),  # type: ignore[arg-type]
         (Epoch(1, 3, {}, {}, 0.5), "the histograms of an epoch must be a mapping from names, got 0.5"),  # type: ignore[arg-type]
         (Epoch(1, 3, {}, {"key": "a"}), "the word 'key' was reported, but a tag of Mixlab's own"),
-        (Epoch(1, 3, {}, {}, {"lam": (10**400,)}), "'lam' must be the shares of its bins, got"),
         (Epoch(1, 3, {}, {}, {"lam": torch.tensor([1j])}), "'lam' must be the shares of its bins, got"),  # type: ignore[dict-item]
         (Epoch(4, 3, {}), "from 1 to 3"),
         (Epoch(2**63, 2**63, {}), "'of' of an epoch must be a whole number of 64 bits, got 9223372036854775808"),
-        (Epoch(10**5000, 3, {}), "from 1 to 3, got a whole number of thousands of digits"),
         (Epoch(0, 3, {}), "from 1 to 3"),
         (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),  # type: ignore[arg-type]
         (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),  # type: ignore[arg-type]

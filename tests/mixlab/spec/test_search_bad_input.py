@@ -44,7 +44,6 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
         (of(zeta=Float(0.5, 0.5)), [], ["zeta", "empty", "0.5"]),
         (of(zeta=Float(2, 0.05)), [], ["zeta", "inverted", "2", "0.05"]),
         (of(zeta=Float(0, 2, log=True)), [], ["zeta", "log", "above 0", "reach 0"]),
-        (of(zeta=Float(-1, 2, log=True)), [], ["zeta", "log", "-1"]),
         (of(zeta=Float(0, float("inf"))), [], ["zeta", "inf", "finite"]),
         (of(zeta=Float("0", 1)), [], ["zeta", "'0'", "number"]),
         (of(zeta=Float(0, 1, step=2)), [], ["zeta", "step", "2"]),
@@ -58,7 +57,6 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
         (of(zeat=Float(0, 1)), [], ["unknown key 'zeat'"]),
         (of(alpha=Float(1, 40)), [], ["alpha", "at most 10", "40"]),
         (of(zeta=Float(0, 1, when={"mixer": "cutmix"})), [], ["zeta", "mixer", "tuple", "'cutmix'"]),
-        (of(zeta=Float(0, 1, when={"mixer": {"cutmix"}})), [], ["zeta", "mixer", "tuple", "{'cutmix'}"]),
         (of(zeta=Float(0, 1, when={"mixxer": ("cutmix",)})), [], ["zeta", "'mixxer'", "'mixer'"]),
         (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": ("c",)})), [], ["zeta", "term", "['c']", "'a'"]),
         (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": (["a"],)})), [], ["zeta", "term", "[['a']]", "'a'"]),
@@ -75,23 +73,17 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
         ),
         (of(zeta=Float(0, 1, when=["mixer"])), [], ["zeta", "['mixer']", "map keys to values"]),
         (of(term=Choice(0.1, "0.1")), [], ["term", "'0.1'", "twice"]),
-        (of(term=Choice(True, 1)), [], ["term", "1", "twice"]),
-        (of(zeta=Float(0, 10**400)), [], ["zeta", "finite", "1000000"]),
         (of(layers=Int(1, 10**5000)), [], ["layers", "finite", "thousands of digits"]),
-        (lambda: replace(SEARCH, search_seeds=np.array(5)), [], ["got 5", "whole numbers"]),
         (of(layers=Int(1, 10**30)), [], ["layers", "within", "1000000"]),
         (lambda: replace(SEARCH, space={5: Float(0, 1)}), [], ["5", "text"]),
         (of(**{"ze%ta": Float(0, 1)}), [], ["'ze%ta'", "MLflow"]),
         (lambda: replace(SEARCH, space=["zeta"]), [], ["['zeta']", "mapping"]),
         (lambda: replace(SEARCH, tuning=["evaluate"]), [], ["['evaluate']", "mapping"]),
-        (lambda: replace(SEARCH, tuning=""), [], ["''", "mapping"]),
         (lambda: replace(SEARCH, budget=4.0), [], ["4.0", "whole number"]),
-        (lambda: replace(SEARCH, budget=True), [], ["True", "whole number"]),
         (lambda: replace(SEARCH, budgets=[4]), [], ["[4]", "presets"]),
         (lambda: replace(SEARCH, budgets={"smoke": "4"}), [], ["'smoke'", "'4'", "whole number"]),
         (lambda: replace(SEARCH, budgets={"smoek": 4}), [], ["'smoek'", "budgets", "did you mean 'smoke'"]),
         (lambda: replace(SEARCH, objective=("val_top1", "val_loss")), [], ["the objective", "('val_top1'", "a name"]),
-        (lambda: replace(SEARCH, concurrent=1.5), [], ["1.5", "whole number"]),
         (lambda: replace(SEARCH, study=5), [], ["a Study", "5"]),
         (of(lr=Float(1, 4)), [], ["lr", "space", "'cutmix · plain'"]),
         (lambda: replace(SEARCH, objective="test_top1"), [], ["'test_top1'", "held-out data", "'val_top1'"]),
@@ -100,7 +92,6 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
         (lambda: replace(SEARCH, search_seeds=()), [], ["at least 1 seed"]),
         (lambda: replace(SEARCH, direction="up"), [], ["'up'", "maximize"]),
         (lambda: SEARCH, ["--trials", "3"], ["3", "below the number of arms, 4"]),
-        (lambda: SEARCH, ["--trials", "0"], ["0", "below"]),
         (lambda: SEARCH, ["--trials", "10"], ["10", "equally", "8 or 12"]),
         (lambda: SEARCH, ["--trials", "20240608"], ["20240608 trials", "at most 100000"]),
         (of(layers=Int(1, 2**50)), ["--sampler", "grid"], ["grid", "1125899906842624 trials", "at most 100000"]),
@@ -155,23 +146,15 @@ def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:
             replace(SEARCH, objective="").completed(complete(train))
 
 
-def test_check_raises_what_main_prints() -> None:
-    with pytest.raises(BadInput, match="continuous"):
-        replace(SEARCH, sampler="grid").check(TRAIN)
-
-
-def test_the_real_search_refuses_an_objective_that_training_never_reports(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"objective": "val_topp1"}, "did you mean 'val_top1'?"),
+        ({"objective": "test_top5"}, "or 'val_top1' or"),
+        ({"tuning": {}}, "evaluate must be 'validation'"),
+    ],
+)
+def test_the_real_search_refuses_an_objective_that_training_never_reports(changes: dict[str, Any], part: str) -> None:
     study = runpy.run_path(str(Path(__file__).parents[3] / "studies" / "search_zeta_alpha.py"))["study"]
-    monkeypatch.chdir(tmp_path)
-    for objective, part in (("val_topp1", "did you mean 'val_top1'?"), ("test_top5", "or 'val_top1' or")):
-        with pytest.raises(SystemExit) as stopped:
-            main(replace(study, objective=objective), classify.train, ["--preset", "smoke"])
-        assert stopped.value.code == 2
-        assert part in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        main(replace(study, tuning={}), classify.train, ["--preset", "smoke"])
-    assert stopped.value.code == 2
-    assert "evaluate must be 'validation'" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(BadInput, match=part):
+        replace(study, **changes).completed(complete(classify.train)).check(complete(classify.train))

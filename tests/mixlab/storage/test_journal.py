@@ -34,19 +34,13 @@ def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path: Path) ->
 
 def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
     checkpoint(tmp_path, "l", "aa", 0, epochs=1)
-    truncated = checkpoint(tmp_path, "l", "aa", 1, epochs=2)
-    (truncated / "training.pt").write_bytes(b"x" * 7)
-    without_model = checkpoint(tmp_path, "l", "aa", 2, epochs=3)
-    (without_model / "training.pt").unlink()
-    torn = checkpoint(tmp_path, "l", "aa", 3, epochs=4)
-    (torn / "journal.json").write_text((torn / "journal.json").read_text()[:20])
-    missing = checkpoint(tmp_path, "l", "aa", 4, epochs=5)
-    (missing / "journal.json").unlink()
-    for index, journal in enumerate(
-        ("null", "{}", "[]", '{"files": {}, "epochs": []}', '{"files": {}, "epochs": [{}]}', *other_epochs())
-    ):
-        other = checkpoint(tmp_path, "l", "aa", 5 + index, epochs=6)
-        (other / "journal.json").write_text(journal)
+    (checkpoint(tmp_path, "l", "aa", 1, epochs=2) / "training.pt").write_bytes(b"x" * 7)
+    (checkpoint(tmp_path, "l", "aa", 2, epochs=3) / "training.pt").unlink()
+    (checkpoint(tmp_path, "l", "aa", 3, epochs=4) / "journal.json").unlink()
+    torn = '{"files": {"training.pt": 1'
+    none = ("null", "{}", "[]", '{"files": {}, "epochs": []}', '{"files": {}, "epochs": [{}]}')
+    for index, journal in enumerate((torn, *none, *other_epochs()), 4):
+        (checkpoint(tmp_path, "l", "aa", index, epochs=6) / "journal.json").write_text(journal)
     assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
 
 
@@ -107,20 +101,16 @@ def test_forget_deletes_those_trials_and_empty_launches(tmp_path: Path) -> None:
     assert sorted(path.name for path in trials.iterdir()) == ["l2", "of another driver"]
 
 
-def test_a_uri_is_the_same_storage_as_its_folder(tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path, "l", "aa", 0, epochs=3)
+def test_a_uri_is_the_same_storage_as_its_folder_and_of_a_finished_trial_only_its_results_are_fetched(
+    tmp_path: Path,
+) -> None:
+    folder = checkpoint(tmp_path, "l", "aa", 0, epochs=3)  # with the state of the optimiser
+    (folder / "model.pt").touch()
     storage = Storage(f"file://{tmp_path}", "study")
     with storage.open(storage.newest()["aa"].path) as local:
         assert read_epochs(local) == read_epochs(folder)
-        assert (local / "training.pt").stat().st_size == 103
-
-
-def test_of_a_finished_trial_only_its_results_are_fetched(tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path, "l", "aa", 0, epochs=1)  # with the state of the optimiser
-    (folder / "model.pt").touch()
-    storage = Storage(f"file://{tmp_path}", "study")
     storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", pyarrow.fs.LocalFileSystem())  # not a local one by its type
-    with storage.open(storage.newest()["aa"].path, KEPT) as local:
-        assert sorted(path.name for path in local.iterdir()) == ["journal.json", "model.pt"]
-    with storage.open(storage.newest()["aa"].path) as local:
-        assert sorted(path.name for path in local.iterdir()) == ["journal.json", "model.pt", "training.pt"]
+    for kept, names in ((KEPT, {"journal.json", "model.pt"}), (None, {"journal.json", "model.pt", "training.pt"})):
+        with storage.open(storage.newest()["aa"].path, kept) as local:
+            assert {file.name for file in local.iterdir()} == names
+            assert read_epochs(local) == read_epochs(folder)
