@@ -30,28 +30,35 @@ def test_every_study_is_listed_with_what_it_shows(capsys: pytest.CaptureFixture[
     assert any(line.startswith("ablation_cifar100 ") and "Ablation of the terms of SUMix" in line for line in lines)
 
 
-def test_a_file_that_is_no_python_is_listed_as_such(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder ``studies`` of the current folder."""
     (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "broken.py").write_text("def (")
-    (tmp_path / "studies" / "latin.py").write_bytes('"""Größe"""'.encode("latin-1"))
     monkeypatch.chdir(tmp_path)
+    return tmp_path / "studies"
+
+
+def ended(code: int, *arguments: str) -> None:
+    """Run a command that ends with an exit code."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == code
+
+
+def test_a_file_that_is_no_python_is_listed_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "broken.py").write_text("def (")
+    (folder / "latin.py").write_bytes('"""Größe"""'.encode("latin-1"))
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if "cannot be read: " in line] == ["broken", "latin"]
 
 
 def test_a_study_of_the_current_folder_wins_and_gets_its_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "ablation_cifar100.py").write_text(STUDY)
-    monkeypatch.chdir(tmp_path)
+    (folder / "ablation_cifar100.py").write_text(STUDY)
     for name in ("ablation_cifar100", "studies/ablation_cifar100.py"):
-        with pytest.raises(SystemExit) as ended:
-            main(["run", name, "--preset", "quick"])
-        assert ended.value.code == 7
+        ended(7, "run", name, "--preset", "quick")
         assert capsys.readouterr().out == "given ['--preset', 'quick'] __main__\n"
 
 
@@ -77,33 +84,34 @@ main(Study(name="reading", base={"data": "a"}, arms=arms, seeds=range(2)), Reade
 """
 
 
-def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def reading(tmp_path: Path) -> tuple[str, Path]:
+    """Return the file of a study, and an empty data root for it."""
     (tmp_path / "reading.py").write_text(TRAINABLE)
     (tmp_path / "data").mkdir()
-    with pytest.raises(SystemExit) as ended:
-        main(["fetch", str(tmp_path / "reading.py"), "--data-root", str(tmp_path / "data")])
-    assert ended.value.code == 0
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"a", "b"}
-    assert capsys.readouterr().out == f"All that reading reads is in {tmp_path / 'data'}\n"
+    return str(tmp_path / "reading.py"), tmp_path / "data"
+
+
+def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
+    reading: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, data = reading
+    ended(0, "fetch", study, "--data-root", str(data))
+    assert {path.name for path in data.iterdir()} == {"a", "b"}
+    assert capsys.readouterr().out == f"All that reading reads is in {data}\n"
 
 
 @pytest.mark.parametrize(
     ("there", "line"), [("", "a is missing; b is missing"), ("b", "a is missing"), ("ab", "found in {data}")]
 )
 def test_a_dry_run_says_which_data_are_missing(
-    there: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    there: str, line: str, reading: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "reading.py").write_text(TRAINABLE)
-    data = tmp_path / "data"
-    data.mkdir()
+    study, data = reading
     for name in there:
         (data / name).touch()
     where = ("--data-root", str(data), "--tracking-uri", f"sqlite:///{tmp_path}/none.db", "--storage", str(tmp_path))
-    with pytest.raises(SystemExit) as ended:
-        main(["run", str(tmp_path / "reading.py"), "--dry-run", *where])
-    assert ended.value.code == 0
+    ended(0, "run", study, "--dry-run", *where)
     assert f"\nData: {line.format(data=data)}\n" in capsys.readouterr().out
     assert {path.name for path in data.iterdir()} == set(there)
 
@@ -131,9 +139,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_tool_is_a_module_with_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
-    assert ended.value.code == 0
+    ended(0, name, "--help")
     assert "usage:" in capsys.readouterr().out
 
 
@@ -155,3 +161,24 @@ def test_a_package_that_was_installed_over_ours_is_named(
     monkeypatch.setattr(installation, "_overwritten", lambda: [tmp_path / "analysis" / "__init__.py"])
     assert main(["list"]) == 2
     assert "another package of that name was installed over it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"study = 1\ndef broken(:\n", "{file}, line 2: invalid syntax"),
+        (b"import the_broken_part\n", "{part}, line 1: '(' was never closed"),
+        ('study = "Größe"'.encode("latin-1"), "{file}, line 1: (unicode error) 'utf-8' codec can't decode byte 0xf6"),
+    ],
+)
+def test_a_file_with_a_syntax_error_is_named_with_its_line(
+    content: bytes, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, part = tmp_path / "broken.py", tmp_path / "the_broken_part.py"
+    file.write_bytes(content)
+    part.write_text("arms = (")
+    for command in ("run", "fetch"):
+        assert main([command, str(file)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {sentence.format(file=file, part=part)}")
+        assert said.count("\n") == 1

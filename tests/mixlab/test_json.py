@@ -7,7 +7,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mixlab import main
@@ -45,11 +44,8 @@ def test_bad_input_is_a_sentence_and_an_exit_code(capsys: pytest.CaptureFixture[
     assert err == "error: unknown arm 'sounds'; did you mean 'sound'?\n"
 
 
-def test_numbers_of_numpy_and_those_that_are_not_finite_and_failures_are_json() -> None:
-    plan = {"config": {"alpha": np.float64(0.2), "images": np.int64(5), "clip": math.inf, "low": np.float32(-math.inf)}}
-    verdicts = [{"gain": math.nan, "p": None}]
-    found = strict(Result(1, plan=plan, verdicts=verdicts, failures={"faulty · seed 0": "ValueError: no"}).json())
-    assert found["plan"] == {"config": {"alpha": 0.2, "images": 5, "clip": "Infinity", "low": "-Infinity"}}
-    assert found["verdicts"] == [{"gain": "NaN", "p": None}]
-    assert found["failures"] == {"faulty · seed 0": "ValueError: no"}
-    assert found["exit_code"] == 1
+def test_numbers_that_are_not_finite_and_failures_are_json() -> None:
+    result = Result(1, plan={"clip": math.inf}, verdicts=[{"gain": math.nan}], failures={"plain · seed 0": "no"})
+    found = strict(result.json())
+    assert (found["plan"], found["verdicts"]) == ({"clip": "Infinity"}, [{"gain": "NaN"}])
+    assert (found["failures"], found["exit_code"]) == ({"plain · seed 0": "no"}, 1)

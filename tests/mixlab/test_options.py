@@ -20,7 +20,6 @@ from tests.mixlab.spec.test_border import STUDY, TRAIN, Toy
     ("options", "parts"),
     [
         (Options(seeds=20240607), ["20240607", "--seeds", "seeds=(20240607,)"]),
-        (Options(seeds=99999999999999999999), ["99999999999999999999"]),
         (Options(seeds=0), ["0"]),
         (Options(mixers=[]), ["mixer", "at least one"]),
         (Options(preset="papper"), ["'papper'", "'paper'"]),
@@ -44,9 +43,7 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
     ("given", "parts"),
     [
         ({"mixers": "cutmix"}, ["--mixers", "'cutmix'", "a list of names"]),
-        ({"arms": "b"}, ["--arms", "'b'", "a list of names"]),
         ({"seeds": "3"}, ["--seeds", "'3'", "a whole number"]),
-        ({"seeds": 3.0}, ["--seeds", "3.0", "a whole number"]),
         ({"seeds": True}, ["--seeds", "True", "a whole number"]),
         ({"cpus_per_trial": "2"}, ["--cpus-per-trial", "'2'", "a number"]),
         ({"gpus_per_trial": "all"}, ["--gpus-per-trial", "'all'", "'auto'"]),
@@ -54,12 +51,10 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
         ({"quiet": "no"}, ["--quiet", "'no'", "True or False"]),
         ({"storage": None}, ["--storage", "None", "text"]),
         ({"storage": ""}, ["--storage", "''", "place"]),
-        ({"tracking_uri": ""}, ["--tracking-uri", "''", "place"]),
         ({"data_root": " "}, ["--data-root", "' '", "place"]),
         ({"storage": "~/results"}, ["--storage", "'~/results'", f"give {Path.home()}/results"]),
         ({"tracking_uri": "sqlite:///~/m.db"}, ["--tracking-uri", f"give sqlite:///{Path.home()}/m.db"]),
         ({"data_root": "a\0b"}, ["--data-root", r"'a\x00b'", "null character"]),
-        ({"optuna_storage": ""}, ["--optuna-storage", "''", "place"]),
     ],
 )
 def test_options_of_a_wrong_kind(given: Mapping[str, Any], parts: list[str]) -> None:
@@ -79,10 +74,8 @@ def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
     ("report", "sentence"),
     [
         ("nope.module", "'nope.module', which is to make the tables, cannot be imported (No module named 'nope')"),
-        ("", "'', which is to make the tables, cannot be imported (Empty module name)"),
         (".report", "'.report', which is to make the tables, cannot be imported"),
         ("json", "tables need a report with a function report, which 'json' lacks"),
-        (None, "tables need a report with a function report, which None lacks"),
     ],
 )
 def test_a_report_that_cannot_be_made(report: Any, sentence: str) -> None:
@@ -132,19 +125,14 @@ def test_a_whole_number_of_gpus_is_that_many() -> None:
     assert [checked_share(1, gpus, machine, "here").gpus for gpus in (None, 0, 2, 2.0, "auto")] == [1, 0, 2, 2, 1]
 
 
-def test_the_list_has_the_presets_of_the_trainable_and_of_the_study(capsys: pytest.CaptureFixture[str]) -> None:
-    study = replace(STUDY, presets={"night": {"lr": 3.0, "seeds": 9}, "smoke": {"lr": 4.0}})
-    assert run(study, Toy(), Options(listing=True)).exit_code == 0
-    printed = capsys.readouterr().out
-    assert "preset night: lr=3.0, seeds=9\n" in printed
-    assert "preset smoke: lr=4.0" in printed
-
-
-def test_the_list_says_once_what_all_presets_change_alike(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_has_the_presets_and_says_once_what_all_of_them_change_alike(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Two presets that each reset what a recipe may set were two lines of twenty keys, with their own at the ends."""
     alike = {"lr": 3.0, "depth": 8}
-    study = replace(STUDY, presets={"smoke": {**alike, "epochs": 1}, "quick": {**alike, "epochs": 2}})
-    run(study, Toy(), Options(listing=True))
+    study = replace(STUDY, presets={"smoke": {**alike, "epochs": 1}, "night": {**alike, "seeds": 9}})
+    assert run(study, Toy(), Options(listing=True)).exit_code == 0
     printed = capsys.readouterr().out
-    assert "preset paper: as written\npreset quick: epochs=2\npreset smoke: epochs=1\n" in printed
-    assert "presets quick, smoke also: lr=3.0, depth=8\n" in printed
+    for line in ("preset paper: as written", "preset night: seeds=9", "preset smoke: epochs=1"):
+        assert f"{line}\n" in printed
+    assert " also: lr=3.0, depth=8\n" in printed

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,27 +40,28 @@ main(Study(name="Maße", base={"lr": 0}, arms=arms, seeds=range(2)), Toy(), ["--
 
 
 @pytest.fixture
-def quiet_loggers() -> Iterator[None]:
-    """Restore what ``undisturbed`` changes for the process."""
+def handled() -> Iterator[Callable[[int, Any], None]]:
+    """Return what sets a signal's handler; that and what else ``undisturbed`` changes for the process is restored."""
     handlers = {name: logging.getLogger(name).handlers for name in ("ray", "mlflow", "alembic", "mixlab")}
-    yield
+    signals = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    yield signal.signal
     for name, before in handlers.items():
         logging.getLogger(name).handlers = before
+    for number, handler in signals.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-@pytest.mark.usefixtures("quiet_loggers")
-def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
-    before = signal.signal(number, signal.SIG_DFL)
-    try:
-        with pytest.raises(KeyboardInterrupt), undisturbed(tmp_path / "mixlab.log"):
-            signal.raise_signal(number)
-        assert signal.getsignal(number) == signal.SIG_DFL
-    finally:
-        signal.signal(number, before)
+def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(
+    handled: Callable[[int, Any], None], tmp_path: Path, number: signal.Signals
+) -> None:
+    handled(number, signal.SIG_DFL)
+    with pytest.raises(KeyboardInterrupt), undisturbed(tmp_path / "mixlab.log"):
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
-@pytest.mark.usefixtures("quiet_loggers")
+@pytest.mark.usefixtures("handled")
 def test_in_a_thread_signals_are_left_as_they_are(tmp_path: Path) -> None:
     def handler_inside() -> object:
         with undisturbed(tmp_path / "mixlab.log"):
@@ -70,19 +71,16 @@ def test_in_a_thread_signals_are_left_as_they_are(tmp_path: Path) -> None:
         assert pool.submit(handler_inside).result() == signal.getsignal(signal.SIGTERM)
 
 
-@pytest.mark.usefixtures("quiet_loggers")
-def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
-    before, environment = signal.signal(signal.SIGHUP, signal.SIG_IGN), dict(os.environ)
-    try:
-        with undisturbed(tmp_path / "mixlab.log"):
-            signal.raise_signal(signal.SIGHUP)
-            assert os.environ != environment
-        assert os.environ == environment
-    finally:
-        signal.signal(signal.SIGHUP, before)
+def test_under_nohup_a_closed_terminal_stops_nothing(handled: Callable[[int, Any], None], tmp_path: Path) -> None:
+    handled(signal.SIGHUP, signal.SIG_IGN)
+    environment = dict(os.environ)
+    with undisturbed(tmp_path / "mixlab.log"):
+        signal.raise_signal(signal.SIGHUP)
+        assert os.environ != environment
+    assert os.environ == environment
 
 
-@pytest.mark.usefixtures("quiet_loggers")
+@pytest.mark.usefixtures("handled")
 def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with undisturbed(Path("/dev/full")):
         for _ in range(1000):
@@ -91,12 +89,7 @@ def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    "environment",
-    [
-        {"PYTHONIOENCODING": "ascii"},
-        {"LANG": "C", "LC_ALL": "C"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    ],
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
 def test_letters_that_the_terminal_lacks_are_replaced(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
@@ -110,8 +103,7 @@ def test_letters_that_the_terminal_lacks_are_replaced(environment: dict[str, str
 @pytest.mark.parametrize(
     ("redirection", "code", "error"),
     [
-        (">&-", 0, ""),  # a closed standard output, as under some daemons
-        ("<&-", 0, ""),
+        ("<&- >&-", 0, ""),  # both are closed, as under some daemons
         ("> /dev/full", 1, "error: the standard output cannot be written ([Errno 28] No space left on device)\n"),
     ],
 )
@@ -124,25 +116,33 @@ def test_an_output_that_is_closed_or_full_is_no_traceback(
     assert (done.returncode, done.stderr) == (code, error)
 
 
-@pytest.mark.parametrize("folder", ["/tmp/" + 90 * "t", "/tmp/büro"])
-def test_sockets_go_to_a_short_folder(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", "")
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: folder)
+@pytest.mark.parametrize(
+    ("given", "usual", "used"),
+    [
+        ("", "/tmp/" + 90 * "t", "/tmp"),
+        ("", "/tmp/büro", "/tmp"),
+        ("/tmp/scratch", "/tmp", "/tmp/scratch"),  # a short one is left as it is
+    ],
+)
+def test_sockets_go_to_a_short_folder(monkeypatch: pytest.MonkeyPatch, given: str, usual: str, used: str) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", given)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: usual)
     connect._keep_sockets_short()
-    assert os.environ["RAY_TMPDIR"] == "/tmp"
+    assert os.environ["RAY_TMPDIR"] == used
 
 
-def test_where_there_is_no_short_folder_a_sentence_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 90 * "t")
-    monkeypatch.setattr(connect.os, "access", lambda *_: False)
-    with pytest.raises(BadInput, match="set RAY_TMPDIR to one of at most 40 letters"):
+def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", "file/ray")
+    with pytest.raises(BadInput, match="the folder 'file/ray' for Ray's files cannot be written: set RAY_TMPDIR to"):
         connect._keep_sockets_short()
-
-
-def test_a_short_folder_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", "/tmp/scratch")
-    connect._keep_sockets_short()
-    assert os.environ["RAY_TMPDIR"] == "/tmp/scratch"
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 90 * "t")
+    monkeypatch.setattr(connect.os, "access", lambda *_: False)  # and there is no short one
+    with pytest.raises(BadInput, match="set RAY_TMPDIR to one of at most 39 letters"):
+        connect._keep_sockets_short()
 
 
 @pytest.mark.parametrize(
@@ -159,14 +159,6 @@ def test_without_a_home_ray_gets_its_token_all_the_same(
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     connect._keep_token()
     assert ("RAY_AUTH_TOKEN" in os.environ) == given
-
-
-def test_a_folder_of_ray_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RAY_TMPDIR", "file/ray")
-    with pytest.raises(BadInput, match="the folder 'file/ray' for Ray's files cannot be written: set RAY_TMPDIR to"):
-        connect._keep_sockets_short()
 
 
 def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri: str, tmp_path: Path) -> None:

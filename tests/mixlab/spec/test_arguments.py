@@ -35,6 +35,7 @@ from mixlab.spec.arguments import checked_arguments
         (lambda: Metric("rmse", rule="last"), "unknown argument of Metric 'rule'; did you mean 'rules'?"),
         (lambda: Options(seed=2), "unknown argument of Options 'seed'; did you mean 'seeds'?"),
         (lambda: factorial(), "missing a required argument: 'terms'"),
+        (lambda: factorial([3]), 'a term is a name and what it changes, such as ("l_s", {"penalty": 0.1}), got 3'),
         (lambda: factorial([]), "a design needs at least one term, a name and what it changes, got []"),
         (lambda: add_one_in([], base="x"), "unknown argument of add_one_in 'base'; did you mean 'baseline'?"),
         (lambda: run(None), "wrong arguments of run: missing a required argument: 'train', got None; it takes study,"),
@@ -59,11 +60,6 @@ def test_what_is_called_rightly_is_made_as_ever() -> None:
     ("line", "code", "said"),
     [
         ("Study(arm=())", 2, "error: unknown argument of Study 'arm'; did you mean 'arms'?\n"),
-        (
-            "mixlab.factorial([3])",
-            2,
-            'error: a term is a name and what it changes, such as ("l_s", {"penalty": 0.1}), got 3\n',
-        ),
         ("nothing", 1, "NameError: name 'nothing' is not defined\n"),
     ],
 )

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,10 @@ import torch
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from tests.mixlab.spec.test_border import STUDY, Toy
+
+
+def refuse(message: str) -> None:
+    raise ValueError(message)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,8 @@ from tests.mixlab.spec.test_border import STUDY, Toy
             r"resolve .* fails for {'lr': 0.1}: TypeError: .* \(.*, line \d+\)$",
         ),
         ("resolve", lambda config: int(""), "^invalid literal for int"),
+        # Others, such as pydantic's, name what is wrong in the last of several lines.
+        ("resolve", lambda config: refuse("1 error\nlr\n  got 'much  more'\n"), "^1 error lr got 'much  more'$"),
         ("resolve", lambda config: sys.exit("no such option"), "resolve .* fails for .*: SystemExit: no such option"),
         ("check", lambda settings: settings["rate"], r"check .* fails for {'lr': 0.1}: KeyError: 'rate'"),
         ("resolve", lambda config: {"x%": 1}, "resolved configuration has the key 'x%'"),
@@ -49,52 +54,38 @@ def test_a_trainable_that_is_wrong_is_a_sentence(field: str, value: Any, sentenc
         STUDY.trials(train)
 
 
-def test_a_configuration_is_resolved_once_however_many_trials_ask() -> None:
-    """It may take a second, as that of a mixer that asks the network."""
-    train, asked = Toy(), []
-    train.resolve = lambda config: asked.append(dict(config)) or dict(config)  # type: ignore[attr-defined, func-returns-value]
+class Checking(Toy):
+    """Notes what it is asked to resolve and to check."""
+
+    def __init__(self) -> None:
+        self.resolved: list[float] = []
+        self.checked: list[float] = []
+
+    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        self.resolved.append(config["lr"])
+        return dict(config)
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        self.checked.append(settings["lr"])
+        if settings["lr"] > 1:
+            raise ValueError(f"lr must be at most 1, got {settings['lr']}")
+
+
+def test_a_configuration_is_resolved_and_checked_once_and_not_checked_once_all_its_trials_have_run() -> None:
+    """Either may take a second, as where it asks the network, for which a study that is done does not wait."""
+    train = Checking()
     completed = complete(train)
-    for _ in range(2):
-        STUDY.trials(completed)
-    assert asked == [{"lr": 0.1}, {"lr": 0.2}]
-
-
-def test_a_configuration_is_checked_once_and_not_at_all_once_all_its_trials_have_run() -> None:
-    """A check may import torch and build a network, for which a study that is done does not wait."""
-
-    class Checking(Toy):
-        def __init__(self) -> None:
-            self.asked: list[float] = []
-
-        def check(self, settings: Mapping[str, Any]) -> None:
-            self.asked.append(settings["lr"])
-            if settings["lr"] > 1:
-                raise ValueError(f"lr must be at most 1, got {settings['lr']}")
-
-    study, train = replace(STUDY, seeds=range(2)), Checking()
-    completed = complete(train)
-    trials = study.trials(completed)
-    study.trials(completed)
-    assert train.asked == [0.1, 0.2]
+    trials = STUDY.trials(completed)
+    STUDY.trials(completed)
+    assert train.resolved == train.checked == [0.1, 0.2]
     keys = {trial.key for trial in trials if trial.cell == trials[0].cell}
     completed = complete(train)
-    assert study.trials(completed, keys) == trials
-    assert train.asked[2:] == [0.2]
-    study.trials(completed, {*keys, trials[-1].key})
-    assert train.asked[2:] == [0.2]
+    assert STUDY.trials(completed, keys) == trials
+    assert train.checked[2:] == [0.2]
+    STUDY.trials(completed, {*keys, trials[-1].key})
+    assert train.checked[2:] == [0.2]
     with pytest.raises(BadInput, match=r"^lr must be at most 1, got 2$"):
-        study.with_base(lr=2).trials(complete(train), keys)
-
-
-def test_a_refusal_of_several_lines_is_one_sentence() -> None:
-    """Others, such as pydantic's, name what is wrong in the last of them."""
-
-    class Refusing(Toy):
-        def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-            raise ValueError("1 error for Settings\nlr\n  must be a number, got 'much  more'\n")
-
-    with pytest.raises(BadInput, match=r"^1 error for Settings lr must be a number, got 'much  more'$"):
-        complete(Refusing()).read({"lr": "much  more"})
+        STUDY.with_base(lr=2).trials(complete(train), keys)
 
 
 @pytest.mark.parametrize("seconds", [None, float("nan"), float("inf"), -5.0, 1e300, 10**400, "soon", 1j])

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import pytest
+
 from mixlab import Arm, Metric, Study
 from mixlab.api import configure
 from mixlab.cli import parse
-from mixlab.options import Options
 from mixlab.spec.complete import complete
 
 ZETA = {("big", "cutmix"): 0.5, ("big", "fmix"): 1.0, ("huge", "cutmix"): 0.2}
@@ -42,12 +43,8 @@ class Toy:
 TRAIN = complete(Toy())
 
 
-def options(study: Study, *argv: str) -> Options:
-    return parse(study, argv)
-
-
 def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:
-    configured = configure(study, TRAIN, options(study, *argv))
+    configured = configure(study, TRAIN, parse(study, argv))
     return {trial.cell: trial.config for trial in configured.trials(TRAIN) if trial.seed == 0}
 
 
@@ -80,12 +77,6 @@ def test_a_preset_replaces_the_heavy_networks_by_its_own() -> None:
     assert found["cutmix · small · baseline"]["zeta"] == 0.7  # the settings of the network that is trained
 
 
-def test_what_a_level_sets_for_its_network_goes_with_it() -> None:
-    found = cells(STUDY, "--preset", "smoke", "--arms", "baseline")
-    assert list(found) == ["cutmix · small · baseline", "fmix · small · baseline"]
-    assert {config["lr"] for config in found.values()} == {0.1}  # the base's, and not 0.03 of "huge"
-
-
 def test_levels_that_differ_in_fixed_keys_alone_become_one() -> None:
     study = replace(STUDY, factors={"recipe": {"short": {"epochs": 200}, "long": {"epochs": 800, "lr": 1.0}}})
     study = study.with_base(backbone="big", mixer="cutmix")
@@ -93,11 +84,22 @@ def test_levels_that_differ_in_fixed_keys_alone_become_one() -> None:
     assert list(cells(study, "--epochs", "2", "--set", "lr=1", "--arms", "baseline")) == ["short · baseline"]
 
 
-def test_levels_are_chosen_over_the_preset() -> None:
-    found = cells(STUDY, "--preset", "quick", "--backbones", "huge,tiny", "--arms", "baseline")
-    assert {config["backbone"] for config in found.values()} == {"huge", "tiny"}
-    assert list(found)[:2] == ["cutmix · huge · baseline", "cutmix · tiny · baseline"]
-    assert {config["lr"] for config in found.values()} == {0.05}  # the other keys of the preset hold
+@pytest.mark.parametrize(
+    ("argv", "chosen", "lr"),
+    [
+        # What a level sets for its network goes with it: the base's lr, and not 0.03 of "huge".
+        ("--preset smoke", ["cutmix · small · baseline", "fmix · small · baseline"], {0.1}),
+        # Levels are chosen over the preset, whose other keys hold.
+        ("--preset quick --backbones huge", ["cutmix · huge · baseline", "fmix · huge · baseline"], {0.05}),
+        # One value for a factor leaves one level.
+        ("--set mixer=fmix", ["fmix · big · baseline", "fmix · huge · baseline"], {0.1, 0.03}),
+    ],
+)
+def test_levels_that_are_fixed_or_chosen(argv: str, chosen: list[str], lr: set[float]) -> None:
+    found = cells(STUDY, *argv.split(), "--arms", "baseline")
+    assert list(found) == chosen
+    assert {config["backbone"] for config in found.values()} == {name.split(" · ")[1] for name in chosen}
+    assert {config["lr"] for config in found.values()} == lr
 
 
 def test_the_command_line_wins_over_settings_and_the_preset() -> None:
@@ -110,14 +112,9 @@ def test_the_command_line_wins_over_settings_and_the_preset() -> None:
     }
 
 
-def test_one_value_for_a_factor_leaves_one_level() -> None:
-    found = cells(STUDY, "--set", "mixer=fmix", "--arms", "baseline")
-    assert list(found) == ["fmix · big · baseline", "fmix · huge · baseline"]
-
-
 def test_a_study_s_own_preset_may_set_the_seeds() -> None:
     study = replace(STUDY, presets={"quick": {"seeds": 5}})
-    configured = configure(study, TRAIN, options(study, "--preset", "quick"))
+    configured = configure(study, TRAIN, parse(study, ["--preset", "quick"]))
     assert list(configured.seeds) == [0, 1, 2, 3, 4]
 
 
