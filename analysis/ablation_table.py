@@ -103,8 +103,8 @@ def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | Non
     :func:`study_table`, the errors too, with which nothing is written.
     """
     from analysis.figures.drawing import save
+    from analysis.figures.forest import plot_ranks
     from analysis.figures.plots import plot_gains
-    from analysis.figures.ranks_plot import plot_ranks
     from analysis.words.cells import tidy
     from analysis.words.rendering import html_page, latex, markdown
 

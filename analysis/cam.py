@@ -146,7 +146,7 @@ def draw(options: argparse.Namespace) -> int:
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)
     study.measure(measure, PROTOCOL, runs)
-    images, labels, names = study.shown()
+    images, labels, names = evaluation.shown_images(study.config, options.images, options.data_root)
     rows = [
         CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), study.results[row["run_id"]])
         for row in runs.to_dict("records")

@@ -178,10 +178,6 @@ class Evaluation:
         published = published_of_runs(measured, self.plan["factors"], metric.name) if compare else None
         return level_tables(measured, self.plan, metric, published or None)
 
-    def shown(self) -> tuple[Tensor, Tensor, list[str]]:
-        """Return the images (N, C, H, W) in [0, 1] and their labels (N,), on the CPU, and the names of all classes."""
-        return shown_images(self.config, self.options.images, self.options.data_root)
-
     def points(self, of: Callable[[Result], Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
         """Return a row per run and point: ``factor.NAME``, ``arm``, ``seed``, and what ``of`` returns for a result."""
         named = [*(FACTOR + factor for factor in self.plan["factors"]), "arm", "seed"]

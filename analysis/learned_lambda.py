@@ -124,7 +124,7 @@ def draw(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
     study.measure(measure, {"kind": "learned lambda", "version": VERSION, "lam": options.lam}, runs)
-    images, labels, names = study.shown()
+    images, labels, names = evaluation.shown_images(study.config, options.images, options.data_root)
     classes = [[names[label] for label in two] for two in labels.view(-1, 2).tolist()]
     pairs = list(zip(images.split(2), classes, strict=True))
     strips = [

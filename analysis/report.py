@@ -19,10 +19,9 @@ from mlflow.exceptions import MlflowException
 from analysis import command
 from analysis.ablation_table import StudyTable, study_table, write_study_table
 from analysis.figures.drawing import save
-from analysis.figures.forest import plot_effects, plot_forest
+from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_cost, plot_curves, plot_gains, plot_wealth
-from analysis.figures.ranks_plot import plot_ranks
 from analysis.records.runs import CONFIG, FACTOR, Plan, configuration, load_curves, load_plan, provenance
 from analysis.statistics.outlook import decide as decide
 from analysis.statistics.outlook import outlook as outlook

@@ -12,8 +12,7 @@ import torch
 
 from analysis.figures.forest import plot_effects, plot_forest
 from analysis.records.published import sumix_terms
-from analysis.statistics.over_tables import over_tables
-from analysis.statistics.ranks import LEAST_ARMS, ranking_of
+from analysis.statistics.over_tables import LEAST_ARMS, over_tables, ranking_of
 from analysis.statistics.significance import FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out

@@ -9,9 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import plain
-from analysis.figures.forest import plot_effects, plot_forest
+from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_wealth, wealth_points
-from analysis.figures.ranks_plot import plot_ranks
 from analysis.records.published import PublishedNumber
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.sequential import e_value

@@ -7,9 +7,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, colours_of, save
-from analysis.figures.forest import plot_forest
+from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains
-from analysis.figures.ranks_plot import plot_ranks
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import paper_cells
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import f, friedmanchisquare
 
-from analysis.statistics.ranks import ranking, ranking_of
+from analysis.statistics.over_tables import ranking, ranking_of
 from analysis.statistics.tables import level_tables
 
 ARMS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
