@@ -52,7 +52,7 @@ PRIVATE = {
     "mixlab.search.optuna_private": "mixlab/search/test_optuna_private.py",
     "trainables.compilation": "trainables/test_compilation.py",
     "trainables.rehearsal": "trainables/test_rehearsal.py",
-    "trainables.mixers.mixed": "trainables/mixers/test_torch_private.py",
+    "trainables.mixers.mixed": "trainables/mixers/test_laws_of_lambda.py",
 }
 PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}  # of a named tuple, and of os
 

@@ -76,12 +76,6 @@ def test_lamb_without_decay_is_adam() -> None:
     torch.testing.assert_close(walk(network(), optimiser="lamb", weight_decay=0.0), list(adam.parameters()))
 
 
-def test_all_weights_decay_unless_told_otherwise() -> None:
-    model = network()
-    (group,) = parameter_groups(parse({}), model)
-    assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters()]
-
-
 @pytest.mark.parametrize("name", ["resnet8", "deit_small", "swin_tiny", "convnext_tiny_cifar"])
 def test_matrices_alone_decay(name: str) -> None:
     with torch.device("meta"):

@@ -12,7 +12,7 @@ from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
 from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, cell_settings, recipe_of, sumix_settings
 from trainables.recipes.by_cell import RECIPES as BY_CELL
-from trainables.recipes.learned_masks import ALPHA_OF_DATASET, LEARNED, RELEASED, strengths
+from trainables.recipes.learned_masks import ALPHA_OF_DATASET, LEARNED, RELEASED
 from trainables.recipes.presets import PRESETS
 from trainables.recipes.strengths import SMALL
 
@@ -92,6 +92,12 @@ def test_the_tables_name_what_is_there() -> None:
     assert {dataset for dataset, _ in ZETA} <= set(DATASETS)
     assert {backbone for _, backbone in ZETA} <= set(BACKBONES)
     assert set(TRANSFORMERS) <= set(BACKBONES)
+    options = mixer_options("automix", {})
+    for settings in (settings for kinds in RELEASED.values() for settings in kinds):
+        assert all(key == "lr" or key == "min_lr" or key.removeprefix("mixer.") in options for key in settings)
+    assert set(RELEASED) == set(BY_CELL)
+    assert set(ALPHA_OF_DATASET) <= set(DATASETS)
+    assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
 
 
 @pytest.mark.parametrize("backbone", ["wrn28_8", "deit_small"])
@@ -327,17 +333,3 @@ def test_the_slow_copy_of_every_mixer_leaves_its_start_in_few_epochs(pipeline: s
     wanted = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98} if slow else {}
     assert automix_settings({**cell, "epochs": 3}) == wanted
     assert automix_settings({**cell, "epochs": 800}) == automix_settings(cell) == {}
-
-
-def test_the_settings_of_automix_name_what_is_there() -> None:
-    options = mixer_options("automix", {})
-    for kinds in RELEASED.values():
-        for settings in kinds:
-            assert all(key == "lr" or key == "min_lr" or key.removeprefix("mixer.") in options for key in settings)
-    assert set(RELEASED) == set(BY_CELL)
-    assert set(ALPHA_OF_DATASET) <= set(DATASETS)
-    assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
-    imagenet = {"dataset": "imagenet", "mixer": "cutmix"}
-    assert strengths({**imagenet, "backbone": "resnet18_imagenet"})["mixer.alpha"] == 0.2
-    assert strengths({**imagenet, "backbone": "resnet50_imagenet"})["mixer.alpha"] == 1.0
-    assert strengths({**imagenet, "backbone": "deit_small"})["mixer.alpha"] == 0.2

@@ -1,6 +1,8 @@
 """What a refusal says, what it quotes of a library's error, and which exceptions are no refusal but end the process."""
 
 import re
+import subprocess
+import sys
 from typing import Any, Literal
 
 import pytest
@@ -10,6 +12,7 @@ from trainables.classify import train
 from trainables.config import checked
 from trainables.datasets.dataset import DataError
 from trainables.epoch import Diverged
+from trainables.mixers import MIXERS
 from trainables.parallel.processes import LostProcess
 from trainables.refusals import first_line, require_known
 
@@ -63,3 +66,20 @@ def test_only_what_training_documents_is_an_answer() -> None:
     """Anything else, such as an error of CUDA, may have broken its process for every later trial."""
     assert all(isinstance(error, train.final) for error in ANSWERS)
     assert not any(isinstance(error, train.final) for error in FAULTS)
+
+
+def test_names_are_known_before_torch_is_imported() -> None:
+    code = """
+import sys
+from trainables.backbones import BACKBONES
+from trainables.datasets import DATASETS
+from trainables.mixers import MIXERS
+assert "cutmix" in MIXERS and "resnet8" in BACKBONES and len(list(DATASETS)) > 10
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="cutmx"):
+        MIXERS["cutmx"]

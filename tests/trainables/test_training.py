@@ -78,9 +78,7 @@ def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:
 KINDS: dict[str, dict[str, Any]] = {
     "sgd": {},
     "nesterov, steps down": {"nesterov": True, "schedule": "multistep", "milestones": (0.3, 0.6)},
-    "adamw": VIT,
     "lamb": {**VIT, "optimiser": "lamb", "label_smoothing": 0.0, "loss": "binary"},
-    "average": {"ema": 0.8},
     "adamw, average, sumix": {**VIT, "ema": 0.8, "sumix.lam": "learned", "sumix.regulariser": "su"},
     "drop_last": {"drop_last": True},
     "recalibrated": {"recalibrate": True},
@@ -114,7 +112,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(w
     for key, value in weights(whole).items():
         assert torch.equal(value, weights(second)[key]), key
     if kind not in ("sgd", "recalibrated"):  # every other key changes the training
-        assert numbers(plain)[-1]["train_loss"] != numbers(whole)[-1]["train_loss"] or kind == "average"
+        assert numbers(plain)[-1]["train_loss"] != numbers(whole)[-1]["train_loss"]
         assert plain.method.evaluated.backbone.head.weight.ne(whole.method.evaluated.backbone.head.weight).any()
 
 
@@ -128,7 +126,7 @@ def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch: pytest.
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision: str, tmp_path: Path) -> None:
-    run = run_of(precision=precision)
+    run = run_of(precision=precision, epochs=2)
     run.next_epoch()
     run.save(tmp_path)
     assert not (tmp_path / "predictions.npz").exists()
@@ -339,6 +337,5 @@ def test_half_precision_leaves_the_images_of_a_test_as_they_are() -> None:
     for precision in ("float32", "bfloat16"):
         run = run_of(precision=precision)
         run.method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        assert run.test_set is not None
         run.evaluate(run.test_set)
     assert torch.equal(*seen)

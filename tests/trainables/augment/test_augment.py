@@ -103,9 +103,3 @@ def test_dtype_and_input_are_kept(dtype, mode):
     assert torch.equal(images, before)
     moved.zero_()
     assert torch.equal(images, before)  # no shared memory, even for an image that was not moved
-
-
-def test_same_generator_same_windows():
-    first, again, other = (crop_and_flip(places(), seeded(seed)) for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)

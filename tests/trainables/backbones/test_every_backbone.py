@@ -16,7 +16,7 @@ from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from trainables.backbones import BACKBONES, wide_resnet
-from trainables.backbones.backbone import Backbone, Network, initialise, initialise_head
+from trainables.backbones.backbone import Backbone, Network, initialise
 from trainables.backbones.pretrained import PRETRAINED
 from trainables.rehearsal import Undrawn, Unnormalised
 
@@ -256,16 +256,6 @@ def test_torch_default_is_pytorch_s_and_not_torchvision_s(name: str) -> None:
             bound = (module.weight[0].numel()) ** -0.5
             assert module.weight.abs().max() <= bound, key
             assert module.weight.numel() < 1000 or module.weight.abs().max() > 0.95 * bound, key
-
-
-def test_the_head_alone() -> None:
-    backbone = BACKBONES["resnet8"](num_classes=50)
-    before = {key: value.clone() for key, value in backbone.state_dict().items()}
-    initialise_head(backbone, "torch_default")
-    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
-    initialise_head(backbone, "om_table")
-    changed = {key for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
-    assert changed == {"head.weight", "head.bias"}
 
 
 @pytest.mark.parametrize("name", ["resnet18_imagenet", "efficientnet_b0", "vit_tiny_32", *LARGE])

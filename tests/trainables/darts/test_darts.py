@@ -45,28 +45,21 @@ def test_the_published_genotypes_have_the_published_sizes_on_imagenet(
         assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
 
 
-def test_the_published_genotype_has_the_published_parameters_on_cifar() -> None:
+def test_the_second_head_is_there_in_training_alone_and_does_not_count() -> None:
     with torch.device("meta"), Undrawn():
-        network = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
-    assert round(parameters(network) / 1e6, 1) == 3.6
-
-
-def test_the_second_head_is_there_in_training_alone() -> None:
+        published = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
+    assert round(parameters(published) / 1e6, 1) == 3.6  # on CIFAR-10
     network = DartsNetwork(PC_DARTS_CIFAR, 4, 3, 10, auxiliary=True)
     logits, second = network(torch.zeros(2, 3, 32, 32))
     assert logits.shape == second.shape == (2, 10)
     assert network.eval()(torch.zeros(2, 3, 32, 32))[1] is None
 
 
-def test_a_search_tries_every_operation_that_there_is() -> None:
-    assert DEFAULTS.operations == tuple(OPERATIONS)
-
-
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_every_operation_keeps_the_width_and_divides_the_map(name: str, stride: int) -> None:
-    operation = OPERATIONS[name](6, stride, True)
-    assert operation(torch.rand(2, 6, 16, 12)).shape == (2, 6, 16 // stride, 12 // stride)
+def test_every_operation_keeps_the_width_and_divides_the_map(name: str) -> None:
+    assert name in DEFAULTS.operations  # a search tries it
+    for stride in (1, 2):
+        assert OPERATIONS[name](6, stride, True)(torch.rand(2, 6, 16, 12)).shape == (2, 6, 16 // stride, 12 // stride)
 
 
 def test_an_edge_passes_the_other_channels_and_shuffles_them() -> None:
@@ -150,14 +143,12 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
     assert (tmp_path / "genotype.json").exists()
     assert set(whole.history[-1].metrics) >= {"search_seconds", "params", "mflops", "test_top1_error"}
     assert "test_top1" not in whole.history[1].metrics
-    assert whole.retraining is not None
     assert whole.history[-1].metrics["params"] == sum(p.numel() for p in whole.retraining.network.parameters())
 
 
 @pytest.mark.slow
 def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
     run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
-    assert run.search is not None
     supernet = run.search.supernet
     before = [p.detach().clone() for p in supernet.architecture()]
     run.next_epoch()
@@ -169,7 +160,6 @@ def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
 def test_the_search_sees_the_subset_in_halves_and_the_training_all() -> None:
     keys = {**SMALL, "subset.rule": "random", "subset.share": 0.5}
     run = SearchRun(parse(keys), 0, coloured(80), coloured(80), torch.device("cpu"))
-    assert run.search is not None
     assert [len(part) for part in run.search.sources] == [20, 20]
     assert len(run.images.train) == 80
 

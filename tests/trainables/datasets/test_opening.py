@@ -89,15 +89,14 @@ def test_a_search_gets_no_test_set():
 
 def test_what_is_reported_with_a_validation_split(root):
     small, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
-    plain, both = train(small, 0, **where).metrics, train({**small, "validation": 6}, 0, **where).metrics
+    both = train({**small, "validation": 6}, 0, **where).metrics
     search = train({**small, "validation": 6, "evaluate": "validation"}, 0, **where).metrics
-    assert not any(key.startswith("val_") for key in plain)
     assert {"val_top1", "val_loss", "test_top1", "test_top5"} <= both.keys()
     assert not any(key.startswith("test_") for key in search)
     assert (search["val_top1"], search["val_loss"]) == (both["val_top1"], both["val_loss"])
-    assert {*plain, *search} <= {metric.name for metric in train.metrics}
-    assert plain["params"] == sum(p.numel() for p in BACKBONES["resnet8"](num_classes=3).parameters())
-    assert 0 <= plain["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
+    assert {*both, *search} <= {metric.name for metric in train.metrics}
+    assert both["params"] == sum(p.numel() for p in BACKBONES["resnet8"](num_classes=3).parameters())
+    assert 0 <= both["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
 
 
 @pytest.mark.parametrize(
@@ -266,6 +265,7 @@ def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
         train(run, 0, **where)
     skipped = train({**run, "bad_images": "skip"}, 0, **where)
     assert 0 < skipped.metrics["train_loss"] < 10
+    assert not any(key.startswith("val_") for key in skipped.metrics)  # without a validation split
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

@@ -109,7 +109,6 @@ def test_gradients_stop_where_the_definition_says() -> None:
     uncertain(features, logits, mixed_features, mixed_logits, labels, mixed).backward()
     assert logits.grad is None
     for reached in (features, mixed_features, uncertain.uncertainty.weight, uncertain.uncertainty.bias):
-        assert reached.grad is not None
         assert reached.grad.abs().sum() > 0
 
     learned = relearn(mixed.weights.double(), displacement(mixed_logits, logits[mixed.sources]))

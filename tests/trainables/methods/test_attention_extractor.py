@@ -8,7 +8,6 @@ import torch
 from torchvision.models.resnet import resnet18, resnet34
 
 from tests.trainables.methods.small import method_for
-from trainables.methods.attention_extractor import AttentiveMixing
 from trainables.mixers.attentivemix import attentivemix
 
 IMAGES = torch.rand(2, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -25,8 +24,6 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
     torch.save(original.state_dict(), tmp_path / "resnet18.pth")
     method = method_with(tmp_path / "resnet18.pth").float()
     images = IMAGES.float()
-    assert isinstance(method, AttentiveMixing)
-    assert method.extractor is not None
 
     maps: list[torch.Tensor] = []
     original.layer4.register_forward_hook(lambda module, given, out: maps.append(out))

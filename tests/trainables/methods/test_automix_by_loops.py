@@ -1,4 +1,4 @@
-"""AutoMix's mask and a whole step of it by plain loops over Eq. 4 to 12 of its paper."""
+"""AutoMix's mask, its loss, and a whole step of it by plain loops over Eq. 4 to 12 of its paper."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
-from trainables.losses.mix_block import MixBlock
+from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
 from trainables.mixers.automix import draw
 
 
@@ -17,8 +17,6 @@ def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size
     """Return the partner's share, (B, 1, H, W), by Eq. 4 to 6 position by position, with gradient."""
     rows, _, height, width = own.shape
     embed, value = block.embed.weight[:, :, 0, 0], block.value.weight[0, :, 0, 0]
-    assert block.embed.bias is not None
-    assert block.value.bias is not None
     masks = []
     for b in range(rows):
 
@@ -116,3 +114,21 @@ def test_a_step_by_plain_loops(preset: str) -> None:
     ours.after_step(0.0)
     for k, before, q in zip(ours.teacher.parameters(), theta_k, other.network.parameters(), strict=True):
         torch.testing.assert_close(k, 0.999 * before + 0.001 * q, rtol=1e-6, atol=1e-8)  # Eq. 12
+
+
+def test_the_loss_of_a_masks_mean_by_hand() -> None:
+    shares = torch.tensor([0.2, 0.9], dtype=torch.float64).view(2, 1, 1, 1)  # of the partner: the own are 0.8 and 0.1
+    mask, lam = shares.expand(2, 1, 4, 3), torch.tensor([0.5, 0.15], dtype=torch.float64)
+    assert mask_loss(mask, lam, "row").item() == pytest.approx((0.2 + 0.0) / 2)  # gaps 0.3 and 0.05, less 0.1 each
+    assert mask_loss(mask, lam, "batch").item() == pytest.approx(0.125 - 0.1)  # the mean gap is 0.3 - 0.05 halved
+    assert mask_loss(mask, lam, "row", epsilon=0.0).item() == pytest.approx((0.3 + 0.05) / 2)
+
+
+@pytest.mark.parametrize(("decay", "half"), [("none", 0.1), ("cosine", 0.05), ("linear", 0.05)])
+def test_gamma_decays(decay: Any, half: float) -> None:
+    assert mask_weight_at(0.0, 0.1, decay) == pytest.approx(0.1)
+    assert mask_weight_at(0.5, 0.1, decay) == pytest.approx(half)
+    assert mask_weight_at(1.0, 0.1, decay) == pytest.approx(0.1 if decay == "none" else 0.0)
+    assert decay == "none" or mask_weight_at(0.25, 0.1, decay) == pytest.approx(
+        {"cosine": 0.1 * (1 + math.sqrt(0.5)) / 2, "linear": 0.075}[decay]
+    )

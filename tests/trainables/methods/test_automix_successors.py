@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
 from trainables.losses.mix_block import mask_loss
-from trainables.methods.adversarial_masks import AdAutoMixing, AdversarialBlock
-from trainables.methods.scenario_agnostic import SAMixBlock, SAMixing, mask_variance
+from trainables.methods.adversarial_masks import AdversarialBlock
+from trainables.methods.scenario_agnostic import SAMixBlock, mask_variance
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
@@ -62,7 +62,6 @@ def test_the_variance_of_masks() -> None:
 
 def test_a_step_of_samix_by_hand() -> None:
     ours, other = method_for("samix").double(), method_for("samix").double()
-    assert isinstance(ours, SAMixing)
     for method in (ours, other):
         draw_weights(method.block)
     images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
@@ -144,7 +143,6 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
 def test_a_step_of_adautomix_by_hand(number: int, likeness: str, sign: int) -> None:
     """Even steps work against the slow copy, odd ones for it."""
     ours, other = (method_for("adautomix", mixer__likeness=likeness).double() for _ in range(2))
-    assert isinstance(ours, AdAutoMixing)
     for method in (ours, other):
         draw_weights(method.block)
         method.step += number

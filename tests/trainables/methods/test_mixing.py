@@ -1,13 +1,15 @@
 """Every mixer trains through its method; SUMix's switches and its log change nothing that they should not."""
 
 import inspect
+import itertools
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, method_for, pixels
+from tests.trainables.refusal import check
 from trainables.methods import Method, mixing
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
@@ -216,7 +218,6 @@ def test_what_a_mixer_is_given_leaves_the_network_as_it_was(name: str) -> None:
     before = {key: value.clone() for key, value in network.state_dict().items()}
     images = pixels()
     given = INPUTS[name](network, images, LABELS)
-    assert isinstance(given, Tensor)
     assert not given.requires_grad
     assert given.shape == ((B, 16, 12) if name == "saliency" else (B, 4, 3))
     assert network.training
@@ -231,7 +232,6 @@ def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss() -> Non
     losses = torch.nn.functional.cross_entropy(network(images), LABELS, reduction="none")
     (gradient,) = torch.autograd.grad(losses[2], images)
     saliency = INPUTS["saliency"](network, images.detach(), LABELS)
-    assert isinstance(saliency, Tensor)
     wanted = gradient[2].square().mean(dim=0).sqrt().float()
     torch.testing.assert_close(saliency[2], wanted)  # the mixers take it in float32
 
@@ -270,3 +270,30 @@ def test_a_batch_that_is_not_mixed_is_learned_as_it_is(mixer: str) -> None:
     sumix = {"sumix__lam": "learned", "sumix__regulariser": "su"}
     _, log = step(method_for(mixer, mixer__probability=0.0, **sumix))
     assert torch.equal(log["lam"], torch.ones(B))
+
+
+@pytest.mark.parametrize(
+    ("mixer", "edges"),
+    [("cutmix", [0, 1]), ("cutmix", [0, 1, 2]), ("cutmix", [0, 2, 4, 7]), ("comixup", [0, 2, 4, 7])],
+)
+def test_groups_are_mixed_among_themselves_one_after_another(mixer: str, edges: list[int]) -> None:
+    """Co-Mixup makes a mixture of all images of a group: of two, of two and of three, which stand side by side."""
+    size = edges[-1]
+    images, labels = torch.rand(size, 3, 16, 12), torch.arange(size)
+    method = method_for(mixer, mixer__groups=3)
+    mixed = method.mix(images, labels, Generator().manual_seed(1))
+    rng = Generator().manual_seed(1)
+    for start, end in itertools.pairwise(edges):
+        alone = method.mixture(images[start:end], labels[start:end], rng)
+        count = alone.sources.shape[1]
+        assert torch.equal(mixed.images[start:end], alone.images)
+        assert torch.equal(mixed.sources[start:end, :count], alone.sources + start)
+        assert torch.equal(mixed.weights[start:end, :count], alone.weights)
+        assert not mixed.weights[start:end, count:].any()
+    assert mixer == "cutmix" or mixed.sources[:4, 2].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("mixer", ["manifoldmix", "alignmix", "automix", "samix", "adautomix"])
+def test_what_mixes_a_whole_batch_at_once_refuses_groups(mixer: str) -> None:
+    with pytest.raises(ValueError, match=r"whole batch.*: mixer\.groups must be 1, got 2$"):
+        check({"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "mixer.groups": 2})

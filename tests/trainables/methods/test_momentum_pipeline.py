@@ -9,7 +9,6 @@ from torch import Generator
 
 from tests.trainables.methods.small import LABELS, method_for, pixels
 from trainables.methods.mixing import Mixing
-from trainables.methods.momentum_pipeline import MomentumPipeline
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import mixed_cross_entropy
 
@@ -31,7 +30,6 @@ def test_without_it_there_is_no_copy() -> None:
 def test_a_step_by_hand(mixer: str, pipeline: str) -> None:
     options = {} if pipeline == "mp_m0" else {"mixer__first_momentum": 0.75, "mixer__last_momentum": 0.75}
     method, other = pipeline_for(mixer, pipeline, **options), pipeline_for(mixer, None)
-    assert isinstance(method, MomentumPipeline)
     loss, log = method(IMAGES, LABELS, Generator().manual_seed(0))
     mixed = MIXERS[mixer](IMAGES, Generator().manual_seed(0))
     of_plain = other.network(IMAGES)

@@ -114,16 +114,16 @@ def test_saliencymix(seed: int, per_batch: bool, saliency_input: str) -> None:
 
 @each_seed
 @pytest.mark.parametrize("per_batch", [False, True])
-@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_cutmix_is_the_same_box_by_box_and_by_a_mask(seed: int, per_batch: bool, order: torch.memory_format) -> None:
+def test_cutmix_is_the_same_box_by_box_and_by_a_mask(seed: int, per_batch: bool) -> None:
     """Images of 32 bits in the memory of a processor are pasted box by box, all others by a mask."""
-    images = photographs().contiguous(memory_format=order)
-    by_box = cutmix(images, stream(seed), per_batch=per_batch)
-    by_mask = cutmix(images.clone().requires_grad_(), stream(seed), per_batch=per_batch)
-    assert torch.equal(by_box.images, by_mask.images)
-    assert torch.equal(by_box.weights, by_mask.weights)
-    assert by_box.images.stride() == images.stride()
-    assert torch.equal(images, photographs())
+    for order in (torch.contiguous_format, torch.channels_last):
+        images = photographs().contiguous(memory_format=order)
+        by_box = cutmix(images, stream(seed), per_batch=per_batch)
+        by_mask = cutmix(images.clone().requires_grad_(), stream(seed), per_batch=per_batch)
+        assert torch.equal(by_box.images, by_mask.images)
+        assert torch.equal(by_box.weights, by_mask.weights)
+        assert by_box.images.stride() == images.stride()
+        assert torch.equal(images, photographs())
 
 
 @each_seed
@@ -262,7 +262,7 @@ def test_dmixup(seed: int) -> None:
 
 
 @each_seed
-@pytest.mark.parametrize("alpha", [0.2, 0.7, 3.0])
+@pytest.mark.parametrize("alpha", [0.2, 3.0])
 def test_dcutmix(seed: int, alpha: float) -> None:
     """Algorithm 1 of the paper: v_k = phi_k / prod (1 - v_j); each patch sqrt(1 - v_k) of the former one's sides."""
     images, count = photographs(), 4

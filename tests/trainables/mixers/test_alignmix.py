@@ -8,21 +8,15 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from tests.trainables.methods.small import method_for
+from tests.trainables.methods.small import B, method_for, pixels
 from trainables.backbones.backbone import Network
 from trainables.mixers.alignmix import alignmix, transport_plan
 from trainables.mixers.mixed import Mixed
-
-B = 6
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
     return method_for("none").network.eval()
-
-
-def pixels() -> Tensor:
-    return torch.rand(B, 3, 16, 12, generator=torch.Generator().manual_seed(5))
 
 
 def mix(network: Network, seed: int = 0, **options: object) -> Mixed:

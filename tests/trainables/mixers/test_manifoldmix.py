@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.methods.small import method_for
+from tests.trainables.methods.small import B, method_for, pixels
 from trainables.backbones.backbone import Network
 from trainables.mixers.choice import choose
 from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed
 
-B = 6
 DEPTHS = {0: 0, 1: 2, 2: 3, 3: 4}  # layer: stages of resnet8, which has a stem and 3 residual stages
 
 
@@ -21,12 +20,8 @@ def network() -> Network:
     return method_for("none").network.double().eval()
 
 
-def pixels() -> Tensor:
-    return torch.rand(B, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-
-
 def mix(network: Network, seed: int, images: Tensor | None = None, **options: object) -> Mixed:
-    images = pixels() if images is None else images
+    images = pixels(dtype=torch.float64) if images is None else images
     rng = torch.Generator().manual_seed(seed)
     return manifoldmix(images, rng, encode=network.encode, num_stages=4, **options)  # type: ignore[arg-type]
 
@@ -34,7 +29,7 @@ def mix(network: Network, seed: int, images: Tensor | None = None, **options: ob
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
 def test_the_maps_of_a_layer_are_mixed_row_by_row(network: Network, layer: int) -> None:
     mixed = mix(network, 0, layers=(layer,))
-    maps = network.encode(pixels(), DEPTHS[layer])
+    maps = network.encode(pixels(dtype=torch.float64), DEPTHS[layer])
     assert mixed.depth == DEPTHS[layer]
     assert mixed.weights[:, 0].unique().numel() == B
     for row in range(B):

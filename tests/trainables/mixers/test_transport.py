@@ -29,7 +29,6 @@ def test_against_the_optimal_assignment(side: int, t_eps: float, peakedness: int
     least = torch.stack([c[linear_sum_assignment(c)].sum() for c in cost])
     unmoved = cost.diagonal(dim1=1, dim2=2).sum(dim=1)
     gap, still = (((cost - least).sum() / least.abs().sum()).item() for cost in (found, unmoved))
-    print(f"{side} x {side} cells: {100 * gap:.2f} % above the least cost; unmoved {100 * still:.1f} %")
     assert (found <= unmoved + 1e-6).all()
     assert gap < 0.03
     assert gap <= still / 8
