@@ -9,9 +9,8 @@ import pandas as pd
 from analysis.records.runs import done, rule_of
 from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LevelTable
-from mixlab.spec import rules
 from mixlab.spec.epoch import THEN
-from mixlab.spec.metric import Metric
+from mixlab.spec.metric import Metric, rule_in_words
 from mixlab.spec.state import State
 
 UNSTATED = "read off by a rule that it does not state"
@@ -29,7 +28,7 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
     The ``name`` is the logged one, e.g. ``test_top1_median10``; a median over fewer epochs than ten says so.
     """
     rule, lengths = rule_of(declared, name), sorted(set(epochs), reverse=True)
-    said = [rules.words(rule, count) for count in lengths] or [rules.words(rule)] if rule else []
+    said = [rule_in_words(rule, count) for count in lengths] or [rule_in_words(rule)] if rule else []
     parts = [declared.label, declared.unit, " or ".join(dict.fromkeys(said))]
     lower = " (lower is better)" if declared.higher_is_better is False else ""
     return ", ".join(part for part in parts if part) + lower
@@ -133,7 +132,7 @@ def published_rules(level: LevelTable) -> list[str]:
         return []
     ours = rule_of(level.declared, level.metric)
     theirs = dict.fromkeys(level.table["published_rule"].dropna())
-    said = {rule: f"the {rules.words(rule)}" if rule else UNSTATED for rule in theirs if rule != ours}
+    said = {rule: f"the {rule_in_words(rule)}" if rule else UNSTATED for rule in theirs if rule != ours}
     return [f"The paper's numbers are {words}; ours are not." for words in said.values()]
 
 

@@ -15,9 +15,8 @@ from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
 from mixlab.search.race import Race
-from mixlab.search.states import OUTCOMES, WORDS, begun, budget
+from mixlab.search.trial_store import OUTCOMES, WORDS, begun, budget, url_of
 from mixlab.search.trial_store import shown as shown_url
-from mixlab.search.trial_store import url_of
 from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import TWIN, Search

@@ -14,8 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mixlab.search import optuna_private
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
-from mixlab.search.states import OUTCOMES, STATES, budget, points_left
-from mixlab.search.trial_store import TrialStore, best_of
+from mixlab.search.trial_store import OUTCOMES, STATES, TrialStore, best_of, budget, points_left
 from mixlab.spec import space as ranges
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import TWIN, Search, SearchTrial

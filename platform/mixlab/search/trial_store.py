@@ -1,9 +1,9 @@
-"""Opens the store of a search's trials, and the lock under which drivers claim them; says which of them is best."""
+"""Opens the store of a search's trials, and the lock under which drivers claim them; reads what is in it."""
 
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mixlab import uris
 from mixlab.errors import BadInput, first_line, root_cause
+from mixlab.spec import space
+from mixlab.spec.complete import CompleteTrainable
+from mixlab.spec.search import Search
+from mixlab.spec.state import State
+from mixlab.spec.study import Cell
 
+OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, TrialState.FAIL: State.FAILED}
+STATES = {state: outcome for outcome, state in OUTCOMES.items()}
+WORDS = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
 JOURNAL = "journal:///"
 BEGINNING = b'{"op_code":'  # of a journal
 SQLITE = "sqlite:///"
@@ -150,3 +158,31 @@ def absolute(url: str) -> str:
 def shown(url: str) -> str:
     """Return the URL without its password, so that a database's client looks for that in its own files."""
     return uris.shown(url).replace(":***@", "@")
+
+
+def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> list[FrozenTrial]:
+    """Return the trials of a cell that were begun; create neither a file nor a study."""
+    if not exists(url):
+        return []
+    try:
+        name = search.history_name(cell, train)
+        study = optuna.load_study(study_name=name, storage=TrialStore(url, search.name).storage)
+    except KeyError:
+        return []
+    return study.get_trials(deepcopy=False)
+
+
+def budget(search: Search, cell: Cell, train: CompleteTrainable, trials: Sequence[FrozenTrial]) -> int:
+    """Return the number of trials of a cell, with those that it has; a grid ends when all its points were tried."""
+    if search.sampler != "grid":
+        return search.per_cell
+    return min(search.per_cell, len(trials) + len(points_left(search, cell, train, trials)))
+
+
+def points_left(
+    search: Search, cell: Cell, train: CompleteTrainable, trials: Sequence[FrozenTrial]
+) -> list[space.Point]:
+    """Return the points of the grid that none of the cell's ``trials`` has, whichever sampler proposed these."""
+    tried = {frozenset(trial.params.items()) for trial in trials}
+    points = space.grid(search.space, train.resolve(search.config(cell, {})).flat)
+    return [point for point in points if frozenset(point.items()) not in tried]

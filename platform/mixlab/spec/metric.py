@@ -1,18 +1,25 @@
 """A metric that a trainable reports after every epoch: its unit, its direction, and rules that make one value of it.
 
 A rule turns the values of all epochs into one number of the run. The name of that number carries the rule:
-``test_top1_median10`` is the metric ``test_top1`` by the rule ``median10``.
+``test_top1_median10`` is the metric ``test_top1`` by the rule ``median10``. ``last`` is the value of the last epoch;
+``medianN`` the median of the last N, or of all if there are fewer; ``best`` the best of all epochs and ``bestN`` of the
+last N. A rule that looks at a value that is not a number gives none either. For a metric of a test set the two best
+ones choose the epoch on that set, and their wording says so.
 """
 
 import math
-from collections.abc import Iterable
+import re
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mixlab.errors import BadInput, quoted
-from mixlab.spec import border, rules
+from mixlab.spec import border
 from mixlab.spec.arguments import checked_arguments
 
+RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
+CHOSEN = "chosen on the test set"
 MOST_DIGITS = 15  # those of a float
 BEYOND = 1e12  # from here on, decimals say nothing
 ROUNDING = 1e-12  # up to here, a difference is one of the last bits
@@ -66,7 +73,7 @@ class Metric:
         if not 0 <= self.digits <= MOST_DIGITS:
             raise BadInput(f"digits of the metric {self.name!r} must be from 0 to {MOST_DIGITS}, got {self.digits}")
         for rule in self.rules:
-            rules.require_rule(rule, self.name)
+            _require_rule(rule, self.name)
             if rule.startswith("best") and self.higher_is_better is None:
                 raise BadInput(f"the rule {rule!r} of the metric {self.name!r} needs higher_is_better, got None")
         for name in self.names:
@@ -88,7 +95,7 @@ class Metric:
     def summary(self, values: list[float]) -> dict[str, float]:
         """Return the value of ``NAME_RULE`` for every rule, from the values of all epochs in order."""
         best = max if self.higher_is_better else min
-        return {f"{self.name}_{rule}": rules.value(rule, values, best) for rule in self.rules}
+        return {f"{self.name}_{rule}": value_by(rule, values, best) for rule in self.rules}
 
     def text(self, value: float) -> str:
         """Return ``value`` with its decimals and its unit, such as ``78.17 %``, or ``not a number``."""
@@ -136,3 +143,41 @@ def checked(given: Any) -> tuple[Metric, ...]:
             raise BadInput(f"two metrics are named {other!r} and {name!r}, which some stores take for one: rename one")
     border.require_different("two metrics", [name for metric in metrics for name in metric.names])
     return metrics
+
+
+def _require_rule(rule: Any, metric: str) -> None:
+    """Raise ``BadInput`` unless ``rule`` is one."""
+    if not isinstance(rule, str) or not RULE.fullmatch(rule):
+        raise BadInput(
+            f"the metric {metric!r} has an unknown rule {quoted(rule)}; rules are last, best, bestN and medianN"
+        )
+
+
+def value_by(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], float] = max) -> float:
+    """Return the one value that a rule makes of those of all epochs, of which there is one at least.
+
+    By the direction of the metric, ``best`` is ``max`` or ``min``.
+    """
+    if rule == "last":
+        return values[-1]
+    latest = values[-_window(rule) :]
+    if any(math.isnan(each) for each in latest):
+        return math.nan
+    return statistics.median(latest) if rule.startswith("median") else best(latest)
+
+
+def rule_in_words(rule: str, epochs: int | None = None) -> str:
+    """Return the rule in words, such as ``median of the last 10 epochs``; a run of 3 ``epochs`` has no last 10."""
+    if rule == "last":
+        return "last epoch"
+    window = _window(rule)
+    every = window == 0 or (epochs is not None and epochs <= window)
+    if every and epochs == 1:
+        return "the only epoch"
+    which = "all epochs" if every else "the last epoch" if window == 1 else f"the last {window} epochs"
+    return f"median of {which}" if rule.startswith("median") else f"best of {which}, {CHOSEN}"
+
+
+def _window(rule: str) -> int:
+    """Return N of ``medianN`` and ``bestN``; 0, which stands for all epochs, of ``best``."""
+    return int(re.sub(r"\D", "", rule) or 0)

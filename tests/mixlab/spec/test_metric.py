@@ -12,10 +12,9 @@ from mlflow.utils.validation import _validate_metric_name
 
 from mixlab import Epoch, Metric
 from mixlab.errors import BadInput
-from mixlab.spec import rules
 from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused, epoch_of, from_json, summarised
-from mixlab.spec.metric import decimals, find
+from mixlab.spec.metric import decimals, find, rule_in_words, value_by
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10", "best", "best10"))
 RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "median2"))
@@ -34,12 +33,12 @@ def test_rules_by_hand() -> None:
 
 
 def test_a_rule_in_words() -> None:
-    assert rules.words("median10") == "median of the last 10 epochs"
-    assert rules.words("median10", epochs=3) == "median of all epochs"
-    assert rules.words("median10", epochs=1) == "the only epoch"
-    assert rules.words("best", epochs=8) == "best of all epochs, chosen on the test set"
-    assert rules.words("best10") == "best of the last 10 epochs, chosen on the test set"
-    assert rules.words("last") == "last epoch"
+    assert rule_in_words("median10") == "median of the last 10 epochs"
+    assert rule_in_words("median10", epochs=3) == "median of all epochs"
+    assert rule_in_words("median10", epochs=1) == "the only epoch"
+    assert rule_in_words("best", epochs=8) == "best of all epochs, chosen on the test set"
+    assert rule_in_words("best10") == "best of the last 10 epochs, chosen on the test set"
+    assert rule_in_words("last") == "last epoch"
 
 
 def test_the_last_epoch_has_the_rules_of_all() -> None:
@@ -68,11 +67,11 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
 def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() -> None:
     values = [3.0, math.nan, 1.0, 2.0]
     for order in (values, values[::-1]):
-        assert math.isnan(rules.value("best", order))
-        assert math.isnan(rules.value("median4", order))
-    assert rules.value("best2", values) == 2.0
-    assert rules.value("median2", values) == 1.5
-    assert rules.value("best", [3.0, math.inf]) == math.inf
+        assert math.isnan(value_by("best", order))
+        assert math.isnan(value_by("median4", order))
+    assert value_by("best2", values) == 2.0
+    assert value_by("median2", values) == 1.5
+    assert value_by("best", [3.0, math.inf]) == math.inf
 
 
 @pytest.mark.parametrize(
