@@ -13,6 +13,7 @@ import ray
 
 from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
+from mixlab.processes import repeated
 
 ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
@@ -28,28 +29,26 @@ class Head:
     def __init__(self, address: str) -> None:
         self.address = address
         self.lost = threading.Event()
-        self.over = threading.Event()
         self.fault: BaseException | None = None  # why it cannot be watched
         self.call: Future[Any] | None = None  # the last one of ``while_there``
         self._client = ray_private.head_client()
+        self._silent_since: float | None = None
 
-    def watch(self) -> None:
-        """Ask repeatedly until the head is lost, or everything is over. Only a missing answer is silence."""
-        silent_since: float | None = None
-        while not self.over.wait(ASK_SECONDS):
-            asked = time.monotonic()
-            try:
-                answers = self.answers()
-            except Exception as fault:
-                self.fault = fault
-                return
-            if answers:
-                silent_since = None
-                continue
-            silent_since = asked if silent_since is None else silent_since
-            if time.monotonic() - silent_since >= LOST_SECONDS:
-                self.lost.set()
-                return
+    def look(self) -> bool:
+        """Ask once; return False if the head is lost, or cannot be watched. Only a missing answer is silence."""
+        asked = time.monotonic()
+        try:
+            answers = self.answers()
+        except Exception as fault:
+            self.fault = fault
+            return False
+        if answers:
+            self._silent_since = None
+            return True
+        self._silent_since = asked if self._silent_since is None else self._silent_since
+        if time.monotonic() - self._silent_since >= LOST_SECONDS:
+            self.lost.set()
+        return not self.lost.is_set()
 
     def answers(self) -> bool:
         """Return whether the head answers now."""
@@ -82,14 +81,11 @@ def watching(head: Head) -> Iterator[None]:
     """
     global _connected
     _connected = head
-    watch = threading.Thread(target=head.watch, daemon=True, name="head-watch")
-    watch.start()
     try:
-        yield
+        with repeated(head.look, ASK_SECONDS, "head-watch"):
+            yield
     finally:
         _connected = None
-        head.over.set()
-        watch.join(ANSWER_SECONDS)
         if head.call is not None:
             wait([head.call], timeout=2 * CALL_SECONDS)
 

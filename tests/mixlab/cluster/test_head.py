@@ -40,8 +40,8 @@ def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> head.Head:
     monkeypatch.setattr(head.ray_private, "head_answers", clock.answers)
     monkeypatch.setattr(head, "time", SimpleNamespace(monotonic=lambda: clock.now))
     watch = head.Head("head:6379")
-    monkeypatch.setattr(watch.over, "wait", clock.wait)
-    watch.watch()
+    while not clock.wait(head.ASK_SECONDS) and watch.look():
+        pass
     return watch
 
 
