@@ -6,7 +6,7 @@ import graphlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -70,8 +70,13 @@ def modules() -> dict[str, Path]:
 
 
 @functools.cache
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(text(path))
 
 
 @functools.cache
@@ -82,7 +87,15 @@ def nodes(path: Path) -> list[ast.AST]:
 @functools.cache
 def imported(path: Path) -> frozenset[str]:
     """Return the dotted name of everything that a file imports, wherever in the file; of our own, modules."""
-    return names_of(path, nodes(path))
+    return names_of(path, statements(tree(path)))
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield every statement below a node: what is within an expression imports nothing, and takes long to visit."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield child
+            yield from statements(child)
 
 
 def imported_at_once(path: Path) -> frozenset[str]:
@@ -194,6 +207,8 @@ def private_imports(path: Path) -> set[str]:
 
 def private_attributes(path: Path) -> set[str]:
     """Return the private names that are read from anything but ``self`` and what the file itself defines."""
+    if not re.search(r"(?<!self)(?<!cls)\._[a-z]", text(path)):
+        return set()
     own = {node.attr for node in nodes(path) if isinstance(node, ast.Attribute) and of_self(node)}
     own |= {node.name for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     read = {node.attr for node in nodes(path) if isinstance(node, ast.Attribute) and not of_self(node)}
@@ -232,17 +247,14 @@ def test_studies_are_scripts_that_nothing_imports() -> None:
 
 
 def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says() -> None:
-    for path in (*modules().values(), *STUDIES):
+    modes_of_text = {"r", "w", "a", "x", "r+", "w+"}
+    opening = [
+        path for path in (*modules().values(), *STUDIES) if re.search("(read_text|write_text|open)[(]", text(path))
+    ]
+    for path in opening:
         for call in (node for node in nodes(path) if isinstance(node, ast.Call)):
             name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-            modes = {each.value for each in call.args if isinstance(each, ast.Constant)} & {
-                "r",
-                "w",
-                "a",
-                "x",
-                "r+",
-                "w+",
-            }
+            modes = {each.value for each in call.args if isinstance(each, ast.Constant)} & modes_of_text
             if name in ("read_text", "write_text") or (name == "open" and modes and "tarfile" not in ast.unparse(call)):
                 named = any(keyword.arg == "encoding" for keyword in call.keywords)
                 assert named, f"{path.relative_to(ROOT)}, line {call.lineno}: name the encoding, utf-8"
@@ -255,5 +267,5 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_no_file_is_long() -> None:
     """Longer files have held more than one idea so far."""
-    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in (*modules().values(), *STUDIES)}
+    lines = {path: text(path).count("\n") for path in (*modules().values(), *STUDIES)}
     assert {path.name: count for path, count in lines.items() if count > 250} == {}

@@ -73,7 +73,8 @@ def one_line(name: str) -> str:
     return " ".join(name.split())
 
 
-@settings(SAME_EVERY_TIME, max_examples=3)
+@pytest.mark.slow
+@settings(SAME_EVERY_TIME, max_examples=20)
 @given(arms=MANY, factor=NAMES, levels=MANY)
 def test_any_name_is_right_in_every_rendering(
     planned_runs: Any, arms: list[str], factor: str, levels: list[str]

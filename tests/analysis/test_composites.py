@@ -26,7 +26,7 @@ def made_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(
-    painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert composites.main(["--out", str(tmp_path / "out"), "--columns", "2", "--num-images", "4"]) == 0
     assert {file.name for file in (tmp_path / "out").iterdir()} == {

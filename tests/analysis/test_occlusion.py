@@ -28,10 +28,6 @@ def call(study: Any, out: Path, *options: str) -> int:
     return occlusion.main([study.study, *where, *options])
 
 
-def replace_model(study: Any, run_id: str, file: Path) -> None:
-    study.client.log_artifact(run_id, str(file))
-
-
 def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, _, _ = trained
     assert call(study, out, "--draws", "2") == 0
@@ -137,9 +133,9 @@ def test_bad_checkpoints_are_named_and_the_rest_goes_on(
     study, _, run_ids = own_trained
     damaged = tmp_path / "model.pt"
     damaged.write_bytes(b"not a checkpoint")
-    replace_model(study, run_ids["baseline", 1], damaged)
+    study.client.log_artifact(run_ids["baseline", 1], str(damaged))
     torch.save({"weight": torch.zeros(2)}, damaged)
-    replace_model(study, run_ids["+ lam", 0], damaged)
+    study.client.log_artifact(run_ids["+ lam", 0], str(damaged))
     artifacts = study.client.get_run(run_ids["+ lam", 1]).info.artifact_uri
     Path(artifacts.removeprefix("file://"), "model.pt").unlink()
     assert call(study, out) == 1
@@ -148,10 +144,14 @@ def test_bad_checkpoints_are_named_and_the_rest_goes_on(
     assert f"'+ lam', seed 0 (run {run_ids['+ lam', 0]}): its model.pt is of another network than 'resnet8'" in errors
     assert f"'+ lam', seed 1 (run {run_ids['+ lam', 1]}): MLflow has no model.pt of it" in errors
     assert set(pd.read_csv(out / "curves.csv")["arm"]) == {"baseline"}
+    for run_id in run_ids.values():
+        study.client.set_terminated(run_id, "FAILED")
+    assert call(study, out) == 2
+    assert "no run that is done" in capsys.readouterr().err
 
 
-def test_bad_input_is_one_sentence(own_trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, run_ids = own_trained
+def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, _ = trained
     for arguments, sentence in (
         (["ablation_tyni"], "there is no study 'ablation_tyni'; the nearest is 'ablation_tiny'"),
         ([study.study, "--draws", "0"], "--draws must be at least 1, got 0"),
@@ -161,10 +161,6 @@ def test_bad_input_is_one_sentence(own_trained: Any, out: Path, capsys: pytest.C
         assert (code, capsys.readouterr().err) == (2, f"occlusion.py: {sentence}\n")
     assert call(study, out, "--address", "127.0.0.1:1") == 2
     assert "no Ray cluster answers at --address '127.0.0.1:1'" in capsys.readouterr().err
-    for run_id in run_ids.values():
-        study.client.set_terminated(run_id, "FAILED")
-    assert call(study, out) == 2
-    assert "no run that is done" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -1,31 +1,35 @@
 import numpy as np
-import pytest
 
 from analysis import per_image
 from analysis.statistics.tables import level_tables
 
 
-@pytest.fixture
-def tracked(track, make_plan, tmp_path):
-    """Return a study of two arms and two seeds, of 40 images and 4 classes; the arm gets 8 more of them right.
-
-    The names of the arms look like numbers.
-    """
+def test_the_command_prints_names_as_they_are_and_tells_which_runs_lack_logits(track, make_plan, tmp_path, capsys):
+    """The arms, whose names look like numbers, have 40 images of 4 classes; one gets 8 more of them right."""
     study, plan = track(), make_plan(arms=("0.125", "1e3"), seeds=2)
-    study.add_plan(plan)
-    labels = np.arange(40) % 4
-    for trial in plan["trials"]:
+    study.add_all(plan, lambda trial: 70.0)
+    asked, labels = [study.study, "--tracking-uri", study.uri], np.arange(40) % 4
+
+    def log_predictions(trial):
         right = np.arange(40) < (30 if trial["arm"] == "1e3" else 22) + trial["seed"]
         logits = 6 * np.eye(4, dtype=np.float16)[np.where(right, labels, (labels + 1) % 4)]
-        run_id = study.add_run(trial, 100 * right.mean())
-        file = tmp_path / "predictions.npz"
-        np.savez_compressed(file, logits=logits, labels=labels)
-        study.client.log_artifact(run_id, str(file))
-    return study
+        np.savez_compressed(tmp_path / "predictions.npz", logits=logits, labels=labels)
+        run_id = study.tracker.trials.run_ids[trial["key"]]
+        study.client.log_artifact(run_id, str(tmp_path / "predictions.npz"))
 
-
-def test_the_command_prints_names_as_they_are(tracked, capsys):
-    assert per_image.main([tracked.study, "--tracking-uri", tracked.uri]) == 0
+    first, *others = plan["trials"]
+    assert per_image.main(asked) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.endswith("no run of the study 'ablation_tiny' has predictions.npz")
+    log_predictions(first)
+    assert per_image.main(asked) == 0
+    assert capsys.readouterr().err == (
+        "per_image.py: not counted: 3 runs without predictions.npz: cutmix, '0.125', seed 1; "
+        "cutmix, '1e3', seed 0; cutmix, '1e3', seed 1\n"
+    )
+    for trial in others:
+        log_predictions(trial)
+    assert per_image.main(asked) == 0
     text = capsys.readouterr().out
     assert "mixer = cutmix" in text
     assert "1e3 against 0.125: gain +20.00 points; standard error 0.00 over seeds" in text
@@ -53,21 +57,3 @@ def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_add
     assert "differs (p over 2 classes < 0.05): 1; 1: +100.0." in per_image.comparisons_text(level, by_arm)[-1]
     (level,) = level_tables(runs, plan | {"sequential": {"budget": 20}})
     assert per_image.comparisons_text(level, by_arm)[-1].endswith("so no p over its classes holds.")
-
-
-def test_runs_without_logits_are_told_in_one_line(track, make_plan, tmp_path, capsys):
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
-    study.add_all(plan, lambda trial: 70.0)
-    asked = [study.study, "--tracking-uri", study.uri]
-    assert per_image.main(asked) == 2
-    (error,) = capsys.readouterr().err.splitlines()
-    assert error.endswith("no run of the study 'ablation_tiny' has predictions.npz")
-    file = tmp_path / "predictions.npz"
-    np.savez_compressed(file, logits=np.eye(4, dtype=np.float16), labels=np.arange(4))
-    study.client.log_artifact(study.tracker.trials.run_ids[plan["trials"][0]["key"]], str(file))
-    assert per_image.main(asked) == 0
-    (error,) = capsys.readouterr().err.splitlines()
-    assert error == (
-        "per_image.py: not counted: 3 runs without predictions.npz: cutmix, 'baseline', seed 1; "
-        "cutmix, '+ lam', seed 0; cutmix, '+ lam', seed 1"
-    )

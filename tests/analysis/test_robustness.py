@@ -140,7 +140,7 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypat
 
 
 def test_without_corruptions_the_bins_hold_every_image(
-    trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, _ = trained
     assert call(study, tmp_path / "out", "--no-corruptions") == 0
@@ -156,8 +156,7 @@ def test_without_corruptions_the_bins_hold_every_image(
     for row in bins.to_dict("records"):
         ece[row["arm"], row["seed"]] += row["predictions"] / IMAGES * abs(row["accuracy"] - row["confidence"])
     assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
-    assert (tmp_path / "out" / "reliability.png").stat().st_size > 1000
-    assert (tmp_path / "out" / "reliability.pdf").exists()
+    assert all((tmp_path / "out" / f"reliability.{ending}").exists() for ending in ("png", "pdf"))
 
 
 def test_the_calibration_error_has_fifteen_bins_and_ten() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from matplotlib.figure import Figure
@@ -94,44 +93,28 @@ def judged(tracked: Any) -> SearchReport:
 
 
 def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_win(searched) -> None:
+    """Two searches of one name may be merged: the trials are ours, and the confirmation may be of another point."""
     some = [trial(p, peaked(p)) for p in points(8, 0)]
     best = max(some, key=lambda t: t.value or 0)
     some.append(trial({"zeta": 0.3, "alpha": 0.3}, 99.0, TrialState.PRUNED))
     some.append(trial({"zeta": 1.9, "alpha": 0.3}, None, TrialState.FAIL))
     confirmed = {(arm, seed): 70.0 + seed for arm in ARMS for seed in range(3)}
-    found = judged(searched({"cutmix": some, "mixup": [trial(p, peaked(p)) for p in points(8, 1)]}, confirmed))
-    row = found.winners.set_index("arm").loc["cutmix"]
-    assert row["zeta"] == f"{best.params['zeta']:.4g}"
-    assert row["val_top1 in the search"] == f"{best.value:.4g}"
-    assert row["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
-    assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["8", "1", "1", "0"]
-
-
-def test_a_mean_of_another_point_is_not_taken_for_that_of_the_best(searched) -> None:
-    """Two searches of one name are merged: the trials are still ours, and the confirmation may be theirs."""
-    trials = {arm: [trial({"zeta": 0.4, "alpha": 1.0}, 60.0)] for arm in ARMS}
-    tracked = searched(trials, {(arm, seed): 70.0 + seed for arm in ARMS for seed in range(3)})
-    logged = {"cutmix": {"zeta": 0.25, "alpha": 1}, "mixup": {"zeta": 0.4, "alpha": 1}}  # an int where a float was
+    tracked = searched({"cutmix": some, "mixup": [trial({"zeta": 0.4, "alpha": 1.0}, 60.0)]}, confirmed)
+    logged = {"cutmix": best.params, "mixup": {"zeta": 0.25, "alpha": 1}}  # an int where a float was
     for run in tracked.client.search_runs([tracked.experiment], "tags.`mixlab.level` = 'seed'"):
         for key, value in logged[run.data.tags["mixlab.arm"]].items():
             tracked.client.log_param(run.info.run_id, key, value)
     found = judged(tracked)
-    fresh = found.winners.set_index("arm")["test_top1_median10 on fresh seeds"]
-    assert list(fresh[["cutmix", "mixup"]]) == ["71.00 ± 1.00 (n = 3), of another point", "71.00 ± 1.00 (n = 3)"]
-    beware = (
-        "cutmix: what was confirmed is not its best trial here, but zeta = 0.25, alpha = 1: another search's, or an"
-    )
-    assert [said for said in found.cautions if "was confirmed is" in said] == [f"{beware} earlier best."]
-
-
-def test_arms_that_are_the_same_are_not_told_apart_and_the_budget_is_blamed(searched) -> None:
-    rng = np.random.default_rng(0)
-    trials = {arm: [trial(p, 60 + rng.normal()) for p in points(8, place)] for place, arm in enumerate(ARMS)}
-    confirmed = {(arm, seed): 70 + float(rng.normal()) for arm in ARMS for seed in range(3)}
-    found = judged(searched(trials, confirmed))
-    assert found.claims == []
-    assert any("too small to tell the arms apart: on 3 fresh seeds" in caution for caution in found.cautions)
-    assert "No claim" in found.text
+    row, other = (found.winners.set_index("arm").loc[arm] for arm in ARMS)
+    assert row["zeta"] == f"{best.params['zeta']:.4g}"
+    assert row["val_top1 in the search"] == f"{best.value:.4g}"
+    assert row["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
+    assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["8", "1", "1", "0"]
+    assert other["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3), of another point"
+    assert [said for said in found.cautions if "was confirmed is" in said] == [
+        "mixup: what was confirmed is not its best trial here, but zeta = 0.25, alpha = 1: another search's, or an "
+        "earlier best."
+    ]
 
 
 @pytest.mark.slow
@@ -178,24 +161,22 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete:
         assert part in text
 
 
-def test_a_search_without_a_scheduler_stops_nothing_early(searched, without_figures, tmp_path: Path) -> None:
-    found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
-    found.search.plan["scheduler"] = "none"
-    text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
-    assert "trials per arm by tpe, none stopped early, to maximize val_top1 on held-out data." in text
-
-
-@pytest.mark.parametrize("held_out", [False, None])
-def test_values_are_not_said_to_be_of_held_out_data_unless_the_trainable_holds_some_out(
-    searched, without_figures, tmp_path: Path, held_out: bool | None
+def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(
+    searched, without_figures, tmp_path: Path
 ) -> None:
-    """A plan of an earlier version, None here, does not say."""
-    found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}, held_out=held_out))
-    if held_out is None:
-        del found.search.plan["held_out"]
-    text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
-    assert "held-out" not in text
-    assert ("val_top1 on the data that it is also confirmed on, as nothing is held out." in text) == (held_out is False)
+    found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
+    assert "No claim" in found.text
+
+    def page() -> str:
+        return write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+
+    found.search.plan["scheduler"] = "none"
+    assert "trials per arm by tpe, none stopped early, to maximize val_top1 on held-out data." in page()
+    confirmed = "val_top1 on the data that it is also confirmed on, as nothing is held out."
+    found.search.plan["held_out"] = False
+    assert (confirmed in page(), "held-out" in page()) == (True, False)
+    del found.search.plan["held_out"]  # a plan of an earlier version does not say
+    assert (confirmed in page(), "held-out" in page()) == (False, False)
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def test_a_study_that_searches_nothing_is_refused() -> None:
 
 
 def test_it_draws_and_writes_the_points(
-    painted: None, monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
+    monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
 ) -> None:
     plan = make_plan() | {"metric": "test_top1_error_median10"}
     named = runs().replace({"all images": "1", "all images (10 epochs)": "1e3", "CV t = 0.1": "0.125"})

@@ -32,9 +32,7 @@ def test_it_writes_the_points_and_prints_the_means(
     assert ["1e3", "68.00", "85.50"] in printed
 
 
-def test_a_study_without_subsets_is_refused(track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
-    study, plan = track(), make_plan(seeds=1)
-    study.add_plan(plan)
-    study.add_run(plan["trials"][0], 70.0)
+def test_a_study_without_subsets_is_refused(trained: Any, tmp_path: Path, capsys: Any) -> None:
+    study, _, _ = trained
     assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 2
     assert "no run that is done logged 'test_top1_median10' and a subset.share" in capsys.readouterr().err

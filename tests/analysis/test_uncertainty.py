@@ -25,7 +25,7 @@ def called(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     return call
 
 
-def test_every_image_is_scored_once_and_in_its_own_row(called: Any, painted: None, tmp_path: Path, capsys: Any) -> None:
+def test_every_image_is_scored_once_and_in_its_own_row(called: Any, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "out"
     assert called(out, "--baselines") == 0
     scores = pd.read_csv(out / "scores.csv")

@@ -33,7 +33,7 @@ def texts(figure: Figure) -> str:
     return "\n".join(found)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def levels(make_plan: Any, planned_runs: Any) -> Any:
     plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")})
     rng = np.random.default_rng(0)

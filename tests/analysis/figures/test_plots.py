@@ -15,7 +15,7 @@ from analysis.words.cells import paper_cells
 ARMS = ("baseline", "+ lam", "+ l_s")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def levels(make_plan, planned_runs):
     plan = make_plan(factors={"mixer": ("cutmix", "saliencymix")})
     values = {(arm, seed): 70.0 + number + seed * number for number, arm in enumerate(ARMS) for seed in range(3)}

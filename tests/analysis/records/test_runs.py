@@ -106,21 +106,16 @@ def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track, make_p
     assert load_plan(study.uri, study.study) == small
 
 
-def test_unknown_study_names_the_nearest(track, make_plan):
-    study = track("ablation_cifar100")
-    track("search_mixers")
+def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track, make_plan):
+    """The search has no winners yet, and so is no study."""
+    study, search = track("ablation_cifar100"), track("search_mixers")
     with pytest.raises(BadInput, match="no study 'ablaton_cifar10'; the nearest is 'ablation_cifar100'"):
         load_plan(study.uri, "ablaton_cifar10")
     with pytest.raises(BadInput, match=r"no plan in .*nothing was started yet"):
         load_plan(study.uri, "ablation_cifar100")
-    study.add_plan(make_plan("ablation_cifar100"), "aaaa1111")
+    study.add_plan(make_plan("ablation_cifar100", seeds=1), "aaaa1111")
     with pytest.raises(BadInput, match="no plan 'ffff'; its plans, latest first: aaaa1111"):
         load_plan(study.uri, "ablation_cifar100", "ffff")
-
-
-def test_a_study_is_no_search_and_a_search_without_winners_no_study(track, make_plan):
-    study, search = track("ablation_cifar100"), track("search_mixers")
-    study.add_plan(make_plan("ablation_cifar100"))
     search.client.create_run(search.experiment, tags={names.LEVEL: "search"})
     with pytest.raises(BadInput, match=r"search 'ablation_cifar100' has no plan in .*: it is a study, which"):
         load_plan(study.uri, "ablation_cifar100", level="search")

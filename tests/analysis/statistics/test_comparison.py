@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from analysis.compare import comparison_text
 from analysis.statistics.comparison import compare
+from mixlab.spec.metric import Metric
 
 VALUE = "metric.test_top1_median10"
 
@@ -50,6 +52,13 @@ def test_runs_that_both_share_are_not_counted(two):
     found = compare(a, b, "test_top1_median10")
     assert found.same == 2
     assert found.gains["pairs"].tolist() == [7, 7]
+
+
+def test_cells_without_pairs_are_not_in_the_family(two):
+    a, b = two
+    b.loc[b["arm"] == "+ a", "seed"] += 8
+    said = comparison_text(compare(a, b, "test_top1_median10"), "test_top1_median10", Metric("test_top1", "%"))
+    assert "p (family) is corrected for the 1 cell with pairs; 1 differ (p" in said
 
 
 def test_a_run_that_has_diverged_is_not_counted(two):

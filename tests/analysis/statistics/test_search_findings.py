@@ -139,6 +139,16 @@ def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(
     assert not any("too small to tell" in caution for caution in cautions(search, levels))
 
 
+def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed(make_plan, planned_runs) -> None:
+    plan = make_plan("search", ARMS, 3, factors={})
+    values = {(arm, s): 70.0 + s + (arm == "mixup") for arm in ARMS for s in range(3)}
+    levels = level_tables(planned_runs(plan, values), plan)
+    arms = [tuned([trial(points(1, 0)[0], 60.0)], arm) for arm in ARMS]
+    assert claims(SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}, levels) == []
+    said = cautions(SearchRecord({}, arms), levels)
+    assert any("too small to tell the arms apart: on 3 fresh seeds" in caution for caution in said)
+
+
 def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms() -> None:
     seen = [Landscape(comparable(tuned([])), SOME, [], p) for p in (0.03, 0.04)]
     corrected = explained(dict(zip(ARMS, seen, strict=True)))

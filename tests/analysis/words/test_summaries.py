@@ -6,7 +6,7 @@ from analysis.statistics.tables import level_tables
 from analysis.words.summaries import of_arms, of_study
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def levels(make_plan, planned_runs):
     """Return eight seeds in which one arm gains exactly 1 and the other nothing; one run of the latter failed."""
     plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
