@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent / "benchmarks"
 
 
 @pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def runner(monkeypatch) -> ModuleType:
     """Return the command that runs them all."""
     monkeypatch.syspath_prepend(str(FOLDER))
     spec = importlib.util.spec_from_file_location("run_benchmarks", FOLDER / "__main__.py")
@@ -24,13 +24,11 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_every_benchmark_has_a_size(runner: ModuleType) -> None:
+def test_every_benchmark_has_a_size(runner):
     assert set(runner.SIZES) == {file.stem.removeprefix("bench_") for file in FOLDER.glob("bench_*.py")}
 
 
-def test_a_measurement_is_on_the_page_with_its_spread(
-    runner: ModuleType, painted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_measurement_is_on_the_page_with_its_spread(runner, painted, tmp_path, monkeypatch):
     lines, page = tmp_path / "bench.jsonl", tmp_path / "performance.md"
     monkeypatch.setenv(runner.RECORD, str(lines))
     monkeypatch.setattr(sys, "argv", ["tests/benchmarks/bench_toy.py"])

@@ -49,7 +49,7 @@ ELSEWHERE = (
 
 
 @pytest.fixture(autouse=True)
-def as_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_a_script(monkeypatch) -> None:
     """Make a study that the code of a page starts print its plan only; restore what a command changes."""
     monkeypatch.setattr(sys, "argv", ["page", "--list"])
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -68,12 +68,12 @@ def names_of(page: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", [page for page, text in PAGE.items() if "```python" in text])
-def test_the_code_of_every_page_runs(page: str) -> None:
+def test_the_code_of_every_page_runs(page):
     assert len(names_of(page)) > 1
 
 
 @pytest.mark.parametrize(("page", "line"), SHELL)
-def test_every_command_is_accepted(page: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_is_accepted(page, line, capsys):
     words = shlex.split(line, comments=True)
     if not words:
         return
@@ -99,7 +99,7 @@ def test_every_command_is_accepted(page: str, line: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("page", PAGE)
-def test_every_file_that_a_page_names_exists(page: str) -> None:
+def test_every_file_that_a_page_names_exists(page):
     named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])
     examples = {
         "trainables/mixers/halfmix.py",
@@ -115,7 +115,7 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
         assert ((ROOT if page in ("README.md", "CONTRIBUTING.md") else ROOT / "docs") / link).exists(), link
 
 
-def test_every_study_is_in_the_page_of_the_papers() -> None:
+def test_every_study_is_in_the_page_of_the_papers():
     for name in studies():
         assert f"`{name}`" in PAGE["papers.md"], name
 
@@ -126,7 +126,7 @@ def table_rows(page: str) -> dict[str, list[str]]:
     return {name: cells for cells in rows for name in re.findall(r"`([^`]+)`", cells[0])}
 
 
-def test_the_page_of_what_can_be_set_lists_everything_with_its_default() -> None:
+def test_the_page_of_what_can_be_set_lists_everything_with_its_default():
     rows = table_rows("configuration.md")
     usual = json.loads(json.dumps(flatten(DEFAULTS)))  # with lists, as they are given on the command line
     assert {key: json.loads(rows[key][1].strip("` ")) for key in usual} == usual
@@ -147,7 +147,7 @@ def test_the_page_of_what_can_be_set_lists_everything_with_its_default() -> None
         assert name in rows
 
 
-def test_the_mixer_is_a_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mixer_is_a_mixer(monkeypatch):
     halfmix = names_of("extending.md")["halfmix"]
     images = torch.rand(6, 3, 16, 12)
     mixed = halfmix(images, torch.Generator().manual_seed(0))
@@ -166,7 +166,7 @@ def test_the_mixer_is_a_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
         parse({"mixer": "halfmix", "mixer.aplha": 0.5})
 
 
-def test_the_backbone_and_the_data_set_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_backbone_and_the_data_set_train(monkeypatch, tmp_path):
     names = names_of("extending.md")
     monkeypatch.setitem(BACKBONES, "small", names["small"])
     monkeypatch.setitem(DATASETS, "stripes", names["STRIPES"])
@@ -177,7 +177,7 @@ def test_the_backbone_and_the_data_set_train(monkeypatch: pytest.MonkeyPatch, tm
     assert epochs[-1].metrics["test_top1"] == 100  # stripes are easy
 
 
-def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path):
     names = names_of("extending.md")
     ridge, study = names["Ridge"](), names["study"]
     assert [metric.names for metric in ridge.metrics] == [("rmse", "rmse_last", "rmse_best")]
@@ -203,9 +203,9 @@ def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path: 
     assert np.array_equal(errors(resume_from=tmp_path), whole[7:])
 
 
-def test_the_sampler_proposes_one_sequence_for_each_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sampler_proposes_one_sequence_for_each_arm(monkeypatch):
     module = types.ModuleType("halton")
-    module.halton = names_of("extending.md")["halton"]  # type: ignore[attr-defined]
+    module.halton = names_of("extending.md")["halton"]
     monkeypatch.setitem(sys.modules, "halton", module)
     monkeypatch.setitem(SAMPLERS, "halton", "halton:halton")
 
@@ -224,7 +224,7 @@ def test_the_sampler_proposes_one_sequence_for_each_arm(monkeypatch: pytest.Monk
     assert len(set(first)) == 8
 
 
-def test_the_mirror_shows_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mirror_shows_every_epoch(tmp_path, monkeypatch):
     monkeypatch.setitem(MIRRORS, "jsonlines", names_of("extending.md")["JsonLines"])
     trial = Trial("key", "arm", {}, 3, {})
     mirrors = mirroring.opened(["jsonlines"], "study", tmp_path, pytest.fail)
@@ -240,7 +240,7 @@ def test_the_mirror_shows_every_epoch(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
+def test_the_pages_are_built_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -121,7 +121,7 @@ def is_within(name: str, packages: tuple[str, ...] | set[str] | frozenset[str]) 
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def test_no_file_imports_itself_by_way_of_others() -> None:
+def test_no_file_imports_itself_by_way_of_others():
     """A package's ``__init__`` counts if it is imported by its name, not if only something below it is."""
     graph = {name: {other for other in imported(path) if other in modules()} for name, path in modules().items()}
     graph = {name: others - {name} for name, others in graph.items()}
@@ -131,7 +131,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
-def test_imports_flow_one_way() -> None:
+def test_imports_flow_one_way():
     for name, path in modules().items():
         rule = max((package for package in MAY_IMPORT if is_within(name, {package})), key=len)
         allowed = MAY_IMPORT[rule]
@@ -142,13 +142,13 @@ def test_imports_flow_one_way() -> None:
                 assert is_within(other, below) or other in allowed, f"{name} imports {other}"
 
 
-def test_analysis_only_reads_what_is_tracked() -> None:
+def test_analysis_only_reads_what_is_tracked():
     for name, path in modules().items():
         if is_within(name, {"analysis"}):
             assert not [other for other in imported(path) if is_within(other, WRITING)], name
 
 
-def test_what_is_asked_needs_the_standard_library_alone() -> None:
+def test_what_is_asked_needs_the_standard_library_alone():
     for name, path in modules().items():
         if is_within(name, {"mixlab.spec"}):
             tops = {other.partition(".")[0] for other in imported(path)}
@@ -156,7 +156,7 @@ def test_what_is_asked_needs_the_standard_library_alone() -> None:
 
 
 @pytest.mark.parametrize("library", USERS)
-def test_a_library_is_imported_where_it_belongs(library: str) -> None:
+def test_a_library_is_imported_where_it_belongs(library):
     for name, path in modules().items():
         if any(is_within(other, {library}) for other in imported(path)):
             assert is_within(name, USERS[library]), name
@@ -170,9 +170,7 @@ def test_a_library_is_imported_where_it_belongs(library: str) -> None:
         ("analysis.words.rendering", {"torch", "matplotlib", "scipy.stats"}, "analysis.statistics.tables"),
     ],
 )
-def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(
-    start: str, libraries: set[str], by_way_of: str
-) -> None:
+def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(start, libraries, by_way_of):
     """What is imported at the top of a file, not in a function, is imported with it, and so are its packages."""
     seen, left = set(), {start}
     while left:
@@ -184,14 +182,14 @@ def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(
     assert by_way_of in seen
 
 
-def test_neither_the_platform_nor_its_users_know_of_torchvision_or_of_a_framework() -> None:
+def test_neither_the_platform_nor_its_users_know_of_torchvision_or_of_a_framework():
     forbidden = {"mixlab": {"torchvision"}, "trainables": {"ray", "mlflow", "optuna"}}
     for name, path in modules().items():
         tops = {other.partition(".")[0] for other in imported(path)}
         assert not tops & forbidden.get(name.partition(".")[0], set()), name
 
 
-def test_private_parts_of_libraries_are_touched_in_one_file_each_which_has_a_test_of_the_pin() -> None:
+def test_private_parts_of_libraries_are_touched_in_one_file_each_which_has_a_test_of_the_pin():
     parts = {name: private_imports(path) | private_attributes(path) for name, path in modules().items()}
     assert {name for name, found in parts.items() if found} == set(PRIVATE)
     assert not [
@@ -223,19 +221,19 @@ def of_self(node: ast.Attribute) -> bool:
     return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
 
 
-def test_no_two_files_of_a_package_have_one_name() -> None:
+def test_no_two_files_of_a_package_have_one_name():
     for package in PACKAGES:
         names = Counter(path.name for name, path in modules().items() if is_within(name, {package}))
         twice = {name for name, count in names.items() if count > 1} - {"__init__.py", "__main__.py"}
         assert not twice, package
 
 
-def test_platform_folder_never_hides_the_standard_module() -> None:
+def test_platform_folder_never_hides_the_standard_module():
     assert not (ROOT / "platform" / "__init__.py").exists()
     assert [path.name for path in (ROOT / "platform").iterdir() if path.suffix != ".egg-info"] == ["mixlab"]
 
 
-def test_studies_are_scripts_that_nothing_imports() -> None:
+def test_studies_are_scripts_that_nothing_imports():
     assert not (ROOT / "studies" / "__init__.py").exists()
     tops = {other.partition(".")[0] for path in modules().values() for other in imported(path)}
     for study in STUDIES:
@@ -246,7 +244,7 @@ def test_studies_are_scripts_that_nothing_imports() -> None:
         assert study.stem not in tops
 
 
-def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says() -> None:
+def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says():
     modes_of_text = {"r", "w", "a", "x", "r+", "w+"}
     opening = [
         path for path in (*modules().values(), *STUDIES) if re.search("(read_text|write_text|open)[(]", text(path))
@@ -260,12 +258,12 @@ def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says() 
                 assert named, f"{path.relative_to(ROOT)}, line {call.lineno}: name the encoding, utf-8"
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_says_what_it_is():
     for name, path in modules().items():
         assert ast.get_docstring(tree(path)), name
 
 
-def test_no_file_is_long() -> None:
+def test_no_file_is_long():
     """Longer files have held more than one idea so far."""
     lines = {path: text(path).count("\n") for path in (*modules().values(), *STUDIES)}
     assert {path.name: count for path, count in lines.items() if count > 250} == {}

@@ -14,14 +14,14 @@ NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
-def test_no_output_is_committed(file: Path) -> None:
+def test_no_output_is_committed(file):
     cells = [cell for cell in json.loads(file.read_text())["cells"] if cell["cell_type"] == "code"]
     assert cells
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
 
 
 @pytest.mark.slow
-def test_the_first_study_trains_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_study_trains_and_draws(tmp_path, monkeypatch):
     folder = tmp_path / "docs" / "notebooks"  # the notebook writes to the folder of a repository, here a new one
     folder.mkdir(parents=True)
     (tmp_path / "data").symlink_to(ROOT / "data")

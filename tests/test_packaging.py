@@ -23,7 +23,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", name)[0]).lower()
 
 
-def test_every_import_is_a_declared_dependency() -> None:
+def test_every_import_is_a_declared_dependency():
     extras = [name for names in PROJECT["optional-dependencies"].values() for name in names]
     declared = {top for name in {normal(name) for name in [*PROJECT["dependencies"], *extras]} for top in tops_of(name)}
     for file in (*modules().values(), *STUDIES):
@@ -40,7 +40,7 @@ def tops_of(name: str) -> set[str]:
     return set()
 
 
-def test_every_dependency_is_pinned() -> None:
+def test_every_dependency_is_pinned():
     """But for trackio, which asks for an older pillow than the pinned one."""
     pinned = {normal(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
     for names in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
@@ -48,13 +48,13 @@ def test_every_dependency_is_pinned() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     (path,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
     return zipfile.ZipFile(path)
 
 
-def test_the_wheel_holds_the_packages_their_types_and_the_studies(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_the_packages_their_types_and_the_studies(wheel):
     names = wheel.namelist()
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.startswith("mixlab-")} == OURS
@@ -67,7 +67,7 @@ def test_the_wheel_holds_the_packages_their_types_and_the_studies(wheel: zipfile
     assert studies == {file.name for file in (ROOT / "studies").glob("*.py")}
 
 
-def test_the_wheel_says_its_licence_and_has_a_command(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_says_its_licence_and_has_a_command(wheel):
     (metadata,) = [name for name in wheel.namelist() if name.endswith("dist-info/METADATA")]
     assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode()
     licence = wheel.read(metadata.replace("METADATA", "licenses/LICENSE")).decode()

@@ -9,7 +9,7 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock(monkeypatch) -> list[float]:
     """Return the time in seconds, which passes only while a wait pauses."""
     now = [0.0]
 
@@ -26,13 +26,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_what_moves_is_waited_for_far_beyond_the_limit(clock: list[float]) -> None:
+def test_what_moves_is_waited_for_far_beyond_the_limit(clock):
     lines = itertools.count()
     wait_for(lambda: clock[0] > 3600, standing_still=lambda: next(lines), seconds=120)
     assert clock[0] == pytest.approx(3600, abs=1)
 
 
-def test_what_stands_still_is_given_up_with_its_last_words(clock: list[float]) -> None:
+def test_what_stands_still_is_given_up_with_its_last_words(clock):
     with pytest.raises(AssertionError, match="nothing moved for 120 s: it hangs"):
         wait_for(lambda: False, standing_still=lambda: min(clock[0], 50), account=lambda: "it hangs", seconds=120)
     assert clock[0] == pytest.approx(170, abs=1)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+from analysis.statistics.tables import level_tables
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
@@ -137,7 +138,7 @@ class TrackedStudy:
 
 
 @pytest.fixture(scope="session")
-def track_in(empty_store: Path) -> Callable[..., TrackedStudy]:
+def track_in(empty_store) -> Callable[..., TrackedStudy]:
     """Return a function that starts a study in the store of a folder."""
 
     def start(folder: Path, study: str = "ablation_tiny") -> TrackedStudy:
@@ -149,7 +150,7 @@ def track_in(empty_store: Path) -> Callable[..., TrackedStudy]:
 
 
 @pytest.fixture
-def track(track_in: Callable[..., TrackedStudy], tmp_path: Path) -> Callable[..., TrackedStudy]:
+def track(track_in, tmp_path) -> Callable[..., TrackedStudy]:
     """Return a function that starts a study in this test's own store."""
     return partial(track_in, tmp_path)
 
@@ -186,6 +187,22 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
     return rows
 
 
+@pytest.fixture(scope="session")
+def tables_of(planned_runs):
+    """Return a function that makes a study's tables from values by (arm, seed), or a function of both.
+
+    Its other arguments are those of ``make_plan``, and what the plan holds besides.
+    """
+
+    def tables(values: Any, arms: tuple[str, ...] = ARMS, seeds: int = 3, factors: Any = None, **plan: Any) -> Any:
+        made = make_plan(arms=arms, seeds=seeds, factors=factors) | plan
+        if callable(values):
+            values = {cell: values(*cell) for cell in itertools.product(arms, range(seeds))}
+        return level_tables(planned_runs(made, values), made)
+
+    return tables
+
+
 Untrained = tuple[TrackedStudy, dict[str, Any], dict[tuple[str, int], str]]
 
 
@@ -208,9 +225,7 @@ def write_untrained(study: TrackedStudy, folder: Path, config: Mapping[str, Any]
 
 
 @pytest.fixture(scope="session")
-def untrained(
-    track_in: Callable[..., TrackedStudy], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Mapping[str, Any]], Untrained]:
+def untrained(track_in, tmp_path_factory) -> Callable[[Mapping[str, Any]], Untrained]:
     """Return a function that returns the study of ``write_untrained`` of a configuration, which no test changes."""
     written: dict[str, Untrained] = {}
 
@@ -224,7 +239,7 @@ def untrained(
 
 
 @pytest.fixture
-def noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def noise(monkeypatch) -> None:
     """Let evaluations find 40 images of noise, four of each class, as CIFAR-10's."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
@@ -236,12 +251,12 @@ RESNET8 = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "c
 
 
 @pytest.fixture
-def trained(untrained: Callable[..., Untrained], noise: None) -> Untrained:
+def trained(untrained, noise) -> Untrained:
     """Return the study of ``write_untrained`` on CIFAR-10, which no test changes, with images to test it on."""
     return untrained(RESNET8)
 
 
 @pytest.fixture
-def own_trained(track: Callable[..., TrackedStudy], tmp_path: Path, noise: None) -> Untrained:
+def own_trained(track, tmp_path, noise) -> Untrained:
     """Return what ``trained`` returns, in this test's own store, for a test that changes it."""
     return write_untrained(track(), tmp_path, RESNET8)

@@ -121,7 +121,7 @@ def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, cap
     assert "the baseline 'base' is not an arm" in capsys.readouterr().err
 
 
-def test_the_folder_of_a_command_shadows_no_standard_module() -> None:
+def test_the_folder_of_a_command_shadows_no_standard_module():
     """It comes first on the path of what a user types, and holds a folder with the name of Python's statistics."""
     assert not {path.stem for path in (ROOT / "analysis").glob("*.py")} & set(sys.stdlib_module_names)
     script = "import sys; sys.path.insert(0, 'analysis'); import statistics; print(statistics.median([3, 1, 2]))"

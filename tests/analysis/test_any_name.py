@@ -3,7 +3,6 @@
 import io
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from unicodedata import category
 
@@ -76,9 +75,7 @@ def one_line(name: str) -> str:
 @pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=20)
 @given(arms=MANY, factor=NAMES, levels=MANY)
-def test_any_name_is_right_in_every_rendering(
-    planned_runs: Any, arms: list[str], factor: str, levels: list[str]
-) -> None:
+def test_any_name_is_right_in_every_rendering(planned_runs, arms, factor, levels):
     plan = drawn_plan(arms, factor, levels)
     if plan is None:
         return
@@ -103,7 +100,7 @@ def test_any_name_is_right_in_every_rendering(
 @pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=1)
 @given(arms=MANY, levels=MANY)
-def test_any_name_comes_back_from_mlflow(track: Any, tmp_path: Path, arms: list[str], levels: list[str]) -> None:
+def test_any_name_comes_back_from_mlflow(track, tmp_path, arms, levels):
     plan = drawn_plan(arms, "size", levels)
     if plan is None:
         return

@@ -21,7 +21,7 @@ def network(backbone: str) -> Any:
     return build_network(config, dataset_of(config)).eval()
 
 
-def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class() -> None:
+def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class():
     net = network("resnet8")
     images, classes = torch.rand(3, 3, 16, 12, generator=torch.Generator().manual_seed(0)), torch.tensor([4, 0, 9])
     maps = net.encode(images, len(net.backbone.stages)).detach()  # (3, D, 4, 3)
@@ -30,12 +30,12 @@ def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class() 
     torch.testing.assert_close(cam.grad_cam(net, images, classes), expected)
 
 
-def test_a_network_without_a_map_is_named() -> None:
+def test_a_network_without_a_map_is_named():
     with pytest.raises(ValueError, match="DeiT does not"):
         cam.grad_cam(network("vit_tiny_32"), torch.rand(1, 3, 32, 32), torch.tensor([0]))
 
 
-def test_mixed_images_are_half_of_each() -> None:
+def test_mixed_images_are_half_of_each():
     images = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 3, 16, 12)
     mixed = cam.half_mixed(images)
     assert mixed.shape == images.shape
@@ -47,7 +47,7 @@ def call(study: Any, out: Path, *options: str) -> int:
     return cam.main([study.study, "--tracking-uri", study.uri, "--out", str(out), "--images", "3", *options])
 
 
-def test_bad_input_is_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_sentence(trained, tmp_path, capsys):
     for options, sentence in (
         (["--arms", "baseline,+ lan"], "--arms '+ lan' is not an arm; the arms are: baseline, + lam"),
         (["--seed", "7"], "--seed 7 has no such run that is done; done: 0, 1"),
@@ -58,7 +58,7 @@ def test_bad_input_is_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.slow
-def test_the_command(trained: Any, painted: None, tmp_path: Path) -> None:
+def test_the_command(trained, painted, tmp_path):
     out = tmp_path / "out"
     assert call(trained[0], out, "--seed", "1") == 0
     assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "top2.csv", "evaluations.json"}
@@ -70,7 +70,7 @@ def test_the_command(trained: Any, painted: None, tmp_path: Path) -> None:
     assert set(table["first"]) <= set(CIFAR10)
 
 
-def test_the_images_may_be_picked(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_images_may_be_picked(trained, tmp_path, capsys):
     study, _, _ = trained
     where = [study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]
     assert cam.main([*where, "--pick", "7, 12", "--arms", "baseline"]) == 0
@@ -85,7 +85,7 @@ def test_the_images_may_be_picked(trained: Any, tmp_path: Path, capsys: pytest.C
         assert capsys.readouterr().err == f"cam.py: {sentence}\n"
 
 
-def test_mixtures_are_by_the_mixer_of_the_run_and_half_of_each_without_one() -> None:
+def test_mixtures_are_by_the_mixer_of_the_run_and_half_of_each_without_one():
     net, images, labels = network("resnet8"), torch.rand(3, 3, 32, 32), torch.tensor([1, 2, 3])
     plain = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "none"})
     assert torch.equal(cam.mixtures(net, plain, images, labels)[0], cam.half_mixed(images))
@@ -96,14 +96,14 @@ def test_mixtures_are_by_the_mixer_of_the_run_and_half_of_each_without_one() -> 
         cam.mixtures(net, replace(plain, mixer="manifoldmix"), images, labels)
 
 
-def test_three_arms_are_shown_and_of_more_the_first_and_the_last() -> None:
+def test_three_arms_are_shown_and_of_more_the_first_and_the_last():
     arms = ["none", "CutMix", "raw pass", "SUMix"]
     plan = {"arms": arms, "baseline": "none", "controls": ["raw pass"]}
     assert cam.default_arms(plan) == ["none", "CutMix", "SUMix"]
     assert cam.default_arms({"arms": arms, "baseline": "none"}) == ["none", "SUMix"]
 
 
-def test_every_class_has_a_name(tmp_path: Path) -> None:
+def test_every_class_has_a_name(tmp_path):
     for dataset, count in (
         ("cifar10", 10),
         ("cifar8", 8),

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import importlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,7 @@ COMMANDS = {"curvature": curvature.main, "loss_landscape": loss_landscape.main}
         (KeyboardInterrupt(), "the same command starts again"),
     ],
 )
-def test_an_interruption_says_whether_something_is_kept(
-    end: KeyboardInterrupt, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interruption_says_whether_something_is_kept(end, said, capsys):
     def work(_: argparse.Namespace) -> int:
         raise end
 
@@ -32,7 +29,7 @@ def test_an_interruption_says_whether_something_is_kept(
     assert capsys.readouterr().err == f"cam.py: interrupted; {said}\n"
 
 
-def test_an_error_of_several_lines_is_said_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_several_lines_is_said_in_one(capsys):
     def work(_: argparse.Namespace) -> int:
         raise ValueError("the file\n  cannot be read\n")
 
@@ -40,7 +37,7 @@ def test_an_error_of_several_lines_is_said_in_one(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "cam.py: the file cannot be read\n"
 
 
-def test_a_reader_that_has_had_enough_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_reader_that_has_had_enough_is_no_error(capfd):
     reading, writing = os.pipe()
     os.close(reading)
     # What is left is written as the file is closed, as at the end of a program, where an error would be printed.
@@ -63,9 +60,7 @@ def test_a_reader_that_has_had_enough_is_no_error(capfd: pytest.CaptureFixture[s
         ("loss_landscape", "--images", "0", "--images must be at least 1, got 0"),
     ],
 )
-def test_a_wrong_number_is_refused_before_a_store_is_opened(
-    name: str, option: str, value: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_number_is_refused_before_a_store_is_opened(name, option, value, sentence, tmp_path, capsys):
     where = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out")]
     assert COMMANDS[name]([*where, option, value]) == 2
     assert capsys.readouterr().err == f"{name}.py: {sentence}\n"
@@ -83,9 +78,7 @@ def test_a_wrong_number_is_refused_before_a_store_is_opened(
         (command.new_picture, "picture", "a picture ends in .pdf, .png, .svg, got '{}/picture'"),
     ],
 )
-def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
-    kind: Callable[[str], Path], given: str, sentence: str, tmp_path: Path
-) -> None:
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(kind, given, sentence, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(argparse.ArgumentTypeError) as refusal:
@@ -95,23 +88,23 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
 
 @pytest.mark.parametrize("kind", [command.new_folder, command.new_file, command.new_picture, command.given])
 @pytest.mark.parametrize("text", ["", " "])
-def test_an_empty_text_names_nothing(kind: Callable[[str], object], text: str) -> None:
+def test_an_empty_text_names_nothing(kind, text):
     """As of an unset variable of a shell: files would go to the current folder, and the last plan be read."""
     with pytest.raises(argparse.ArgumentTypeError, match=f"must not be empty, got '{text}'"):
         kind(text)
 
 
-def test_a_command_is_called_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_is_called_as_it_was_typed(monkeypatch):
     monkeypatch.setattr("sys.argv", ["mixlab table", "any"])
     assert command.parser("ablation_table.py", "").prog == "mixlab table"
 
 
-def test_only_a_command_that_evaluates_says_that_a_network_may_fail() -> None:
+def test_only_a_command_that_evaluates_says_that_a_network_may_fail():
     assert "1 some network could not be" in evaluation.parser("cam.py", "").format_help()
     assert "Exit codes: 0 done; 2 bad input" in command.study_parser("report.py", "").format_help()
 
 
-def test_a_folder_without_write_access_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_write_access_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write everywhere
     with pytest.raises(
         argparse.ArgumentTypeError, match=f"nothing can be written to '{tmp_path}': name another folder"
@@ -119,9 +112,7 @@ def test_a_folder_without_write_access_is_refused(tmp_path: Path, monkeypatch: p
         command.new_folder(str(tmp_path / "a" / "b"))
 
 
-def test_every_command_refuses_a_place_where_nothing_can_be_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_refuses_a_place_where_nothing_can_be_written(tmp_path, capsys):
     (tmp_path / "file").touch()
     commands = [file.stem for file in Path(command.__file__).parent.glob("*.py") if '"--out"' in file.read_text()]
     assert len(commands) > 5

@@ -17,9 +17,7 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 @pytest.mark.slow
-def test_the_noise_begins_at_the_network_and_so_does_the_plane(
-    trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(curvature, "NOISE_STEPS", 3)
     monkeypatch.setattr(curvature, "leading_eigenpairs", partial(curvature.leading_eigenpairs, iterations=2))
     study, _, _ = trained
@@ -42,6 +40,6 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(
     assert "trace of the Hessian" in capsys.readouterr().out
 
 
-def test_an_axis_of_losses_always_has_ticks() -> None:
+def test_an_axis_of_losses_always_has_ticks():
     assert log_ticks(0.9, 6.0) == [1.0, 2.0, 3.0, 5.0]
     assert log_ticks(1.4, 1.8) == [1.4, 1.6, 1.8]

@@ -29,9 +29,7 @@ def call(study: Any, root: Path, *options: str) -> int:
 
 
 @pytest.mark.slow
-def test_the_command(
-    untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(untrained, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(RECIPES, "coco", replace(RECIPES["coco"], regions=16))
     write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
     assert call(untrained(CONFIG)[0], tmp_path, *SHORT) == 0
@@ -51,23 +49,19 @@ def test_the_command(
         (("--side", "8"), "--side must be at least 32 pixels, got 8"),
     ],
 )
-def test_bad_input_is_one_sentence(
-    untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], sentence: str
-) -> None:
+def test_bad_input_is_one_sentence(untrained, tmp_path, capsys, options, sentence):
     assert call(untrained(CONFIG)[0], tmp_path, *options) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_the_recipes_are_those_of_detectron2() -> None:
+def test_the_recipes_are_those_of_detectron2():
     assert (RECIPES["voc"].iterations, RECIPES["voc"].milestones) == (24_000, (18_000, 22_000))
     assert (RECIPES["coco"].iterations, RECIPES["coco"].milestones) == (180_000, (120_000, 160_000))
     for recipe in RECIPES.values():
         assert (recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.test_side) == (16, 0.02, 1e-4, 800)
 
 
-def test_what_cannot_be_exported_is_one_sentence(
-    tracking_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_exported_is_one_sentence(tracking_uri, tmp_path, capsys):
     out = tmp_path / "theirs.pth"
     assert export.main(["0" * 32, "--tracking-uri", tracking_uri, "--out", str(out)]) == 2
     assert "cannot be exported" in capsys.readouterr().err
@@ -76,7 +70,7 @@ def test_what_cannot_be_exported_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_a_network_is_exported_and_read_back(track: Any, make_plan: Any, tmp_path: Path) -> None:
+def test_a_network_is_exported_and_read_back(track, make_plan, tmp_path):
     study, plan = track(), make_plan(arms=("baseline",), seeds=1)
     study.add_plan(plan)
     backbone = BACKBONES["resnet18_imagenet"](num_classes=1000)
@@ -93,7 +87,7 @@ def test_a_network_is_exported_and_read_back(track: Any, make_plan: Any, tmp_pat
 
 
 @pytest.mark.slow
-def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
+def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path):
     """A classifier and a detector find two classes; after one step few are found."""
     test = cifar10.load(ROOT / "data").test
     chosen = ((test.labels == 1) | (test.labels == 6)).nonzero()[:, 0]  # automobile, frog

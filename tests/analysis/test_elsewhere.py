@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -45,9 +44,7 @@ def run(cwd: Path, *command: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_fresh_process_without_the_results_makes_the_same_files(
-    printed: None, track: Any, make_plan: Any, tmp_path: Path
-) -> None:
+def test_a_fresh_process_without_the_results_makes_the_same_files(printed, track, make_plan, tmp_path):
     study, plan = track(), make_plan(seeds=2)
     study.add_plan(plan)
     for place, trial in enumerate(plan["trials"]):
@@ -65,7 +62,7 @@ def test_a_fresh_process_without_the_results_makes_the_same_files(
 
 @pytest.mark.slow
 @needs_chromium
-def test_the_page_fits_a_laptop_and_a_telephone(painted: None, track: Any, make_plan: Any, tmp_path: Path) -> None:
+def test_the_page_fits_a_laptop_and_a_telephone(painted, track, make_plan, tmp_path):
     study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
     study.add_plan(plan)
     bins = {"epochs": [1, 2], "lam_drawn": [[0.1] * 10] * 2, "lam_learned": [[0.1] * 10] * 2}
@@ -80,7 +77,7 @@ def test_the_page_fits_a_laptop_and_a_telephone(painted: None, track: Any, make_
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--virtual-time-budget=10000", "--dump-dom", file.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    found = json.loads(html.unescape(re.search("<pre>(.*?)</pre>", shown).group(1)))  # type: ignore[union-attr]
+    found = json.loads(html.unescape(re.search("<pre>(.*?)</pre>", shown).group(1)))
     assert set(found) == set(map(str, WIDTHS))
     for width, seen in found.items():
         assert seen["wide"] <= seen["screen"], width  # what is too wide scrolls by itself

@@ -16,9 +16,7 @@ SECONDS = 300.0  # until the first result: before, an evaluation says nothing
 
 
 @pytest.mark.slow
-def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(
-    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(trained, tmp_path, monkeypatch):
     """The checkpoints are read from MLflow alone: the command runs in a folder of its own."""
     study, _, _ = trained
     out = tmp_path / "out"

@@ -1,6 +1,5 @@
 """The learned lambda of single pairs is Eq. 4 by hand, and the command on checkpoints in a real store."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,7 +17,7 @@ CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "sumix
 
 
 @pytest.fixture(autouse=True)
-def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def fewer_draws(monkeypatch) -> None:
     """Draw as many mixtures as a strip of each pair needs, and some more."""
     monkeypatch.setattr(learned_lambda, "DRAWS", 30)
 
@@ -29,7 +28,7 @@ def network() -> Any:
 
 
 @torch.no_grad()
-def test_the_learned_lambda_is_equation_4_by_hand() -> None:
+def test_the_learned_lambda_is_equation_4_by_hand():
     net, config = network(), parse(CONFIG)
     images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.arange(6)
     mixed = MIXERS["cutmix"](images, Generator().manual_seed(1), alpha=1.0)
@@ -42,7 +41,7 @@ def test_the_learned_lambda_is_equation_4_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() -> None:
+def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned():
     pair = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
     strip = learned_lambda.strip_of(network(), parse(CONFIG), pair, torch.tensor([3, 5]), 0.4)
     assert len(strip) == learned_lambda.SHOWN
@@ -52,7 +51,7 @@ def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() 
 
 
 @pytest.fixture
-def call(track: Any, make_plan: Any, tmp_path: Path) -> Any:
+def call(track, make_plan, tmp_path) -> Any:
     """Return a function that calls the command on a study of which one arm learns lambda."""
     other, plan = track(study="sumix"), make_plan(study="sumix", arms=("baseline", "SUMix"), seeds=1)
     other.add_plan(plan)
@@ -69,7 +68,7 @@ def call(track: Any, make_plan: Any, tmp_path: Path) -> Any:
     return called
 
 
-def test_bad_input_is_one_sentence(trained: Any, call: Any, tmp_path: Path, capsys: Any) -> None:
+def test_bad_input_is_one_sentence(trained, call, tmp_path, capsys):
     none = trained[0]
     assert learned_lambda.main([none.study, "--tracking-uri", none.uri, "--out", str(tmp_path)]) == 2
     assert "no run that is done and learns lambda" in capsys.readouterr().err
@@ -83,7 +82,7 @@ def test_bad_input_is_one_sentence(trained: Any, call: Any, tmp_path: Path, caps
 
 
 @pytest.mark.slow
-def test_the_command(noise: None, painted: None, call: Any, tmp_path: Path) -> None:
+def test_the_command(noise, painted, call, tmp_path):
     out = tmp_path / "out"
     assert call("--pick", "3,17") == 0
     names = {f"strip.{ending}" for ending in ("png", "pdf", "csv")}

@@ -1,7 +1,6 @@
 """Every published number is shown by some command, and those of a study's settings next to its own."""
 
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -69,7 +68,7 @@ def commands_for(number: dict[Any, Any]) -> list[str]:
     return found
 
 
-def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_ours() -> None:
+def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_ours():
     """A number without a command is of a method that is not here, or another source prints the same run as well."""
     for number in published_numbers().to_dict("records"):
         if number["mixer"] in MIXERS and not commands_for(number):
@@ -78,7 +77,7 @@ def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_
             assert len(sources) > 1, number
 
 
-def test_what_no_other_command_shows_is_in_the_literature() -> None:
+def test_what_no_other_command_shows_is_in_the_literature():
     left = [number for number in published_numbers().to_dict("records") if not commands_for(number)]
     assert left
     for number in left:
@@ -87,16 +86,14 @@ def test_what_no_other_command_shows_is_in_the_literature() -> None:
 
 
 @pytest.mark.parametrize("metric", ["fgsm_release_error", "max_box_acc_v2", "ece", "pgd_grey_top1", "top5_error"])
-def test_the_rare_metrics_are_measured_by_the_command_of_their_name(metric: str) -> None:
+def test_the_rare_metrics_are_measured_by_the_command_of_their_name(metric):
     names = {"max_box_acc_v2": "localisation", "top5_error": "ablation_table"}
     numbers = published_numbers()[published_numbers()["metric"] == metric].to_dict("records")
     assert numbers
     assert {name for number in numbers for name in commands_for(number)} == {names.get(metric, "robustness")}
 
 
-def test_ours_stands_next_to_theirs_in_their_terms(
-    track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ours_stands_next_to_theirs_in_their_terms(track, make_plan, tmp_path, capsys):
     study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
     study.add_plan(plan)
     for trial in plan["trials"]:
@@ -114,7 +111,7 @@ def test_ours_stands_next_to_theirs_in_their_terms(
     assert found.loc["adautomix", "ours"].isna().all()
 
 
-def test_a_study_on_a_part_of_the_data_has_no_literature(track: Any, make_plan: Any, capsys: Any) -> None:
+def test_a_study_on_a_part_of_the_data_has_no_literature(track, make_plan, capsys):
     study, plan = track(), make_plan(seeds=1)
     study.add_plan(plan)
     study.add_run(plan["trials"][0], 40.0, config={"train_images": 4000})

@@ -28,7 +28,7 @@ FILES = {"bounding_boxes.txt", "images.txt", "image_class_labels.txt", "train_te
 
 
 @pytest.fixture
-def birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def birds(tmp_path, monkeypatch) -> Path:
     """Return a data root with red objects on grey textures, two training and four test images in the layout of CUB.
 
     This process reads them by itself: so few take less time than another process to begin.
@@ -72,7 +72,7 @@ def red_seeker(config: Config) -> Network:
     return Network(backbone, dataset.mean, dataset.std).eval()
 
 
-def test_pasted_objects_are_found(birds: Path) -> None:
+def test_pasted_objects_are_found(birds):
     config = parse(CONFIG)
     protocol = {"data_root": str(birds)}
     result = localisation.measure(red_seeker(config), open_images(config, 4, birds), config, protocol)
@@ -81,7 +81,7 @@ def test_pasted_objects_are_found(birds: Path) -> None:
     assert result["max_box_acc_v2"] == 100
 
 
-def test_evidence_against_an_object_finds_it_as_a_hole(birds: Path) -> None:
+def test_evidence_against_an_object_finds_it_as_a_hole(birds):
     """The texture's own box is the whole image, which overlaps the object by a quarter: too little."""
     config = parse(CONFIG)
     network = red_seeker(config)
@@ -92,7 +92,7 @@ def test_evidence_against_an_object_finds_it_as_a_hole(birds: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command(birds: Path, untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(birds, untrained, tmp_path, capsys):
     study, _, _ = untrained(SMALL)
     out = tmp_path / "out"
     where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(birds)]
@@ -104,9 +104,7 @@ def test_the_command(birds: Path, untrained: Any, tmp_path: Path, capsys: pytest
     assert np.allclose(means["max_box_acc_v2"], means[localisation.AT].mean(axis=1))
 
 
-def test_boxes_that_are_not_there_are_one_sentence(
-    birds: Path, untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_boxes_that_are_not_there_are_one_sentence(birds, untrained, tmp_path, capsys):
     study, _, _ = untrained(SMALL)
     (birds / "CUB_200_2011" / "bounding_boxes.txt").unlink()
     where = ["--tracking-uri", study.uri, "--out", str(tmp_path / "out"), "--data-root", str(birds)]
@@ -114,7 +112,7 @@ def test_boxes_that_are_not_there_are_one_sentence(
     assert "bounding_boxes.txt cannot be read" in capsys.readouterr().err
 
 
-def test_only_the_tables_of_data_sets_with_boxes_are_measured() -> None:
+def test_only_the_tables_of_data_sets_with_boxes_are_measured():
     """A study of birds and aircraft was refused; a run that has not begun has logged no data set."""
     cells = [("a", "cub200", "cub200"), ("b", "cub200", ""), ("c", "aircraft", "aircraft"), ("d", "aircraft", "")]
     runs = pd.DataFrame(cells, columns=["key", "factor.dataset", "config.dataset"])
@@ -124,9 +122,7 @@ def test_only_the_tables_of_data_sets_with_boxes_are_measured() -> None:
     assert birds.plan["trials"] == [{"key": "a"}, {"key": "b"}]
 
 
-def test_networks_of_a_data_set_without_boxes_are_refused(
-    untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_networks_of_a_data_set_without_boxes_are_refused(untrained, tmp_path, capsys):
     study, _, _ = untrained({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
     assert localisation.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path)]) == 2
     assert "there are boxes for networks of cub200; those of the study are of cifar10" in capsys.readouterr().err

@@ -14,14 +14,12 @@ def call(study: Any, out: Path, *options: str) -> int:
     return loss_landscape.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
 
 
-def test_the_grid_has_the_network_in_its_middle() -> None:
+def test_the_grid_has_the_network_in_its_middle():
     assert loss_landscape.grid(5, reach=2.0) == [-2.0, -1.0, 0.0, 1.0, 2.0]
 
 
 @pytest.mark.slow
-def test_lines_planes_and_the_table_of_sharpness(
-    trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lines_planes_and_the_table_of_sharpness(trained, painted, tmp_path, capsys):
     study, _, _ = trained
     out = tmp_path / "out"
     assert call(study, out) == 0

@@ -15,7 +15,7 @@ from trainables.datasets.dataset import Split
 from trainables.datasets.resident import Resident
 
 
-def test_right_at_top_1_and_at_top_2_by_hand() -> None:
+def test_right_at_top_1_and_at_top_2_by_hand():
     logits = torch.tensor([[5.0, 4.0, 0.0], [5.0, 0.0, 4.0], [0.0, 5.0, 4.0], [1.0, 0.0, 9.0], [3.0, 2.0, 1.0]])
     classes = torch.tensor([[1, 0], [0, 1], [2, 0], [0, 1], [1, 1]])
     counts, first, both = (part.tolist() for part in recognised(logits, classes))
@@ -24,7 +24,7 @@ def test_right_at_top_1_and_at_top_2_by_hand() -> None:
     assert both[:4] == [True, False, False, False]
 
 
-def test_with_three_images_the_three_likeliest_count() -> None:
+def test_with_three_images_the_three_likeliest_count():
     logits = torch.tensor([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 1.0, 2.0]])
     counts, first, every = recognised(logits, torch.tensor([[2, 0, 1], [2, 0, 1]]))
     assert (counts.all(), first.all(), every.tolist()) == (True, True, [True, False])
@@ -40,11 +40,11 @@ class Brightness(nn.Module):
         return torch.cat((0.5 - features, features - 0.5, torch.full_like(features, -9)), dim=1)
 
 
-def test_a_network_that_sees_the_shares_is_always_right_and_the_bins_hold_lambda() -> None:
+def test_a_network_that_sees_the_shares_is_always_right_and_the_bins_hold_lambda():
     images = torch.stack((torch.zeros(3, 32, 32), torch.full((3, 32, 32), 255.0))).repeat(30, 1, 1, 1).to(torch.uint8)
     source = Resident(Split(images, torch.arange(60) % 2), "cpu", augment=None)
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "mixup"})
-    found = mixed_accuracy.measure(Brightness(), source, config, {"mixer": None, "draws": 3})  # type: ignore[arg-type]
+    found = mixed_accuracy.measure(Brightness(), source, config, {"mixer": None, "draws": 3})
     assert [row[0] for row in found["points"]] == pytest.approx([0.05 + 0.1 * place for place in range(10)])
     assert (found["mixed_top1"], found["mixed_top2"]) == (100, 100)
 
@@ -55,7 +55,7 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 @pytest.mark.slow
-def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(trained, tmp_path, capsys):
     study, _, _ = trained
     out = tmp_path / "out"
     assert call(study, out) == 0

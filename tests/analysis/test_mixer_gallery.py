@@ -26,7 +26,7 @@ SECONDS_EACH = ("supermix", "comixup", "puzzlemix", "alignmix")  # they optimise
         *(pytest.param(name, marks=pytest.mark.slow) for name in SECONDS_EACH),
     ],
 )
-def test_a_mixer_is_drawn_near_its_lambdas(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mixer_is_drawn_near_its_lambdas(name, monkeypatch):
     """One of each kind, and all that ``test_own_mixer`` does not try; some masks take long at each lambda."""
     monkeypatch.setattr(mixer_gallery, "nearest_mixture", partial(nearest_mixture, draws=2))
     if learns_masks(name) or name == "supermix":
@@ -35,7 +35,7 @@ def test_a_mixer_is_drawn_near_its_lambdas(name: str, monkeypatch: pytest.Monkey
     network = build_network(config, dataset_of(config)).eval()
     if learns_masks(name):
         content = io.BytesIO()
-        torch.save(build_method(config, dataset_of(config), seed=0).block.state_dict(), content)  # type: ignore[union-attr]
+        torch.save(build_method(config, dataset_of(config), seed=0).block.state_dict(), content)
         network.mix_block = load_block(network, config, content.getvalue())
     pair = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
     drawn = mixer_gallery.draws(network, config, pair, torch.tensor([7, 0]))
@@ -48,7 +48,7 @@ def test_a_mixer_is_drawn_near_its_lambdas(name: str, monkeypatch: pytest.Monkey
         assert [share for _, share in drawn] == pytest.approx(list(mixer_gallery.LAMBDAS), abs=0.25)
 
 
-def test_the_picture_holds_more_than_a_line_of_mixers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_picture_holds_more_than_a_line_of_mixers(monkeypatch):
     pair, figures = torch.rand(2, 3, 32, 32), []
     monkeypatch.setattr(Figure, "savefig", lambda figure, file: figures.append(figure))
     drawn = {name: [(pair[0], lam) for lam in mixer_gallery.LAMBDAS] for name in [*MIXERS][:4]}

@@ -19,7 +19,7 @@ def album() -> Album:
     return kept
 
 
-def test_a_mixture_is_the_image_and_its_partner_by_the_mask() -> None:
+def test_a_mixture_is_the_image_and_its_partner_by_the_mask():
     kept = album()
     row = MixtureRow("AutoMix", 0, kept.images, kept.masks, kept.epochs)
     mixed, own = mixture(row, picture=3, lam=0)  # lambda 0.1
@@ -33,13 +33,13 @@ def call(study: Any, out: Path, *options: str) -> int:
     return mixtures.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *options])
 
 
-def test_runs_that_kept_none_are_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_that_kept_none_are_one_sentence(trained, tmp_path, capsys):
     assert call(trained[0], tmp_path) == 2
     assert "has kept mixtures: only methods that learn masks do" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_command(own_trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(own_trained, painted, tmp_path, capsys):
     study, _, run_ids = own_trained
     out = tmp_path / "out"
     torch.save(album().state_dict(), tmp_path / mixtures.FILE)

@@ -19,7 +19,7 @@ FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "eva
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def out(tmp_path) -> Path:
     return tmp_path / "out"
 
 
@@ -28,7 +28,7 @@ def call(study: Any, out: Path, *options: str) -> int:
     return occlusion.main([study.study, *where, *options])
 
 
-def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_curves_areas_and_figure_of_every_run(trained, out, capsys):
     study, _, _ = trained
     assert call(study, out, "--draws", "2") == 0
     assert {file.name for file in out.iterdir()} == FILES
@@ -47,9 +47,7 @@ def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: p
 
 
 @pytest.mark.slow
-def test_second_call_evaluates_nothing_and_another_protocol_everything(
-    trained: Any, painted: None, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_call_evaluates_nothing_and_another_protocol_everything(trained, painted, out, monkeypatch):
     study, _, _ = trained
     assert call(study, out) == 0
     before = (out / "curves.csv").read_text()
@@ -65,9 +63,7 @@ def test_second_call_evaluates_nothing_and_another_protocol_everything(
 
 
 @pytest.mark.slow
-def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(
-    trained: Any, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(trained, out, capsys):
     study, _, _ = trained
     assert call(study, out, "--patch-size", "8") == 0
     assert "8 x 8 pixels" in capsys.readouterr().out
@@ -83,9 +79,7 @@ def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(
         assert capsys.readouterr().err == f"occlusion.py: {sentence}\n"
 
 
-def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(
-    trained: Any, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, out, capsys, monkeypatch):
     study, _, _ = trained
     left, real = [RuntimeError("CUDA error: out of memory\nsecond line")], occlusion.measure
 
@@ -102,9 +96,7 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(
     assert len(json.loads((out / "evaluations.json").read_text())) == 3
 
 
-def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(
-    trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(trained, out, tmp_path, capsys, monkeypatch):
     study, _, _ = trained
     calls, real = [], occlusion.measure
 
@@ -127,9 +119,7 @@ def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(
     assert not list((tmp_path / "scratch").iterdir())
 
 
-def test_bad_checkpoints_are_named_and_the_rest_goes_on(
-    own_trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_checkpoints_are_named_and_the_rest_goes_on(own_trained, out, tmp_path, capsys):
     study, _, run_ids = own_trained
     damaged = tmp_path / "model.pt"
     damaged.write_bytes(b"not a checkpoint")
@@ -150,7 +140,7 @@ def test_bad_checkpoints_are_named_and_the_rest_goes_on(
     assert "no run that is done" in capsys.readouterr().err
 
 
-def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_sentence(trained, out, capsys):
     study, _, _ = trained
     for arguments, sentence in (
         (["ablation_tyni"], "there is no study 'ablation_tyni'; the nearest is 'ablation_tiny'"),
@@ -164,7 +154,7 @@ def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.Captu
     assert not out.exists()
 
 
-def test_images_are_evenly_spaced_and_what_the_network_was_trained_on(trained: Any) -> None:
+def test_images_are_evenly_spaced_and_what_the_network_was_trained_on(trained):
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "test_images": 3})
     images, labels = all_of(open_images(config, 4, Path("data")), config)
     assert images.shape == (4, 3, 32, 32)

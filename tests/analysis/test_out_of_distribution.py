@@ -25,7 +25,7 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 @pytest.fixture
-def of_eight_classes(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def of_eight_classes(untrained, monkeypatch) -> Any:
     """Return a study of two arms and two seeds whose untrained networks know eight classes."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (50, 3, 32, 32), generator=generator, dtype=torch.uint8)
@@ -35,9 +35,7 @@ def of_eight_classes(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return study
 
 
-def test_the_aupr_is_that_of_every_held_out_image(
-    of_eight_classes: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_aupr_is_that_of_every_held_out_image(of_eight_classes, tmp_path, capsys):
     out = tmp_path / "out"
     assert call(of_eight_classes, out) == 0
     text = capsys.readouterr().out
@@ -62,15 +60,13 @@ def test_the_aupr_is_that_of_every_held_out_image(
     assert len(points) == 2 * 2 * 2 * (out_of_distribution.STEPS + 1)
 
 
-def test_fewer_images_keep_the_share_of_the_held_out_ones(of_eight_classes: Any, tmp_path: Path) -> None:
+def test_fewer_images_keep_the_share_of_the_held_out_ones(of_eight_classes, tmp_path):
     config = parse(CONFIG)
     parts = [open_evaluation("cifar8_o", part, config, tmp_path, "cpu", share=0.5) for part in ("inside", "outside")]
     assert [len(part) for part in parts] == [20, 5]
 
 
-def test_networks_of_other_images_are_refused_before_anything_is_read(
-    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_networks_of_other_images_are_refused_before_anything_is_read(trained, tmp_path, capsys):
     study, _, _ = trained
     assert call(study, tmp_path / "out") == 2
     assert capsys.readouterr().err == (

@@ -7,7 +7,6 @@ import pytest
 
 from analysis.records.runs import configuration, load_runs, provenance
 from analysis.report import main, report, summary
-from analysis.statistics.tables import level_tables
 
 VOID = {"meta", "img", "link", "br"}
 
@@ -121,10 +120,9 @@ def test_provenance_counts_the_runs(tracked):
     ]
 
 
-def test_summary_lists_the_wins_and_only_them(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
-    values = {(arm, s): 70.0 + s + (arm == "better") for arm in plan["arms"] for s in range(8)}
-    text = summary(level_tables(planned_runs(plan, values), plan))
+def test_summary_lists_the_wins_and_only_them(tables_of):
+    arms = ("baseline", "better", "same")
+    text = summary(tables_of(lambda arm, seed: 70.0 + seed + (arm == "better"), arms, 8))
     assert re.findall("<li>(.*)</li>", text) == [
         "mixer = cutmix, better: +1.00 (95 % interval +1.00 to +1.00, p (family) 0.0078)"
     ]

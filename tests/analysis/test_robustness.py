@@ -16,7 +16,6 @@ from analysis.networks import robustness_measures as measures
 from analysis.networks import transfer
 from analysis.networks.evaluate import all_of, open_images
 from analysis.networks.transfer import find_substitutes
-from analysis.statistics.tables import level_tables
 from trainables.backbones import pretrained
 from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
@@ -32,7 +31,7 @@ TWO = {name: CORRUPT[name] for name in ("contrast", "gaussian_noise")}
 
 
 @pytest.fixture(autouse=True)
-def short_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_attacks(monkeypatch) -> None:
     monkeypatch.setattr(measures, "pgd", partial(pgd, iterations=2))
 
 
@@ -42,9 +41,7 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 @pytest.mark.slow
-def test_table_holds_every_measure_with_gains_paired_by_seed(
-    own_trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, tmp_path, monkeypatch, capsys):
     study, plan, _ = own_trained
     monkeypatch.setattr(measures, "CORRUPT", TWO)
     config = {"dataset": "cifar10", "backbone": "resnet20", "epochs": 1, "mixer": "none"}
@@ -69,17 +66,14 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(
     assert means["+ lam"] == pytest.approx(by_hand["+ lam"])
 
 
-def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_the_baseline(
-    make_plan: Any, planned_runs: Any
-) -> None:
-    plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=1) | {"against": {"+ l_s": "+ lam"}}
-    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in plan["arms"]}), plan)
+def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_the_baseline(tables_of):
+    levels = tables_of(lambda *_: 70.0, seeds=1, against={"+ l_s": "+ lam"})
     said = robustness.protocol_text({"run": {"images": 10}}, {"test_top1_clean": levels})
     assert r"In brackets: gain over the baseline (+ l\_s over + lam), paired by seed." in said
 
 
 @pytest.mark.slow
-def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained: Any, tmp_path: Path) -> None:
+def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained, tmp_path):
     study, _, run_ids = trained
     options = ("--no-corruptions", "--substitutes", f"baseline:0,{run_ids['baseline', 1]}")
     assert call(study, tmp_path / "out", *options) == 0
@@ -94,7 +88,7 @@ def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(t
     assert set(own["substitute"]) == {run_ids["baseline", 1]}
 
 
-def test_a_transferred_attack_is_the_attack_on_the_substitute(trained: Any, tmp_path: Path) -> None:
+def test_a_transferred_attack_is_the_attack_on_the_substitute(trained, tmp_path):
     """Any other network is shown the images that fool the substitute by its own error."""
     study, _, run_ids = trained
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
@@ -108,9 +102,7 @@ def test_a_transferred_attack_is_the_attack_on_the_substitute(trained: Any, tmp_
     assert "pgd_black_error" not in result
 
 
-def test_the_substitutes_are_found_before_anything_is_attacked(
-    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_substitutes_are_found_before_anything_is_attacked(trained, tmp_path, capsys):
     study, _, _ = trained
     for name, sentence in (
         ("0" * 32, f"--substitutes {'0' * 32!r}: MLflow has no config.json of it"),
@@ -127,7 +119,7 @@ def test_the_substitutes_are_found_before_anything_is_attacked(
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_of_torchvision_keeps_its_classifier(tmp_path, monkeypatch):
     theirs = models.resnet18().eval()
     monkeypatch.setattr(pretrained, "load_pretrained", lambda *_: theirs.state_dict())
     monkeypatch.setattr(transfer, "load_pretrained", lambda *_: theirs.state_dict())
@@ -139,9 +131,7 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypat
     torch.testing.assert_close(network(images), theirs(network.normalise(images)), rtol=1e-4, atol=1e-5)
 
 
-def test_without_corruptions_the_bins_hold_every_image(
-    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_corruptions_the_bins_hold_every_image(trained, tmp_path, capsys):
     study, _, _ = trained
     assert call(study, tmp_path / "out", "--no-corruptions") == 0
     assert "Corruption" not in capsys.readouterr().out
@@ -159,7 +149,7 @@ def test_without_corruptions_the_bins_hold_every_image(
     assert all((tmp_path / "out" / f"reliability.{ending}").exists() for ending in ("png", "pdf"))
 
 
-def test_the_calibration_error_has_fifteen_bins_and_ten() -> None:
+def test_the_calibration_error_has_fifteen_bins_and_ten():
     """Confidences of 0.62 and 0.69, wrong and right, lie in one of ten bins and in two of fifteen."""
     p = torch.tensor([0.62, 0.69])
     found = measures._of_predictions(torch.stack((p, 1 - p), 1).log(), torch.tensor([1, 0]))
@@ -167,7 +157,7 @@ def test_the_calibration_error_has_fifteen_bins_and_ten() -> None:
     assert found["ece_10_bins"] == pytest.approx(100 * (0.655 - 0.5))
 
 
-def test_official_images_are_those_of_the_clean_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_official_images_are_those_of_the_clean_ones(monkeypatch):
     rows = np.arange(50_000)
     pixels = torch.from_numpy(rows // 10_000).to(torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32)
     split = measures.Split(pixels, torch.from_numpy(rows % 10_000))
@@ -178,11 +168,11 @@ def test_official_images_are_those_of_the_clean_ones(monkeypatch: pytest.MonkeyP
             assert (root, part) == (Path("data"), "fog")
             return split
 
-    monkeypatch.setitem(measures.EVALUATION_SETS, "cifar10_c", Official)  # type: ignore[arg-type]
+    monkeypatch.setitem(measures.EVALUATION_SETS, "cifar10_c", Official)
     shown = list(measures.official_images("cifar10_c", Path("data"), 4, "fog"))
     assert [int(images.unique()) for images, _ in shown] == [0, 1, 2, 3, 4]
     assert all(labels.tolist() == [0, 3333, 6666, 9999] for _, labels in shown)
 
 
-def test_all_corruptions_are_measured_by_default() -> None:
+def test_all_corruptions_are_measured_by_default():
     assert set(measures.CORRUPT) == set(CORRUPTIONS + EXTRA_CORRUPTIONS)

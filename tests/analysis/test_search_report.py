@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -24,7 +23,7 @@ from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
 
 @pytest.fixture(autouse=True)
-def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_forests(monkeypatch) -> None:
     """Say little of the parameters, and soon: what is known of them is tested with ``search_findings``.
 
     Nothing is said of fewer than ten trials, for which no forest has to grow at all.
@@ -33,7 +32,7 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_figures(monkeypatch) -> None:
     """Leave the figures of each arm empty: they take more time than all else."""
     for name in ("plot_history", "plot_map", "plot_slices", "plot_parallel", "plot_importance"):
         monkeypatch.setattr(search_report, name, lambda *_: Figure())
@@ -92,7 +91,7 @@ def judged(tracked: Any) -> SearchReport:
     return report(tracked.uri, "search_toy")
 
 
-def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_win(searched) -> None:
+def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_win(searched):
     """Two searches of one name may be merged: the trials are ours, and the confirmation may be of another point."""
     some = [trial(p, peaked(p)) for p in points(8, 0)]
     best = max(some, key=lambda t: t.value or 0)
@@ -118,7 +117,7 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
 
 
 @pytest.mark.slow
-def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
+def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched):
     trials = {arm: [trial(p, 60.0) for p in points(4, place)] for place, arm in enumerate(ARMS)}
     confirmed = {
         (arm, seed): 70 + 0.1 * seed + (arm == "mixup") * (2 + 0.01 * seed) for arm in ARMS for seed in range(6)
@@ -129,7 +128,7 @@ def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
 
 
 @pytest.mark.slow
-def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, without_figures, tmp_path: Path) -> None:
+def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, without_figures, tmp_path):
     cells = [f"{mixer} · {arm}" for mixer in ("cutmix", "mixup") for arm in ("plain", "sumix")]
     trials = {cell: [trial(p, 60.0) for p in points(4, place)] for place, cell in enumerate(cells)}
     shift = {"mixup · sumix": lambda seed: -3.0, "cutmix · sumix": lambda seed: 0.1 * seed * (-1) ** seed}
@@ -148,7 +147,7 @@ def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, wit
 
 
 @pytest.mark.parametrize("complete", [0, 1, pytest.param(12, marks=pytest.mark.slow)])
-def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete: int) -> None:
+def test_the_page_is_whole_whatever_there_is(searched, tmp_path, complete):
     some = [trial(p, peaked(p)) for p in points(complete, 0)]
     some += [trial(p, 10.0, TrialState.PRUNED) for p in points(3, 1)]
     some += [trial(points(1, 2)[0], None, TrialState.FAIL)]
@@ -161,9 +160,7 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete:
         assert part in text
 
 
-def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(
-    searched, without_figures, tmp_path: Path
-) -> None:
+def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(searched, without_figures, tmp_path):
     found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
     assert "No claim" in found.text
 
@@ -180,7 +177,7 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(
 
 
 @pytest.mark.slow
-def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar(painted: None) -> None:
+def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar(painted):
     space = {"a.parameter.of.a.long.name": {**SPACE["zeta"], "low": 1e-6, "high": 2e-6, "log": False}}
     study = optuna.create_study(direction="maximize")
     study.optimize(lambda each: each.suggest_float(*space, 1e-6, 2e-6) * 1e7, n_trials=3)
@@ -193,7 +190,7 @@ def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar
 
 
 @pytest.mark.slow
-def test_the_command(searched, painted, tmp_path, capsys) -> None:
+def test_the_command(searched, painted, tmp_path, capsys):
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(8, 0)]})
     out = tmp_path / "s.html"
     assert main(["search_toy", "--tracking-uri", tracked.uri, "--out", str(out)]) == 0
@@ -203,7 +200,7 @@ def test_the_command(searched, painted, tmp_path, capsys) -> None:
     assert shown.strip().endswith(str(out))
 
 
-def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path, capsys) -> None:
+def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path, capsys):
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(1, 0)]})
     assert main(["search_toi", "--tracking-uri", tracked.uri]) == 2
     assert "the nearest is 'search_toy'" in capsys.readouterr().err
@@ -212,7 +209,7 @@ def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path,
     assert "--optuna-storage" in capsys.readouterr().err
 
 
-def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, without_figures, tmp_path: Path) -> None:
+def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, without_figures, tmp_path):
     some = points(5, 0)
     out = "out of reach: even 1 more seed as good as the best so far, 62, would leave its mean behind 60 of trial 0"
     races = ([58.0, 62.0], ""), ([50.0], out), ([59.0, 60.0], "")
@@ -232,7 +229,7 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, wi
     assert "<tr><td>0</td><td>2</td><td>60</td><td>won</td></tr>" in page
 
 
-def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level(planned_runs: Any) -> None:
+def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level(planned_runs):
     metric = "test_top1_last"
     winners = {cell.name: {"zeta": 1.0, "alpha": 0.2} for cell in SEARCH.study.cells()}
     study = SEARCH.confirmation(winners)

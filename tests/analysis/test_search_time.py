@@ -1,8 +1,5 @@
 """The figure of search time and error, from runs in a real store."""
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 import pytest
 
@@ -24,14 +21,14 @@ def runs() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_every_finished_search_is_a_point_by_its_rule() -> None:
+def test_every_finished_search_is_a_point_by_its_rule():
     points = search_points(runs(), "test_top1_error_median10")
     assert points["images"].tolist() == ["all images", "all images", "cv", "cv"]
     assert points["hours"].tolist() == [2.0, 0.5, 0.2, 0.1]
     assert points.groupby("images")["value"].mean().tolist() == [21.0, 22.0]
 
 
-def test_the_hours_are_written_as_numbers() -> None:
+def test_the_hours_are_written_as_numbers():
     """Matplotlib's own ticks of a logarithmic axis were shown as the text of a formula."""
     figure = plot_search_time("any", search_points(runs(), "test_top1_error_median10"), "top-1 error, %", "")
     figure.draw_without_rendering()
@@ -39,14 +36,12 @@ def test_the_hours_are_written_as_numbers() -> None:
     assert [label.get_text() for label in axis.get_xticklabels(which="both")] == ["0.1", "0.2", "0.3", "0.5", "1", "2"]
 
 
-def test_a_study_that_searches_nothing_is_refused() -> None:
+def test_a_study_that_searches_nothing_is_refused():
     with pytest.raises(ValueError, match="no run that is done logged 'test_top1_error_median10' and search_seconds"):
         search_points(runs().drop(columns="metric.search_seconds"), "test_top1_error_median10")
 
 
-def test_it_draws_and_writes_the_points(
-    monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
-) -> None:
+def test_it_draws_and_writes_the_points(monkeypatch, make_plan, tmp_path, capsys):
     plan = make_plan() | {"metric": "test_top1_error_median10"}
     named = runs().replace({"all images": "1", "all images (10 epochs)": "1e3", "CV t = 0.1": "0.125"})
     monkeypatch.setattr("analysis.command.read_study", lambda _: (plan, named))

@@ -1,6 +1,5 @@
 """The figure of shares and rules, from runs in a real store."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,9 +13,7 @@ def accuracy(trial: dict[str, Any]) -> float:
 
 
 @pytest.mark.slow
-def test_it_writes_the_points_and_prints_the_means(
-    track: Any, make_plan: Any, painted: None, tmp_path: Path, capsys: Any
-) -> None:
+def test_it_writes_the_points_and_prints_the_means(track, make_plan, painted, tmp_path, capsys):
     study, out = track(), tmp_path / "out"
     plan = make_plan(arms=("0.125", "1e3"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
     study.add_all(plan, accuracy)  # whose levels are in the configuration
@@ -32,7 +29,7 @@ def test_it_writes_the_points_and_prints_the_means(
     assert ["1e3", "68.00", "85.50"] in printed
 
 
-def test_a_study_without_subsets_is_refused(trained: Any, tmp_path: Path, capsys: Any) -> None:
+def test_a_study_without_subsets_is_refused(trained, tmp_path, capsys):
     study, _, _ = trained
     assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 2
     assert "no run that is done logged 'test_top1_median10' and a subset.share" in capsys.readouterr().err

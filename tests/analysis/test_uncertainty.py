@@ -12,7 +12,7 @@ from trainables.datasets.dataset import Split, Splits
 
 
 @pytest.fixture
-def called(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def called(trained, tmp_path, monkeypatch) -> Any:
     study, _, run_ids = trained
     images = torch.randint(0, 256, (41, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     split = Split(images, torch.arange(41) % 10)
@@ -25,7 +25,7 @@ def called(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     return call
 
 
-def test_every_image_is_scored_once_and_in_its_own_row(called: Any, tmp_path: Path, capsys: Any) -> None:
+def test_every_image_is_scored_once_and_in_its_own_row(called, tmp_path, capsys):
     out = tmp_path / "out"
     assert called(out, "--baselines") == 0
     scores = pd.read_csv(out / "scores.csv")
@@ -39,7 +39,7 @@ def test_every_image_is_scored_once_and_in_its_own_row(called: Any, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_scores_of_the_first_images(called: Any, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_scores_of_the_first_images(called, tmp_path):
     for name in ("one", "two"):
         assert called(tmp_path / name, "--images", "12") == 0
     one, two = ((tmp_path / name / "scores.csv").read_text() for name in ("one", "two"))
@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_scores_of_the_first_images(called: Any, tm
     assert len(one.splitlines()) == 13
 
 
-def test_bad_input_is_one_sentence(called: Any, tmp_path: Path, capsys: Any) -> None:
+def test_bad_input_is_one_sentence(called, tmp_path, capsys):
     assert called(tmp_path, run="0123") == 2
     assert "uncertainty.py: run '0123': MLflow has no config.json of it" in capsys.readouterr().err
     assert called(tmp_path, "--mixings", "1") == 2

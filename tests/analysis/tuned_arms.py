@@ -14,14 +14,14 @@ SPACE = {
     "zeta": {"kind": "Float", "low": 0.05, "high": 2, "log": True, "step": None, "when": {}},
     "alpha": {"kind": "Float", "low": 0.1, "high": 4, "log": True, "step": None, "when": {}},
 }
-DISTRIBUTIONS = {name: FloatDistribution(s["low"], s["high"], log=True) for name, s in SPACE.items()}  # type: ignore[arg-type]
+DISTRIBUTIONS = {name: FloatDistribution(s["low"], s["high"], log=True) for name, s in SPACE.items()}
 ARMS = ("cutmix", "mixup")
 
 
 def trial(params: dict[str, Any], value: float | None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
     distributions = {name: DISTRIBUTIONS[name] for name in params if name in DISTRIBUTIONS}
     if "term" in params:
-        distributions["term"] = CategoricalDistribution(("s", "su"))  # type: ignore[assignment]
+        distributions["term"] = CategoricalDistribution(("s", "su"))
     reported = {1: value} if value is not None else {}
     shown = value if state != TrialState.FAIL else None
     return create_trial(
@@ -29,13 +29,13 @@ def trial(params: dict[str, Any], value: float | None, state: TrialState = Trial
         value=shown,
         params=params,
         distributions=distributions,
-        intermediate_values=reported,  # type: ignore[arg-type]
+        intermediate_values=reported,
     )
 
 
 def points(count: int, seed: int) -> list[dict[str, float]]:
     rng = np.random.default_rng(seed)
-    ends = {name: (math.log(s["low"]), math.log(s["high"])) for name, s in SPACE.items()}  # type: ignore[arg-type]
+    ends = {name: (math.log(s["low"]), math.log(s["high"])) for name, s in SPACE.items()}
     return [{name: math.exp(rng.uniform(*both)) for name, both in ends.items()} for _ in range(count)]
 
 

@@ -12,13 +12,12 @@ Expected: as fast as torchvision's, within the noise, for the layers are the sam
 into stages that is measured.
 """
 
-import argparse
 import inspect
 import sys
 from collections.abc import Callable
 
 import torch
-from recording import in_turn, ratios, record
+from recording import arguments, in_turn, ratios, record
 from tabulate import tabulate
 from torch import nn
 from torchvision import models
@@ -49,10 +48,7 @@ Step = Callable[[], None]
 
 def main() -> None:
     """Time every backbone, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
+    parser = arguments(__doc__, threads=1, rounds=3, device="cpu")
     parser.add_argument("--batch", type=int, help="images a step (default: 8 on a processor, 100 on a GPU)")
     parser.add_argument("--backbones", help="comma-separated (default: those for small images)")
     parser.add_argument("--all", action="store_true", help="also those for images of 224 pixels")

@@ -6,21 +6,16 @@ Fills the journal of a search of two arms with finished trials, then claims and 
 driver could do as well: the lock, the orphans, the draw and the journal are part of it. Expected: under 50 ms.
 """
 
-import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import optuna
-from recording import record
+from recording import arguments, record
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from mixlab.search.history import DRIVER, KEY, History  # noqa: E402
-from mixlab.spec.state import State  # noqa: E402
-from tests.mixlab.search_toy import SPACE, TRAIN, search, store_of  # noqa: E402
+from mixlab.search.history import DRIVER, KEY, History
+from mixlab.spec.state import State
+from tests.mixlab.search_toy import SPACE, TRAIN, search, store_of
 
 
 def fill(history: History, count: int) -> None:
@@ -40,11 +35,7 @@ def fill(history: History, count: int) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trials", type=int, default=5000)
-    options.add_argument("--claims", type=int, default=20)
-    options.add_argument("--samplers", default="random,tpe")
-    given = options.parse_args()
+    given = arguments(__doc__, trials=5000, claims=20, samplers="random,tpe").parse_args()
     print(f"A search that has had {given.trials} trials, {given.claims} claims\n")
     print("| sampler | ms a claim, median | longest |\n| --- | ---: | ---: |")
     for sampler in given.samplers.split(","):

@@ -9,25 +9,20 @@ the same machine; the table shows the median round. Expected on 2 idle cores: 25
 With other work on the cores 1 thread is the better, since threads that wait for each other then wait for long.
 """
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from PIL import Image
+from recording import ROOT, Batches, compare
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.benchmarks.speeds import Batches, compare  # noqa: E402
-from trainables.augment.crop_and_flip import crop_and_flip  # noqa: E402
-from trainables.datasets import DATASETS  # noqa: E402
-from trainables.datasets.dataset import Split  # noqa: E402
-from trainables.datasets.resident import Resident, subset  # noqa: E402
-from trainables.seeds import generator  # noqa: E402
+from trainables.augment.crop_and_flip import crop_and_flip
+from trainables.datasets import DATASETS
+from trainables.datasets.dataset import Split
+from trainables.datasets.resident import Resident, subset
+from trainables.seeds import generator
 
 BATCH = 100
 WORKERS = 2

@@ -7,7 +7,6 @@ reports twice and ends, and then the store has all of it. Prints the processor t
 tenth of the trials; both are expected to stay as they are, and a trial to take under 50 ms.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from recording import record
+from recording import arguments, record
 from rich.console import Console
 
 from mixlab import Arm, Epoch, Metric, Options, Study, provenance
@@ -42,9 +41,7 @@ class Scored:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trials", type=int, default=2000)
-    given = options.parse_args()
+    given = arguments(__doc__, trials=2000).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         events, tracker = driver(Path(folder), given.trials)
         spent, held = [], []

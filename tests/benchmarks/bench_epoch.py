@@ -12,13 +12,10 @@ epoch to the next.
 On a GPU all train in bfloat16 on more images, ours with ``cuda_graph=true``, and the loaders have 8 workers.
 """
 
-import argparse
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from recording import in_turn, ratios, record, where
+from recording import arguments, in_turn, ratios, record, where
 from timm.data import Mixup, create_loader
 from timm.loss import SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
@@ -28,18 +25,15 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.transforms import v2
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.benchmarks.bench_data import PILImages  # noqa: E402
-from trainables.config import parse  # noqa: E402
-from trainables.cost import noise_splits  # noqa: E402
-from trainables.datasets.dataset import Split, Splits  # noqa: E402
-from trainables.datasets.opening import dataset_of, open_splits  # noqa: E402
-from trainables.datasets.resident import subset  # noqa: E402
-from trainables.hardware import device  # noqa: E402
-from trainables.methods import build_network  # noqa: E402
-from trainables.training import Run  # noqa: E402
+from tests.benchmarks.bench_data import PILImages
+from trainables.config import parse
+from trainables.cost import noise_splits
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of, open_splits
+from trainables.datasets.resident import subset
+from trainables.hardware import device
+from trainables.methods import build_network
+from trainables.training import Run
 
 BATCH, CLASSES = 100, 10
 ON_GPU = torch.cuda.is_available()
@@ -121,10 +115,7 @@ def timms(network: nn.Module, splits: Splits) -> Epoch:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbones", default="resnet8,resnet20,resnet18")
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
+    given = arguments(__doc__, backbones="resnet8,resnet20,resnet18", rounds=3).parse_args()
     print(f"Epochs with evaluation, CutMix, batch {BATCH}, {where()}, {given.rounds} rounds\n")
     print("| backbone | images | ours, s | a plain script | timm's parts |\n| --- | ---: | ---: | ---: | ---: |")
     for backbone in given.backbones.split(","):

@@ -11,9 +11,7 @@ no time. The last row reads photographs of 224 pixels from JPEG files while a Re
 the clock there, because other processes decode.
 """
 
-import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,27 +19,23 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from recording import in_turn, ratios, record
+from recording import arguments, in_turn, ratios, record
 from torch import Generator, Tensor
 
 from analysis.networks.evaluate import Result, all_of, batches
 from analysis.networks.sample_scores import MIXTURES, score
 from analysis.occlusion import measure
+from tests.benchmarks.bench_streaming import CLASSES, CONFIG, WORKERS, generate
 from trainables.backbones.backbone import Network
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split
+from trainables.datasets.opening import open_dataset
 from trainables.datasets.resident import Resident
 from trainables.hardware import device
 from trainables.methods import build_network
 from trainables.robustness.classifier import predict
 from trainables.robustness.occlusion import SHARES
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.benchmarks.bench_streaming import CLASSES, CONFIG, WORKERS, generate  # noqa: E402
-from trainables.datasets.opening import open_dataset  # noqa: E402
 
 BATCH = 500
 DRAWS = 1
@@ -60,11 +54,7 @@ def forward(network: Network, images: Tensor, passes: int) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbone", default="resnet20")
-    options.add_argument("--images", type=int, default=2000)
-    options.add_argument("--rounds", type=int, default=5)
-    given = options.parse_args()
+    given = arguments(__doc__, backbone="resnet20", images=2000, rounds=5).parse_args()
 
     config = parse({"dataset": "cifar10", "backbone": given.backbone})
     network = build_network(config, DATASETS["cifar10"]).to(device()).eval()

@@ -9,7 +9,6 @@ could keep busy with trials of an hour: the reckoning takes its processor time a
 Where all slots together end more trials a second than the driver can serve, the wall time is the driver's.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,12 +16,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from recording import record
+from recording import arguments, record
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.servers import ray_cluster  # noqa: E402
+from tests.servers import ray_cluster
 
 STUDY = """
 import json, os, sys, threading, time
@@ -64,11 +60,7 @@ GPU_HOURS = 1.0  # of a trial, in the reckoning
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trials", type=int, default=2000)
-    options.add_argument("--nodes", type=int, default=4)
-    options.add_argument("--cpus", type=int, default=4)
-    given = options.parse_args()
+    given = arguments(__doc__, trials=2000, nodes=4, cpus=4).parse_args()
     with tempfile.TemporaryDirectory() as name, ray_cluster.running() as cluster:
         folder = Path(name)
         (folder / "way.py").write_text(STUDY)

@@ -19,19 +19,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from recording import ROUNDS, arguments, run_on_noise, seconds_of
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.config import parse
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import open_splits
 from trainables.evaluation import test_batch
-from trainables.hardware import device
 from trainables.seeds import generator
 from trainables.training import Run
 
 STEPS = 50  # an epoch
-ROUNDS = 5
 # A step, and the keys of the configuration for it.
 HOW: dict[str, dict[str, Any]] = {
     "launched": {},
@@ -45,16 +41,10 @@ COPIED = 2**30  # bytes
 
 def main() -> None:
     """Measure, and print the tables."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbones", default="resnet18,resnet20")
-    options.add_argument("--batches", default="100,1024")
-    options.add_argument("--mixer", default="cutmix")
-    options.add_argument("--steps", default=",".join(HOW))
-    options.add_argument("--precision", default="auto")
-    options.add_argument("--processes", default="1,2,4,8")
-    options.add_argument("--seconds", type=float, default=5.0, help="how long the processes train")
-    options.add_argument("--child", choices=HOW, help=argparse.SUPPRESS)
-    given = options.parse_args()
+    lists = {"backbones": "resnet18,resnet20", "batches": "100,1024", "processes": "1,2,4,8", "steps": ",".join(HOW)}
+    parser = arguments(__doc__, **lists, mixer="cutmix", precision="auto", seconds=5.0)
+    parser.add_argument("--child", choices=HOW, help=argparse.SUPPRESS)
+    given = parser.parse_args()
     keys = {"mixer": given.mixer, "precision": given.precision}
     backbones, batches = given.backbones.split(","), [int(batch) for batch in given.batches.split(",")]
     if not torch.cuda.is_available():
@@ -98,25 +88,14 @@ def main() -> None:
 
 def run_of(keys: dict[str, Any]) -> Run:
     """Return a run on ``STEPS`` batches of noise, warmed up."""
-    settings = parse({"dataset": "cifar10", **keys})
-    count = settings.batch_size * STEPS
-    noise = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
-    split = Split(noise, torch.arange(count) % 10)
-    run = Run(settings, 0, open_splits(settings, Splits(split, split), device()))
+    run = run_on_noise(keys, keys["batch_size"], STEPS)
     run.train_epoch(1)
     return run
 
 
 def seconds(work: Callable[[], object]) -> float:
     """Return the median time of ``work``, measured until the GPU has finished."""
-    times = []
-    for _ in range(ROUNDS + 1):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return statistics.median([seconds_of(work) for _ in range(ROUNDS + 1)][1:])
 
 
 def matmul_tflops() -> float:

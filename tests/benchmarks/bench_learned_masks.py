@@ -9,13 +9,12 @@ times the hours of mixup for ResNet-18 on Tiny-ImageNet. On a GPU it measures th
 is measured without MergeMix.
 """
 
-import argparse
 import sys
 import weakref
 from typing import Any
 
 import torch
-from recording import in_turn, ratios, record, run_on_noise, where
+from recording import arguments, in_turn, ratios, record, run_on_noise, where
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -91,11 +90,7 @@ def measure(backbone: str, batch: int, rounds: int) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbones", default="resnet8,vit_tiny_32")
-    options.add_argument("--batch", type=int, default=100)
-    options.add_argument("--rounds", type=int, default=9)
-    given = options.parse_args()
+    given = arguments(__doc__, backbones="resnet8,vit_tiny_32", batch=100, rounds=9).parse_args()
     for backbone in given.backbones.split(","):
         measure(backbone, given.batch, given.rounds)
 

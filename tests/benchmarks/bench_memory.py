@@ -6,14 +6,13 @@ Prints resident memory every ten trials, MiB, and the peak that the trial report
 libraries keep: no Python object of a trial is left.
 """
 
-import argparse
 import gc
 import threading
 from pathlib import Path
 
 import psutil
 import torch
-from recording import record
+from recording import arguments, record
 
 from trainables import classify
 from trainables.memory import MIB
@@ -44,8 +43,7 @@ def trial(number: int, data_root: Path) -> float:
 
 def main() -> None:
     """Train, and print the memory."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--trials", type=int, default=200)
+    parser = arguments(__doc__, trials=200)
     parser.add_argument("--data-root", type=Path, default=Path("data"))
     options = parser.parse_args()
     torch.set_num_threads(1)

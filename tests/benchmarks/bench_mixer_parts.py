@@ -11,7 +11,6 @@ mixing, take about a tenth of the loop's time at 32 pixels and more at 224, so t
 times as fast.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 from bench_mixers import SHAPES, fmix_loop, repeat, saliencymix_loop
-from recording import in_turn, ratios, record
+from recording import arguments, in_turn, ratios, record
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, paste
@@ -34,9 +33,7 @@ Step = Callable[[], object]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=9)
-    rounds = options.parse_args().rounds
+    rounds = arguments(__doc__, rounds=9).parse_args().rounds
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     print("| batch | part | ms | of the mixer | of a tenth of the loop |\n| --- | --- | ---: | ---: | ---: |")

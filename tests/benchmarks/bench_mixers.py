@@ -15,7 +15,6 @@ Expected: no peer is faster than the column that does the same as it. With CutMi
 millisecond, torchvision's is as fast: both copy one box.
 """
 
-import argparse
 import inspect
 import math
 import sys
@@ -26,7 +25,7 @@ from functools import partial
 import cv2
 import numpy as np
 import torch
-from recording import in_turn, ratios, record
+from recording import arguments, in_turn, ratios, record
 from tabulate import tabulate
 from torch import Generator, Tensor
 from torchvision.transforms import v2
@@ -42,10 +41,7 @@ Step = Callable[[], object]
 
 def main() -> None:
     """Time every mixer, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--device", default="cpu")
+    parser = arguments(__doc__, threads=1, rounds=7, device="cpu")
     parser.add_argument("--channels-last", action="store_true", help="the order of memory that training uses")
     parser.add_argument("--mixers", help="comma-separated (default: all)")
     options = parser.parse_args()

@@ -16,13 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+from recording import arguments, record
 
-from recording import record  # noqa: E402
-
-from mixlab.cluster.resources import cpu_count  # noqa: E402
-from tests.servers import mlflow_server  # noqa: E402
+from mixlab.cluster.resources import cpu_count
+from tests.servers import mlflow_server
 
 # Both run `epochs` seconds of sleep, with a report and a checkpoint after each. The last lines differ.
 TRIAL = """
@@ -86,11 +83,9 @@ WAYS = ("bare Ray Tune", "Mixlab, SQLite", "Mixlab, HTTP")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trials", type=int, default=20, help="an even number")
-    options.add_argument("--seconds", type=int, default=5, help="of a trial")
-    options.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    given = options.parse_args()
+    parser = arguments(__doc__, trials=20, seconds=5)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    given = parser.parse_args()
     slots = cpu_count()
     ideal = -(-given.trials // slots) * given.seconds
     with (

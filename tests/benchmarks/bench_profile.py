@@ -7,11 +7,10 @@ operations a second beside those of a large matrix product. The operations of a 
 counted and taken three times. Run it on a quiet machine: it takes the time of the clock.
 """
 
-import argparse
 from collections import Counter
 
 import torch
-from recording import record, run_on_noise, seconds_of, step_seconds
+from recording import arguments, record, run_on_noise, seconds_of, step_seconds
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -41,12 +40,7 @@ def peak() -> float:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbones", default="resnet8,resnet20")
-    options.add_argument("--mixer", default="cutmix")
-    options.add_argument("--batch", type=int, default=100)
-    options.add_argument("--steps", type=int, default=5)
-    given = options.parse_args()
+    given = arguments(__doc__, backbones="resnet8,resnet20", mixer="cutmix", batch=100, steps=5).parse_args()
     torch.set_num_threads(1)
     best = peak()
     print(

@@ -8,13 +8,12 @@ as fast as the separate steps each is. On a CPU its time is counted, on one thre
 of which processes that share the GPU cannot have more in a second than one process, with convolutions in TF32.
 """
 
-import argparse
 import copy
 import time
 from collections.abc import Callable
 
 import torch
-from recording import in_turn, ratios, record, where
+from recording import arguments, in_turn, ratios, record, where
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
@@ -121,12 +120,7 @@ def as_graph(step: Step) -> Step:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbones", default="resnet8,resnet20")
-    options.add_argument("--seeds", default="1,2,4,8")
-    options.add_argument("--batch", type=int, default=100)
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
+    given = arguments(__doc__, backbones="resnet8,resnet20", seeds="1,2,4,8", batch=100, rounds=3).parse_args()
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
     clock = time.perf_counter if ON_GPU else time.process_time

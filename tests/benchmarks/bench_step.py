@@ -6,10 +6,9 @@ Prints a Markdown table: median milliseconds of a step (forward, backward, optim
 ratios to the baseline's step of the same round. On a GPU it times the GPU.
 """
 
-import argparse
 import statistics
 
-from recording import in_turn, ratios, record, run_on_noise, where
+from recording import arguments, in_turn, ratios, record, run_on_noise, where
 
 ARMS = {
     "baseline": {},
@@ -21,12 +20,7 @@ ARMS = {
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbone", default="resnet8")
-    options.add_argument("--mixer", default="cutmix")
-    options.add_argument("--batch", type=int, default=100)
-    options.add_argument("--rounds", type=int, default=15)
-    given = options.parse_args()
+    given = arguments(__doc__, backbone="resnet8", mixer="cutmix", batch=100, rounds=15).parse_args()
 
     base = {"backbone": given.backbone, "mixer": given.mixer}
     runs = {arm: run_on_noise({**base, **changes}, given.batch) for arm, changes in ARMS.items()}

@@ -23,20 +23,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from recording import Batches, compare
 from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.benchmarks.speeds import Batches, compare  # noqa: E402
-from trainables import memory  # noqa: E402
-from trainables.classify import train  # noqa: E402
-from trainables.config import parse  # noqa: E402
-from trainables.datasets.dataset import BatchSource  # noqa: E402
-from trainables.datasets.opening import open_dataset  # noqa: E402
-from trainables.seeds import generator  # noqa: E402
+from trainables import memory
+from trainables.classify import train
+from trainables.config import parse
+from trainables.datasets.dataset import BatchSource
+from trainables.datasets.opening import open_dataset
+from trainables.seeds import generator
 
 BATCH = 64
 WORKERS = 2

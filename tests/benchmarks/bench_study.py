@@ -6,27 +6,19 @@ Runs the CIFAR-10 ablation in a folder of its own, twice: whole, and again when 
 Markdown table. The ideal is the trials' own time, training and evaluation, divided by how many run at a time.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-from recording import record
+from recording import ROOT, arguments, record
 
 from mixlab.cluster.resources import cpu_count
 from mixlab.tracking import store
 
-ROOT = Path(__file__).parents[2]
-
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seeds", default="2")
-    options.add_argument("--epochs", default="3")
-    options.add_argument("--train-images", default="2000")
-    given = options.parse_args()
+    given = arguments(__doc__, seeds="2", epochs="3", train_images="2000").parse_args()
     with tempfile.TemporaryDirectory() as folder:
         uri = f"sqlite:///{folder}/mlflow.db"
         command = [sys.executable, str(ROOT / "studies" / "ablation_cifar100.py"), "--preset", "smoke"]

@@ -7,17 +7,16 @@ what of it is reading, and the same command once more, which finds nothing left 
 cores: the table in 10 seconds, the relaunch in 20, the page in 30.
 """
 
-import argparse
 import sqlite3
 import tempfile
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from mlflow.tracking import MlflowClient
-from recording import record
+from recording import arguments, record, seconds_of
 
 from analysis.ablation_table import study_table, write_study_table
 from analysis.records.runs import load_runs
@@ -58,40 +57,33 @@ def study_of(count: int) -> Study:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=10_000)
+    parser = arguments(__doc__, runs=10_000)
     parser.add_argument("--folder", type=Path, help="keep the store there (default: a temporary folder)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{folder / 'mlflow.db'}"
-        begin = time.perf_counter()
-        fill(folder, uri, given.runs)
-        print(f"filled {given.runs} runs in {time.perf_counter() - begin:.1f} s")
-        begin = time.perf_counter()
-        runs = load_runs(uri, STUDY)
-        print(f"read {len(runs)} runs in {time.perf_counter() - begin:.1f} s")
-        begin = time.perf_counter()
-        study_table(uri, STUDY)
-        spent = time.perf_counter() - begin
-        record(f"the table of {len(runs)} runs", [spent], "s")
-        print(f"table in {spent:.1f} s")
-        begin = time.perf_counter()
-        result = write_study_table(uri, STUDY, folder / "out")
-        print(f"table and files in {time.perf_counter() - begin:.1f} s")
-        begin = time.perf_counter()
-        write_report(uri, STUDY, folder / "out" / "report.html")
-        spent = time.perf_counter() - begin
-        record(f"the page of {len(runs)} runs", [spent], "s")
-        print(f"page in {spent:.1f} s")
-        begin = time.perf_counter()
+        print(f"filled {given.runs} runs in {seconds_of(lambda: fill(folder, uri, given.runs)):.1f} s")
+        frames: list[pd.DataFrame] = []
+        spent = seconds_of(lambda: frames.append(load_runs(uri, STUDY)))
+        count = len(frames[0])
+        print(f"read {count} runs in {spent:.1f} s")
         options = Options(tracking_uri=uri, storage=str(folder / "results"), quiet=True)
-        assert run(study_of(given.runs), Finished(), options).exit_code == 0
-        spent = time.perf_counter() - begin
-        record(f"the relaunch of {len(runs)} runs", [spent], "s")
-        print(f"relaunch in {spent:.1f} s")
-        print(result.text)
+        results: list[Any] = []
+        for what, recorded, work in (
+            ("table", True, lambda: study_table(uri, STUDY)),
+            ("table and files", False, lambda: results.append(write_study_table(uri, STUDY, folder / "out"))),
+            ("page", True, lambda: write_report(uri, STUDY, folder / "out" / "report.html")),
+            ("relaunch", True, lambda: results.append(run(study_of(given.runs), Finished(), options))),
+        ):
+            spent = seconds_of(work)
+            if recorded:
+                record(f"the {what} of {count} runs", [spent], "s")
+            print(f"{what} in {spent:.1f} s")
+        table, relaunch = results
+        assert relaunch.exit_code == 0
+        print(table.text)
 
 
 def fill(folder: Path, uri: str, count: int) -> None:

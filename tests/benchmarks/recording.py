@@ -1,15 +1,17 @@
-"""Times training steps and other things in turn, and writes down what a benchmark finds."""
+"""What benchmarks share: options, steps and loaders timed in turn, and a record of what they find."""
 
+import argparse
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
@@ -17,7 +19,19 @@ from trainables.datasets.opening import open_splits
 from trainables.hardware import device
 from trainables.training import Run
 
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # a benchmark may use what the tests use
+ROUNDS = 5  # of a comparison of loaders
+Batches = Iterable[tuple[Tensor, Tensor]]
 RECORD = "MIXLAB_BENCH_RECORD"  # names the file to which `make bench` lets every benchmark append
+
+
+def arguments(doc: str | None, **defaults: str | float) -> argparse.ArgumentParser:
+    """Return a parser with an option for each of ``defaults``, whose type it has: ``rounds=3`` makes ``--rounds``."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    return parser
 
 
 def record(name: str, values: Sequence[float], unit: str = "times") -> float:
@@ -68,11 +82,11 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def run_on_noise(keys: Mapping[str, Any], images: int = 100) -> Run:
-    """Return a run of these settings on one batch of CIFAR's size, of noise."""
-    settings = parse({"dataset": "cifar10", "batch_size": images, **keys})
-    noise = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8)
-    split = Split(noise, torch.arange(images) % 10)
+def run_on_noise(keys: Mapping[str, Any], batch: int = 100, steps: int = 1) -> Run:
+    """Return a run of these settings on so many batches of CIFAR's size, of noise."""
+    settings = parse({"dataset": "cifar10", "batch_size": batch, **keys})
+    noise = torch.randint(0, 256, (batch * steps, 3, 32, 32), dtype=torch.uint8)
+    split = Split(noise, torch.arange(batch * steps) % 10)
     return Run(settings, 0, open_splits(settings, Splits(split, split), device()))
 
 
@@ -84,3 +98,24 @@ def step_seconds(run: Run) -> float:
 def where() -> str:
     """Return the processor of the measurements, in words."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+
+
+def images_a_second(epoch: Callable[[], Batches]) -> float:
+    """Return the speed of one epoch, batch after batch, without a network."""
+    start = time.perf_counter()
+    images = sum(len(labels) for _, labels in epoch())
+    return images / (time.perf_counter() - start)
+
+
+def compare(title: str, sources: Mapping[str, Callable[[], Batches]]) -> None:
+    """Print a Markdown table of the median speeds, and of their ratios to the first source's."""
+    for epoch in sources.values():
+        images_a_second(epoch)  # starts workers, fills caches
+    rounds = [[images_a_second(epoch) for epoch in sources.values()] for _ in range(ROUNDS)]
+    medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
+    print(f"{title}, median of {ROUNDS} rounds in turn\n\n| source | images a second | ratio |\n|---|---:|---:|")
+    first = next(iter(sources))
+    for number, (name, speed) in enumerate(zip(sources, medians, strict=True)):
+        if number > 0:
+            record(f"images a second, {name} / {first}", [speeds[number] / speeds[0] for speeds in rounds])
+        print(f"| {name} | {speed:,.0f} | {speed / medians[0]:.1f} |")

@@ -22,7 +22,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster-aws.yaml"])
-def test_the_launcher_takes_it(name: str) -> None:
+def test_the_launcher_takes_it(name):
     filled = prepare_config(load(name))
     validate_config(filled)
     wrong = copy.deepcopy(filled)
@@ -31,14 +31,14 @@ def test_the_launcher_takes_it(name: str) -> None:
         validate_config(wrong)
 
 
-def test_ones_own_machines_are_all_workers_from_the_start() -> None:
+def test_ones_own_machines_are_all_workers_from_the_start():
     filled = prepare_config(load("cluster.yaml"))
     machines = len(load("cluster.yaml")["provider"]["worker_ips"])
     (kind,) = filled["available_node_types"].values()
     assert kind["min_workers"] == kind["max_workers"] == filled["max_workers"] == machines
 
 
-def test_the_manifest_is_of_the_pinned_ray_and_mounts_the_volumes_that_it_has() -> None:
+def test_the_manifest_is_of_the_pinned_ray_and_mounts_the_volumes_that_it_has():
     spec = load("kuberay.yaml")["spec"]
     assert spec["rayVersion"] == pinned("ray")
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
@@ -47,7 +47,7 @@ def test_the_manifest_is_of_the_pinned_ray_and_mounts_the_volumes_that_it_has() 
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_services_publish_on_loopback_alone_and_wait_for_services_with_a_health_check() -> None:
+def test_services_publish_on_loopback_alone_and_wait_for_services_with_a_health_check():
     services = load("compose.yaml")["services"]
     for name, service in services.items():
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", ())), name
@@ -56,7 +56,7 @@ def test_services_publish_on_loopback_alone_and_wait_for_services_with_a_health_
             assert "healthcheck" in services[needed], name
 
 
-def test_mlflow_allows_the_name_by_which_the_study_asks() -> None:
+def test_mlflow_allows_the_name_by_which_the_study_asks():
     services = load("compose.yaml")["services"]
     (uri,) = [word.partition("=")[2] for word in services["study"]["command"] if word.startswith("--tracking-uri=")]
     allowed = services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
@@ -64,7 +64,7 @@ def test_mlflow_allows_the_name_by_which_the_study_asks() -> None:
     assert "*" not in "".join(allowed)
 
 
-def test_every_ray_node_asks_for_the_token() -> None:
+def test_every_ray_node_asks_for_the_token():
     services = load("compose.yaml")["services"]
     nodes = {name: service for name, service in services.items() if service.get("command", [])[:2] == ["ray", "start"]}
     assert set(nodes) == {"head", "worker", "worker-gpu"}
@@ -76,7 +76,7 @@ def test_every_ray_node_asks_for_the_token() -> None:
     assert any(option.startswith("--env-file=") for option in load("cluster.yaml")["docker"]["run_options"])
 
 
-def test_no_pod_runs_as_root() -> None:
+def test_no_pod_runs_as_root():
     spec = load("kuberay.yaml")["spec"]
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         context = group["template"]["spec"]["securityContext"]
@@ -84,7 +84,7 @@ def test_no_pod_runs_as_root() -> None:
         assert context["runAsUser"] > 0
 
 
-def test_no_service_of_ours_can_gain_rights() -> None:
+def test_no_service_of_ours_can_gain_rights():
     for name, service in load("compose.yaml")["services"].items():
         assert "no-new-privileges:true" in service["security_opt"], name
         assert service.get("privileged", False) is False, name

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from mixlab import provenance
 
 ROOT = Path(__file__).parents[2]
@@ -22,21 +20,21 @@ def values(instruction: str) -> list[str]:
     return [value for name, value in INSTRUCTIONS if name == instruction]
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_has_nothing_to_say():
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     assert hadolint is not None
     done = subprocess.run([hadolint, str(ROOT / "docker" / "Dockerfile")], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_python_is_pinned_to_the_patch_version_everywhere() -> None:
+def test_python_is_pinned_to_the_patch_version_everywhere():
     (version,) = {value.partition("=")[2] for value in values("ARG") if value.startswith("PYTHON_VERSION=")}
     (image,) = {value.partition("=")[2] for value in values("ARG") if value.startswith("PYTHON_IMAGE=")}
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert f":{version}-" in image
 
 
-def test_what_is_copied_is_let_into_the_build() -> None:
+def test_what_is_copied_is_let_into_the_build():
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     first, *others = [line for line in lines if line and not line.startswith("#")]
     assert first == "*"
@@ -45,7 +43,7 @@ def test_what_is_copied_is_let_into_the_build() -> None:
     assert {word for word in copied if not word.startswith("--")} == allowed
 
 
-def test_runs_log_what_the_image_says_of_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_runs_log_what_the_image_says_of_itself(monkeypatch, tmp_path):
     image = dict(re.findall(r"(MIXLAB_\w+)=(\S+)", "".join(values("ENV"))))
     assert set(image) == {"MIXLAB_COMMIT", "MIXLAB_CONSTRAINTS"}
     copy = tmp_path / "constraints.txt"
@@ -64,7 +62,7 @@ def test_runs_log_what_the_image_says_of_itself(monkeypatch: pytest.MonkeyPatch,
     assert provenance.constraints_hash(tmp_path / "elsewhere") == ""
 
 
-def test_all_packages_are_those_of_the_constraints() -> None:
+def test_all_packages_are_those_of_the_constraints():
     installs = [command for value in values("RUN") for command in value.split("&&") if "pip install" in command]
     assert len(installs) == 2
     for command in installs:
@@ -73,7 +71,7 @@ def test_all_packages_are_those_of_the_constraints() -> None:
         assert words[words.index("-c") + 1] == "constraints.txt" if "-c" in words else "--no-deps" in words, command
 
 
-def test_nothing_runs_as_root_and_ray_asks_for_a_token() -> None:
+def test_nothing_runs_as_root_and_ray_asks_for_a_token():
     (user,) = values("USER")
     assert int(user) > 0
     assert f"--uid {user} " in "".join(values("RUN"))

@@ -31,7 +31,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 @pytest.mark.slow
-def test_a_study_runs_through_all_of_it_and_the_doctor_names_only_the_odd_node(tmp_path: Path) -> None:
+def test_a_study_runs_through_all_of_it_and_the_doctor_names_only_the_odd_node(tmp_path):
     run_alone(__file__, tmp_path)
 
 

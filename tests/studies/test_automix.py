@@ -33,18 +33,18 @@ TRANSFORMERS = ("automix_deit_imagenet", "automix_vits_cifar100", "automix_table
 PERCENT = re.compile(r"\d\d\.\d\d")
 
 
-def test_every_study_is_here() -> None:
+def test_every_study_is_here():
     assert set(AUTOMIX) == {file.stem for file in FOLDER.glob("automix_*.py")}
 
 
 @pytest.mark.parametrize("name", AUTOMIX)
-def test_a_study_has_its_cells(name: str) -> None:
+def test_a_study_has_its_cells(name):
     assert len(cells(name)) == AUTOMIX[name][0]
     assert len(trials(name)) == 6 * AUTOMIX[name][0]
 
 
 @pytest.mark.parametrize("name", AUTOMIX)
-def test_the_header_prints_the_published_numbers(name: str) -> None:
+def test_the_header_prints_the_published_numbers(name):
     """Each cell has a number that the paper, or OpenMixup's benchmark, prints for its configuration."""
     _, header = load(name)
     printed = PERCENT.findall(header)
@@ -58,7 +58,7 @@ def test_the_header_prints_the_published_numbers(name: str) -> None:
     assert found == AUTOMIX[name][1]
 
 
-def test_the_table_of_robustness_has_its_numbers() -> None:
+def test_the_table_of_robustness_has_its_numbers():
     _, header = load("automix_table4_robustness")
     rows = {row[0]: row[1:] for row in map(str.split, header.splitlines()) if len(row) == 4}
     for config in cells("automix_table4_robustness").values():
@@ -69,7 +69,7 @@ def test_the_table_of_robustness_has_its_numbers() -> None:
 
 @pytest.mark.parametrize("name", AUTOMIX)
 @pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> None:
+def test_a_short_preset_is_small_whatever_the_table(name, preset):
     found = cells(name, "--preset", preset)
     network = "vit_tiny_32" if name in TRANSFORMERS else "resnet8"
     for config in found.values():
@@ -81,7 +81,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
     assert len(found) == len(study.arms) * (3 if "mixer" in study.factors else 1)
 
 
-def test_a_level_that_changes_the_network_changes_to_its_recipe() -> None:
+def test_a_level_that_changes_the_network_changes_to_its_recipe():
     for name, backbone in (("automix_table1_cifar100", "deit_small"), ("automix_table1_cifar10", "wrn28_8")):
         found = cells(name, "--backbones", backbone)
         for config in found.values():

@@ -28,7 +28,7 @@ TERMS = (("lam", {"sumix.lam": "learned"}), ("l_s", {"sumix.regulariser": "s"}))
 
 
 @pytest.fixture(autouse=True, scope="module")
-def style_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def style_network(tmp_path_factory) -> Iterator[None]:
     """Put a small network of styles where the study of StyleMix looks for one."""
     folder = tmp_path_factory.mktemp("style")
     convolution = {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
@@ -69,7 +69,7 @@ def drawn(name: str, most: int = 99) -> tuple[dict[str, Any], list[LevelTable]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_study_bears_the_name_of_its_file_and_runs_six_seeds(name: str) -> None:
+def test_every_study_bears_the_name_of_its_file_and_runs_six_seeds(name):
     found, header = load(name)
     study = study_of(name)
     assert found.name == study.name == name
@@ -79,7 +79,7 @@ def test_every_study_bears_the_name_of_its_file_and_runs_six_seeds(name: str) ->
 
 
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
-def test_every_study_of_sumix_has_its_control(name: str) -> None:
+def test_every_study_of_sumix_has_its_control(name):
     """The control runs the batch before it is mixed, and else equals the reference, in every table with SUMix."""
     found, study = configurations(name), study_of(name)
     controls = [arm for arm in study.arms if arm.control]
@@ -96,7 +96,7 @@ def test_every_study_of_sumix_has_its_control(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
-def test_every_study_of_several_tables_answers_here_and_in_general(name: str) -> None:
+def test_every_study_of_several_tables_answers_here_and_in_general(name):
     study = study_of(name)
     _, levels = drawn(name, most=2)
     answers = over_tables(levels)
@@ -113,19 +113,18 @@ def test_every_study_of_several_tables_answers_here_and_in_general(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["kimage_style", "kimage_subsampling", "mixers_cifar100", "search_zeta_alpha"])
-def test_a_study_of_which_no_other_test_takes_a_step_can_be_rehearsed(name: str) -> None:
+def test_a_study_of_which_no_other_test_takes_a_step_can_be_rehearsed(name):
     for config in configurations(name).values():
         check(config)
 
 
-def test_a_study_of_many_tables_has_a_forest() -> None:
+def test_a_study_of_many_tables_has_a_forest():
     assert plot_forest("table1_cifar100", drawn("table1_cifar100")[1]) is not None
 
 
-def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction() -> None:
+def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction():
     plan, levels = drawn("sumix_factorial")
     figure = plot_effects("sumix_factorial", levels, plan["design"])
-    assert figure is not None
     axis, *others = figure.subfigs[0].axes
     assert len(others) == 1
     assert [label.get_text() for label in axis.get_yticklabels()] == [
@@ -135,7 +134,7 @@ def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction() ->
 
 
 @pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
-def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(name: str) -> None:
+def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(name):
     plan, levels = drawn(name)
     on_top = {arm for arm, reference in plan["against"].items() if reference == "+ lam"}
     assert on_top == {"+ l_s", "+ l_u", "+ l_su"}
@@ -147,7 +146,7 @@ def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(nam
         assert table.loc[arm, "over_baseline"] == pytest.approx(table.loc[arm, "mean"] - table.loc["baseline", "mean"])
 
 
-def test_designs_of_the_terms_of_sumix() -> None:
+def test_designs_of_the_terms_of_sumix():
     """A study of each design is planned, and its arms differ in what their names say."""
     base = replace(study_of("ablation_cifar100"), factors={}).with_base(mixer="cutmix")
     one_in = replace(base, arms=add_one_in(TERMS)).trials(TRAIN)

@@ -73,7 +73,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> StudyFolder:
+def finished(tmp_path_factory, empty_store) -> StudyFolder:
     """Return the study after a worker was killed, and then the driver stopped and killed."""
     command = (str(ROOT / "studies" / f"{STUDY}.py"), *SMALL)
     study = StudyFolder(tmp_path_factory.mktemp("finished"), STUDY, command, empty_store)
@@ -116,19 +116,19 @@ def require_loopback(driver: Program) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(finished: StudyFolder) -> Iterator[Served]:
+def served(finished) -> Iterator[Served]:
     with mlflow_server.running(finished.uri, finished.folder, os.environ) as server:
         experiment = finished.client.get_experiment_by_name(STUDY).experiment_id
         yield Served(finished.client, experiment, server.uri)
 
 
 @pytest.fixture(scope="module")
-def page(served: Served) -> Iterator[Page]:
+def page(served) -> Iterator[Page]:
     with chromium(width=1900) as page:
         yield page
 
 
-def test_whole_study_ends_with_table_and_true_states(finished: StudyFolder) -> None:
+def test_whole_study_ends_with_table_and_true_states(finished):
     results = finished.results()
     assert set(results) == {(arm, seed) for arm in ("baseline", "+ lam") for seed in ("0", "1")}
     for histories in results.values():
@@ -145,12 +145,12 @@ def test_whole_study_ends_with_table_and_true_states(finished: StudyFolder) -> N
     assert not finished.journals()
 
 
-def test_nothing_is_said_after_the_last_line(finished: StudyFolder) -> None:
+def test_nothing_is_said_after_the_last_line(finished):
     """The garbage that Python does not look for as it ends has objects of triton, which would list them."""
     assert finished.said(LAST_START).splitlines()[-1].startswith("Every run in the MLflow UI")
 
 
-def test_every_number_is_that_of_an_undisturbed_training(finished: StudyFolder, tmp_path: Path) -> None:
+def test_every_number_is_that_of_an_undisturbed_training(finished, tmp_path):
     results = finished.results()
     for run in finished.runs("seed"):
         config = artifacts.read_json(finished.client, run.info.run_id, "config.json")
@@ -168,7 +168,7 @@ def test_every_number_is_that_of_an_undisturbed_training(finished: StudyFolder, 
         assert found["model"] == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest()
 
 
-def test_runs_are_nested_and_described(finished: StudyFolder) -> None:
+def test_runs_are_nested_and_described(finished):
     client = finished.client
     runs = {run.info.run_id: run for run in finished.runs()}
     hardware, *_ = environment(device())["hardware"].split(" and ")  # without this process's threads: a trial has one
@@ -192,7 +192,7 @@ def test_runs_are_nested_and_described(finished: StudyFolder) -> None:
 
 
 @pytest.mark.parametrize("package", ["mixlab", "analysis"])
-def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> None:
+def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package):
     script = f"import {package}, mlflow.telemetry.utils, ray._common.usage.usage_lib as ray; "
     script += "print(mlflow.telemetry.utils.is_telemetry_disabled(), ray.usage_stats_enabled())"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "RAY", "PYTEST", "CI"))}
@@ -203,7 +203,7 @@ def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> No
 
 
 @needs_chromium
-def test_the_address_that_the_study_prints_shows_its_arms(finished: StudyFolder, served: Served, page: Page) -> None:
+def test_the_address_that_the_study_prints_shows_its_arms(finished, served, page):
     (printed,) = re.findall(r"then open (http://127\.0\.0\.1:5000\S+)", finished.said(LAST_START))
     page.open(printed.replace("http://127.0.0.1:5000", served.address))
     drawn = page.until(f"(rows => rows.length == 2 && rows.every(row => 'metrics.`n`' in row) && rows)({ROWS})")
@@ -225,7 +225,7 @@ def test_the_address_that_the_study_prints_shows_its_arms(finished: StudyFolder,
 
 
 @needs_chromium
-def test_runs_are_nested_study_arm_seed(served: Served, page: Page) -> None:
+def test_runs_are_nested_study_arm_seed(served, page):
     view = "viewStateShareKey=study&workflowType=machine_learning"
     page.open(f"{served.address}/#/experiments/{served.experiment}/runs?{view}")
     names = f"{ROWS}.map(row => row['attributes.`Run Name`'])"
@@ -241,7 +241,7 @@ def test_runs_are_nested_study_arm_seed(served: Served, page: Page) -> None:
 
 
 @needs_chromium
-def test_the_run_of_a_study_is_described_by_its_table(served: Served, page: Page) -> None:
+def test_the_run_of_a_study_is_described_by_its_table(served, page):
     served.open_run(page, served.run("study"))
     (table,) = page.until(f"(found => found.length == 1 && found)({TABLES})")
     assert table[0] == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (family)", "verdict"]
@@ -253,14 +253,14 @@ def test_the_run_of_a_study_is_described_by_its_table(served: Served, page: Page
 
 
 @needs_chromium
-def test_the_plots_of_a_study_are_seen(served: Served, page: Page) -> None:
+def test_the_plots_of_a_study_are_seen(served, page):
     for name in ("gains", "curves", "lambda"):
         served.open_run(page, served.run("study"), f"/artifacts/{name}.png")
         assert page.until("[...document.images].map(image => image.naturalWidth).find(width => width > 500)")
 
 
 @needs_chromium
-def test_a_seed_has_a_chart_a_metric_and_none_a_bin(served: Served, page: Page) -> None:
+def test_a_seed_has_a_chart_a_metric_and_none_a_bin(served, page):
     run_id = served.run("seed", "+ lam")
     names = set(served.client.get_run(run_id).data.metrics)
     assert {"train_loss", "test_top1", "lam_shift", METRIC} <= names

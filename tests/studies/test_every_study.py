@@ -1,7 +1,5 @@
 """Every study can be started, and each of their networks and mixers takes a step."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.studies.steps import require_dry_run, take_steps
@@ -16,9 +14,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run(name, tmp_path, tracking_uri, capsys):
     require_dry_run(name, tmp_path, tracking_uri, capsys)
 
 
-def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_step_with_every_network_and_mixer(monkeypatch):
     assert take_steps(STUDIES, monkeypatch) == 30

@@ -1,7 +1,6 @@
 """The runs of the shipped studies are found again after an upgrade: the keys of these cells stay."""
 
 from inspect import get_annotations as annotations
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize(("study", "preset", "cell"), KEYS)
-def test_no_upgrade_trains_a_finished_run_again(study: str, preset: str, cell: str) -> None:
+def test_no_upgrade_trains_a_finished_run_again(study, preset, cell):
     (found,) = [trial for trial in trials(study, "--preset", preset) if trial.cell == cell and trial.seed == 0]
     assert found.key == KEYS[study, preset, cell], (
         "every finished run of this cell would be trained again: give the new option its neutral value in "
@@ -33,7 +32,7 @@ def test_no_upgrade_trains_a_finished_run_again(study: str, preset: str, cell: s
     )
 
 
-def test_every_file_that_a_configuration_may_name_counts_by_its_content(tmp_path: Path) -> None:
+def test_every_file_that_a_configuration_may_name_counts_by_its_content(tmp_path):
     """Those are the options that are any text at all: the others have names to choose from."""
     options = {f"mixer.{name}": kind for mixer in MIXERS.values() for name, kind in annotations(mixer).items()}
     options |= {f"subset.{name}": kind for name, kind in annotations(type(DEFAULTS.subset)).items()}

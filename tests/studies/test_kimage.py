@@ -33,7 +33,7 @@ def errors(name: str, metric: str = "test_top1_error") -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", KIMAGE)
-def test_a_study_has_its_cells_and_prints_their_published_errors(name: str) -> None:
+def test_a_study_has_its_cells_and_prints_their_published_errors(name):
     study, header = load(name)
     assert (len(cells(name)), len(errors(name))) == KIMAGE[name]
     for error in errors(name).values():
@@ -41,7 +41,7 @@ def test_a_study_has_its_cells_and_prints_their_published_errors(name: str) -> N
     assert study.metric == "test_top1_error_median10"
 
 
-def test_the_errors_are_those_of_their_arms() -> None:
+def test_the_errors_are_those_of_their_arms():
     first = errors("kimage_table1_pyramidnet200")
     for protocol in ("CutMix's code", "the authors' code"):
         assert first[f"{protocol} · none"] == 16.45
@@ -57,7 +57,7 @@ def test_the_errors_are_those_of_their_arms() -> None:
     assert errors("kimage_table2", "train_seconds_total_ratio")["preact_resnet18 · comixup"] == 29.34
 
 
-def test_the_protocols_differ_in_decay_and_milestones_alone() -> None:
+def test_the_protocols_differ_in_decay_and_milestones_alone():
     for name in ("kimage_table1_pyramidnet110", "kimage_table1_pyramidnet200", "kimage_table1_cifar10"):
         found = cells(name)
         for arm in load(name)[0].arms:
@@ -66,7 +66,7 @@ def test_the_protocols_differ_in_decay_and_milestones_alone() -> None:
             assert differing == {"weight_decay": (1e-4, 4e-5), "milestones": ((0.5, 0.75), (0.75, 0.9))}
 
 
-def test_the_networks_of_tables_4_and_5_are_in_table_3() -> None:
+def test_the_networks_of_tables_4_and_5_are_in_table_3():
     found = {trial.arm: trial.config for trial in trials("kimage_table3")}
     ood = {arm: published_number(config, "imagenet_o_aupr") for arm, config in found.items()}
     assert {arm for arm, number in ood.items() if number} == set(found) - {"manifoldmix"}
@@ -81,7 +81,7 @@ def test_the_networks_of_tables_4_and_5_are_in_table_3() -> None:
 
 @pytest.mark.parametrize("name", KIMAGE)
 @pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_is_small_and_on_cifar10(name: str, preset: str) -> None:
+def test_a_short_preset_is_small_and_on_cifar10(name, preset):
     found = cells(name, "--preset", preset)
     assert len(found) == len(load(name)[0].arms) * (2 if name == "kimage_table3_k" else 1)
     for config in found.values():
@@ -90,15 +90,13 @@ def test_a_short_preset_is_small_and_on_cifar10(name: str, preset: str) -> None:
     assert not any(published_number(config, "test_top1_error") for config in found.values())
 
 
-def test_every_study_is_here() -> None:
+def test_every_study_is_here():
     assert {*KIMAGE, "kimage_subsampling", "kimage_nas", "kimage_table6", "kimage_style"} == {
         file.stem for file in FOLDER.glob("kimage_*.py")
     }
 
 
-def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(tmp_path, monkeypatch):
     study, header = load("kimage_style")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"^mixer\.codec_file must .*'data/adain\.pt'"):
@@ -114,9 +112,7 @@ def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(
     assert all(f"{number.value:.2f}" in header for number in found.values() if number is not None)
 
 
-def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(tmp_path, monkeypatch):
     study, header = load("kimage_subsampling")
     assert "4 shares x 7 arms x 6 seeds" in header
     monkeypatch.chdir(tmp_path)
@@ -137,9 +133,7 @@ def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(
     assert {trial.config["backbone"] for trial in quick} == {"resnet8"}
 
 
-def test_every_arm_of_the_searches_of_architectures_differs_in_what_it_searches_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_arm_of_the_searches_of_architectures_differs_in_what_it_searches_on(tmp_path, monkeypatch):
     """How such a study runs is a test of Table 6."""
     study, _ = load("kimage_nas")
     monkeypatch.chdir(tmp_path)

@@ -31,7 +31,7 @@ CELLS = ("all of CIFAR-100", "CV of CIFAR-100", "PC-DARTS of CIFAR-10", "PC-DART
 
 
 @pytest.fixture
-def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scored(tmp_path, monkeypatch) -> Path:
     """Work in a folder with scores of as many images as a test takes, ten of each of ten classes."""
     file = tmp_path / "results" / "uncertainty" / "scores.csv"
     file.parent.mkdir(parents=True)
@@ -48,7 +48,7 @@ def cells(*options: str) -> dict[str, Mapping[str, Any]]:
     return {trial.cell: trial.config for trial in spec.trials(train)}
 
 
-def test_the_cells_are_those_of_the_table_and_have_its_numbers(scored: Path) -> None:
+def test_the_cells_are_those_of_the_table_and_have_its_numbers(scored):
     found, header = cells(), load(NAME)[1]
     assert tuple(found) == CELLS
     for metric, published in {
@@ -60,19 +60,18 @@ def test_the_cells_are_those_of_the_table_and_have_its_numbers(scored: Path) -> 
     }.items():
         for config, value in zip(found.values(), published, strict=True):
             number = published_number(config, metric)
-            assert number is not None
             assert number.value == pytest.approx(value)
             if metric.endswith("error"):
                 assert f"{value:.2f}" in header
 
 
-def test_a_part_of_the_images_or_another_rule_is_not_the_published_run(scored: Path) -> None:
+def test_a_part_of_the_images_or_another_rule_is_not_the_published_run(scored):
     config = cells()["CV of CIFAR-100"]
     for keys in ({"subset.rule": "random"}, {"retrain.train_images": 1000}, {"train_images": 10}, {"epochs": 90}):
         assert published_number({**config, **keys}, "test_top1_error") is None
 
 
-def test_the_recipe_is_that_of_pc_darts_for_imagenet(scored: Path) -> None:
+def test_the_recipe_is_that_of_pc_darts_for_imagenet(scored):
     for config in cells().values():
         assert config["dataset"] == "cifar100"
         assert config["retrain.dataset"] == "imagenet"
@@ -85,7 +84,7 @@ def test_the_recipe_is_that_of_pc_darts_for_imagenet(scored: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_enlarges_cifar10(preset: str, scored: Path) -> None:
+def test_a_short_preset_enlarges_cifar10(preset, scored):
     found = cells("--preset", preset)
     assert tuple(found) == CELLS
     for config in found.values():
@@ -98,14 +97,14 @@ def test_a_short_preset_enlarges_cifar10(preset: str, scored: Path) -> None:
         assert published_number(config, "test_top1_error") is None
 
 
-def test_without_scores_the_study_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scores_the_study_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"^subset\.scores must be a file, but there is none at"):
         cells()
 
 
 @pytest.mark.slow
-def test_one_step_of_every_cell(scored: Path) -> None:
+def test_one_step_of_every_cell(scored):
     """A search on a few small images, and a step of the whole network on two photographs, once of 224 pixels."""
     generator = torch.Generator().manual_seed(0)
 
@@ -125,7 +124,6 @@ def test_one_step_of_every_cell(scored: Path) -> None:
         run = SearchRun(settings, 0, searched, noise(2, side), torch.device("cpu"))
         if run.search is not None:
             run.next_epoch()
-        assert run.retraining is not None
         assert dataset_of(settings.retrained).num_classes == 1000
         head = run.retraining.network.head.weight
         before = head.detach().clone()
@@ -135,7 +133,7 @@ def test_one_step_of_every_cell(scored: Path) -> None:
 
 
 @pytest.mark.slow
-def test_dry_run(scored: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run(scored, tracking_uri, capsys):
     where = ("--tracking-uri", tracking_uri, "--storage", str(scored / "out"), "--data-root", str(DATA))
     with pytest.raises(SystemExit) as stopped:
         main(load(NAME)[0], search_architecture.train, ["--preset", "smoke", "--dry-run", *where])
@@ -144,9 +142,7 @@ def test_dry_run(scored: Path, tracking_uri: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_photographs(
-    tmp_path: Path, tracking_uri: str
-) -> None:
+def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_photographs(tmp_path, tracking_uri):
     """The data root holds real CIFAR-10, and photographs in ImageNet's layout, a folder for each class."""
     (tmp_path / "root").mkdir()
     for entry in DATA.iterdir():
@@ -175,7 +171,6 @@ def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_pho
     assert set(table.index) == {"all of CIFAR-100", "PC-DARTS of ImageNet"}
     client = MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name(NAME)
-    assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
     assert len(runs) == 2
     searched = ["search_seconds" in found.data.metrics for found in runs]

@@ -45,7 +45,7 @@ Ends = list[tuple[str, list[str], int, list[str]]]
 
 
 @pytest.fixture(scope="module")
-def ends(empty_store: Path) -> Ends:
+def ends(empty_store) -> Ends:
     lines = [options for options, _ in STARTS.values()]
     starts = [(str(study), options) for study in STUDIES for options in (lines if study == STUDIES[0] else [LIST])]
     asked = json.dumps([sorted(SLOW), starts])
@@ -57,7 +57,7 @@ def ends(empty_store: Path) -> Ends:
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_it_waits_for_nothing(start: str, ends: Ends) -> None:
+def test_it_waits_for_nothing(start, ends):
     options, code = STARTS[start]
     for study, given, ended, imported in ends:
         if given == options:

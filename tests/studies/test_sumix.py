@@ -5,7 +5,7 @@ from tests.studies.cells import FOLDER, cells, load, published, trials
 SUMIX = ("sumix_cam", "sumix_definitions", "sumix_factorial", "sumix_mixers_cifar100", "sumix_zeta")
 
 
-def test_every_study_of_sumix_is_here_with_its_cells_and_the_control() -> None:
+def test_every_study_of_sumix_is_here_with_its_cells_and_the_control():
     assert set(SUMIX) == {file.stem for file in FOLDER.glob("sumix_*.py")}
     for name in SUMIX:
         study, _ = load(name)
@@ -14,7 +14,7 @@ def test_every_study_of_sumix_is_here_with_its_cells_and_the_control() -> None:
         assert len(trials(name)) == 6 * len(cells(name))
 
 
-def test_the_networks_of_the_maps_are_those_of_the_paper() -> None:
+def test_the_networks_of_the_maps_are_those_of_the_paper():
     _, header = load("sumix_cam")
     found = published("sumix_cam")
     values = {arm: number.value for (arm,), number in found.items()}
@@ -26,7 +26,7 @@ def test_the_networks_of_the_maps_are_those_of_the_paper() -> None:
     assert [config["mixer"] for config in small.values()] == ["none", "cutmix", "cutmix", "cutmix"]
 
 
-def test_zeta_and_alpha_are_crossed_and_the_papers_choice_is_among_them() -> None:
+def test_zeta_and_alpha_are_crossed_and_the_papers_choice_is_among_them():
     study, header = load("sumix_zeta")
     found = cells("sumix_zeta")
     crossed = {(config["mixer"], config["mixer.alpha"], config["sumix.zeta"]) for config in found.values()}
@@ -45,7 +45,7 @@ def test_zeta_and_alpha_are_crossed_and_the_papers_choice_is_among_them() -> Non
         assert row[1:] == [str(alpha), f"{pair[0]:.2f}", str(zeta), f"{pair[1]:.2f}"]
 
 
-def test_each_definition_changes_one_choice_of_the_paper_and_has_no_published_number() -> None:
+def test_each_definition_changes_one_choice_of_the_paper_and_has_no_published_number():
     found = cells("sumix_definitions")
     paper = found["SUMix as in the paper"]
     changed = {arm: {key for key in paper if config[key] != paper[key]} for arm, config in found.items()}

@@ -1,7 +1,6 @@
 """Every study is the table that it names."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -28,12 +27,12 @@ TABLES = {
 UNPUBLISHED = {"table4_saliency_mixers": 2}  # the paper has AdAutoMix without SUMix
 
 
-def test_every_table_is_here() -> None:
+def test_every_table_is_here():
     assert set(TABLES) == {file.stem for kind in ("table*.py", "ablation_*.py") for file in FOLDER.glob(kind)}
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_study_has_its_cells(name: str) -> None:
+def test_a_study_has_its_cells(name):
     study, _ = load(name)
     controls = len(study.levels("mixer")) * len(study.levels("backbone") if "backbone" in study.factors else "1")
     count = TABLES[name] + UNPUBLISHED.get(name, 0) + controls
@@ -42,7 +41,7 @@ def test_a_study_has_its_cells(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_header_prints_the_published_number_of_every_cell(name: str) -> None:
+def test_the_header_prints_the_published_number_of_every_cell(name):
     _, header = load(name)
     numbers = published(name)
     assert len(numbers) == TABLES[name]
@@ -54,7 +53,7 @@ def test_the_header_prints_the_published_number_of_every_cell(name: str) -> None
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_arms_differ_in_sumix_alone(name: str) -> None:
+def test_arms_differ_in_sumix_alone(name):
     study, _ = load(name)
     baseline = {trial.levels.values(): trial.config for trial in trials(name) if trial.arm == study.baseline}
     by_levels = {tuple(levels): config for levels, config in baseline.items()}
@@ -66,7 +65,7 @@ def test_arms_differ_in_sumix_alone(name: str) -> None:
     assert [arm.name for arm in study.arms if arm.control] == ["raw pass"]
 
 
-def test_the_factorial_study_crosses_its_terms() -> None:
+def test_the_factorial_study_crosses_its_terms():
     study, header = load("sumix_factorial")
     assert f"x {len(study.arms)} arms x 6 seeds" in header
     completed = complete(train)
@@ -82,7 +81,7 @@ def test_the_factorial_study_crosses_its_terms() -> None:
             assert config["sumix.regulariser"] == regulariser
 
 
-def test_each_cell_has_its_own_settings() -> None:
+def test_each_cell_has_its_own_settings():
     found = cells("table1_cifar100")
     assert found["wrn28_8 · fmix · SUMix"]["lr"] == 0.03
     assert found["wrn28_8 · fmix · SUMix"]["epochs"] == 400
@@ -107,7 +106,7 @@ def test_each_cell_has_its_own_settings() -> None:
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name != "ablation_cifar100"])
 @pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> None:
+def test_a_short_preset_is_small_whatever_the_table(name, preset):
     found = cells(name, "--preset", preset)
     study, _ = load(name)
     assert len(found) == len(study.levels("mixer")) * len(study.arms)
@@ -118,9 +117,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
 
 
 @pytest.mark.slow
-def test_a_dry_run_of_table_6_takes_little_more_than_what_it_imports(
-    tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_of_table_6_takes_little_more_than_what_it_imports(tmp_path, tracking_uri, capsys, monkeypatch):
     """The imports take most of the ten seconds that the command has; timing every cell's steps took a minute."""
     monkeypatch.setattr(cost, "_measured", {})
     start = time.process_time()

@@ -18,6 +18,8 @@ from analysis.statistics.tables import level_tables
 from analysis.words.page import png
 from mixlab.spec.metric import Metric
 
+TWO_OF_A = {"arms": ("none", "a"), "factors": {"mixer": ("x", "y")}}  # two tables of one comparison
+DESIGN = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
 HARD = ("it's 5%", "cost $5 or $6_", "[1] a", "two\nlines", "_hidden", "a, b", "x" * 300, "both ' \"", "é β λ")
 
 
@@ -34,7 +36,7 @@ def texts(figure: Figure) -> str:
 
 
 @pytest.fixture(scope="module")
-def levels(make_plan: Any, planned_runs: Any) -> Any:
+def levels(make_plan, planned_runs) -> Any:
     plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")})
     rng = np.random.default_rng(0)
     runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in plan["arms"] for seed in range(6)})
@@ -45,9 +47,8 @@ def levels(make_plan: Any, planned_runs: Any) -> Any:
     return level_tables(runs, plan, published=published)
 
 
-def test_a_forest_has_a_row_a_table_and_both_answers(levels: Any) -> None:
+def test_a_forest_has_a_row_a_table_and_both_answers(levels):
     figure = plot_forest("tiny", levels)
-    assert figure is not None
     (axis,) = figure.subfigs[0].axes
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["mixer = cutmix", "mixer = fmix", "mixer = resizemix", "here", "in general"]
@@ -62,24 +63,20 @@ def test_a_forest_has_a_row_a_table_and_both_answers(levels: Any) -> None:
     assert plot_forest("tiny", levels[:1]) is None
 
 
-def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain(make_plan: Any, planned_runs: Any) -> None:
+def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain(make_plan, planned_runs):
     plan = make_plan(arms=("baseline", "a", "rare", "lost"), seeds=2, factors={"mixer": ("cutmix", "fmix")})
     runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in plan["arms"] for seed in range(2)})
     lost = (runs["arm"] == "lost") | ((runs["arm"] == "rare") & (runs["factor.mixer"] == "fmix"))
     runs.loc[lost, "metric.test_top1_median10"] = np.nan
     figure = plot_forest("tiny", level_tables(runs, plan))
-    assert figure is not None
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["a against baseline"]
     assert "Not shown, as no two tables have a gain of it: rare, lost." in " ".join(texts(figure).split())
 
 
-def test_ranks_of_many_arms_say_over_how_many_tables(make_plan: Any, planned_runs: Any) -> None:
+def test_ranks_of_many_arms_say_over_how_many_tables(tables_of):
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix")
-    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b")})
-    values = {(arm, seed): 70.0 + arms.index(arm) for arm in arms for seed in range(2)}
-    levels = level_tables(planned_runs(plan, values), plan)
+    levels = tables_of(lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": ("a", "b")})
     figure = plot_ranks("tiny", levels)
-    assert figure is not None
     said = texts(figure).replace("\n", " ")
     assert "mean rank over n = 2 tables" in said
     assert "So few tables cannot tell any two of 5 arms apart" in said
@@ -87,95 +84,78 @@ def test_ranks_of_many_arms_say_over_how_many_tables(make_plan: Any, planned_run
     assert plot_ranks("tiny", levels[:1]) is None
 
 
-def test_effects_of_a_design(make_plan: Any, planned_runs: Any) -> None:
+def test_effects_of_a_design(tables_of):
     arms = {"baseline": (-1, -1), "+ a": (1, -1), "+ b": (-1, 1), "+ a + b": (1, 1)}
-    plan = make_plan(arms=tuple(arms), seeds=6)
-    values = {(arm, s): 70.0 + s + x + 2 * y for arm, (x, y) in arms.items() for s in range(6)}
+    levels = tables_of(lambda arm, seed: 70.0 + seed + arms[arm][0] + 2 * arms[arm][1], tuple(arms), 6)
     signs = {arm: {"a": x, "b": y} for arm, (x, y) in arms.items()}
-    figure = plot_effects("tiny", level_tables(planned_runs(plan, values), plan), {"terms": ["a", "b"], "signs": signs})
-    assert figure is not None
+    figure = plot_effects("tiny", levels, {"terms": ["a", "b"], "signs": signs})
     (axis,) = figure.subfigs[0].axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "a × b"]
     marks = [float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "D"]
     assert marks == pytest.approx([2.0, 4.0, 0.0])
-    assert plot_effects("tiny", level_tables(planned_runs(plan, values), plan), None) is None
+    assert plot_effects("tiny", levels, None) is None
 
 
-def test_an_arrow_is_explained_where_there_is_one(make_plan: Any, planned_runs: Any) -> None:
-    plan = make_plan(arms=("none", "a"), seeds=2, factors={"mixer": ("x", "y")})
-    design = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
+def test_an_arrow_is_explained_where_there_is_one(tables_of):
     for apart, said in ((1.0, True), (0.0, False)):  # an interval of two seeds is 18 sd wide
-        values = {("none", 0): 70.0, ("none", 1): 70.0, ("a", 0): 71.0, ("a", 1): 71.0 + apart}
-        levels = level_tables(planned_runs(plan, values), plan)
-        for figure in (plot_gains("tiny", levels), plot_forest("tiny", levels), plot_effects("tiny", levels, design)):
-            assert figure is not None
+        levels = tables_of(lambda arm, seed, apart=apart: 70.0 + (arm == "a") * (1 + seed * apart), seeds=2, **TWO_OF_A)
+        for figure in (plot_gains("tiny", levels), plot_forest("tiny", levels), plot_effects("tiny", levels, DESIGN)):
             assert ("Arrow: the interval goes on." in texts(figure).replace("\n", " ")) == said
 
 
-def test_a_table_without_an_arm_of_the_design_has_no_panel(make_plan: Any, planned_runs: Any) -> None:
+def test_a_table_without_an_arm_of_the_design_has_no_panel(make_plan, planned_runs):
     """A search confirms no arm of which it has found no winner."""
-    plan = make_plan(arms=("none", "a"), seeds=6, factors={"mixer": ("x", "y")})
+    plan = make_plan(seeds=6, **TWO_OF_A)
     plan["trials"] = [each for each in plan["trials"] if (each["levels"]["mixer"], each["arm"]) != ("x", "a")]
-    design = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
     levels = level_tables(planned_runs(plan, {(arm, s): 70.0 + s for arm in ("none", "a") for s in range(6)}), plan)
-    figure = plot_effects("tiny", levels, design)
-    assert figure is not None
+    figure = plot_effects("tiny", levels, DESIGN)
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["mixer = y"]
-    assert plot_effects("tiny", levels[:1], design) is None
+    assert plot_effects("tiny", levels[:1], DESIGN) is None
 
 
-def test_letters_that_the_font_lacks_are_told_apart() -> None:
+def test_letters_that_the_font_lacks_are_told_apart():
     assert plain("混合 é λ") == "U+6DF7U+5408 é λ"
     assert plain("切割") != plain("混合")
 
 
-def test_what_is_better_lower_is_no_gain(make_plan: Any, planned_runs: Any) -> None:
-    plan = make_plan(arms=("none", "a"), seeds=2, factors={"mixer": ("x", "y")})
+def test_what_is_better_lower_is_no_gain(make_plan, planned_runs):
+    plan = make_plan(seeds=2, **TWO_OF_A)
     runs = planned_runs(plan, {(arm, s): 70.0 + s for arm in plan["arms"] for s in range(2)})
     for higher, said in ((True, "gain, percentage points"), (False, "difference, percentage points")):
         declared = Metric("test_top1_median10", "%", higher_is_better=higher)
         figure = plot_forest("tiny", level_tables(runs, plan, declared))
-        assert figure is not None
         assert figure.subfigs[0].axes[-1].get_xlabel() == said
 
 
-def test_an_approximate_p_is_not_called_exact(make_plan: Any, planned_runs: Any) -> None:
-    design = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
+def test_an_approximate_p_is_not_called_exact(tables_of):
     for seeds, exact in ((6, True), (21, False)):
-        plan = make_plan(arms=("none", "a"), seeds=seeds, factors={"mixer": ("x", "y")})
-        levels = level_tables(
-            planned_runs(plan, {(arm, s): 70.0 + s % 5 for arm in plan["arms"] for s in range(seeds)}), plan
-        )
-        for figure in (plot_forest("tiny", levels), plot_effects("tiny", levels, design)):
-            assert figure is not None
+        levels = tables_of(lambda _, seed: 70.0 + seed % 5, seeds=seeds, **TWO_OF_A)
+        for figure in (plot_forest("tiny", levels), plot_effects("tiny", levels, DESIGN)):
             said = texts(figure).replace("\n", " ")
             assert ("exact" in said, "10,000 sign patterns" in said) == (exact, not exact)
 
 
-def test_the_numbers_of_many_ranks_do_not_overlap(make_plan: Any, planned_runs: Any) -> None:
+def test_the_numbers_of_many_ranks_do_not_overlap(tables_of):
     arms = tuple(f"arm {number}" for number in range(41))
-    plan = make_plan(arms=arms, seeds=1, factors={"backbone": ("a", "b")})
-    figure = plot_ranks("tiny", level_tables(planned_runs(plan, {(arm, 0): float(len(arm)) for arm in arms}), plan))
-    assert figure is not None
+    figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
     figure.canvas.draw()
     numbers = [text for text in figure.subfigs[0].axes[0].texts if text.get_text().isdigit()]
     ends = sorted(text.get_window_extent().intervalx.tolist() for text in numbers)
     assert all(left[1] < right[0] for left, right in itertools.pairwise(ends))
 
 
-def test_wealth_is_said_to_be_corrected_for_its_family(make_plan: Any, planned_runs: Any) -> None:
-    plan = {**make_plan(seeds=4, factors={"mixer": ("x", "y")}), "sequential": {"budget": 20}}
-    runs = planned_runs(plan, {(arm, s): 70.0 + s + len(arm) for arm in plan["arms"] for s in range(4)})
+def test_wealth_is_said_to_be_corrected_for_its_family(tables_of):
+    study = {"seeds": 4, "factors": {"mixer": ("x", "y")}, "sequential": {"budget": 20}}
     for family, said in (("study", "for all 4 comparisons of the study"), ("table", "2 comparisons of a table alone")):
-        figure = plot_wealth("tiny", level_tables(runs, plan | {"family": family}))
-        assert figure is not None
+        figure = plot_wealth("tiny", tables_of(lambda arm, seed: 70.0 + seed + len(arm), **study, family=family))
         assert said in texts(figure).replace("\n", " ")
 
 
-def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_runs: Any) -> None:
-    plan = {**make_plan(arms=("baseline", "+ lam"), seeds=9), "sequential": {"budget": 20}}
-    values = {(arm, s): 70.0 + s + (arm == "+ lam") * (1 + s / 20) for arm in plan["arms"] for s in range(9)}
-    levels = level_tables(planned_runs(plan, values), plan)
+def test_wealth_begins_at_one_and_ends_at_the_e_value(tables_of):
+    def value(arm, seed):
+        return 70.0 + seed + (arm == "+ lam") * (1 + seed / 20)
+
+    levels = tables_of(value, ("baseline", "+ lam"), 9, sequential={"budget": 20})
     points = wealth_points(levels)
     assert list(points["seeds"]) == list(range(7))  # it is decided after 6 of the 9 seeds
     assert points["wealth"].iloc[0] == 1
@@ -185,7 +165,7 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_ru
 
 
 @pytest.fixture
-def named(make_plan: Any, planned_runs: Any) -> list[Figure]:
+def named(make_plan, planned_runs) -> list[Figure]:
     """Return the figures of a study whose names hold every kind of letter."""
     factors = {"[1] $a": ("5% of _b", "x" * 300)}
     plan = {**make_plan("x" * 300, ("base $x$", *HARD), 3, factors), "sequential": {"budget": 9}}
@@ -197,7 +177,7 @@ def named(make_plan: Any, planned_runs: Any) -> list[Figure]:
     return [each for each in (*figures, plot_curves(name, curves, levels)) if each is not None]
 
 
-def test_every_figure_bears_any_name(named: list[Figure]) -> None:
+def test_every_figure_bears_any_name(named):
     assert len(named) == 4
     for figure in named:
         shown = texts(figure)
@@ -206,7 +186,7 @@ def test_every_figure_bears_any_name(named: list[Figure]) -> None:
 
 
 @pytest.mark.slow
-def test_any_name_can_be_painted(named: list[Figure], painted: None) -> None:
+def test_any_name_can_be_painted(named, painted):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a font need not have every letter
         for figure in named[:2]:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ def in_bin(place: int) -> list[float]:
     return [float(bin_ == place) for bin_ in range(10)]
 
 
-def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) -> None:
+def test_one_seed_of_each_arm_that_learned_lambda(track, make_plan):
     study, plan = track(), make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
     study.add_plan(plan)
     for trial in plan["trials"]:
@@ -37,7 +36,7 @@ def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) ->
     assert "seed 0" in " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts)
 
 
-def test_histograms_of_another_form_are_named(track: Any, make_plan: Any) -> None:
+def test_histograms_of_another_form_are_named(track, make_plan):
     study, plan = track(), make_plan(arms=("baseline",), seeds=1)
     study.add_plan(plan)
     run_id = study.add_run(plan["trials"][0], 40.0, config={"sumix.lam": "learned"})

@@ -1,4 +1,4 @@
-from pathlib import Path
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -68,16 +68,18 @@ def test_an_arm_has_one_colour_in_every_figure(levels):
     assert drawn == {0: colours["+ lam"], 1: colours["+ l_s"]}
 
 
-def test_curves_show_mean_and_range_of_the_seeds(levels):
-    curves = pd.DataFrame(
+def curve_points(epochs, value):
+    """Return the points of three seeds of every arm of the first table, from a value by epoch and seed."""
+    return pd.DataFrame(
         [
-            {"factor.mixer": "cutmix", "arm": arm, "seed": seed, "epoch": epoch, "value": 10.0 * epoch + seed}
-            for arm in ARMS
-            for seed in range(3)
-            for epoch in range(4)
+            {"factor.mixer": "cutmix", "arm": arm, "seed": seed, "epoch": epoch, "value": value(epoch, seed)}
+            for arm, seed, epoch in itertools.product(ARMS, range(3), epochs)
         ]
     )
-    figure = plot_curves("ablation_tiny", curves, levels)
+
+
+def test_curves_show_mean_and_range_of_the_seeds(levels):
+    figure = plot_curves("ablation_tiny", curve_points(range(4), lambda epoch, seed: 10.0 * epoch + seed), levels)
     axis = figure.axes[0]
     assert [line.get_label() for line in axis.lines] == list(ARMS)
     assert list(axis.lines[0].get_ydata()) == [1.0, 11.0, 21.0, 31.0]
@@ -87,14 +89,7 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
 
 def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(levels):
     """A line and a band of no width left the panel empty, with ticks at parts of an epoch."""
-    curves = pd.DataFrame(
-        [
-            {"factor.mixer": "cutmix", "arm": arm, "seed": seed, "epoch": 1, "value": 10.0 + seed}
-            for arm in ARMS
-            for seed in range(3)
-        ]
-    )
-    figure = plot_curves("ablation_tiny", curves, levels)
+    figure = plot_curves("ablation_tiny", curve_points([1], lambda _, seed: 10.0 + seed), levels)
     axis = figure.axes[0]
     assert {line.get_marker() for line in axis.lines} == {"o"}
     (bar,) = axis.collections[0].get_segments()
@@ -143,16 +138,10 @@ def caption(figure):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(make_plan, planned_runs, seeds):
-    plan = make_plan(seeds=seeds)
-    cells = [(arm, seed) for arm in ARMS for seed in range(seeds)]
-    drawn = level_tables(planned_runs(plan, {cell: 70.0 + len(cell[0]) + cell[1] for cell in cells}), plan)
-    points = [
-        {"factor.mixer": "cutmix", "arm": arm, "seed": seed, "epoch": e, "value": e}
-        for arm, seed in cells
-        for e in (1, 2)
-    ]
-    texts = [caption(plot_gains("tiny", drawn)), caption(plot_curves("tiny", pd.DataFrame(points), drawn))]
+def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(tables_of, seeds):
+    drawn = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, seeds=seeds)
+    points = pd.concat([curves_of(drawn), curves_of(drawn).assign(epoch=2)])
+    texts = [caption(plot_gains("tiny", drawn)), caption(plot_curves("tiny", points, drawn))]
     for text in texts:
         assert f"20 epochs, n = {seeds}, seed" in text
         assert "commit 0123456789ab" in text
@@ -163,24 +152,19 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(m
     assert [word in texts[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
 
 
-def test_long_names_that_differ_at_either_end_stay_apart(make_plan, planned_runs):
+def test_long_names_that_differ_at_either_end_stay_apart(tables_of):
     arms = ("baseline", *(f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"))
-    plan = make_plan(arms=arms, factors={})
-    cells = [(arm, seed) for arm in arms for seed in range(3)]
-    drawn = level_tables(planned_runs(plan, dict.fromkeys(cells, 70.0)), plan)
+    drawn = tables_of(lambda *_: 70.0, arms, factors={})
     names = [tick.get_text() for tick in plot_gains("tiny", drawn).axes[0].get_yticklabels()]
     assert names == [f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"]
-    points = [{"arm": arm, "seed": seed, "epoch": e, "value": e} for arm, seed in cells for e in (1, 2)]
-    (legend,) = plot_curves("tiny", pd.DataFrame(points), drawn).subfigs[0].legends
+    (legend,) = plot_curves("tiny", curves_of(drawn), drawn).subfigs[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
 
 
-def test_names_that_differ_only_in_the_middle_stay_apart(make_plan, planned_runs):
+def test_names_that_differ_only_in_the_middle_stay_apart(tables_of):
     parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
     arms = ("baseline", *(f"{part} regulariser and all the rest of it" for part in parts), "a\nb", "a b", "_" * 99)
-    plan = make_plan(arms=arms)
-    cells = [(arm, seed) for arm in arms for seed in range(3)]
-    levels = level_tables(planned_runs(plan, dict.fromkeys(cells, 70.0)), plan)
+    levels = tables_of(lambda *_: 70.0, arms)
     assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
         "the learne…semantic regularis…",
         "the learne…uncertainty regula…",
@@ -191,10 +175,8 @@ def test_names_that_differ_only_in_the_middle_stay_apart(make_plan, planned_runs
     ]
 
 
-def test_a_study_of_one_arm_has_no_figure_of_gains(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline",))
-    (level,) = level_tables(planned_runs(plan, {("baseline", seed): 70.0 for seed in range(3)}), plan)
-    assert plot_gains("tiny", [level]) is None
+def test_a_study_of_one_arm_has_no_figure_of_gains(tables_of):
+    assert plot_gains("tiny", tables_of(lambda *_: 70.0, ("baseline",))) is None
 
 
 def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):
@@ -208,7 +190,7 @@ def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed: None, tmp_path: Path) -> None:
+def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed, tmp_path):
     figure = Figure()
     files = save(figure, tmp_path / "curves")
     assert [file.name for file in files] == ["curves.png", "curves.pdf"]
@@ -227,20 +209,18 @@ def curves_of(levels):
     return pd.concat([level.runs.assign(epoch=1, value=10.0) for level in levels])
 
 
-def test_panels_of_tables_with_long_names_are_told_apart(make_plan, planned_runs):
+def test_panels_of_tables_with_long_names_are_told_apart(tables_of):
     long = "a mixer of a name that is too long for the title"
     factors = {"mixer": (long, f"{long} 2"), "backbone": ("a network of a rather long name",)}
-    plan = make_plan(seeds=1, factors=factors)
-    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in ARMS}), plan)
+    levels = tables_of(lambda *_: 70.0, seeds=1, factors=factors)
     for figure in (plot_gains("tiny", levels), plot_curves("tiny", curves_of(levels), levels)):
         titles = [axis.get_title(loc="left") for axis in figure.axes]
         assert len(set(titles)) == 2
         assert max(map(len, titles)) <= 40
 
 
-def test_a_legend_of_many_arms_is_whole(make_plan, planned_runs):
-    plan = make_plan(arms=tuple(f"arm {number}" for number in range(41)), seeds=1)
-    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in plan["arms"]}), plan)
+def test_a_legend_of_many_arms_is_whole(tables_of):
+    levels = tables_of(lambda *_: 70.0, tuple(f"arm {number}" for number in range(41)), 1)
     figure = plot_curves("tiny", curves_of(levels), levels)
     figure.canvas.draw()
     (legend,) = figure.subfigs[0].legends

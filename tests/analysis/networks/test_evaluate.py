@@ -1,7 +1,6 @@
 """What an evaluation reads back: the configuration of a run, and the results of an earlier evaluation."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests.strict_json import strict
 
 
 @pytest.fixture(scope="module")
-def one_run(track_in: Any, make_plan: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
+def one_run(track_in, make_plan, tmp_path_factory) -> tuple[Any, str]:
     """Return a study and its only run, whose ``config.json`` each test writes anew."""
     study, plan = track_in(tmp_path_factory.mktemp("run")), make_plan(arms=("baseline",), seeds=1)
     study.add_plan(plan)
@@ -23,7 +22,7 @@ def one_run(track_in: Any, make_plan: Any, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("config", ["[]", "5", "null", '{"mixer": ["cutmix"]}', '{"epochs": "many"}'])
-def test_a_configuration_of_another_form_is_a_sentence(one_run: tuple[Any, str], config: str) -> None:
+def test_a_configuration_of_another_form_is_a_sentence(one_run, config):
     study, run_id = one_run
     study.client.log_text(run_id, config, "config.json")
     with pytest.raises(CheckpointError, match=r"^its (config\.json is damaged|configuration cannot be read) \("):
@@ -31,7 +30,7 @@ def test_a_configuration_of_another_form_is_a_sentence(one_run: tuple[Any, str],
 
 
 @pytest.mark.parametrize("content", ["", "[]", "5", '{"a": 5}', "[" * 100_000])
-def test_earlier_results_that_are_none_are_named(content: str, tmp_path: Path) -> None:
+def test_earlier_results_that_are_none_are_named(content, tmp_path):
     file = tmp_path / "evaluations.json"
     file.write_text(content)
     sentence = rf"^the earlier results in '{file}' cannot be read \(.+\): delete the file .*, or give another --out$"
@@ -39,7 +38,7 @@ def test_earlier_results_that_are_none_are_named(content: str, tmp_path: Path) -
         evaluate.read_results(file)
 
 
-def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_path: Path) -> None:
+def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_path):
     file = tmp_path / "new" / "evaluations.json"
     assert evaluate.read_results(file) == {}
     results = {"key": {"loss": math.inf, "bins": [[1, -math.inf]], "source": "cifar10"}}

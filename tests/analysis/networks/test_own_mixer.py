@@ -37,14 +37,14 @@ def network_with(mixer: str) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("mixer", [name for name in MIXERS if name not in LEFT_OUT])
-def test_every_mixer_of_two_images_makes_a_mixture_that_its_network_can_classify(mixer: str) -> None:
+def test_every_mixer_of_two_images_makes_a_mixture_that_its_network_can_classify(mixer):
     network, config = network_with(mixer)
     mixture = nearest_mixture(mixer_of(network, config), pair(), torch.tensor([3, 5]), 0.5, draws=2)
     assert mixture.share == pytest.approx(0.5, abs=0.35)
     assert classify(network, mixture.image[None], mixture.depth).shape == (1, 10)
 
 
-def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels() -> None:
+def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels():
     network, config = network_with("cutmix")
     images = torch.stack((torch.ones(3, 32, 32), torch.zeros(3, 32, 32)))
     for lam in (0.3, 0.7):
@@ -53,26 +53,26 @@ def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels() -> None:
         assert mixture.share == pytest.approx(lam, abs=0.05)
 
 
-def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it() -> None:
+def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it():
     network, config = network_with("automix")
     images, labels = pair(), torch.tensor([3, 5])
     with pytest.raises(ValueError, match="kept no Mix Block"):
         nearest_mixture(mixer_of(network, config), images, labels, 0.5)
     method = build_method(config, dataset_of(config), seed=0)
     content = io.BytesIO()
-    torch.save(method.block.state_dict(), content)  # type: ignore[union-attr]
+    torch.save(method.block.state_dict(), content)
     network.mix_block = load_block(network, config, content.getvalue())
     mixed = mixer_of(network, config)(images, labels, Generator().manual_seed(0))
     method.eval()
     with torch.no_grad():
         maps = network.backbone.grid(network.encode(images, 3))
-        masks = method.masks(maps, (32, 32), Generator(), mixed.sources[:, 1], mixed.weights[:, 0])  # type: ignore[operator]
+        masks = method.masks(maps, (32, 32), Generator(), mixed.sources[:, 1], mixed.weights[:, 0])
     inner = mixed.images * 0 + images * (1 - masks) + images[mixed.sources[:, 1]] * masks
     far = (mixed.weights[:, 0] > 0.08) & (mixed.weights[:, 0] < 0.92)
     torch.testing.assert_close(mixed.images[far], inner[far])
 
 
-def test_a_mixer_of_one_image_is_refused() -> None:
+def test_a_mixer_of_one_image_is_refused():
     network, config = network_with("none")
     with pytest.raises(ValueError, match="'none' does not mix two images"):
         mixer_of(network, config)

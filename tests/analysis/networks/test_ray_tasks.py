@@ -34,7 +34,7 @@ def answers(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
 
 
 @pytest.mark.parametrize("cause", [ValueError("images must be positive"), OSError(2, "no data set", "/data")])
-def test_what_is_wrong_for_every_network_is_raised_as_here(monkeypatch: pytest.MonkeyPatch, cause: Exception) -> None:
+def test_what_is_wrong_for_every_network_is_raised_as_here(monkeypatch, cause):
     error = RayTaskError("task", "Ray's own lines", cause).as_instanceof_cause()
     with pytest.raises(type(cause)) as caught:
         answers(error, monkeypatch)
@@ -55,9 +55,7 @@ def test_what_is_wrong_for_every_network_is_raised_as_here(monkeypatch: pytest.M
         (WorkerCrashedError(), "its task was lost: The worker died unexpectedly"),
     ],
 )
-def test_what_concerns_one_task_is_a_sentence_and_the_rest_goes_on(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
-) -> None:
+def test_what_concerns_one_task_is_a_sentence_and_the_rest_goes_on(monkeypatch, error, sentence):
     (name, said), rest = answers(error, monkeypatch)
     assert name == "first"
     assert sentence in said

@@ -34,7 +34,7 @@ def some_images(count: int = B) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("mixture", ["dcutmix", "dmixup"])
-def test_the_losses_are_those_of_a_plain_loop(mixture: str) -> None:
+def test_the_losses_are_those_of_a_plain_loop(mixture):
     network, (images, labels) = tiny_network(), some_images()
     found = mixture_losses(network, images, labels, Generator().manual_seed(3), mixings=M, mixture=mixture)
     rng = Generator().manual_seed(3)
@@ -50,7 +50,7 @@ def test_the_losses_are_those_of_a_plain_loop(mixture: str) -> None:
 
 
 @pytest.mark.parametrize("mixture", ["dcutmix", "dmixup"])
-def test_an_image_keeps_its_share_and_the_rest_is_a_conditional_dirichlet(mixture: str) -> None:
+def test_an_image_keeps_its_share_and_the_rest_is_a_conditional_dirichlet(mixture):
     images, _ = some_images(4000)
     mixed = remix(images, Generator().manual_seed(0), mixture)
     patch = round(16 * math.sqrt(2 / 3)) * round(12 * math.sqrt(2 / 3)) / (16 * 12)
@@ -64,7 +64,7 @@ def test_an_image_keeps_its_share_and_the_rest_is_a_conditional_dirichlet(mixtur
     assert torch.equal(mixed.sources[:, 0], torch.arange(4000))
 
 
-def test_the_scores_are_mean_spread_and_their_ratio_in_the_order_of_the_images() -> None:
+def test_the_scores_are_mean_spread_and_their_ratio_in_the_order_of_the_images():
     network, (images, labels) = tiny_network(), some_images()
     batches = [(images[:4], labels[:4]), (images[4:], labels[4:])]
     table = score(network, batches, torch.device("cpu"), mixings=M, baselines=True, seed=9)
@@ -79,7 +79,7 @@ def test_the_scores_are_mean_spread_and_their_ratio_in_the_order_of_the_images()
         assert (row["mean"], row["std"], row["cv"]) == pytest.approx((mean, std, std / mean))
 
 
-def test_a_network_that_knows_nothing_is_equally_uncertain_of_every_mixture() -> None:
+def test_a_network_that_knows_nothing_is_equally_uncertain_of_every_mixture():
     network, (images, labels) = tiny_network(), some_images()
     nn.init.zeros_(network.backbone.head.weight)
     nn.init.zeros_(network.backbone.head.bias)
@@ -89,7 +89,7 @@ def test_a_network_that_knows_nothing_is_equally_uncertain_of_every_mixture() ->
     assert table["dropout"].tolist() == pytest.approx([0.0] * B, abs=1e-12)
 
 
-def test_dropout_is_the_mutual_information_of_a_coin() -> None:
+def test_dropout_is_the_mutual_information_of_a_coin():
     """One feature, kept or dropped, that decides between two classes: nearly a bit of the two answers is shared."""
     backbone = Backbone([nn.Identity()], num_features=1, num_classes=2)
     network = Network(backbone, [0.0], [1.0]).double()
@@ -99,7 +99,7 @@ def test_dropout_is_the_mutual_information_of_a_coin() -> None:
     assert float(found) == pytest.approx(math.log(2), abs=1e-3)
 
 
-def test_the_k_centres_are_each_the_farthest_from_all_before_it() -> None:
+def test_the_k_centres_are_each_the_farthest_from_all_before_it():
     features = torch.tensor([[0.0], [10.0], [4.0], [5.5], [100.0], [9.0]])
     labels = torch.tensor([0, 0, 0, 0, 1, 0])
     # The mean of class 0 is 5.7: 5.5, then 0 (5.5 away), then 10 (4.5), then 4 (1.5), then 9 (1).

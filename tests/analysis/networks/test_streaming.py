@@ -46,9 +46,7 @@ def source() -> Resident:
         (occlusion.measure, OCCLUSION),
     ],
 )
-def test_batches_change_no_number(
-    measure: Any, protocol: Any, config: Config, source: Resident, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_change_no_number(measure, protocol, config, source, monkeypatch):
     network = build_network(config, dataset_of(config)).eval().double()
     monkeypatch.setattr(robustness_measures, "pgd", partial(pgd, iterations=1))
     monkeypatch.setattr("trainables.datasets.resident.in_unit_range", lambda images: images.double() / 255)
@@ -85,7 +83,7 @@ class Endless:
             yield torch.zeros(1, 3, 224, 224).expand(size, -1, -1, -1), torch.zeros(size, dtype=torch.int64)
 
 
-def test_a_batch_of_photographs_is_small_and_one_of_small_images_large(config: Config) -> None:
+def test_a_batch_of_photographs_is_small_and_one_of_small_images_large(config):
     photographs = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet"})
     found = [len(labels) for _, labels in evaluate.batches(Endless(60), photographs)]
     assert found == [24, 24, 12]
@@ -120,7 +118,7 @@ for count in map(int, sys.argv[1:]):
 
 
 @pytest.mark.slow
-def test_a_whole_set_of_photographs_is_evaluated_in_little_memory() -> None:
+def test_a_whole_set_of_photographs_is_evaluated_in_little_memory():
     """Only a row of logits per image grows with the set: 50,000 x 1,000 of them are 200 MB."""
     command = [sys.executable, "-c", MANY, "25", "150"]
     at_once = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # to give back freed tensors, or the peak varies

@@ -33,11 +33,10 @@ def resolved(recipe: recipes.Recipe, **keys: Any) -> dict[str, Any]:
 
 def value(config: dict[str, Any], metric: str = "top1") -> float:
     number = published_number(config, metric)
-    assert number is not None
     return number.value
 
 
-def test_every_row_names_what_is_there() -> None:
+def test_every_row_names_what_is_there():
     rows = published_numbers()
     assert len(rows) > 500
     assert set(rows["dataset"]) <= set(DATASETS)
@@ -50,7 +49,7 @@ def test_every_row_names_what_is_there() -> None:
     assert rows["source"].str.len().gt(10).all()
 
 
-def test_every_number_is_there_once() -> None:
+def test_every_number_is_there_once():
     rows = published_numbers()
     assert not rows.duplicated([column for column in rows.columns if column not in ("value", "rule")]).any()
     text = FILE.read_text(encoding="utf-8")
@@ -76,7 +75,7 @@ def test_every_number_is_there_once() -> None:
         (recipes.CIFAR100_SWIN_TINY, "swin_tiny", 0.23),
     ],
 )
-def test_the_gains_of_sumix_are_those_it_prints(recipe: recipes.Recipe, backbone: str, gain: float) -> None:
+def test_the_gains_of_sumix_are_those_it_prints(recipe, backbone, gain):
     pairs = [
         value(resolved(recipe, mixer=mixer, backbone=backbone, **{k.replace(".", "__"): v for k, v in SUMIX.items()}))
         - value(resolved(recipe, mixer=mixer, backbone=backbone))
@@ -85,7 +84,7 @@ def test_the_gains_of_sumix_are_those_it_prints(recipe: recipes.Recipe, backbone
     assert sum(pairs) / 4 == pytest.approx(gain, abs=0.006)
 
 
-def test_the_ablation_is_table_6() -> None:
+def test_the_ablation_is_table_6():
     terms = [("fixed", "none"), ("learned", "none"), ("learned", "s"), ("learned", "u"), ("learned", "su")]
     for recipe, mixer, printed in (
         (recipes.CIFAR100_RESNET18, "cutmix", [78.17, 79.13, 79.51, 79.60, 79.78]),
@@ -97,7 +96,7 @@ def test_the_ablation_is_table_6() -> None:
         assert [value(config) for config in configs] == printed
 
 
-def test_another_run_has_no_published_number() -> None:
+def test_another_run_has_no_published_number():
     config = resolved(recipes.CIFAR100_RESNET18, mixer="cutmix")
     assert value(config) == 78.17
     assert value(config, "fgsm_release_error") == 91.15
@@ -112,16 +111,15 @@ def test_another_run_has_no_published_number() -> None:
         assert published_number({**whole, **change}) is None, change
 
 
-def test_conditions_tell_two_numbers_of_one_cell_apart() -> None:
+def test_conditions_tell_two_numbers_of_one_cell_apart():
     config = resolved(recipes.CIFAR100_RESNEXT50, mixer="cutmix")
     assert value(config) == 78.32
     assert value({**config, "weight_decay": 5e-4}) == 81.67  # AutoMix
     bird = published_number(resolved(recipes.CUB200, mixer="saliencymix"))
-    assert bird is not None
     assert (bird.value, bird.source) == (75.77, "SUMix Table 2")  # and not OpenMixup's 77.95
 
 
-def test_options_that_a_table_varies_tell_its_rows_apart() -> None:
+def test_options_that_a_table_varies_tell_its_rows_apart():
     config = resolved(recipes.CIFAR100_RESNET18, mixer="automix")
     assert value(config) == value({**config, "mixer.pipeline": "mp_ce"}) == 82.04
     assert value({**config, "mixer.pipeline": "mp"}) == 81.93
@@ -135,14 +133,14 @@ def test_options_that_a_table_varies_tell_its_rows_apart() -> None:
     assert published_number({**tiny, "mixer.mask_weight": 0.2}, "top1") is None
 
 
-def test_terms() -> None:
+def test_terms():
     assert sumix_terms({}) == sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "none"}) == "none"
     assert sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "u"}) == "u"
     assert sumix_terms(SUMIX) == "lam+su"
     assert isinstance(published_numbers(), pd.DataFrame)
 
 
-def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track: Any, make_plan: Any) -> None:
+def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track, make_plan):
     study, plan = track(), make_plan(arms=("baseline", "SUMix", "short"), seeds=1)
     study.add_plan(plan)
     for trial in plan["trials"]:

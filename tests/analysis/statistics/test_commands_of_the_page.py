@@ -28,9 +28,7 @@ def heads(text: str) -> set[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(("file", "options"), COMMANDS)
-def test_a_command_prints_a_table_of_the_page(
-    file: str, options: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_command_prints_a_table_of_the_page(file, options, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [file, *options.split(), *FEW[file]])
     runpy.run_path(str(ROOT / file), run_name="__main__")
     printed = heads(capsys.readouterr().out)
@@ -38,5 +36,5 @@ def test_a_command_prints_a_table_of_the_page(
     assert printed <= heads(PAGE)
 
 
-def test_every_table_of_numbers_has_its_command() -> None:
+def test_every_table_of_numbers_has_its_command():
     assert [file.rpartition("_")[2] for file, _ in COMMANDS] == 3 * ["rates.py"] + ["sequential.py"]

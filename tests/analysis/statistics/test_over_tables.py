@@ -6,7 +6,6 @@ import pytest
 
 from analysis.statistics.over_tables import here, in_general, over_tables
 from analysis.statistics.significance import mean_interval, sign_flip_p
-from analysis.statistics.tables import level_tables
 
 
 def test_here_flips_all_tables_of_a_seed_together():
@@ -55,14 +54,12 @@ def test_tables_that_differ_by_chance_are_no_gain_in_general():
     assert everything > 0.1 * studies
 
 
-def test_of_a_study(make_plan, planned_runs):
-    plan = make_plan(arms=("plain", "+ a"), seeds=6, factors={"mixer": ("cutmix", "mixup")})
-    runs = planned_runs(plan, {(arm, s): 70.0 + s + (arm == "+ a") for arm in plan["arms"] for s in range(6)})
-    table = over_tables(level_tables(runs, plan))
+def test_of_a_study(tables_of):
+    arms = ("plain", "+ a")
+    two = tables_of(lambda arm, seed: 70.0 + seed + (arm == "+ a"), arms, 6, {"mixer": ("cutmix", "mixup")})
+    table = over_tables(two)
     assert list(table.index) == [("+ a", "here"), ("+ a", "in general")]
     assert table["effect"].tolist() == [1, 1]
     assert table["p"].tolist() == [2 / 2**6, 0.5]
     assert table["able"].tolist() == [True, False]
-    single = make_plan(arms=("plain", "+ a"), seeds=6)
-    one = level_tables(planned_runs(single, {(arm, 0): 70.0 for arm in plan["arms"]}), single)
-    assert over_tables(one).empty
+    assert over_tables(tables_of({(arm, 0): 70.0 for arm in arms}, arms, 6)).empty

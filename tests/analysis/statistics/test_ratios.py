@@ -1,7 +1,6 @@
 """A ratio divides by the reference arm's run of the same seed."""
 
 import math
-from typing import Any
 
 import pytest
 
@@ -9,7 +8,7 @@ from analysis.ablation_table import with_ratios
 from analysis.statistics.tables import level_tables
 
 
-def test_each_run_is_divided_by_its_references_run_of_the_seed(make_plan: Any, planned_runs: Any) -> None:
+def test_each_run_is_divided_by_its_references_run_of_the_seed(make_plan, planned_runs):
     plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
     plan["against"] = {"+ lam": "baseline", "+ l_s": "+ lam"}
     runs = planned_runs(plan, {(arm, seed): 70.0 for arm in plan["arms"] for seed in range(2)})

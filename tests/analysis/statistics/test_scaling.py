@@ -13,7 +13,7 @@ D = RNG.normal(0.8, 1.0, (4, 8))
 D[1, 6:] = np.nan
 
 
-def test_the_largest_is_between_a_half_and_one_and_the_rest_stays_in_proportion() -> None:
+def test_the_largest_is_between_a_half_and_one_and_the_rest_stays_in_proportion():
     found, exponents = scaled([[3.0, -12.0, np.nan], [0.0, 0.0, 0.0], [1e-320, np.inf, 2e-320]])
     assert exponents.tolist() == [[4], [0], [-1062]]
     assert found[0, :2].tolist() == [3 / 16, -12 / 16]
@@ -24,7 +24,7 @@ def test_the_largest_is_between_a_half_and_one_and_the_rest_stays_in_proportion(
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_unit_changes_no_bit_of_a_p_or_of_a_decision(unit: float) -> None:
+def test_the_unit_changes_no_bit_of_a_p_or_of_a_decision(unit):
     assert family_p(D * unit).tolist() == family_p(D).tolist()
     assert family_p(D * unit, one_sided=True).tolist() == family_p(D, one_sided=True).tolist()
     assert sign_flip_p(D[0] * unit) == sign_flip_p(D[0])
@@ -33,7 +33,7 @@ def test_the_unit_changes_no_bit_of_a_p_or_of_a_decision(unit: float) -> None:
     assert mean_and_sd(D[0] * unit) == (unit * D[0].mean(), unit * D[0].std(ddof=1))
 
 
-def test_one_huge_value_makes_no_win_and_hides_none() -> None:
+def test_one_huge_value_makes_no_win_and_hides_none():
     """A loss that has all but diverged: the p of its comparison was 0, and a table called it a win."""
     diverging = np.array([1.0, 1.1, 0.9, 1e200, 1.2, 1.0])
     real = np.array([1.0, 1.1, 0.9, 1.3, 1.2, 1.0])

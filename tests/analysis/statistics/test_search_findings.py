@@ -25,11 +25,11 @@ from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points
 
 
 @pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_resamples(monkeypatch) -> None:
     monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
 
 
-def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_reached() -> None:
+def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_reached():
     trials = []
     for place, params in enumerate(points(40, 0)):
         curve = {1: peaked(params), **({2: 100.0 - peaked(params)} if place < 3 else {})}
@@ -48,16 +48,15 @@ def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_re
     assert seen.p < 0.05
 
 
-def test_the_map_marks_the_best_where_it_is() -> None:
+def test_the_map_marks_the_best_where_it_is():
     arm = tuned([trial(p, peaked(p)) for p in points(20, 0)])
     axis = plot_map(arm, "zeta", "alpha", "val_top1").axes[0]
     star = next(line for line in axis.lines if line.get_label() == "best")
     where = {axis.get_xlabel(): star.get_xdata()[0], axis.get_ylabel(): star.get_ydata()[0]}
-    assert arm.best is not None
     assert where == arm.best.params
 
 
-def test_the_map_shows_any_name_and_no_hills_where_all_are_equal() -> None:
+def test_the_map_shows_any_name_and_no_hills_where_all_are_equal():
     for value, said in (
         (None, "interpolated between complete trials"),
         (50.1, "all complete trials have the same value"),
@@ -67,7 +66,7 @@ def test_the_map_shows_any_name_and_no_hills_where_all_are_equal() -> None:
         assert axis.get_title() == rf"costs \$5 or \$6_: val_top1, {said}"
 
 
-def test_slices_show_the_whole_space() -> None:
+def test_slices_show_the_whole_space():
     for axis in plot_slices(tuned([trial(p, peaked(p)) for p in points(1, 0)]), "val_top1").axes[:2]:
         low, high = axis.get_xlim()
         asked = DISTRIBUTIONS[axis.get_xlabel()]
@@ -75,7 +74,7 @@ def test_slices_show_the_whole_space() -> None:
 
 
 @pytest.mark.parametrize(("zeta", "end"), [(0.0505, "low end is 0.05"), (1.98, "high end is 2")])
-def test_a_best_on_the_border_is_warned_of(zeta: float, end: str) -> None:
+def test_a_best_on_the_border_is_warned_of(zeta, end):
     inside = [trial(p, 10.0) for p in points(10, 0)]
     at_border = [*inside, trial({"zeta": zeta, "alpha": 1.0}, 20.0)]
     safe = [*inside, trial({"zeta": 0.4, "alpha": 1.0}, 20.0)]
@@ -87,14 +86,14 @@ def test_a_best_on_the_border_is_warned_of(zeta: float, end: str) -> None:
 
 
 @pytest.mark.parametrize(("failed", "warned"), [(4, False), (5, True)])
-def test_a_quarter_of_failures_is_warned_of(failed: int, warned: bool) -> None:
+def test_a_quarter_of_failures_is_warned_of(failed, warned):
     some = [trial(p, peaked(p)) for p in points(15, 0)]
     some += [trial(p, None, TrialState.FAIL) for p in points(failed, 1)]
     found = cautions(SearchRecord({}, [tuned(some)]), [])
     assert any(f"{failed} of {15 + failed} trials failed" in caution for caution in found) == warned
 
 
-def test_too_few_trials_claim_no_importance() -> None:
+def test_too_few_trials_claim_no_importance():
     arm = tuned([trial(p, peaked(p)) for p in points(6, 0)])
     record, seen = SearchRecord({}, [arm]), landscape(arm)
     assert seen.importance.empty
@@ -102,7 +101,7 @@ def test_too_few_trials_claim_no_importance() -> None:
     assert any("6 trials can be compared, too few to say" in caution for caution in cautions(record, []))
 
 
-def test_equal_values_are_not_told_apart_by_the_order_of_their_trials() -> None:
+def test_equal_values_are_not_told_apart_by_the_order_of_their_trials():
     """Trials at the level of chance have one value, and a sampler moves through the space as it goes on."""
     later = [{"zeta": 0.06 * 1.07**number, "alpha": 0.2 + 0.1 * (number % 7)} for number in range(30)]
     arm = tuned([trial(params, 10.0 + (number == 15)) for number, params in enumerate(later)])
@@ -124,8 +123,8 @@ def test_equal_values_are_not_told_apart_by_the_order_of_their_trials() -> None:
     ],
 )
 def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(
-    make_plan, planned_runs, found: float, tuned_arms: tuple[str, ...], said: str
-) -> None:
+    make_plan, planned_runs, found, tuned_arms, said
+):
     plan = make_plan("search", ("plain", "sumix"), 8, factors={}) | {"delta": 0.5}
     values = {
         (arm, s): 70.0 + s + (arm == "sumix") * (found + 0.01 * (-1) ** s) for arm in plan["arms"] for s in range(8)
@@ -139,7 +138,7 @@ def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(
     assert not any("too small to tell" in caution for caution in cautions(search, levels))
 
 
-def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed(make_plan, planned_runs) -> None:
+def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed(make_plan, planned_runs):
     plan = make_plan("search", ARMS, 3, factors={})
     values = {(arm, s): 70.0 + s + (arm == "mixup") for arm in ARMS for s in range(3)}
     levels = level_tables(planned_runs(plan, values), plan)
@@ -149,7 +148,7 @@ def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed(make_plan,
     assert any("too small to tell the arms apart: on 3 fresh seeds" in caution for caution in said)
 
 
-def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms() -> None:
+def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms():
     seen = [Landscape(comparable(tuned([])), SOME, [], p) for p in (0.03, 0.04)]
     corrected = explained(dict(zip(ARMS, seen, strict=True)))
     assert list(corrected.values()) == [0.06, 0.06]  # by Holm: twice 0.03, and no less for the other
@@ -161,7 +160,7 @@ def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms() -> None:
     assert importance_text(none, math.nan) == "All trials have the same value."
 
 
-def test_parameters_under_a_condition_are_named_as_left_out() -> None:
+def test_parameters_under_a_condition_are_named_as_left_out():
     space = {"term": {"kind": "Choice", "values": ["s", "su"], "when": {}}, **SPACE}
     some = [trial({**p, "term": "su"}, peaked(p)) for p in points(20, 0)]
     some += [trial({"alpha": p["alpha"], "term": "s"}, 50.0) for p in points(20, 1)]
@@ -170,20 +169,20 @@ def test_parameters_under_a_condition_are_named_as_left_out() -> None:
     assert set(seen.importance.index) == {"term", "alpha"}
 
 
-def test_cautions_count_what_has_not_ended() -> None:
+def test_cautions_count_what_has_not_ended():
     some = [trial(p, peaked(p)) for p in points(12, 0)]
     running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
     found = cautions(SearchRecord({}, [tuned([*some, running])]), [])
     assert any("1 trial has not ended" in caution for caution in found)
 
 
-def test_positions_are_on_the_scale_of_the_range() -> None:
+def test_positions_are_on_the_scale_of_the_range():
     assert position(SPACE["zeta"], math.sqrt(0.05 * 2)) == pytest.approx(0.5)
     assert position({"low": 1, "high": 3, "log": False}, 1.5) == pytest.approx(0.25)
 
 
 @pytest.mark.slow
-def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch):
     monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 10)
     arms = [tuned([trial(p, peaked(p)) for p in points(40, place)], arm) for place, arm in enumerate(ARMS)]
     seen = {arm.name: landscape(arm) for arm in arms}
@@ -203,7 +202,7 @@ SOME = pd.DataFrame({"importance": [0.6, 0.4], "low": [0.5, 0.3], "high": [0.7, 
 
 
 @pytest.mark.slow
-def test_on_a_null_objective_nothing_is_claimed() -> None:
+def test_on_a_null_objective_nothing_is_claimed():
     """At most 3 of 20 searches of two arms in pure noise claim anything: each may with probability 0.05."""
     claimed = 0
     for repetition in range(20):
@@ -221,7 +220,7 @@ def test_on_a_null_objective_nothing_is_claimed() -> None:
     assert claimed <= 3
 
 
-def test_one_trial_is_told_of_in_the_singular() -> None:
+def test_one_trial_is_told_of_in_the_singular():
     (point,) = points(1, 0)
     arm = tuned([trial(point, 60.0), create_trial(state=TrialState.RUNNING)])
     said = cautions(SearchRecord({}, [arm]), [])

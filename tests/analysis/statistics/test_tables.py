@@ -119,10 +119,7 @@ def test_errors_name_what_there_is():
         ablation_table(runs.head(0), "top1", "plain")
 
 
-@pytest.mark.parametrize(
-    ("declared", "verdict"),
-    [(True, "win"), (False, "worse"), (None, "differs")],
-)
+@pytest.mark.parametrize(("declared", "verdict"), [(True, "win"), (False, "worse"), (None, "differs")])
 def test_the_direction_is_the_declared_one_and_without_one_nothing_wins(make_plan, planned_runs, declared, verdict):
     """The name of a metric such as wer or perplexity gives no direction."""
     plan = make_plan(arms=("plain", "+ a"), seeds=8, factors={})
@@ -158,24 +155,21 @@ def test_one_table_per_level_in_the_order_of_the_plan(make_plan, planned_runs):
     assert all(list(table.table.index) == ["plain", "+ a"] for table in tables)
 
 
-def test_without_factors_there_is_one_table(make_plan, planned_runs):
-    plan = make_plan(arms=("plain", "+ a"), factors={})
-    (level,) = level_tables(planned_runs(plan, {("plain", 0): 70.0, ("+ a", 0): 71.0}), plan)
+def test_without_factors_there_is_one_table(tables_of):
+    (level,) = tables_of({("plain", 0): 70.0, ("+ a", 0): 71.0}, ("plain", "+ a"), factors={})
     assert level.levels == {}
     assert level.table["pending"].tolist() == [2, 2]
     assert level.table["verdict"].tolist() == ["", "too few seeds"]
 
 
-def test_verdicts(make_plan, planned_runs):
+def test_verdicts(tables_of):
     arms = ("plain", "better", "worse", "same", "few", "none")
-    plan = make_plan(arms=arms, seeds=9, factors={})
     wobble = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.01, -0.01, 0.02]
     shift = {"plain": 0.0, "better": 1.0, "worse": -1.0, "few": 1.0}
     values = {(arm, s): 70 + s + shift[arm] for arm in shift for s in range(9) if arm != "few" or s < 3}
     values |= {("same", s): 70 + s + wobble[s] for s in range(9)}
-    (level,) = level_tables(planned_runs(plan, values), plan)
-    expected = ["", "win", "worse", "not decided", "too few seeds", "–"]
-    assert level.table["verdict"].tolist() == expected
+    (level,) = tables_of(values, arms, 9, {})
+    assert level.table["verdict"].tolist() == ["", "win", "worse", "not decided", "too few seeds", "–"]
 
 
 def test_a_gain_may_be_over_an_arm_of_its_own():
@@ -303,9 +297,8 @@ def test_no_finished_run_and_unknown_metric(make_plan, planned_runs):
         level_tables(runs, plan, "top9")
 
 
-def test_a_sequential_study_without_any_pair_yet_has_a_table(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline", "+ lam"), factors={}) | {"sequential": {"budget": 20}}
-    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0}), plan)
+def test_a_sequential_study_without_any_pair_yet_has_a_table(tables_of):
+    (level,) = tables_of({("baseline", 0): 70.0}, ("baseline", "+ lam"), factors={}, sequential={"budget": 20})
     assert level.comparisons == 0
     assert level.table["verdict"].to_dict() == {"baseline": "", "+ lam": "–"}
     assert level.table["e_family"].isna().all()

@@ -103,11 +103,8 @@ def test_unequal_n_and_missing_cells_are_told(level_of):
 
 def test_failed_cells_are_told_with_their_error(level_of):
     def fail(runs):
-        runs.loc[1, ["status", "error", "metric.test_top1_median10"]] = [
-            "failed",
-            "RuntimeError: loss is NaN",
-            float("nan"),
-        ]
+        failed = ["failed", "RuntimeError: loss is NaN", math.nan]
+        runs.loc[1, ["status", "error", "metric.test_top1_median10"]] = failed
         return runs
 
     text = "\n".join(notes(level_of(full(), change=fail)))
@@ -152,7 +149,7 @@ def test_what_should_speed_steps_up_and_slows_them_down_is_told(level_of, metric
 
 def test_a_finished_run_without_the_metric_is_told(level_of):
     def blank(runs):
-        runs.loc[0, "metric.test_top1_median10"] = float("nan")
+        runs.loc[0, "metric.test_top1_median10"] = math.nan
         return runs
 
     said = "Finished without a finite value of test_top1_median10, and not counted: 'baseline' seed 0."
@@ -181,16 +178,15 @@ def test_the_method_names_the_tests_the_family_and_the_unit(level_of):
     assert "Delta" not in text
 
 
-def test_a_family_of_one_table_says_what_is_not_controlled(make_plan, planned_runs):
-    plan = make_plan(arms=ARMS, factors={"mixer": ("cutmix", "mixup")}) | {"family": "table"}
-    text = method_text(*level_tables(planned_runs(plan, full()), plan))
+def test_a_family_of_one_table_says_what_is_not_controlled(tables_of):
+    text = method_text(*tables_of(full(), ARMS, factors={"mixer": ("cutmix", "mixup")}, family="table"))
     assert "corrected for the 4 comparisons of a table alone" in text
     assert "over the 2 tables of the study the error rate is not controlled" in text
 
 
-def test_controls_references_and_delta_are_named(make_plan, planned_runs):
-    plan = make_plan(arms=ARMS, seeds=8) | {"controls": ["+ lam"], "against": {"+ l_s": "+ lam"}, "delta": 5.0}
-    level = level_tables(planned_runs(plan, full(8)), plan)[0]
+def test_controls_references_and_delta_are_named(tables_of):
+    plan = {"controls": ["+ lam"], "against": {"+ l_s": "+ lam"}, "delta": 5.0}
+    (level,) = tables_of(full(8), ARMS, 8, **plan)
     text = method_text(level)
     assert "Gain: arm minus the arm in the column 'against'" in text
     assert "Over baseline: the gain over 'baseline' with its paired t interval; it is not tested." in text
@@ -201,15 +197,13 @@ def test_controls_references_and_delta_are_named(make_plan, planned_runs):
     assert cells(level).loc["+ l_s", "over baseline"].startswith(f"{level.table.loc['+ l_s', 'over_baseline']:+.2f} [")
     assert "Control: '+ lam', which shows what other arms change" in text
     assert "Delta" not in text  # no verdict speaks of it: every arm wins
-    equal = {(arm, seed): 70.0 + seed + 0.1 * (seed % 2) * (arm == "+ lam") for arm in ARMS for seed in range(8)}
-    level = level_tables(planned_runs(plan, equal), plan)[0]
+    (level,) = tables_of(lambda arm, seed: 70.0 + seed + 0.1 * (seed % 2) * (arm == "+ lam"), ARMS, 8, **plan)
     assert set(level.table["verdict"]) == {"", "equal within delta"}
     assert "Delta is 5, from the study's file" in method_text(level)
 
 
-def test_sequential_seeds_say_so_and_show_no_p(make_plan, planned_runs):
-    plan = make_plan(arms=ARMS, seeds=9) | {"sequential": {"budget": 20}}
-    level = level_tables(planned_runs(plan, full(9)), plan)[0]
+def test_sequential_seeds_say_so_and_show_no_p(tables_of):
+    (level,) = tables_of(full(9), ARMS, 9, sequential={"budget": 20})
     text = method_text(level)
     assert "Seeds were added until a comparison was decided, at most 20, so no p holds" in text
     assert "sign-flip test" not in text
@@ -293,9 +287,8 @@ def test_the_seeds_that_are_still_pending_are_named(level_of):
         ({"comparisons": 2}, "Other tables of the study made 2 more comparisons with these runs, for which p (family)"),
     ],
 )
-def test_what_was_looked_at_before_is_named(make_plan, planned_runs, looks, said):
-    plan = {**make_plan(arms=("baseline", "+ lam"), seeds=6), "looks": looks}
-    text = " ".join(terminal_text("tiny", level_tables(planned_runs(plan, full(6, plan["arms"])), plan)).split())
+def test_what_was_looked_at_before_is_named(tables_of, looks, said):
+    text = " ".join(terminal_text("tiny", tables_of(full(6, ARMS[:2]), ARMS[:2], 6, looks=looks)).split())
     if said is None:
         assert "Looked at before" not in text
         assert "Other tables" not in text

@@ -9,43 +9,36 @@ from analysis.words.summaries import of_arms
 from mixlab.spec.metric import Metric
 
 
-def answered(make_plan, planned_runs, values, seeds=8, arms=("baseline", "+ lam", "+ l_s"), **changes):
-    plan = make_plan(arms=arms, seeds=seeds, **changes)
-    return answer(level_tables(planned_runs(plan, {(a, s): values(a, s) for a in arms for s in range(seeds)}), plan))
-
-
-def test_the_largest_gain_is_named_with_its_interval(make_plan, planned_runs):
+def test_the_largest_gain_is_named_with_its_interval(tables_of):
     shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 2.0}
-    said = answered(make_plan, planned_runs, lambda arm, seed: 70 + seed + shift[arm] + 0.01 * (seed % 2) * shift[arm])
+    said = answer(tables_of(lambda arm, seed: 70 + seed + shift[arm] + 0.01 * (seed % 2) * shift[arm], seeds=8))
     held = "paired over 8 seeds and held together to an error rate of 5 %"
     assert said.startswith(f"Of 2 comparisons, {held}, 2 are gains (the largest: mixer = cutmix: + l_s")
     assert "+ l_s over baseline, +2.01 points, 95 % interval +2.00 to +2.02" in said
     assert said.endswith(").")
 
 
-def test_gains_losses_and_the_undecided_are_counted(make_plan, planned_runs):
+def test_gains_losses_and_the_undecided_are_counted(tables_of):
     noise = (0.9, -1.1, 0.7, -0.6, 1.2, -0.8, 0.5, -0.9)
     shift = {"baseline": lambda seed: 0.0, "+ lam": lambda seed: -1.0 - 0.01 * seed, "+ l_s": lambda seed: noise[seed]}
-    said = answered(make_plan, planned_runs, lambda arm, seed: 70 + shift[arm](seed))
+    said = answer(tables_of(lambda arm, seed: 70 + shift[arm](seed), seeds=8))
     assert ", 1 is a loss (" in said
     assert "+ lam over baseline, -1.03 points" in said or "+ lam over baseline, -1.04 points" in said
     assert said.endswith(" and 1 is not decided.")
 
 
 @pytest.mark.parametrize(("seeds", "word"), [(1, "1 seed"), (3, "3 seeds")])
-def test_too_few_seeds_claim_nothing(make_plan, planned_runs, seeds, word):
-    said = answered(make_plan, planned_runs, lambda arm, seed: 70 + len(arm), seeds)
-    assert said == (
+def test_too_few_seeds_claim_nothing(tables_of, seeds, word):
+    assert answer(tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds)) == (
         f"Of 2 comparisons, paired over {word} and held together to an error rate of 5 %, 2 have too few seeds."
     )
 
 
-def test_one_comparison_and_none(make_plan, planned_runs):
-    one = answered(make_plan, planned_runs, lambda arm, seed: 70 + seed + len(arm), arms=("baseline", "+ lam"))
+def test_one_comparison_and_none(tables_of):
+    one = answer(tables_of(lambda arm, seed: 70.0 + seed + len(arm), ("baseline", "+ lam"), 8))
     assert one.startswith("The one comparison, paired over 8 seeds, is a loss (")
-    assert answered(make_plan, planned_runs, lambda arm, seed: 70 + seed, arms=("baseline",)) == (
-        "Nothing was compared: the baseline is the only arm."
-    )
+    alone = answer(tables_of(lambda _, seed: 70.0 + seed, ("baseline",), 8))
+    assert alone == "Nothing was compared: the baseline is the only arm."
 
 
 LOSS = Metric("val_loss", "nats", 4, higher_is_better=False)
@@ -72,11 +65,9 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
     assert verdict(tables(0.0025)) == "No gain can be claimed: the one comparison is not a win."
 
 
-def test_arms_that_have_no_seed_with_their_reference_are_told(make_plan, planned_runs):
+def test_arms_that_have_no_seed_with_their_reference_are_told(tables_of):
     def said(*finished):
-        plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=8)
-        values = {(arm, seed): 70.0 + seed for arm in finished for seed in range(8)}
-        return answer(level_tables(planned_runs(plan, values), plan))
+        return answer(tables_of({(arm, seed): 70.0 + seed for arm in finished for seed in range(8)}, seeds=8))
 
     assert said("+ lam", "+ l_s") == (
         "Nothing was compared: no arm has a seed in common with what it is compared with."

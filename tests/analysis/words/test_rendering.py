@@ -85,9 +85,8 @@ def test_cells_by_hand(study):
     assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
-def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=1, factors={})
-    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0, ("+ lam", 0): 71.0}), plan)
+def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing(tables_of):
+    (level,) = tables_of(lambda arm, _: 70.0 + (arm == "+ lam"), ("baseline", "+ lam"), 1, {})
     assert cells(level).iloc[1].tolist()[2:5] == ["71.00 ± –", "+1.00", "–"]
     assert "1 seed cannot reach p < 0.05" in terminal_text("tiny", [level])
     assert "power" not in terminal_text("tiny", [level])
@@ -158,10 +157,8 @@ def test_power_is_shown_on_request(study):
     assert "seeds needed" not in terminal_text("ablation_tiny", study())
 
 
-def test_one_arm_alone_is_compared_with_nothing(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline",), factors={})
-    (level,) = level_tables(planned_runs(plan, {("baseline", seed): 70.0 for seed in range(3)}), plan)
-    text = terminal_text("tiny", [level], power=True)
+def test_one_arm_alone_is_compared_with_nothing(tables_of):
+    text = terminal_text("tiny", tables_of(lambda *_: 70.0, ("baseline",), factors={}), power=True)
     assert "Nothing was compared: the baseline is the only arm." in text
     assert "seeds needed" not in text
     assert text.endswith("\nMean ± sd over seeds.\n")
@@ -208,11 +205,10 @@ def test_latex_is_balanced_and_escaped(study):
     assert r"\label{tab:a-study-mixer-cutmix}" in text
 
 
-def test_latex_writes_a_minus_where_a_number_is_negative(make_plan, planned_runs):
+def test_latex_writes_a_minus_where_a_number_is_negative(tables_of):
     arms = ("baseline", "- lam", "CIFAR-10", "CutMix - tuned")
-    plan = make_plan(arms=arms, seeds=2, factors={"shift": ("-1", "1e-05")})
-    values = {(arm, seed): 70.0 - seed - number for number, arm in enumerate(arms) for seed in range(2)}
-    first, second = latex("tiny", level_tables(planned_runs(plan, values), plan)).split(r"\end{table}")[:2]
+    levels = tables_of(lambda arm, seed: 70.0 - seed - arms.index(arm), arms, 2, {"shift": ("-1", "1e-05")})
+    first, second = latex("tiny", levels).split(r"\end{table}")[:2]
     assert r"$-$ lam & 2 & 68.50 $\pm$ 0.71 & $-$1.00 & {[}$-$1.00, $-$1.00{]}" in first
     assert "shift = $-$1: top-1" in first
     assert "shift = 1e$-$05: top-1" in second
@@ -221,11 +217,9 @@ def test_latex_writes_a_minus_where_a_number_is_negative(make_plan, planned_runs
     assert not re.search(r"(?<![\w-])-\d", first)
 
 
-def test_latex_gives_every_table_a_label_of_its_own(make_plan, planned_runs):
+def test_latex_gives_every_table_a_label_of_its_own(tables_of):
     def labels(*levels):
-        plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={"shift": levels})
-        values = dict.fromkeys(itertools.product(plan["arms"], range(2)), 70.0)
-        tables = level_tables(planned_runs(plan, values), plan)
+        tables = tables_of(lambda *_: 70.0, ("baseline", "+ lam"), 1, {"shift": levels})
         return re.findall(r"\\label{(.*)}", latex("tiny", tables))
 
     found = labels("1", "-1", "a", "A", "α", "2")
