@@ -50,13 +50,13 @@ class Chunk(NamedTuple):
     failures: list[str]  # one sentence for each image that is missing in the above
 
 
+@dataclass(eq=False)
 class Decoder(torch.utils.data.Dataset[Chunk]):
     """The decoded files of a list; the view of an image depends only on the seed and on its index."""
 
-    def __init__(self, files: FileList, view: View, seed: int = 0) -> None:
-        self.files = files
-        self.view = view
-        self.seed = seed
+    files: FileList
+    view: View
+    seed: int = 0
 
     def __getitems__(self, indices: list[int]) -> Chunk:
         """Return the images at ``indices``; those that cannot be decoded are left out, and named."""

@@ -8,6 +8,7 @@ Shape letters: N images of the split, B batch, S side of the images.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
@@ -26,37 +27,25 @@ AHEAD = 2  # chunks that each worker may be ahead
 NOTED = 50  # the number of batches between two readings of the workers' memory
 
 
+@dataclass(eq=False)
 class Streamed:
     """A split of image files, decoded anew each epoch; the same batches whatever the number of workers.
 
     Images come out as from ``Resident``: (B, 3, S, S) float32 in [0, 1], channels_last.
     """
 
-    def __init__(
-        self,
-        files: FileList,
-        device: torch.device | str,
-        *,
-        train_view: View,  # the part of an image that ``train_batches`` shows
-        test_view: View,
-        augment: Augment | None,  # of batches of bytes on the device, in training
-        skip_bad: bool = False,  # leave out images that cannot be decoded, and say so, instead of stopping at the first
-        workers: int | None = None,
-    ) -> None:
-        """Prepare the split without reading anything yet.
-
-        So many workers decode, and this process if there are none; by default there are as many as torch has threads
-        here, a number that Ray sets to the processors of a trial.
-        """
-        self.files = files
-        self.device = torch.device(device)
-        self.train_view = train_view
-        self.test_view = test_view
-        self.augment = augment
-        self.skip_bad = skip_bad
-        self.workers = min(torch.get_num_threads(), os.cpu_count() or 1) if workers is None else workers
-        self.skipped: set[str] = set()  # the reasons reported for the images left out
-        self.workers_mib = 0.0
+    files: FileList
+    device: torch.device | str
+    _: KW_ONLY
+    train_view: View  # the part of an image that ``train_batches`` shows
+    test_view: View
+    augment: Augment | None  # of batches of bytes on the device, in training
+    skip_bad: bool = False  # leave out images that cannot be decoded, and say so, instead of stopping at the first
+    # So many processes decode, and this one if there are none; None: as many as torch has threads here, a number that
+    # Ray sets to the processors of a trial.
+    workers: int | None = None
+    skipped: set[str] = field(default_factory=set, init=False)  # the reasons reported for the images left out
+    workers_mib: float = field(default=0.0, init=False)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -75,20 +64,21 @@ class Streamed:
         """Yield batches (B, 3, S, S) uint8 on the device, in the order of ``indices``; ``DataError`` if all are bad."""
         batches = [batch.tolist() for batch in indices.split(batch_size)] if len(indices) else []
         chunks = [[batch[i : i + CHUNK] for i in range(0, len(batch), CHUNK)] for batch in batches]
-        workers = min(self.workers, sum(map(len, chunks)))
+        wanted = min(torch.get_num_threads(), os.cpu_count() or 1) if self.workers is None else self.workers
+        workers, device = min(wanted, sum(map(len, chunks))), torch.device(self.device)
         loader: DataLoader[Chunk] = DataLoader(
             Decoder(self.files, view, seed),
             batch_sampler=[chunk for batch in chunks for chunk in batch],
             collate_fn=_as_it_is,
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=device.type == "cuda",
             generator=Generator(),  # otherwise it draws from torch's global generator
         )
         arriving = iter(loader)
         whole = (self._usable([next(arriving) for _ in batch]) for batch in chunks)
         number = 0
-        for number, batch in enumerate(_uploaded((batch for batch in whole if batch), self.device), start=1):
+        for number, batch in enumerate(_uploaded((batch for batch in whole if batch), device), start=1):
             if number % NOTED == 1:
                 self.workers_mib = max(self.workers_mib, workers_mib())
             yield batch
