@@ -42,16 +42,7 @@ def _around(sizing: Sequence[Augment], config: DataConfig, dataset: Dataset) -> 
     if config.augment == "crop_flip":
         steps.insert(0, partial(crop_and_flip, mode=options.padding))
     if options.randaugment != "none":
-        steps.append(
-            partial(
-                rand_augment,
-                policy=options.randaugment,
-                mean=dataset.mean,
-                operations=options.operations,
-                level=options.level,
-                level_std=options.level_std,
-            )
-        )
+        steps.append(partial(rand_augment, options=options, mean=dataset.mean))
     if options.jitter:
         steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
     if options.hue:

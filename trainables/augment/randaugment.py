@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 from trainables.augment import value_tables
 from trainables.augment.colour import blend, grey, mean_grey, smoothed
 from trainables.constants import constant
+from trainables.datasets.data_config import AugmentConfig
 
 PROBABILITY = 0.5  # the probability that an operation which is drawn is carried out
 TOP_LEVEL = 10
@@ -55,24 +56,15 @@ ROTATION = 30.0  # degrees, at the top
 SHEAR = 0.3
 
 
-def rand_augment(
-    images: Tensor,  # (B, C, H, W) uint8
-    rng: Generator,
-    *,
-    policy: str,
-    mean: Sequence[float],
-    operations: int = 2,
-    level: float = 9.0,
-    level_std: float = 0.5,
-) -> Tensor:
-    """Apply ``operations`` random operations, one after another, to each image, (B, C, H, W) uint8; one may come twice.
+def rand_augment(images: Tensor, rng: Generator, *, options: AugmentConfig, mean: Sequence[float]) -> Tensor:
+    """Apply random operations to each image (B, C, H, W) uint8, one after another; one may come twice.
 
-    The policy is a name in ``POLICIES``, and ``mean`` the colour that moves in from outside, for pixels in [0, 1]. The
-    strength has the mean ``level`` and the standard deviation ``level_std``, and stays between 0 and 10.
+    The policy, the number of operations and their strength, which stays between 0 and 10, are those of the options;
+    ``mean`` is the colour that moves in from outside, for pixels in [0, 1].
     """
-    pixels = images.float()
-    for _ in range(operations):
-        pixels = apply(pixels, POLICIES[policy], draw(len(images), POLICIES[policy], rng, level, level_std), mean)
+    pixels, policy = images.float(), POLICIES[options.randaugment]
+    for _ in range(options.operations):
+        pixels = apply(pixels, policy, draw(len(images), policy, rng, options.level, options.level_std), mean)
     return pixels.to(torch.uint8)
 
 

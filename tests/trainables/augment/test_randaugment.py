@@ -1,15 +1,19 @@
 """Each operation agrees with Pillow, one image at a time; then batches are tested. Images are 24x20."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 from trainables.augment.randaugment import POLICIES, Drawn, apply, draw, rand_augment
+from trainables.datasets.data_config import AugmentConfig
 from trainables.seeds import generator
 
 B, C, H, W = 6, 3, 24, 20
 MEAN = (0.5, 0.4, 0.3)
+INCREASING = AugmentConfig(randaugment="increasing")
 FILL = (128, 102, 76)  # 255 times that, rounded; 76.5 to even
 
 
@@ -137,15 +141,15 @@ def test_what_is_drawn():
 def test_a_batch_is_replayed_by_its_seed_and_its_argument_is_left_alone():
     images = pictures()
     before = images.clone()
-    first = rand_augment(images, generator(0, "augment"), policy="increasing", mean=MEAN)
+    first = rand_augment(images, generator(0, "augment"), options=INCREASING, mean=MEAN)
     assert first.dtype == torch.uint8
     assert first.shape == images.shape
     assert torch.equal(images, before)
-    assert torch.equal(first, rand_augment(images, generator(0, "augment"), policy="increasing", mean=MEAN))
-    assert not torch.equal(first, rand_augment(images, generator(1, "augment"), policy="increasing", mean=MEAN))
+    assert torch.equal(first, rand_augment(images, generator(0, "augment"), options=INCREASING, mean=MEAN))
+    assert not torch.equal(first, rand_augment(images, generator(1, "augment"), options=INCREASING, mean=MEAN))
 
 
 def test_grey_images_stay_grey():
     grey = pictures()[:, :1]
-    result = rand_augment(grey, generator(0, "augment"), policy="increasing", mean=(0.3,), operations=5)
+    result = rand_augment(grey, generator(0, "augment"), options=replace(INCREASING, operations=5), mean=(0.3,))
     assert result.shape == grey.shape
