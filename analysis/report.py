@@ -35,7 +35,7 @@ from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.summaries import Summary, of_arms, of_study
 from mixlab.errors import first_line
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 
 FIGURES = {  # heading, and what is shown
     "forest": ("Over the tables", "The gain of every arm in every table, here and in general"),

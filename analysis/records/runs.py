@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from mixlab.errors import BadInput, first_line
 from mixlab.spec.metric import Metric, find
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.store import StoredRun
 

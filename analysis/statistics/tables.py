@@ -29,7 +29,7 @@ from analysis.statistics.significance import (
 )
 from analysis.statistics.verdicts import WIN, fixed_verdicts, sequential_verdicts
 from mixlab.spec.metric import Metric
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 
 LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
 GAINS = ["gain", "gain_low", "gain_high", "p"]

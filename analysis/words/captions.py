@@ -11,7 +11,7 @@ from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LevelTable
 from mixlab.spec.epoch import THEN
 from mixlab.spec.metric import Metric, rule_in_words
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 
 UNSTATED = "read off by a rule that it does not state"
 MOST_FAILURES = 10  # the most lines under one table

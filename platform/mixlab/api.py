@@ -16,7 +16,7 @@ from mixlab.listing import print_list
 from mixlab.messages import say
 from mixlab.options import BUDGET, DECIDED, RACED, Options
 from mixlab.spec import border
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study

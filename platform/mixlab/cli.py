@@ -21,7 +21,7 @@ from mixlab.launching.result import Result
 from mixlab.messages import say
 from mixlab.options import AUTO, BUDGET, Options
 from mixlab.spec import border
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import PRESETS

@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mixlab.errors import BadInput, quoted
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another

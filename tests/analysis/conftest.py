@@ -17,8 +17,7 @@ from analysis.statistics.tables import level_tables
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial, cell_name
+from mixlab.spec.trial import State, Trial, cell_name
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked

@@ -14,7 +14,7 @@ import optuna
 from recording import arguments, record
 
 from mixlab.search.history import DRIVER, KEY, History
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 from tests.mixlab.search_toy import SPACE, TRAIN, search, store_of
 
 

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 
 from mixlab.cluster.source import WAIT, Job, Wait
 from mixlab.launching.phase import ListedTrials
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import begun, notes

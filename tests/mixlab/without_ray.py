@@ -5,8 +5,7 @@ from typing import Any
 
 from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from tests.toy import score
 
 Turn = Callable[[Listener, Trial, int], object]  # called as a trial begins, with the number of those before it

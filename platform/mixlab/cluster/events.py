@@ -9,8 +9,7 @@ from mixlab.cluster.source import End, Job, Listener, Source, Wait
 from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput, StorageFull, last_line
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 
 LEAVE_SECONDS = 3.0  # the time for Ray Tune to leave its loop, once interrupted
 

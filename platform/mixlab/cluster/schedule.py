@@ -18,8 +18,7 @@ from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source, Wait
 from mixlab.cluster.worker import Work, work
 from mixlab.errors import StorageFull, last_line
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
 # and no more, while a long trial may lose any number of nodes.

@@ -6,8 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
 
 

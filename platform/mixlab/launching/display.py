@@ -18,8 +18,7 @@ from mixlab.messages import say
 from mixlab.processes import repeated
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 
 MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
 SEED_WIDTH = 12  # characters of the column of a seed

@@ -14,9 +14,8 @@ from mixlab.launching.run_phase import Ending, run_phase, write_out
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import say
-from mixlab.spec.state import State
 from mixlab.spec.study import Study
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.tracking import store, views
 from mixlab.tracking.looks import earlier_looks
 from mixlab.tracking.tracker import Tracker

@@ -9,10 +9,9 @@ from mixlab.launching.display import Progress, Shown
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun

@@ -15,10 +15,9 @@ from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.spec.search import Search
-from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trial import Trial, cell_name
+from mixlab.spec.trial import State, Trial, cell_name
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import names, store
 from mixlab.tracking.store import StoredRun

@@ -20,8 +20,7 @@ from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import TWIN, Search
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
 from mixlab.tracking.trial_runs import Tracked, TrialRuns

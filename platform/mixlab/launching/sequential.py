@@ -11,9 +11,8 @@ from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
 from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Study
-from mixlab.spec.trial import Trial, cell_name
+from mixlab.spec.trial import State, Trial, cell_name
 from mixlab.tracking import names
 
 Comparison = tuple[tuple[str, ...], str]  # the level of each factor, and the arm

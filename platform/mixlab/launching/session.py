@@ -8,8 +8,7 @@ from mixlab.cluster.source import End
 from mixlab.errors import last_line
 from mixlab.launching.display import Display
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import JOURNAL, Storage
 from mixlab.tracking import names
 from mixlab.tracking.mirroring import Mirrors

@@ -18,9 +18,8 @@ from mixlab.search.trial_store import OUTCOMES, STATES, TrialStore, best_of, bud
 from mixlab.spec import space as ranges
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import TWIN, Search, SearchTrial
-from mixlab.spec.state import State
 from mixlab.spec.study import Cell
-from mixlab.spec.trial import digest
+from mixlab.spec.trial import State, digest
 
 Found: TypeAlias = FrozenTrial  # a trial as Optuna holds it
 

@@ -19,8 +19,8 @@ from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
-from mixlab.spec.state import State
 from mixlab.spec.study import Cell
+from mixlab.spec.trial import State
 
 OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, TrialState.FAIL: State.FAILED}
 STATES = {state: outcome for outcome, state in OUTCOMES.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 from mixlab.spec.trainable import Config
 
 Level = Mapping[str, Any]  # the keys that a factor's level changes in the base

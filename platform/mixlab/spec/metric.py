@@ -16,7 +16,7 @@ from typing import Any
 
 from mixlab.errors import BadInput, quoted
 from mixlab.spec import border
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 
 RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
 CHOSEN = "chosen on the test set"

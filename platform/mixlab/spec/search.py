@@ -12,7 +12,7 @@ from typing import Any
 from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border, space_checks
 from mixlab.spec import space as ranges
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.space import Space
 from mixlab.spec.study import Cell, Study

@@ -19,7 +19,7 @@ from typing import Any
 
 from mixlab.errors import BadInput
 from mixlab.spec import border
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 
 OF_GRID = "the sampler 'grid' makes"
 Condition = Mapping[str, tuple[Any, ...]]  # by key, the values for which a range applies

@@ -11,8 +11,8 @@ from typing import Any
 
 from mixlab.errors import BadInput, quoted, refused, require_known
 from mixlab.spec import border
-from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.arms import Arm, Level, levels_of, require_arms, require_factors
+from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.trainable import Config
 from mixlab.spec.trial import Trial, cell_name, digest, trial_key

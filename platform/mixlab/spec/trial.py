@@ -1,4 +1,4 @@
-"""One training run of a study, its names, and its key.
+"""One training run of a study, its names, its key, and its state: one word for one state, wherever it is shown or read.
 
 The key is a hash of everything that determines the run's numbers, the resolved configuration and the seed, and of
 nothing else.
@@ -8,10 +8,27 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from mixlab.spec import border
 from mixlab.spec.trainable import Config
+
+
+class State(Enum):
+    """The state of a trial."""
+
+    PENDING = "pending"  # it was never begun
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"  # it was begun, and continues at the next start
+    DONE = "done"
+    PRUNED = "pruned"  # it was stopped early by the search
+    FAILED = "failed"
+
+    @property
+    def over(self) -> bool:
+        """Return whether the trial has ended for good."""
+        return self in (State.DONE, State.PRUNED, State.FAILED)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from mixlab.errors import BadInput, first_line
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.tracking.mirrors import MIRRORS, Mirror
 
 MOST_WAITING = 10_000  # events; a mirror that is further behind is dropped

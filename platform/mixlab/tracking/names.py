@@ -3,7 +3,7 @@
 The writer and the analysis both take them from here.
 """
 
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 
 # Tags of a run.
 LEVEL = "mixlab.level"  # one of the three levels of a study or a search

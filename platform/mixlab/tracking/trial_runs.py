@@ -21,8 +21,7 @@ from mixlab.provenance import Provenance
 from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import discard, find_or_create, history, log

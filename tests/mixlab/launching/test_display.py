@@ -14,8 +14,7 @@ from mixlab.launching import display
 from mixlab.launching.display import Display, GpuMemory, Progress, Shown, in_words
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from tests.waiting import wait_for
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True)

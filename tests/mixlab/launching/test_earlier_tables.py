@@ -16,8 +16,7 @@ from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching.larger_table import TABLE_FILE, require_no_larger_table
 from mixlab.launching.start import Start
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from tests.mixlab.search_toy import TRAIN
 from tests.mixlab.without_ray import Turn, raising
 from tests.toy import SEARCH, STUDIES

@@ -20,8 +20,8 @@ from mixlab.launching.phase import ListedTrials
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
 from mixlab.spec.study import Trial
+from mixlab.spec.trial import State
 from mixlab.tracking.store import StoredRun
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of
 

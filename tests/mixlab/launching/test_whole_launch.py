@@ -20,8 +20,7 @@ from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching import launch_search
 from mixlab.spec.search import SearchTrial
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names, store
 from tests.mixlab.without_ray import raising

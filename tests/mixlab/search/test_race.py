@@ -18,7 +18,7 @@ from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import RACE, Search
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, go_on, search
 from tests.toy import SEARCH, Toy
 

@@ -21,7 +21,7 @@ from mixlab.search.drivers import SOON_SECONDS
 from mixlab.search.history import DRIVER, Claim, History
 from mixlab.search.trial_store import TrialStore, exists, shown
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from tests.mixlab.search_toy import TRAIN, InMemory, run, search, states, store_of
 

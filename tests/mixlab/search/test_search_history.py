@@ -17,7 +17,7 @@ from mixlab.search.history import ERROR, KEY, TWIN, History
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
-from mixlab.spec.state import State
+from mixlab.spec.trial import State
 from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states
 
 

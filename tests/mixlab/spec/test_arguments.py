@@ -11,7 +11,7 @@ import pytest
 
 from mixlab import Arm, Choice, Float, Metric, Options, Search, Study, add_one_in, factorial, main, run
 from mixlab.errors import BadInput
-from mixlab.spec.arguments import checked_arguments
+from mixlab.spec.border import checked_arguments
 
 
 @pytest.mark.parametrize(

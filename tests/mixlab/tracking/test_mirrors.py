@@ -18,8 +18,7 @@ from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.tracking import mirroring
 from mixlab.tracking.mirrors import MIRRORS
 from mixlab.tracking.mirrors.tensorboard import TensorBoard

@@ -16,8 +16,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import OWN_TAGS, Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import write_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, open_experiment

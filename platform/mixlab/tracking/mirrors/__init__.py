@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 from mixlab.tracking.mirrors.run_api import Trackio, WeightsAndBiases
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
 

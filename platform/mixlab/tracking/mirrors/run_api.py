@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.state import State
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
 
 
 class RunApi:
