@@ -29,11 +29,10 @@ from analysis.statistics.racing import race as race  # a launch finds all three 
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import count_text
 from analysis.words.cells import power_cells
-from analysis.words.conclusions import answer, claims, verdict, verdicts
+from analysis.words.conclusions import Summary, answer, claims, of_arms, of_study, verdict, verdicts
 from analysis.words.method import ALONE, power_heading
 from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_list, html_tables
-from analysis.words.summaries import Summary, of_arms, of_study
 from mixlab.errors import first_line
 from mixlab.spec.trial import State
 

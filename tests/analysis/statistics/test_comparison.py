@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.compare import comparison_text
-from analysis.statistics.comparison import compare
+from analysis.compare import compare, comparison_text
 from mixlab.spec.metric import Metric
 
 VALUE = "metric.test_top1_median10"

@@ -4,8 +4,7 @@ import pytest
 
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import tidy
-from analysis.words.conclusions import answer, claims, verdict
-from analysis.words.summaries import of_arms
+from analysis.words.conclusions import answer, claims, of_arms, verdict
 from mixlab.spec.metric import Metric
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.statistics.tables import level_tables
-from analysis.words.summaries import of_arms, of_study
+from analysis.words.conclusions import of_arms, of_study
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from rich.console import Console
 from analysis import report
 from analysis.ablation_table import study_table
 from analysis.words.cells import tidy
+from analysis.words.conclusions import Summary
 from analysis.words.rendering import markdown
-from analysis.words.summaries import Summary
 from mixlab import Options, Search, Study, run
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
