@@ -34,13 +34,22 @@ def photographs(
     ``fetch`` downloads the missing part, if that is allowed, and ``boxes`` reads those around the objects.
     """
     load = partial(load_whole, files=files, num_classes=num_classes, num_train=num_train, num_test=num_test)
+
+    def prepare(root: Path) -> None:
+        if fetch is not None:
+            fetch(root)
+        try:
+            load(root)
+        except DataError as error:
+            raise DataError(f"{title} is not complete ({error}); {remedy.format(root=root)}") from error
+
     return replace(
         FOLDER,
         name=name,
         num_classes=num_classes,
         num_train=num_train,
         num_test=num_test,
-        prepare=partial(require_complete, load=load, title=title, remedy=remedy, fetch=fetch),
+        prepare=prepare,
         load=load,
         folder=folder,
         fetched=fetch is not None,
@@ -53,18 +62,6 @@ def load_whole(root: Path, *, files: Lister, num_classes: int, num_train: int, n
     """List both splits; raise ``DataError`` if there are more or fewer images."""
     train, test = files(root, num_classes)
     return Splits(require_count(train, num_train), require_count(test, num_test))
-
-
-def require_complete(
-    root: Path, *, load: Callable[[Path], object], title: str, remedy: str, fetch: Callable[[Path], None] | None = None
-) -> None:
-    """Fetch the missing part, if that is possible, and raise ``DataError`` with the remedy if it is not complete."""
-    if fetch is not None:
-        fetch(root)
-    try:
-        load(root)
-    except DataError as error:
-        raise DataError(f"{title} is not complete ({error}); {remedy.format(root=root)}") from error
 
 
 def listed_with_labels(table: Path, images: Path, num_classes: int) -> FileList:

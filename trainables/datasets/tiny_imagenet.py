@@ -5,40 +5,32 @@ data root, as the official archive unpacks. The labels of its test set were neve
 validation set, as everywhere. The images are decoded once and kept in memory, 1.3 GB.
 """
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Split, Splits
+from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.decoding import decode
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import in_class_folders, labelled, listed, read_table, require_count
-from trainables.datasets.photographs import require_complete
+from trainables.datasets.image_files import in_class_folders, labelled, listed, read_table
+from trainables.datasets.photographs import photographs
 
 FOLDER = "tiny-imagenet-200"
 SIZE = 64
 
 
-def files(
-    root: Path, *, num_classes: int = 200, num_train: int = 100_000, num_test: int = 10_000
-) -> tuple[FileList, FileList]:
+def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     """List both splits; classes are numbered in the order of their wnids."""
     folder = root / FOLDER
     wnids = sorted(wnid for (wnid,) in read_table(folder / "wnids.txt", 1))
     if len(wnids) != num_classes:
         raise DataError(f"{folder / 'wnids.txt'} lists {len(wnids)} classes instead of {num_classes}")
-    train = require_count(in_class_folders(folder / "train", wnids, inner="images"), num_train)
+    train = in_class_folders(folder / "train", wnids, inner="images")
     annotations = folder / "val" / "val_annotations.txt"
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     pairs = labelled(annotations, ((name, wnid) for name, wnid, *_ in read_table(annotations, 6)), label_of)
-    return train, require_count(listed(folder / "val" / "images", pairs), num_test)
-
-
-def load(root: Path) -> Splits:
-    """Decode both splits; images (100000, 3, 64, 64) and (10000, 3, 64, 64) uint8."""
-    train, test = files(root)
-    return Splits(decoded(train), decoded(test))
+    return train, listed(folder / "val" / "images", pairs)
 
 
 def decoded(images: FileList) -> Split:
@@ -53,20 +45,21 @@ def decoded(images: FileList) -> Split:
     return Split(pixels.permute(0, 3, 1, 2), images.labels)
 
 
-TINY_IMAGENET = Dataset(
+ON_DISK = photographs(
     name="tiny_imagenet",
+    title="Tiny-ImageNet",
+    folder=FOLDER,
     num_classes=200,
-    image_shape=(3, SIZE, SIZE),
     num_train=100_000,
     num_test=10_000,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    prepare=partial(
-        require_complete,
-        load=files,
-        title="Tiny-ImageNet",
-        remedy="unpack the official tiny-imagenet-200.zip to {root}",
-    ),
-    load=load,
-    folder=FOLDER,
+    files=files,
+    remedy="unpack the official tiny-imagenet-200.zip to {root}",
 )
+
+
+def load(root: Path) -> Splits:
+    """Decode both splits; images (100000, 3, 64, 64) and (10000, 3, 64, 64) uint8."""
+    return Splits(*(decoded(images) for images in ON_DISK.load(root) if isinstance(images, FileList)))
+
+
+TINY_IMAGENET = replace(ON_DISK, image_shape=(3, SIZE, SIZE), streamed=False, crop_ratio=1.0, load=load)

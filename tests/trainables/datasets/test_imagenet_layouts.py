@@ -106,7 +106,7 @@ def tiny_root(tmp_path, picture):
 
 
 def tiny_files(root, **counts):
-    return tiny.files(root, **{"num_classes": 3, "num_train": 6, "num_test": 3, **counts})
+    return load_whole(root, files=tiny.files, **{"num_classes": 3, "num_train": 6, "num_test": 3, **counts})
 
 
 def test_tiny_imagenet_is_decoded_with_the_labels_of_its_folders_and_annotations(tiny_root):
@@ -121,7 +121,7 @@ def test_tiny_imagenet_is_decoded_with_the_labels_of_its_folders_and_annotations
 
 def test_tiny_imagenet_names_what_is_wrong(tiny_root, picture, truncated):
     with pytest.raises(DataError, match=r"wnids.txt lists 3 classes instead of 200"):
-        tiny.files(tiny_root)
+        tiny.files(tiny_root, 200)
     with pytest.raises(
         DataError, match=r"^Tiny-ImageNet is not complete \(.*\); unpack the official tiny-imagenet-200"
     ):
