@@ -244,7 +244,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
 LIMITS = {
     "DRAIN_SECONDS": "mixlab.launching.run_phase",
     "BEAT_SECONDS": "mixlab.processes",
-    "WATCH_SECONDS": "mixlab.claim",
+    "WATCH_SECONDS": "mixlab.processes",
 }
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def run(
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     trials = _trials(spec, completed, options)
     if options.fetch and not options.check_only:
-        from mixlab.cluster.preparation import prepare
+        from mixlab.cluster.nodes import prepare
 
         prepare(completed, trials, Path(options.data_root))
         say(console, f"All that {spec.name} reads is in {options.data_root}")

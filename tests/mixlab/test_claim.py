@@ -11,13 +11,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
-from mixlab import Options, claim, processes
-from mixlab.claim import Board, OtherDriver, claimed
+from mixlab import Options, processes
 from mixlab.errors import BadInput
 from mixlab.launching import one_driver
 from mixlab.launching.one_driver import FileBoard, TagBoard, only_machine, only_writer
 from mixlab.launching.start import Start
-from mixlab.processes import machine_of, name_of, runs_here, this_process
+from mixlab.processes import Board, OtherDriver, claimed, machine_of, name_of, runs_here, this_process
 from tests.mixlab.search_toy import TRAIN
 from tests.waiting import wait_for
 
@@ -47,7 +46,7 @@ class Shared:
 
 @pytest.fixture(params=["file", "tag"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
-    monkeypatch.setattr(claim, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
     if request.param == "file":
         return Shared(FileBoard(LOCAL, str(tmp_path / "results" / "driver")))
     client = MlflowClient(request.getfixturevalue("tracking_uri"))
@@ -77,7 +76,7 @@ def test_a_living_driver_of_this_machine_is_named_at_once(shared: Shared) -> Non
 def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(
     shared: Shared, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 0.02)
     shared.board.write(text)
     with shared.claimed():
         assert shared.is_mine()
@@ -85,7 +84,7 @@ def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(
 
 @pytest.mark.parametrize("beats", [True, False])
 def test_a_driver_of_another_machine_is_watched(shared: Shared, monkeypatch: pytest.MonkeyPatch, beats: bool) -> None:
-    monkeypatch.setattr(claim, "WATCH_SECONDS", 10 if beats else 0.2)
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 10 if beats else 0.2)
     shared.write(NODE7)
     if beats:
         threading.Timer(0.1, shared.write, (NODE7, 2)).start()
@@ -100,7 +99,7 @@ def test_a_driver_of_another_machine_is_watched(shared: Shared, monkeypatch: pyt
 def test_a_driver_of_a_machine_with_the_same_name_is_watched(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 0.02)
     (tmp_path / "boot_id").write_text("1-2-3\n")
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(processes, "BOOT", tmp_path / "boot_id")
@@ -110,7 +109,7 @@ def test_a_driver_of_a_machine_with_the_same_name_is_watched(
 
 
 def test_of_two_that_start_at_once_the_first_gives_way(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim.time, "sleep", lambda seconds: shared.write(NEIGHBOUR))
+    monkeypatch.setattr(processes.time, "sleep", lambda seconds: shared.write(NEIGHBOUR))
     with pytest.raises(OtherDriver), shared.claimed():
         pass
     assert shared.board.read().startswith(NEIGHBOUR)
@@ -153,7 +152,7 @@ def start_of(folder: Path, uri: str = "sqlite:///mlflow.db") -> Start:
 
 def test_a_second_writer_is_a_sentence(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a server, two starts with different storages wrote the same runs."""
-    monkeypatch.setattr(claim, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(one_driver, "sqlite_file", lambda uri: None)
     start = start_of(tmp_path, tracking_uri)
     with only_writer(start, "0123"):

@@ -11,10 +11,10 @@ from functools import partial
 import filelock
 import pyarrow.fs
 
-from mixlab.claim import WATCH_SECONDS, Board, OtherDriver, claimed
 from mixlab.errors import BadInput, first_line
 from mixlab.launching.start import LOCK_FILE, Start
 from mixlab.messages import say
+from mixlab.processes import WATCH_SECONDS, Board, OtherDriver, claimed
 from mixlab.tracking import names, store
 from mixlab.tracking.experiment import open_experiment
 from mixlab.uris import shown, sqlite_file

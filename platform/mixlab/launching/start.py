@@ -87,12 +87,12 @@ class Start:
             BadInput: nobody answers at the address, something cannot be fetched, or there is no room for a trial.
         """
         # Ray takes a second to import, for which a study that is done does not wait.
-        from mixlab.cluster import connect, packing, preparation
+        from mixlab.cluster import connect, nodes, packing
 
         data_root = Path(self.options.data_root).absolute()
         local = self.options.address == "local"
         if local:
-            preparation.prepare(self.train, trials, Path(self.options.data_root))
+            nodes.prepare(self.train, trials, Path(self.options.data_root))
         if self.resources is None:
             self.resources = self.stack.enter_context(connect.connected(self.options.address, self.train.train))
         if not local:
@@ -102,7 +102,7 @@ class Start:
                     self.console,
                     "Looking on each node for the data that the trials read, and fetching what is missing ...",
                 )
-            preparation.prepare_nodes(self.train, trials, data_root, gpus)
+            nodes.prepare_nodes(self.train, trials, data_root, gpus)
         return packing.share_of(trials, self.train, self.resources, self.options, self.console)
 
 

@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray.exceptions import TaskUnschedulableError
 
-from mixlab.cluster import connect, packing, preparation
+from mixlab.cluster import connect, nodes, packing
 from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
@@ -41,7 +41,7 @@ def test_data_and_weights_are_had_once_each(tmp_path: Path) -> None:
         for dataset in ("birds", "planes")
         for backbone in ("small", "large")
     ]
-    preparation.prepare(complete(Toy(asked)), trials, tmp_path)
+    nodes.prepare(complete(Toy(asked)), trials, tmp_path)
     assert asked == [(d, b) for d in ("birds", "planes") for b in ("small", "large")]
 
 
@@ -59,7 +59,7 @@ def cluster_of(there: set[str], silent: str, leaves: bool, monkeypatch: pytest.M
 
     monkeypatch.setattr(ray, "get", answer)
     monkeypatch.setattr(ray, "wait", lambda tasks, **_: (tasks, []))
-    for module in (preparation, connect):
+    for module in (nodes, connect):
         monkeypatch.setattr(module, "alive", lambda: dict.fromkeys(sorted(there), node))
         monkeypatch.setattr(module, "call_on", lambda name, *_, **__: name)
     monkeypatch.setattr(packing, "_needed", lambda *_: [1.0])
@@ -68,7 +68,7 @@ def cluster_of(there: set[str], silent: str, leaves: bool, monkeypatch: pytest.M
 def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, trial = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
     cluster_of(there := {"gone"}, "gone", True, monkeypatch)
-    preparation.prepare_nodes(train, [trial], tmp_path, gpus=False)
+    nodes.prepare_nodes(train, [trial], tmp_path, gpus=False)
     assert not there
     cluster_of({"gone", "stays"}, "gone", True, monkeypatch)
     assert packing.measure([trial], train, Share(1, 1), tmp_path).free == 3
@@ -81,6 +81,6 @@ def test_a_node_that_stays_and_cannot_run_a_task_is_a_sentence(tmp_path: Path, m
     train, trial = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
     cluster_of({"broken"}, "broken", False, monkeypatch)
     with pytest.raises(BadInput, match=r"^on the node host \(127.0.0.1\): it cannot run a task \(.*no such node"):
-        preparation.prepare_nodes(train, [trial], tmp_path, gpus=False)
+        nodes.prepare_nodes(train, [trial], tmp_path, gpus=False)
     with pytest.raises(BadInput, match=r"^--gpus-per-trial auto: .*no such node"):
         packing.measure([trial], train, Share(1, 1), tmp_path)
