@@ -1,4 +1,4 @@
-"""Calls functions on nodes of the connected cluster, and so fetches there what trials need before any of them starts."""
+"""Calls functions on nodes of the connected cluster, and so fetches there what trials need before they start."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
