@@ -82,14 +82,13 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
-    evaluation.require_at_least_one(options, "images", "noises")
     if options.draws < 2:
         raise ValueError(f"--draws must be at least 2, for a standard error, got {options.draws}")
     if not 0 < options.sigma < float("inf"):
         raise ValueError(f"--sigma must be above 0 and finite, got {options.sigma}")
     if options.plane and (options.plane < 5 or options.plane % 2 == 0):
         raise ValueError(f"--plane must be 0 or an odd number from 5, with the network in it, got {options.plane}")
-    study = evaluation.Evaluation.read(options)
+    study = evaluation.Evaluation.read(options, "images", "noises")
     protocol = {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
     measure_all(study, measure, {"kind": "curvature", "version": VERSION, **protocol})
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}

@@ -90,8 +90,12 @@ class Evaluation:
     files: list[Path] = field(default_factory=list)  # those that were written
 
     @classmethod
-    def read(cls, options: argparse.Namespace) -> Self:
-        """Read the study that the options name; errors as for :func:`analysis.command.read_study`."""
+    def read(cls, options: argparse.Namespace, *counts: str) -> Self:
+        """Read the study that the options name, of which those that count something must be at least 1.
+
+        Errors are those of :func:`require_at_least_one` and of :func:`analysis.command.read_study`.
+        """
+        require_at_least_one(options, *counts)
         return cls(options, *command.read_study(options))
 
     @property

@@ -73,8 +73,7 @@ def of_boxes(study: Evaluation) -> Evaluation:
 
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
-    evaluation.require_at_least_one(options, "images")
-    study = of_boxes(Evaluation.read(options))
+    study = of_boxes(Evaluation.read(options, "images"))
     root = options.data_root.absolute()
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         if (read_boxes := DATASETS[dataset].boxes) is not None:

@@ -95,14 +95,13 @@ def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mappin
 
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the table; return the exit code."""
-    evaluation.require_at_least_one(options, "images")
     for name in ("steps", "plane"):
         value = getattr(options, name)
         if (value < 5 or value % 2 == 0) and (name, value) != ("plane", 0):
             raise ValueError(f"--{name} must be an odd number from 5, so that the network is in it, got {value}")
     if options.directions < 2:
         raise ValueError(f"--directions must be at least 2, for the plane, got {options.directions}")
-    study = evaluation.Evaluation.read(options)
+    study = evaluation.Evaluation.read(options, "images")
     protocol = {name: getattr(options, name) for name in ("steps", "directions")}
     measure_all(study, measure, {"kind": "landscape", "version": VERSION, **protocol})
     levels = study.tables(RISE, "rise")

@@ -79,12 +79,11 @@ def curve(result: Result) -> list[dict[str, Any]]:
 
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
-    evaluation.require_at_least_one(options, "images", "draws")
     if options.mixer is not None:
         left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has
         known = [name for name in MIXERS if name not in left_out]
         require_known("--mixer", options.mixer, known)
-    study = evaluation.Evaluation.read(options)
+    study = evaluation.Evaluation.read(options, "images", "draws")
     runs = study.runs
     if options.mixer is None:
         runs = runs[~setting(runs, "mixer").isin(ALONE)]

@@ -98,8 +98,7 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the table; return the exit code."""
     given = [name for name in SIZES if getattr(options, name) is not None]
-    evaluation.require_at_least_one(options, "draws", "images", *given)
-    study = evaluation.Evaluation.read(options)
+    study = evaluation.Evaluation.read(options, "draws", "images", *given)
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
     study.measure(measure, {"kind": "occlusion", "version": VERSION, **asked})
     levels, points = study.tables(AREA, "area"), study.points(curve)

@@ -70,7 +70,7 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
     """
     try:
         table = write_study_table(tracking_uri, study, out, dict(plan))
-        page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table, figures=out)
+        page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table)
     except MlflowException as error:
         raise ValueError(f"cannot read MLflow: {first_line(error)}") from error
     files = [*table.files, *figures]
@@ -89,28 +89,23 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
 
 
 def write_report(
-    tracking_uri: str,
-    study: str,
-    out: Path,
-    plan: Plan | None = None,
-    table: StudyTable | None = None,
-    figures: Path | None = None,
+    tracking_uri: str, study: str, out: Path, plan: Plan | None = None, table: StudyTable | None = None
 ) -> list[Path]:
     """Write the page; return its file, and after it those of its figures.
 
     Args:
         out: the file; its folder is created if missing.
         plan: the plan whose cells are wanted; by default the one used last.
-        table: the tables of that plan, where they have been written already; their pictures are put into the page.
-        figures: the folder in which to put ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``,
-            ``effects``, ``wealth``, ``cost`` and ``lambda``; by default they are in the page alone.
+        table: the tables of that plan, where they have been written already; their pictures are put into the page. The
+            others, ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``, ``effects``, ``wealth``,
+            ``cost`` and ``lambda``, are then written beside the page too.
 
     Raises:
         ValueError: unknown store or study, or no finished run; nothing is written then.
     """
     plan = plan if plan is not None else load_plan(tracking_uri, study)
-    table = table if table is not None else study_table(tracking_uri, study, plan)
-    levels = table.levels
+    written = {file.stem: file.read_bytes() for file in table.files if file.suffix == ".png"} if table else {}
+    levels = table.levels if table else study_table(tracking_uri, study, plan).levels
     runs = pd.concat([level.runs for level in levels])
     curves = load_curves(tracking_uri, _first_seeds(runs), levels[0].declared.name)
     histograms = load_histograms(tracking_uri, levels)
@@ -122,7 +117,6 @@ def write_report(
         "cost": plot_cost(study, levels),
         "lambda": plot_lambda(study, histograms, levels) if histograms else None,
     }
-    written = {file.stem: file.read_bytes() for file in table.files if file.suffix == ".png"}
     if "gains" not in written:
         drawn |= {"gains": plot_gains(study, levels), "ranks": plot_ranks(study, levels)}
     pictures = written | {name: png(figure) for name, figure in drawn.items() if figure is not None}
@@ -148,9 +142,9 @@ def write_report(
         ("What failed", _failures(runs, list(plan["factors"]))),
     ]
     files = [write_page(out, study, sections)]
-    if figures is not None:
+    if table is not None:
         for name, figure in drawn.items():
-            files += save(figure, figures / name, pictures[name]) if figure is not None else []
+            files += save(figure, out.with_name(name), pictures[name]) if figure is not None else []
     return files
 
 

@@ -101,8 +101,7 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
 
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the tables, print the summary; return the exit code."""
-    evaluation.require_at_least_one(options, "images")
-    study = evaluation.Evaluation.read(options)
+    study = evaluation.Evaluation.read(options, "images")
     root = options.data_root.absolute()
     substitutes = find_substitutes(options.substitutes, options.tracking_uri, study.runs, root)
     protocol = {

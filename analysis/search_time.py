@@ -30,16 +30,9 @@ def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     finished = done(runs)
     if finished.empty or not {SECONDS, METRIC + metric} <= set(finished):
         raise ValueError(f"no run that is done logged {metric!r} and search_seconds")
-    finished = finished.dropna(subset=[SECONDS, METRIC + metric])
-    return pd.DataFrame(
-        {
-            "images": finished[RULE].replace("none", "all images"),
-            "arm": finished["arm"],
-            "seed": finished["seed"],
-            "hours": finished[SECONDS].astype(float) / 3600,
-            "value": finished[METRIC + metric].astype(float),
-        }
-    ).reset_index(drop=True)
+    points = finished[[RULE, "arm", "seed", SECONDS, METRIC + metric]].dropna()
+    points = points.set_axis(["images", "arm", "seed", "hours", "value"], axis="columns").reset_index(drop=True)
+    return points.assign(images=points["images"].replace("none", "all images"), hours=points["hours"] / 3600)
 
 
 def show(options: argparse.Namespace) -> int:
