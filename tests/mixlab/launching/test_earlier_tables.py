@@ -18,7 +18,7 @@ from mixlab.launching.larger_table import TABLE_FILE, require_no_larger_table
 from mixlab.launching.start import Start
 from mixlab.spec.trial import State, Trial
 from tests.mixlab.search_toy import TRAIN
-from tests.mixlab.without_ray import Turn, raising
+from tests.mixlab.without_ray import raising
 from tests.toy import SEARCH, STUDIES
 
 STUDY = STUDIES["sequential"]().with_base(epochs=1)
@@ -46,6 +46,7 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Pa
 @pytest.mark.slow
 def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: Path) -> None:
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
+    assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=5)[0] == 130  # no table, nothing to look at
     for seeds in (2, 6):  # nothing can be claimed with two
         assert launch(TWO_ARMS, seeds=seeds)[0] == 0
         assert "Looked at before" not in table.read_text()
@@ -60,35 +61,15 @@ def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: 
 
 
 @pytest.mark.slow
-def test_seeds_that_were_added_until_decided_are_no_fixed_number(launch: Any, tmp_path: Path) -> None:
-    table = tmp_path / "results" / "toy" / "paper" / "table.md"
-    assert launch(TWO_ARMS, until="decided", seeds=4)[0] == 0
-    assert launch(TWO_ARMS, until="decided", seeds=5)[0] == 0
-    assert "Looked at before" not in table.read_text()  # e may be looked at
-    assert launch(TWO_ARMS, seeds=6)[0] == 0
-    rule = "Looked at before: seeds that were added until every comparison was decided. p holds only if"
-    assert rule in table.read_text()
-    assert launch(TWO_ARMS, seeds=7)[0] == 0
-    assert "Looked at before: a table of 6 seeds, seeds that were added" in table.read_text()
-
-
-@pytest.mark.slow
 def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Path) -> None:
     """The best of many arms, taken alone, would have a smaller p than among them."""
     larger = replace(TWO_ARMS, arms=(*TWO_ARMS.arms, Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})))
-    table = Path("toy", "paper", "table.md")
-    said = "Other tables of the study made"
     assert launch(larger, seeds=6)[0] == 0
-    assert said not in (tmp_path / "results" / table).read_text()
     first_two = {"seeds": 6, "storage": str(tmp_path / "part")}
-    assert launch(TWO_ARMS, **first_two)[0] == 0
-    rule = f"{said} 2 more comparisons with these runs, for which p (family) is not corrected."
-    assert rule in (tmp_path / "part" / table).read_text()
-    assert launch(TWO_ARMS, until="decided", **first_two)[0] == 0
-    rule = f"{said} 2 more comparisons with these runs, for which e (family) is not corrected."
-    assert rule in (tmp_path / "part" / table).read_text()
-    assert launch(larger, seeds=6)[0] == 0
-    assert said not in (tmp_path / "results" / table).read_text()
+    for options, statistic in ((first_two, "p"), ({**first_two, "until": "decided"}, "e")):
+        assert launch(TWO_ARMS, **options)[0] == 0
+        rule = f"made 2 more comparisons with these runs, for which {statistic} (family) is not corrected."
+        assert rule in (tmp_path / "part" / "toy" / "paper" / "table.md").read_text()
 
 
 @pytest.mark.slow
@@ -97,28 +78,6 @@ def test_the_command_that_shows_the_runs_can_be_typed(launch: Any, tmp_path: Pat
     code, said = launch(ONE_SEED, tracking_uri=uri)
     assert code == 0
     assert f"mlflow ui --backend-store-uri '{uri}', then open" in " ".join(said.split())
-
-
-@pytest.mark.slow
-def test_a_comparison_is_counted_by_its_runs_and_not_by_its_name(launch: Any, tmp_path: Path) -> None:
-    """A new name makes no further comparison, and another reference makes one."""
-    table = tmp_path / "results" / "toy" / "paper" / "table.md"
-    first, second = TWO_ARMS.arms
-    third, fourth = Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})
-    assert launch(replace(TWO_ARMS, arms=(first, second, third)), seeds=2)[0] == 0
-    assert launch(replace(TWO_ARMS, arms=(first, replace(second, name="new"), third)), seeds=2)[0] == 0
-    assert "Other tables of the study" not in table.read_text()
-    chained = replace(third, against=second.name)
-    assert launch(replace(TWO_ARMS, arms=(first, second, chained, fourth)), seeds=2)[0] == 0
-    assert "Other tables of the study made 1 more comparison with these runs" in table.read_text()
-
-
-@pytest.mark.slow
-def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
-    stopped: Turn = raising(KeyboardInterrupt(), after=1)
-    assert launch(TWO_ARMS, stopped, seeds=6)[0] == 130
-    assert launch(TWO_ARMS, seeds=7)[0] == 0
-    assert "Looked at before" not in (tmp_path / "results" / "toy" / "paper" / "table.md").read_text()
 
 
 @pytest.mark.slow

@@ -68,6 +68,12 @@ def test_nothing_is_seen_of_other_trials_or_where_no_table_was_made(monkeypatch:
     assert looks_before(monkeypatch, seeds(7), others, (run, plan)) == NOTHING
 
 
+def test_another_name_of_an_arm_makes_no_other_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = STUDY.arms
+    renamed = replace(STUDY, arms=(first, replace(second, name="new")))
+    assert looks_before(monkeypatch, renamed, table_of(STUDY)) == NOTHING
+
+
 def test_another_reference_makes_another_plan_whose_comparisons_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was taken for the same table, so that the comparison that it replaces was not told of."""
     first, second, third = THREE_ARMS.arms
