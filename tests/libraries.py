@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow.store.db import utils as db_utils
-from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, event
 
+from mixlab.tracking.mlflow_private import make_database
 from tests.servers.postgresql import new_database, postgresql
 
 __all__ = ["new_database", "postgresql"]
@@ -127,7 +127,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
     with FileLock(f"{file}.lock"):
         if not file.exists():
             made = file.with_suffix(".new")
-            MlflowClient(f"sqlite:///{made}").search_experiments()
+            make_database(f"sqlite:///{made}")
             made.rename(file)
     return file
 

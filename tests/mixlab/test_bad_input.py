@@ -45,6 +45,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--set", "sumix.regulariser=x"], ["'x'", "'su'"]),
         (["--set", "lr"], ["'lr'", "KEY=VALUE"]),
         (["--epochs", "-3"], ["-3", "epochs"]),
+        (["--epochs", "three"], ["'three'", "--epochs", "a whole number"]),
         (["--checkpoint-every", "often"], ["'often'", "--checkpoint-every", "a number"]),
         (["--arms", "raw pass", "--arms", "+ lam"], ["--arms", "twice", "commas"]),
         (["--set", "lr=0.1", "--set", "lr=0.2"], ["lr", "0.1", "0.2", "--set"]),

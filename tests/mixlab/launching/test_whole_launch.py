@@ -194,6 +194,11 @@ def test_starts_of_two_plans_of_a_study_write_to_one_database(launch: Any, tmp_p
     assert codes == [2, 0]
 
 
+def test_an_objective_that_is_never_reported_is_one_sentence(launch: Any) -> None:
+    with pytest.raises(BadInput, match=r"^[^\n]*'val_top5'[^\n]*it reports [^\n]*val_top1[^\n]*$"):
+        launch(replace(SEARCH, objective="val_top5"), concurrent=1)
+
+
 @pytest.mark.slow
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
     one_process: None, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -149,19 +149,6 @@ def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now: list[floa
     assert not history.drivers.alive(OTHER)
 
 
-def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
-    spec = search(budget=2, scheduler="none")
-    history = History(spec, TRAIN, InMemory())
-    claim = claimed(history)
-    die(history)
-    epochs = [Epoch(number, 27, {"val_top1": float(number)}) for number in range(1, 28)]
-    given, ends = ends_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
-    assert given.trial.key != claim.trial.key
-    assert ends == {claim.trial.key: State.DONE}
-    found = history.of(claim.trial)
-    assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 27.0, 27)
-
-
 WORKER = """
 import json, sys
 sys.path.insert(0, sys.argv[3])
@@ -225,7 +212,7 @@ def test_an_address_is_shown_without_its_password() -> None:
     assert "secret" not in shown("postgresql://me@host/db?password=secret")
 
 
-def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said() -> None:
+def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_the_pruner_would_have_said() -> None:
     history = History(search(budget=7, scheduler="median", arms=(Arm("low", {"arm": "low"}),)), TRAIN, InMemory())
     claim = claimed(history)
     for other in [claimed(history) for _ in range(5)]:
@@ -236,9 +223,12 @@ def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said
     history.report(claim, 2, 1.0)
     assert claim.trial_in_optuna.should_prune()
     die(history)
-    epochs = [Epoch(number, 27, {"val_top1": 1.0}) for number in range(1, 28)]
-    ends_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
-    assert history.of(claim.trial).state == TrialState.COMPLETE
+    epochs = [Epoch(number, 27, {"val_top1": 1.0 + (number == 27)}) for number in range(1, 28)]
+    given, ends = ends_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    assert given.trial.key != claim.trial.key
+    assert ends == {claim.trial.key: State.DONE}
+    found = history.of(claim.trial)
+    assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 2.0, 27)
 
 
 def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path: Path) -> None:

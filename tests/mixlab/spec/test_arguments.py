@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from mixlab import Arm, Choice, Float, Metric, Options, Search, Study, add_one_in, factorial, main, run
+from mixlab import Arm, Choice, Search, Study, factorial, main, run
 from mixlab.errors import BadInput
 from mixlab.spec.border import checked_arguments
 
@@ -30,14 +30,10 @@ from mixlab.spec.border import checked_arguments
         (lambda: Arm("one", change={}), "unknown argument of Arm 'change'; did you mean 'changes'?"),
         (lambda: Arm("one", {}, name="other"), "multiple values for argument 'name'"),
         (lambda: Search(stady=None), "unknown argument of Search 'stady'; did you mean 'study'?"),
-        (lambda: Float(0.1), "missing a required argument: 'high'"),
         (lambda: Choice(1, 2, wen={}), "unknown argument of Choice 'wen'; did you mean 'when'?"),
-        (lambda: Metric("rmse", rule="last"), "unknown argument of Metric 'rule'; did you mean 'rules'?"),
-        (lambda: Options(seed=2), "unknown argument of Options 'seed'; did you mean 'seeds'?"),
         (lambda: factorial(), "missing a required argument: 'terms'"),
         (lambda: factorial([3]), 'a term is a name and what it changes, such as ("l_s", {"penalty": 0.1}), got 3'),
         (lambda: factorial([]), "a design needs at least one term, a name and what it changes, got []"),
-        (lambda: add_one_in([], base="x"), "unknown argument of add_one_in 'base'; did you mean 'baseline'?"),
         (lambda: run(None), "wrong arguments of run: missing a required argument: 'train', got None; it takes study,"),
         (lambda: main(None, None, option=()), "unknown argument of main 'option'; did you mean 'train'?"),
     ],

@@ -21,7 +21,7 @@ from mixlab.storage.journal import write_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, open_experiment
 from mixlab.tracking.tracker import Tracker
-from mixlab.tracking.trial_runs import Tracked, TrialRuns
+from mixlab.tracking.trial_runs import Tracked, TrialRuns, histograms_of
 from mixlab.tracking.writer import Writer
 from tests.strict_json import strict
 
@@ -186,6 +186,16 @@ def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
     named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD, names.DRIVER}
     tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
     assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
+
+
+def test_the_histograms_of_all_epochs_are_one_artifact() -> None:
+    epochs = [Epoch(n, 2, {"loss": 1.0}, {}, {"lam": (n / 3, 1 - n / 3), "drawn": (0.5, 0.5)}) for n in (1, 2)]
+    assert histograms_of(epochs) == {
+        "epochs": [1, 2],
+        "drawn": [[0.5, 0.5], [0.5, 0.5]],
+        "lam": [[0.333333, 0.666667], [0.666667, 0.333333]],
+    }
+    assert histograms_of([Epoch(1, 1, {"loss": 1.0})]) == {}
 
 
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back(
