@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -23,6 +24,7 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names, store
+from mixlab.tracking.mirrors import MIRRORS
 from tests.mixlab.without_ray import raising
 from tests.toy import SEARCH, STUDIES, Toy
 
@@ -126,6 +128,15 @@ def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_se
         refused.append(level)
         with pytest.raises(BadInput, match=r"MLflow at 'sqlite:.*' cannot be read: it is broken"):
             launch(SMALL, dry_run=dry_run, tracking_uri=uri)
+
+
+def test_a_launch_ends_well_though_a_mirror_fails(launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = Mock(start=Mock(side_effect=IndexError("list index out of range")))
+    monkeypatch.setitem(MIRRORS, "faulty", lambda study, folder: faulty)
+    code, said = launch(SMALL, mirrors=("faulty", "tensorboard"))
+    assert code == 0
+    assert said.count("the mirror faulty is dropped: list index out of range") == 1
+    assert len(list((tmp_path / "results" / "toy" / "tensorboard").glob("*/seed 0/events*"))) == 2  # arms
 
 
 @pytest.mark.slow

@@ -1,30 +1,21 @@
 """Mirrors show what MLflow records, and can neither stop a study nor lose anything of it."""
 
-import io
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import mixlab
-from mixlab.cluster import schedule
-from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
-from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from mixlab.tracking import mirroring
 from mixlab.tracking.mirrors import MIRRORS
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
-from tests.mixlab.without_ray import in_this_process
 from tests.study_folder import toy_folder
-from tests.toy import STUDIES, Toy
 
 
 def trial(seed: int) -> Trial:
@@ -157,26 +148,6 @@ def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path: Path, monkey
     with pytest.raises(BadInput, match="--mirrors wandb needs the package wandb, which is not installed"):
         mirroring.opened(["wandb"], "study", tmp_path, pytest.fail)
     assert set(MIRRORS) == {"tensorboard", "trackio", "wandb"}
-
-
-@pytest.mark.slow
-def test_a_launch_ends_well_though_a_mirror_fails(
-    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The whole launch, with MLflow and the report, but without Ray."""
-    monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
-    monkeypatch.setattr(schedule, "run", in_this_process())
-    monkeypatch.setitem(MIRRORS, "faulty", lambda study, folder: Recorder(RuntimeError("full")))
-    monkeypatch.setattr(Recorder, "start", lambda *_: [][0])
-    said = io.StringIO()
-    study = replace(STUDIES["faulty"](), seeds=range(1)).with_base(epochs=1)
-    options = mixlab.Options(
-        mirrors=("faulty", "tensorboard"), quiet=True, tracking_uri=tracking_uri, storage=str(tmp_path / "results")
-    )
-    result = mixlab.run(study, Toy(), options, console=Console(file=said))
-    assert result.exit_code == 0
-    assert said.getvalue().count("the mirror faulty is dropped: list index out of range") == 1
-    assert len(list((tmp_path / "results" / "toy" / "tensorboard").glob("*/seed */events*"))) == 4  # arms
 
 
 @pytest.mark.slow
