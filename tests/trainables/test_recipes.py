@@ -95,7 +95,7 @@ def test_the_tables_name_what_is_there() -> None:
     options = mixer_options("automix", {})
     for settings in (settings for kinds in RELEASED.values() for settings in kinds):
         assert all(key == "lr" or key == "min_lr" or key.removeprefix("mixer.") in options for key in settings)
-    assert set(RELEASED) == set(BY_CELL)
+    assert set(RELEASED) == {recipe["dataset"] for recipe in BY_CELL}
     assert set(ALPHA_OF_DATASET) <= set(DATASETS)
     assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
 
@@ -233,8 +233,7 @@ def test_each_data_set_and_network_has_its_recipe(dataset: str, backbone: str, w
     parse(found)
 
 
-def test_recipes_stand_under_their_own_data_set() -> None:
-    assert all(recipe["dataset"] == dataset for dataset, recipes in BY_CELL.items() for recipe in recipes)
+def test_a_data_set_without_recipes_has_none() -> None:
     assert recipe_of({"dataset": "fashion_mnist", "backbone": "resnet8"}) == {}
 
 

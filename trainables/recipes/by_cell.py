@@ -9,35 +9,22 @@ from trainables.recipes import small_images as small
 from trainables.recipes.learned_masks import automix_settings, strengths
 from trainables.recipes.recipe import Recipe
 
-# The first recipe of a data set is that of every network that has none of its own.
-RECIPES: dict[str, tuple[Recipe, ...]] = {
-    "cifar10": (small.CIFAR10_RESNET18, small.CIFAR10_RESNEXT50),
-    "cifar100": (
-        small.CIFAR100_RESNET18,
-        small.CIFAR100_RESNEXT50,
-        small.CIFAR100_WRN28_8,
-        small.CIFAR100_DEIT_SMALL,
-        small.CIFAR100_SWIN_TINY,
-        small.CIFAR100_CONVNEXT_TINY,
-        k_image.CIFAR100_PYRAMIDNET110,
-        k_image.CIFAR100_PYRAMIDNET200,
-        k_image.CIFAR100_PREACT_RESNET18,
-        k_image.CIFAR100_WRN16_8,
-        k_image.CIFAR100_RESNEXT29,
-    ),
-    "tiny_imagenet": (small.TINY_IMAGENET, small.TINY_IMAGENET_RESNEXT50),
-    "imagenet": (large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),
-    "inat2017": (large.INAT2017,),
-    "inat2018": (large.INAT2018,),
-    "places205": (large.PLACES205,),
-    "cub200": (large.CUB200,),
-    "aircraft": (large.AIRCRAFT,),
-}
+# Each recipe names its data set and network. The first of a data set is that of every network that has none of its own.
+RECIPES: tuple[Recipe, ...] = (
+    *(small.CIFAR10_RESNET18, small.CIFAR10_RESNEXT50),
+    *(small.CIFAR100_RESNET18, small.CIFAR100_RESNEXT50, small.CIFAR100_WRN28_8),
+    *(small.CIFAR100_DEIT_SMALL, small.CIFAR100_SWIN_TINY, small.CIFAR100_CONVNEXT_TINY),
+    *(k_image.CIFAR100_PYRAMIDNET110, k_image.CIFAR100_PYRAMIDNET200),
+    *(k_image.CIFAR100_PREACT_RESNET18, k_image.CIFAR100_WRN16_8, k_image.CIFAR100_RESNEXT29),
+    *(small.TINY_IMAGENET, small.TINY_IMAGENET_RESNEXT50),
+    *(large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),
+    *(large.INAT2017, large.INAT2018, large.PLACES205, large.CUB200, large.AIRCRAFT),
+)
 
 
 def recipe_of(config: Mapping[str, Any]) -> Recipe:
     """Return the recipe of the cell's data set and network, without a mixer; nothing for a data set without recipes."""
-    recipes = RECIPES.get(str(config.get("dataset")), ())
+    recipes = [recipe for recipe in RECIPES if recipe["dataset"] == config.get("dataset")]
     if not recipes:
         return {}
     backbone = config.get("backbone")
