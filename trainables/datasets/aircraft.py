@@ -20,9 +20,8 @@ REMEDY = "unpack the official fgvc-aircraft-2013b.tar.gz to {root}"
 
 def fetch(root: Path) -> None:
     """Download the archive (2.8 GB) if its folder is missing; raise ``DataError`` if that fails."""
-    if not (root / ARCHIVE_FOLDER).exists():
-        names = {ARCHIVE_FOLDER: ARCHIVE_FOLDER}
-        download.unpack_archive("FGVC-Aircraft", root, names, URL, remedy=REMEDY.format(root=root))
+    names = {ARCHIVE_FOLDER: ARCHIVE_FOLDER}
+    download.unpack_archive("FGVC-Aircraft", root, names, URL, remedy=REMEDY.format(root=root))
 
 
 def files(root: Path, num_classes: int) -> list[FileList]:

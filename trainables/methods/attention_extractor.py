@@ -10,6 +10,7 @@ from torchvision.models.resnet import resnet18, resnet50
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.constants import constant
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
 from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
@@ -83,20 +84,16 @@ class MovingAverage(nn.Module):
 class Extractor(nn.Module):
     """A frozen ResNet without its head; raises ``ValueError`` for a file that holds no such weights."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, file: str) -> None:
         super().__init__()
         with weights_in(file, "mixer.extractor", "a ResNet-18's or -50's weights") as weights:
             network = resnet50() if "layer1.0.conv3.weight" in weights else resnet18()
             network.load_state_dict(weights)
         self.stages = nn.Sequential(*list(network.children())[:-2]).requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Return the mean over channels of the last map, (B, 7, 7), of pixels (B, 3, H, W) in [0, 1]."""
         enlarged = F.interpolate(images, (SIDE, SIDE), mode="bilinear", align_corners=False)
-        return self.eval().stages((enlarged - self.mean) / self.std).mean(dim=1)
+        mean, std = (constant(of, images.device).view(1, 3, 1, 1) for of in (IMAGENET_MEAN, IMAGENET_STD))
+        return self.eval().stages((enlarged - mean) / std).mean(dim=1)
