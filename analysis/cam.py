@@ -50,7 +50,7 @@ class CamRow(NamedTuple):
     name: str  # level and arm
     arm: str
     labels: list[int]  # the classes of the N test images
-    result: dict[str, Any]  # from ``cam.measure``
+    result: Result  # of :func:`measure`
 
 
 def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:

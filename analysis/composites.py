@@ -66,11 +66,10 @@ def draw(options: argparse.Namespace) -> int:
     panels, rows = [], []
     for mixer in options.mixers:
         mixed = composites(mixer, images, options.num_images, options.alpha, options.seed)
-        # Composites of many classes first.
-        classes = [len(label_bars(mixed, row, labels)) for row in range(len(images))]
-        rich = sorted(range(len(images)), key=classes.__getitem__, reverse=True)
-        for row in rich[: options.columns]:
-            bars = [(names[label], weight) for label, weight in label_bars(mixed, row, labels)]
+        every = [label_bars(mixed, row, labels) for row in range(len(images))]
+        of_many_classes_first = sorted(range(len(images)), key=lambda row: len(every[row]), reverse=True)
+        for row in of_many_classes_first[: options.columns]:
+            bars = [(names[label], weight) for label, weight in every[row]]
             panels.append(Composite(mixer, mixed.images[row], bars))
             rows += [{"mixer": mixer, "composite": row, "class": name, "weight": weight} for name, weight in bars]
     caption = (

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -109,12 +109,6 @@ class Evaluation:
     def config(self) -> Config:
         """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""
         return parse(self.configs[next(iter(self.results))])
-
-    def only(self, kept: Sequence[bool]) -> Self:
-        """Return the study with only some of its planned cells, one flag for each row of ``runs``."""
-        runs = self.runs[list(kept)]
-        trials = [trial for trial in self.plan["trials"] if trial["key"] in set(runs["key"])]
-        return replace(self, plan={**self.plan, "trials": trials}, runs=runs)
 
     def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
         """Evaluate the networks of all runs that are done, or of some, here or as Ray tasks.

@@ -47,7 +47,7 @@ class Strip(NamedTuple):
     arm: str
     pair: Tensor  # (2, C, H, W) in [0, 1]
     names: list[str]  # the classes of the pair
-    mixtures: list[dict[str, Any]]  # from ``learned_lambda.strip_of``
+    mixtures: list[dict[str, Any]]  # from :func:`strip_of`
 
 
 def learned_weights(network: Network, config: Config, raw: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:

@@ -11,6 +11,7 @@ network, and writes into results/localisation: table.md and .csv.
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,9 @@ def of_boxes(study: Evaluation) -> Evaluation:
     if left_out == set(levels):
         known = ", ".join(name for name, one in DATASETS.items() if one.boxes)
         raise ValueError(f"there are boxes for networks of {known}; those of the study are of {', '.join(without)}")
-    return study.only([level not in left_out for level in levels])
+    runs = study.runs[[level not in left_out for level in levels]]
+    trials = [trial for trial in study.plan["trials"] if trial["key"] in set(runs["key"])]
+    return replace(study, plan={**study.plan, "trials": trials}, runs=runs)
 
 
 def tabulate_study(options: argparse.Namespace) -> int:

@@ -17,7 +17,6 @@ from analysis.records.runs import FACTOR
 from analysis.statistics.pairs import finite_values, metric_column
 from analysis.statistics.significance import family_p, mean_interval, sign_flip_p
 
-COLUMNS = ("estimate", "low", "high", "p", "p_family")
 BETWEEN = " × "  # the names of an interaction's factors
 
 
@@ -72,10 +71,8 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
             signed = pd.Series(sign[list(chosen)].prod(axis=0)[whole] * values)
             by_seed = signed.groupby(seeds).sum() * scale
             contrasts[BETWEEN.join(factors[index] for index in chosen)] = by_seed.to_numpy()
-    table = pd.DataFrame(index=pd.Index(list(contrasts), name="effect"), columns=list(COLUMNS), dtype=float)
-    for effect, values_by_seed in contrasts.items():
-        table.loc[effect, ["estimate", "low", "high"]] = list(mean_interval(values_by_seed))
-        table.loc[effect, "p"] = sign_flip_p(values_by_seed)
+    rows = [(*mean_interval(by_seed), sign_flip_p(by_seed)) for by_seed in contrasts.values()]
+    table = pd.DataFrame(rows, pd.Index(list(contrasts), name="effect"), ["estimate", "low", "high", "p"], float)
     return table.assign(p_family=family_p(np.array(list(contrasts.values()))))
 
 

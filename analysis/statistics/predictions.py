@@ -86,8 +86,8 @@ def class_gains(arm: NDArray[np.bool_], reference: NDArray[np.bool_], labels: ND
     d = 100.0 * (arm.astype(float) - reference.astype(float))
     classes = np.unique(labels)
     by_class = np.array([d[:, labels == number].mean(axis=1) for number in classes])  # (L, S)
-    table = pd.DataFrame([mean_interval(row) for row in by_class], index=pd.Index(classes, name="class"))
-    table.columns = pd.Index(["gain", "low", "high"])
+    intervals = [mean_interval(row) for row in by_class]
+    table = pd.DataFrame(intervals, pd.Index(classes, name="class"), ["gain", "low", "high"])
     table.insert(0, "images", [int((labels == number).sum()) for number in classes])
     p_family = family_p(by_class)
     return table.assign(p=[sign_flip_p(row) for row in by_class], p_family=p_family, differs=p_family < ALPHA)

@@ -164,12 +164,7 @@ def span_text(numbers: Iterable[int]) -> str:
 
 def seeds_text(seeds: Iterable[int]) -> str:
     """Return ``seed 5``, or ``seeds 0–2, 5`` for 0, 1, 2, 5."""
-    numbers = sorted(set(seeds))
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    ranges = ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in spans)
+    numbers = np.unique(list(seeds))
+    spans = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    ranges = ", ".join(f"{span[0]}–{span[-1]}" if len(span) > 1 else str(span[0]) for span in spans)
     return f"seed{'s' if len(numbers) > 1 else ''} {ranges}"
