@@ -19,7 +19,7 @@ from rich.console import Console
 
 from mixlab.cluster import connect
 from mixlab.errors import BadInput
-from mixlab.launching.run_phase import Ending, write_out
+from mixlab.launching.run_phase import write_out
 from mixlab.launching.start import undisturbed
 from mixlab.provenance import Provenance
 from mixlab.tracking import names
@@ -190,6 +190,6 @@ def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str],
         end_without_room=lambda: "Errno 28" in outage,
     )
     console = Console(file=io.StringIO(), width=200)
-    assert write_out(tracker, Ending(), "all is kept", console) == (not said)
+    assert write_out(tracker, "all is kept", console) == (not said)
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
     assert tracker.writer.abandoned == (not drained)

@@ -10,7 +10,7 @@ from mixlab.launching.one_driver import only_driver, only_writer
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.plan import print_outlook
 from mixlab.launching.result import Result
-from mixlab.launching.run_phase import Ending, run_phase, write_out
+from mixlab.launching.run_phase import run_phase, write_out
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import say
@@ -65,7 +65,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, tracker: Tracke
     tracker.describe(*made.summary)
     for cell, (numbers, text) in made.arm_summaries.items():
         tracker.describe(numbers, text, cell)
-    whole = write_out(tracker, Ending(), f"the tables are in {out}", console)
+    whole = write_out(tracker, f"the tables are in {out}", console)
     print(made.text)
     files = ", ".join(file.name for file in made.files)
     say(console, f"\nThe table and the figures are in {out}: {files}")

@@ -1,8 +1,7 @@
 """Runs what is missing of a phase on the cluster, and brings MLflow up to it, however the work ends."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,75 +23,52 @@ from mixlab.uris import shown
 
 LOG = logging.getLogger("mixlab")
 
-LOST_DRAIN_SECONDS = 5.0  # for MLflow, once the cluster is lost: it may have been on the same machine
+LOST_DRAIN_SECONDS = 5.0
 
 
-@dataclass
-class Ending:
-    """The reason why work ended before it was done, if it did."""
-
-    interrupted: bool = False
-    lost: bool = False
-    fault: BaseException | None = None
-
-    @property
-    def early(self) -> bool:
-        """Return whether something is left to do."""
-        return self.interrupted or self.lost or self.fault is not None
-
-    def code(self, console: Console) -> int:
-        """Return the exit code of work that ended early; raise the ``BadInput`` that ended it, if one did."""
-        if isinstance(self.fault, BadInput):
-            raise self.fault
-        if self.interrupted:
-            say(console, f"Stopped; finished epochs are kept. To go on: {command()}")
-            return 130
-        return 1
-
-
-@contextlib.contextmanager
-def noticed(console: Console, storage: str) -> Iterator[Ending]:
-    """Yield a record of how the block ended, filled in after it; every exception stops here once its reason is said."""
-    ending = Ending()
-    try:
-        yield ending
-    except KeyboardInterrupt:
-        ending.interrupted = True
+def say_why(fault: BaseException, console: Console, storage: str) -> None:
+    """Say why work ended before it was done; bad input is raised in the end."""
+    if isinstance(fault, KeyboardInterrupt):
         say(console, "Stopping ...")
-    except SystemExit:  # by rich, once nobody reads its output, such as a pager that was left
-        ending.interrupted = True
+    elif isinstance(fault, SystemExit):  # by rich, once nobody reads its output, such as a pager that was left
         say(Console(stderr=True), "Stopping, because nobody reads the output; finished epochs are kept")
-    except HeadLost as death:
-        ending.lost = True
-        say(console, str(death), style="red")
-    except BadInput as fault:
-        ending.fault = fault
-    except Exception as fault:
-        ending.fault = fault
-        if isinstance(fault, StorageFull) or no_room(fault):
-            # A trial names the place that is full; what is written here goes to the storage.
-            place = fault if isinstance(fault, StorageFull) else f"--storage {shown(storage)!r} ({first_line(fault)})"
-            text = f"stopped, because there is no room left in {place}"
-            say(console, f"{text}: free some; finished epochs are kept, and the same command goes on", style="red")
-            return
-        LOG.exception("the work ended by a fault")
+    elif isinstance(fault, HeadLost):
+        say(console, str(fault), style="red")
+    elif isinstance(fault, StorageFull) or no_room(fault):
+        # A trial names the place that is full; what is written here goes to the storage.
+        place = fault if isinstance(fault, StorageFull) else f"--storage {shown(storage)!r} ({first_line(fault)})"
+        text = f"stopped, because there is no room left in {place}"
+        say(console, f"{text}: free some; finished epochs are kept, and the same command goes on", style="red")
+    elif not isinstance(fault, BadInput):
+        LOG.error("the work ended by a fault", exc_info=fault)
         text = f"stopped by {type(fault).__name__}: {first_line(fault)}; finished epochs are kept"
         say(console, f"{text}, and mixlab.log says more", style="red")
 
 
-def write_out(tracker: Tracker, ending: Ending, record: str, console: Console, complete: bool = True) -> bool:
+def code_of(fault: BaseException, console: Console) -> int:
+    """Return the exit code of work that ended early; raise the ``BadInput`` that ended it, if one did."""
+    if isinstance(fault, BadInput):
+        raise fault
+    if isinstance(fault, KeyboardInterrupt | SystemExit):
+        say(console, f"Stopped; finished epochs are kept. To go on: {command()}")
+        return 130
+    return 1
+
+
+def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool = True, lost: bool = False) -> bool:
     """Wait until MLflow has everything, say what it refused, and return whether it has it; the rest is given up.
 
     The ``record`` is a clause that says where the records are that MLflow may lack. The tracker has not received
-    everything, and is not ``complete``, if MLflow did not answer an earlier request.
+    everything, and is not ``complete``, if MLflow did not answer an earlier request. It has little time once the
+    cluster is ``lost``, which may have been on the same machine.
     """
-    written = tracker.drain(LOST_DRAIN_SECONDS if ending.lost else DRAIN_SECONDS) and complete
+    written = tracker.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS) and complete
     refused = tracker.newly_refused()
     for line in refused:
         say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
         reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""
-        full = not ending.lost and tracker.end_without_room()
+        full = not lost and tracker.end_without_room()
         what = "has no room" if full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracker.client.tracking_uri)} {what}. {kept}"
@@ -127,21 +103,26 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     display = Display(console, phase, options.quiet)
     keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker.trials)
     session = Session(tracker.trials, start.storage, display, mirrors, keeps_files, after_end)
-    complete = True
-    with noticed(console, options.storage) as end, display:
-        complete = phase.catch_up(session)
-        if share is not None:
-            _train(phase, session, start, share)
+    complete, fault = True, None
+    try:
+        with display:
             complete = phase.catch_up(session)
+            if share is not None:
+                _train(phase, session, start, share)
+                complete = phase.catch_up(session)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        fault = error
+        say_why(fault, console, options.storage)
+    early = fault is not None
     mirrors.close(session.running.values())
     tracker.trials.stop(session.running.values())
     statuses = {cell: names.STATUS[phase.state(cell)] for cell in phase.tracked.cells}
-    whole = "KILLED" if end.early or "KILLED" in statuses.values() else "FINISHED"
-    tracker.close("FAILED" if "FAILED" in statuses.values() and not end.early else whole, statuses)
-    written = write_out(tracker, end, phase.record, console, complete)
+    whole = "KILLED" if early or "KILLED" in statuses.values() else "FINISHED"
+    tracker.close("FAILED" if "FAILED" in statuses.values() and not early else whole, statuses)
+    written = write_out(tracker, phase.record, console, complete=complete, lost=isinstance(fault, HeadLost))
     if written:
-        _forget(phase.forgettable() if not end.early or phase.keeps_files else set(), start)
-    return Finished(end.code(console) if end.early else int(not written), end.early, tracker, session)
+        _forget(phase.forgettable() if not early or phase.keeps_files else set(), start)
+    return Finished(int(not written) if fault is None else code_of(fault, console), early, tracker, session)
 
 
 def _forget(keys: set[str], start: Start) -> None:

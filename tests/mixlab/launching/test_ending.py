@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from mixlab.errors import BadInput, HeadLost
-from mixlab.launching.run_phase import noticed
+from mixlab.launching.run_phase import code_of, say_why
 
 
 @pytest.mark.parametrize(
@@ -23,23 +23,16 @@ from mixlab.launching.run_phase import noticed
 )
 def test_whatever_ends_work_is_said(error: BaseException, code: int, said: str) -> None:
     console = Console(file=io.StringIO(), width=200)
-    with noticed(console, "results") as end:
-        raise error
-    assert end.early
-    assert end.code(console) == code
+    say_why(error, console, "results")
+    assert code_of(error, console) == code
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert said in text
     assert "Traceback" not in text
 
 
 def test_bad_input_that_ends_work_is_raised_in_the_end() -> None:
-    with noticed(Console(file=io.StringIO()), "results") as end:
-        raise BadInput("no such file")
+    console, fault = Console(file=io.StringIO()), BadInput("no such file")
+    say_why(fault, console, "results")
+    assert not console.file.getvalue()  # type: ignore[attr-defined]
     with pytest.raises(BadInput, match="no such file"):
-        end.code(Console(file=io.StringIO()))
-
-
-def test_work_that_is_done_has_not_ended_early() -> None:
-    with noticed(Console(file=io.StringIO()), "results") as end:
-        pass
-    assert not end.early
+        code_of(fault, console)
