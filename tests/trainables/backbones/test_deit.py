@@ -9,17 +9,16 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import VisionTransformer
 
 from trainables.backbones.backbone import Network
-from trainables.backbones.deit import DeiT, Size
+from trainables.backbones.deit import DeiT, vit_tiny_32
 from trainables.methods.inputs import INPUTS, HasClassToken
 
-SIDE = 48  # three patches by three
-SIZE = Size(patch=16, width=96, depth=3, heads=3)
+SIDE = 32  # eight patches by eight
 
 
 @functools.cache
 def network() -> DeiT:
     torch.manual_seed(0)
-    made = DeiT(SIZE, num_classes=5, image_size=SIDE).eval()
+    made = vit_tiny_32(num_classes=5).eval()
     for parameter in made.parameters():
         nn.init.uniform_(parameter, *((0.5, 1.0) if parameter.ndim == 1 else (-0.1, 0.1)))
     for block in made.stages[1:]:
@@ -34,7 +33,7 @@ def pixels(rows: int = 3) -> Tensor:
 @torch.no_grad()
 def test_the_same_function_as_torchvision_s_transformer_of_that_size() -> None:
     ours = network()
-    theirs = VisionTransformer(SIDE, 16, 3, 3, 96, 4 * 96, num_classes=5).eval().double()
+    theirs = VisionTransformer(SIDE, 4, 4, 3, 96, 4 * 96, num_classes=5).eval().double()
     state = {"class_token": ours.stages[0].class_token, "encoder.pos_embedding": ours.stages[0].pos_embedding}
     state |= {f"conv_proj.{key}": value for key, value in ours.stages[0].conv_proj.state_dict().items()}
     state |= {f"encoder.ln.{key}": value for key, value in ours.neck.state_dict().items()}
@@ -50,9 +49,9 @@ def test_class_attention_by_hand() -> None:
     backbone, images = network(), pixels()
     assert isinstance(backbone, HasClassToken)
     attention = backbone.class_attention(images)
-    assert attention.shape == (3, 3, 3)
+    assert attention.shape == (3, 8, 8)
     last = backbone.stages[-1]
-    tokens = last.ln_1(backbone.encode(images, 0, 3)[:, :, 0].mT)  # (B, T, D)
+    tokens = last.ln_1(backbone.encode(images, 0, 4)[:, :, 0].mT)  # (B, T, D)
     query, key, _ = F.linear(tokens, last.self_attention.in_proj_weight, last.self_attention.in_proj_bias).chunk(3, 2)
     heads = [
         (query[:, :1, head] @ key[:, :, head].mT / 32**0.5).softmax(dim=2)[:, 0]
@@ -67,8 +66,8 @@ def test_class_attention_by_hand() -> None:
 def test_the_grid_has_each_patch_in_its_place() -> None:
     backbone, images = network(), pixels(1)
     stem = backbone.grid(backbone.encode(images, 0, 1))
-    assert stem.shape == (1, 96, 3, 3)
-    images[:, :, 16:32, 32:48] += 1  # the patch in row 1, column 2
+    assert stem.shape == (1, 96, 8, 8)
+    images[:, :, 4:8, 8:12] += 1  # the patch in row 1, column 2
     moved = (backbone.grid(backbone.encode(images, 0, 1)) - stem).abs().sum(dim=1)[0]
     assert moved[1, 2] > 0.1
     moved[1, 2] = 0
@@ -78,13 +77,13 @@ def test_the_grid_has_each_patch_in_its_place() -> None:
 def test_what_a_mixer_is_given() -> None:
     given = Network(network(), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)).double()
     images, labels = pixels(2), torch.tensor([0, 1])
-    assert INPUTS["attention"](given, images, labels).shape == (2, 3, 3)
+    assert INPUTS["attention"](given, images, labels).shape == (2, 8, 8)
     attend = INPUTS["attend"](given, images, labels)
     torch.testing.assert_close(attend(images), network().class_attention(given.normalise(images)).detach())
 
 
 def test_image_sizes() -> None:
-    with pytest.raises(ValueError, match="image_size must be a multiple of 16, the side of a patch, got 40"):
-        DeiT(SIZE, num_classes=5, image_size=40)
-    with pytest.raises(RuntimeError, match="built for 9 patches, and these images have 4"):
-        network()(torch.rand(1, 3, 32, 32, dtype=torch.float64))
+    with pytest.raises(ValueError, match="image_size must be a multiple of 4, the side of a patch, got 50"):
+        vit_tiny_32(num_classes=5, image_size=50)
+    with pytest.raises(RuntimeError, match="built for 64 patches, and these images have 16"):
+        network()(torch.rand(1, 3, 16, 16, dtype=torch.float64))

@@ -43,10 +43,13 @@ SMALL_STEM = {
 }
 SMALL_IMAGES = [*list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]]
 TRANSFORMERS = {"deit_small": 16, "vit_tiny_32": 4}  # with a class token, and the side of a patch
-SECONDS_EACH = ("pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small", "swin_tiny")
+SECONDS_EACH = (
+    *("preact_resnet18", "pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small"),
+    *("swin_tiny", "convnext_tiny_cifar"),
+)
 ONE_A_FAMILY = (
-    *("resnet8", "resnext29", "wrn16_8", "preact_resnet18", "vit_tiny_32"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in (*SECONDS_EACH, "convnext_tiny_cifar")),
+    *("resnet8", "resnext29", "wrn16_8", "wrn28_8", "vit_tiny_32"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SECONDS_EACH),
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
 LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "swin_tiny")]

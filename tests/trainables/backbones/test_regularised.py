@@ -25,9 +25,12 @@ def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_o
     assert set(SMALL_IMAGES) - set(RESIDUAL) == {"convnext_tiny_cifar", "vit_tiny_32"}
 
 
+LARGE = ("preact_resnet18", "pyramidnet110")
+
+
 @pytest.mark.parametrize(
     "name",
-    ["resnet8", "preact_resnet18", "wrn16_8", "resnext29", pytest.param("pyramidnet110", marks=pytest.mark.slow)],
+    ["resnet8", "wrn16_8", "resnext29", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)],
 )
 @torch.no_grad()
 def test_testing_and_the_weights_names_stay_as_they_are(name: str) -> None:

@@ -111,8 +111,12 @@ def test_coco_numbers_its_categories_without_gaps(tmp_path):
 
 def test_a_broken_file_of_coco_is_named(tmp_path):
     write_coco(tmp_path, [{"image_id": 7, "category_id": 18, "bbox": [1, 2, 10, 20]}])
-    with pytest.raises(DataError, match=r"instances_train2017.json is broken"):
-        coco(tmp_path)
+    file = tmp_path / "coco" / "annotations" / "instances_train2017.json"
+    nameless = '{"categories": [{"id": 1}], "images": [], "annotations": []}'
+    for content in (file.read_text(), "[" * 100_000, "5", nameless, '{"categories": 5}'):
+        file.write_text(content)
+        with pytest.raises(DataError, match=r"instances_train2017\.json is broken \("):
+            coco(tmp_path)
 
 
 def test_a_test_set_without_photographs_is_refused_before_anything_is_trained(tmp_path):
@@ -121,14 +125,4 @@ def test_a_test_set_without_photographs_is_refused_before_anything_is_trained(tm
     file = tmp_path / "coco" / "annotations" / "instances_val2017.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "images": [], "annotations": []}))
     with pytest.raises(DataError, match=r"instances_val2017\.json lists no photograph with an object that counts$"):
-        coco(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content", ["[" * 100_000, "5", '{"categories": [{"id": 1}], "images": [], "annotations": []}', '{"categories": 5}']
-)
-def test_annotations_of_another_form_are_named(tmp_path, content):
-    (tmp_path / "coco" / "annotations").mkdir(parents=True)
-    (tmp_path / "coco" / "annotations" / "instances_train2017.json").write_text(content)
-    with pytest.raises(DataError, match=r"instances_train2017\.json is broken \("):
         coco(tmp_path)

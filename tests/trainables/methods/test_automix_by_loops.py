@@ -13,10 +13,22 @@ from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
 from trainables.mixers.automix import draw
 
 
+def attended(query: list[Tensor], keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
+    seen = []
+    for vector in query:
+        scores = [torch.exp(vector @ key / math.sqrt(len(vector))) for key in keys]
+        seen.append(sum(s * v for s, v in zip(scores, values, strict=True)) / sum(scores))
+    return seen
+
+
+def by(conv: torch.nn.Conv2d, vector: Tensor) -> Tensor:
+    """Return what a convolution of one pixel makes of a vector."""
+    return conv.weight[:, :, 0, 0] @ vector + conv.bias
+
+
 def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the partner's share, (B, 1, H, W), by Eq. 4 to 6 position by position, with gradient."""
     rows, _, height, width = own.shape
-    embed, value = block.embed.weight[:, :, 0, 0], block.value.weight[0, :, 0, 0]
     masks = []
     for b in range(rows):
 
@@ -28,15 +40,9 @@ def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size
         z_i = [at(own, y, x, lam[b]) for y, x in positions]
         z_j = [at(other, y, x, 1 - lam[b]) for y, x in positions]
         valued = z_j if block.value_of == "key" else z_i
-        values = [value @ vector + block.value.bias[0] for vector in valued]
-        keys = [embed @ vector + block.embed.bias for vector in z_j]
-        small = []
-        for vector in z_i:
-            query = embed @ vector + block.embed.bias
-            scores = [torch.exp(query @ key / math.sqrt(len(query))) for key in keys]
-            seen = sum(score * v for score, v in zip(scores, values, strict=True)) / sum(scores)
-            sigma = 1 / (1 + torch.exp(-seen))
-            small.append(sigma if block.value_of == "key" else 1 - sigma)
+        query, keys = ([by(block.embed, vector) for vector in z] for z in (z_i, z_j))
+        sigma = [1 / (1 + torch.exp(-seen)) for seen in attended(query, keys, [by(block.value, v)[0] for v in valued])]
+        small = sigma if block.value_of == "key" else [1 - share for share in sigma]
         pixels = [
             small[(y * height // size[0]) * width + x * width // size[1]]
             for y in range(size[0])

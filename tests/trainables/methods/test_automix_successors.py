@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
+from tests.trainables.methods.test_automix_by_loops import attended, by
 from trainables.losses.mix_block import mask_loss
 from trainables.methods.adversarial_masks import AdversarialBlock
 from trainables.methods.scenario_agnostic import SAMixBlock, mask_variance
@@ -15,18 +16,6 @@ from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
 from trainables.mixers.samix import samix, with_mean
-
-
-def attended(query: list[Tensor], keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
-    seen = []
-    for vector in query:
-        scores = [torch.exp(vector @ key / math.sqrt(len(vector))) for key in keys]
-        seen.append(sum(s * v for s, v in zip(scores, values, strict=True)) / sum(scores))
-    return seen
-
-
-def at(conv: torch.nn.Conv2d, vector: Tensor) -> Tensor:
-    return conv.weight[:, :, 0, 0] @ vector + conv.bias
 
 
 def enlarged(rows: list[list[Tensor]], height: int, width: int) -> Tensor:
@@ -48,9 +37,9 @@ def test_the_mask_of_samix_by_plain_loops() -> None:
         z_j = [other[b, :, y, x] * (1 + 1 - bent) for y, x in places]
         both = [torch.cat(pair) for pair in zip(z_i, z_j, strict=True)]
         first, norm, _, last = block.value
-        normed = [at(first, z) * norm.weight / math.sqrt(1 + norm.eps) + norm.bias for z in z_j]
-        values = [at(last, torch.where(v > 0, v, v.exp() - 1))[0] for v in normed]
-        rows.append(attended([at(block.query, z) for z in both], [at(block.key, z) for z in both], values))
+        normed = [by(first, z) * norm.weight / math.sqrt(1 + norm.eps) + norm.bias for z in z_j]
+        values = [by(last, torch.where(v > 0, v, v.exp() - 1))[0] for v in normed]
+        rows.append(attended([by(block.query, z) for z in both], [by(block.key, z) for z in both], values))
     require_equal_gradients(block, block(own, other, lam, (4, 6)), enlarged(rows, 2, 3).sigmoid())
 
 
@@ -132,9 +121,9 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
                 return torch.cat((vector, lam[b, k, None])) if lam_channel else vector
 
             places = [(y, x) for y in range(2) for x in range(3)]
-            queries = [at(block.query, z(i, *p)) for p in places]
-            others = [sum(at(block.key, z(j, *p)) for j in range(3) if j != i) for p in places]
-            rows.append(attended(queries, others, [at(block.value, z(i, *p))[0] for p in places]))
+            queries = [by(block.query, z(i, *p)) for p in places]
+            others = [sum(by(block.key, z(j, *p)) for j in range(3) if j != i) for p in places]
+            rows.append(attended(queries, others, [by(block.value, z(i, *p))[0] for p in places]))
         of_images.append(enlarged(rows, 2, 3))
     require_equal_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
 

@@ -29,13 +29,15 @@ NAMES = [name for name in MIXERS if required(name) <= INPUTS.keys()]
 MIXING = [name for name in NAMES if name not in ("none", "cutout", "augmix")]  # those with a second image
 PER_BATCH = [name for name in NAMES if "per_batch" in inspect.signature(MIXERS[name]).parameters]
 
+FEW = {"comixup": {"iterations": 2}}  # without and with soft cells
+
 every_mixer = pytest.mark.parametrize("name", NAMES)
 every_mixing = pytest.mark.parametrize("name", MIXING)
 
 
 def mix(name: str, images: Tensor, seed: int = 0, **options: object) -> Mixed:
     inputs = {key: INPUTS[key](images) for key in required(name)}
-    return MIXERS[name](images, Generator().manual_seed(seed), **inputs, **options)
+    return MIXERS[name](images, Generator().manual_seed(seed), **inputs, **FEW.get(name, {}), **options)
 
 
 def photographs(*shape: int) -> Tensor:

@@ -1,33 +1,19 @@
 """MergeMix: token merging by plain loops, masks of the most attended patches, and the label."""
 
-import functools
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
+from tests.trainables.backbones.test_deit import network, pixels
 from tests.trainables.methods.small import method_for
-from trainables.backbones.deit import DeiT, vit_tiny_32
 from trainables.backbones.token_merging import attend, destinations, merge, merged_attention
 from trainables.mixers.mergemix import mergemix
 from trainables.mixers.mixed import beta, partners
 
 B, M, N = 5, 4, 3
-
-
-@functools.cache
-def network() -> DeiT:
-    torch.manual_seed(0)
-    made = vit_tiny_32(num_classes=5).eval()
-    for block in made.stages[1:]:
-        nn.init.normal_(block.self_attention.in_proj_weight, std=0.2)  # far from uniform attention
-    return made.double()
-
-
-def pixels(rows: int = 3) -> Tensor:
-    return torch.randn(rows, 3, 32, 32, generator=Generator().manual_seed(2), dtype=torch.float64)
 
 
 def merged_by_loops(keys: Tensor, merges: int) -> list[int]:
