@@ -63,14 +63,12 @@ def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up() -> N
     assert 8 < sum(kept) < 32  # of 40 tosses of a coin
 
 
-def test_the_first_block_is_never_dropped_and_the_rates_grow_linearly() -> None:
+def test_the_rates_of_paths_grow_from_zero_and_drop_block_acts_in_the_last_two_stages_alone() -> None:
     backbone = resnet8(num_classes=4)
     add_drop_path(backbone, 0.6)
     hooks = [next(iter(block.bn2._forward_hooks.values())) for block in residual_blocks(backbone)]
     assert [hook.args[0] for hook in hooks] == pytest.approx([0.0, 0.3, 0.6])
 
-
-def test_drop_block_acts_in_the_last_two_stages_alone() -> None:
     backbone = resnet8(num_classes=4)
     add_drop_block(backbone, 0.2, 3)
     assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]
@@ -86,6 +84,9 @@ def test_drop_block_drops_whole_squares_and_keeps_the_mean() -> None:
     covered = torch.nn.functional.max_pool2d(torch.nn.functional.pad(squares.float(), [2] * 4), 3, stride=1) > 0
     assert torch.equal(covered, gone)  # every blank pixel lies in a blank square
     assert not torch.equal(gone[:, 0], gone[:, 1])
+    half = drop_block(torch.ones(64, 8, 16, 12, dtype=torch.float16), 0.1, 3)  # 98,304 pixels, beyond 65,504
+    assert half.dtype == torch.float16
+    assert half.float().mean() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_map_smaller_than_the_square_is_dropped_whole() -> None:
@@ -93,10 +94,3 @@ def test_a_map_smaller_than_the_square_is_dropped_whole() -> None:
     maps = drop_block(torch.ones(50, 4, 2, 2), 0.5, 7)
     assert {float(value) for value in maps.flatten(2).sum(2).unique() > 0} == {0.0, 1.0}
     assert torch.equal(maps.amax((2, 3)), maps.amin((2, 3)))
-
-
-def test_drop_block_keeps_the_mean_of_more_pixels_than_float16_can_count() -> None:
-    torch.manual_seed(1)
-    dropped = drop_block(torch.ones(64, 8, 16, 12, dtype=torch.float16), 0.1, 3)  # 98,304, beyond 65,504
-    assert dropped.dtype == torch.float16
-    assert dropped.float().mean() == pytest.approx(1.0, abs=1e-3)

@@ -204,12 +204,9 @@ def test_one_sentence_says_what_was_tried_and_what_to_do(tmp_path, asked):
     )
 
 
-def test_missing_file_is_named(tmp_path):
+def test_missing_file_and_data_root_that_cannot_be_made_are_named(tmp_path):
     with pytest.raises(DataError, match=r"data_batch_1\.bin cannot be read \(No such file or directory\)"):
         cifar10.load(tmp_path, MD5)
-
-
-def test_data_root_that_cannot_be_made_is_quoted(tmp_path):
     (tmp_path / "file").write_text("")
     root = tmp_path / "file" / "data"
     with pytest.raises(DataError) as caught:

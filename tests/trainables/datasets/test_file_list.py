@@ -23,6 +23,7 @@ def test_names_keep_their_labels(files, tmp_path):
     assert len(files) == 40
     assert set(pairs(files)) == set(zip(NAMES, LABELS, strict=True))
     assert files.path(3) == tmp_path / files.name(3)
+    assert pairs(files.take(torch.tensor([7, 2]))) == [pairs(files)[7], pairs(files)[2]]  # in the order asked for
 
 
 def test_the_order_is_mixed_and_does_not_depend_on_the_one_given(files, tmp_path):
@@ -30,11 +31,6 @@ def test_the_order_is_mixed_and_does_not_depend_on_the_one_given(files, tmp_path
     assert pairs(files) == pairs(other)
     assert pairs(files) != sorted(pairs(files))
     assert set(files.labels[:10].tolist()) == {0, 1, 2}  # the first few are of all classes
-
-
-def test_taking_keeps_the_order_asked_for(files):
-    part = files.take(torch.tensor([7, 2]))
-    assert pairs(part) == [pairs(files)[7], pairs(files)[2]]
 
 
 def test_the_digest_changes_with_a_name_a_label_and_a_byte(files, tmp_path):

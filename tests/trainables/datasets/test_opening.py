@@ -177,11 +177,8 @@ def test_small_images_are_brought_to_the_size_that_the_network_sees():
     assert images.shape == (10, 3, 48, 48)
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert dataset_of(parse({"dataset": "cifar10", "image_size": 48})).image_shape == (3, 48, 48)
-
-
-def test_at_their_own_size_test_images_are_untouched():
     images, _ = next(open_cifar(augment="rrc_flip").test.test_batches(20))
-    assert torch.equal(images, cifar().test.images / 255)
+    assert torch.equal(images, cifar().test.images / 255)  # at their own size they are untouched
 
 
 def test_streamed_sizes_follow_the_keys(root):

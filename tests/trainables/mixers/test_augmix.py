@@ -31,11 +31,6 @@ def test_every_image_changes_and_the_label_stays() -> None:
     assert (mixed.images != pixels()).flatten(1).any(dim=1).all()
 
 
-def test_without_operations_the_image_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "apply_one_each", lambda chains, rng, severity: chains)
-    torch.testing.assert_close(mix(), pixels())
-
-
 def test_the_mixture_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every operation adds 1/255 to a pixel, so that the sum is m times the mean length of the chains."""
     monkeypatch.setattr(module, "apply_one_each", lambda chains, rng, severity: chains + 1)

@@ -23,7 +23,7 @@ def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda() -> None
     assert torch.equal(images, pixels())
 
 
-def test_a_lambda_near_an_end_mixes_evenly() -> None:
+def test_a_lambda_near_an_end_mixes_evenly_and_per_batch_there_is_one() -> None:
     images = pixels()
     mixed = automix(images, Generator().manual_seed(2), lam_margin=0.3, generate=left_half)
     lam = mixed.weights[:, 0]
@@ -32,10 +32,7 @@ def test_a_lambda_near_an_end_mixes_evenly() -> None:
     even = torch.lerp(images[mixed.sources[:, 1]], images, lam.view(-1, 1, 1, 1))
     torch.testing.assert_close(mixed.images[near], even[near])
     assert torch.equal(mixed.images[~near][..., 6:], images[~near][..., 6:])
-
-
-def test_per_batch_gives_one_lambda_to_all_rows() -> None:
-    weights = automix(pixels(), Generator().manual_seed(0), per_batch=True, generate=left_half).weights
+    weights = automix(images, Generator().manual_seed(0), per_batch=True, generate=left_half).weights
     assert torch.equal(weights, weights[:1].expand_as(weights))
 
 

@@ -73,12 +73,6 @@ def test_one_channel_is_the_brightness_itself() -> None:
         fine_grained_saliency(torch.zeros(1, 4, 16, 12))
 
 
-def test_an_image_is_judged_by_itself() -> None:
-    images = scenes(6, 16, 12)
-    together, alone = fine_grained_saliency(images), [fine_grained_saliency(image[None])[0] for image in images]
-    assert torch.equal(together, torch.stack(alone))
-
-
 def test_no_gradient_flows_through_it() -> None:
     images = torch.rand(2, 3, 16, 12, generator=Generator().manual_seed(0)).requires_grad_()
     assert not fine_grained_saliency(images).requires_grad
