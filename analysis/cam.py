@@ -188,18 +188,19 @@ def plot_cam(
             first, name, colour = 1 + len(rows) + 3 * index, cells[row.name], colours[row.arm]
             _line(axes[1 + index], name, colour, images, row.result["own"])
             mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
-            _line(axes[first], f"{name}\nmixture", colour, mixed)
+            of_first = zip(row.labels, row.result["shares"], strict=True)
+            texts = [f"{plain(names[label], 16)} {share:.2f}" for label, share in of_first]
+            _line(axes[first], f"{name}\nmixture", colour, mixed, texts=texts)
             for rank, maps in enumerate(row.result["maps"]):
-                _line(axes[first + 1 + rank], f"{name}\nclass {rank + 1}", colour, mixed, maps)
-            for column in range(len(images)):
-                write_below(axes[first, column + 1], _shares(row, column, names))
-                for rank in range(2):
-                    write_below(axes[first + 1 + rank, column + 1], _class(row, column, rank, names))
+                texts = [_class(row, column, rank, names) for column in range(len(images))]
+                _line(axes[first + 1 + rank], f"{name}\nclass {rank + 1}", colour, mixed, maps, texts)
         return figure
 
 
-def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Sequence[Any] = ()) -> None:
-    """Draw a line of images (N, C, H, W), and over each its map if there are any."""
+def _line(
+    axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Sequence[Any] = (), texts: Sequence[str] = ()
+) -> None:
+    """Draw a line of images (N, C, H, W), over each its map, and below each its text, if there are any."""
     name_line(axes[0], name, colour)
     for axis, image in zip(axes[1:], images, strict=True):
         show_image(axis, image)
@@ -208,11 +209,8 @@ def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Se
         shown = np.array(evidence, dtype=float)
         shown /= shown.max() or 1.0
         axis.imshow(shown, SHADES, vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
-
-
-def _shares(row: CamRow, index: int, names: Sequence[str]) -> str:
-    """Return the first class of a mixture and its share."""
-    return f"{plain(names[row.labels[index]], 16)} {row.result['shares'][index]:.2f}"
+    for axis, text in zip(axes[1:], texts, strict=False):
+        write_below(axis, text)
 
 
 def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
