@@ -20,8 +20,7 @@ from analysis.records.runs import METRIC, done
 
 SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
 OURS = ("test_top1", "test_top1_error", "test_top5_error")  # of training; other commands' numbers are shown alone
-CONDITIONS = ("metric", "mixer", "sumix", "alpha", "weight_decay", "settings", "rule")
-COLUMNS = (*SETTING, *CONDITIONS, "paper", "ours")
+COLUMNS = (*SETTING, "metric", "mixer", "sumix", "alpha", "weight_decay", "settings", "rule", "paper", "ours")
 
 
 def literature(runs: pd.DataFrame) -> pd.DataFrame:

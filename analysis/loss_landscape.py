@@ -41,7 +41,6 @@ VERSION = 1  # the version of the evaluation; raise it when its numbers change
 PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
 TILE = 1.75  # inches, the side of a plane
 CONTOURS = 12
-X_LABEL = "step along a random direction, filter lengths"
 Y_LABEL = "loss on test images, nats"
 PLANE_LABELS = ("step along the first direction, filter lengths", "step along the second")
 
@@ -129,7 +128,7 @@ def plot_line(
     caption: str,
     *,
     steps: Sequence[float] = (-REACH, -REACH / 2, 0, REACH / 2, REACH),
-    label: str = X_LABEL,
+    label: str = "step along a random direction, filter lengths",
 ) -> Figure:
     """Draw one panel per table: every arm's mean loss by step, between lowest and highest seed.
 

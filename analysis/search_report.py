@@ -44,12 +44,6 @@ from mixlab.spec.search import RACE, TWIN
 from mixlab.spec.space import short
 from mixlab.spec.trial import cell_name
 
-WON, ALL = "won", "had all seeds"
-EARLY = "stopped early in its first seed"
-REPEATED = "took the result of an earlier trial just like it"
-FAILED = "failed"
-UNFINISHED = "not over"
-
 
 @dataclass(frozen=True)
 class SearchReport:
@@ -205,11 +199,12 @@ def _values(trial: FrozenTrial) -> list[float]:
 def _why(arm: Tuned, trial: FrozenTrial) -> str:
     best, out = arm.best, str(trial.user_attrs.get(RACE, {}).get("out", ""))
     if best is not None and trial.number == best.number:
-        return WON
+        return "won"
     if TWIN in trial.user_attrs:
-        return REPEATED
-    ends = {TrialState.COMPLETE: ALL, TrialState.PRUNED: out or EARLY, TrialState.FAIL: FAILED}
-    return ends.get(trial.state, UNFINISHED)
+        return "took the result of an earlier trial just like it"
+    stopped = out or "stopped early in its first seed"
+    ends = {TrialState.COMPLETE: "had all seeds", TrialState.PRUNED: stopped, TrialState.FAIL: "failed"}
+    return ends.get(trial.state, "not over")
 
 
 def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:

@@ -24,11 +24,6 @@ BINS = 10
 FORM = {"epochs": [int], "lam_drawn": [[float]], "lam_learned": [[float]]}  # of ``histograms.json``
 MOST_CELLS = 24  # the most cells in the figure
 PANEL = (3.4, 1.75)  # inches
-CAPTION = (
-    "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
-    "learned it. At the right, all epochs: filled, learned; grey line, as the mixer drew it. Of each cell one seed "
-    "({seeds}), so no bands. {provenance}"
-)
 
 
 class Histograms(NamedTuple):
@@ -69,7 +64,11 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     rows = math.ceil(len(histograms) / columns)
     most = max(float(np.max([found.learned.max(), found.drawn.mean(0).max()])) for found in histograms)
     seeds = seeds_text(found.seed for found in histograms)
-    caption = CAPTION.format(seeds=seeds, provenance=provenance_text(*levels))
+    caption = (
+        "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
+        "learned it. At the right, all epochs: filled, learned; grey line, as the mixer drew it. Of each cell one seed "
+        f"({seeds}), so no bands. {provenance_text(*levels)}"
+    )
     with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 1.1)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:

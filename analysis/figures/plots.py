@@ -27,13 +27,7 @@ ROW_HEIGHT = 0.42  # inches, the height of an arm
 SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 MARKERS = "oDs^vP*X"
-COST = "{rule}, against the training time of a run, without tests. Mark: {seeds}. {hardware}{provenance}"
 FLOOR = 1e-2  # the wealth below which a line is not followed
-EVIDENCE = (
-    "Evidence for each comparison after every seed, corrected for {family}: the wealth of a bettor on the sign of the "
-    "paired differences, who begins with 1. Dashed: {decisive:g}, where a comparison is decided; a wealth that ever "
-    "reaches it where there is no difference has a probability of at most 5 %. {provenance}"
-)
 
 
 def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
@@ -115,8 +109,10 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
     several = max(level.table["n"].max() for level in levels) > 1
     seeds = "mean over seeds; bars: lowest to highest seed" if several else "one seed, so no bars"
-    words = {"rule": capitalised(metric_rule(*levels)), "seeds": seeds, "hardware": hardware if machines else ""}
-    caption = COST.format(**words, provenance=provenance_text(*levels))
+    caption = (
+        f"{capitalised(metric_rule(*levels))}, against the training time of a run, without tests. Mark: {seeds}. "
+        f"{hardware if machines else ''}{provenance_text(*levels)}"
+    )
     labels = (f"training time of a run, {name}", label_text(levels[0].declared))
     return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.8), labels=labels, caption=caption)
 
@@ -160,7 +156,12 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         axis.minorticks_off()
         drawing.whole_ticks(axis)
 
-    caption = EVIDENCE.format(family=family_text(levels), decisive=DECISIVE, provenance=provenance_text(*levels))
+    caption = (
+        f"Evidence for each comparison after every seed, corrected for {family_text(levels)}: the wealth of a bettor "
+        f"on the sign of the paired differences, who begins with 1. Dashed: {DECISIVE:g}, where a comparison is "
+        "decided; a wealth that ever reaches it where there is no difference has a probability of at most 5 %. "
+        f"{provenance_text(*levels)}"
+    )
     labels = ("seeds", "evidence (e-value)")
     return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.5), labels=labels, caption=caption)
 
