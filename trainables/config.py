@@ -23,6 +23,7 @@ from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Sh
 from trainables.refusals import require_known
 from trainables.schedules import ScheduleConfig, check_schedule
 
+Recipe = dict[str, Any]  # dotted keys and their values
 C = TypeVar("C", bound=DataConfig)
 NO_SUMIX = SUMixTerms(lam="fixed", regulariser="none")
 RELEASED_AUTOMIX = AutoMixDefinition()

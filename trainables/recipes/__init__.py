@@ -6,6 +6,7 @@ from one recipe, a level may switch to another, and an arm changes the keys of i
 
 # ruff: noqa: F401 - the names are imported for the studies.
 
+from trainables.config import Recipe
 from trainables.recipes.by_cell import cell_settings, recipe_of
 from trainables.recipes.k_image import (
     CIFAR100_PREACT_RESNET18,
@@ -34,7 +35,6 @@ from trainables.recipes.large_images import (
 )
 from trainables.recipes.learned_masks import automix_settings
 from trainables.recipes.presets import ON_CIFAR10, TRANSFORMER_ON_CIFAR10
-from trainables.recipes.recipe import Recipe
 from trainables.recipes.small_images import (
     CIFAR10_RESNET18,
     CIFAR10_RESNEXT50,

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.config import Recipe
 from trainables.recipes import k_image
 from trainables.recipes import large_images as large
 from trainables.recipes import small_images as small
 from trainables.recipes.learned_masks import automix_settings, strengths
-from trainables.recipes.recipe import Recipe
 
 # Each recipe names its data set and network. The first of a data set is that of every network that has none of its own.
 RECIPES: tuple[Recipe, ...] = (

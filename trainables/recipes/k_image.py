@@ -5,7 +5,7 @@ otherwise: both protocols are here, under CUTMIX_ and CIFAR100_. All of them nor
 CIFAR-10, as OpenMixup and the released code do; Co-Mixup's code takes those of CIFAR-100.
 """
 
-from trainables.recipes.recipe import Recipe
+from trainables.config import Recipe
 from trainables.recipes.small_images import CIFAR100_RESNET18
 
 # The code of the K-image paper, whose crops are of images padded with zeros, as CutMix's are.

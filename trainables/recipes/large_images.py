@@ -5,7 +5,7 @@ aircrafts,inaturalist,place205}. The transformers follow DeiT (arXiv:2012.12877)
 AutoMix's procedure (b), and RSB is "ResNet strikes back" (Wightman, Touvron, Jegou 2021, arXiv:2110.00476).
 """
 
-from trainables.recipes.recipe import Recipe
+from trainables.config import Recipe
 from trainables.recipes.small_images import TRANSFORMER
 
 # 4 devices of 64 images.

@@ -8,7 +8,7 @@ preset ``paper``; only the layer must be said for a network without four stages.
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.recipes.recipe import Recipe
+from trainables.config import Recipe
 from trainables.recipes.strengths import TRANSFORMERS, sumix_settings
 
 FEW_EPOCHS = 20

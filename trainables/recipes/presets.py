@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from trainables.config import DEFAULTS, flatten
+from trainables.config import DEFAULTS, Recipe, flatten
 from trainables.recipes import k_image, large_images, small_images
-from trainables.recipes.recipe import Recipe
 
 # The keys that a study is about, which stay in a short preset.
 _ABOUT = ("dataset", "mixer", "sumix", "automix")

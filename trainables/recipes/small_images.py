@@ -3,7 +3,7 @@
 SUMix section 5.3, AutoMix section 4.1; OM configs/classification/{cifar10,cifar100,tiny_imagenet}.
 """
 
-from trainables.recipes.recipe import Recipe
+from trainables.config import Recipe
 
 # SGD, a cosine per epoch from 0.1 to 0, crops of images padded by reflection, flips.
 CIFAR100_RESNET18: Recipe = {

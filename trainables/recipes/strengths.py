@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.recipes.recipe import Recipe
+from trainables.config import Recipe
 
 TRANSFORMERS = ("deit_small", "vit_tiny_32", "swin_tiny", "convnext_tiny", "convnext_tiny_cifar")
 
