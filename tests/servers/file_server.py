@@ -1,10 +1,10 @@
 """An HTTP server of one file that cuts connections, serves wrong bytes, crawls or stands still, as a test demands."""
 
-import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.servers.server import started
@@ -71,8 +71,6 @@ class FileServer:
         self.server.server_close()
 
 
-@contextlib.contextmanager
-def running(content: bytes, *moods: str | int) -> Iterator[FileServer]:
-    """Yield the server inside the block."""
-    with started(FileServer(content, moods)) as server:
-        yield server
+def running(content: bytes, *moods: str | int) -> AbstractContextManager[FileServer]:
+    """Return the server, which runs inside the block."""
+    return started(FileServer(content, moods))

@@ -3,7 +3,8 @@
 import contextlib
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,8 @@ class MLflowServer:
         return False
 
 
-@contextlib.contextmanager
 def running(
     database: str, folder: Path, environment: Mapping[str, str], host: str = "127.0.0.1"
-) -> Iterator[MLflowServer]:
-    """Yield a server inside the block, on ``host``; it may be called only by that name."""
-    with started(MLflowServer(database, folder, environment, host)) as server:
-        yield server
+) -> AbstractContextManager[MLflowServer]:
+    """Return a server, which runs inside the block, on ``host``; it may be called only by that name."""
+    return started(MLflowServer(database, folder, environment, host))

@@ -1,10 +1,9 @@
 """An npm registry with one package, which notes who fetched it."""
 
-import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -58,14 +57,12 @@ class Registry:
         self.server.server_close()
 
 
-@contextlib.contextmanager
-def running(package: str, archive: Path, host: str) -> Iterator[Registry]:
-    """Yield the registry inside the block.
+def running(package: str, archive: Path, host: str) -> AbstractContextManager[Registry]:
+    """Return the registry, which runs inside the block.
 
     Args:
         package: name@version.
         archive: the archive of the package.
         host: the address to listen at.
     """
-    with started(Registry(package, archive, host)) as registry:
-        yield registry
+    return started(Registry(package, archive, host))

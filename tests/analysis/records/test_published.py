@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from analysis.ablation_table import study_table
@@ -137,7 +136,6 @@ def test_terms():
     assert sumix_terms({}) == sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "none"}) == "none"
     assert sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "u"}) == "u"
     assert sumix_terms(SUMIX) == "lam+su"
-    assert isinstance(published_numbers(), pd.DataFrame)
 
 
 def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track, make_plan):

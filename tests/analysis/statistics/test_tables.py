@@ -77,7 +77,7 @@ def test_an_arm_without_any_value_stays_a_row_and_is_not_a_comparison():
     assert table.loc["+ a", "p_family"] == table.loc["+ a", "p"]
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_a_value_that_is_not_finite_counts_as_none(value):
     found = ablation_table(runs_of({"plain": [70, 72, 74], "+ a": [value, 74, 77]}), "top1", "plain")
     left = ablation_table(runs_of({"plain": [math.nan, 72, 74], "+ a": [math.nan, 74, 77]}), "top1", "plain")
