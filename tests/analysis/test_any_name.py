@@ -20,7 +20,7 @@ from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from tests.analysis.words.test_rendering import Cells
+from tests.analysis.pages import Page
 
 # All but those that are refused; hypothesis's own characters ask for a table that takes seconds to make.
 LETTERS = st.integers(0, sys.maxunicode).map(chr).filter(lambda letter: category(letter) not in ("Cc", "Cs"))
@@ -86,9 +86,7 @@ def test_any_name_is_right_in_every_rendering(planned_runs, arms, factor, levels
     terminal_text("toy", tables).encode()
     rows = [line for line in markdown("toy", tables).splitlines() if line.startswith("|")]
     assert len(rows) == len(levels) * (len(arms) + 2)
-    parser = Cells()
-    parser.feed(html_page("toy", tables))
-    assert [row[0] for row in parser.rows[1 : len(arms) + 1]] == [one_line(arm) for arm in arms]
+    assert [row[0] for row in Page(html_page("toy", tables)).rows[1 : len(arms) + 1]] == [one_line(arm) for arm in arms]
     back = pd.read_csv(io.StringIO(tidy(tables).to_csv(index=False)), dtype=str, keep_default_na=False)
     assert list(back["arm"]) == arms * len(levels)
     assert list(dict.fromkeys(back[f"factor.{factor}"])) == levels

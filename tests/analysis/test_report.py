@@ -1,35 +1,12 @@
 """The page of a study, on a real MLflow store."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from analysis.records.runs import configuration, load_runs, provenance
 from analysis.report import main, report, summary
-
-VOID = {"meta", "img", "link", "br"}
-
-
-class Page(HTMLParser):
-    """Text and addresses of a page; fails on a tag that is not closed in order."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.open, self.text, self.addresses = [], "", []
-        self.feed(source)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.addresses += [value for name, value in attrs if name in ("src", "href")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
+from tests.analysis.pages import Page
 
 
 @pytest.fixture(scope="module")

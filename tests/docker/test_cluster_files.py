@@ -38,13 +38,15 @@ def test_ones_own_machines_are_all_workers_from_the_start():
     assert kind["min_workers"] == kind["max_workers"] == filled["max_workers"] == machines
 
 
-def test_the_manifest_is_of_the_pinned_ray_and_mounts_the_volumes_that_it_has():
+def test_the_manifest_is_of_the_pinned_ray_mounts_the_volumes_that_it_has_and_runs_nothing_as_root():
     spec = load("kuberay.yaml")["spec"]
     assert spec["rayVersion"] == pinned("ray")
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
 
 
 def test_services_publish_on_loopback_alone_and_wait_for_services_with_a_health_check():
@@ -74,14 +76,6 @@ def test_every_ray_node_asks_for_the_token():
     assert load("kuberay.yaml")["spec"]["authOptions"] == {"mode": "token"}
     assert "--env=RAY_AUTH_TOKEN=$RAY_AUTH_TOKEN" in load("cluster-aws.yaml")["docker"]["run_options"]
     assert any(option.startswith("--env-file=") for option in load("cluster.yaml")["docker"]["run_options"])
-
-
-def test_no_pod_runs_as_root():
-    spec = load("kuberay.yaml")["spec"]
-    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
-        context = group["template"]["spec"]["securityContext"]
-        assert context["runAsNonRoot"] is True
-        assert context["runAsUser"] > 0
 
 
 def test_no_service_of_ours_can_gain_rights():

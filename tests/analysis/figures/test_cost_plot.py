@@ -6,6 +6,7 @@ import pytest
 
 from analysis.figures.plots import plot_cost
 from analysis.statistics.tables import level_tables
+from tests.analysis.figures.test_forest import texts
 
 
 def test_marks_stand_at_the_means(make_plan, planned_runs):
@@ -28,13 +29,9 @@ def test_equal_seeds_have_no_bars_though_their_mean_is_rounded(make_plan, planne
     (mark,) = figure.subfigs[0].axes[0].containers
     bars = [end for lines in mark.lines[2] for (segment,) in [lines.get_segments()] for end in segment.ravel()]
     assert bars == pytest.approx([0.1, 70.1] * 4)
-    assert "bars: lowest to highest seed" in caption(figure)
+    assert "bars: lowest to highest seed" in texts(figure)
     alone = level_tables(runs[runs["seed"] == 0], make_plan(arms=("baseline",), seeds=1))
-    assert "one seed, so no bars" in caption(plot_cost("tiny", alone))
-
-
-def caption(figure):
-    return " ".join(text.get_text().replace("\n", " ") for text in figure.subfigs[1].texts)
+    assert "one seed, so no bars" in texts(plot_cost("tiny", alone))
 
 
 def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark(make_plan, planned_runs):

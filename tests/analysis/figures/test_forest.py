@@ -24,7 +24,7 @@ HARD = ("it's 5%", "cost $5 or $6_", "[1] a", "two\nlines", "_hidden", "a, b", "
 
 
 def texts(figure: Figure) -> str:
-    """Return all text of a figure."""
+    """Return all text of a figure, in one line."""
     parts = [figure, *figure.subfigs]
     axes = [axis for part in parts for axis in part.axes]
     found = [text.get_text() for part in parts for text in part.texts]
@@ -32,7 +32,7 @@ def texts(figure: Figure) -> str:
     found += [axis.get_title(loc="left") for axis in axes]
     found += [text.get_text() for axis in axes for text in axis.texts]
     found += [text.get_text() for part in parts for legend in part.legends for text in legend.get_texts()]
-    return "\n".join(found)
+    return " ".join(found).replace("\n", " ")
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +70,14 @@ def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain(make_plan, p
     runs.loc[lost, "metric.test_top1_median10"] = np.nan
     figure = plot_forest("tiny", level_tables(runs, plan))
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["a against baseline"]
-    assert "Not shown, as no two tables have a gain of it: rare, lost." in " ".join(texts(figure).split())
+    assert "Not shown, as no two tables have a gain of it: rare, lost." in texts(figure)
 
 
 def test_ranks_of_many_arms_say_over_how_many_tables(tables_of):
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix")
     levels = tables_of(lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": ("a", "b")})
     figure = plot_ranks("tiny", levels)
-    said = texts(figure).replace("\n", " ")
+    said = texts(figure)
     assert "mean rank over n = 2 tables" in said
     assert "So few tables cannot tell any two of 5 arms apart" in said
     assert all(f"  {rank}.00" in said or f"{rank}.00  " in said for rank in range(1, 6))
@@ -100,7 +100,7 @@ def test_an_arrow_is_explained_where_there_is_one(tables_of):
     for apart, said in ((1.0, True), (0.0, False)):  # an interval of two seeds is 18 sd wide
         levels = tables_of(lambda arm, seed, apart=apart: 70.0 + (arm == "a") * (1 + seed * apart), seeds=2, **TWO_OF_A)
         for figure in (plot_gains("tiny", levels), plot_forest("tiny", levels), plot_effects("tiny", levels, DESIGN)):
-            assert ("Arrow: the interval goes on." in texts(figure).replace("\n", " ")) == said
+            assert ("Arrow: the interval goes on." in texts(figure)) == said
 
 
 def test_a_table_without_an_arm_of_the_design_has_no_panel(make_plan, planned_runs):
@@ -131,7 +131,7 @@ def test_an_approximate_p_is_not_called_exact(tables_of):
     for seeds, exact in ((6, True), (21, False)):
         levels = tables_of(lambda _, seed: 70.0 + seed % 5, seeds=seeds, **TWO_OF_A)
         for figure in (plot_forest("tiny", levels), plot_effects("tiny", levels, DESIGN)):
-            said = texts(figure).replace("\n", " ")
+            said = texts(figure)
             assert ("exact" in said, "10,000 sign patterns" in said) == (exact, not exact)
 
 
@@ -148,7 +148,7 @@ def test_wealth_is_said_to_be_corrected_for_its_family(tables_of):
     study = {"seeds": 4, "factors": {"mixer": ("x", "y")}, "sequential": {"budget": 20}}
     for family, said in (("study", "for all 4 comparisons of the study"), ("table", "2 comparisons of a table alone")):
         figure = plot_wealth("tiny", tables_of(lambda arm, seed: 70.0 + seed + len(arm), **study, family=family))
-        assert said in texts(figure).replace("\n", " ")
+        assert said in texts(figure)
 
 
 def test_wealth_begins_at_one_and_ends_at_the_e_value(tables_of):

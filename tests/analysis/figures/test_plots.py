@@ -11,6 +11,7 @@ from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import paper_cells
+from tests.analysis.figures.test_forest import texts
 
 ARMS = ("baseline", "+ lam", "+ l_s")
 
@@ -50,11 +51,9 @@ def test_every_dot_is_in_view(levels):
 
 
 def test_the_axis_says_what_a_gain_is(levels):
-    texts = [text.get_text() for part in plot_gains("ablation_tiny", levels).subfigs for text in part.texts]
-    assert "gain over baseline, percentage points (paired by seed)" in texts
-    assert any(
-        "n = 0 to 3" in text.replace("\n", " ") and "commit 0123456789ab" in text.replace("\n", " ") for text in texts
-    )
+    said = texts(plot_gains("ablation_tiny", levels))
+    for part in ("gain over baseline, percentage points (paired by seed)", "n = 0 to 3", "commit 0123456789ab"):
+        assert part in said
 
 
 def test_an_arm_has_one_colour_in_every_figure(levels):
@@ -96,7 +95,7 @@ def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(levels):
     assert bar.tolist() == [[1, 10], [1, 12]]
     figure.canvas.draw()
     assert [tick for tick in axis.get_xticks() if np.prod(axis.get_xlim() - tick) < 0] == [1]
-    assert "Mark: mean over seeds, bar: lowest to highest seed" in caption(figure)
+    assert "Mark: mean over seeds, bar: lowest to highest seed" in texts(figure)
 
 
 def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
@@ -132,24 +131,19 @@ def test_a_table_may_lack_an_arm_of_the_others(make_plan, planned_runs):
         assert last == {colours_of(levels[0])["f"]}
 
 
-def caption(figure):
-    parts = [figure, *figure.subfigs]
-    return " ".join(text.get_text().replace("\n", " ") for part in parts for text in part.texts)
-
-
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(tables_of, seeds):
     drawn = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, seeds=seeds)
     points = pd.concat([curves_of(drawn), curves_of(drawn).assign(epoch=2)])
-    texts = [caption(plot_gains("tiny", drawn)), caption(plot_curves("tiny", points, drawn))]
-    for text in texts:
+    said = [texts(plot_gains("tiny", drawn)), texts(plot_curves("tiny", points, drawn))]
+    for text in said:
         assert f"20 epochs, n = {seeds}, seed" in text
         assert "commit 0123456789ab" in text
-    assert [word in texts[0] for word in ("t interval, 95 %", "one seed, which has no interval")] == [
+    assert [word in said[0] for word in ("t interval, 95 %", "one seed, which has no interval")] == [
         seeds > 1,
         seeds == 1,
     ]
-    assert [word in texts[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
+    assert [word in said[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
 
 
 def test_long_names_that_differ_at_either_end_stay_apart(tables_of):

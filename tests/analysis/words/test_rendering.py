@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -13,6 +12,7 @@ from analysis.records.published import PublishedNumber
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, paper_cells, power_cells, tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
+from tests.analysis.pages import Page
 
 AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
 HARD = (
@@ -52,28 +52,6 @@ def study(make_plan, planned_runs):
         return level_tables(runs, plan, **kwargs)
 
     return built_once
-
-
-class Cells(HTMLParser):
-    """Collects the text of every table row."""
-
-    def __init__(self):
-        super().__init__()
-        self.rows, self.inside = [], False
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.inside = True
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        self.inside = self.inside and tag not in ("td", "th")
-
-    def handle_data(self, data):
-        if self.inside:
-            self.rows[-1][-1] += data
 
 
 def test_cells_by_hand(study):
@@ -189,9 +167,10 @@ def test_markdown_rows_have_one_cell_a_column(study):
 
 def test_html_cells_are_escaped_and_complete(study):
     levels = study(("plain", AWKWARD, "c"))
-    parser = Cells()
-    parser.feed(html_page("<script>", levels))
-    assert parser.rows[:4] == [list(cells(levels[0]).columns), *cells(levels[0]).to_numpy().tolist()]
+    assert Page(html_page("<script>", levels)).rows[:4] == [
+        list(cells(levels[0]).columns),
+        *cells(levels[0]).to_numpy().tolist(),
+    ]
     assert "<script>" not in html_page("<script>", levels)
 
 
@@ -237,9 +216,7 @@ def test_any_name_is_shown_by_every_rendering(study):
     assert all(arm in text for arm in shown if len(arm) < 300)
     rows = [line.replace(r"\|", "") for line in markdown(name, levels).splitlines() if line.startswith("|")]
     assert [row.count("|") for row in rows] == [9] * 2 * (2 + len(arms))
-    parser = Cells()
-    parser.feed(html_page(name, levels))
-    assert [row[0] for row in parser.rows[1 : len(arms) + 1]] == shown
+    assert [row[0] for row in Page(html_page(name, levels)).rows[1 : len(arms) + 1]] == shown
     back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)), dtype={"arm": str})
     assert list(back["arm"]) == [*arms, *arms]
     text = latex(name, levels)
