@@ -18,9 +18,9 @@ from typing import Protocol
 import psutil
 
 BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat
+GONE_SECONDS = 120.0  # without a beat, after which a driver of a search on another machine is taken for dead
 LAST_SECONDS = 5.0  # for a call that is under way at the end, for which nobody waits longer
-WATCH_SECONDS = 2.5 * BEAT_SECONDS  # without a beat, after which a driver on another machine is taken for dead
+WATCH_SECONDS = 2.5 * BEAT_SECONDS  # the same for the driver that holds a claim
 LOOK_SECONDS = 1.0  # the pause between two looks at the text
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 
 import optuna
 
-from mixlab.processes import BEAT_SECONDS, GONE_SECONDS, heartbeat, machine_of, runs_here, this_process
-
-SOON_SECONDS = 2.5 * BEAT_SECONDS  # without a beat, for one whose last beat seems to be older than ``GONE_SECONDS``
+from mixlab.processes import GONE_SECONDS, WATCH_SECONDS, heartbeat, machine_of, runs_here, this_process
 
 
 class Drivers:
@@ -44,8 +42,9 @@ class Drivers:
             return False
         if driver not in self._seen or self._seen[driver][0] != beat:
             self._seen[driver] = (beat, time.monotonic())
+        # One whose last beat seems to be old already is soon given up.
         silence = time.monotonic() - self._seen[driver][1]
-        return silence < (GONE_SECONDS if abs(time.time() - beat) < GONE_SECONDS else SOON_SECONDS)
+        return silence < (GONE_SECONDS if abs(time.time() - beat) < GONE_SECONDS else WATCH_SECONDS)
 
     def _beat(self) -> None:
         self.study.set_user_attr(f"beat {self.me}", time.time())

@@ -17,7 +17,7 @@ from mixlab import Arm
 from mixlab.cluster.events import Events
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
-from mixlab.search.drivers import SOON_SECONDS
+from mixlab.processes import WATCH_SECONDS
 from mixlab.search.history import DRIVER, Claim, History
 from mixlab.search.trial_store import TrialStore, exists, shown
 from mixlab.spec.epoch import Epoch
@@ -145,7 +145,7 @@ def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now: list[floa
     history = History(search(budget=4), TRAIN, InMemory())
     history.drivers.study.set_user_attr(f"beat {OTHER}", now[0])
     assert history.drivers.alive(OTHER)  # it may be alive, and its clock wrong
-    now[0] += SOON_SECONDS
+    now[0] += WATCH_SECONDS
     assert not history.drivers.alive(OTHER)
 
 
