@@ -88,18 +88,12 @@ def run(
         require_sensible(options)
         say(console, f"{spec.name} can be started with these options")
         return Result(0)
+    from mixlab.launching.launch import launch
     from mixlab.launching.start import Start
 
     # The file that was started; in a notebook there is none.
     started = Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
-    start = Start(spec.name, completed, options, console, started, made_by)
-    if options.dry_run:
-        from mixlab.launching.plan import print_plan
-
-        return print_plan(spec, trials, start)
-    from mixlab.launching.launch import launch
-
-    return launch(spec, trials, start)
+    return launch(spec, trials, Start(spec.name, completed, options, console, started, made_by))
 
 
 def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) -> list[Trial]:

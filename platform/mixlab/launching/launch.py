@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mixlab.cluster.resources import require_place
 from mixlab.launching.larger_table import note_table, require_no_larger_table
 from mixlab.launching.launch_study import launch_study
+from mixlab.launching.plan import print_plan
 from mixlab.launching.result import Result
 from mixlab.launching.start import LOG_FILE, Start, undisturbed
 from mixlab.spec.search import Search
@@ -13,13 +14,15 @@ from mixlab.spec.trial import Trial
 
 
 def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Result:
-    """Train every trial that is not done, make the tables, and return the result.
+    """Train every trial that is not done, make the tables, and return the result; in a dry run, print the plan.
 
     The study or search has been checked and configured; ``trials`` are those of the study, or of the study
     that the search holds, before it is tuned.
     """
     require_place(start.options)
     require_no_larger_table(spec, trials, start)
+    if start.options.dry_run:
+        return print_plan(spec, trials, start)
     start.make_folder()
     with undisturbed(start.folder / LOG_FILE), start.stack:
         if isinstance(spec, Study):

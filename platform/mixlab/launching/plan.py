@@ -6,9 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster.resources import require_place
 from mixlab.launching.cost import Left, print_cost
-from mixlab.launching.larger_table import require_no_larger_table
 from mixlab.launching.phase import states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
@@ -31,8 +29,6 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     The trials are those of the study, or of the study that the search holds.
     """
     options = start.options
-    require_place(options)
-    require_no_larger_table(spec, trials, start)
     recorded: Mapping[str, StoredRun] = {}
     if isinstance(spec, Search):
         from mixlab.launching.proposed import left_of_search  # it imports Optuna
