@@ -5,6 +5,7 @@ import socket
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from mixlab import Study, main
@@ -126,3 +127,10 @@ def test_cifar100_that_cannot_be_had_says_where_to_put_it(
     sentence = refuse(study, capsys, tmp_path, *options)
     assert "cifar-100-python" in sentence
     assert "--dataset cifar10" in sentence
+
+
+def test_two_drivers_of_one_study_are_refused(study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "results" / study.name
+    folder.mkdir(parents=True)
+    with filelock.FileLock(folder / ".lock"):
+        assert "is running" in refuse(study, capsys, tmp_path)
