@@ -60,6 +60,8 @@ def test_the_nearest_name_is_found_whatever_its_case() -> None:
         require_known("mixer", "CUTMIX", ["none", "cutmix"])
     with pytest.raises(ValueError, match=r"^unknown mixer 'xyz'; there are 'none', 'cutmix'$"):
         require_known("mixer", "xyz", ["none", "cutmix"])
+    with pytest.raises(KeyError, match="cutmx"):
+        MIXERS["cutmx"]
 
 
 def test_only_what_training_documents_is_an_answer() -> None:
@@ -78,8 +80,3 @@ assert "cutmix" in MIXERS and "resnet8" in BACKBONES and len(list(DATASETS)) > 1
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_an_unknown_name_is_a_key_error() -> None:
-    with pytest.raises(KeyError, match="cutmx"):
-        MIXERS["cutmx"]

@@ -40,14 +40,14 @@ class Recorder(nn.Module):
         return torch.stack((torch.full_like(visible, 0.5), visible), 1)
 
 
-def test_patches_are_16_pixels_of_photographs_and_4_of_cifar() -> None:
+def test_patch_numbers_by_hand_on_an_oblong_image() -> None:
+    assert patch_of_pixel(3, 5, 2).tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
+    # Patches are of 16 pixels in photographs, and of 4 in CIFAR's images.
     assert [default_patch_size(side) for side in (224, 32, 64, 28)] == [16, 4, 8, 3]
     assert patch_of_pixel(224, 224, 16).max() == 14 * 14 - 1
-
-
-def test_patch_numbers_by_hand_on_an_oblong_image() -> None:
-    expected = [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
-    assert patch_of_pixel(3, 5, 2).tolist() == expected
+    for side in (0, 13):
+        with pytest.raises(ValueError, match=f"patch_size must be between 1 and 12 pixels, got {side}"):
+            patch_of_pixel(16, 12, side)
 
 
 def test_mask_by_hand() -> None:
@@ -117,9 +117,3 @@ def test_equally_salient_patches_are_masked_in_random_order() -> None:
 def test_area_by_hand() -> None:
     assert area_under_curve(torch.tensor([[100.0, 50, 0], [80, 80, 80]]), (0, 50, 100)).tolist() == [50, 80]
     assert area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
-
-
-@pytest.mark.parametrize("side", [0, 13])
-def test_a_patch_that_is_no_part_of_the_image_is_refused(side: int) -> None:
-    with pytest.raises(ValueError, match=f"patch_size must be between 1 and 12 pixels, got {side}"):
-        patch_of_pixel(16, 12, side)
