@@ -24,8 +24,7 @@ from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.driver import examine_driver
 from mixlab.doctor.examination import examine, examine_entry
 from mixlab.doctor.facts import DATASETS, Question, collect
-from mixlab.errors import BadInput, require_known
-from mixlab.messages import say
+from mixlab.errors import require_known
 from mixlab.options import Options
 from mixlab.storage.probe import marked
 
@@ -33,14 +32,9 @@ STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examine, print the findings, and return the exit code."""
-    options = parser().parse_args(argv)
+    """Examine, print the findings, and return the exit code; raise as ``diagnose`` does."""
+    findings = diagnose(parser().parse_args(argv))
     console = Console(highlight=False, soft_wrap=True)
-    try:
-        findings = diagnose(options)
-    except BadInput as error:
-        say(Console(stderr=True), f"error: {error}")
-        return 2
     for finding in findings:
         line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
         console.print(line.append(f". Fix: {finding.fix}" if finding.fix else ""))
