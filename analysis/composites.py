@@ -18,7 +18,8 @@ from torch import Generator, Tensor
 
 from analysis import command
 from analysis.evaluation import require_at_least_one, shown_images
-from analysis.figures.drawing import PALETTE, plain, save_with_points
+from analysis.figures.arm_styles import PALETTE
+from analysis.figures.drawing import plain, save_with_points
 from analysis.figures.tiles import show_image, tile_figure
 from trainables.config import parse, require_known
 from trainables.mixers import MIXERS

@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 
 from analysis import command, evaluation
 from analysis.figures import drawing
+from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.statistics.tables import LevelTable
@@ -128,10 +129,11 @@ def plot_occlusion(
         chance: the accuracy of a guess, in percent.
     """
     rows, columns = drawing.shape(len(levels))
-    width = max(columns * PANEL[0], 7.0)
-    height = 0.35 + STRIP + rows * PANEL[1] + drawing.caption_height(caption, width)
+    panel = with_legend(PANEL, levels, _label)
+    width = max(columns * panel[0], 7.0)
+    height = 0.35 + STRIP + rows * panel[1] + drawing.caption_height(caption, width)
     with drawing.titled(study, caption, (width, height)) as (figure, upper):
-        parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * PANEL[1]], squeeze=False)
+        parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * panel[1]], squeeze=False)
         above, below = np.ravel(parts)
         for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):
             show_image(axis, image, f"{share:g} %")
@@ -152,7 +154,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
     axis.set_xlim(0, 100)
     axis.set_ylim(bottom=0)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(title="area under the curve, gain [95 %]", title_fontsize=7, fontsize=7, loc="upper right")
+        legend_beside(axis, "area under the curve, gain [95 %]")
     else:
         axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
 

@@ -27,7 +27,9 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command, evaluation
+from analysis.figures.arm_styles import marked
 from analysis.figures.drawing import arms_of, line_and_band, names_of, panel_figure
+from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
@@ -170,16 +172,21 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
         axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
         for arm, mine, colour, line in arms_of(level, points):
             bins = _bins(mine)
-            label = f"{names_of(level)[arm]}  {level.table['mean'][arm]:.1f}"
-            axis.plot(bins["confidence"], bins["accuracy"], line, marker=".", color=colour, label=label)
+            label = _label(arm, level)
+            axis.plot(bins["confidence"], bins["accuracy"], marked(line), markersize=3, color=colour, label=label)
             axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
-        axis.set_aspect("equal")
-        axis.legend(title="ECE, %", title_fontsize=7, fontsize=7, loc="upper left")
+        legend_beside(axis, "ECE, %")
 
     labels = ("confidence, %", "accuracy, %")
-    return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption, legend=False)
+    size = with_legend(PANEL, levels, _label)
+    return panel_figure(study, levels, draw, size=size, labels=labels, caption=caption, legend=False)
+
+
+def _label(arm: str, level: LevelTable) -> str:
+    """Return the arm and the mean of its ECE."""
+    return f"{names_of(level)[arm]}  {level.table['mean'][arm]:.1f}"
 
 
 def _bins(points: pd.DataFrame) -> pd.DataFrame:

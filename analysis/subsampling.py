@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import arm_colours, arm_line, distinct, draw_band, line_and_band, save_with_points
+from analysis.figures.arm_styles import arm_line
+from analysis.figures.drawing import arm_colours, distinct, draw_band, line_and_band, save_with_points
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.words.captions import capitalised, count_text, label_text

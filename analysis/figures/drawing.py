@@ -20,12 +20,11 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
+from analysis.figures.arm_styles import PALETTE, arm_line, mark_of
 from analysis.figures.letters import STYLE, in_letters
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
-LINES = ("-", "--", ":")  # the second and third use of the palette
 BASELINE_COLOUR = "#555555"
 MOST_COLUMNS = 3  # the most columns of panels
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
@@ -42,11 +41,6 @@ def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
 def colours_of(level: LevelTable) -> dict[str, str]:
     """Return the colour of every arm of the study of a table."""
     return arm_colours(level.arms, level.baseline)
-
-
-def arm_line(index: int) -> str:
-    """Return the line style of the arm at a position in the study, 0 for the baseline; it separates equal colours."""
-    return LINES[(index - 1) // len(PALETTE) % len(LINES)] if index else "-"
 
 
 def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
@@ -79,7 +73,8 @@ def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colo
     """
     by_x = points.groupby(x)[y].agg(["mean", "min", "max"])
     alone = len(by_x) == 1
-    axis.plot(by_x.index, by_x["mean"], line, marker="o" if alone else "", color=colour, label=label)
+    style = mark_of(line) if alone else line
+    axis.plot(by_x.index, by_x["mean"], style, markersize=6 if alone else 4, color=colour, label=label)
     if alone:
         axis.vlines(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.5)
     else:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
+from analysis.figures.arm_styles import mark_of, marked
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.figures.letters import in_letters
 from analysis.records.runs import FACTOR, done
@@ -149,7 +150,8 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     def draw(axis: Axes, level: LevelTable) -> None:
         axis.axhline(DECISIVE, color="#777777", linewidth=1, linestyle="--")
         for arm, mine, colour, line in drawing.arms_of(level, points):
-            axis.plot(mine["seeds"], mine["wealth"], line, marker=".", color=colour, label=drawing.names_of(level)[arm])
+            name = drawing.names_of(level)[arm]
+            axis.plot(mine["seeds"], mine["wealth"], marked(line), markersize=3, color=colour, label=name)
         axis.set_yscale("log")
         axis.set_ylim(least / 1.5, 1.5 * most)
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -178,15 +180,18 @@ def plot_two_lines(
 ) -> Figure:
     """Draw one panel per table, with a solid and a dashed line for each arm, which are the two ``parts``.
 
+    Arms that have the same colour have marks of their own.
+
     The points have the columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent. The horizontal
     axis goes from 0 to ``width``.
     """
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for arm, mine, colour, _ in drawing.arms_of(level, points):
+        for arm, mine, colour, line in drawing.arms_of(level, points):
+            mark = "" if line == "-" else mark_of(line)
             for part, style in zip(parts, ("-", "--"), strict=True):
                 label = drawing.names_of(level)[arm] if part == parts[0] else "_dashed"
-                drawing.draw_band(axis, mine[mine["part"] == part], "x", "y", label, colour, style)
+                drawing.draw_band(axis, mine[mine["part"] == part], "x", "y", label, colour, style + mark)
         axis.set_xlim(0, width)
         axis.set_ylim(0, 101)
 

@@ -3,12 +3,15 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, colours_of, save
 from analysis.figures.forest import plot_forest, plot_ranks
-from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
+from analysis.occlusion import plot_occlusion
+from analysis.robustness import plot_reliability
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import paper_cells
 from tests.analysis.figures.test_forest import texts
@@ -220,6 +223,34 @@ def test_a_legend_of_many_arms_is_whole(tables_of):
     (legend,) = figure.subfigs[0].legends
     low, high = legend.get_window_extent().intervaly
     assert 0 <= low < high <= figure.bbox.height
+
+
+def test_forty_arms_are_told_apart_and_legends_cover_no_line(painted, make_plan, planned_runs):
+    """The fourth use of the palette looked like the first, and the legends of panels lay over their curves."""
+    plan = make_plan(arms=tuple(f"an arm of a long name {number}" for number in range(41)), seeds=1, factors={})
+    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in plan["arms"]}), plan)
+    runs = pd.concat([levels[0].runs] * 2).assign(accuracy=50.0, predictions=99)
+    points = runs.assign(epoch=runs.groupby("arm").cumcount() + 1)
+    points = points.assign(**dict.fromkeys(("bin", "confidence", "masked", "x"), points["epoch"]), y=50.0, value=1.0)
+    two = pd.concat([points.assign(part=part) for part in "ab"])
+    figures = {
+        "curves": plot_curves("tiny", points, levels),
+        "one epoch": plot_curves("tiny", points[points["epoch"] == 1], levels),
+        "two": plot_two_lines("tiny", two, levels, "", parts=("a", "b"), labels=("x", "y"), width=3),
+        "reliability": plot_reliability("tiny", points, levels, ""),
+        "occlusion": plot_occlusion("tiny", points, levels, "", strip=[(0.0, torch.zeros(3, 16, 12))], chance=10.0),
+    }
+    for name, figure in figures.items():
+        figure.draw_without_rendering()  # lays it out
+        axis = figure.axes[-1]
+        named = [line for line in axis.lines if not line.get_label().startswith("_")]
+        looks = {(to_hex(line.get_color()), line.get_linestyle(), line.get_marker()) for line in named}
+        assert len(looks) == len(named) == 41, name
+        if legend := axis.get_legend():
+            place = legend.get_window_extent()
+            assert not place.overlaps(axis.get_window_extent()), name
+            assert place.y0 >= 0, name
+            assert place.x1 <= figure.bbox.width, name
 
 
 def test_a_panel_without_any_run_says_so(levels):
