@@ -104,14 +104,18 @@ def test_what_is_no_fault(changes: dict[str, Any]) -> None:
     assert wrong(**changes) == []
 
 
-def test_of_the_driver_the_storage_s_disk_is_named_by_the_storage_and_on_a_cluster_it_needs_no_data_set() -> None:
-    def wrong_with(driver: Facts, *nodes: Facts) -> list[Finding]:
-        return [each for each in judge(ASKED, [driver, *nodes]) if each.level != OK]
+def wrong_with(driver: Facts, *nodes: Facts) -> list[Finding]:
+    return [each for each in judge(ASKED, [driver, *nodes]) if each.level != OK]
 
+
+def test_a_full_disk_of_the_storage_is_named_by_the_storage() -> None:
     (finding,) = wrong_with(replace(DRIVER, storage_disk=Disk(9_000, 1_000)))
     assert (finding.check, finding.level) == ("disk", RED)
     assert "/shared/results" in finding.text
     assert "--storage" in finding.fix
+
+
+def test_on_a_cluster_the_driver_needs_no_data_set() -> None:
     driver = replace(DRIVER, dataset="no file x")
     assert [each.check for each in wrong_with(driver)] == ["data set"]
     assert wrong_with(driver, NODE) == []
