@@ -30,7 +30,7 @@ FINISHED = "FINISHED"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Merge, say what was added, and return the exit code: 2 for bad input, 1 if a store went away."""
+    """Merge, say what was added, and return the exit code; raise ``BadInput`` for a store that cannot be opened."""
     options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another store, each once.")
     options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
     to = "add to this store (default: %(default)s)"
@@ -42,9 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
         added = merge(connect(other, make=False, option="OTHER"), connect(given.tracking_uri))
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except (MlflowException, OSError) as error:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
         return 1

@@ -11,6 +11,7 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
+from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from mixlab.tracking import artifacts, names, views
@@ -146,13 +147,13 @@ def test_runs_come_along_whose_arm_was_deleted(folders: tuple[Path, Path]) -> No
     assert names.PARENT not in run.tags
 
 
-def test_a_deleted_experiment_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deleted_experiment_is_named(folders: tuple[Path, Path]) -> None:
     here, away = folders
     write(away, {})
     target = client_of(here)
     target.delete_experiment(target.create_experiment("toy"))
-    assert main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 2
-    assert "the MLflow experiment 'toy' is deleted" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="the MLflow experiment 'toy' is deleted"):
+        main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"])
 
 
 def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri: str, tmp_path: Path) -> None:
@@ -166,16 +167,16 @@ def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri: str, tmp_p
     assert artifacts.listed(client, run_id) == ["config.json"]
 
 
-def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "no.db")]) == 2
-    said = capsys.readouterr().err
-    assert f"no MLflow database at '{tmp_path}/no.db'" in said
-    assert "--tracking-uri" not in said  # that option names the other side
-    assert main(["\udcff.db"]) == 2  # a name that is not UTF-8
-    assert "no MLflow database at '\\udcff.db'" in capsys.readouterr().err
+def test_a_store_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("no database")
-    for other in ("", str(tmp_path / "notes.db"), "ftp://x"):
-        assert main([other, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 2
-        said = capsys.readouterr().err
-        assert repr(other) in said or f"OTHER 'sqlite:///{other}'" in said
-        assert "--tracking-uri" not in said
+    for other, words in (
+        (f"{tmp_path}/no.db", f"no MLflow database at '{tmp_path}/no.db'"),
+        ("\udcff.db", "no MLflow database at '\\udcff.db'"),  # a name that is not UTF-8
+        ("", "''"),
+        (f"{tmp_path}/notes.db", f"OTHER 'sqlite:///{tmp_path}/notes.db'"),
+        ("ftp://x", "'ftp://x'"),
+    ):
+        with pytest.raises(BadInput) as error:
+            main([other, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"])
+        assert words in str(error.value)
+        assert "--tracking-uri" not in str(error.value)  # that option names the other side
