@@ -62,6 +62,8 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--tracking-uri", "sqlite:///", "--dry-run"], ["'sqlite:///'", "names no file"]),
         (["--cpus-per-trial", "1000"], ["1000", "--cpus-per-trial"]),
         (["--cpus-per-trial", "0.00005"], ["5e-05", "at least 0.0001"]),
+        (["--cpus-per-trial", "inf"], ["inf", "finite and at least 0.0001"]),
+        (["--gpus-per-trial", "inf"], ["inf", "0, or finite and at least 0.0001"]),
         (["--gpus-per-trial", "1000"], ["1000", "--gpus-per-trial"]),
         (["--gpus-per-trial", "-1"], ["-1", "--gpus-per-trial"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),

@@ -56,9 +56,9 @@ def checked_share(
     some = float(resources.get("GPU", 0) > 0)
     gpus = some if gpus_per_trial is None or gpus_per_trial == AUTO else float(gpus_per_trial)
     if not LEAST <= cpus < float("inf"):
-        raise BadInput(f"--cpus-per-trial must be at least {LEAST:g}, got {cpus:g}")
+        raise BadInput(f"--cpus-per-trial must be finite and at least {LEAST:g}, got {cpus:g}")
     if gpus and not LEAST <= gpus < float("inf"):
-        raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST:g}, got {gpus:g}")
+        raise BadInput(f"--gpus-per-trial must be 0, or finite and at least {LEAST:g}, got {gpus:g}")
     if gpus > 1 and gpus != int(gpus):
         raise BadInput(f"--gpus-per-trial above 1 must be a whole number, got {gpus:g}")
     for option, want, unit in (("--cpus-per-trial", cpus, "CPU"), ("--gpus-per-trial", gpus, "GPU")):
