@@ -12,7 +12,6 @@ that of the released code's solver, graph cuts, on the same costs; less is bette
 its draws, so that its masks cannot be compared one by one. Half a minute.
 """
 
-import argparse
 import importlib.util
 import statistics
 import sys
@@ -22,7 +21,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import torch
-from recording import in_turn, ratios, record
+from recording import arguments, in_turn, ratios, record
 from tabulate import tabulate
 from torch import Generator, Tensor
 
@@ -36,15 +35,13 @@ GRIDS = (2, 4, 8, 16)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--folder", type=Path, default=Path("data/released"), help="holds PuzzleMix and Co-Mixup")
-    options.add_argument("--rounds", type=int, default=5)
-    given = options.parse_args()
+    given = arguments(__doc__, folder="data/released", rounds=5).parse_args()
     try:
         import gco
     except ImportError:
         return print("without the released code, which needs gco-wrapper: pip install gco-wrapper")
-    files = [given.folder / "PuzzleMix" / "mixup.py", given.folder / "Co-Mixup" / "mixup_parallel.py"]
+    folder = Path(given.folder)
+    files = [folder / "PuzzleMix" / "mixup.py", folder / "Co-Mixup" / "mixup_parallel.py"]
     if missing := [str(file.parent) for file in files if not file.exists()]:
         return print(f"without the released code: {' and '.join(missing)} not found; see --help")
 
