@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.ablation_table import main, study_table, write_study_table
+from analysis.ablation_table import main, study_table, with_ratios, write_study_table
+from analysis.statistics.tables import level_tables
 from tests.strict_json import strict
 from trainables.config import flatten, parse
 from trainables.recipes import CIFAR100_PREACT_RESNET18
@@ -131,3 +132,21 @@ def test_it_prints_json_that_any_program_can_read(tiny, tmp_path, capsys):
     assert (found["plan"]["baseline"], found["plan"]["config"]) == ("baseline", {"clip": "Infinity"})
     assert [verdict["arm"] for verdict in found["verdicts"]] == 2 * ["+ lam", "+ l_s"]
     assert all(Path(file).is_file() for file in found["paths"]["files"])
+
+
+def test_each_run_is_divided_by_its_references_run_of_the_seed(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
+    plan["against"] = {"+ lam": "baseline", "+ l_s": "+ lam"}
+    runs = planned_runs(plan, {(arm, seed): 70.0 for arm in plan["arms"] for seed in range(2)})
+    seconds = {
+        **{("baseline", 0): 2.0, ("baseline", 1): 4.0},
+        **{("+ lam", 0): 3.0, ("+ lam", 1): 5.0},
+        **{("+ l_s", 0): 6.0, ("+ l_s", 1): math.nan},
+    }
+    runs["metric.step_seconds"] = [seconds[cell] for cell in zip(runs["arm"], runs["seed"], strict=True)]
+    (level,) = level_tables(runs, plan)
+    ratios = with_ratios(level, {"step_seconds": {}}).runs.set_index(["arm", "seed"])["metric.step_seconds_ratio"]
+    assert list(ratios["baseline"]) == [1, 1]
+    assert list(ratios["+ lam"]) == pytest.approx([1.5, 1.25])
+    assert ratios["+ l_s"][0] == 2
+    assert math.isnan(ratios["+ l_s"][1])

@@ -33,7 +33,7 @@ SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
 
 
 def test_whatever_ends_the_schedule_leaves_no_run_running(launch: Any, tracking_uri: str) -> None:
-    """The sentence for it is in ``test_ending``."""
+    """The sentence for it is in ``test_run_phase``."""
     code, said = launch(SMALL, raising(RuntimeError("a bug\nand more"), after=1))
     assert code == 1
     assert "stopped by RuntimeError: a bug; finished epochs are kept" in said

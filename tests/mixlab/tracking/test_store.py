@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.experiment import open_experiment
-from tests.mixlab.tracking.test_what_is_an_outage import Answering
+from tests.mixlab.tracking.test_writer import Answering
 from tests.servers.program import Program
 
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")

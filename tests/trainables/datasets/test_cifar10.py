@@ -1,7 +1,4 @@
-"""Small files in the official layouts: six batches of three images, written here without the code under test.
-
-CIFAR-10 without birds and trucks is at the end.
-"""
+"""Small files in the official layouts: six batches of three images, written here without the code under test."""
 
 import functools
 import hashlib
@@ -13,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from filelock import FileLock
 from PIL import Image
 
 from tests.servers import file_server
 from tests.trainables.datasets.files import tar, write
-from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10, download
-from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, Split, Splits
+from trainables.datasets import cifar10, download
+from trainables.datasets.cifar10 import read_batch
+from trainables.datasets.dataset import DataError
 
 FETCH_FILE = download.fetch_file  # it refuses in every test here except one
 
@@ -54,8 +51,6 @@ def as_python(labels, images):
 
 BINARY = {f"cifar-10-batches-bin/{name}.bin": as_binary(*batch) for name, batch in batches().items()}
 PYTHON = {f"cifar-10-batches-py/{name}": as_python(*batch) for name, batch in batches().items()}
-
-
 ARCHIVES = {"cifar-10-binary.tar.gz": tar(BINARY), "cifar-10-python.tar.gz": tar(PYTHON)}
 MD5 = {path: hashlib.md5(content).hexdigest() for path, content in (BINARY | PYTHON | ARCHIVES).items()}
 
@@ -219,10 +214,8 @@ def test_missing_file_and_data_root_that_cannot_be_made_are_named(tmp_path):
 def test_leftovers_of_a_killed_process_are_swept_and_none_are_left(tmp_path):
     write(tmp_path, {".cifar-10-partial/staged-0": b"half", **PYTHON})
     cifar10.prepare(tmp_path, MD5)
-    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")) == [
-        "cifar-10-batches-bin",
-        "cifar-10-batches-py",
-    ]
+    left = {p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")}
+    assert left == {"cifar-10-batches-bin", "cifar-10-batches-py"}
     with pytest.raises(DataError):
         cifar10.prepare(tmp_path / "empty", MD5)
     assert [p.name for p in (tmp_path / "empty").iterdir() if not p.name.endswith(".lock")] == []
@@ -260,15 +253,47 @@ def test_the_real_data_set():
     assert mean == pytest.approx(cifar10.CIFAR10.mean, abs=1e-4)
 
 
-def test_eight_classes_are_left_and_numbered_in_order_and_the_two_others_are_outside(monkeypatch):
-    """There are two images of each class, which hold their own class."""
-    labels = torch.arange(20) % 10
-    split = Split(labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 32, 32).clone(), labels)
-    monkeypatch.setattr(cifar10, "load", lambda root: Splits(split, split))
-    for part in DATASETS["cifar8"].load(Path()):
-        assert part.labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 7] * 2
-        assert part.images[:, 0, 0, 0].tolist() == [0, 1, 3, 4, 5, 6, 7, 8] * 2
-    outside, inside = (EVALUATION_SETS["cifar8_o"].load(Path(), part) for part in (OUTSIDE, INSIDE))
-    assert outside.images[:, 0, 0, 0].tolist() == [2, 9, 2, 9]
-    assert len(inside.labels) + len(outside.labels) == 20  # nothing is in both parts
-    assert inside.labels.max() < DATASETS["cifar8"].num_classes
+# As Python 2 with an old NumPy wrote it: data = [[1, 2, 255]] of uint8, labels = [7]; put together by hand.
+PYTHON2 = (
+    b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    b"(K\x01K\x01K\x03\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    b"\x89U\x03\x01\x02\xfftbU\x06labels](K\x07eu."
+)
+
+
+class Attack:
+    """An object whose pickle opens a file for writing."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_batch_file_that_python_2_wrote_is_read():
+    batch = read_batch(PYTHON2)
+    assert batch["data"].dtype == np.uint8
+    assert batch["data"].tolist() == [[1, 2, 255]]
+    assert batch["labels"] == [7]
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_a_batch_file_that_python_3_writes_is_read(protocol):
+    data = np.arange(12, dtype=np.uint8).reshape(2, 6)
+    batch = read_batch(pickle.dumps({"data": data, "fine_labels": [1, 2]}, protocol=protocol))
+    assert batch["data"].tolist() == data.tolist()
+    assert batch["fine_labels"] == [1, 2]
+
+
+def test_reading_a_batch_file_runs_nothing_that_it_names(tmp_path):
+    content = pickle.dumps({"data": Attack(str(tmp_path / "made")), "labels": []})
+    with pytest.raises(DataError, match=r"it names \w+\.open"):
+        read_batch(content)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", PYTHON2[:-20], pickle.dumps([1, 2])])
+def test_what_is_no_batch_file_is_refused(content):
+    with pytest.raises(DataError, match="not a CIFAR batch file"):
+        read_batch(content)
