@@ -28,7 +28,6 @@ from trainables.config import Config
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.decoding import View
-from trainables.datasets.opening import dataset_of
 from trainables.datasets.streamed import Streamed
 from trainables.robustness.localisation import OVERLAPS, MaxBoxAccuracy, as_shown, class_activation_maps, resized
 
@@ -42,7 +41,7 @@ MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for n
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return the accuracy at each overlap, and their mean, of the boxes of the maps of the true classes."""
     assert isinstance(source, Streamed)  # images with boxes are photographs
-    files, side = source.files, dataset_of(config).image_shape[1]
+    files, side = source.files, config.side
     read_boxes = DATASETS[config.dataset].boxes
     assert read_boxes is not None  # checked before
     boxes = read_boxes(Path(protocol["data_root"]))

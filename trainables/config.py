@@ -18,7 +18,7 @@ from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.options import AUTOMIX_PRESETS, AutoMixDefinition, EveryMixer, MaskBlock, common_options
-from trainables.optimiser_config import OptimiserConfig
+from trainables.optimiser_config import OptimiserConfig, check_optimiser
 from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne
 from trainables.refusals import require_known
 from trainables.schedules import ScheduleConfig, check_schedule
@@ -120,11 +120,15 @@ def parse(config: Mapping[str, Any]) -> Config:
     require_known("dataset", parsed.dataset, DATASETS)
     require_known("mixer", parsed.mixer, MIXERS)
     require_backbone(parsed.backbone)
+    check_optimiser(parsed)
     check_schedule(parsed)
     check_data(parsed)
+    if parsed.batch_size % parsed.accumulate:
+        raise ValueError(f"accumulate must divide batch_size {parsed.batch_size}, got {parsed.accumulate}")
     preset = AUTOMIX_PRESETS[parsed.automix.preset] if parsed.mixer == "automix" else {}
     parsed = replace(parsed, mixer_options=mixer_options(parsed.mixer, {**preset, **options}))
-    _check_network_and_loss(parsed)
+    _check_network(parsed)
+    _check_loss(parsed)
     return parsed
 
 
@@ -161,16 +165,12 @@ def flatten(config: DataConfig) -> dict[str, Any]:
 KNOWN = [*flatten(DEFAULTS), "mixer.alpha"]  # the dotted keys that there are, with the option that most mixers have
 
 
-def _check_network_and_loss(config: Config) -> None:
+def _check_network(config: Config) -> None:
     if config.pretrained != "none":
         from trainables.backbones.pretrained import require_pretrained  # the names of the weights are torchvision's
 
         require_pretrained(config.backbone, config.pretrained)
-    if (
-        config.drop_path
-        and config.backbone not in RESIDUAL  # else its file may import torchvision, which takes seconds
-        and "drop_path" not in inspect.signature(constructor_of(config.backbone)).parameters
-    ):
+    if config.drop_path and not _has_drop_path(config.backbone):
         raise ValueError(
             f"drop_path must be 0 with backbone {config.backbone!r}, which has no drop-path, got {config.drop_path}"
         )
@@ -178,10 +178,15 @@ def _check_network_and_loss(config: Config) -> None:
         raise ValueError(
             f"drop_block is for {', '.join(RESIDUAL)}, got {config.drop_block} with backbone {config.backbone!r}"
         )
-    if config.nesterov and not config.momentum and config.optimiser == "sgd":
-        raise ValueError(f"nesterov needs a momentum above 0, got {config.momentum}")
-    if config.batch_size % config.accumulate:
-        raise ValueError(f"accumulate must divide batch_size {config.batch_size}, got {config.accumulate}")
+
+
+def _has_drop_path(backbone: str) -> bool:
+    if backbone in RESIDUAL:  # it is added to them; their own file may import torchvision, which takes seconds
+        return True
+    return "drop_path" in inspect.signature(constructor_of(backbone)).parameters
+
+
+def _check_loss(config: Config) -> None:
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss must be 'cross_entropy' with {with_what}, got 'binary'")

@@ -75,7 +75,7 @@ class Evaluation:
 
 def test_batch(settings: DataConfig) -> int:
     """Return the number of images in a batch of testing."""
-    side = settings.test_size or dataset_of(settings).image_shape[1]
+    side = settings.test_size or settings.side
     return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
 
 

@@ -17,3 +17,9 @@ class OptimiserConfig:
     weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: not norms, biases, embeddings or layer scales
     grad_clip: Positive | None = None  # the greatest length of the gradient of all weights together
     ema: ShareBelowOne = 0.0  # the decay of the moving average of the weights, which is then tested; 0: off
+
+
+def check_optimiser(config: OptimiserConfig) -> None:
+    """Raise ``ValueError``, one sentence, for values that do not fit together."""
+    if config.nesterov and not config.momentum and config.optimiser == "sgd":
+        raise ValueError(f"nesterov needs a momentum above 0, got {config.momentum}")

@@ -32,7 +32,7 @@ class Retraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init-found"))
             sizes = (settings.channels, settings.cells, self.dataset.num_classes)
-            self.large = self.dataset.image_shape[1] > SMALL_SIDE
+            self.large = settings.retrained.side > SMALL_SIDE
             network = DartsNetwork(genotype, *sizes, large=self.large, auxiliary=settings.auxiliary > 0)
         self.network = network.to(device)
         decay = settings.weight_decay if settings.retrain.weight_decay is None else settings.retrain.weight_decay

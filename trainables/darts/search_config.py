@@ -123,6 +123,7 @@ def _check(config: SearchConfig) -> None:
             f"{config.genotype_file!r}"
         )
     if config.known_genotype is None:
+        _check_searched_images(config)
         _check_search(config)
     elif config.subset != NO_SUBSET:
         key = option_set(config.subset)
@@ -136,14 +137,18 @@ def _check(config: SearchConfig) -> None:
             "validation must be 0 and evaluate 'test', because a search holds out half of its images itself, got "
             f"{config.validation:g} and {config.evaluate!r}"
         )
+    _check_retrained_images(config)
     _check_retraining(config)
 
 
-def _check_search(config: SearchConfig) -> None:
+def _check_searched_images(config: SearchConfig) -> None:
     check_data(config)
     if config.train_images == 1:
         raise ValueError("train_images must be at least 2, one for each half of the search, got 1")
     check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
+
+
+def _check_search(config: SearchConfig) -> None:
     for name in config.operations:
         require_known("operation", name, OPERATION_NAMES)
     if not set(config.operations) - {"none"} or len(set(config.operations)) < len(config.operations):
@@ -158,17 +163,15 @@ def _check_search(config: SearchConfig) -> None:
         raise ValueError(
             f"search_channels must be a multiple of partial, {config.partial}, got {config.search_channels}"
         )
-    channels, side, _ = DATASETS[config.dataset].image_shape
-    side = config.image_size or side
-    if channels != 3 or side != SMALL_SIDE:
+    if not _in_colour(config) or config.side != SMALL_SIDE:
         raise ValueError(
             f"a search is for images of {SMALL_SIDE} pixels in three channels, got dataset {config.dataset!r} at "
-            f"{side} pixels"
+            f"{config.side} pixels"
         )
 
 
-def _check_retraining(config: SearchConfig) -> None:
-    retrain, images, epochs, auxiliary = config.retrain, config.retrained, config.epochs, config.auxiliary
+def _check_retrained_images(config: SearchConfig) -> None:
+    retrain, images = config.retrain, config.retrained
     if retrain.dataset is None:
         for field in fields(RetrainImages):
             if (given := getattr(retrain, field.name)) != field.default:
@@ -181,29 +184,39 @@ def _check_retraining(config: SearchConfig) -> None:
     except ValueError as error:
         where = "" if retrain.dataset is None else "retrain.*: "
         raise ValueError(f"{where}{error}") from None
-    channels, side, _ = DATASETS[images.dataset].image_shape
-    side = images.image_size or side
-    if channels != 3 or side % SMALL_SIDE:
+    if not _in_colour(images) or images.side % SMALL_SIDE:
         raise ValueError(
             f"a network that was found is for images in three channels whose side is a multiple of {SMALL_SIDE} "
-            f"pixels, got dataset {images.dataset!r} at {side} pixels"
+            f"pixels, got dataset {images.dataset!r} at {images.side} pixels"
         )
-    if auxiliary and side not in WITH_SECOND_HEAD:
+
+
+def _check_retraining(config: SearchConfig) -> None:
+    retrain, images = config.retrain, config.retrained
+    if config.auxiliary and images.side not in WITH_SECOND_HEAD:
         sides = ", ".join(map(str, WITH_SECOND_HEAD))
-        raise ValueError(f"auxiliary must be 0 unless images have a side of {sides} pixels, got {auxiliary} at {side}")
-    if retrain.warmup_epochs >= epochs:
-        raise ValueError(f"retrain.warmup_epochs must be less than epochs, {epochs}, got {retrain.warmup_epochs}")
+        raise ValueError(
+            f"auxiliary must be 0 unless images have a side of {sides} pixels, got {config.auxiliary} at {images.side}"
+        )
+    if retrain.warmup_epochs >= config.epochs:
+        raise ValueError(
+            f"retrain.warmup_epochs must be less than epochs, {config.epochs}, got {retrain.warmup_epochs}"
+        )
     if config.batch_size % retrain.accumulate:
         raise ValueError(f"retrain.accumulate must divide batch_size {config.batch_size}, got {retrain.accumulate}")
     num_train = images.train_images or DATASETS[images.dataset].num_train
     if num_train is not None:
-        check_second_head(config, num_train, side)
+        check_second_head(config, num_train)
 
 
-def check_second_head(config: SearchConfig, images: int, side: int) -> None:
+def _in_colour(config: DataConfig) -> bool:
+    return DATASETS[config.dataset].image_shape[0] == 3
+
+
+def check_second_head(config: SearchConfig, images: int) -> None:
     """Raise ``ValueError`` if the second head, whose map ends as one pixel, would have to learn from one image."""
     part_size = config.batch_size // config.retrain.accumulate
-    if config.auxiliary and side == SMALL_SIDE and (part_size == 1 or images % part_size == 1):
+    if config.auxiliary and config.retrained.side == SMALL_SIDE and (part_size == 1 or images % part_size == 1):
         raise ValueError(
             f"the last batch of {images} training images has 1 image, and the second head's batch norm cannot learn "
             f"from one: set auxiliary to 0, or another batch_size than {config.batch_size}"

@@ -29,7 +29,7 @@ def seconds(settings: SearchConfig) -> float:
 def search_seconds(settings: SearchConfig) -> float:
     """Return the seconds of all epochs of the search."""
     dataset = dataset_of(settings)
-    size = _timed_images(settings.search_batch_size, dataset.image_shape[1])
+    size = _timed_images(settings.search_batch_size, settings.side)
     few = replace(on_all_images(settings), search_batch_size=size, search_epochs=2, frozen_epochs=1)
     phase = SearchPhase(few, 0, noise_splits(few, 2 * size), device())
     frozen, free = least_seconds(lambda: phase.epoch(1)), least_seconds(lambda: phase.epoch(2))
@@ -42,7 +42,7 @@ def retraining_seconds(settings: SearchConfig, genotype: Genotype) -> float:
     """Return the seconds in which the network of a genotype is trained and tested after every epoch."""
     images = settings.retrained
     dataset = dataset_of(images)
-    size = _timed_images(settings.batch_size // settings.retrain.accumulate, dataset.image_shape[1])
+    size = _timed_images(settings.batch_size // settings.retrain.accumulate, images.side)
     few = replace(on_all_images(settings), batch_size=size, retrain=replace(settings.retrain, accumulate=1))
     opened = open_splits(on_all_images(images), noise_splits(images, size), device())
     phase = Retraining(few, 0, genotype, opened, device())

@@ -17,7 +17,7 @@ from trainables.darts.retraining import Retraining
 from trainables.darts.search_config import SearchConfig, check_second_head
 from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.dataset import Splits
-from trainables.datasets.opening import dataset_of, open_splits
+from trainables.datasets.opening import open_splits
 from trainables.epoch import Epoch, require_finite
 from trainables.hardware import environment
 from trainables.seeds import derive_seed
@@ -35,7 +35,7 @@ class SearchRun:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         self.images = open_splits(settings.retrained, retrained, device)
-        check_second_head(settings, len(self.images.train), dataset_of(settings.retrained).image_shape[1])
+        check_second_head(settings, len(self.images.train))
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
         self.search_epochs = 0 if searched is None else settings.search_epochs
         self.epochs = self.search_epochs + settings.epochs  # of both phases

@@ -82,6 +82,11 @@ class DataConfig:
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
     augment_options: AugmentConfig = AugmentConfig()
 
+    @property
+    def side(self) -> int:
+        """Return the side in pixels of the images that the network is trained on; the data set is a known one."""
+        return self.image_size or DATASETS[self.dataset].image_shape[1]
+
 
 C = TypeVar("C", bound=DataConfig)
 
@@ -93,71 +98,90 @@ def on_all_images(config: C) -> C:
 
 def check_data(config: DataConfig) -> None:
     """Raise ``ValueError``, one sentence, for any fault that no file could fix; the data set is a known one."""
-    dataset = DATASETS[config.dataset]
-    for key in "folder", "num_classes":
-        given = getattr(config, key)
-        if dataset.in_folder and given is None:
-            raise ValueError(f"dataset {config.dataset!r} needs the key {key}")
-        if not dataset.in_folder and given is not None:
-            others = ", ".join(repr(name) for name, other in DATASETS.items() if other.in_folder)
-            raise ValueError(f"{key} is for the data sets {others} only, got {given!r} with dataset {config.dataset!r}")
-    for key, given, there in (
-        ("train_images", config.train_images, dataset.num_train),
-        ("test_images", config.test_images, dataset.num_test),
-    ):
-        if given is not None and there is not None and given > there:
-            raise ValueError(f"{key} must be at most {there}, the size of {dataset.name}, got {given}")
+    _check_folder(config)
+    _check_counts(config)
     check_subset(config.subset)
-    num_train = config.train_images or dataset.num_train
+    num_train = config.train_images or DATASETS[config.dataset].num_train
     if num_train is not None:
         held_out_count(config.validation, num_train)
     if config.evaluate == "validation" and not config.validation:
         raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
+    _check_colours(config)
+    _check_sides(config)
+
+
+def _check_folder(config: DataConfig) -> None:
+    in_folder = DATASETS[config.dataset].in_folder
+    for key in "folder", "num_classes":
+        given = getattr(config, key)
+        if in_folder and given is None:
+            raise ValueError(f"dataset {config.dataset!r} needs the key {key}")
+        if not in_folder and given is not None:
+            others = ", ".join(repr(name) for name, other in DATASETS.items() if other.in_folder)
+            raise ValueError(f"{key} is for the data sets {others} only, got {given!r} with dataset {config.dataset!r}")
+
+
+def _check_counts(config: DataConfig) -> None:
+    dataset = DATASETS[config.dataset]
+    for key, there in ("train_images", dataset.num_train), ("test_images", dataset.num_test):
+        given = getattr(config, key)
+        if given is not None and there is not None and given > there:
+            raise ValueError(f"{key} must be at most {there}, the size of {dataset.name}, got {given}")
+
+
+def _check_colours(config: DataConfig) -> None:
     for key in "hue", "lighting":
-        if (given := getattr(config.augment_options, key)) and dataset.image_shape[0] != 3:
+        given = getattr(config.augment_options, key)
+        if given and DATASETS[config.dataset].image_shape[0] != 3:
             raise ValueError(
-                f"augment.{key} is for images of three channels, got {given} with dataset {dataset.name!r}"
+                f"augment.{key} is for images of three channels, got {given} with dataset {config.dataset!r}"
             )
-    side = config.image_size or dataset.image_shape[1]
-    if config.augment == "crop_flip" and config.augment_options.padding == "reflect" and side <= PADDING:
+
+
+def _check_sides(config: DataConfig) -> None:
+    if config.augment == "crop_flip" and config.augment_options.padding == "reflect" and config.side <= PADDING:
         raise ValueError(
-            f"augment 'crop_flip' reflects {PADDING} pixels: image_size must be more than that, got {side}"
+            f"augment 'crop_flip' reflects {PADDING} pixels: image_size must be more than that, got {config.side}"
         )
-    seen = config.test_size or config.image_size or dataset.image_shape[1]
-    if config.resize is not None and config.resize < seen:
-        raise ValueError(f"resize must be at least {seen}, the side of the crop that is tested, got {config.resize}")
+    tested = config.test_size or config.side
+    if config.resize is not None and config.resize < tested:
+        raise ValueError(f"resize must be at least {tested}, the side of the crop that is tested, got {config.resize}")
 
 
 def check_read(config: DataConfig) -> None:
     """Raise ``ValueError``, one sentence, for an option of the images that is set though nothing would read it.
 
-    Images that are decoded once are shown whole in a test, at the side of training. The options are refused before a
-    run starts and not by ``check_data``, so that a finished run which has one can still be read.
+    The options are refused before a run starts and not by ``check_data``, so that a finished run which has one can
+    still be read.
     """
-    dataset = DATASETS[config.dataset]
-    side = config.image_size or dataset.image_shape[1]
-    if not dataset.streamed:
-        for key, given, read in (
-            ("test_size", config.test_size, (None, side)),
-            ("resize", config.resize, (None, side)),
-            ("augment.resize", config.augment_options.resize, (None,)),
-            ("bad_images", config.bad_images, ("refuse",)),
-        ):
-            if given not in read:
-                raise ValueError(
-                    f"{key} is for images that are streamed from files: it must be {' or '.join(map(repr, read))} "
-                    f"with dataset {dataset.name!r}, got {given!r}"
-                )
-        resized = side != dataset.image_shape[1] or config.augment == "rrc_flip"
-        if config.interpolation != "bicubic" and not resized:
-            raise ValueError(
-                f"interpolation is for images that are resized: it must be 'bicubic' with dataset {dataset.name!r} at "
-                f"its own {side} pixels and augment {config.augment!r}, got {config.interpolation!r}"
-            )
+    if not DATASETS[config.dataset].streamed:
+        _check_read_of_decoded(config)
     if config.subset.draw and config.subset.rule != "random":
         raise ValueError(
             f"subset.draw is for subset.rule 'random': it must be 0 with {config.subset.rule!r}, got "
             f"{config.subset.draw}"
+        )
+
+
+def _check_read_of_decoded(config: DataConfig) -> None:
+    """Refuse options that are for streamed images: images decoded once are tested whole, at the side of training."""
+    dataset = DATASETS[config.dataset]
+    for key, given, read in (
+        ("test_size", config.test_size, (None, config.side)),
+        ("resize", config.resize, (None, config.side)),
+        ("augment.resize", config.augment_options.resize, (None,)),
+        ("bad_images", config.bad_images, ("refuse",)),
+    ):
+        if given not in read:
+            raise ValueError(
+                f"{key} is for images that are streamed from files: it must be {' or '.join(map(repr, read))} "
+                f"with dataset {dataset.name!r}, got {given!r}"
+            )
+    resized = config.side != dataset.image_shape[1] or config.augment == "rrc_flip"
+    if config.interpolation != "bicubic" and not resized:
+        raise ValueError(
+            f"interpolation is for images that are resized: it must be 'bicubic' with dataset {dataset.name!r} at "
+            f"its own {config.side} pixels and augment {config.augment!r}, got {config.interpolation!r}"
         )
 
 
