@@ -62,28 +62,34 @@ class Streamed:
 
     def _batches(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches (B, 3, S, S) uint8 on the device, in the order of ``indices``; ``DataError`` if all are bad."""
+        decoded = self._decoded(indices, batch_size, view, seed)
+        number = 0
+        for number, batch in enumerate(_uploaded(decoded, torch.device(self.device)), start=1):
+            if number % NOTED == 1:
+                self.workers_mib = max(self.workers_mib, workers_mib())
+            yield batch
+        if number == 0 and len(indices):
+            raise DataError(f"none of the {len(indices)} images in {self.files.root} can be decoded")
+
+    def _decoded(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[list[Chunk]]:
+        """Yield the chunks of each batch, as worker processes decode them, without those whose images are all bad."""
         batches = [batch.tolist() for batch in indices.split(batch_size)] if len(indices) else []
         chunks = [[batch[i : i + CHUNK] for i in range(0, len(batch), CHUNK)] for batch in batches]
         wanted = min(torch.get_num_threads(), os.cpu_count() or 1) if self.workers is None else self.workers
-        workers, device = min(wanted, sum(map(len, chunks))), torch.device(self.device)
+        workers = min(wanted, sum(map(len, chunks)))
         loader: DataLoader[Chunk] = DataLoader(
             Decoder(self.files, view, seed),
             batch_sampler=[chunk for batch in chunks for chunk in batch],
             collate_fn=_as_it_is,
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
-            pin_memory=device.type == "cuda",
+            pin_memory=torch.device(self.device).type == "cuda",
             generator=Generator(),  # otherwise it draws from torch's global generator
         )
         arriving = iter(loader)
-        whole = (self._usable([next(arriving) for _ in batch]) for batch in chunks)
-        number = 0
-        for number, batch in enumerate(_uploaded((batch for batch in whole if batch), device), start=1):
-            if number % NOTED == 1:
-                self.workers_mib = max(self.workers_mib, workers_mib())
-            yield batch
-        if number == 0 and len(indices):
-            raise DataError(f"none of the {len(indices)} images in {self.files.root} can be decoded")
+        for batch in chunks:
+            if usable := self._usable([next(arriving) for _ in batch]):
+                yield usable
 
     def _usable(self, chunks: list[Chunk]) -> list[Chunk]:
         for failure in (failure for chunk in chunks for failure in chunk.failures):
