@@ -104,48 +104,74 @@ def voc_average_precision(
     return AveragePrecision(float(means.mean()), float(means[0]), float(means[5]))
 
 
+class _Objects(NamedTuple):
+    """The objects of one class in one photograph."""
+
+    boxes: NDArray[np.float64]  # (n, 4)
+    ignored: list[bool]
+
+
+class _Match(NamedTuple):
+    """The object of its own class that a detection overlaps most."""
+
+    photograph: int
+    overlap: float
+    number: int  # of the object in the photograph; -1 where there is none
+
+
 def _of_class(truth: Sequence[Annotated], found: Sequence[Detections], label: int) -> list[float]:
     """Return the average precision of one class at each overlap; NaN where it has no object that counts."""
-    objects = [
-        (
-            np.array([box for box, own in zip(one.boxes, one.labels, strict=True) if own == label]).reshape(-1, 4),
-            [ignored for ignored, own in zip(one.ignored, one.labels, strict=True) if own == label],
-        )
-        for one in truth
-    ]
-    wanted = sum(not ignored for _, flags in objects for ignored in flags)
-    if not wanted:
+    objects = [_objects(photograph, label) for photograph in truth]
+    count = sum(not ignored for one in objects for ignored in one.ignored)
+    if not count:
         return [math.nan] * len(OVERLAPS)
+    matches = _matches(objects, found, label)
+    return [_at_overlap(matches, objects, count, least) for least in OVERLAPS]
+
+
+def _objects(photograph: Annotated, label: int) -> _Objects:
+    rows = [row for row, own in enumerate(photograph.labels) if own == label]
+    boxes = np.array([photograph.boxes[row] for row in rows]).reshape(-1, 4)
+    return _Objects(boxes, [photograph.ignored[row] for row in rows])
+
+
+def _matches(objects: Sequence[_Objects], found: Sequence[Detections], label: int) -> list[_Match]:
+    """Return the best object of each detection of a class, whatever overlap is asked for, the highest score first."""
     seen = [
-        (score, image, box)
-        for image, one in enumerate(found)
+        (score, photograph, box)
+        for photograph, one in enumerate(found)
         for box, own, score in zip(one.boxes, one.labels, one.scores, strict=True)
         if own == label
     ]
     seen.sort(key=lambda row: -row[0])
-    # The best object of each detection does not depend on the overlap that is asked for.
-    best = [(image, *_best(np.array([box]), objects[image][0])) for _, image, box in seen]
-    result = []
-    for least in OVERLAPS:
-        taken: set[tuple[int, int]] = set()
-        right = np.zeros(len(best))
-        wrong = np.zeros(len(best))
-        for place, (image, overlap, number) in enumerate(best):
-            if overlap > least:
-                if objects[image][1][number]:
-                    continue  # a difficult object counts neither way
-                right[place] = (image, number) not in taken
-                taken.add((image, number))
-            wrong[place] = not right[place]
-        recall, precision = right.cumsum() / wanted, right.cumsum() / np.maximum(right.cumsum() + wrong.cumsum(), 1)
-        # At each recall counts the greatest precision there or beyond.
-        result.append(float(np.mean([precision[recall >= at].max(initial=0.0) for at in RECALLS])))
-    return result
+    return [_best(photograph, np.array([box]), objects[photograph].boxes) for _, photograph, box in seen]
 
 
-def _best(box: NDArray[np.float64], objects: NDArray[np.float64]) -> tuple[float, int]:
-    """Return the greatest overlap of a box (1, 4) with one of the objects (n, 4), and which."""
+def _best(photograph: int, box: NDArray[np.float64], objects: NDArray[np.float64]) -> _Match:
+    """Return the match of a box (1, 4) with the objects (n, 4) of its photograph."""
     if not len(objects):
-        return 0.0, -1
+        return _Match(photograph, 0.0, -1)
     (overlaps,) = intersection_over_union(box, objects)
-    return float(overlaps.max()), int(overlaps.argmax())
+    return _Match(photograph, float(overlaps.max()), int(overlaps.argmax()))
+
+
+def _at_overlap(matches: Sequence[_Match], objects: Sequence[_Objects], count: int, least: float) -> float:
+    """Return the average precision of one class, where a match counts that overlaps by more than ``least``.
+
+    ``count`` is the number of objects that are to be found. An object that is found again counts as a wrong detection,
+    and a difficult one neither way.
+    """
+    taken: set[tuple[int, int]] = set()
+    right = np.zeros(len(matches))  # (D,)
+    wrong = np.zeros(len(matches))  # (D,)
+    for row, (photograph, overlap, number) in enumerate(matches):
+        if overlap > least:
+            if objects[photograph].ignored[number]:
+                continue
+            right[row] = (photograph, number) not in taken
+            taken.add((photograph, number))
+        wrong[row] = not right[row]
+    recall = right.cumsum() / count
+    precision = right.cumsum() / np.maximum(right.cumsum() + wrong.cumsum(), 1)
+    # At each recall counts the greatest precision there or beyond.
+    return float(np.mean([precision[recall >= at].max(initial=0.0) for at in RECALLS]))
