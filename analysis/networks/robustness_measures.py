@@ -3,6 +3,8 @@
 These are the numbers of SUMix's Table 5; ``robustness.py`` makes a study's table of them.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -48,8 +50,8 @@ def measure(
     # from using the memory of one batch for the next.
     logits = torch.empty(0)
     truth = torch.empty(len(source), dtype=torch.int64)
-    fooled = {name: torch.empty_like(truth) for name in attacks}
-    right = {corruption: [0] * SEVERITIES for corruption in CORRUPT}
+    under_attack: Counter[Name] = Counter()  # how many images are classified correctly
+    corrupted: Counter[tuple[str, int]] = Counter()  # the same, by corruption and severity
     first = 0
     for number, (images, labels) in enumerate(batches(source, config)):
         found = predict(network, images)
@@ -58,19 +60,16 @@ def measure(
         rows = slice(first, first + len(labels))
         logits[rows], truth[rows], first = found, labels, rows.stop
         for name, (attack, other) in attacks.items():
-            fooled[name][rows] = logits_under_attack(network, images, labels, attack, source=other).argmax(1)
+            attacked = logits_under_attack(network, images, labels, attack, source=other)
+            under_attack[name] += int((attacked.argmax(1) == labels).sum())
         if made:
-            pixels = (255 * images).round().to(torch.uint8).cpu()
-            for corruption, hits in right.items():
-                for level in range(SEVERITIES):
-                    shown = corrupt(pixels, corruption, level + 1, SEED + number).to(images.device) / 255
-                    hits[level] += int((predict(network, shown).argmax(1) == labels).sum())
-    errors = {name: 100 - 100 * float((said == truth).double().mean()) for name, said in fooled.items()}
+            corrupted.update(_hits_under_corruption(network, images, labels, SEED + number))
+    errors = {name: 100 - 100 * (under_attack[name] / len(truth)) for name in attacks}
     return {
         **_of_predictions(logits, truth),
         **{name: error for name, error in errors.items() if isinstance(name, str)},
         **_of_transfers(errors, config, substitutes),
-        **(_corrupted(STYLE, {name: [100 * n / len(truth) for n in right[name]] for name in right}) if made else {}),
+        **(_by_corruption(STYLE, {key: 100 * hits / len(truth) for key, hits in corrupted.items()}) if made else {}),
         **(_officially_corrupted(network, len(truth), *official) if official else {}),
     }
 
@@ -136,21 +135,32 @@ def _official(config: Config, protocol: Mapping[str, Any]) -> tuple[str, Path] |
     return (name, Path(protocol["official"][name])) if usable and name in protocol["official"] else None
 
 
+def _hits_under_corruption(network: Network, images: Tensor, labels: Tensor, seed: int) -> dict[tuple[str, int], int]:
+    """Return how many images of a batch are classified correctly, by corruption and severity."""
+    pixels = (255 * images).round().to(torch.uint8).cpu()
+    hits = {}
+    for corruption, level in itertools.product(CORRUPT, range(1, SEVERITIES + 1)):
+        shown = corrupt(pixels, corruption, level, seed).to(images.device) / 255
+        hits[corruption, level] = int((predict(network, shown).argmax(1) == labels).sum())
+    return hits
+
+
 def _officially_corrupted(network: Network, count: int, name: str, data_root: Path) -> Result:
     device = next(network.parameters()).device
     accuracy = {
-        corruption: [
-            top1(predict(network, pixels.to(device) / 255), labels.to(device))
-            for pixels, labels in official_images(name, data_root, count, corruption)
-        ]
+        (corruption, level): top1(predict(network, pixels.to(device) / 255), labels.to(device))
         for corruption in CORRUPT
+        for level, (pixels, labels) in enumerate(official_images(name, data_root, count, corruption), start=1)
     }
-    return _corrupted(name, accuracy)
+    return _by_corruption(name, accuracy)
 
 
-def _corrupted(source: str, accuracy: dict[str, list[float]]) -> Result:
-    whole = mean(mean(by_severity) for by_severity in accuracy.values())
-    return {"source": source, "corruptions": accuracy, "test_top1_corrupted": whole}
+def _by_corruption(source: str, accuracy: Mapping[tuple[str, int], float]) -> Result:
+    """Return the accuracy under each corruption, by severity, and the mean of all."""
+    levels = range(1, SEVERITIES + 1)
+    by_severity = {corruption: [accuracy[corruption, level] for level in levels] for corruption in CORRUPT}
+    whole = mean(map(mean, by_severity.values()))
+    return {"source": source, "corruptions": by_severity, "test_top1_corrupted": whole}
 
 
 def official_images(name: str, data_root: Path, count: int, corruption: str) -> Iterator[tuple[Tensor, Tensor]]:
