@@ -7,6 +7,8 @@ Shape letters: B batch, G groups, I inputs and O = I outputs of a group, M rows 
 L labels: the inputs, and three mixtures of two of them.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Generator, Tensor
 
@@ -18,6 +20,16 @@ from trainables.ranges import Count, NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
 PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
+
+
+class _Objective(NamedTuple):
+    """The constants of what a labelling minimises; ``comixup`` says what they are."""
+
+    beta: float
+    gamma: float
+    threshold: float
+    eta: float
+    omega: float
 
 
 def comixup(
@@ -63,11 +75,13 @@ def comixup(
     count = min(group, size)
     whole = size - size % count
     cells = min(block, height, width)
-    constants = (beta, gamma, threshold, eta, omega, alpha)
+    objective = _Objective(beta, gamma, threshold, eta, omega)
     parts = [(0, whole, count)] + ([(whole, size, size - whole)] if whole < size else [])
     mixed, sources, shares = [], [], []
     for first, last, inputs in parts:  # all groups but a smaller last one, then that
-        of_cells = _label(saliency[first:last].detach(), rng, inputs, cells, constants, iterations)  # (G, O, M, N, I)
+        groups = saliency[first:last].detach().unflatten(0, (-1, inputs))
+        prior = dirichlet(alpha, (len(groups), inputs), rng)
+        of_cells = _label(groups, prior, cells, objective, iterations, rng)  # (G, O, M, N, I)
         out, share = _mix(images[first:last].unflatten(0, (-1, inputs)), of_cells)
         at = torch.arange(inputs, device=images.device)
         own_first = (at[:, None] + torch.arange(count, device=images.device)) % inputs  # (O, K)
@@ -99,21 +113,20 @@ def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _label(
-    saliency: Tensor,  # (G I, H, W)
-    rng: Generator,
-    inputs: int,  # I
+    saliency: Tensor,  # (G, I, H, W)
+    prior: Tensor,  # (G, I)
     cells: int,  # M = N
-    constants: tuple[float, ...],
+    objective: _Objective,
     iterations: int,
+    rng: Generator,
 ) -> Tensor:
     """Return the share of every input in every cell of every output, (G, O, M, N, I)."""
-    beta, gamma, threshold, eta, omega, alpha = constants
+    beta, gamma, threshold, eta, omega = objective
+    groups, inputs = prior.shape
     area = cells * cells
-    salient = cell_saliency(saliency, (cells, cells)).unflatten(0, (-1, inputs))
-    groups = len(salient)
-    prior = dirichlet(alpha, (groups, inputs), rng)
+    salient = cell_saliency(saliency.flatten(0, 1), (cells, cells)).unflatten(0, (groups, inputs))
     cost = -salient.movedim(1, 3) - eta / area * (prior + 1e-8).log()[:, None, None]  # (G, M, N, I)
-    likeness = _likeness(saliency.unflatten(0, (-1, inputs)), omega)
+    likeness = _likeness(saliency, omega)
     drawn = torch.randint(inputs, (groups, inputs, cells, cells), generator=rng, device=rng.device)
     shown = one_hot(drawn, inputs).float()  # (G, O, M, N, I)
 
