@@ -163,8 +163,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     """Return the MiB that a run needs on this process's GPU, and the MiB that are free there for runs.
 
     The run takes a few steps, and tests on a batch of its own images; a data set that lives on the device is added
-    whole.
-    ``ValueError`` says that there is no GPU, or that the run does not fit it.
+    whole. ``ValueError`` says that there is no GPU, or that the run does not fit it.
     """
     if not torch.cuda.is_available():
         raise ValueError("the memory of a trial cannot be measured: torch sees no GPU")
