@@ -126,14 +126,17 @@ class Evaluation:
             BadInput: no such store, no cluster answers at the address, or the earlier results cannot be read.
             DataError: the data set is missing or broken.
         """
-        options, rows = self.options, done(self.runs if runs is None else runs).to_dict("records")
+        options = self.options
+        rows = done(self.runs if runs is None else runs).to_dict("records")
         if not rows:
             raise ValueError("the study has no run that is done: there is nothing to evaluate")
         names = {row["run_id"]: f"{name_of_run(row)} (run {row['run_id']})" for row in rows}
-        client, cache = store.connect(options.tracking_uri, make=False), options.out / "evaluations.json"
-        protocol, cached = {**protocol, "images": options.images}, evaluate.read_results(cache)
-        keys: dict[str, str] = {}  # by run id
-        problems = []
+        client = store.connect(options.tracking_uri, make=False)
+        protocol = {**protocol, "images": options.images}
+        cache = options.out / "evaluations.json"
+        cached = evaluate.read_results(cache)
+        keys: dict[str, str] = {}  # of the results, by run id
+        problems: list[str] = []
 
         def fetched() -> Iterator[tuple[str, Checkpoint]]:
             """Yield the checkpoints that have no result yet, one at a time, so that the memory holds few of them."""
