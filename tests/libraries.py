@@ -126,9 +126,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
     file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            made = file.with_suffix(".new")
-            make_database(f"sqlite:///{made}")
-            made.rename(file)
+            make_database(file)
     return file
 
 

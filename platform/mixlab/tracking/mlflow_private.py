@@ -7,8 +7,10 @@ a tuple. ``tests/mixlab/tracking/test_mlflow_private.py`` names the pinned versi
 import math
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlRun, SqlTag
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, Select, event, select
@@ -45,14 +47,23 @@ def runs_in_database(
     return [(*run, tagged.get(run[0], {}), given.get(run[0], {}), metrics.get(run[0], {})) for run in found]
 
 
-def make_database(tracking_uri: str) -> None:
-    """Make a store's SQLite database without a wait for the disk after each of the thousand steps that MLflow takes."""
+def make_database(file: Path) -> None:
+    """Make an SQLite database for a store without a wait for the disk after each of the thousand steps MLflow takes.
+
+    It gets its name once it is whole: MLflow could not go on with a part of its tables, as a killed start leaves them.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # takes half a second; a server needs none
+
+    begun = file.with_name(f"{file.name}.new")
+    begun.unlink(missing_ok=True)
+    uri = f"sqlite:///{str(begun).replace('%', '%25').replace('?', '%3F')}"
     event.listen(Engine, "connect", _hurry)
     try:
-        store: Any = MlflowClient(tracking_uri)._tracking_client.store
+        store: Any = SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
     finally:
         event.remove(Engine, "connect", _hurry)
     store.engine.dispose()  # later connections wait, since what they write has to survive a power failure
+    begun.rename(file)
 
 
 def _hurry(connection: Any, _: Any) -> None:

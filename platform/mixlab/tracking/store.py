@@ -77,7 +77,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
         try:
             with _only_maker(file if make else None):
                 if file is not None and not os.path.exists(file):
-                    make_database(tracking_uri)
+                    make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere
                 asked = MlflowClient(tracking_uri)
                 asked.search_experiments(max_results=1)
             client.append(asked)

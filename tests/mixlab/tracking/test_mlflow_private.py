@@ -3,15 +3,19 @@
 import json
 import math
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import pytest
+from mlflow.store.tracking import sqlalchemy_store
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Connection, Engine, event
 
 from mixlab.tracking import store
 from mixlab.tracking.mlflow_private import make_database, runs_in_database
+from mixlab.uris import sqlite_file
 from tests.libraries import forgo_durability
 from tests.pins import pinned
 
@@ -87,11 +91,37 @@ def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_
     event.remove(Engine, "connect", forgo_durability)
     event.listen(Engine, "commit", note)
     try:
-        make_database(uri := f"sqlite:///{tmp_path}/new.db")
+        make_database(tmp_path / "new.db")
         assert set(waits) == {0}
         waits.clear()
-        store.connect(uri).create_experiment("study")
+        store.connect(f"sqlite:///{tmp_path}/new.db").create_experiment("study")
     finally:
         event.remove(Engine, "commit", note)
         event.listen(Engine, "connect", forgo_durability)
     assert set(waits) == {2}, f"mlflow {PIN} keeps its connections elsewhere in {mlflow.__version__}"
+
+
+@pytest.mark.parametrize("name", ["new.db", "50 % of it?.db"])
+def test_a_start_that_is_killed_while_it_makes_the_database_leaves_no_part_of_it(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """MLflow found some of its tables, and every later start was refused: "table ... already exists"."""
+    content, file = (tmp_path / "mlflow.db").read_bytes(), tmp_path / name
+
+    def make(uri: str, _: str, *, whole: bool) -> Mock:
+        begun = sqlite_file(uri)
+        assert begun is not None
+        with begun.open("xb") as database:
+            database.write(content if whole else content[:100_000])
+        if not whole:
+            raise KeyboardInterrupt
+        return Mock()
+
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", partial(make, whole=False))
+    with pytest.raises(KeyboardInterrupt):
+        make_database(file)
+    assert not file.exists()
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", partial(make, whole=True))
+    make_database(file)
+    assert file.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(name)] == [name]

@@ -62,9 +62,7 @@ def test_a_link_to_a_folder_that_is_not_there_makes_it(
     """SQLite could not open the database, which MLflow tried again and again for two minutes."""
     link, file = tmp_path / "link.db", tmp_path / "new" / "m.db"
     link.symlink_to(file)
-    monkeypatch.setattr(
-        store, "make_database", lambda uri: shutil.copy(tmp_path / "mlflow.db", uri[len("sqlite:///") :])
-    )
+    monkeypatch.setattr(store, "make_database", lambda file: shutil.copy(tmp_path / "mlflow.db", file))
     store.connect(f"sqlite:///{link}")
     assert file.stat().st_size
 
