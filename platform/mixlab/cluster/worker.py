@@ -71,6 +71,7 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     if isinstance(trial, SearchTrial):
         train = OverSeeds(work.train, work.objective, trial.seeds)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.chdir("."))  # the trainable may leave it, for a folder that is then removed
         folder = stack.enter_context(work.storage.open(source)) if source else None
         settings = stack.enter_context(_settings(trial, work))
         usage = stack.enter_context(watched()) if work.system_metrics else None

@@ -2,10 +2,12 @@
 
 import gc
 import itertools
+import os
 import pickle
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -124,6 +126,25 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "read_bytes", deny)
     with pytest.raises(BadInput, match=rf"^teacher '{file}' cannot be read \(.*Permission denied\): give a file"):
         complete(Reader()).hashed({"teacher": str(file)})
+
+
+@pytest.mark.parametrize("error", [None, LookupError("diverged")])
+@pytest.mark.usefixtures("ray_tune")
+def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path: Path, error: Exception | None) -> None:
+    """Of a folder that was gone, the process's next trial died before it began, and was not tried again."""
+
+    def trains(*_: object) -> None:
+        with TemporaryDirectory() as folder:
+            os.chdir(folder)
+        if error is not None:
+            raise error
+
+    before = Path.cwd()
+    try:
+        run_trial(work(tmp_path, train=Reader(trains)))
+        assert Path.cwd() == before
+    finally:
+        os.chdir(before)
 
 
 @pytest.mark.usefixtures("ray_tune")
