@@ -20,7 +20,7 @@ import pyarrow.fs
 
 from mixlab.errors import BadInput, first_line
 from mixlab.spec import json_form
-from mixlab.spec.epoch import FORM, Epoch, from_json
+from mixlab.spec.epoch import FORM, Epoch, Refused, from_json
 from mixlab.uris import shown
 
 JOURNAL = "journal.json"
@@ -153,7 +153,9 @@ def read_epochs(folder: Path) -> list[Epoch]:
 
 
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
-    """Complete the checkpoint in ``folder``: called after all its other files are written."""
+    """Complete the checkpoint in ``folder``, once all its other files are written; ``Refused`` if one has our name."""
+    if (folder / JOURNAL).exists():
+        raise Refused(f"every checkpoint has a {JOURNAL} of Mixlab's own: save the trainable's under another name")
     files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     content = {"epochs": [vars(epoch) for epoch in epochs], "files": files}
     (folder / JOURNAL).write_text(json_form.dumps(content), encoding="utf-8")

@@ -86,6 +86,13 @@ def test_a_report_without_what_saves_it_is_refused(tmp_path: Path, given: tuple[
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), *given)
 
 
+@pytest.mark.usefixtures("reports")
+def test_a_file_by_the_name_of_the_journal_is_refused(tmp_path: Path) -> None:
+    """The journal took its place, and no checkpoint of such a trial was ever taken for whole."""
+    with pytest.raises(Refused, match=r"^every checkpoint has a journal\.json of Mixlab's own: save the trainable's"):
+        Reporter([], work(tmp_path))(Epoch(1, 2, {}), lambda folder: (folder / "journal.json").touch())
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def report(metrics: Any, checkpoint: Any) -> None:
