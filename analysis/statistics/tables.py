@@ -16,40 +16,23 @@ from numpy.typing import NDArray
 
 from analysis.records.published import Published, compare_with_published
 from analysis.records.runs import FACTOR, Plan, begun, done, metric_of
+from analysis.statistics.family import Family, decisions, planned_family
 from analysis.statistics.pairs import ByArm, aligned, differences_of, require_logged, values_by_arm
-from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
-    FEWEST_PAIRS,
     family_p,
     mean_and_sd,
     mean_interval,
     probability_of_beating,
     sign_flip_p,
 )
-from analysis.statistics.verdicts import WIN, fixed_verdicts, sequential_verdicts
+from analysis.statistics.verdicts import WIN
 from mixlab.spec.metric import Metric
 from mixlab.spec.trial import State
 
 LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
 GAINS = ["gain", "gain_low", "gain_high", "p"]
 OVER_BASELINE = ("over_baseline", "over_baseline_low", "over_baseline_high")
-
-
-@dataclass(frozen=True)
-class Family:
-    """The comparisons that share one error rate, and the rule that decides them."""
-
-    comparisons: int = 0  # those that have a pair
-    planned: int = 1  # those of the whole plan
-    scope: str = "study"  # or "table"
-    tables: int = 1  # the tables of the study
-    delta: float | None = None  # a difference that does not matter, in the metric's unit
-    budget: int | None = None  # the most seeds, where they are added until a comparison is decided
-    seeds: int = 0  # those that any of its comparisons has
-    looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
-    was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
-    elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
 
 
 @dataclass(frozen=True)
@@ -63,7 +46,7 @@ class LevelTable:
     table: pd.DataFrame  # from ablation_table, and what _detailed and _decided add
     runs: pd.DataFrame  # one row per planned cell
     differences: ByArm  # arm minus reference, of every arm but the baseline
-    family: Family = Family()
+    family: Family = field(default_factory=Family)
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
     arms: Sequence[str] = ()  # of the study: a table may lack one of which a search has found no winner
@@ -152,35 +135,37 @@ def level_tables(
         counts = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items())
         raise ValueError(f"study {plan['study']!r} has no run that is done: {counts or 'nothing was planned'}")
     require_logged(runs, name)
+    combinations = dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"])
+    family = planned_family(plan, declared, len(combinations))
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
-    sequential, columns = plan.get("sequential") or {}, [FACTOR + factor for factor in factors]
-    if sequential:
+    columns = [FACTOR + factor for factor in factors]
+    if family.budget is not None:
         runs = begun(runs, columns)
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
-    controls = plan.get("controls") or []
     tables = []
-    for levels in dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"]):
+    for levels in combinations:
         mine = runs[(runs[columns] == list(levels)).all(axis=1)]
         values = values_by_arm(mine, name, [baseline, *against.values()])
         differences = differences_of(values, baseline, against)
-        table = _gains(values, differences, declared.higher_is_better)
-        named = dict(zip(factors, levels, strict=True))
-        arms = {"against": against, "controls": controls, "arms": plan["arms"]}
-        level = LevelTable(named, name, declared, baseline, table, mine, differences, **arms)
+        level = LevelTable(
+            levels=dict(zip(factors, levels, strict=True)),
+            metric=name,
+            declared=declared,
+            baseline=baseline,
+            table=_gains(values, differences, declared.higher_is_better),
+            runs=mine,
+            differences=differences,
+            against=against,
+            controls=plan.get("controls") or [],
+            arms=plan["arms"],
+        )
         table = _detailed(level, values)
         if published is not None:
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
             table = compare_with_published(table, theirs)
         tables.append(replace(level, table=table))
-    scope = plan.get("family", "study")
-    families = [[level] for level in tables] if scope == "table" else [tables]
-    delta = plan.get("delta") if declared.name == metric_of(plan, plan["metric"]).name else None  # it is in its unit
-    rest = {"scope": scope, "tables": len(tables), "delta": delta, "budget": sequential.get("budget")}
-    earlier = plan.get("looks") or {}
-    rest["looks"] = tuple(seeds for seeds in earlier.get("seeds", ()) if seeds >= FEWEST_PAIRS)
-    rest["was_sequential"] = bool(earlier.get("until_decided"))
-    rest["elsewhere"] = earlier.get("comparisons", 0)
-    return [level for family in families for level in _decided(family, rest)]
+    families = [[level] for level in tables] if family.scope == "table" else [tables]
+    return [level for members in families for level in _decided(members, family)]
 
 
 def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
@@ -205,46 +190,24 @@ def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
     return table
 
 
-def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[LevelTable]:
-    """Return the tables of one family with the columns ``p_family``, ``win`` and ``verdict`` of the whole family.
-
-    Where seeds are added until a comparison is decided, no p of a fixed plan holds: ``p`` and ``p_family`` are NaN, and
-    ``e`` and ``e_family``, the largest evidence so far, replace them.
-    """
-    found = [(level, arm, row) for level in tables for arm, row in level.differences.items()]
-    matrix = aligned(row for _, _, row in found)  # (M, S)
-    able: NDArray[np.bool_] = np.asarray(np.isfinite(matrix).any(axis=1))
-    columns: dict[str, Any] = {"p_family": family_p(matrix)}
-    seen = evidence = matrix
-    higher = tables[0].declared.higher_is_better
-    if rest["budget"] is None:
-        verdicts = fixed_verdicts(matrix, columns["p_family"], delta=rest["delta"], higher_is_better=higher)
-    else:
-        of = [tuple(level.levels.values()) for level, _, _ in found]
-        verdicts, seen = sequential_verdicts(
-            matrix, rest["budget"], tables=of, delta=rest["delta"], higher_is_better=higher
-        )
-        nothing = np.full(len(matrix), math.nan)
-        columns = {"p": nothing, "p_family": nothing, "e": nothing, "e_family": nothing}
-        if matrix.shape[1]:
-            evidence = family_wealth(seen, tables=of)
-            columns |= {"e": wealth(seen).max(axis=1), "e_family": evidence.max(axis=1)}
-    family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), seeds=matrix.shape[1], **rest)
+def _decided(tables: Sequence[LevelTable], planned: Family) -> list[LevelTable]:
+    """Return the tables of one family with the columns of its decisions, and with ``win``."""
+    compared = [(level, arm) for level in tables for arm in level.differences]
+    differences = aligned(level.differences[arm] for level, arm in compared)  # (M, S)
+    paired: NDArray[np.bool_] = np.asarray(np.isfinite(differences).any(axis=1))
+    family = replace(planned, comparisons=int(paired.sum()), planned=max(1, len(compared)), seeds=differences.shape[1])
+    of_table = [tuple(level.levels.values()) for level, _ in compared]
+    direction = tables[0].declared.higher_is_better
+    found, evidence = decisions(differences, of_table, family, higher_is_better=direction)
+    for m in np.flatnonzero(~paired):
+        level, arm = compared[m]
+        found.loc[m, "verdict"] = "no common seed" if level.table.loc[arm, "n"] else "–"
     decided = []
     for level in tables:
-        mine = [index for index, (owner, _, _) in enumerate(found) if owner is level]
-        arms = [found[index][1] for index in mine]
-        table = level.table.copy()
-        for name, values in columns.items():
-            table[name] = pd.Series(values[mine], index=arms, dtype=float).reindex(table.index)
-        said = {
-            arm: verdicts[index] if able[index] else ("no common seed" if table.loc[arm, "n"] else "–")
-            for arm, index in zip(arms, mine, strict=True)
-        }
-        table["verdict"] = [said.get(arm, "") for arm in table.index]
+        rows = {arm: m for m, (owner, arm) in enumerate(compared) if owner is level}
+        mine = found.loc[list(rows.values())].set_axis(list(rows)).reindex(level.table.index).fillna({"verdict": ""})
+        table = level.table.assign(**mine)
         table["win"] = table["verdict"] == WIN
-        with_pairs = [index for index in mine if able[index] and rest["budget"] is not None]
-        known = {index: np.flatnonzero(np.isfinite(seen[index])) for index in with_pairs}
-        by_arm = {found[index][1]: evidence[index, : seeds.max(initial=-1) + 1] for index, seeds in known.items()}
-        decided.append(replace(level, table=table, family=family, evidence=by_arm))
+        paths = {arm: evidence[m] for arm, m in rows.items() if evidence and paired[m]}
+        decided.append(replace(level, table=table, family=family, evidence=paths))
     return decided

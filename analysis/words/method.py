@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.statistics.family import Family
 from analysis.statistics.power import POWER, seeds_needed
 from analysis.statistics.sequential import DECISIVE, FIRST_LOOK
 from analysis.statistics.significance import (
@@ -17,7 +18,7 @@ from analysis.statistics.significance import (
     mean_and_sd,
     smallest_p,
 )
-from analysis.statistics.tables import Family, LevelTable
+from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import count_text, span_text, unit
 

@@ -1,0 +1,81 @@
+"""The family of comparisons that share one error rate, and the verdicts of its rule.
+
+Letters: S seeds, M comparisons; differences (M, S) are arm minus reference, NaN where a comparison lacks a seed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.records.runs import Plan, metric_of
+from analysis.statistics.sequential import family_wealth, wealth
+from analysis.statistics.significance import FEWEST_PAIRS, family_p
+from analysis.statistics.verdicts import fixed_verdicts, sequential_verdicts
+from mixlab.spec.metric import Metric
+
+
+@dataclass(frozen=True)
+class Family:
+    """The comparisons that share one error rate, and the rule that decides them."""
+
+    comparisons: int = 0  # those that have a pair
+    planned: int = 1  # those of the whole plan
+    scope: str = "study"  # or "table"
+    tables: int = 1  # the tables of the study
+    delta: float | None = None  # a difference that does not matter, in the metric's unit
+    budget: int | None = None  # the most seeds, where they are added until a comparison is decided
+    seeds: int = 0  # those that any of its comparisons has
+    looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
+    was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
+    elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
+
+
+def planned_family(plan: Plan, declared: Metric, tables: int) -> Family:
+    """Return the family of a plan of so many tables, for a metric, before its comparisons are counted."""
+    looks = plan.get("looks") or {}
+    same = declared.name == metric_of(plan, plan["metric"]).name
+    return Family(
+        scope=plan.get("family", "study"),
+        tables=tables,
+        delta=plan.get("delta") if same else None,  # it is in the unit of the plan's metric
+        budget=(plan.get("sequential") or {}).get("budget"),
+        looks=tuple(seeds for seeds in looks.get("seeds", ()) if seeds >= FEWEST_PAIRS),
+        was_sequential=bool(looks.get("until_decided")),
+        elsewhere=looks.get("comparisons", 0),
+    )
+
+
+def decisions(
+    differences: NDArray[np.float64],
+    tables: Sequence[Any],  # (M,) of each comparison
+    family: Family,
+    *,
+    higher_is_better: bool | None,
+) -> tuple[pd.DataFrame, Sequence[NDArray[np.float64]]]:
+    """Return ``p_family`` and ``verdict`` of every comparison, a row each, and the evidence for each, if there is any.
+
+    Where seeds are added until a comparison is decided, no p of a fixed plan holds: ``p`` and ``p_family`` are NaN, and
+    ``e`` and ``e_family``, the largest evidence so far, replace them. The evidence is then e (family) after each seed,
+    up to the last one that was looked at.
+    """
+    direction, delta = higher_is_better, family.delta
+    if family.budget is None:
+        p_family = family_p(differences)
+        verdicts = fixed_verdicts(differences, p_family, delta=delta, higher_is_better=direction)
+        return pd.DataFrame({"p_family": p_family, "verdict": pd.Series(verdicts, dtype=str)}), ()
+    verdicts, seen = sequential_verdicts(
+        differences, family.budget, tables=tables, delta=delta, higher_is_better=direction
+    )
+    numbers = dict.fromkeys(("p", "p_family", "e", "e_family"), math.nan)
+    found = pd.DataFrame({**numbers, "verdict": pd.Series(verdicts, dtype=str)})
+    if not differences.shape[1]:
+        return found, ()
+    corrected = family_wealth(seen, tables=tables)
+    counted = [np.flatnonzero(np.isfinite(row)) for row in seen]
+    evidence = [path[: seeds.max(initial=-1) + 1] for path, seeds in zip(corrected, counted, strict=True)]
+    return found.assign(e=wealth(seen).max(axis=1), e_family=corrected.max(axis=1)), evidence
