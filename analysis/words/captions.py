@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.records.runs import done, rule_of
-from analysis.statistics.pairs import metric_column
+from analysis.statistics.pairs import finite_values
 from analysis.statistics.tables import LevelTable
 from mixlab.spec.epoch import THEN
 from mixlab.spec.metric import Metric, rule_in_words
@@ -73,57 +73,90 @@ def shortened(digest: str, digits: int | None) -> str:
 
 def notes(level: LevelTable) -> list[str]:
     """Return a sentence for each thing that makes the cells of a table uneven or incomplete."""
-    runs, table = level.runs, level.table
-    finished = done(runs)
+    finished = done(level.runs)
     of_table = f" of {level.name}" if level.family.tables > 1 else ""  # a remark may be shown below all tables
+    return [
+        *_uneven_seeds(level),
+        *_uneven_origins(finished, of_table),
+        *_uncommitted(finished, of_table),
+        *_slowdowns(finished),
+        *_failures(level),
+        *_unfinished(level),
+        *published_rules(level),
+        *_without_value(finished, level.metric),
+    ]
+
+
+def _uneven_seeds(level: LevelTable) -> list[str]:
+    counts = level.table["n"]
+    alone = (level.table["pairs"] < counts) & (counts.index != level.baseline)
+    if level.family.budget or not (counts.nunique() > 1 or alone.any()):
+        return []
+    listed = ", ".join(f"{arm} {count}" for arm, count in counts.items())
+    differ = f"in n ({listed})" if counts.nunique() > 1 else "in their seeds"
+    return [f"The arms differ {differ}; a gain uses only the seeds that both arms have."]
+
+
+def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
+    """Return a sentence for each property in which the runs differ, by which their gains may have come about."""
     lines = []
-    alone = (table["pairs"] < table["n"]) & (table.index != level.baseline)
-    if (table["n"].nunique() > 1 or alone.any()) and not level.family.budget:
-        counts = ", ".join(f"{arm} {count}" for arm, count in table["n"].items())
-        differ = f"in n ({counts})" if table["n"].nunique() > 1 else "in their seeds"
-        lines.append(f"The arms differ {differ}; a gain uses only the seeds that both arms have.")
     for column in ("epochs", "commit", "patch", "data", "hardware", "versions"):
+        digits, what = DIGESTS.get(column, (None, column))
         if finished[column].nunique(dropna=False) > 1:
-            digits, what = DIGESTS.get(column, (None, column))
             values = Counter(shortened(str(value), digits) for value in finished[column]).items()
             parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
             lines.append(f"The runs{of_table} differ in {what}: {parts}. Their gains may be due to that.")
-    if finished["dirty"].any():
-        dirty = f"{finished['dirty'].sum()} of {count_text(len(finished), 'run')}{of_table}"
-        whose = "Every run" if finished["dirty"].all() else dirty
-        lines.append(f"{whose} had uncommitted changes, which no commit holds.")
+    return lines
+
+
+def _uncommitted(finished: pd.DataFrame, of_table: str) -> list[str]:
+    dirty = int(finished["dirty"].sum())
+    some = f"{dirty} of {count_text(len(finished), 'run')}{of_table}"
+    whose = "Every run" if dirty == len(finished) else some
+    return [f"{whose} had uncommitted changes, which no commit holds."] if dirty else []
+
+
+def _slowdowns(finished: pd.DataFrame) -> list[str]:
+    """Return a sentence for each means to make the steps faster that has made them slower."""
+    lines = []
     for metric, what in (("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")):
         speedup = finished.get(f"metric.{metric}", pd.Series(dtype=float)).median()
         if speedup < 1:
             slower = f"{what} slowed the steps down to {speedup:.2f} times their speed without it"
             lines.append(f"{slower} (median of runs).")
-    planned = list(zip(*(runs[column].tolist() for column in ("status", "arm", "seed", "error")), strict=True))
-    failed = [cell for status, *cell in planned if status == State.FAILED.value]
-    for arm, seed, error in failed[:MOST_FAILURES]:
-        where = f"{level.name}, " if level.levels else ""
-        lines.append(f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}")
-    if len(failed) > MOST_FAILURES:
-        lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
-    for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
-        if cells := _seeds_by_arm((arm, seed) for status, arm, seed, _ in planned if status == state.value):
-            lines.append(f"{state.value.capitalize()}: {cells}.")
-    unfinished = runs["status"].isin([State.RUNNING.value, State.INTERRUPTED.value, State.PENDING.value])
-    if unfinished.any() and not level.family.budget:
-        early = "p and the verdict hold once all are; to stop because of what they show in between claims too much"
-        lines.append(f"Not every seed is done yet: {early}.")
-    lines += published_rules(level)
-    silent = finished[~np.isfinite(finished[metric_column(finished, level.metric)].astype(float))]
-    if len(silent):
-        cells = _seeds_by_arm(zip(silent["arm"], silent["seed"], strict=True))
-        lines.append(f"Finished without a finite value of {level.metric}, and not counted: {cells}.")
     return lines
 
 
-def _seeds_by_arm(cells: Iterable[tuple[object, int]]) -> str:
-    seeds: dict[object, list[int]] = {}
-    for arm, seed in cells:
-        seeds.setdefault(arm, []).append(seed)
-    return "; ".join(f"{str(arm)!r} {seeds_text(numbers)}" for arm, numbers in seeds.items())
+def _failures(level: LevelTable) -> list[str]:
+    failed = level.runs[level.runs["status"] == State.FAILED.value]
+    where = f"{level.name}, " if level.levels else ""
+    shown = failed[:MOST_FAILURES]
+    cells = zip(*(shown[column].tolist() for column in ("arm", "seed", "error")), strict=True)
+    lines = [f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}" for arm, seed, error in cells]
+    return lines + ([f"Failed: {len(failed) - MOST_FAILURES} more."] if len(failed) > MOST_FAILURES else [])
+
+
+def _unfinished(level: LevelTable) -> list[str]:
+    """Return the cells that are not over, and what follows for p."""
+    lines = []
+    for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
+        if cells := _seeds_by_arm(level.runs[level.runs["status"] == state.value]):
+            lines.append(f"{state.value.capitalize()}: {cells}.")
+    if lines and not level.family.budget:
+        early = "p and the verdict hold once all are; to stop because of what they show in between claims too much"
+        lines.append(f"Not every seed is done yet: {early}.")
+    return lines
+
+
+def _without_value(finished: pd.DataFrame, metric: str) -> list[str]:
+    cells = _seeds_by_arm(finished[finite_values(finished, metric).isna()])
+    return [f"Finished without a finite value of {metric}, and not counted: {cells}."] if cells else []
+
+
+def _seeds_by_arm(runs: pd.DataFrame) -> str:
+    """Return the arms and seeds of some runs, such as ``'+ lam' seeds 0–2; '+ l_s' seed 1``."""
+    by_arm = runs.groupby("arm", sort=False)["seed"]
+    return "; ".join(f"{str(arm)!r} {seeds_text(seeds)}" for arm, seeds in by_arm)
 
 
 def published_rules(level: LevelTable) -> list[str]:
