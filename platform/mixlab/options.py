@@ -99,25 +99,38 @@ class Options:
                 object.__setattr__(self, each.name, os.fspath(value))
 
     def check(self) -> None:
-        """Raise ``BadInput`` for an option whose value has the wrong type, or is an empty text."""
+        """Raise ``BadInput`` for an option whose value has the wrong type, or names no place where it must."""
         for name, hint in get_type_hints(type(self)).items():
-            parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-            kinds = [get_origin(part) or part for part in parts]
-            if not any(_is(getattr(self, name), kind) for kind in kinds):
-                valid = " or ".join(WORDS[kind] for kind in kinds)
-                raise BadInput(f"{_option(name)} must be {valid}, got {quoted(getattr(self, name))}")
-            if isinstance(names := getattr(self, name), Sequence) and not all(isinstance(each, str) for each in names):
-                raise BadInput(f"{_option(name)} must be a list of names, got {quoted(names)}")
+            _require_kind(option_name(name), getattr(self, name), hint)
         for name in PLACES:
-            if (place := getattr(self, name)) is not None and not place.strip():
-                raise BadInput(f"{_option(name)} must name a place, got {place!r}")
-            if place is not None and "\0" in place:
-                raise BadInput(f"{_option(name)} must name a place without a null character, got {place!r}")
-            if place is not None and place.startswith(("~/", "sqlite:///~/")):
-                meant = place.replace("~", os.path.expanduser("~"), 1)
-                raise BadInput(f"{_option(name)} {place!r} has a ~ that no shell has replaced; give {meant}")
+            if (place := getattr(self, name)) is not None:
+                _require_place(option_name(name), place)
         if isinstance(self.gpus_per_trial, str) and self.gpus_per_trial != AUTO:
-            raise BadInput(f"{_option('gpus_per_trial')} must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
+            raise BadInput(f"--gpus-per-trial must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
+
+
+def option_name(field: str) -> str:
+    """Return what a field of the options is called on the command line."""
+    return "--" + field.replace("_", "-")
+
+
+def _require_kind(what: str, value: Any, hint: Any) -> None:
+    """Raise ``BadInput`` unless a value is of the type of its field, or of one of several."""
+    kinds = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
+    if not any(_is(value, kind) for kind in kinds):
+        raise BadInput(f"{what} must be {' or '.join(WORDS[kind] for kind in kinds)}, got {quoted(value)}")
+    if isinstance(value, Sequence) and not all(isinstance(each, str) for each in value):
+        raise BadInput(f"{what} must be a list of names, got {quoted(value)}")
+
+
+def _require_place(what: str, place: str) -> None:
+    if not place.strip():
+        raise BadInput(f"{what} must name a place, got {place!r}")
+    if "\0" in place:
+        raise BadInput(f"{what} must name a place without a null character, got {place!r}")
+    if place.startswith(("~/", "sqlite:///~/")):
+        meant = place.replace("~", os.path.expanduser("~"), 1)
+        raise BadInput(f"{what} {place!r} has a ~ that no shell has replaced; give {meant}")
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -127,7 +140,3 @@ def _is(value: Any, kind: Any) -> bool:
     if kind is Sequence and isinstance(value, str):
         return False
     return isinstance(value, int | float if kind is float else kind)
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

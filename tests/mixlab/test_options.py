@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mixlab import Options, run
-from mixlab.api import configure
 from mixlab.cli import parse
 from mixlab.cluster.resources import checked_share
+from mixlab.configure import configure
 from mixlab.errors import BadInput
 from tests.mixlab.spec.test_border import STUDY, TRAIN, Toy
 

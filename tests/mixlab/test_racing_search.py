@@ -16,7 +16,7 @@ from analysis.report import race
 from analysis.search_report import report, write_page
 from analysis.statistics.verdicts import sequential_verdicts
 from mixlab import Options
-from mixlab.api import configure
+from mixlab.configure import configure
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.spec.complete import complete

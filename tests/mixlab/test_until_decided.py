@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from mixlab import Options, Study, run
-from mixlab.api import configure
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
+from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.launching.start import Start
 from mixlab.spec.search import Search

@@ -8,8 +8,8 @@ from typing import Any
 
 from analysis.records.published import PublishedNumber, published_number
 from mixlab import Search, Study
-from mixlab.api import configure
 from mixlab.cli import parse as parse_options
+from mixlab.configure import configure
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
 from trainables.classify import Classification

@@ -7,8 +7,8 @@ import torch
 
 from analysis.records.published import published_number
 from mixlab import Options
-from mixlab.api import configure
 from mixlab.cli import parse as parse_options
+from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from tests.studies.cells import FOLDER, cells, load, trials

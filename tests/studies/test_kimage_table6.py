@@ -13,8 +13,8 @@ from PIL import Image
 
 from analysis.records.published import published_number
 from mixlab import Options, main, run
-from mixlab.api import configure
 from mixlab.cli import parse as parse_options
+from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from tests.studies.cells import FOLDER, load

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from analysis.report import race
 from mixlab import Options, run
-from mixlab.api import configure
 from mixlab.cluster.source import Job
+from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from mixlab import Arm, Choice, Float, Int, Metric, Options, Search, Study, add_one_in, factorial, leave_one_out
-from mixlab.api import configure, run
+from mixlab.api import run
+from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import pytest
 
 from mixlab import Arm, Metric, Study
-from mixlab.api import configure
 from mixlab.cli import parse
+from mixlab.configure import configure
 from mixlab.spec.complete import complete
 
 ZETA = {("big", "cutmix"): 0.5, ("big", "fmix"): 1.0, ("huge", "cutmix"): 0.2}

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import optuna
 
 from mixlab import Arm, Choice, Float, Int, Metric, Search, Study
-from mixlab.api import configure
 from mixlab.cli import parse
+from mixlab.configure import configure
 from mixlab.spec.complete import complete
 from mixlab.spec.space import Space, corners, describe, grid, suggest
 from mixlab.spec.study_plan import study_plan
