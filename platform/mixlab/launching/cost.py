@@ -2,12 +2,12 @@
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from mixlab.cluster.resources import checked_share, this_machine
+from mixlab.cluster.resources import Share, checked_share, this_machine
 from mixlab.errors import account_of, last_line
 from mixlab.launching.display import duration
 from mixlab.launching.start import Start
@@ -28,54 +28,80 @@ class Left:
     times: int = 1  # how often it is run, such as once per seed of a search
 
 
+class Estimate(NamedTuple):
+    """The answer of a trainable to how long a run takes."""
+
+    seconds: float | None  # None if it cannot say
+    error: str  # by which the estimate failed
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The estimates for some trials, and the machines that made them, on which the trials would run."""
+
+    estimates: Sequence[Estimate]
+    machines: Sequence[Mapping[str, float]]  # the resources of each
+    where: str  # the machines in words
+    share: Share  # of a trial
+
+
 def print_cost(left: Sequence[Left], start: Start) -> None:
     """Print roughly how long the trials that are ``left`` will take."""
     train, options, console = start.train, start.options, start.console
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
-    trials = list(kinds.values())
-    if options.address == "local" and options.gpus_per_trial != AUTO:
-        import torch
-
-        machines, where = [this_machine()], _hardware()
-        share = checked_share(options.cpus_per_trial, options.gpus_per_trial, machines[0], "this machine")
-        torch.set_num_threads(share.threads)
-        with console.status(TIMING):
-            timed = [_estimate(trial.settings, train) for trial in trials]
-    else:
-        from mixlab.cluster import connect, nodes, packing
-
-        with connect.connected(options.address, train.train) as resources:
-            machines = nodes.resources()
-            where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
-            share = packing.share_of(trials, train, resources, options, console)
-            with console.status(TIMING):
-                timed = connect.map_on(partial(_estimate, train=train), [trial.settings for trial in trials], share)
-    if failed := next((error for _, error in timed if error), ""):
+    here = options.address == "local" and options.gpus_per_trial != AUTO
+    timing = (_timed_here if here else _timed_on_cluster)(list(kinds.values()), start)
+    if failed := next((each.error for each in timing.estimates if each.error), ""):
         say(console, f"Cost unknown: the estimate of this trainable failed: {failed}")
         return
-    if any(seconds is None for seconds, _ in timed):
+    answers = zip(kinds, timing.estimates, strict=True)
+    seconds = {kind: answer.seconds for kind, answer in answers if answer.seconds is not None}
+    if len(seconds) < len(kinds):
         say(console, "Cost unknown: this trainable does not estimate how long a run takes.")
         return
-    seconds = dict(zip(kinds, (each or 0.0 for each, _ in timed), strict=True))
     for cell, trial in {each.trial.cell: each.trial for each in left}.items():
         say(console, f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial")
-    slots = min(share.slots(machines), len(left))
-    pace = min(share.pace(machines), slots)
+    slots = min(timing.share.slots(timing.machines), len(left))
+    pace = min(timing.share.pace(timing.machines), slots)
     turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""
     total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
     say(
         console,
         f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, "
-        f"on {where}. A rough figure, from a few timed steps of one trial of each kind.",
+        f"on {timing.where}. A rough figure, from a few timed steps of one trial of each kind.",
     )
 
 
-def _estimate(settings: Any, train: CompleteTrainable) -> tuple[float | None, str]:
-    """Return the seconds that a run takes, None if the trainable cannot say, and the error by which that failed."""
+def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
+    """Return the estimates that this process makes, without Ray."""
+    import torch
+
+    machine = this_machine()
+    share = checked_share(start.options.cpus_per_trial, start.options.gpus_per_trial, machine, "this machine")
+    torch.set_num_threads(share.threads)
+    with start.console.status(TIMING):
+        estimates = [_estimate(trial.settings, start.train) for trial in trials]
+    return Timing(estimates, [machine], _hardware(), share)
+
+
+def _timed_on_cluster(trials: Sequence[Trial], start: Start) -> Timing:
+    """Return the estimates that the cluster makes, where each has the resources of a trial."""
+    from mixlab.cluster import connect, nodes, packing
+
+    with connect.connected(start.options.address, start.train.train) as resources:
+        where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
+        share = packing.share_of(trials, start.train, resources, start.options, start.console)
+        estimate = partial(_estimate, train=start.train)
+        with start.console.status(TIMING):
+            estimates = connect.map_on(estimate, [trial.settings for trial in trials], share)
+        return Timing(estimates, nodes.resources(), where, share)
+
+
+def _estimate(settings: Any, train: CompleteTrainable) -> Estimate:
     try:
-        return train.estimate_seconds(settings), ""
+        return Estimate(train.estimate_seconds(settings), "")
     except Exception as error:
-        return None, last_line(account_of(error))
+        return Estimate(None, last_line(account_of(error)))
 
 
 def _kind(trial: Trial, train: CompleteTrainable) -> tuple[str, ...]:
