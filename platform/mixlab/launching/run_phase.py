@@ -101,8 +101,8 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
         tracker = Tracker(start.client, phase.tracked, start.provenance)
         tracker.open()
     display = Display(console, phase, options.quiet)
-    keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker.trials)
-    session = Session(tracker.trials, start.storage, display, mirrors, keeps_files, after_end)
+    after_end = partial(phase.after_end, tracker.trials)
+    session = Session(tracker.trials, start.storage, display, mirrors, phase.keeps_files, after_end)
     complete, fault = True, None
     try:
         with display:
@@ -117,8 +117,8 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     mirrors.close(session.running.values())
     tracker.trials.stop(session.running.values())
     statuses = {cell: names.STATUS[phase.state(cell)] for cell in phase.tracked.cells}
-    whole = "KILLED" if early or "KILLED" in statuses.values() else "FINISHED"
-    tracker.close("FAILED" if "FAILED" in statuses.values() and not early else whole, statuses)
+    worst = next((status for status in ("FAILED", "KILLED") if status in statuses.values()), "FINISHED")
+    tracker.close("KILLED" if early else worst, statuses)
     written = write_out(tracker, phase.record, console, complete=complete, lost=isinstance(fault, HeadLost))
     if written:
         _forget(phase.forgettable() if not early or phase.keeps_files else set(), start)
@@ -140,15 +140,15 @@ def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
     from mixlab.cluster.worker import Work, files_of
 
     work = Work(
-        start.train,
-        start.storage,
-        share.threads,
-        Path(start.options.data_root).absolute(),
-        phase.objective,
-        start.options.checkpoint_every,
-        files_of(start.train, [trial.config for trial in phase.concerned]),
-        {name.removeprefix(names.WORD): text for name, text in start.provenance.tags.items()},
-        start.options.system_metrics,
+        train=start.train,
+        storage=start.storage,
+        threads=share.threads,
+        data_root=Path(start.options.data_root).absolute(),
+        objective=phase.objective,
+        checkpoint_every=start.options.checkpoint_every,
+        files=files_of(start.train, [trial.config for trial in phase.concerned]),
+        code={name.removeprefix(names.WORD): text for name, text in start.provenance.tags.items()},
+        system_metrics=start.options.system_metrics,
     )
     try:
         schedule.run(phase, session, work, share, start.launch)
