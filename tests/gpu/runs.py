@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.trainables.test_whole_batches import run_of
+from tests.trainables.runs import run_of
 from trainables.training import Run
 
 # As usual in training, on batches that are small; an epoch of 90 images has five whole ones and one of 10.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from tests.trainables.test_whole_batches import run_of, weights
+from tests.trainables.runs import run_of, weights
 
 PIN = "the pin of torch in constraints.txt: trainables.compilation sets torch._dynamo.config.recompile_limit"
 DEFAULT_LIMIT = 8  # of the graphs that torch makes of one piece of code

@@ -9,8 +9,8 @@ import torch
 from torch import Generator
 
 from tests.trainables.refusal import check
+from tests.trainables.runs import run_of, weights
 from tests.trainables.test_cost import FEW
-from tests.trainables.test_whole_batches import run_of, weights
 from trainables import cuda_graph
 from trainables.config import parse
 from trainables.datasets import DATASETS

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.trainables import test_whole_batches
+from tests.trainables import runs
 from tests.trainables.refusal import check
 from trainables.recalibration import recalibrated
 from trainables.training import Run
 
 
 def run_of(**keys: Any) -> Run:
-    return test_whole_batches.run_of(12, **{"mixer": "mixup", "augment": "crop_flip", "image_size": 16, **keys})
+    return runs.run_of(12, **{"mixer": "mixup", "augment": "crop_flip", "image_size": 16, **keys})
 
 
 def test_the_statistics_are_the_mean_of_those_of_the_batches() -> None:

@@ -1,15 +1,12 @@
 """What a refusal says, what it quotes of a library's error, and which exceptions are no refusal but end the process."""
 
-import re
 import subprocess
 import sys
-from typing import Any, Literal
 
 import pytest
 import torch
 
 from trainables.classify import train
-from trainables.config import checked
 from trainables.datasets.dataset import DataError
 from trainables.epoch import Diverged
 from trainables.mixers import MIXERS
@@ -32,27 +29,6 @@ FAULTS = (
 def test_an_error_is_told_in_one_line_and_one_without_words_by_its_name() -> None:
     assert first_line(RuntimeError("\nmat1 and mat2\ndo not fit")) == "mat1 and mat2"
     assert first_line(AssertionError()) == "AssertionError"
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "sentence"),
-    [
-        ((0.1,), tuple[float, float], "key must be a list of more values, got (0.1,)"),
-        ((0.1, 0.2, 0.3), tuple[float, float], "key must be a list of at most 2 values, got (0.1, 0.2, 0.3)"),
-        (5, tuple[float, float], "key must be a list, got 5"),
-        (1.5, int, "key must be a whole number, got 1.5"),
-        (True, int, "key must be a whole number, got True"),
-        ("z", int | None, "key must be a whole number, got 'z'"),
-        ("z", float, "key must be a number, got 'z'"),
-        (2, bool, "key must be true or false, got 2"),
-        (1, str, "key must be text, got 1"),
-        ("q", Literal["a", "b"], "key must be 'a' or 'b', got 'q'"),
-    ],
-)
-def test_what_is_wanted_of_a_value_is_said_in_plain_words(value: Any, kind: Any, sentence: str) -> None:
-    """Those of the library made "must be Field required" and "must be a integer"."""
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        checked("key", value, kind)
 
 
 def test_the_nearest_name_is_found_whatever_its_case() -> None:

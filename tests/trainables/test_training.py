@@ -12,16 +12,12 @@ import torch
 from torch import Tensor
 from torchvision.models import mobilenet_v2
 
-from tests.trainables import test_whole_batches
-from trainables.config import flatten, parse
+from tests.trainables import runs
+from trainables.config import parse
 from trainables.datasets.opening import dataset_of
-from trainables.evaluation import rounded
-from trainables.losses.sumix import SUMixLoss
-from trainables.losses.sumix_release import ReleasedSUMixLoss
-from trainables.losses.sumix_terms import SUMixTerms
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
-from trainables.mixers.mixed import Mixed, mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets
+from trainables.mixers.mixed import mixed_targets
 from trainables.rehearsal import Undrawn
 from trainables.seeds import derive_seed, generator
 from trainables.training import Run
@@ -37,17 +33,13 @@ VIT = {
 
 
 def run_of(count: int = 10, **keys: Any) -> Run:
-    return test_whole_batches.run_of(count, **{**SETTINGS, "augment": "crop_flip", **keys})
+    return runs.run_of(count, **{**SETTINGS, "augment": "crop_flip", **keys})
 
 
 def trained(run: Run) -> Run:
     while not run.finished:
         run.next_epoch()
     return run
-
-
-def weights(run: Run) -> dict[str, Tensor]:
-    return {key: value.clone() for key, value in run.method.state_dict().items()}
 
 
 def numbers(run: Run) -> list[dict[str, Any]]:
@@ -109,8 +101,8 @@ def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(w
     assert len(second.history) == 1
     trained(second)
     assert numbers(second) == numbers(whole)
-    for key, value in weights(whole).items():
-        assert torch.equal(value, weights(second)[key]), key
+    for key, value in whole.method.state_dict().items():
+        assert torch.equal(value, second.method.state_dict()[key]), key
     if kind not in ("sgd", "recalibrated"):  # every other key changes the training
         assert numbers(plain)[-1]["train_loss"] != numbers(whole)[-1]["train_loss"]
         assert plain.method.evaluated.backbone.head.weight.ne(whole.method.evaluated.backbone.head.weight).any()
@@ -142,13 +134,6 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision: st
     shown = np.tile(head.bias.numpy(force=True), (len(found["labels"]), 1))
     np.testing.assert_allclose(found["logits"], shown, atol=2 / 64)  # above 16 the numbers of float16 are 1/64 apart
     assert 100 * np.mean(found["logits"].argmax(axis=1) == found["labels"]) == accuracy > 0
-
-
-def test_rounded_logits_keep_the_largest_of_each_row() -> None:
-    # Between 32 and 64 the numbers of float16 are 1/32 apart.
-    logits = np.array([[33.001, 33.002, 0.1], [1e6, 2e6, -1e6], [0.0, 0.0, -1.0], [1.0, np.nan, 2.0]], dtype=np.float32)
-    expected = [[33.0, 33.03125, 0.1], [65472.0, 65504.0, -65472.0], [2**-24, 0.0, -1.0], [1.0, np.nan, 2.0]]
-    np.testing.assert_array_equal(rounded(logits), np.array(expected, dtype=np.float16))
 
 
 def test_the_rate_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +203,7 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path: Path
     resumed.restore(tmp_path)
     assert resumed.scaler.get_scale() == scale
     assert len(resumed.history) == 1
-    assert torch.equal(weights(resumed)["network.backbone.head.weight"], weights(begun)["network.backbone.head.weight"])
+    assert torch.equal(resumed.method.network.backbone.head.weight, begun.method.network.backbone.head.weight)
 
 
 def test_what_is_tested_is_the_average_of_the_weights() -> None:
@@ -241,80 +226,6 @@ def test_what_is_tested_is_the_average_of_the_weights() -> None:
     assert run.method.evaluated is not run.method.network
     norm = next(m for m in run.method.evaluated.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert norm.running_mean.any()
-
-
-def test_smoothing_and_the_binary_loss_by_hand() -> None:
-    rng = torch.Generator().manual_seed(0)
-    logits = torch.randn(6, 5, generator=rng, dtype=torch.float64)
-    labels = torch.tensor([0, 1, 2, 3, 4, 0])
-    mixed = cutmix(torch.rand(6, 3, 8, 8, generator=rng), rng, alpha=1.0)
-    targets = torch.zeros(6, 5, dtype=torch.float64)
-    for row in range(6):
-        for source, weight in zip(mixed.sources[row], mixed.weights[row], strict=True):
-            targets[row, labels[source]] += float(weight)
-    smooth = 0.9 * targets + 0.1 / 5
-    wanted = -(smooth * logits.log_softmax(dim=1)).sum(dim=1).mean()
-    torch.testing.assert_close(mixed_cross_entropy(logits, labels, mixed, 0.1), wanted)
-    p = logits.sigmoid()
-    wanted = -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
-    torch.testing.assert_close(mixed_binary_cross_entropy(logits, labels, mixed), wanted)
-
-
-@pytest.mark.parametrize("loss", [mixed_cross_entropy, mixed_binary_cross_entropy])
-def test_half_precision_rounds_no_lambda(loss: Any) -> None:
-    """Bfloat16 has no number between 0.5 and 0.50390625: the losses of both lambdas were the same."""
-    logits, labels = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
-    for lam in (0.501, 0.502):
-        weights = torch.tensor([[lam, 1 - lam]] * 2)
-        mixed = Mixed(torch.zeros(2, 3, 16, 12), torch.tensor([[0, 1], [1, 0]]), weights)
-        exact = loss(logits, labels, mixed)
-        assert torch.equal(loss(logits.half(), labels, mixed), exact)
-        assert torch.equal(loss(logits.bfloat16(), labels, mixed), exact)
-        with torch.autocast("cpu", torch.bfloat16):
-            assert torch.equal(loss(logits, labels, mixed), exact)
-
-
-@pytest.mark.parametrize("loss", [SUMixLoss, ReleasedSUMixLoss])
-def test_sumix_smooths_its_first_term_alone(loss: type[SUMixLoss]) -> None:
-    rng = torch.Generator().manual_seed(0)
-    features, logits, mixed_features, mixed_logits = (torch.randn(6, 5, generator=rng) for _ in range(4))
-    labels = torch.tensor([0, 1, 2, 3, 4, 0])
-    mixed = cutmix(torch.rand(6, 3, 8, 8, generator=rng), rng, alpha=1.0)
-    plain, smooth = (loss(5, 5, SUMixTerms(), smoothing) for smoothing in (0.0, 0.2))
-    smooth.load_state_dict(plain.state_dict())
-    one, two = (x.parts(features, logits, mixed_features, mixed_logits, labels, mixed) for x in (plain, smooth))
-    assert torch.equal(one.regulariser, two.regulariser)
-    weighted = mixed._replace(weights=one.weights)
-    gap = mixed_cross_entropy(mixed_logits, labels, weighted, 0.2) - mixed_cross_entropy(mixed_logits, labels, weighted)
-    torch.testing.assert_close(two.loss - one.loss, gap)
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"loss": "binary", "label_smoothing": 0.1}, "'cross_entropy' with label_smoothing 0.1, got 'binary'"),
-        ({"loss": "binary", "sumix.lam": "learned"}, "loss must be 'cross_entropy' with SUMix, got 'binary'"),
-        (
-            {"backbone": "mobilenet_v2", "drop_path": 0.1},
-            "drop_path must be 0 with backbone 'mobilenet_v2', which has no drop-path, got 0.1",
-        ),
-        ({"backbone": "vit_tiny_32", "drop_block": 0.1}, "got 0.1 with backbone 'vit_tiny_32'"),
-        ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels, got 0.1 with dataset 'fashion_mnist'"),
-        ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum above 0, got 0.0"),
-        ({"pretrained": "IMAGENET1K_V1"}, "torchvision has no weights 'IMAGENET1K_V1' for backbone 'resnet8'"),
-    ],
-)
-def test_what_cannot_be_run_is_refused(keys: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        parse({**SETTINGS, **keys})
-
-
-def test_a_configuration_survives_the_flat_form() -> None:
-    data = {"augment": "rrc_flip", "augment.scale": 0.8, "validation": 0.1, "subset.rule": "random"}
-    keys = {**SETTINGS, **VIT, **data, "ema": 0.5, "schedule": "multistep", "milestones": (0.3, 0.6)}
-    flat = flatten(parse(keys))
-    assert {key: flat[key] for key in keys} == keys
-    assert parse(flat) == parse({**keys, "milestones": [0.3, 0.6]})
 
 
 def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:

@@ -9,17 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from tests.trainables.refusal import check
-from trainables.config import parse
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import open_splits
-from trainables.hardware import device
+from tests.trainables.runs import SETTINGS, run_of, weights
 from trainables.seeds import generator
 from trainables.training import Run
-
-SETTINGS = {
-    **{"dataset": "cifar10", "backbone": "resnet8", "epochs": 2, "batch_size": 8, "lr": 0.05, "precision": "float32"},
-    **{"mixer": "none", "augment": "none"},
-}
 
 
 class InDouble:
@@ -36,23 +28,11 @@ class InDouble:
             yield images.double(), labels
 
 
-def run_of(count: int = 20, **keys: Any) -> Run:
-    rng = torch.Generator().manual_seed(4)
-    pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=rng)
-    split = Split(pixels, torch.arange(count) % 10)
-    settings = parse({**SETTINGS, **keys})
-    return Run(settings, 0, open_splits(settings, Splits(split, split), device()))
-
-
 def in_double(**keys: Any) -> Run:
     run = run_of(**keys)
     run.method.double()
     run.train_set = InDouble(run.train_set)
     return run
-
-
-def weights(run: Run) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in run.method.named_parameters()}
 
 
 def test_without_batch_norm_parts_give_the_step_of_the_whole_batch() -> None:

@@ -10,7 +10,6 @@ from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import check_read
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import dataset_of, images_of, open_dataset, open_evaluation, open_splits
 from trainables.datasets.resident import Resident
@@ -99,71 +98,9 @@ def test_what_is_reported_with_a_validation_split(root):
     assert 0 <= both["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"evaluate": "validation"}, r"^evaluate 'validation' needs the key validation, a share or a number"),
-        ({"train_images": 50_001}, r"^train_images must be at most 50000, the size of cifar10, got 50001$"),
-        ({"test_images": 10_001}, r"^test_images must be at most 10000, the size of cifar10, got 10001$"),
-        ({"dataset": "folder", "num_classes": 3}, r"^dataset 'folder' needs the key folder$"),
-        ({"dataset": "webdataset", "num_classes": 3}, r"^dataset 'webdataset' needs the key folder$"),
-        ({"dataset": "folder", "folder": "flowers"}, r"^dataset 'folder' needs the key num_classes$"),
-        ({"num_classes": 10}, r"^num_classes is for the data sets 'folder', 'webdataset', 'parquet' only, got 10 with"),
-        ({"folder": "x"}, r"^folder is for the data sets 'folder', .* only, got 'x' with dataset 'cifar10'$"),
-        ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
-        ({"augment.scale": 0}, r"^augment.scale must be greater than 0, got 0$"),
-        ({"augment.size": 3}, r"^unknown key 'augment.size'; did you mean 'augment.resize'\?$"),
-    ],
-)
-def test_keys_that_cannot_be_are_refused(keys, message):
-    with pytest.raises(ValueError, match=message):
-        train.resolve({"dataset": "cifar10", **keys})
-
-
 def test_the_data_sets_that_are_decoded_once() -> None:
     kept = {name for name, dataset in DATASETS.items() if not dataset.streamed}
     assert kept == {"cifar10", "cifar100", "cifar8", "fashion_mnist", "tiny_imagenet"}
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"test_size": 80}, r"^test_size is for images that are streamed from files: it must be None or \d\d with"),
-        ({"image_size": 48, "test_size": 64}, r"^test_size .* it must be None or 48 with dataset '\w+', got 64$"),
-        ({"resize": 72}, r"^resize is for images that are streamed from files: it must be None or \d\d with"),
-        ({"image_size": 64, "resize": 73}, r"^resize .* it must be None or 64 with dataset '\w+', got 73$"),
-        ({"augment": "rrc_flip", "augment.resize": 36}, r"^augment\.resize .* it must be None with .*, got 36$"),
-        ({"bad_images": "skip"}, r"^bad_images .* it must be 'refuse' with dataset '\w+', got 'skip'$"),
-        ({"interpolation": "bilinear"}, r"^interpolation .* must be 'bicubic' with .* 'crop_flip', got 'bilinear'$"),
-        ({"interpolation": "bilinear", "augment": "none"}, r"^interpolation .* and augment 'none', got 'bilinear'$"),
-        (
-            {"subset.rule": "cv", "subset.scores": "scores.csv", "subset.draw": 1},
-            r"^subset\.draw is for subset\.rule 'random': it must be 0 with 'cv', got 1$",
-        ),
-    ],
-)
-def test_an_option_that_nothing_would_read_is_refused_before_a_run_starts(keys, message, tmp_path):
-    for dataset in ("cifar10", "fashion_mnist", "tiny_imagenet"):
-        config = {"dataset": dataset, "backbone": "resnet8", **keys}
-        found = train.resolve(config)  # a finished run can still be read
-        assert {key: found.flat[key] for key in keys} == keys
-        with pytest.raises(ValueError, match=message):
-            train.check(found.settings)
-    with pytest.raises(ValueError, match=message):
-        train(config, 0, data_root=tmp_path)
-
-
-def test_an_option_that_is_read_is_not_refused():
-    streamed = {"dataset": "imagenet", "backbone": "resnet18_imagenet", "test_size": 288, "resize": 320}
-    for keys in (
-        {"image_size": 48, "interpolation": "bilinear"},
-        {"augment": "rrc_flip", "interpolation": "bilinear"},
-        {"image_size": 48, "test_size": 48, "resize": 48},
-        {"subset.rule": "random", "subset.draw": 3},
-        {**streamed, "bad_images": "skip"},
-        {**FOLDER, "augment.resize": 36, "interpolation": "bilinear", "augment": "none"},
-    ):
-        check_read(parse({"dataset": "cifar10", **keys}))
 
 
 # --- sizes

@@ -12,7 +12,6 @@ from torch import Generator
 
 from trainables.classify import train
 from trainables.config import parse
-from trainables.datasets.data_config import held_out_count
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
 from trainables.datasets.subsampling import choose, chosen, hold_out, read_scores
@@ -157,23 +156,3 @@ def test_it_is_the_same_every_time_whatever_was_drawn_before():
 def test_it_is_not_the_first_images_of_a_class_and_more_images_keep_those_of_fewer():
     assert hold_out(torch.zeros(100, dtype=torch.long), 10)[1].max() > 20
     assert set(hold_out(OF_THREE, 16)[1].tolist()) < set(hold_out(OF_THREE, 48)[1].tolist())
-
-
-def test_a_share_or_a_number():
-    assert held_out_count(0.0, 160) == 0
-    assert held_out_count(0.1, 160) == 16
-    assert held_out_count(5000.0, 50_000) == 5000
-
-
-@pytest.mark.parametrize(
-    ("validation", "message"),
-    [
-        (12.5, r"^validation must be a share below 1 or a whole number of images, got 12.5$"),
-        (160.0, r"^validation must leave some of the 160 training images, got 160$"),
-        (0.999, r"^validation must leave some of the 160 training images, got 0.999$"),
-        (0.001, r"^validation must hold out at least 1 of the 160 training images, got 0.001$"),
-    ],
-)
-def test_impossible_splits_are_quoted(validation, message):
-    with pytest.raises(ValueError, match=message):
-        held_out_count(validation, 160)

@@ -262,3 +262,15 @@ def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_
     (ours,) = torch.autograd.grad(loss_of(terms)(*arguments), mixed_logits)
     (plain,) = torch.autograd.grad(mixed_cross_entropy(mixed_logits, labels, mixed), mixed_logits)
     torch.testing.assert_close(ours, plain)
+
+
+@both_presets
+def test_smoothing_concerns_the_first_term_alone(kind: type[SUMixLoss]) -> None:
+    *_, mixed_logits, labels, mixed = arguments = batch()
+    plain, smooth = (kind(D, L, SUMixTerms(), smoothing).double() for smoothing in (0.0, 0.2))
+    smooth.load_state_dict(plain.state_dict())
+    one, two = plain.parts(*arguments), smooth.parts(*arguments)
+    assert torch.equal(one.regulariser, two.regulariser)
+    weighted = mixed._replace(weights=one.weights)
+    gap = mixed_cross_entropy(mixed_logits, labels, weighted, 0.2) - mixed_cross_entropy(mixed_logits, labels, weighted)
+    torch.testing.assert_close(two.loss - one.loss, gap)

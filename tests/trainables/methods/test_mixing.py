@@ -157,11 +157,7 @@ def test_one_pass_of_both_batches_by_hand(preset: str, clean_loss: float) -> Non
     [
         ("manifoldmix", {}, "mixes maps, which have left the images behind: sumix.raw_forward must be 'train_grad'"),
         ("automix", {"mixer__pipeline": "mp"}, "makes its masks of a pass of its own: sumix.raw_forward must be"),
-        (
-            "cutmix",
-            {"sumix__raw_statistics": "leave"},
-            "raw_statistics must be 'keep' with sumix.raw_forward 'joint', .*, got 'leave'$",
-        ),
+        ("cutmix", {"sumix__raw_statistics": "leave"}, "'keep' with sumix.raw_forward 'joint', .*, got 'leave'$"),
     ],
 )
 def test_one_pass_that_cannot_be_is_refused(mixer: str, keys: dict[str, Any], sentence: str) -> None:

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,14 +9,10 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import uniform_pixels
 from trainables.mixers.cutmix import cutmix
-from trainables.mixers.fmix import (
-    _threshold_by_counting,
-    _threshold_by_searching,
-    _threshold_by_sorting,
-    fmix,
-    low_frequency_noise,
-)
 from trainables.mixers.fmix import draw as draw_fmix
+from trainables.mixers.fmix import (
+    fmix,
+)
 from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.mixed import Mixed, beta, dirichlet, partners
@@ -113,20 +108,6 @@ def test_saliencymix(seed: int, per_batch: bool, saliency_input: str) -> None:
 
 
 @each_seed
-@pytest.mark.parametrize("per_batch", [False, True])
-def test_cutmix_is_the_same_box_by_box_and_by_a_mask(seed: int, per_batch: bool) -> None:
-    """Images of 32 bits in the memory of a processor are pasted box by box, all others by a mask."""
-    for order in (torch.contiguous_format, torch.channels_last):
-        images = photographs().contiguous(memory_format=order)
-        by_box = cutmix(images, stream(seed), per_batch=per_batch)
-        by_mask = cutmix(images.clone().requires_grad_(), stream(seed), per_batch=per_batch)
-        assert torch.equal(by_box.images, by_mask.images)
-        assert torch.equal(by_box.weights, by_mask.weights)
-        assert by_box.images.stride() == images.stride()
-        assert torch.equal(images, photographs())
-
-
-@each_seed
 @pytest.mark.parametrize(
     ("interpolation", "scope"), [("nearest", (0.1, 0.8)), ("bilinear", (0.1, 0.8)), ("nearest", (0.3, 0.5))]
 )
@@ -169,37 +150,6 @@ def test_fmix(seed: int) -> None:
         shares.append(int(kept[b]) / (H * W))
     assert max(abs(share - lam[b].item()) for b, share in enumerate(shares)) < 1 / (H * W)
     check(fmix(images, stream(seed), alpha=0.7, decay=2.0), rows, partner, shares)
-
-
-@pytest.mark.parametrize(("height", "width", "decay"), [(16, 12, 3.0), (9, 13, 1.0), (7, 4, 4.0)])
-def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height: int, width: int, decay: float) -> None:
-    noise = low_frequency_noise(2, height, width, decay, stream(0)).double().numpy()
-    parts = torch.randn(2, height, width // 2 + 1, 2, generator=stream(0)).double().numpy()
-    for b in range(2):
-        spectrum = np.zeros((height, width // 2 + 1), complex)
-        for y in range(height):
-            for x in range(width // 2 + 1):
-                frequency = math.hypot(min(y, height - y) / height, x / width)
-                scale = 1 / max(frequency, 1 / max(height, width)) ** decay
-                spectrum[y, x] = scale * complex(*parts[b, y, x])
-        expected = np.fft.irfft2(spectrum, (height, width))
-        np.testing.assert_allclose(noise[b], expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
-
-
-@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (130, 250), (7, 4), (1, 1)])
-def test_the_masks_of_fmix_are_the_same_by_sorting_searching_and_counting(height: int, width: int) -> None:
-    """A processor sorts small images and searches large ones, a GPU counts.
-
-    The cases include equal pixels, no pixel that stays, and all that stay.
-    """
-    field = torch.rand(40, height * width, generator=stream(0))
-    field[::4] = (field[::4] * 4).floor() / 4
-    count = (torch.rand(40, 1, generator=stream(1)) * (height * width + 1)).floor()
-    count[:2], count[2:4] = 0, height * width
-    by_sorting, by_counting = _threshold_by_sorting(field, count), _threshold_by_counting(field, count)
-    assert torch.equal(by_sorting, by_counting)
-    assert torch.equal(field > _threshold_by_searching(field, count), field > by_counting)
-    assert ((field > by_sorting).sum(dim=1, keepdim=True) <= count).all()
 
 
 @each_seed

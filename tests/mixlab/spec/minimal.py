@@ -1,0 +1,15 @@
+"""The least that a trainable can be, and a study of it."""
+
+from mixlab import Arm, Metric, Study
+
+
+class Toy:
+    """A trainable that takes any configuration."""
+
+    metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last",)),)
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+
+STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 0.2})), seeds=range(2))

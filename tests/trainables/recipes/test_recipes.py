@@ -1,0 +1,157 @@
+"""The recipes can be run, and their values are those that the papers print."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from trainables import recipes
+from trainables.backbones import BACKBONES
+from trainables.config import flatten, mixer_options, parse
+from trainables.datasets import DATASETS
+from trainables.mixers import MIXERS
+from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, recipe_of
+from trainables.recipes.by_cell import RECIPES as BY_CELL
+from trainables.recipes.learned_masks import ALPHA_OF_DATASET, RELEASED
+from trainables.recipes.presets import PRESETS
+
+RECIPES = {
+    name: value for name, value in vars(recipes).items() if isinstance(value, dict) and name.isupper() and "lr" in value
+}
+
+
+def test_the_tables_name_what_is_there() -> None:
+    assert all("alpha" in inspect.signature(MIXERS[mixer]).parameters for mixer in ALPHA)
+    assert {dataset for dataset, _ in ZETA} <= set(DATASETS)
+    assert {backbone for _, backbone in ZETA} <= set(BACKBONES)
+    assert set(TRANSFORMERS) <= set(BACKBONES)
+    options = mixer_options("automix", {})
+    for settings in (settings for kinds in RELEASED.values() for settings in kinds):
+        assert all(key == "lr" or key == "min_lr" or key.removeprefix("mixer.") in options for key in settings)
+    assert set(RELEASED) == {recipe["dataset"] for recipe in BY_CELL}
+    assert set(ALPHA_OF_DATASET) <= set(DATASETS)
+    assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
+
+
+def test_every_recipe_is_here() -> None:
+    assert {(r["dataset"], r["backbone"]) for r in RECIPES.values()} >= {
+        *(("cifar100", b) for b in ("resnet18", "resnext50", "wrn28_8", "deit_small", "swin_tiny")),
+        *(("cifar100", b) for b in ("convnext_tiny_cifar", "pyramidnet110", "pyramidnet200", "preact_resnet18")),
+        *(("tiny_imagenet", "resnet18"), ("imagenet", "resnet18_imagenet"), ("imagenet", "resnet50_imagenet")),
+        *(("cub200", "resnet18_imagenet"), ("aircraft", "resnet18_imagenet")),
+        *(("imagenet", "deit_small"), ("imagenet", "swin_tiny"), ("imagenet", "convnext_tiny")),
+        *(("cifar10", "resnet18"), ("cifar10", "resnext50"), ("tiny_imagenet", "resnext50")),
+        *(("inat2017", "resnet50_imagenet"), ("inat2018", "resnet50_imagenet"), ("places205", "resnet18_imagenet")),
+    }
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_can_be_run(name: str) -> None:
+    parsed = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
+    assert {key: parsed[key] for key in RECIPES[name]} == RECIPES[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str) -> None:
+    """On the same data every recipe becomes the one small run, except for the subject of a study: mixer and zeta."""
+    mixer = {key: value for key, value in RECIPES[name].items() if key.startswith("mixer")}
+    about = {"mixer": "cutmix", **mixer, "dataset": "cifar10", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
+    for preset in ("quick", "smoke"):
+        keys = {key: value for key, value in PRESETS[preset].items() if key != "seeds"}
+        small = parse({**RECIPES[name], **keys, **about})
+        assert small == parse({**keys, **about})
+        assert small.backbone == "resnet8"
+
+
+# algorithms of the papers: (epochs, batch size, rate, weight decay, how it is trained)
+PRINTED: dict[str, dict[str, Any]] = {
+    "CIFAR100_RESNET18": {"epochs": 800, "batch_size": 100, "lr": 0.1, "weight_decay": 1e-4, "momentum": 0.9},
+    "CIFAR100_WRN28_8": {"epochs": 400, "batch_size": 100, "lr": 0.03, "weight_decay": 1e-3, "momentum": 0.9},
+    "TINY_IMAGENET": {"epochs": 400, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4},
+    "IMAGENET_100": {"epochs": 100, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4},
+    "CUB200": {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4, "pretrained": "IMAGENET1K_V1"},
+    "AIRCRAFT": {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4, "pretrained": "IMAGENET1K_V1"},
+    "CIFAR100_DEIT_SMALL": {"epochs": 200, "batch_size": 100, "lr": 1e-3, "weight_decay": 0.05, "optimiser": "adamw"},
+    "CIFAR100_SWIN_TINY": {"epochs": 200, "batch_size": 100, "lr": 5e-4, "weight_decay": 0.05, "drop_path": 0.2},
+    "CIFAR100_CONVNEXT_TINY": {"lr": 1e-3, "grad_clip": None, "drop_path": 0.3, "warmup_epochs": 20},
+    "DEIT": {"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 5, "grad_clip": 5.0},
+    "SWIN": {"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 20, "drop_path": 0.2},
+    "RSB_A2": {"epochs": 300, "batch_size": 2048, "lr": 0.005, "weight_decay": 0.02, "optimiser": "lamb"},
+    "RSB_A3": {"epochs": 100, "batch_size": 2048, "lr": 0.008, "image_size": 160, "loss": "binary"},
+    "CIFAR100_PYRAMIDNET110": {"epochs": 300, "batch_size": 64, "lr": 0.25, "weight_decay": 4e-5, "nesterov": True},
+}
+
+
+# Of the same recipes: how the rate falls, and what is done to the images.
+ONE_COSINE = {"schedule": "cosine", "lr_changes": "each_epoch", "min_lr": 0.0, "warmup_epochs": 0, "nesterov": False}
+FROM_SMALL_CROPS = {"augment": "rrc_flip", "augment.scale": 0.08, "interpolation": "bicubic"}
+FURTHER: dict[str, dict[str, Any]] = {
+    "CIFAR100_RESNET18": {**ONE_COSINE, "augment": "crop_flip", "augment.padding": "reflect"},
+    "CIFAR100_WRN28_8": {**ONE_COSINE, "augment": "crop_flip", "augment.padding": "reflect"},
+    "TINY_IMAGENET": {**ONE_COSINE, **FROM_SMALL_CROPS},
+    "IMAGENET_100": {**ONE_COSINE, **FROM_SMALL_CROPS, "momentum": 0.9},
+    "CUB200": {**ONE_COSINE, "drop_last": True, "augment": "rrc_flip", "augment.resize": 256, "augment.scale": 0.5},
+    "CIFAR100_DEIT_SMALL": {
+        **{"lr_changes": "each_step", "min_lr": 1e-6, "warmup_epochs": 20, "warmup_start": 1e-5, "grad_clip": 5.0},
+        **{"label_smoothing": 0.1, "weight_decay_on": "matrices", "drop_path": 0.0, "image_size": 224},
+        **{"augment.scale": 0.8, "augment.randaugment": "fixmatch", "augment.operations": 2, "augment.level": 7.0},
+        **{"augment.level_std": 0.5, "augment.erasing": 0.0, "interpolation": "bicubic"},
+    },
+    "DEIT": {
+        **{"optimiser": "adamw", "weight_decay": 0.05, "min_lr": 1e-5, "label_smoothing": 0.1},
+        **{"augment.randaugment": "increasing", "augment.level": 9.0, "augment.level_std": 0.5},
+        **{"augment.erasing": 0.25, "augment.jitter": 0.4},
+        **{"mixer": "mixup_cutmix", "mixer.mixup_alpha": 0.8, "mixer.alpha": 1.0, "mixer.cutmix_share": 0.5},
+    },
+    "RSB_A2": {
+        **{"loss": "binary", "warmup_epochs": 5, "min_lr": 1e-6, "drop_path": 0.05, "resize": 236, "test_size": 224},
+        **{"augment.randaugment": "increasing", "augment.level": 7.0, "augment.level_std": 0.5},
+        **{"mixer": "mixup_cutmix", "mixer.mixup_alpha": 0.1, "mixer.alpha": 1.0},
+    },
+    "RSB_A3": {"augment.level": 6.0, "drop_path": 0.0, "optimiser": "lamb", "weight_decay": 0.02, "test_size": 224},
+    "CIFAR100_PYRAMIDNET110": {"schedule": "multistep", "milestones": (0.75, 0.9), "augment.padding": "zeros"},
+    "CUTMIX_PYRAMIDNET110": {
+        **{"epochs": 300, "batch_size": 64, "lr": 0.25, "weight_decay": 1e-4, "nesterov": True},
+        **{"schedule": "multistep", "milestones": (0.5, 0.75)},
+    },
+    "CUTMIX_IMAGENET": {
+        **{"epochs": 300, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4, "nesterov": True},
+        **{"schedule": "multistep", "milestones": (0.25, 0.5, 0.75), "augment.jitter": 0.4, "augment.lighting": 0.1},
+    },
+    "CIFAR100_PREACT_RESNET18": {
+        **{"epochs": 300, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4, "nesterov": True},
+        **{"schedule": "multistep", "milestones": (1 / 3, 2 / 3)},
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(PRINTED.keys() | FURTHER.keys()))
+def test_a_recipe_has_the_printed_values(name: str) -> None:
+    config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
+    printed = {**PRINTED.get(name, {}), **FURTHER.get(name, {})}
+    assert {key: config[key] for key in printed} == printed
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "wanted"),
+    [
+        ("cifar100", "wrn28_8", {"epochs": 400, "lr": 0.03, "weight_decay": 1e-3}),
+        ("cifar100", "resnet34", {"epochs": 800, "lr": 0.1, "backbone": "resnet34"}),  # as every other ResNet
+        ("cifar100", "deit_small", {"epochs": 200, "lr": 1e-3, "optimiser": "adamw", "image_size": 224}),
+        ("cifar10", "resnext50", {"epochs": 800, "lr": 0.1, "dataset": "cifar10"}),
+        ("imagenet", "resnet101_imagenet", {"epochs": 100, "batch_size": 256}),
+        ("imagenet", "convnext_tiny", {"epochs": 300, "batch_size": 1024, "optimiser": "adamw"}),
+        ("inat2018", "resnext101_imagenet", {"epochs": 100, "dataset": "inat2018"}),
+        ("aircraft", "resnext50_imagenet", {"epochs": 200, "pretrained": "IMAGENET1K_V1"}),
+    ],
+)
+def test_each_data_set_and_network_has_its_recipe(dataset: str, backbone: str, wanted: dict[str, Any]) -> None:
+    found = recipe_of({"dataset": dataset, "backbone": backbone})
+    assert {key: found[key] for key in wanted} == wanted
+    assert found["backbone"] == backbone
+    assert not any(key.startswith("mixer") for key in found)
+    parse(found)
+
+
+def test_a_data_set_without_recipes_has_none() -> None:
+    assert recipe_of({"dataset": "fashion_mnist", "backbone": "resnet8"}) == {}

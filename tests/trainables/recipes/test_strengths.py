@@ -1,0 +1,123 @@
+"""The strengths of mixers and of SUMix are those that the papers and OpenMixup's benchmarks print."""
+
+import pytest
+
+from trainables.config import flatten, parse
+from trainables.datasets import DATASETS
+from trainables.recipes import ZETA, cell_settings, sumix_settings
+from trainables.recipes.strengths import SMALL
+
+# SUMix, appendix A.1, as printed.
+TABLE_7 = """
+                ResNet18  ResNeXt50  W-ResNet28-8  DeiT-Small  Swin-Tiny
+CutMix          0.5       0.5        0.5           0.5         0.5
+FMix            1.0       1.0        0.5           0.5         0.5
+SaliencyMix     0.5       1.0        0.5           0.5         0.5
+ResizeMix       0.2       0.5        0.5           0.5         0.5
+"""
+TABLE_8 = """
+                ResNet18  ResNeXt50
+CutMix          1.0       0.5
+FMix            0.5       0.1
+SaliencyMix     0.5       0.2
+ResizeMix       0.5       0.5
+"""
+TABLE_9 = """
+                ResNet18  ResNeXt50
+CutMix          1.0       0.5
+FMix            0.5       0.5
+SaliencyMix     1.0       0.5
+ResizeMix       0.5       0.5
+"""
+NAMES = {
+    "cifar100": {
+        **{"ResNet18": "resnet18", "ResNeXt50": "resnext50", "W-ResNet28-8": "wrn28_8"},
+        **{"DeiT-Small": "deit_small", "Swin-Tiny": "swin_tiny"},
+    },
+    "cub200": {"ResNet18": "resnet18_imagenet", "ResNeXt50": "resnext50_imagenet"},
+    "aircraft": {"ResNet18": "resnet18_imagenet", "ResNeXt50": "resnext50_imagenet"},
+}
+
+
+@pytest.mark.parametrize(("dataset", "table"), [("cifar100", TABLE_7), ("cub200", TABLE_8), ("aircraft", TABLE_9)])
+def test_zeta_is_that_of_the_paper(dataset: str, table: str) -> None:
+    head, *rows = (line.split() for line in table.strip().splitlines())
+    printed = {
+        (NAMES[dataset][network], row[0].lower()): float(value)
+        for row in rows
+        for network, value in zip(head, row[1:], strict=True)
+    }
+    of_dataset = {network: mixers for (name, network), mixers in ZETA.items() if name == dataset}
+    ours = {(network, mixer): zeta for network, mixers in of_dataset.items() for mixer, zeta in mixers.items()}
+    assert ours == printed
+    for (network, mixer), zeta in printed.items():
+        assert sumix_settings({"dataset": dataset, "backbone": network, "mixer": mixer})["sumix.zeta"] == zeta
+
+
+def test_zeta_of_whole_data_sets_and_of_none() -> None:
+    for mixer in ("cutmix", "fmix", "saliencymix", "resizemix"):
+        assert sumix_settings({"dataset": "tiny_imagenet", "backbone": "resnext50", "mixer": mixer})["sumix.zeta"] == 1
+        assert sumix_settings({"dataset": "imagenet", "backbone": "resnet18_imagenet", "mixer": mixer}) == {
+            "mixer.alpha": 1.0 if mixer == "resizemix" else 0.2,
+            "sumix.zeta": 0.5,
+        }
+    assert "sumix.zeta" not in sumix_settings({"dataset": "cifar10", "backbone": "resnet8", "mixer": "fmix"})
+    assert sumix_settings({"dataset": "cifar100", "backbone": "resnet18", "mixer": "none"}) == {}
+
+
+def test_alpha_is_that_of_section_5_2() -> None:
+    convolutional = {"cutmix": 0.2, "fmix": 0.2, "saliencymix": 0.2, "resizemix": 1.0, "puzzlemix": 1.0}
+    transformer = {"cutmix": 2.0, "fmix": 1.0, "saliencymix": 0.2, "resizemix": 1.0, "puzzlemix": 2.0}
+    for backbone, alphas in (("wrn28_8", convolutional), ("deit_small", transformer), ("swin_tiny", transformer)):
+        for mixer, alpha in alphas.items():
+            found = sumix_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
+            assert found["mixer.alpha"] == alpha
+
+
+# OpenMixup's benchmarks: alpha of mixup, CutMix, Manifold Mixup, SaliencyMix, FMix, PuzzleMix and ResizeMix.
+ALPHAS = {
+    ("cifar100", "resnet18"): (1, 0.2, 2, 0.2, 0.2, 1, 1),
+    ("cifar100", "deit_small"): (0.8, 2, 2, 0.2, 1, 2, 1),
+    ("tiny_imagenet", "resnext50"): (1, 1, 0.2, 1, 1, 1, 1),
+    ("imagenet", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 0.2),
+    ("imagenet", "resnet50_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
+    ("imagenet", "deit_small"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 1),
+    ("inat2018", "resnext101_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
+    ("places205", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 1),
+    ("aircraft", "resnext50_imagenet"): (0.2, 1, 0.5, 0.2, 0.2, 1, 1),
+}
+
+
+@pytest.mark.parametrize(("cell", "alphas"), ALPHAS.items())
+def test_alpha_is_that_of_the_benchmarks(cell: tuple[str, str], alphas: tuple[float, ...]) -> None:
+    mixers = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix")
+    settings = [cell_settings({"dataset": cell[0], "backbone": cell[1], "mixer": mixer}) for mixer in mixers]
+    assert tuple(found["mixer.alpha"] for found in settings) == alphas
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "large"),
+    [
+        *[("cifar100", backbone, False) for backbone in ("resnet18", "convnext_tiny_cifar")],
+        *[("cifar100", backbone, True) for backbone in ("deit_small", "swin_tiny")],
+        *[(dataset, "resnet50_imagenet", True) for dataset in ("imagenet", "inat2017", "places205", "cub200")],
+        ("tiny_imagenet", "resnet18", True),
+    ],
+)
+def test_puzzlemix_of_large_images_moves_the_cells_of_its_grid(dataset: str, backbone: str, large: bool) -> None:
+    cell = {"dataset": dataset, "backbone": backbone, "mixer": "puzzlemix"}
+    found = flatten(parse({"mixer": "puzzlemix", **cell_settings(cell)}))
+    assert found["mixer.blocks"] == ((2, 4, 8) if large else (2, 4, 8, 16))
+    assert found["mixer.t_size"] == (224 if large else 4)
+
+
+def test_the_data_sets_of_small_images() -> None:
+    sides = {name: dataset.image_shape[1] for name, dataset in DATASETS.items()}
+    assert set(SMALL) == {name for name, side in sides.items() if side <= 32}
+
+
+def test_resizemix_of_transformers_interpolates_and_comixup_also_learns_from_the_images_before_mixing() -> None:
+    cell = {"dataset": "cifar100", "mixer": "resizemix"}
+    assert sumix_settings({**cell, "backbone": "swin_tiny"})["mixer.interpolation"] == "bilinear"
+    assert "mixer.interpolation" not in sumix_settings({**cell, "backbone": "resnext50"})
+    assert sumix_settings({"mixer": "comixup"}) == {"mixer.alpha": 2.0, "clean_loss": 2.0}
