@@ -82,8 +82,8 @@ def sign_flip_p(differences: ArrayLike) -> float:
         sums = sign_patterns(d.size) @ d
     else:
         sums = np.zeros(1)
-        for size in np.abs(d):
-            sums = np.concatenate((sums + size, sums - size))  # (2^n,)
+        for difference in d:
+            sums = np.concatenate((sums + difference, sums - difference))  # (2^n,)
     # Patterns that tie with the observed one may differ from it in the last bit.
     rounding = 1e-9 * np.abs(d).sum()
     return float(np.mean(np.abs(sums) >= abs(d.sum()) - rounding))
@@ -131,7 +131,7 @@ def sign_patterns(seeds: int) -> NDArray[np.float64]:
     if seeds > FAMILY_EXACT_UP_TO:
         drawn = 1 - 2.0 * np.random.default_rng(0).integers(0, 2, (RESAMPLES, seeds))
         return np.concatenate((np.ones((1, seeds)), drawn))
-    numbers = np.arange(2 ** max(0, seeds - 1))
+    numbers = np.arange(2 ** (seeds - 1))
     return (1 - 2 * (numbers[:, None] >> np.arange(seeds) & 1)[:, ::-1]).astype(np.float64)
 
 

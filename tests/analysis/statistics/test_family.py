@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.significance import family_p, holm, sign_flip_p
+from analysis.statistics.significance import RESAMPLES, family_p, holm, sign_flip_p, sign_patterns
 
 
 def t_of(differences):
@@ -49,15 +49,15 @@ def plain_loop(differences, one_sided=False):
 
 
 def random_study(seed):
-    """Return up to four comparisons with one baseline: some real, one of equal differences, some with missing seeds."""
+    """Return up to four comparisons with one baseline: some real, one of equal differences, one with missing seeds."""
     rng = np.random.default_rng(seed)
     arms, seeds = int(rng.integers(1, 5)), int(rng.integers(6, 9))
     runs = rng.normal(0, 1, (arms + 1, seeds)) + rng.integers(0, 3, (arms + 1, 1))
     d = runs[1:] - runs[0]
     if seed % 3 == 0:
         d[-1] = 0.5
-    if seed % 2 and seeds == 8:
-        d[0, : rng.integers(0, 3)] = math.nan
+    if seed % 2:
+        d[0, : seeds - 6] = math.nan
     return d
 
 
@@ -73,6 +73,24 @@ def test_by_hand():
     # in the opposite of that: 4 of 64 patterns reach infinity. The second has a sum of 4: it is reached by 2 patterns
     # of the sum 6 and 12 of the sum 4.
     assert family_p([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, -1]]) == pytest.approx([4 / 64, 14 / 64])
+
+
+def test_a_certain_gain_is_reached_by_the_data_alone_or_by_its_opposite_too():
+    assert family_p([[0.7]]).tolist() == [1]
+    for seeds in (6, 12):
+        gains = np.full((13, seeds), 2.0)  # more comparisons than there are seeds
+        assert family_p(gains).tolist() == [2 / 2**seeds] * 13
+        assert family_p(gains, one_sided=True).tolist() == [1 / 2**seeds] * 13
+    for seeds in (13, 30):  # drawn
+        assert len(sign_patterns(seeds)) == RESAMPLES + 1
+    assert family_p(np.full((2, 30), 2.0)).tolist() == [1 / (RESAMPLES + 1)] * 2
+
+
+def test_patterns_are_gone_through_in_parts(monkeypatch):
+    d = random_study(7)
+    whole = family_p(d)
+    monkeypatch.setattr("analysis.statistics.significance.CHUNK", 3 * len(d))  # three patterns at once
+    assert family_p(d).tolist() == whole.tolist()
 
 
 def test_of_one_comparison_it_is_the_sign_flip_test():
@@ -130,7 +148,6 @@ def test_many_seeds_are_drawn_repeatably_and_close_to_the_exact_p():
     d = np.random.default_rng(6).normal([[0.0], [0.4], [0.8]], 1, (3, 14))
     assert family_p(d).tolist() == family_p(d).tolist()
     assert family_p(d[1:2])[0] == pytest.approx(sign_flip_p(d[1]), abs=0.015)  # 3 standard errors of 10,000 draws
-    assert family_p(np.full((2, 30), 2.0)).tolist() == [1 / 10_000] * 2
 
 
 def null_study(rng, tables, arms, seeds):

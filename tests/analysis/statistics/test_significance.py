@@ -79,13 +79,14 @@ def test_sign_flip_with_many_pairs_is_close_to_the_t_test_and_repeatable():
     assert sign_flip_p(d) == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.01)
     # A comparison by itself has no larger p than in a family, whose patterns are the same.
     assert sign_flip_p(d) == pytest.approx(family_p(d[None])[0])
+    assert sign_flip_p(np.full(20, 2.0)) == 2 / 2**20
     assert sign_flip_p(np.full(30, 2.0)) == 1 / (RESAMPLES + 1)
 
 
 def test_holm_by_hand():
     # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.06 (never falling)
     assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])  # twice 0.6 is above 1
     assert holm([0.04]) == pytest.approx([0.04])
 
 
