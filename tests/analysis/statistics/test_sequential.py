@@ -9,6 +9,7 @@ import pytest
 from analysis.statistics.sequential import (
     DECISIVE,
     EFFECTS,
+    FIRST_LOOK,
     e_value,
     family_e,
     growth,
@@ -108,7 +109,8 @@ def test_closed_testing_agrees_with_every_set(seed):
 
 def test_what_stands_out_gets_a_larger_share_whatever_its_sign():
     # With the reference, most are 0 in every seed, and so is the median; the mean squares are 1, 4, 0, 0 and 0, twice.
-    d = np.array([[1.0, -1, 1, 1, 9], [2, 2, -2, 2, 0], [math.nan, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    nan = math.nan
+    d = np.array([[1.0, -1, 1, 1, 9], [2, nan, -2, 2, 0], [nan, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
     assert shares(d) == pytest.approx([0.4**3, 1.6**3, 1, 1, 1])  # in terms of 2.5, the median of 1 and 4
     assert shares(d) == pytest.approx(shares(d * [7, -7, 7, -7, 1]))
     assert shares(d + 5, delta=5) == pytest.approx(shares(d))
@@ -177,6 +179,15 @@ def test_prospects():
     assert prospects(null[None], 1000).tolist() == [True]  # the budget is large
     later = np.vstack((np.append(real, 1.0), np.append(null, math.nan)))
     assert prospects(later, 20).tolist() == [True, False]  # what was given up stays so
+
+
+def test_without_any_run_there_are_prospects_until_the_first_look():
+    def found(*first):
+        return prospects(np.array([[*first, *[math.nan] * (FIRST_LOOK - len(first))]]), 20).tolist()
+
+    assert found() == [False]  # all of its runs have failed
+    assert found(0.0) == [True]
+    assert prospects(np.full((1, FIRST_LOOK - 1), math.nan), 20).tolist() == [True]
 
 
 def test_a_quiet_table_gives_hope_to_a_noisy_comparison():
