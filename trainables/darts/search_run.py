@@ -19,7 +19,7 @@ from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.dataset import Splits
 from trainables.datasets.opening import open_splits
 from trainables.epoch import Epoch, require_finite
-from trainables.hardware import environment
+from trainables.hardware import environment, set_up
 from trainables.seeds import derive_seed
 from trainables.training import model_state
 
@@ -32,8 +32,7 @@ class SearchRun:
     ) -> None:
         """Prepare the run: a search on ``searched``, None if the genotype is known, then training on ``retrained``."""
         self.settings, self.seed, self.device = settings, seed, device
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
+        set_up(deterministic=False)
         self.images = open_splits(settings.retrained, retrained, device)
         check_second_head(settings, len(self.images.train))
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)

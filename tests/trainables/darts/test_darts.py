@@ -17,6 +17,7 @@ from trainables.darts.search_phase import search_step
 from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.datasets.dataset import Split, Splits
+from trainables.hardware import set_up
 from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
 
@@ -155,6 +156,16 @@ def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
     assert all(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
     run.next_epoch()
     assert not any(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
+
+
+def test_what_a_process_has_trained_before_decides_no_number_of_a_search() -> None:
+    set_up(deterministic=True)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("highest")
+    SearchRun(parse({**SMALL, "genotype": "pc_darts_cifar10"}), 0, None, coloured(), torch.device("cpu"))
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert torch.get_float32_matmul_precision() == "high"
 
 
 def test_the_search_sees_the_subset_in_halves_and_the_training_all() -> None:
