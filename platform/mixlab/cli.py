@@ -16,7 +16,7 @@ from rich.console import Console
 
 from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
-from mixlab.errors import BadInput, HeadLost, drop_output, first_line, no_room
+from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_line, no_room
 from mixlab.launching.result import Result
 from mixlab.messages import say
 from mixlab.options import AUTO, BUDGET, Options
@@ -48,7 +48,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         options = parse(study, argv)
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = run(study, train, options, report=report)
-    except (BadInput, HeadLost) as error:
+    except (BadInput, HeadLost, StorageLost) as error:
         say(Console(stderr=True), f"error: {error}")
         result = Result(2 if isinstance(error, BadInput) else 1)
     except KeyboardInterrupt:

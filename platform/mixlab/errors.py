@@ -1,4 +1,4 @@
-"""The errors that end a command with one sentence: bad input, with exit code 2; a lost cluster or full disk, with 1."""
+"""The errors that end a command with one sentence: bad input, with exit code 2; a lost cluster or storage, with 1."""
 
 import contextlib
 import difflib
@@ -21,8 +21,8 @@ class HeadLost(Exception):
     """The head of the Ray cluster has died or become unreachable; the message is a sentence for the user."""
 
 
-class StorageFull(Exception):
-    """There is no room for another checkpoint; the message is the place that is full, with the error in brackets."""
+class StorageLost(Exception):
+    """No checkpoint can be written or read any more; the message is a clause that says why."""
 
 
 class Crash(Exception):
@@ -32,6 +32,11 @@ class Crash(Exception):
 def no_room(error: BaseException) -> bool:
     """Return whether an error says that a disk is full, or a quota used up."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def without_room(place: str, error: BaseException) -> str:
+    """Return a clause that says that a place is full, and what helps."""
+    return f"there is no room left in {place} ({first_line(error)}): free some"
 
 
 def answer_in_a_sentence() -> None:

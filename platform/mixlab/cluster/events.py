@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mixlab.cluster import packing
 from mixlab.cluster.source import End, Job, Listener, Source, Wait
 from mixlab.cluster.tune_private import Failure
-from mixlab.errors import BadInput, StorageFull, last_line
+from mixlab.errors import BadInput, StorageLost, last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 
@@ -30,7 +30,7 @@ class Events:
         self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
         self.ends: dict[str, End] = {}  # by key, how a trial has to end
         self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
-        self.fault: BadInput | StorageFull | None = None
+        self.fault: BadInput | StorageLost | None = None
         self._leave = threading.Event()
         self._left = threading.Event()
 

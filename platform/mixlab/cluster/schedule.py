@@ -17,7 +17,7 @@ from mixlab.cluster.events import Events
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source, Wait
 from mixlab.cluster.worker import Work, work
-from mixlab.errors import StorageFull, last_line
+from mixlab.errors import StorageLost, last_line
 from mixlab.spec.trial import State, Trial
 
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
@@ -34,7 +34,7 @@ def run(source: Source, listener: Listener, task: Work, share: Share, launch: st
     Raises:
         BadInput: the source cannot continue with what a trial reports.
         HeadLost: the cluster was lost.
-        StorageFull: there is no room for another checkpoint.
+        StorageLost: no checkpoint can be written or read any more.
     """
     events = Events(source, listener, room=lambda: share.slots(nodes.resources()))
     # Ray Tune would start the trials of a searcher one after another.
@@ -115,8 +115,8 @@ class _InTurn(_Unpickled, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         self.events.go_on()
         ours = _trial_of(trial)
-        if "full" in result:
-            self.events.fault = StorageFull(result["full"])
+        if "lost" in result:
+            self.events.fault = StorageLost(result["lost"])
             return str(TrialScheduler.STOP)
         if "error" in result:
             self.events.ends[ours.key] = End(State.FAILED, error=result["error"], answer=result["answer"])

@@ -19,7 +19,7 @@ from typing import Any
 
 from ray import tune
 
-from mixlab.errors import Crash, StorageFull, account_of, first_line, no_room
+from mixlab.errors import Crash, StorageLost, account_of, no_room, without_room
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.epoch import Epoch, Refused, continued, epoch_of, save_of, summarised
@@ -57,22 +57,28 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     """Train one trial, from its checkpoint if there is one.
 
     An exception that the same seed would raise again is reported and ends the trial as complete, so that the process
-    can take another; so is a full storage, which ends the work. Any other exception ends the process, as a ``Crash``:
+    can take another; so is a lost storage, which ends the work. Any other exception ends the process, as a ``Crash``:
     Ray loses some, such as ``SystemExit``, and those that cannot be pickled.
     """
+    try:
+        _train(config["trial"], config["resume_from"], work)
+    except StorageLost as lost:
+        tune.report({"lost": str(lost)})
+
+
+def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
     gc.set_threshold(GARBAGE)
     _give_back_memory()
     gpus = tune.get_context().get_trial_resources().required_resources.get("GPU", 0)
     _keep_to_share(work.threads, gpus)
-    trial: Trial = config["trial"]
     own = tune.get_checkpoint()
-    source = own.path if own else config["resume_from"]
+    source = own.path if own else resume_from
     train: Any = work.train
     if isinstance(trial, SearchTrial):
         train = OverSeeds(work.train, work.objective, trial.seeds)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir("."))  # the trainable may leave it, for a folder that is then removed
-        folder = stack.enter_context(work.storage.open(source)) if source else None
+        folder = work.storage.patiently(lambda: stack.enter_context(work.storage.open(source))) if source else None
         settings = stack.enter_context(_settings(trial, work))
         usage = stack.enter_context(watched()) if work.system_metrics else None
         reporter = Reporter(read_epochs(folder) if folder else [], work, usage)
@@ -80,8 +86,8 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
             return  # its process was lost after the last report
         try:
             train(settings, trial.seed, reporter, folder, work.data_root, max(1, int(gpus)))
-        except StorageFull as full:
-            tune.report({"full": str(full)})
+        except StorageLost:
+            raise
         except work.train.final + (Refused,) as error:  # noqa: RUF005
             tune.report({"error": account_of(error), "answer": not isinstance(error, Refused)})
         except BaseException as error:
@@ -131,7 +137,7 @@ class Reporter:
 
         Raises:
             Refused: the report is not an epoch, or not one that comes after the last; nothing saves it.
-            StorageFull: there is no room for its checkpoint.
+            StorageLost: its checkpoint cannot be written.
         """
         epoch = epoch_of(reported)
         save = save_of(save)
@@ -152,15 +158,15 @@ class Reporter:
             self._hand_over()
             return
         with contextlib.ExitStack() as stack:
-            with _room_in(f"the temporary folder {tempfile.gettempdir()!r} of {socket.gethostname()}", here=True):
+            with _room_for_temporary_files():
                 temporary = tempfile.TemporaryDirectory(prefix="mixlab-", ignore_cleanup_errors=True)
                 folder = Path(stack.enter_context(temporary))
                 save(folder)
                 if self.epochs[-1].last:
                     _keep_results(folder)
                 write_epochs(folder, self.epochs)
-            with _room_in(f"--storage {self.work.storage.root!r}"):
-                self._hand_over(checkpoint=tune.Checkpoint.from_directory(str(folder)))
+            checkpoint = tune.Checkpoint.from_directory(str(folder))
+            self.work.storage.patiently(lambda: self._hand_over(checkpoint=checkpoint))
         self.saved_at = time.monotonic()
 
     def _hand_over(self, **checkpoint: Any) -> None:
@@ -172,15 +178,15 @@ class Reporter:
 
 
 @contextlib.contextmanager
-def _room_in(place: str, here: bool = False) -> Iterator[None]:
-    """Raise ``StorageFull`` if the block fails for want of room in a place; ``here`` is that of temporary files."""
+def _room_for_temporary_files() -> Iterator[None]:
+    """Raise ``StorageLost`` if the block fails for want of room in the temporary folder."""
     try:
         yield
     except Exception as error:
+        folder = tempfile.gettempdir()
         # On a full disk torch raises a ``RuntimeError`` about positions in its file.
-        full = here and shutil.disk_usage(tempfile.gettempdir()).free < FULL_BYTES
-        if full or no_room(error):
-            raise StorageFull(f"{place} ({first_line(error)})") from error
+        if no_room(error) or shutil.disk_usage(folder).free < FULL_BYTES:
+            raise StorageLost(without_room(f"the temporary folder {folder!r} of {socket.gethostname()}", error)) from error
         raise
 
 

@@ -90,7 +90,7 @@ def only_machine(start: Start, name: str, *, neighbours: bool = True) -> Iterato
         if not isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem):
             board = FileBoard(storage.filesystem, f"{storage.folder}/{name}")
             try:
-                held.enter_context(_claimed(board, start, neighbours=neighbours))
+                storage.patiently(lambda: held.enter_context(_claimed(board, start, neighbours=neighbours)))
             except OtherDriver as driver:
                 raise BadInput(
                     f"another start of this study, {driver}, is at work in this storage since {driver.since}: wait for "

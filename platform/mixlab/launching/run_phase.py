@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from mixlab.cluster.resources import Share
-from mixlab.errors import BadInput, HeadLost, StorageFull, first_line, no_room
+from mixlab.errors import BadInput, HeadLost, StorageLost, first_line, no_room, without_room
 from mixlab.launching.display import Display
 from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
@@ -34,11 +34,10 @@ def say_why(fault: BaseException, console: Console, storage: str) -> None:
         say(Console(stderr=True), "Stopping, because nobody reads the output; finished epochs are kept")
     elif isinstance(fault, HeadLost):
         say(console, str(fault), style="red")
-    elif isinstance(fault, StorageFull) or no_room(fault):
-        # A trial names the place that is full; what is written here goes to the storage.
-        place = fault if isinstance(fault, StorageFull) else f"--storage {shown(storage)!r} ({first_line(fault)})"
-        text = f"stopped, because there is no room left in {place}"
-        say(console, f"{text}: free some; finished epochs are kept, and the same command goes on", style="red")
+    elif isinstance(fault, StorageLost) or no_room(fault):
+        # A trial says what it lacks; what is written here goes to the storage.
+        why = fault if isinstance(fault, StorageLost) else without_room(f"--storage {shown(storage)!r}", fault)
+        say(console, f"stopped, because {why}; finished epochs are kept, and the same command goes on", style="red")
     elif not isinstance(fault, BadInput):
         LOG.error("the work ended by a fault", exc_info=fault)
         text = f"stopped by {type(fault).__name__}: {first_line(fault)}; finished epochs are kept"

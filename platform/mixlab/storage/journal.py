@@ -11,20 +11,27 @@ a run's last epoch holds its results alone: nothing goes on from there.
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.fs
 
-from mixlab.errors import BadInput, first_line
+from mixlab.errors import BadInput, StorageLost, first_line, no_room, without_room
 from mixlab.spec import json_form
 from mixlab.spec.epoch import FORM, Epoch, Refused, from_json
 from mixlab.uris import shown
 
+AWAY_SECONDS = 1800.0  # for which a trial waits
+PAUSE_SECONDS = 2.0
+
 JOURNAL = "journal.json"
 JOURNAL_FORM = {"epochs": [FORM], "files": {str: int}}
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -87,19 +94,48 @@ class Storage:
     def open(self, path: str, names: Sequence[str] | None = None) -> Iterator[Path]:
         """Yield the folder of a checkpoint as a local one; if it lies elsewhere, it is copied.
 
-        Only files whose names fit one of the patterns ``names`` are wanted, by default all.
+        Only files whose names fit one of the patterns ``names`` are wanted, by default all. ``ConnectionError`` is
+        raised where a server does not give them.
         """
         if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
             yield Path(path)
             return
         with tempfile.TemporaryDirectory() as folder:
-            for name in self._sizes(path):
-                if names is None or any(fnmatch(name, pattern) for pattern in names):
-                    target = Path(folder) / name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    local = pyarrow.fs.LocalFileSystem()
-                    pyarrow.fs.copy_files(f"{path}/{name}", str(target), self.filesystem, local)
+            try:
+                self._fetch(path, names, Path(folder))
+            except OSError as error:
+                if error.errno is not None:  # as where something is missing, or a disk is full
+                    raise
+                raise ConnectionError(f"--storage {self.root!r} cannot be read ({shown(str(error))})") from None
             yield Path(folder)
+
+    def _fetch(self, path: str, names: Sequence[str] | None, folder: Path) -> None:
+        for name in self._sizes(path):
+            if names is None or any(fnmatch(name, pattern) for pattern in names):
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                local = pyarrow.fs.LocalFileSystem()
+                pyarrow.fs.copy_files(f"{path}/{name}", str(target), self.filesystem, local)
+
+    def patiently(self, act: Callable[[], Done]) -> Done:
+        """Return what ``act``, which writes or reads a checkpoint, returns; wait while the server of a URI is away.
+
+        Raises:
+            StorageLost: it has been away for ``AWAY_SECONDS``, or a folder cannot be used, or there is no room.
+        """
+        place = f"--storage {self.root!r}"
+        until = time.monotonic() + ("://" in self.root) * AWAY_SECONDS
+        while True:
+            try:
+                return act()
+            except FileNotFoundError:  # another driver of a search may just have replaced it by a newer one
+                raise
+            except OSError as error:
+                if no_room(error):
+                    raise StorageLost(without_room(place, error)) from error
+                if time.monotonic() >= until:
+                    raise StorageLost(f"{place} cannot be used ({shown(first_line(error))})") from error
+            time.sleep(PAUSE_SECONDS)
 
     def forget(self, keys: set[str], launch: str = "") -> None:
         """Delete the checkpoints of these trials, and launches that had no others.

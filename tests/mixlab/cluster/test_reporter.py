@@ -2,6 +2,8 @@
 
 import errno
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +13,10 @@ import pytest
 from mixlab import Epoch, Metric
 from mixlab.cluster import worker
 from mixlab.cluster.worker import Reporter
-from mixlab.errors import StorageFull
+from mixlab.errors import StorageLost
 from mixlab.spec.epoch import Refused
-from mixlab.storage.journal import read_epochs
+from mixlab.storage import journal
+from mixlab.storage.journal import Storage, read_epochs
 from tests.mixlab.cluster.test_worker import Reader, save, work
 
 
@@ -93,6 +96,30 @@ def test_a_file_by_the_name_of_the_journal_is_refused(tmp_path: Path) -> None:
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), lambda folder: (folder / "journal.json").touch())
 
 
+@pytest.mark.parametrize(("uri", "away", "attempts"), [("file://", 100.0, 3), ("file://", 0.0, 1), ("", 100.0, 1)])
+def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, away: float, attempts: int
+) -> None:
+    """Whatever was to be written while a bucket's server started again failed, and with it all trials of the hour."""
+    refusals = [OSError("AWS Error NETWORK_CONNECTION during PutObject operation"), PermissionError(13, "denied")]
+    tried: list[int] = []
+
+    def report(metrics: Any, checkpoint: Any) -> None:
+        tried.append(metrics["epoch"].number)
+        if len(tried) <= len(refusals):
+            raise refusals[len(tried) - 1]
+
+    fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
+    monkeypatch.setattr(worker, "tune", fake)
+    monkeypatch.setattr(journal, "AWAY_SECONDS", away)
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.01)
+    own = replace(work(tmp_path), storage=Storage(f"{uri}{tmp_path}", "study"))
+    lost = rf"^--storage '{uri}{tmp_path}' cannot be used \(AWS Error NETWORK_CONNECTION during PutObject operation\)$"
+    with pytest.raises(StorageLost, match=lost) if attempts == 1 else nullcontext():
+        Reporter([], own)(Epoch(1, 2, {}), save)
+    assert tried == [1] * attempts
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def report(metrics: Any, checkpoint: Any) -> None:
@@ -100,11 +127,11 @@ def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: py
 
     fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
     monkeypatch.setattr(worker, "tune", fake)
-    with pytest.raises(StorageFull, match=rf"^--storage '{tmp_path}' \(.*it is full\)$"):
+    with pytest.raises(StorageLost, match=rf"^there is no room left in --storage '{tmp_path}' \(.*it is full\): free"):
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), save)
 
 
-@pytest.mark.parametrize(("free", "expected"), [(1000, StorageFull), (10**9, RuntimeError)])
+@pytest.mark.parametrize(("free", "expected"), [(1000, StorageLost), (10**9, RuntimeError)])
 def test_a_full_disk_of_temporary_files_is_named_though_torch_says_nothing_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, expected: type[Exception]
 ) -> None:
@@ -114,4 +141,4 @@ def test_a_full_disk_of_temporary_files_is_named_though_torch_says_nothing_of_it
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     with pytest.raises(expected, match=r"unexpected pos 576") as caught:
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), torch_save)
-    assert str(caught.value).startswith("the temporary folder '") == (expected is StorageFull)
+    assert str(caught.value).startswith("there is no room left in the temporary folder '") == (expected is StorageLost)

@@ -20,7 +20,7 @@ from mixlab import Epoch
 from mixlab.cluster import worker
 from mixlab.cluster.tune_private import failure_of
 from mixlab.cluster.worker import Work, files_of
-from mixlab.errors import BadInput, Crash, last_line
+from mixlab.errors import BadInput, Crash, StorageLost, last_line
 from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused
 from mixlab.spec.study import Trial
@@ -235,6 +235,19 @@ def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is
     assert found["answer"] is answer
     kind = "LookupError: " if answer else ""
     assert last_line(found["error"]) == f"{kind}{error}"  # a sentence of Mixlab's own needs no name before it
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(
+    tmp_path: Path, ray_tune: Any, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    def away(*_: object) -> None:
+        raise StorageLost("it cannot be used")
+
+    monkeypatch.setattr(Storage, "open" if again else "patiently", away)
+    trains = Reader(lambda settings, report, _: report(Epoch(1, 2, {}), save))
+    run_trial(work(tmp_path, train=trains), resume_from=tmp_path if again else None)
+    assert ray_tune.reported == [{"lost": "it cannot be used"}]
 
 
 @pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])

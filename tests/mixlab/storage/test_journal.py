@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow.fs
 import pytest
@@ -11,6 +12,7 @@ from mixlab import Epoch
 from mixlab.errors import BadInput
 from mixlab.launching.session import KEPT
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
+from mixlab.tracking.writer import is_outage
 from tests.strict_json import strict
 
 
@@ -86,6 +88,16 @@ def test_nothing_stored_is_nothing_found(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "new"), "study")
     assert storage.newest() == {}
     storage.forget({"aa"})
+
+
+def test_what_a_server_does_not_give_is_an_outage(tmp_path: Path) -> None:
+    """The files of a run that had ended were never put into MLflow, which was said to have refused them."""
+    storage = Storage(f"file://{tmp_path}", "study")
+    storage.filesystem = Mock(get_file_info=Mock(side_effect=OSError("AWS Error NETWORK_CONNECTION")))
+    said = rf"^--storage 'file://{tmp_path}' cannot be read \(AWS Error NETWORK_CONNECTION\)$"
+    with pytest.raises(OSError, match=said) as caught, storage.open("checkpoint"):
+        pass
+    assert is_outage(caught.value)
 
 
 def test_forget_deletes_those_trials_and_empty_launches(tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ from tests.servers import s3
 from tests.servers.postgresql import free_port
 from tests.servers.program import Program, environment
 from tests.study_folder import toy_folder
-from tests.toy import hold, release
+from tests.toy import epochs_of, hold, notes, release
 from trainables import classify
 
 ROOT = Path(__file__).parents[3]
 STUDY = ROOT / "studies" / "ablation_cifar100.py"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data"))
+
+REFUSED_SECONDS = 6.0  # in which pyarrow asks again itself
 
 pytestmark = pytest.mark.slow
 
@@ -43,12 +45,19 @@ def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
     hold(study.folder, epoch=2)
     driver = study.start(*chosen)
     driver.until(lambda: server.whole_checkpoints(bucket, "epoch") == 1)
+    server.stop()
+    hold(study.folder, epoch=3)
+    driver.until(lambda: epochs_of(study.folder) == {0: [1, 2]})
+    time.sleep(2 * REFUSED_SECONDS)
+    server.start()
+    driver.until(lambda: notes(study.folder, "reported")[-1]["epoch"] == 2)
     driver.interrupt()
     assert "To go on: python" in driver.finish(code=130)
     assert server.whole_checkpoints(bucket, "epoch") == 1
 
     release(study.folder)
-    assert "goes on after epoch 1" in study.run_here(*chosen)
+    assert "goes on after epoch 2" in study.run_here(*chosen)
+    assert epochs_of(study.folder) == {0: [1, 2, 3]}
     assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
     assert study.table("paper")  # next to the driver
     require_everything_once(study, seeds=1, epochs=3)
