@@ -153,9 +153,8 @@ def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None 
         mean, spread = abs(row[known].mean()), min(row[known].std(ddof=1), of_tables[m])
         effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
         now = by_seed[:, known[-1]]
-        if not family_e(now, weights)[m] >= DECISIVE:
-            reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
-            found[m] = reached >= np.log(_asked_for(m, now, weights))
+        reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
+        found[m] = reached >= np.log(_asked_for(m, now, weights))
     return found
 
 

@@ -181,6 +181,39 @@ def test_prospects():
     assert prospects(later, 20).tolist() == [True, False]  # what was given up stays so
 
 
+def hopeful_by_a_loop(d, budget, tables):
+    """Compute the definition, comparison by comparison, from the seeds that each has had."""
+    rows = [[value for value in row if not math.isnan(value)] for row in d.tolist()]
+    found = []
+    for row, mine, table in zip(d.tolist(), rows, tables, strict=True):
+        last = max(seed for seed, value in enumerate(row) if not math.isnan(value))
+        now = np.array([e_value(other[: last + 1]) for other in d])
+        others = [rows[m] for m in range(len(d)) if tables[m] == table]
+        squares = sum((value - np.mean(other)) ** 2 for other in others for value in other)
+        common = math.sqrt(squares / sum(len(other) - 1 for other in others))
+        effect = abs(np.mean(mine)) / min(common, np.std(mine, ddof=1)) + 1 / math.sqrt(len(mine))
+        now[len(found)] *= math.exp((budget - len(mine)) * growth(effect))
+        found.append(bool(family_e(now, shares(d, tables))[len(found)] >= DECISIVE))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prospects_agree_with_a_plain_loop(seed):
+    rng = np.random.default_rng(seed)
+    d = rng.normal(rng.uniform(-1, 1, (6, 1)), rng.uniform(0.2, 2, (6, 1)), (6, 8))
+    d[1, 5:] = d[2, 6:] = d[4, 2:4] = math.nan
+    tables = ("a", "b", "a", "a", "b", "b")
+    for budget in range(9, 60, 5):
+        assert prospects(d, budget, tables).tolist() == hopeful_by_a_loop(d, budget, tables)
+
+
+def test_equal_differences_are_certain_or_nothing():
+    # Each seed doubles the wealth of 1, which is asked to reach 20; half is bet on either direction.
+    d = np.array([[2.0] * 4, [-2.0] * 4, [0.0] * 4])
+    assert [prospects(row[None], 5).tolist() for row in d] == [[False]] * 3
+    assert [prospects(row[None], 6).tolist() for row in d] == [[True], [True], [False]]
+
+
 def test_without_any_run_there_are_prospects_until_the_first_look():
     def found(*first):
         return prospects(np.array([[*first, *[math.nan] * (FIRST_LOOK - len(first))]]), 20).tolist()

@@ -8,7 +8,7 @@ from analysis.records.published import PublishedNumber
 from analysis.statistics.pairs import aligned, logged_metrics
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import ablation_table, level_tables
-from analysis.statistics.verdicts import sequential_verdicts
+from analysis.statistics.verdicts import fixed_verdicts, sequential_verdicts
 from analysis.words.captions import published_rules
 from mixlab.spec.metric import Metric
 
@@ -222,6 +222,13 @@ def test_verdicts_about_delta(two_tables):
     assert said == [["equal within delta"] * 2, ["win", "equal within delta"]]
     runs.loc[(runs["factor.mixer"] == "cutmix") & (runs["arm"] == "null"), VALUE] += 0.6 * (runs["seed"] % 2) - 0.1
     assert level_tables(runs, plan | {"delta": 0.5})[0].table.loc["null", "verdict"] == "no worse than delta"
+
+
+@pytest.mark.parametrize("odd", [1.1, -1.1])
+def test_a_bound_asks_for_one_side_only(odd):
+    """One bound is 1 in five seeds and -0.1 in the last: 2 of 64 patterns reach its sum, and 4 would on two sides."""
+    differences = np.array([[0.0, 0, 0, 0, 0, odd]])
+    assert fixed_verdicts(differences, family_p(differences), delta=1.0) == ["equal within delta"]
 
 
 def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is_worse(two_tables):
