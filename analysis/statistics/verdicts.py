@@ -45,7 +45,7 @@ def fixed_verdicts(
     """
     good = -differences if higher_is_better is False else differences
     pairs = np.isfinite(good).sum(axis=1)
-    means = _means(good)
+    sums = _sums(good)
     no_worse = no_better = np.zeros(len(good), dtype=bool)
     if delta is not None:
         no_worse = family_p(good + delta, one_sided=True) < ALPHA
@@ -57,7 +57,7 @@ def fixed_verdicts(
         if pairs[m] < FEWEST_PAIRS:
             found.append(TOO_FEW)
         elif p < ALPHA:
-            found.append(_direction(means[m], higher_is_better))
+            found.append(_direction(sums[m], higher_is_better))
         elif no_worse[m]:
             found.append(EQUAL if no_better[m] else NO_WORSE)
         else:
@@ -101,10 +101,10 @@ def sequential_verdicts(
         if delta is not None:
             no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1], weights[-delta]) >= DECISIVE
             no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1], weights[delta]) >= DECISIVE
-        means, hopeful = _means(now), prospects(now, budget, tables)
+        sums, hopeful = _sums(now), prospects(now, budget, tables)
         for m in undecided:
             if claimed[m]:
-                found[m] = _direction(means[m], higher_is_better)
+                found[m] = _direction(sums[m], higher_is_better)
             elif no_worse[m] and no_better[m]:
                 found[m] = EQUAL
             elif no_better[m] and higher_is_better is not None:
@@ -121,6 +121,5 @@ def _direction(gain: float, higher_is_better: bool | None) -> str:
     return DIFFERS if higher_is_better is None else WIN if gain > 0 else WORSE
 
 
-def _means(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = np.isfinite(differences)
-    return np.where(known, differences, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+def _sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(differences), differences, 0.0).sum(axis=1)

@@ -92,10 +92,10 @@ def test_one_seed_has_a_gain_but_no_spread():
     assert table.loc["+ a", "p"] == 1.0
 
 
-def test_a_worse_arm_never_wins_unless_lower_is_better():
-    runs = runs_of({"plain": [70 + s for s in range(8)], "+ a": [69 + s for s in range(8)]})
-    assert not ablation_table(runs, "top1", "plain").loc["+ a", "win"]
-    assert ablation_table(runs, "top1", "plain", higher_is_better=False).loc["+ a", "win"]
+@pytest.mark.parametrize(("gain", "higher", "win"), [(0.5, 1, 1), (0.5, 0, 0), (-0.5, 1, 0), (-0.5, 0, 1)])
+def test_an_arm_wins_in_the_good_direction_only(gain, higher, win):
+    runs = runs_of({"plain": [70 + s for s in range(8)], "+ a": [70 + gain + s for s in range(8)]})
+    assert ablation_table(runs, "top1", "plain", higher_is_better=bool(higher)).loc["+ a", "win"] == win
 
 
 def test_the_caller_s_rows_are_left_alone():
@@ -244,12 +244,40 @@ def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is
 
 
 @pytest.mark.parametrize(
-    ("higher", "said"), [(True, "no worse than delta"), (False, "no better than delta"), (None, "")]
+    ("higher", "sign", "said"),
+    [
+        (True, 1, "no worse than delta"),
+        (True, -1, "no better than delta"),
+        (False, 1, "no better than delta"),
+        (None, 1, "not decided"),
+        (None, -1, "not decided"),
+    ],
 )
-def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, said):
-    differences = np.array([[1.5, -0.5] * 4])  # above -1.2 in every seed, and not below 1.2
+def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, sign, said):
+    differences = sign * np.array([[1.5, -0.5] * 4])  # above -1.2 in every seed, and not below 1.2; or the other way
     ((verdict,), _) = sequential_verdicts(differences, 60, delta=1.2, higher_is_better=higher)
-    assert verdict == (said or "not decided")
+    assert verdict == said
+
+
+def test_each_bound_weighs_the_comparisons_by_their_distance_from_it():
+    """The second lies at one bound, where it has no evidence: it must not hold up the first, which is far from both."""
+    wobble = 0.01 * (-1.0) ** np.arange(8)
+    for sign in (1, -1):
+        said, _ = sequential_verdicts(np.array([wobble, sign * (1 + wobble)]), 1000, delta=1.0, higher_is_better=None)
+        assert said == ["equal within delta", "differs"]
+
+
+def test_what_is_decided_stays_so_and_is_not_looked_at_again():
+    nan = math.nan
+    win, lost, open_, late = [2.0] * 12, [1.0, -1.0] * 6, [1.0, 2.0, -1.0] * 4, [nan, nan, nan, *[2.0] * 9]
+    found, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
+    assert found == ["win", "given up", "not decided", "win"]
+    looks = np.isfinite(seen).sum(axis=1).tolist()
+    assert looks == [7, 4, 12, 7]
+    win[7:], lost[4:] = [-9.0] * 5, [9.0] * 8
+    again, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
+    assert again == found
+    assert np.isfinite(seen).sum(axis=1).tolist() == looks
 
 
 def test_lower_is_better_turns_the_verdicts(two_tables):
