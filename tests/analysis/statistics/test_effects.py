@@ -29,6 +29,10 @@ def test_effects_come_out_as_they_were_put_in():
     assert list(effects.columns) == ["estimate", "low", "high", "p", "p_family"]
     assert effects["estimate"].to_dict() == pytest.approx({"x1": 1.5, "x2": -0.5, "x1 × x2": 0.25})
     assert effects["p_family"].tolist() == [2 / 2**8] * 3
+    backwards = factorial_effects(runs_of(8, TRUE)[::-1], "top1", ["x1", "x2"])
+    assert backwards["estimate"].tolist() == pytest.approx([1.5, -0.5, 0.25])
+    three = factorial_effects(runs_of(2, {("x1", "x2", "x3"): 0.5}, ("x1", "x2", "x3")), "top1", ["x1", "x2", "x3"])
+    assert three["estimate"].tolist() == pytest.approx([0, 0, 0, 0, 0, 0, 0.5])
 
 
 def test_intervals_are_those_of_the_seeds_contrasts():
@@ -40,14 +44,18 @@ def test_intervals_are_those_of_the_seeds_contrasts():
 def test_by_hand():
     # Two seeds; off-off, off-on, on-off, on-on: 1, 2, 4, 9 and 2, 3, 4, 7. First factor: (4 + 9 - 1 - 2) / 2 = 5 and
     # (4 + 7 - 2 - 3) / 2 = 3. Second: (2 + 9 - 1 - 4) / 2 = 3 and 2. Interaction: (9 - 4) - (2 - 1) = 4 and 2.
-    values = {("off", "off"): (1, 2), ("off", "on"): (2, 3), ("on", "off"): (4, 4), ("on", "on"): (9, 7)}
+    off, on = "without", "with"  # in the order of the runs, not of the alphabet
+    values = {(off, off): (1, 2), (off, on): (2, 3), (on, off): (4, 4), (on, on): (9, 7)}
     rows = [
         {"lam": first, "s": second, "seed": seed, "top1": y}
         for (first, second), ys in values.items()
         for seed, y in enumerate(ys)
     ]
-    effects = factorial_effects(pd.DataFrame(rows), "top1", ["lam", "s"])
+    runs = pd.DataFrame(rows)
+    effects = factorial_effects(runs, "top1", ["lam", "s"])
     assert effects["estimate"].to_dict() == {"lam": 4, "s": 2.5, "lam × s": 3}
+    loaded = runs.rename(columns={"lam": "factor.lam", "s": "factor.s", "top1": "metric.top1"})
+    pd.testing.assert_frame_equal(factorial_effects(loaded, "top1", ["lam", "s"]), effects)
     assert effects["p"].tolist() == [0.5] * 3
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from analysis.records.published import PublishedNumber
 from analysis.statistics.pairs import aligned, logged_metrics
+from analysis.statistics.sequential import e_value
 from analysis.statistics.significance import family_p
-from analysis.statistics.tables import ablation_table, level_tables
-from analysis.statistics.verdicts import fixed_verdicts, sequential_verdicts
+from analysis.statistics.tables import Family, ablation_table, level_tables
 from analysis.words.captions import published_rules
 from mixlab.spec.metric import Metric
 
@@ -163,13 +163,15 @@ def test_without_factors_there_is_one_table(tables_of):
 
 
 def test_verdicts(tables_of):
-    arms = ("plain", "better", "worse", "same", "few", "none")
+    arms = ("plain", "better", "worse", "same", "few", "none", "apart")
     wobble = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.01, -0.01, 0.02]
     shift = {"plain": 0.0, "better": 1.0, "worse": -1.0, "few": 1.0}
     values = {(arm, s): 70 + s + shift[arm] for arm in shift for s in range(9) if arm != "few" or s < 3}
-    values |= {("same", s): 70 + s + wobble[s] for s in range(9)}
-    (level,) = tables_of(values, arms, 9, {})
-    assert level.table["verdict"].tolist() == ["", "win", "worse", "not decided", "too few seeds", "–"]
+    values |= {("same", s): 70 + s + wobble[s] for s in range(9)} | {("apart", 9): 70}
+    (level,) = tables_of(values, arms, 10, {})
+    expected = ["", "win", "worse", "not decided", "too few seeds", "–", "no common seed"]
+    assert level.table["verdict"].tolist() == expected
+    assert not level.evidence  # which only sequential seeds have
 
 
 def test_a_gain_may_be_over_an_arm_of_its_own():
@@ -198,9 +200,20 @@ def test_the_family_is_the_whole_study(two_tables):
     expected = family_p(aligned(differences))
     found = [level.table.loc[arm, "p_family"] for level in levels for arm in ("real", "null")]
     assert found == pytest.approx(list(expected))
-    assert [level.family.comparisons for level in levels] == [4, 4]
+    assert [level.family for level in levels] == [Family(comparisons=4, planned=4, tables=2, seeds=8)] * 2
+    assert "over_baseline" not in levels[0].table
     assert [level.table.loc["real", "verdict"] for level in levels] == ["not decided", "win"]
     assert levels[1].table["win"].tolist() == [False, True, False]
+
+
+def test_a_win_of_a_table_by_itself_may_be_none_of_the_study(make_plan, planned_runs):
+    plan = make_plan(arms=("plain", "+ a"), seeds=6, factors={"mixer": ("cutmix", "mixup")})
+    runs = planned_runs(plan, {(arm, s): 70.0 + (arm == "+ a") for arm in ("plain", "+ a") for s in range(6)})
+    runs.loc[(runs["factor.mixer"] == "mixup") & (runs["arm"] == "+ a") & (runs["seed"] == 5), VALUE] = 69.0
+    for family, p in (("study", 4 / 64), ("table", 2 / 64)):  # 4 / 64 by hand in test_family.py
+        level = level_tables(runs, plan | {"family": family})[0]
+        assert level.table.loc["+ a", "p_family"] == p
+        assert level.table.loc["+ a", "win"] == (p < 0.05)
 
 
 def test_a_study_may_make_every_table_its_own_family(two_tables):
@@ -212,8 +225,8 @@ def test_a_study_may_make_every_table_its_own_family(two_tables):
 
 
 def test_seeds_are_aligned_by_their_number():
-    first, second = pd.Series([1.0, 2.0], index=[0, 3]), pd.Series([5.0, 6.0], index=[3, 1])
-    np.testing.assert_array_equal(aligned([first, second]), [[1, math.nan, 2], [math.nan, 6, 5]])
+    first, second = pd.Series([1.0, 2.0], index=[8, 3]), pd.Series([5.0, 6.0], index=[3, 1])
+    np.testing.assert_array_equal(aligned([first, second]), [[math.nan, 2, 1], [6, 5, math.nan]])
 
 
 def test_verdicts_about_delta(two_tables):
@@ -222,13 +235,6 @@ def test_verdicts_about_delta(two_tables):
     assert said == [["equal within delta"] * 2, ["win", "equal within delta"]]
     runs.loc[(runs["factor.mixer"] == "cutmix") & (runs["arm"] == "null"), VALUE] += 0.6 * (runs["seed"] % 2) - 0.1
     assert level_tables(runs, plan | {"delta": 0.5})[0].table.loc["null", "verdict"] == "no worse than delta"
-
-
-@pytest.mark.parametrize("odd", [1.1, -1.1])
-def test_a_bound_asks_for_one_side_only(odd):
-    """One bound is 1 in five seeds and -0.1 in the last: 2 of 64 patterns reach its sum, and 4 would on two sides."""
-    differences = np.array([[0.0, 0, 0, 0, 0, odd]])
-    assert fixed_verdicts(differences, family_p(differences), delta=1.0) == ["equal within delta"]
 
 
 def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is_worse(two_tables):
@@ -241,43 +247,6 @@ def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is
     assert second.table.loc["null", "verdict"] == "equal within delta"
     (_, second) = level_tables(runs.rename(columns={VALUE: "metric.train_loss"}), plan, "train_loss")  # in nats
     assert (second.table.loc["null", "verdict"], second.family.delta) == ("not decided", None)
-
-
-@pytest.mark.parametrize(
-    ("higher", "sign", "said"),
-    [
-        (True, 1, "no worse than delta"),
-        (True, -1, "no better than delta"),
-        (False, 1, "no better than delta"),
-        (None, 1, "not decided"),
-        (None, -1, "not decided"),
-    ],
-)
-def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, sign, said):
-    differences = sign * np.array([[1.5, -0.5] * 4])  # above -1.2 in every seed, and not below 1.2; or the other way
-    ((verdict,), _) = sequential_verdicts(differences, 60, delta=1.2, higher_is_better=higher)
-    assert verdict == said
-
-
-def test_each_bound_weighs_the_comparisons_by_their_distance_from_it():
-    """The second lies at one bound, where it has no evidence: it must not hold up the first, which is far from both."""
-    wobble = 0.01 * (-1.0) ** np.arange(8)
-    for sign in (1, -1):
-        said, _ = sequential_verdicts(np.array([wobble, sign * (1 + wobble)]), 1000, delta=1.0, higher_is_better=None)
-        assert said == ["equal within delta", "differs"]
-
-
-def test_what_is_decided_stays_so_and_is_not_looked_at_again():
-    nan = math.nan
-    win, lost, open_, late = [2.0] * 12, [1.0, -1.0] * 6, [1.0, 2.0, -1.0] * 4, [nan, nan, nan, *[2.0] * 9]
-    found, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
-    assert found == ["win", "given up", "not decided", "win"]
-    looks = np.isfinite(seen).sum(axis=1).tolist()
-    assert looks == [7, 4, 12, 7]
-    win[7:], lost[4:] = [-9.0] * 5, [9.0] * 8
-    again, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
-    assert again == found
-    assert np.isfinite(seen).sum(axis=1).tolist() == looks
 
 
 def test_lower_is_better_turns_the_verdicts(two_tables):
@@ -296,6 +265,16 @@ def test_sequential_seeds_have_e_values(two_tables):
     assert [level.table.loc["real", "verdict"] for level in levels][1] == "win"
     assert levels[1].table.loc["real", "e_family"] >= 20
     assert "null" in levels[0].table.index[levels[0].table["e"] < 20]
+
+
+def test_the_evidence_shown_is_the_largest_so_far(tables_of):
+    gains = {"plain": [0] * 5, "+ a": [1, 1, 1, -1, -1], "+ b": [0, 0, 0, 0, 0]}
+    values = {(arm, seed): 70.0 + gain for arm, row in gains.items() for seed, gain in enumerate(row)}
+    (level,) = tables_of(values, tuple(gains), 5, {}, sequential={"budget": 30})
+    assert level.table["e"].tolist()[1:] == [pytest.approx(e_value([1, 1, 1])), 1]
+    # The mean with the 1 of the other comparison, which has the same share: its differences have no size.
+    assert level.table["e_family"].tolist()[1:] == [pytest.approx((e_value([1, 1, 1]) + 1) / 2), 1]
+    assert {arm: len(e) for arm, e in level.evidence.items()} == {"+ a": 5, "+ b": 4}  # which was given up after 4
 
 
 def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, planned_runs):
@@ -335,5 +314,6 @@ def test_no_finished_run_and_unknown_metric(make_plan, planned_runs):
 def test_a_sequential_study_without_any_pair_yet_has_a_table(tables_of):
     (level,) = tables_of({("baseline", 0): 70.0}, ("baseline", "+ lam"), factors={}, sequential={"budget": 20})
     assert level.comparisons == 0
+    assert level.table["pending"].tolist() == [0, 1]  # nobody has asked for further seeds yet
     assert level.table["verdict"].to_dict() == {"baseline": "", "+ lam": "–"}
     assert level.table["e_family"].isna().all()

@@ -1,0 +1,53 @@
+"""The verdicts on comparisons, from the differences alone."""
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.statistics.significance import family_p
+from analysis.statistics.verdicts import fixed_verdicts, sequential_verdicts
+
+
+@pytest.mark.parametrize("odd", [1.1, -1.1])
+def test_a_bound_asks_for_one_side_only(odd):
+    """One bound is 1 in five seeds and -0.1 in the last: 2 of 64 patterns reach its sum, and 4 would on two sides."""
+    differences = np.array([[0.0, 0, 0, 0, 0, odd]])
+    assert fixed_verdicts(differences, family_p(differences), delta=1.0) == ["equal within delta"]
+
+
+@pytest.mark.parametrize(
+    ("higher", "sign", "said"),
+    [
+        (True, 1, "no worse than delta"),
+        (True, -1, "no better than delta"),
+        (False, 1, "no better than delta"),
+        (None, 1, "not decided"),
+        (None, -1, "not decided"),
+    ],
+)
+def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, sign, said):
+    differences = sign * np.array([[1.5, -0.5] * 4])  # above -1.2 in every seed, and not below 1.2; or the other way
+    ((verdict,), _) = sequential_verdicts(differences, 60, delta=1.2, higher_is_better=higher)
+    assert verdict == said
+
+
+def test_each_bound_weighs_the_comparisons_by_their_distance_from_it():
+    """The second lies at one bound, where it has no evidence: it must not hold up the first, which is far from both."""
+    wobble = 0.01 * (-1.0) ** np.arange(8)
+    for sign in (1, -1):
+        said, _ = sequential_verdicts(np.array([wobble, sign * (1 + wobble)]), 1000, delta=1.0, higher_is_better=None)
+        assert said == ["equal within delta", "differs"]
+
+
+def test_what_is_decided_stays_so_and_is_not_looked_at_again():
+    nan = math.nan
+    win, lost, open_, late = [2.0] * 12, [1.0, -1.0] * 6, [1.0, 2.0, -1.0] * 4, [nan, nan, nan, *[2.0] * 9]
+    found, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
+    assert found == ["win", "given up", "not decided", "win"]
+    looks = np.isfinite(seen).sum(axis=1).tolist()
+    assert looks == [7, 4, 12, 7]
+    win[7:], lost[4:] = [-9.0] * 5, [9.0] * 8
+    again, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
+    assert again == found
+    assert np.isfinite(seen).sum(axis=1).tolist() == looks
