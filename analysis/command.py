@@ -101,9 +101,12 @@ def new_picture(text: str) -> Path:
 def names(text: str) -> list[str]:
     """Return the names in an option such as ``--arms "baseline, + lam"``, as a type of ``argparse``."""
     try:
-        return border.names(text)
+        found = border.names(given(text))
     except BadInput as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if not found:
+        raise argparse.ArgumentTypeError(f"must hold a name, got {text!r}")
+    return found
 
 
 def read_study(options: argparse.Namespace) -> tuple[Plan, pd.DataFrame]:

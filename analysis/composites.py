@@ -26,6 +26,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 
 KIMAGE = ("dmixup", "dcutmix", "saliency_dcutmix")
+MOST_IMAGES = 50  # in a composite
 TILE = 1.3  # inches
 BARS = 0.62  # inches, the height of the bars under a tile
 
@@ -59,11 +60,15 @@ def draw(options: argparse.Namespace) -> int:
     """Write the files and print where they are; return the exit code."""
     for name in options.mixers:
         require_known("--mixers", name, KIMAGE)
-    if options.num_images < 2:
-        raise ValueError(f"--num-images must be at least 2, got {options.num_images}")
+    if not 2 <= options.num_images <= MOST_IMAGES:
+        raise ValueError(f"--num-images must be from 2 to {MOST_IMAGES}, got {options.num_images}")
+    if not -(2**63) <= options.seed < 2**63:
+        raise ValueError(f"--seed must be a whole number of 64 bits, got {options.seed}")
     require_at_least_one(options, "columns")
     count = 8 * options.num_images + options.columns  # so that composites of K classes are among them
     images, labels, names = shown_images(parse({"dataset": options.dataset}), count, options.data_root)
+    if options.columns > len(images):
+        raise ValueError(f"--columns must be at most {len(images)}, the number of test images, got {options.columns}")
     panels, rows = [], []
     for mixer in options.mixers:
         mixed = composites(mixer, images, options.num_images, options.alpha, options.seed)

@@ -134,6 +134,8 @@ def draw(options: argparse.Namespace) -> int:
         for pair, strip in zip(pairs, study.results[row["run_id"]]["strips"], strict=True)
     ]
     table = study.points(rows_of)
+    if table.empty:
+        raise ValueError(f"no mixture has a lambda within {NEAR:g} of --lam {options.lam:g}: give another lambda")
     caption = (
         f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
         "learned lambda, the share of the first image in the label; sorted by the learned one. "

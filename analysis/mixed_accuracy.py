@@ -91,12 +91,14 @@ def tabulate_study(options: argparse.Namespace) -> int:
             print(f"mixed_accuracy.py: left out: {arm!r}, which does not mix images; see --mixer", file=sys.stderr)
     protocol = {"kind": "mixed accuracy", "version": VERSION, "mixer": options.mixer, "draws": options.draws}
     study.measure(measure, protocol, runs)
+    points = study.points(curve)
+    if points.empty:
+        raise ValueError(f"no mixture holds two classes: give more --images than {options.images}")
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     shown = f"{count_text(options.draws, 'draw')} of {count_text(options.images, 'test image')}"
     how = f"{whose}, lambda from Beta(1, 1); {shown}."
     text = study.write_tables(tables.values(), how)
-    points = study.points(curve)
     caption = (
         f"{how} Solid: top-1, the likeliest class is in the mixture; dashed: top-2, so are the two likeliest; "
         f"{line_and_band(points)}."

@@ -23,7 +23,7 @@ from torch import Tensor
 from analysis import command
 from analysis.figures.drawing import distinct, save
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
-from analysis.records.runs import FACTOR, cell_of_run, of_arms
+from analysis.records.runs import FACTOR, cell_of_run, of_arms, of_one_seed
 from mixlab.errors import first_line
 from mixlab.tracking import artifacts
 from trainables.methods.mixture_album import LAMBDAS
@@ -61,8 +61,8 @@ def draw(options: argparse.Namespace) -> int:
     """Read, draw, and print where the files are; return the exit code."""
     plan, runs = command.read_study(options)
     runs = of_arms(runs, plan, plan["arms"] if options.arms is None else options.arms)
-    if options.seed is not None:
-        runs = runs[runs["seed"] == options.seed]
+    if options.seed is not None and not runs.empty:
+        runs = of_one_seed(runs, options.seed)
     factors = [FACTOR + factor for factor in plan["factors"]]
     client = MlflowClient(options.tracking_uri)
     rows = []

@@ -11,6 +11,7 @@ import pytest
 from analysis import command, curvature, evaluation, loss_landscape
 
 NOT_ODD = "must be an odd number from 5, so that the network is in it, got"
+KINDS = [command.new_folder, command.new_file, command.new_picture, command.given, command.names]
 COMMANDS = {"curvature": curvature.main, "loss_landscape": loss_landscape.main}
 
 
@@ -86,12 +87,17 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(kind, g
     assert str(refusal.value) == sentence.format(tmp_path)
 
 
-@pytest.mark.parametrize("kind", [command.new_folder, command.new_file, command.new_picture, command.given])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_text_names_nothing(kind, text):
     """As of an unset variable of a shell: files would go to the current folder, and the last plan be read."""
     with pytest.raises(argparse.ArgumentTypeError, match=f"must not be empty, got '{text}'"):
         kind(text)
+
+
+def test_commas_alone_hold_no_name():
+    with pytest.raises(argparse.ArgumentTypeError, match="must hold a name, got ', ,'"):
+        command.names(", ,")
 
 
 def test_a_command_is_called_as_it_was_typed(monkeypatch):

@@ -90,3 +90,10 @@ def test_the_command(noise, painted, call, tmp_path):
     table = pd.read_csv(out / "strip.csv")
     assert set(table["arm"]) == {"SUMix"}
     assert len(table) == learned_lambda.SHOWN
+
+
+@pytest.mark.slow
+def test_a_lambda_that_no_mixture_has_is_one_sentence(noise, call, capsys):
+    assert call("--lam", "0.0001", "--pick", "3,17") == 2
+    sentence = "learned_lambda.py: no mixture has a lambda within 0.02 of --lam 0.0001: give another lambda\n"
+    assert capsys.readouterr().err == sentence

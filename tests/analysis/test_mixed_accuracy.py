@@ -66,5 +66,8 @@ def test_the_command(trained, tmp_path, capsys):
     assert table["mixed_top1", "+ lam"] == pytest.approx(mine.groupby("seed")["y"].mean().mean())
     assert call(study, out, "--mixer", "mixup", "--images", "4") == 0
     assert "Mixtures by mixup" in capsys.readouterr().out
+    capsys.readouterr()
+    assert call(study, out, "--images", "1") == 2
+    assert capsys.readouterr().err == "mixed_accuracy.py: no mixture holds two classes: give more --images than 1\n"
     assert call(study, out, "--mixer", "cutmx") == 2
     assert capsys.readouterr().err == "mixed_accuracy.py: unknown --mixer 'cutmx'; did you mean 'cutmix'?\n"

@@ -36,6 +36,8 @@ def call(study: Any, out: Path, *options: str) -> int:
 def test_runs_that_kept_none_are_one_sentence(trained, tmp_path, capsys):
     assert call(trained[0], tmp_path) == 2
     assert "has kept mixtures: only methods that learn masks do" in capsys.readouterr().err
+    assert call(trained[0], tmp_path, "--seed", "7") == 2
+    assert capsys.readouterr().err == "mixtures.py: --seed 7 has no such run that is done; done: 0, 1\n"
 
 
 @pytest.mark.slow
