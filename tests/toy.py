@@ -30,6 +30,27 @@ def score(config: Mapping[str, Any], seed: int, epoch: int) -> float:
     return 80 - 3 * off - 20 / epoch + (seed - 1000) / 100 + config["lift"] + swing
 
 
+DEFAULTS = {
+    "epochs": 3,
+    "pause": 0.0,  # seconds that an epoch takes
+    "evaluate": "test",
+    "validation": 0.0,
+    "where": False,  # whether to report the GPU share and the node
+    # The score: see ``score``.
+    "zeta": 0.2,
+    "peak": 0.2,
+    "alpha": 0.5,
+    "lift": 0.0,
+    "swing": 0.0,
+    # What goes wrong: the number of the epoch in which it does, or 0.
+    "fault": 0,
+    "poison": 0,
+    "dies": 0,
+    "greedy": False,  # whether half a GPU is too little memory
+    "ballast": 0,  # bytes of a checkpoint
+}
+
+
 class Diverged(Exception):
     """The error that the toy raises if zeta is above 1.7."""
 
@@ -105,15 +126,7 @@ class Toy:
         return {"share": resources.get("GPU", 0), "node": int(ray.get_runtime_context().get_node_id()[:8], 16)}
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        defaults = {"epochs": 3, "pause": 0.0, "evaluate": "test", "validation": 0.0, "where": False}
-        scored = {"zeta": 0.2, "peak": 0.2, "alpha": 0.5, "lift": 0.0, "swing": 0.0}
-        return {
-            **defaults,
-            **scored,
-            **dict.fromkeys(("fault", "poison", "dies", "ballast"), 0),
-            "greedy": False,
-            **config,
-        }
+        return {**DEFAULTS, **config}
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         return ["val_top1", "val_top5"] if config.get("validation") else []

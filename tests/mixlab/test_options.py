@@ -13,7 +13,7 @@ from mixlab.cli import parse
 from mixlab.cluster.resources import checked_share
 from mixlab.configure import configure
 from mixlab.errors import BadInput
-from tests.mixlab.spec.test_border import STUDY, TRAIN, Toy
+from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ class Network(nn.Module):
 def read_out(head: nn.Module, features: Tensor) -> Tensor:
     """Return a head's logits (B, L) of features (B, D), in float32 at least.
 
-    In bfloat16, of the two largest logits of an image, one in a hundred pairs is the same number, and chance says which
-    class is the answer.
+    In bfloat16 the two largest logits of one image in a hundred are the same number, and chance decides between their
+    classes.
     """
     features = wide(features)
     if features.is_meta:  # has no autocast

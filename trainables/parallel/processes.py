@@ -1,7 +1,7 @@
 """Starts the processes that train one network together, and finds out when one of them is lost.
 
-The process that asks for them is number 0: it alone reports and writes checkpoints. The others do the same work beside
-it, and end with it.
+The process that asks for them is number 0: it alone reports and writes checkpoints. The others do the same work
+alongside it, and end with it.
 """
 
 import contextlib

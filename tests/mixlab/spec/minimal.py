@@ -1,6 +1,7 @@
 """The least that a trainable can be, and a study of it."""
 
 from mixlab import Arm, Metric, Study
+from mixlab.spec.complete import complete
 
 
 class Toy:
@@ -12,4 +13,5 @@ class Toy:
         raise NotImplementedError
 
 
+TRAIN = complete(Toy())
 STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 0.2})), seeds=range(2))

@@ -16,9 +16,7 @@ from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from tests.mixlab.spec.minimal import STUDY, Toy
-
-TRAIN = complete(Toy())
+from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 
 
 @pytest.mark.parametrize(

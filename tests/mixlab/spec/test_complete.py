@@ -11,7 +11,7 @@ import torch
 
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
-from tests.mixlab.spec.test_border import STUDY, Toy
+from tests.mixlab.spec.minimal import STUDY, Toy
 
 
 def refuse(message: str) -> None:

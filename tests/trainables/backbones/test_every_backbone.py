@@ -6,8 +6,6 @@ member of each family, on images that are not square where the network takes suc
 
 import copy
 import functools
-import inspect
-from typing import Any
 
 import pytest
 import torch
@@ -15,7 +13,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from trainables.backbones import BACKBONES, wide_resnet
+from tests.trainables.backbones.networks import SMALL_IMAGES, TRANSFORMERS, build, drawn, on_meta
+from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Backbone, Network, initialise
 from trainables.backbones.pretrained import PRETRAINED
 from trainables.rehearsal import Undrawn, Unnormalised
@@ -41,8 +40,6 @@ SMALL_STEM = {
     "resnet50": models.ResNet50_Weights.IMAGENET1K_V1,
     "resnext50": models.ResNeXt50_32X4D_Weights.IMAGENET1K_V1,
 }
-SMALL_IMAGES = [*list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]]
-TRANSFORMERS = {"deit_small": 16, "vit_tiny_32": 4}  # with a class token, and the side of a patch
 SECONDS_EACH = (
     *("preact_resnet18", "pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small"),
     *("swin_tiny", "convnext_tiny_cifar"),
@@ -53,17 +50,6 @@ ONE_A_FAMILY = (
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
 LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "swin_tiny")]
-
-
-def build(name: str, image_size: int, **options: Any) -> Backbone:
-    takes_size = "image_size" in inspect.signature(BACKBONES[name]).parameters
-    return BACKBONES[name](**({"image_size": image_size} if takes_size else {}), **options)
-
-
-@functools.cache
-def on_meta(name: str) -> Backbone:
-    with torch.device("meta"), Undrawn():
-        return build(name, 224, num_classes=7).eval()
 
 
 def size(name: str, num_classes: int) -> int:
@@ -78,21 +64,6 @@ def size(name: str, num_classes: int) -> int:
 def pixels(name: str, rows: int = 2) -> Tensor:
     shape = (32, 32) if name in TRANSFORMERS else (16, 12) if name in SMALL_IMAGES else (32, 64)
     return torch.randn(rows, 3, *shape, generator=torch.Generator().manual_seed(3))
-
-
-def drawn(name: str, **options: Any) -> Backbone:
-    """Return a network with uniform weights, of which none is 0 or 1, and which are drawn in no time.
-
-    A wide network has the usual width, by which a 64th of the numbers is computed.
-    """
-    torch.manual_seed(1)
-    with Undrawn(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wide_resnet, "WIDER", 1)
-        backbone = build(name, 32, **{"num_classes": 7, **options}).eval()
-    for parameter in backbone.parameters():
-        bound = (3 / parameter[0].numel()) ** 0.5
-        nn.init.uniform_(parameter, *((0.5, 1.0) if parameter.squeeze().ndim == 1 else (-bound, bound)))
-    return backbone
 
 
 @functools.cache

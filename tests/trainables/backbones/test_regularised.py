@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from tests.trainables.backbones.test_every_backbone import SMALL_IMAGES, drawn, on_meta
+from tests.trainables.backbones.networks import SMALL_IMAGES, drawn, on_meta
 from trainables.backbones.names import RESIDUAL
 from trainables.backbones.regularised import (
     BRANCH_END,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision import models
 
-from tests.trainables.backbones.test_every_backbone import drawn
+from tests.trainables.backbones.networks import drawn
 from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
 from trainables.rehearsal import Undrawn
 

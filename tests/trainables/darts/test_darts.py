@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from tests.trainables.darts.small import SMALL, coloured, numbers
 from trainables.darts import operations
 from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
@@ -16,24 +17,9 @@ from trainables.darts.search_config import DEFAULTS, flatten, parse
 from trainables.darts.search_phase import search_step
 from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
-from trainables.datasets.dataset import Split, Splits
 from trainables.hardware import set_up
 from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
-
-SMALL = {
-    **{"dataset": "cifar10", "search_channels": 4, "search_cells": 3, "search_batch_size": 4, "channels": 4},
-    **{"cells": 3, "batch_size": 4, "auxiliary": 0.0, "search_epochs": 2, "frozen_epochs": 1, "epochs": 2},
-    **{"operations": ("none", "skip_connect", "sep_conv_3x3"), "architecture_lr": 0.01, "cutout": 8},
-}
-
-
-def coloured(count: int = 8) -> Splits:
-    """Return images of noise whose brightness is their class."""
-    labels = torch.arange(count) % 10
-    noise = torch.randint(0, 60, (count, 3, 32, 32), generator=Generator().manual_seed(0))
-    split = Split((noise + 19 * labels[:, None, None, None]).to(torch.uint8), labels)
-    return Splits(split, split)
 
 
 @pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])
@@ -119,11 +105,6 @@ def test_the_one_good_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     losses = [search_step(net, optimisers, batch(), batch(), 5.0) for _ in range(60)]
     assert losses[-1] < losses[0]
     assert {name for cell in net.genotype() for name, _ in cell} == {"skip_connect"}
-
-
-def numbers(run: SearchRun) -> list[dict[str, float]]:
-    """Return the metrics of every epoch but for times."""
-    return [{key: v for key, v in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
 
 
 @pytest.mark.slow

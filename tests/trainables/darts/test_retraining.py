@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Generator, nn
 
 from mixlab.spec.complete import complete
-from tests.trainables.darts.test_darts import SMALL, coloured, numbers
+from tests.trainables.darts.small import SMALL, coloured, numbers
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork
 from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype, read_genotype

@@ -1,0 +1,26 @@
+"""A small search on a few images, and what a run of it reports."""
+
+import torch
+from torch import Generator
+
+from trainables.darts.search_run import SearchRun
+from trainables.datasets.dataset import Split, Splits
+
+SMALL = {
+    **{"dataset": "cifar10", "search_channels": 4, "search_cells": 3, "search_batch_size": 4, "channels": 4},
+    **{"cells": 3, "batch_size": 4, "auxiliary": 0.0, "search_epochs": 2, "frozen_epochs": 1, "epochs": 2},
+    **{"operations": ("none", "skip_connect", "sep_conv_3x3"), "architecture_lr": 0.01, "cutout": 8},
+}
+
+
+def coloured(count: int = 8) -> Splits:
+    """Return images of noise whose brightness is their class."""
+    labels = torch.arange(count) % 10
+    noise = torch.randint(0, 60, (count, 3, 32, 32), generator=Generator().manual_seed(0))
+    split = Split((noise + 19 * labels[:, None, None, None]).to(torch.uint8), labels)
+    return Splits(split, split)
+
+
+def numbers(run: SearchRun) -> list[dict[str, float]]:
+    """Return the metrics of every epoch but for times."""
+    return [{key: v for key, v in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
