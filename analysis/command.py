@@ -98,6 +98,14 @@ def new_picture(text: str) -> Path:
     return file
 
 
+def seed(text: str) -> int:
+    """Return a seed that torch takes, as a type of ``argparse``."""
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number of 64 bits, got {text!r}")
+    return number
+
+
 def names(text: str) -> list[str]:
     """Return the names in an option such as ``--arms "baseline, + lam"``, as a type of ``argparse``."""
     try:

@@ -62,8 +62,6 @@ def draw(options: argparse.Namespace) -> int:
         require_known("--mixers", name, KIMAGE)
     if not 2 <= options.num_images <= MOST_IMAGES:
         raise ValueError(f"--num-images must be from 2 to {MOST_IMAGES}, got {options.num_images}")
-    if not -(2**63) <= options.seed < 2**63:
-        raise ValueError(f"--seed must be a whole number of 64 bits, got {options.seed}")
     require_at_least_one(options, "columns")
     count = 8 * options.num_images + options.columns  # so that composites of K classes are among them
     images, labels, names = shown_images(parse({"dataset": options.dataset}), count, options.data_root)
@@ -116,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--num-images", type=int, default=3, metavar="K", help="images in each composite (default: %(default)s)")
     add("--alpha", type=float, default=1.0, metavar="X", help="concentration of the shares (default: %(default)s)")
     add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
+    add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
     command.add_data_root(parser)
     return command.run(draw, parser, argv)
 

@@ -62,6 +62,8 @@ def show(options: argparse.Namespace) -> int:
     images = images_of(config, options.data_root).train
     if options.images is not None:
         images = subset(images, options.images)
+    if len(images.labels) <= OTHERS:
+        raise ValueError(f"each image is mixed with {OTHERS} others, so there must be more, got {len(images.labels)}")
     # In random order, so that an image is not mixed with its neighbours, which may be of its own class.
     order = torch.randperm(len(images.labels), generator=generator(options.seed, "order"))
     source = as_tested(images.take(order), config)
@@ -110,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
     add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
     add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
+    add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
     return command.run(show, parser, argv)
 
 

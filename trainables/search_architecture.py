@@ -29,21 +29,39 @@ METRICS = (
 )
 # A few epochs are too short for what regularises 600.
 _SMALL = {
-    **{"search_channels": 8, "search_cells": 4, "search_batch_size": 64, "channels": 8, "cells": 4},
-    **{"batch_size": 32, "lr": 0.1, "auxiliary": 0.0, "cutout": 0, "drop_path": 0.0},
+    "search_channels": 8,
+    "search_cells": 4,
+    "search_batch_size": 64,
+    "channels": 8,
+    "cells": 4,
+    "batch_size": 32,
+    "lr": 0.1,
+    "auxiliary": 0.0,
+    "cutout": 0,
+    "drop_path": 0.0,
     **{key: value for key, value in NEUTRAL.items() if key.startswith("retrain.")},
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "quick": {  # minutes a run
         **_SMALL,
-        **{"dataset": "cifar10", "train_images": 4000, "test_images": 2000, "architecture_lr": 6e-3},
-        **{"search_epochs": 4, "frozen_epochs": 1, "epochs": 4},
+        "dataset": "cifar10",
+        "train_images": 4000,
+        "test_images": 2000,
+        "architecture_lr": 6e-3,
+        "search_epochs": 4,
+        "frozen_epochs": 1,
+        "epochs": 4,
     },
     "smoke": {  # shows that it runs
         **_SMALL,
-        **{"dataset": "cifar10", "train_images": 256, "test_images": 200, "seeds": 1},
-        **{"search_epochs": 2, "frozen_epochs": 1, "epochs": 1},
+        "dataset": "cifar10",
+        "train_images": 256,
+        "test_images": 200,
+        "seeds": 1,
+        "search_epochs": 2,
+        "frozen_epochs": 1,
+        "epochs": 1,
     },
 }
 

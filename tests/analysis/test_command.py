@@ -95,6 +95,15 @@ def test_an_empty_text_names_nothing(kind, text):
         kind(text)
 
 
+def test_a_seed_that_torch_does_not_take_is_refused():
+    """Torch said "Overflow when unpacking long long"."""
+    assert [command.seed(str(number)) for number in (-1, 0, 2**63 - 1)] == [-1, 0, 2**63 - 1]
+    with pytest.raises(
+        argparse.ArgumentTypeError, match="must be a whole number of 64 bits, got '9223372036854775808'"
+    ):
+        command.seed(str(2**63))
+
+
 def test_commas_alone_hold_no_name():
     with pytest.raises(argparse.ArgumentTypeError, match="must hold a name, got ', ,'"):
         command.names(", ,")
