@@ -186,7 +186,8 @@ def _room_for_temporary_files() -> Iterator[None]:
         folder = tempfile.gettempdir()
         # On a full disk torch raises a ``RuntimeError`` about positions in its file.
         if no_room(error) or shutil.disk_usage(folder).free < FULL_BYTES:
-            raise StorageLost(without_room(f"the temporary folder {folder!r} of {socket.gethostname()}", error)) from error
+            where = f"the temporary folder {folder!r} of {socket.gethostname()}"
+            raise StorageLost(without_room(where, error)) from error
         raise
 
 
