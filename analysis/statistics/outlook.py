@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,25 @@ FEWEST_TO_TELL = 3  # pairs of a comparison that tell the spread of its differen
 MOST_SIMULATED = 200  # comparisons; with more, the seeds for a gain are not simulated at the start of a command
 
 
+@dataclass(frozen=True)
+class Size:
+    """The numbers of a plan on which its power and its cost rest."""
+
+    tables: int
+    arms: int  # besides the baseline
+    seeds: int
+    family_tables: int  # those whose comparisons share an error rate
+
+    @property
+    def comparisons(self) -> int:
+        """Return the comparisons of a family."""
+        return self.family_tables * self.arms
+
+    def runs(self, seeds: int) -> str:
+        """Return the number of runs that so many seeds take, in words."""
+        return count_text(seeds * self.tables * (self.arms + 1), "run")
+
+
 def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]:
     """Return sentences that say what a study can conclude, before the rest of it is trained.
 
@@ -31,47 +51,53 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
         results: the plan's metric of its trials that are done, by key. They tell the spread of the differences.
     """
     tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
-    arms = len(plan["arms"]) - 1
     seeds = len({trial["seed"] for trial in plan["trials"]})
-    family_tables = 1 if plan.get("family") == "table" else tables
-    comparisons = family_tables * arms
-    lines = [*_configuration(plan), _size(plan, tables, arms, seeds)]
-    if arms == 0:
+    size = Size(tables, len(plan["arms"]) - 1, seeds, 1 if plan.get("family") == "table" else tables)
+    lines = [*_configuration(plan), _size_text(plan, size)]
+    if not size.arms:
         return [*lines, "There is nothing to compare: the baseline is the only arm."]
-    per_seed = tables * len(plan["arms"])
-    sequential = plan.get("sequential") or {}
-    if sequential:
-        lines.append(
-            f"Seeds are added until every comparison is decided, at most {sequential['budget']} "
-            f"({count_text(sequential['budget'] * per_seed, 'run')}); one may look after every seed."
-        )
-        if sequential["budget"] < fewest_to_claim():
-            lines.append(f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
-    elif seeds < FEWEST_PAIRS:
-        lines.append(
-            f"The study cannot claim anything, however large the gains: with {count_text(seeds, 'seed')} the "
-            f"smallest possible p is {smallest_p(seeds):.3g}. With {FEWEST_PAIRS} seeds it could "
-            f"({count_text(FEWEST_PAIRS * per_seed, 'run')})."
-        )
+    if sequential := plan.get("sequential"):
+        lines += _until_decided(size, sequential["budget"])
     else:
-        effect = detectable_effect(family_tables, arms, seeds)
-        smallest = max(smallest_p(seeds), 1 / (RESAMPLES + 1))  # many seeds have more patterns than are drawn
-        lines.append(
-            f"The smallest possible p is {smallest:.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
-            f"{effect:.1f} sd of a paired difference would be found with {POWER * 100:.0f} % power (p < {ALPHA} over "
-            f"{count_text(comparisons, 'comparison')}){_in_its_unit(plan, effect, results or {})}."
-        )
-    if not sequential and comparisons <= MOST_SIMULATED:
-        wanted = seeds_to_find_one_sd(family_tables, arms)
-        if wanted > seeds:
-            runs = count_text(wanted * per_seed, "run")
-            lines.append(f"To find a gain of 1 sd of a paired difference would take {wanted} seeds ({runs}).")
+        lines += _with_fixed_seeds(size, plan, results or {})
     if 1 < tables < FEWEST_PAIRS:
         lines.append(
             f"What it finds holds for these {tables} tables; to claim that an arm helps in general takes "
             f"{FEWEST_PAIRS} tables."
         )
     return lines
+
+
+def _until_decided(size: Size, budget: int) -> list[str]:
+    lines = [
+        f"Seeds are added until every comparison is decided, at most {budget} ({size.runs(budget)}); one may look "
+        "after every seed."
+    ]
+    if budget < fewest_to_claim():
+        lines.append(f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
+    return lines
+
+
+def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> list[str]:
+    seeds = count_text(size.seeds, "seed")
+    if size.seeds < FEWEST_PAIRS:
+        said = (
+            f"The study cannot claim anything, however large the gains: with {seeds} the smallest possible p is "
+            f"{smallest_p(size.seeds):.3g}. With {FEWEST_PAIRS} seeds it could ({size.runs(FEWEST_PAIRS)})."
+        )
+    else:
+        effect = detectable_effect(size.family_tables, size.arms, size.seeds)
+        smallest = max(smallest_p(size.seeds), 1 / (RESAMPLES + 1))  # many seeds have more patterns than are drawn
+        said = (
+            f"The smallest possible p is {smallest:.2g}, so {seeds} can decide. A gain of {effect:.1f} sd of a paired "
+            f"difference would be found with {POWER * 100:.0f} % power (p < {ALPHA} over "
+            f"{count_text(size.comparisons, 'comparison')}){_in_its_unit(plan, effect, results)}."
+        )
+    if size.comparisons > MOST_SIMULATED:
+        return [said]
+    wanted = seeds_to_find_one_sd(size.family_tables, size.arms)
+    more = f"To find a gain of 1 sd of a paired difference would take {wanted} seeds ({size.runs(wanted)})."
+    return [said, more] if wanted > size.seeds else [said]
 
 
 def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], str]:
@@ -85,39 +111,42 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
     verdicts = {cell: UNDECIDED for cell in dict.fromkeys(cells) if cell[1] != plan["baseline"]}
     if metric not in logged_metrics(done(runs)):
         return verdicts
-    differences: dict[tuple[Any, ...], dict[str, pd.Series]] = {}
-    for levels in dict.fromkeys(levels for levels, _ in cells):
+    tables = list(dict.fromkeys(levels for levels, _ in cells))
+    differences = {}
+    for levels in tables:
         mine = runs[(runs[[FACTOR + name for name in factors]] == list(levels)).all(axis=1)]
-        differences[levels] = paired_differences(mine, metric, plan["baseline"], plan.get("against"))
-    families = [[levels] for levels in differences] if plan.get("family") == "table" else [list(differences)]
+        by_arm = paired_differences(mine, metric, plan["baseline"], plan.get("against"))
+        differences |= {(levels, arm): row for arm, row in by_arm.items()}
+    families = [[levels] for levels in tables] if plan.get("family") == "table" else [tables]
     for family in families:
-        rows = {(levels, arm): row for levels in family for arm, row in differences[levels].items()}
+        compared = [cell for cell in differences if cell[0] in family]
         found, _ = sequential_verdicts(
-            aligned(rows.values()),
+            aligned(differences[cell] for cell in compared),
             plan["sequential"]["budget"],
-            tables=[levels for levels, _ in rows],
+            tables=[levels for levels, _ in compared],
             delta=plan.get("delta"),
             higher_is_better=metric_of(plan, metric).higher_is_better,
         )
-        verdicts |= {cell: said for cell, said in zip(rows, found, strict=True) if said in DECIDED}
+        verdicts |= {cell: said for cell, said in zip(compared, found, strict=True) if said in DECIDED}
     return verdicts
 
 
 def _configuration(plan: Plan) -> list[str]:
     """Return the settings that all runs share, with data set, network and epochs first; nothing if they are unknown."""
-    config = plan.get("config") or {}
-    known = {key: config[key] for key in FIRST_KEYS if config.get(key) is not None}
-    first = [count_text(value, "epoch") if key == "epochs" else str(value) for key, value in known.items()]
-    others = [key for key, value in config.items() if key not in FIRST_KEYS and value is not None]
-    shown = [key for key in RECIPE if key in others] or others[:OTHER_KEYS]
-    rest = [f"{key} {config[key]}" for key in shown]
-    if not first and not rest:
+    config = {key: value for key, value in (plan.get("config") or {}).items() if value is not None}
+    if not config:
         return []
-    varied = {name: list(dict.fromkeys(trial["levels"][name] for trial in plan["trials"])) for name in plan["factors"]}
-    lines = [f"Every run: {', '.join(first)}." if first else ""]
-    lines += [f"Recipe: {', '.join(rest)}."] if rest else []
-    lines += [f"Tables: {name} = {', '.join(map(str, levels))}." for name, levels in varied.items()]
-    return [line for line in lines if line]
+    first = {key: str(config[key]) for key in FIRST_KEYS if key in config}
+    if "epochs" in first:
+        first["epochs"] = count_text(config["epochs"], "epoch")
+    others = [key for key in config if key not in FIRST_KEYS]
+    recipe = [f"{key} {config[key]}" for key in [key for key in RECIPE if key in others] or others[:OTHER_KEYS]]
+    lines = [f"Every run: {', '.join(first.values())}."] if first else []
+    lines += [f"Recipe: {', '.join(recipe)}."] if recipe else []
+    for factor in plan["factors"]:
+        levels = dict.fromkeys(trial["levels"][factor] for trial in plan["trials"])
+        lines.append(f"Tables: {factor} = {', '.join(map(str, levels))}.")
+    return lines
 
 
 def _in_its_unit(plan: Plan, effect: float, results: Mapping[str, float]) -> str:
@@ -141,8 +170,12 @@ def _in_its_unit(plan: Plan, effect: float, results: Mapping[str, float]) -> str
     return f": {gain} at the sd of the runs so far, {decimals(spread, metric.digits)}"
 
 
-def _size(plan: Plan, tables: int, arms: int, seeds: int) -> str:
+def _size_text(plan: Plan, size: Size) -> str:
+    """Return e.g. ``2 tables, 3 arms, 6 seeds: 36 runs, 4 comparisons (one family).``"""
+    counts = {"table": size.tables, "arm": size.arms + 1, "seed": size.seeds}
+    runs, compared = len(plan["trials"]), size.tables * size.arms
     family = "one family" if plan.get("family", "study") == "study" else "every table a family of its own"
-    size = ", ".join(count_text(*part) for part in ((tables, "table"), (arms + 1, "arm"), (seeds, "seed")))
-    runs, comparisons = count_text(len(plan["trials"]), "run"), count_text(tables * arms, "comparison")
-    return f"{size}: {runs}, {comparisons}" + (f" ({family})." if tables * arms > 1 else ".")
+    return (
+        f"{', '.join(count_text(count, what) for what, count in counts.items())}: {count_text(runs, 'run')}, "
+        f"{count_text(compared, 'comparison')}{f' ({family})' if compared > 1 else ''}."
+    )

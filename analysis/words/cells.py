@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -20,31 +21,31 @@ CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set an
 def cells(level: LevelTable) -> pd.DataFrame:
     """Return the table as text: one row per arm, and the columns that a reader sees."""
     table, digits = level.table, level.declared.digits
-    names = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
-    shown = pd.DataFrame({"arm": names}, index=table.index)
+    number, difference = partial(number_text, digits=digits), partial(number_text, digits=digits, sign="+")
+    shown = pd.DataFrame(index=table.index)
+    shown["arm"] = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in level.extra:
         means = finite_values(level.runs, metric).groupby(level.runs["arm"]).mean().reindex(table.index)
-        shown[metric.removeprefix(f"{level.declared.name}_")] = [number_text(value, digits) for value in means]
-    shown["gain"] = [number_text(value, digits, "+") for value in table["gain"]]
-    intervals = zip(table["gain_low"], table["gain_high"], strict=True)
-    shown["95 % interval"] = [interval_text(low, high, digits) for low, high in intervals]
+        shown[metric.removeprefix(f"{level.declared.name}_")] = means.map(number)
     if level.against:
-        shown.insert(list(shown).index("gain"), "against", _references(level))
+        shown["against"] = _references(level)
+    shown["gain"] = table["gain"].map(difference)
+    shown["95 % interval"] = _interval_texts(table, ("gain_low", "gain_high"), digits)
     if "e" in table:
-        shown["e"] = [number_text(value, 2) for value in table["e"]]
-        shown["e (family)"] = [number_text(value, 2) for value in table["e_family"]]
+        shown["e"] = table["e"].map(partial(number_text, digits=2))
+        shown["e (family)"] = table["e_family"].map(partial(number_text, digits=2))
     else:
-        shown["p"] = [p_text(value) for value in table["p"]]
-        shown["p (family)"] = [p_text(value) for value in table["p_family"]]
+        shown["p"] = table["p"].map(p_text)
+        shown["p (family)"] = table["p_family"].map(p_text)
     if level.against:
-        ends = zip(*(table[name] for name in OVER_BASELINE), strict=True)
-        over = [f"{number_text(gain, digits, '+')} {interval_text(low, high, digits)}" for gain, low, high in ends]
-        shown[f"over {level.baseline}"] = [text.removesuffix(f" {DASH}") for text in over]
+        gain, *ends = OVER_BASELINE
+        over = table[gain].map(difference) + " " + _interval_texts(table, ends, digits)
+        shown[f"over {level.baseline}"] = over.str.removesuffix(f" {DASH}")  # without an interval
     if "published" in table:
-        shown["paper"] = [number_text(value, digits) for value in table["published"]]
-        shown["ours − paper"] = [number_text(value, digits, "+") for value in table["difference"]]
+        shown["paper"] = table["published"].map(number)
+        shown["ours − paper"] = table["difference"].map(difference)
         shown["paper in our interval"] = [DASH if pd.isna(yes) else "yes" if yes else "no" for yes in table["inside"]]
     shown["verdict"] = table["verdict"]
     return shown
@@ -118,6 +119,12 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
 def _references(level: LevelTable) -> list[str]:
     """Return what every arm of a table is compared with, empty for the baseline."""
     return ["" if arm == level.baseline else level.reference(str(arm)) for arm in level.table.index]
+
+
+def _interval_texts(table: pd.DataFrame, ends: Sequence[str], digits: int) -> pd.Series:
+    """Return the interval of every arm, of which two columns are the ends."""
+    pairs = zip(*(table[name] for name in ends), strict=True)
+    return pd.Series([interval_text(low, high, digits) for low, high in pairs], table.index)
 
 
 def _n_text(row: pd.Series) -> str:
