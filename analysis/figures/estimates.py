@@ -48,26 +48,12 @@ def cut_text(rows: Sequence[Estimate]) -> str:
 
 def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, float]) -> None:
     """Draw a diamond and a bar for each row, with an arrow where the bar goes on beyond the limits of the axis."""
-    low, high = limits
-    axis.set_xlim(low, high)
+    axis.set_xlim(*limits)
     axis.axvline(0, color=BASELINE_COLOUR, linewidth=1, zorder=1)
     for y, row in enumerate(rows):
         if np.isfinite(row.low):
-            axis.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.6 if row.summary else 2)
-            inside = 0.012 * (high - low)
-            for x, arrow, beyond in ((low + inside, "<", row.low < low), (high - inside, ">", row.high > high)):
-                if beyond:
-                    axis.plot(x, y, arrow, color=row.colour, markersize=6)
-        if np.isfinite(row.estimate):
-            size = 6.5 if row.summary else 5.5
-            axis.plot(row.estimate, y, "D", color=row.colour, markersize=size, markeredgecolor="white", zorder=4)
-        else:
-            axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
-        if np.isfinite(row.published):
-            axis.plot(row.published, y, "D", mfc="white", mec=row.colour, markersize=8, zorder=3)
-        if len(row.seeds):
-            below = np.full(len(row.seeds), y + 0.24)
-            axis.plot(row.seeds, below, "o", color=row.colour, markersize=3.5, alpha=0.65, mew=0)
+            _draw_interval(axis, y, row)
+        _draw_marks(axis, y, row)
         if row.said:
             axis.text(1.01, y, row.said, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
     if rows and rows[-1].summary:
@@ -77,3 +63,28 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)
+
+
+def _draw_interval(axis: Axes, y: int, row: Estimate) -> None:
+    """Draw the bar of a row, and an arrow at each end of the axis beyond which it goes on."""
+    axis.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.6 if row.summary else 2)
+    low, high = axis.get_xlim()
+    inside = 0.012 * (high - low)
+    if row.low < low:
+        axis.plot(low + inside, y, "<", color=row.colour, markersize=6)
+    if row.high > high:
+        axis.plot(high - inside, y, ">", color=row.colour, markersize=6)
+
+
+def _draw_marks(axis: Axes, y: int, row: Estimate) -> None:
+    """Draw the estimate of a row, the paper's value and those of the seeds, as far as they are there."""
+    if np.isfinite(row.estimate):
+        size = 6.5 if row.summary else 5.5
+        axis.plot(row.estimate, y, "D", color=row.colour, markersize=size, markeredgecolor="white", zorder=4)
+    else:
+        axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
+    if np.isfinite(row.published):
+        axis.plot(row.published, y, "D", mfc="white", mec=row.colour, markersize=8, zorder=3)
+    if len(row.seeds):
+        below = np.full(len(row.seeds), y + 0.24)
+        axis.plot(row.seeds, below, "o", color=row.colour, markersize=3.5, alpha=0.65, mew=0)

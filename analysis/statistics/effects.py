@@ -47,33 +47,34 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     for name in ("seed", value, *columns):
         if name not in runs:
             raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, runs.columns))}")
+    levels = [_high_and_distance(name, runs[column]) for name, column in zip(factors, columns, strict=True)]
     valid = runs[finite_values(runs, metric).notna()]
-    signs, distances = [], []
-    for name, column in zip(factors, columns, strict=True):
-        levels = list(dict.fromkeys(runs[column]))
-        if len(levels) != 2:
-            raise ValueError(f"the factor {name!r} needs two levels, got {', '.join(map(str, levels)) or 'none'}")
-        numbers = pd.api.types.is_numeric_dtype(runs[column])
-        low, high = sorted(levels) if numbers else levels
-        signs.append(np.where(valid[column] == high, 1, -1))
-        distances.append(float(high) - float(low) if numbers else 1.0)
-    sign = np.array(signs)  # (k, runs)
     twice = valid[valid.duplicated(["seed", *columns])]
     if len(twice):
         raise ValueError(f"seed {twice['seed'].iloc[0]} has two runs of one combination of {', '.join(factors)}")
-    whole = (valid.groupby("seed")["seed"].transform("size") == 2 ** len(factors)).to_numpy()
-    seeds, values = valid["seed"].to_numpy()[whole], valid[value].to_numpy(dtype=float)[whole]
+    whole = valid[valid.groupby("seed")["seed"].transform("size") == 2 ** len(factors)]
+    seeds, values = whole["seed"].to_numpy(), whole[value].to_numpy(dtype=float)
+    signs = np.where(whole[columns] == [high for high, _ in levels], 1, -1)  # (runs, k)
     contrasts = {}
     for order in range(1, len(factors) + 1):
         for chosen in itertools.combinations(range(len(factors)), order):
             # The half of 2^k runs with the product +1 minus the other half; a change of order m is 2^m such sums.
-            scale = 2**order / (2 ** len(factors) * math.prod(distances[index] for index in chosen))
-            signed = pd.Series(sign[list(chosen)].prod(axis=0)[whole] * values)
-            by_seed = signed.groupby(seeds).sum() * scale
+            scale = 2**order / (2 ** len(factors) * math.prod(levels[index][1] for index in chosen))
+            by_seed = pd.Series(signs[:, chosen].prod(axis=1) * values).groupby(seeds).sum() * scale
             contrasts[BETWEEN.join(factors[index] for index in chosen)] = by_seed.to_numpy()
     rows = [(*mean_interval(by_seed), sign_flip_p(by_seed)) for by_seed in contrasts.values()]
     table = pd.DataFrame(rows, pd.Index(list(contrasts), name="effect"), ["estimate", "low", "high", "p"], float)
     return table.assign(p_family=family_p(np.array(list(contrasts.values()))))
+
+
+def _high_and_distance(factor: str, values: pd.Series) -> tuple[Any, float]:
+    """Return the second of the two levels of a factor, or the larger one, and how far it is from the other."""
+    levels = list(dict.fromkeys(values))
+    if len(levels) != 2:
+        raise ValueError(f"the factor {factor!r} needs two levels, got {', '.join(map(str, levels)) or 'none'}")
+    if not pd.api.types.is_numeric_dtype(values):
+        return levels[1], 1.0
+    return max(levels), float(max(levels)) - float(min(levels))
 
 
 def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:

@@ -4,7 +4,6 @@ MLflow shows those of the study, and of each arm, above the seeds' runs: as numb
 """
 
 import math
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,13 +37,19 @@ NUMBERS = ("gain", "gain_low", "gain_high", "p", "p_family", "e", "e_family")  #
 OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "e_family", "n")  # columns of the table
 EVIDENCE = ("p (family)", "e (family)")  # columns of the cells, of which a table has one
 
-Row = tuple[LevelTable, str, pd.Series]
+
+class Compared(NamedTuple):
+    """An arm that was compared with another, and its row of the table."""
+
+    level: LevelTable
+    arm: str
+    row: pd.Series
 
 
 def answer(levels: Sequence[LevelTable]) -> str:
     """Return what a study says of all its comparisons together, with the numbers of seeds and the largest gain."""
-    rows: list[Row] = [
-        (level, str(arm), row)
+    rows = [
+        Compared(level, str(arm), row)
         for level in levels
         for arm, row in level.table.iterrows()
         if row["verdict"] in WORDS and arm != level.baseline
@@ -57,28 +62,27 @@ def answer(levels: Sequence[LevelTable]) -> str:
     missing = arms - len(rows)
     have = "has no seed in common with what it is" if missing == 1 else "have no seed in common with what they are"
     left_out = f" {count_text(missing, 'arm')} {have} compared with." if missing else ""
-    counts = Counter(row["verdict"] for _, _, row in rows)
-    parts = [_part(verdict, counts[verdict], rows) for verdict in WORDS if counts[verdict]]
-    said = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    by_verdict = {verdict: [each for each in rows if each.row["verdict"] == verdict] for verdict in WORDS}
+    *parts, last = [_part(verdict, mine) for verdict, mine in by_verdict.items() if mine]
+    said = f"{', '.join(parts)} and {last}" if parts else last
+    seeds = count_text(span_text(int(each.row["pairs"]) for each in rows), "seed")
     if len(rows) == 1:
-        return f"The one comparison, paired over {_seeds(rows)}, {said.removeprefix('1 ')}.{left_out}"
+        return f"The one comparison, paired over {seeds}, {said.removeprefix('1 ')}.{left_out}"
     family = levels[0].family
     together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
-    held = f"paired over {_seeds(rows)} and held {together} to an error rate of {100 * ALPHA:g} %"
+    held = f"paired over {seeds} and held {together} to an error rate of {100 * ALPHA:g} %"
     return f"Of {len(rows)} comparisons, {held}, {said}.{left_out}"
 
 
-def _seeds(rows: Sequence[Row]) -> str:
-    return count_text(span_text(int(row["pairs"]) for _, _, row in rows), "seed")
-
-
-def _part(verdict: str, count: int, rows: Sequence[Row]) -> str:
-    text = f"{count} {WORDS[verdict][count > 1]}"
+def _part(verdict: str, rows: Sequence[Compared]) -> str:
+    """Return how many comparisons have a verdict, such as ``2 are gains (the largest: ...)``."""
+    several = len(rows) > 1
+    text = f"{len(rows)} {WORDS[verdict][several]}"
     if verdict in WITHIN_DELTA:
-        text += f" within {rows[0][0].family.delta:g}"
+        text += f" within {rows[0].level.family.delta:g}"
     if verdict in (WIN, WORSE):
-        largest = max((each for each in rows if each[2]["verdict"] == verdict), key=lambda each: abs(each[2]["gain"]))
-        text += f" ({'' if count == 1 else 'the largest: '}{_named(*largest)})"
+        largest = max(rows, key=lambda each: abs(each.row["gain"]))
+        text += f" ({'the largest: ' if several else ''}{_named(*largest)})"
     return text
 
 
