@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
@@ -66,20 +65,15 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool =
     rows, differences = {}, []
     for cell in both:
         first, second = (_values(mine[cell], metric, shared) for mine in (cells_a, cells_b))
-        d = (second - first).dropna()
-        interval = mean_interval(d)
-        spreads = [mean_and_sd(side[d.index])[1] for side in (first, second)]
-        rows[cell] = {
-            **{"pairs": len(d), "A": first[d.index].mean(), "B": second[d.index].mean()},
-            **{"gain": interval.mean, "gain_low": interval.low, "gain_high": interval.high},
-            "p": math.nan if sequential else sign_flip_p(d),
-            **{"sd_paired": mean_and_sd(d)[1], "sd_unpaired": math.hypot(*spreads)},
-        }
-        differences.append(d)
+        difference = (second - first).dropna()
+        rows[cell] = _gain(first[difference.index], second[difference.index], difference)
+        differences.append(difference)
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
-        p_family = np.full(len(gains), math.nan) if sequential else family_p(aligned(differences))
-        gains = gains.assign(p_family=p_family, differs=p_family < ALPHA)
+        gains = gains.assign(p_family=family_p(aligned(differences)))
+        if sequential:
+            gains[["p", "p_family"]] = math.nan
+        gains["differs"] = gains["p_family"] < ALPHA
     how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
     provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])
     return Comparison(_configurations(cells_a, cells_b, both), provenance, gains, only, len(shared))
@@ -100,6 +94,22 @@ def _values(rows: pd.DataFrame, metric: str, shared: set[str]) -> pd.Series:
     """Return the metric by seed, where it is finite, of the runs that are done and not shared."""
     mine = done(rows)
     return finite_values(mine[~mine["run_id"].isin(shared)].set_index("seed"), metric).dropna()
+
+
+def _gain(first: pd.Series, second: pd.Series, difference: pd.Series) -> dict[str, float]:
+    """Return the row of a cell, from the values of the seeds that both sides have."""
+    interval = mean_interval(difference)
+    return {
+        "pairs": len(difference),
+        "A": first.mean(),
+        "B": second.mean(),
+        "gain": interval.mean,
+        "gain_low": interval.low,
+        "gain_high": interval.high,
+        "p": sign_flip_p(difference),
+        "sd_paired": mean_and_sd(difference)[1],
+        "sd_unpaired": math.hypot(mean_and_sd(first)[1], mean_and_sd(second)[1]),
+    }
 
 
 def _configurations(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame], cells: list[str]) -> pd.DataFrame:

@@ -23,6 +23,8 @@ OTHER_KEYS = 8  # the number of keys that are shown of a configuration without a
 FEWEST_TO_TELL = 3  # pairs of a comparison that tell the spread of its differences
 MOST_SIMULATED = 200  # comparisons; with more, the seeds for a gain are not simulated at the start of a command
 
+Cell = tuple[tuple[Any, ...], str]  # (level of each factor, ...) and arm
+
 
 @dataclass(frozen=True)
 class Size:
@@ -100,7 +102,7 @@ def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> l
     return [said, more] if wanted > size.seeds else [said]
 
 
-def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], str]:
+def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:
     """Return the verdict of every comparison so far, for a launch that adds seeds until all are decided.
 
     It is, by (level of each factor, ...) and arm, one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
@@ -112,7 +114,7 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
     if metric not in logged_metrics(done(runs)):
         return verdicts
     tables = list(dict.fromkeys(levels for levels, _ in cells))
-    differences = {}
+    differences: dict[Cell, pd.Series] = {}
     for levels in tables:
         mine = runs[(runs[[FACTOR + name for name in factors]] == list(levels)).all(axis=1)]
         by_arm = paired_differences(mine, metric, plan["baseline"], plan.get("against"))
