@@ -8,7 +8,7 @@ elsewhere, so it can be sent by mail.
 
 import argparse
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def write_report(
     runs = pd.concat([level.runs for level in levels])
     curves = load_curves(tracking_uri, _first_seeds(runs), levels[0].declared.name)
     histograms = load_histograms(tracking_uri, levels)
-    drawn = {
+    figures = {
         "forest": plot_forest(study, levels),
         "effects": plot_effects(study, levels, plan.get("design")),
         "wealth": plot_wealth(study, levels) if levels[0].family.budget is not None else None,
@@ -118,34 +118,38 @@ def write_report(
         "lambda": plot_lambda(study, histograms, levels) if histograms else None,
     }
     if "gains" not in written:
-        drawn |= {"gains": plot_gains(study, levels), "ranks": plot_ranks(study, levels)}
-    pictures = written | {name: png(figure) for name, figure in drawn.items() if figure is not None}
-
-    def shown(*names: str) -> Iterable[tuple[str, str]]:
-        """Yield a section for each of these figures that the study has."""
-        for name in names:
-            if name in pictures:
-                heading, alternative = FIGURES[name]
-                yield heading, image(pictures[name], alternative)
-
+        figures |= {"gains": plot_gains(study, levels), "ranks": plot_ranks(study, levels)}
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    pictures = written | {name: png(figure) for name, figure in drawn.items()}
+    factors = list(plan["factors"])
     sections = [
         ("Answer", summary(levels)),
-        *shown("forest", "gains"),
+        *_shown(pictures, "forest", "gains"),
         ("Results", html_tables(levels)),
-        *shown("ranks", "effects", "wealth"),
+        *_shown(pictures, "ranks", "effects", "wealth"),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
-        *shown("cost", "lambda"),
+        *_shown(pictures, "cost", "lambda"),
         ("What the plan could conclude", "\n".join(f"<p>{html.escape(line)}</p>" for line in outlook(plan))),
         ("How many seeds it would take", _power(levels)),
-        ("Configuration", _configuration(runs, list(plan["factors"]))),
+        ("Configuration", _configuration(runs, factors)),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),
-        ("What failed", _failures(runs, list(plan["factors"]))),
+        ("What failed", _failures(runs, factors)),
     ]
     files = [write_page(out, study, sections)]
     if table is not None:
         for name, figure in drawn.items():
-            files += save(figure, out.with_name(name), pictures[name]) if figure is not None else []
+            files += save(figure, out.with_name(name), pictures[name])
     return files
+
+
+def _shown(pictures: Mapping[str, bytes], *names: str) -> list[tuple[str, str]]:
+    """Return a section for each of these figures that the study has."""
+    found = []
+    for name in names:
+        if name in pictures:
+            heading, alternative = FIGURES[name]
+            found.append((heading, image(pictures[name], alternative)))
+    return found
 
 
 def summary(levels: Sequence[LevelTable]) -> str:

@@ -70,17 +70,18 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     roots = {file: _repository(file) for file in files}
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))
     commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT")
-    diffs = [diff for root in known for diff in _changes(root)]
+    patches = [patch for root in known for patch in _changes(root)]
     if known or not commit:  # all that an image holds is of its commit
-        loose = [file for file, root in roots.items() if root is None and not PACKAGED & set(file.parts)]
-        apart = [file for file in loose if not file.is_relative_to(sysconfig.get_path("stdlib"))]
-        diffs += [_added(source.parent, source.name) for source in _sources(apart)]
-    diffs += [] if study_file.is_file() else [None]
-    dirty = not commit or any(diff != "" for diff in diffs)
-    diff = "" if None in diffs else "".join(diff or "" for diff in diffs)
-    versions = {"python": platform.python_version(), **installed(PACKAGES)}
-    constraints = constraints_hash(known[0] if known else Path.cwd())
-    return Provenance(commit or "unknown", dirty, diff, versions, constraints)
+        patches += _outside([file for file, root in roots.items() if root is None])
+    if not study_file.is_file():
+        patches.append(None)
+    return Provenance(
+        commit=commit or "unknown",
+        dirty=not commit or any(patch != "" for patch in patches),
+        diff="" if None in patches else "".join(filter(None, patches)),
+        versions={"python": platform.python_version(), **installed(PACKAGES)},
+        constraints=constraints_hash(known[0] if known else Path.cwd()),
+    )
 
 
 def _repository(file: Path) -> Path | None:
@@ -90,6 +91,16 @@ def _repository(file: Path) -> Path | None:
     if not root or (_git(folder, "check-ignore", str(file.absolute())) or "").strip():
         return None
     return Path(root)
+
+
+def _outside(files: Iterable[Path]) -> list[str | None]:
+    """Return patches that add files of no repository, and what is imported from their folders; None for one not known.
+
+    A package with a version, and Python's own library, are left out.
+    """
+    loose = [file for file in files if not PACKAGED & set(file.parts)]
+    apart = [file for file in loose if not file.is_relative_to(sysconfig.get_path("stdlib"))]
+    return [_added(source.parent, source.name) for source in _sources(apart)]
 
 
 def _sources(files: Sequence[Path]) -> list[Path]:

@@ -42,16 +42,10 @@ def sqlite_file(uri: str) -> Path | None:
 def require_uri(uri: str, option: str = "--tracking-uri") -> None:
     """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
     file, given = sqlite_file(uri), f"{option} {shown(uri)!r}"
-    if file is None and uri.lower().startswith(("sqlite:", "sqlite+")):
+    if file is not None:
+        _require_database(file, given)
+    elif uri.lower().startswith(("sqlite:", "sqlite+")):
         raise BadInput(f"{given} names no file; give sqlite:///FILE")
-    if file is not None and os.path.isdir(file):
-        raise BadInput(f"{given} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
-    if file is not None and os.path.exists(file):
-        if not os.access(file, os.R_OK, effective_ids=True):
-            raise BadInput(f"{given} names a file that cannot be read; give one that can")
-        with file.open("rb") as content:
-            if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
-                raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
     if "://" not in uri and uri != "databricks":
         hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
         raise BadInput(f"{given} is no URI; {hint}")
@@ -63,6 +57,19 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         require_known(f"kind of store in {given}:", scheme, [*SCHEMES, *installed])
     if uri.startswith(("http://", "https://")) and not _names_host(uri):
         raise BadInput(f"{given} names no host; give http://HOST:PORT")
+
+
+def _require_database(file: Path, given: str) -> None:
+    """Raise ``BadInput`` for what is there in place of an SQLite database; a file that is missing can be made."""
+    if os.path.isdir(file):
+        raise BadInput(f"{given} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
+    if not os.path.exists(file):
+        return
+    if not os.access(file, os.R_OK, effective_ids=True):
+        raise BadInput(f"{given} names a file that cannot be read; give one that can")
+    with file.open("rb") as content:
+        if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
+            raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
 
 
 def _names_host(uri: str) -> bool:

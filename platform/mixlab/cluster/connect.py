@@ -42,7 +42,20 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         raise BadInput("ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first")
     if ray.is_initialized():
         raise BadInput("this process is connected to Ray already: call ray.shutdown() first")
-    sources = _sources(travelling)
+    _start(address, _sources(travelling))
+    watched = head.Head(address)
+    try:
+        with head.watching(watched):
+            yield ray.cluster_resources()
+    finally:
+        if watched.lost.is_set():
+            atexit.register(_end_at_once)
+        else:
+            ray.shutdown()
+
+
+def _start(address: str, sources: list[str]) -> None:
+    """Connect this process to Ray, whose workers get the code of ``sources``; errors as for :func:`connected`."""
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == "local":
         _keep_sockets_short()
@@ -70,15 +83,6 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
-    watched = head.Head(address)
-    try:
-        with head.watching(watched):
-            yield ray.cluster_resources()
-    finally:
-        if watched.lost.is_set():
-            atexit.register(_end_at_once)
-        else:
-            ray.shutdown()
 
 
 def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]:

@@ -118,8 +118,7 @@ class ListedTrials(Phase):
         return {key: self.shown.text(self.recorded[key].metrics) for key in done}
 
     def expected(self) -> float | None:
-        shares = (s.epochs[-1].number / s.epochs[-1].of for t in self.concerned if (s := self.saved.get(t.key)))
-        return len(self.concerned) - sum(shares)
+        return len(self.concerned) - sum(self.saved[t.key].share for t in self.concerned if t.key in self.saved)
 
     def counts(self) -> str:
         states = [self.states[trial.key] for trial in self.rows]

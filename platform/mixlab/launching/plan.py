@@ -1,5 +1,6 @@
 """Prints what a start of the command would do: the state of every trial, the remaining cost, possible conclusions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,25 +58,18 @@ def _left_of_study(
     if study.sequential:
         phase = SequentialTrials(study, trials, start, recorded, saved)
         trials, due = phase.rows, phase.rounds.most()
-    left = []
     for trial in trials:
-        note = ""
-        if state[trial.key] is State.FAILED:
-            note = f": {recorded[trial.key].tags.get(names.ERROR, '')}"
-        if state[trial.key] is not State.DONE and trial.key in saved:
-            note = f" after epoch {saved[trial.key].epochs[-1].number}{note}"
-        word = state[trial.key].value
-        say(console, f"{trial.key}  {word:<11}  {trial.name}{note}")
-    found = [state[trial.key] for trial in trials]
-    summary = ", ".join(f"{found.count(word)} {word.value}" for word in ORDER if found.count(word))
+        key, found = trial.key, state[trial.key]
+        after = f" after epoch {saved[key].epochs[-1].number}" if key in saved and found is not State.DONE else ""
+        error = f": {recorded[key].tags.get(names.ERROR, '')}" if found is State.FAILED else ""
+        say(console, f"{key}  {found.value:<11}  {trial.name}{after}{error}")
+    counts = Counter(state[trial.key] for trial in trials)
+    summary = ", ".join(f"{counts[each]} {each.value}" for each in ORDER if counts[each])
     say(console, f"{len(trials)} trials: {summary}", style="bold")
     if study.sequential:
         _print_rounds(phase.rounds, len(due), console)
-    for trial in due:
-        if state[trial.key] is not State.DONE:
-            latest = saved[trial.key].epochs[-1] if trial.key in saved else None
-            left.append(Left(trial, 1 - latest.number / latest.of if latest else 1.0))
-    return left
+    missing = [trial for trial in due if state[trial.key] is not State.DONE]
+    return [Left(trial, 1 - saved[trial.key].share if trial.key in saved else 1.0) for trial in missing]
 
 
 def _print_data(left: Sequence[Left], start: Start) -> None:

@@ -46,6 +46,11 @@ class Saved:
         """Return whether this is the checkpoint of the last epoch."""
         return self.epochs[-1].last
 
+    @property
+    def share(self) -> float:
+        """Return the share of the training that it holds, from 0 to 1."""
+        return self.epochs[-1].number / self.epochs[-1].of
+
 
 def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
     """Return the file system of a folder or URI, and the path in it."""
