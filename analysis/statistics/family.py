@@ -33,6 +33,7 @@ class Family:
     looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
     was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
     elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
+    unfinished: bool = False  # the number of seeds is fixed, and not all of them are over
 
 
 def planned_family(plan: Plan, declared: Metric, tables: int) -> Family:

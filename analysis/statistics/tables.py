@@ -190,12 +190,22 @@ def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
     return table
 
 
+def _all_over(runs: pd.DataFrame) -> bool:
+    return all(State(status).over for status in runs["status"].unique())
+
+
 def _decided(tables: Sequence[LevelTable], planned: Family) -> list[LevelTable]:
     """Return the tables of one family with the columns of its decisions, and with ``win``."""
     compared = [(level, arm) for level in tables for arm in level.differences]
     differences = aligned(level.differences[arm] for level, arm in compared)  # (M, S)
     paired: NDArray[np.bool_] = np.asarray(np.isfinite(differences).any(axis=1))
-    family = replace(planned, comparisons=int(paired.sum()), planned=max(1, len(compared)), seeds=differences.shape[1])
+    family = replace(
+        planned,
+        comparisons=int(paired.sum()),
+        planned=max(1, len(compared)),
+        seeds=differences.shape[1],
+        unfinished=planned.budget is None and not all(_all_over(level.runs) for level in tables),
+    )
     of_table = [tuple(level.levels.values()) for level, _ in compared]
     direction = tables[0].declared.higher_is_better
     found, evidence = decisions(differences, of_table, family, higher_is_better=direction)

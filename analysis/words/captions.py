@@ -14,6 +14,10 @@ from mixlab.spec.metric import Metric, rule_in_words
 from mixlab.spec.trial import State
 
 UNSTATED = "read off by a rule that it does not state"
+NOT_YET = (
+    "Not every seed of the study is done yet: p and the verdict hold once all are; to stop because of what they show "
+    "in between claims too much."
+)
 MOST_FAILURES = 10  # the most lines under one table
 DIGESTS = {  # the digits that are shown, and the name
     "commit": (12, "commit"),
@@ -142,10 +146,7 @@ def _unfinished(level: LevelTable) -> list[str]:
     for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
         if cells := _seeds_by_arm(level.runs[level.runs["status"] == state.value]):
             lines.append(f"{state.value.capitalize()}: {cells}.")
-    if lines and not level.family.budget:
-        early = "p and the verdict hold once all are; to stop because of what they show in between claims too much"
-        lines.append(f"Not every seed is done yet: {early}.")
-    return lines
+    return [*lines, NOT_YET] if level.family.unfinished else lines
 
 
 def _without_value(finished: pd.DataFrame, metric: str) -> list[str]:

@@ -13,7 +13,7 @@ from analysis.records.runs import CONFIG, FACTOR, configuration
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
-from analysis.words.captions import capitalised, count_text, span_text
+from analysis.words.captions import NOT_YET, capitalised, count_text, span_text
 from analysis.words.cells import cells, metric_rule
 from analysis.words.method import ALONE
 from analysis.words.rendering import escape_markdown, markdown_tables
@@ -65,13 +65,18 @@ def answer(levels: Sequence[LevelTable]) -> str:
     by_verdict = {verdict: [each for each in rows if each.row["verdict"] == verdict] for verdict in WORDS}
     *parts, last = [_part(verdict, mine) for verdict, mine in by_verdict.items() if mine]
     said = f"{', '.join(parts)} and {last}" if parts else last
+    rest = left_out + (f" {NOT_YET}" if _unfinished(levels) else "")
     seeds = count_text(span_text(int(each.row["pairs"]) for each in rows), "seed")
     if len(rows) == 1:
-        return f"The one comparison, paired over {seeds}, {said.removeprefix('1 ')}.{left_out}"
+        return f"The one comparison, paired over {seeds}, {said.removeprefix('1 ')}.{rest}"
     family = levels[0].family
     together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
     held = f"paired over {seeds} and held {together} to an error rate of {100 * ALPHA:g} %"
-    return f"Of {len(rows)} comparisons, {held}, {said}.{left_out}"
+    return f"Of {len(rows)} comparisons, {held}, {said}.{rest}"
+
+
+def _unfinished(levels: Sequence[LevelTable]) -> bool:
+    return any(level.family.unfinished for level in levels)
 
 
 def _part(verdict: str, rows: Sequence[Compared]) -> str:
@@ -117,10 +122,11 @@ def verdict(levels: Sequence[LevelTable]) -> str:
     compared, wins = sum(level.comparisons for level in levels), sum(int(level.table["win"].sum()) for level in levels)
     if not compared:
         return "No gain can be claimed: nothing was compared."
+    so_far = " so far" if _unfinished(levels) else ""
     if not wins:
         which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
-        return f"No gain can be claimed: {which} a win."
-    return f"Gains claimed, {wins} of {count_text(compared, 'comparison')}:"
+        return f"No gain can be claimed{so_far}: {which} a win."
+    return f"Gains claimed{so_far}, {wins} of {count_text(compared, 'comparison')}:"
 
 
 def verdicts(levels: Sequence[LevelTable]) -> list[dict[str, Any]]:
@@ -193,10 +199,12 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
 
 def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
     """Return the row of an arm in words, and the values that its study varies."""
-    said = "baseline" if arm == level.baseline else text["verdict"]  # first, because MLflow's list shows 50 letters
-    mean = f"{text['mean ± sd']} over {count_text(text['n'], 'seed')}"
-    gain = f"; gain {text['gain']}{over(text)}, 95 % interval {text['95 % interval']}, {evidence(text)}"
-    first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
+    said = f"{text['verdict']}{' so far' if level.family.unfinished else ''}" if arm != level.baseline else "baseline"
+    first = f"{said}: {text['mean ± sd']} over {count_text(text['n'], 'seed')}"  # MLflow's list shows 50 letters
+    if level.table.loc[arm, "n"] == 0:
+        first = f"no value: n = {text['n']}"
+    elif level.table.loc[arm, "pairs"]:
+        first += f"; gain {text['gain']}{over(text)}, 95 % interval {text['95 % interval']}, {evidence(text)}"
     mine = differing[differing["arm"] == arm]
     for factor, value in level.levels.items():
         mine = mine[mine[FACTOR + factor] == str(value)]
@@ -205,4 +213,6 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
         for key in differing
         if key != "arm" and len(mine)
     ]
-    return "\n\n".join([escape_markdown(first), f"{capitalised(metric_rule(level))}.", "\n".join(settings)]).strip()
+    return "\n\n".join(
+        [escape_markdown(f"{first}."), f"{capitalised(metric_rule(level))}.", "\n".join(settings)]
+    ).strip()

@@ -1,8 +1,11 @@
 """The answer of a study in one sentence, and the summaries of it and of its arms in MLflow, by hand."""
 
+import math
+
 import pytest
 
 from analysis.statistics.tables import level_tables
+from analysis.words.captions import NOT_YET, notes
 from analysis.words.cells import tidy
 from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict
 from mixlab.spec.metric import Metric
@@ -71,7 +74,7 @@ def test_arms_that_have_no_seed_with_their_reference_are_told(tables_of):
     assert said("+ lam", "+ l_s") == (
         "Nothing was compared: no arm has a seed in common with what it is compared with."
     )
-    assert said("baseline", "+ l_s").endswith(" 1 arm has no seed in common with what it is compared with.")
+    assert " 1 arm has no seed in common with what it is compared with." in said("baseline", "+ l_s")
 
 
 def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands(make_plan, planned_runs):
@@ -130,3 +133,30 @@ def test_a_study_counts_its_claims_and_holds_its_tables(levels):
     assert claim.startswith("- mixer = cutmix, better: +1.00")
     assert "| better   |" in study.text
     assert "p (family) &lt; 0.05" in study.text  # MLflow shows the backslash of \<
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "interrupted", "failed"])
+def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(make_plan, planned_runs, status):
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=8, factors={"mixer": ("cutmix", "fmix")})
+    values = {(arm, seed): 70.0 + seed + 3 * (arm == "+ lam") for arm in plan["arms"] for seed in range(8)}
+    runs = planned_runs(plan, values)
+    last = runs["seed"].eq(7) & runs["factor.mixer"].eq("fmix")
+    runs.loc[last, ["status", "metric.test_top1_median10"]] = [status, math.nan]
+    levels = level_tables(runs, plan)
+
+    waits = status != "failed"  # after which nothing more will come
+    assert answer(levels).endswith(f"). {NOT_YET}") == waits
+    assert [NOT_YET in notes(level) for level in levels] == [waits, waits]  # p (family) waits for the other table, too
+    assert verdict(levels) == f"Gains claimed{' so far' * waits}, 2 of 2 comparisons:"
+    arm = of_arms(levels)["cutmix · + lam"].text
+    assert arm.startswith(f"win{' so far' * waits}: 76.50 ± 2.45 over 8 seeds; gain")
+
+
+def test_an_arm_without_a_value_or_a_pair_has_no_row_of_dashes_in_mlflow(tables_of):
+    levels = tables_of({("+ lam", seed): 70.0 + seed for seed in range(8)}, seeds=8)
+    found = {cell: summary.text.partition("\n")[0] for cell, summary in of_arms(levels).items()}
+    assert found == {
+        "cutmix · baseline": "no value: n = 0 (8 pending).",
+        "cutmix · + lam": "no common seed so far: 73.50 ± 2.45 over 8 seeds.",
+        "cutmix · + l_s": "no value: n = 0 (8 pending).",
+    }
