@@ -185,10 +185,11 @@ def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> 
     say("a study")
     shown = buildah.inside(container, "tini", "-s", "--", *STUDY.split())
     print(shown)
-    assert "[10/10 done" in shown
+    done, planned = re.findall(r"^\[(\d+)/(\d+) done", shown, re.MULTILINE)[-1]
+    assert done == planned
     tags = json.loads(buildah.inside(container, "python", "-c", TAGS).splitlines()[-1])
     digest = output("sha256sum", str(buildah.context / "constraints.txt"))[:12]
-    assert len(tags) == 10
+    assert len(tags) == int(planned)
     assert {tag["mixlab.commit"] for tag in tags} == {commit}
     assert {tag["mixlab.constraints"] for tag in tags} == {digest}
     say("a job")
