@@ -23,6 +23,7 @@ from mixlab.errors import BadInput
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
 LIMIT = r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE"  # of time, in SLURM's words
 ADDED = {"gpus": "gpus-per-node", "partition": "partition", "account": "account"}
+JOB = tuple(f"--{name}" for name in (*CHANGED, *ADDED, "out"))  # options that stand before the study
 NO_JOB = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")  # options with which a study trains nothing
 
 
@@ -70,6 +71,8 @@ def script(options: argparse.Namespace) -> str:
     given = [word.partition("=")[0] for word in options.options]
     if idle := [word for word in given if word in NO_JOB]:
         raise BadInput(f"with {idle[0]} nothing is trained, so it makes no job: give it to mixlab run instead")
+    if late := [word for word in given if word in JOB]:
+        raise BadInput(f"{late[0]} is an option of the job, not of the study: give it before {options.studies}")
     for name in studies:
         _check(name, options.options)
     text = installation.slurm_script().read_text(encoding="utf-8")

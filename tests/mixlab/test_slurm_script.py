@@ -131,6 +131,15 @@ def test_an_option_that_the_study_would_refuse_writes_no_job(
     assert refused(tmp_path, capsys, tiny, *options) == sentence
 
 
+@pytest.mark.parametrize("given", ["--nodes", "--cpus=4", "--gpus", "--time", "--partition", "--account=a", "--out"])
+def test_an_option_of_the_job_that_follows_the_study_is_refused(
+    given: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = given.partition("=")[0]
+    said = f"error: {option} is an option of the job, not of the study: give it before {tiny}\n"
+    assert refused(tmp_path, capsys, tiny, "--seeds", "3", given, "2") == said
+
+
 @pytest.mark.parametrize("option", ["-h", "--help", "--check", "--list", "--dry-run", "--fetch"])
 def test_an_option_with_which_nothing_is_trained_writes_no_job(
     option: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
