@@ -150,16 +150,14 @@ class Evaluation:
                 if keys[run_id] not in cached:
                     yield run_id, checkpoint
 
-        arguments = (measure, protocol, options.images, options.data_root.absolute())
-        here = ((run_id, evaluate.evaluate(checkpoint, *arguments)) for run_id, checkpoint in fetched())
-        tasks = here if options.address == "none" else in_ray(fetched(), options.address, evaluate.evaluate, *arguments)
+        outcomes = self._outcomes(fetched(), measure, protocol, options.images, options.data_root.absolute())
         try:
-            for run_id, outcome in tqdm(tasks, "evaluating", len(rows), disable=None, leave=False):
+            for run_id, outcome in tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False):
                 if isinstance(outcome, str):
                     problems.append(f"{names[run_id]}: {outcome}")
-                    continue
-                cached[keys[run_id]] = outcome
-                evaluate.write_results(cache, cached)
+                else:
+                    cached[keys[run_id]] = outcome
+                    evaluate.write_results(cache, cached)
         except KeyboardInterrupt:
             ready = sum(key in cached for key in keys.values())
             raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
@@ -167,6 +165,14 @@ class Evaluation:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
         self.problems.extend(problems)
         self.found.update({run_id: cached[key] for run_id, key in keys.items() if key in cached})
+
+    def _outcomes(
+        self, checkpoints: Iterable[tuple[str, Checkpoint]], *arguments: Any
+    ) -> Iterator[tuple[str, Result | str]]:
+        """Return what ``evaluate.evaluate`` makes of each checkpoint, here or as Ray tasks, by run id."""
+        if self.options.address == "none":
+            return ((run_id, evaluate.evaluate(checkpoint, *arguments)) for run_id, checkpoint in checkpoints)
+        return in_ray(checkpoints, self.options.address, evaluate.evaluate, *arguments)
 
     def tables(self, metric: Metric, key: str, *, compare: bool = True) -> list[LevelTable]:
         """Return the tables of one number of the results, with the published numbers that it reproduces.

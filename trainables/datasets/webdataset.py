@@ -23,7 +23,7 @@ from trainables.datasets.image_files import ENDINGS, test_folder
 
 INDEX = "mixlab-index.json"
 LABEL = ".cls"
-END = 1024  # zeros that every archive ends with; tarfile takes one that was cut off between two members for a whole one
+END = 1024  # zeros that every archive ends with
 
 
 def load(folder: Path) -> Splits:
@@ -65,10 +65,7 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
                 elif member.isfile() and ending == LABEL:
                     content = archive.extractfile(member)
                     labels[key] = int(content.read() if content is not None else b"")
-        with shard.open("rb") as file:
-            file.seek(-END, os.SEEK_END)
-            if any(file.read()):
-                raise tarfile.ReadError("its end is missing")
+        _require_end(shard)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{shard} is not a whole shard of images and classes, without compression: {error}") from error
     for key, name in images.items():
@@ -77,6 +74,14 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
         yield name, labels[key]
     if not images:
         raise DataError(f"{shard} has no image")
+
+
+def _require_end(shard: Path) -> None:
+    """Raise ``TarError`` for an archive that was cut off between two members, which tarfile takes for a whole one."""
+    with shard.open("rb") as file:
+        file.seek(-END, os.SEEK_END)
+        if any(file.read()):
+            raise tarfile.ReadError("its end is missing")
 
 
 def _key(member: str) -> tuple[str, str]:
