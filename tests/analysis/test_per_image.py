@@ -1,3 +1,5 @@
+"""The command that compares networks image by image, on a real MLflow store."""
+
 import numpy as np
 
 from analysis import per_image

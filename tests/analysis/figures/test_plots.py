@@ -1,3 +1,5 @@
+"""What the figures show: the numbers of the tables, every dot, the units, and one colour an arm."""
+
 import itertools
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The effects of a factorial design come out as they were put in, and by hand."""
+
 import itertools
 import math
 

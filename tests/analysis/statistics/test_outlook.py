@@ -1,3 +1,5 @@
+"""What a plan says before training about what its seeds can show."""
+
 import math
 
 import numpy as np

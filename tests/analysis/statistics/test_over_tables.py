@@ -1,3 +1,5 @@
+"""Answers over all tables of a study, here and in general, by hand."""
+
 import itertools
 import math
 

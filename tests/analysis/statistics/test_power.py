@@ -1,3 +1,5 @@
+"""How many seeds a gain takes, by the textbook and by simulation."""
+
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,3 +1,5 @@
+"""Measures of stored predictions, by hand: McNemar, classes, agreement and ensembles."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The table of a study by hand: pairs, families, verdicts, and what is missing."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The captions of tables and figures: rules, units, seeds and provenance."""
+
 import math
 import re
 

@@ -1,3 +1,5 @@
+"""One table as terminal text, Markdown, LaTeX and HTML."""
+
 import io
 import itertools
 import re

@@ -1,3 +1,5 @@
+"""A list of files keeps its names and labels, in a mixed order and in little memory."""
+
 import pytest
 import torch
 

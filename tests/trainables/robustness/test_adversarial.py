@@ -1,3 +1,5 @@
+"""FGSM and PGD against their known answers on a linear model, and their bounds."""
+
 from functools import partial
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Calibration errors by hand, in bins of equal width and of equal counts."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""Occlusion by hand: patches, masks and the accuracy under them."""
+
 from typing import Any
 
 import pytest
