@@ -81,8 +81,7 @@ def in_general(differences: ArrayLike) -> Answer:
     (T, S), NaN where a table lacks a seed; a table without any is not counted.
     """
     d = np.asarray(differences, dtype=float)
-    known = np.isfinite(d).any(axis=1)
-    return _answer(np.nanmean(d[known], axis=1) if known.any() else np.zeros(0))
+    return _answer(np.nanmean(d[np.isfinite(d).any(axis=1)], axis=1))
 
 
 def over_tables(levels: Sequence[LevelTable]) -> pd.DataFrame:

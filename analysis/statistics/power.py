@@ -76,7 +76,7 @@ def detectable_effect(tables: int, arms: int, seeds: int) -> float:
     others are null, with normal noise and, in each table, a shared baseline. The answer is from a simulation with a
     fixed seed and good to about 5 %. It is infinite below six seeds, which cannot find anything.
     """
-    if seeds < FEWEST_PAIRS or tables * arms == 0:
+    if seeds < FEWEST_PAIRS:
         return math.inf
     rest, real, signs = _simulated(tables, arms, seeds)
     low, high = 0.0, LARGEST_EFFECT

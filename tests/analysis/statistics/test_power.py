@@ -15,6 +15,17 @@ def test_seeds_needed_agrees_with_the_textbook(effect, textbook):
     assert seeds_needed(d / d.std(ddof=1) + effect) == textbook
 
 
+@pytest.mark.parametrize(("effect", "comparisons"), [(1.0, 12), (1.5, 4), (2.0, 20), (4.0, 200)])
+def test_few_seeds_agree_with_the_power_of_scipy_s_noncentral_t(effect, comparisons):
+    def power(seeds):
+        critical = stats.t.ppf(1 - 0.05 / comparisons / 2, seeds - 1)
+        return stats.nct.sf(critical, seeds - 1, effect * seeds**0.5)
+
+    d = np.array([-1.0, 1.0, -1.0, 1.0])
+    found = seeds_needed(d / d.std(ddof=1) - effect, comparisons)
+    assert found == next(seeds for seeds in range(6, 100) if power(seeds) >= 0.8) > 6
+
+
 def test_seeds_needed_gives_the_promised_power():
     effect = 0.7
     d = np.array([-1.0, 1.0, -1.0, 1.0])
@@ -25,7 +36,8 @@ def test_seeds_needed_gives_the_promised_power():
 
 def test_seeds_needed_edges():
     assert seeds_needed([1.0, 1.0, 1.0], comparisons=4) == FEWEST_PAIRS  # no spread: what the test needs at all
-    assert seeds_needed([-1.0, 1.0]) is None
+    for nothing in ([-1.0, 1.0], [0.0, 0.0, 0.0], [1000.0, -999.9]):
+        assert seeds_needed(nothing) is None
     assert seeds_needed([0.1, 0.9, 0.2]) > seeds_needed([0.4, 1.2, 0.5])
     assert seeds_needed([0.5, 1.5], comparisons=9) >= seeds_needed([0.5, 1.5], comparisons=1)
     with pytest.raises(ValueError, match="at least 2 differences, got 1"):

@@ -63,9 +63,17 @@ def test_groups_by_hand():
     assert ranking([(5, 4, 3, 2, 1)] * 9, "abcde", higher_is_better=False).ranks.index[0] == "e"
 
 
-def test_two_tables_cannot_tell_ten_arms_apart():
-    assert not ranking([range(10)] * 2, "abcdefghij").able
-    assert ranking([range(10)] * 3, "abcdefghij").able
+def test_groups_have_two_arms_or_more_and_are_named_once():
+    # 2.343 sqrt(12 / (6 T)) is 1.1 for 9 tables, and 0.9 for 14.
+    assert ranking([(3, 2, 1)] * 9, "abc").groups() == [["a", "b"], ["b", "c"]]
+    assert ranking([(3, 2, 1)] * 14, "abc").groups() == []
+    assert ranking([(2, 2, 1)] * 14, "abc").groups() == [["a", "b"]]
+
+
+def test_two_tables_cannot_tell_five_arms_apart():
+    # 2.728 sqrt(30 / (6 T)) is 4.3 and 3.5, and the ranks of the best and the worst differ by 4.
+    assert not ranking([range(5)] * 2, "abcde").able
+    assert ranking([range(5)] * 3, "abcde").able
 
 
 def test_a_study_counts_complete_tables_and_no_control(make_plan, planned_runs):
@@ -80,3 +88,13 @@ def test_a_study_counts_complete_tables_and_no_control(make_plan, planned_runs):
     four = plan | {"controls": ["raw pass", "none"]}
     assert ranking_of(level_tables(runs, four)) is None
     assert ranking_of(level_tables(runs, plan)[:1]) is None
+    undirected = runs.rename(columns={"metric.test_top1_median10": "metric.size"})
+    assert ranking_of(level_tables(undirected, plan, "size")) is None
+
+
+def test_an_arm_without_any_value_is_not_ranked(make_plan, planned_runs):
+    arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "failed")
+    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b", "c")})
+    runs = planned_runs(plan, {(arm, seed): 70.0 + arms.index(arm) for arm in arms[:5] for seed in range(2)})
+    found = ranking_of(level_tables(runs, plan))
+    assert (list(found.ranks.index), found.tables) == (["puzzlemix", "fmix", "cutmix", "mixup", "none"], 3)
