@@ -27,6 +27,7 @@ DECISIVE = 1 / ALPHA  # wealth
 EFFECTS = (0.8, 2.0)
 FIRST_LOOK = FIRST_ROUND  # the seeds before which nothing is decided; even a certain effect takes more
 RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
+LEAST_WEALTH = 1e-300  # of which there is a logarithm; what has lost every bet may have none left
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)  # of an integral over a normal law
 
 Side = Literal["both", "above", "below"]
@@ -126,7 +127,14 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     return np.clip(ratios, *RATIOS) ** 3
 
 
-def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None = None) -> NDArray[np.bool_]:
+def prospects(
+    differences: ArrayLike,
+    budget: int,
+    tables: Sequence[Any] | None = None,
+    *,
+    delta: float = 0.0,
+    side: Side = "both",
+) -> NDArray[np.bool_]:
     """Return for every comparison (M,) whether more seeds, up to a budget, may still decide it.
 
     They may if its wealth would reach what its family asks for with an effect one standard error larger than it is so
@@ -138,9 +146,10 @@ def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None 
         differences: (M, S), NaN where a comparison lacks a seed.
         budget: the total number of seeds.
         tables: as for :func:`shares`.
+        delta: the mean under the null hypothesis that is to be decided, ``side`` as for :func:`e_value`.
     """
-    d = _in_one_unit(np.asarray(differences, dtype=float))
-    by_seed, weights = wealth(d), shares(d, tables)
+    d = _in_one_unit(np.asarray(differences, dtype=float) - delta)
+    by_seed, weights = wealth(d, side=side), shares(d, tables)
     of_tables = np.full(len(d), math.inf)
     for mine in _rows_of_tables(len(d), tables):
         of_tables[mine] = _common_spread(d[mine])
@@ -150,10 +159,11 @@ def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None 
         if len(known) < FIRST_LOOK:
             found[m] = len(known) > 0 or d.shape[1] < FIRST_LOOK
             continue
-        mean, spread = abs(row[known].mean()), min(row[known].std(ddof=1), of_tables[m])
+        mean, spread = row[known].mean(), min(row[known].std(ddof=1), of_tables[m])
+        mean = abs(mean) if side == "both" else mean if side == "above" else -mean
         effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
         now = by_seed[:, known[-1]]
-        reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
+        reached = np.log(max(now[m], LEAST_WEALTH)) + (budget - len(known)) * growth(effect)
         found[m] = reached >= np.log(_asked_for(m, now, weights))
     return found
 

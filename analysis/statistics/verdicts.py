@@ -102,6 +102,10 @@ def sequential_verdicts(
             no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1], weights[-delta]) >= DECISIVE
             no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1], weights[delta]) >= DECISIVE
         sums, hopeful = _sums(now), prospects(now, budget, tables)
+        if delta is not None:
+            above = prospects(now, budget, tables, delta=-delta, side="above")
+            below = prospects(now, budget, tables, delta=delta, side="below")
+            hopeful |= above & below if higher_is_better is None else above | below
         for m in undecided:
             if claimed[m]:
                 found[m] = _direction(sums[m], higher_is_better)

@@ -181,17 +181,18 @@ def test_prospects():
     assert prospects(later, 20).tolist() == [True, False]  # what was given up stays so
 
 
-def hopeful_by_a_loop(d, budget, tables):
+def hopeful_by_a_loop(d, budget, tables, turn=0):
     """Compute the definition, comparison by comparison, from the seeds that each has had."""
     rows = [[value for value in row if not math.isnan(value)] for row in d.tolist()]
     found = []
     for row, mine, table in zip(d.tolist(), rows, tables, strict=True):
         last = max(seed for seed, value in enumerate(row) if not math.isnan(value))
-        now = np.array([e_value(other[: last + 1]) for other in d])
+        now = np.array([e_value(other[: last + 1], side={1: "above", -1: "below", 0: "both"}[turn]) for other in d])
         others = [rows[m] for m in range(len(d)) if tables[m] == table]
         squares = sum((value - np.mean(other)) ** 2 for other in others for value in other)
         common = math.sqrt(squares / sum(len(other) - 1 for other in others))
-        effect = abs(np.mean(mine)) / min(common, np.std(mine, ddof=1)) + 1 / math.sqrt(len(mine))
+        mean = turn * np.mean(mine) if turn else abs(np.mean(mine))
+        effect = mean / min(common, np.std(mine, ddof=1)) + 1 / math.sqrt(len(mine))
         now[len(found)] *= math.exp((budget - len(mine)) * growth(effect))
         found.append(bool(family_e(now, shares(d, tables))[len(found)] >= DECISIVE))
     return found
@@ -203,8 +204,11 @@ def test_prospects_agree_with_a_plain_loop(seed):
     d = rng.normal(rng.uniform(-1, 1, (6, 1)), rng.uniform(0.2, 2, (6, 1)), (6, 8))
     d[1, 5:] = d[2, 6:] = d[4, 2:4] = math.nan
     tables = ("a", "b", "a", "a", "b", "b")
-    for budget in range(9, 60, 5):
+    for budget in (9, 14, 22, 50):
         assert prospects(d, budget, tables).tolist() == hopeful_by_a_loop(d, budget, tables)
+        above = prospects(d + 0.3, budget, tables, delta=0.3, side="above")
+        assert above.tolist() == hopeful_by_a_loop(d, budget, tables, 1)
+        assert prospects(d, budget, tables, side="below").tolist() == hopeful_by_a_loop(d, budget, tables, -1)
 
 
 def test_equal_differences_are_certain_or_nothing():

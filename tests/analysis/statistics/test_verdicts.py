@@ -36,7 +36,7 @@ def test_each_bound_weighs_the_comparisons_by_their_distance_from_it():
     """The second lies at one bound, where it has no evidence: it must not hold up the first, which is far from both."""
     wobble = 0.01 * (-1.0) ** np.arange(8)
     for sign in (1, -1):
-        said, _ = sequential_verdicts(np.array([wobble, sign * (1 + wobble)]), 1000, delta=1.0, higher_is_better=None)
+        said, _ = sequential_verdicts(np.array([wobble, sign * (1 + wobble)]), 60, delta=1.0, higher_is_better=None)
         assert said == ["equal within delta", "differs"]
 
 
@@ -51,3 +51,16 @@ def test_what_is_decided_stays_so_and_is_not_looked_at_again():
     again, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
     assert again == found
     assert np.isfinite(seen).sum(axis=1).tolist() == looks
+
+
+@pytest.mark.parametrize("higher", [True, None])
+def test_what_may_still_lie_within_delta_is_not_given_up(higher):
+    """Nothing will ever tell the differences from 0, but from 1 and from -1 they are told in a few more seeds."""
+    wobble = 0.1 * (-1.0) ** np.arange(8)
+
+    def said(seeds, delta, d=wobble):
+        ((verdict,), _) = sequential_verdicts(d[None, :seeds], 20, delta=delta, higher_is_better=higher)
+        return verdict
+
+    assert [said(4, None), said(4, 1.0), said(8, 1.0)] == ["given up", "not decided", "equal within delta"]
+    assert said(8, 0.01) == "given up"
