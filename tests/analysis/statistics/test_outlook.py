@@ -9,6 +9,8 @@ from analysis.statistics.outlook import decide, outlook
 from analysis.statistics.power import detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import e_value, fewest_to_claim
 from analysis.statistics.significance import family_p
+from analysis.statistics.tables import level_tables
+from analysis.statistics.verdicts import DECIDED
 
 VALUE = "metric.test_top1_median10"
 ARMS = ("plain", "real", "null")
@@ -34,7 +36,8 @@ def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could(make_pla
         "The study cannot claim anything, however large the gains: with 3 seeds the smallest possible p is 0.25. "
         "With 6 seeds it could (18 runs)."
     )
-    assert more.startswith("To find a gain of 1 sd of a paired difference would take ")
+    seeds = seeds_to_find_one_sd(1, 2)
+    assert more == f"To find a gain of 1 sd of a paired difference would take {seeds} seeds ({3 * seeds} runs)."
 
 
 def test_six_seeds_say_which_gain_they_would_find(make_plan):
@@ -48,7 +51,8 @@ def test_six_seeds_say_which_gain_they_would_find(make_plan):
 
 @pytest.mark.parametrize(("seeds", "smallest"), [(12, "0.00049"), (13, "0.00024"), (14, "0.00012"), (30, "0.0001")])
 def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(make_plan, seeds, smallest):
-    assert outlook(make_plan(arms=ARMS[:2], seeds=seeds))[1].startswith(f"The smallest possible p is {smallest}, so ")
+    (_, line) = outlook(make_plan(arms=ARMS[:2], seeds=seeds))  # which finds a gain of 1 sd
+    assert line.startswith(f"The smallest possible p is {smallest}, so ")
 
 
 def test_earlier_runs_tell_the_points(make_plan):
@@ -133,3 +137,20 @@ def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up(study):
     early = seen.copy()
     early.loc[early["seed"] >= 6, [VALUE, "status"]] = [np.nan, "pending"]
     assert decide(plan, early)[("cutmix",), "null"] == decide(plan, seen)[("cutmix",), "null"] == "given up"
+
+
+@pytest.mark.parametrize("plan", [{}, {"family": "table"}, {"delta": 0.15}])
+def test_a_launch_and_the_tables_decide_alike(make_plan, planned_runs, plan):
+    factors = {"mixer": ("cutmix", "mixup"), "backbone": ("r20", "r8")}
+    made = make_plan(arms=ARMS, seeds=8, factors=factors) | {"sequential": {"budget": 12}} | plan
+    runs = planned_runs(made, {(arm, s): 70.0 for arm in ARMS for s in range(8)})
+    runs[VALUE] += np.random.default_rng(4).normal(0, 0.1, len(runs))
+    gains = 0.2 * (runs["factor.mixer"] == "mixup") + 0.1 * (runs["factor.backbone"] == "r8")
+    runs.loc[runs["arm"] == "real", VALUE] += gains
+    tables = {tuple(level.levels.values()): level.table["verdict"] for level in level_tables(runs, made)}
+    found = decide(made, runs)
+    assert list(found) == [(levels, arm) for levels in tables for arm in ("real", "null")]
+    for (levels, arm), said in found.items():
+        assert said == (tables[levels][arm] if tables[levels][arm] in DECIDED else "not decided")
+    other = {"family": "study" if "family" in plan else "table"}
+    assert found != decide(made | other, runs)

@@ -33,7 +33,13 @@ def test_uncertainty_by_hand():
     assert found.gain == 37.5
     assert found.seeds == pytest.approx(math.sqrt(312.5 / 2))
     assert found.images == pytest.approx(math.sqrt(np.var([50, 0, 0, 100], ddof=1) / 4))
-    assert math.isnan(uncertainty(arm[:1], reference[:1]).seeds)
+    # What is left over, but for signs, is 37.5 twice and 12.5 six times: 3750 over 3 degrees of freedom and 8 pairs.
+    assert found.both == pytest.approx(math.sqrt(312.5 / 2 + found.images**2 - 3750 / 3 / 8))
+    one = uncertainty(arm[:1], reference[:1])
+    assert (one.gain, one.images) == (50, pytest.approx(math.sqrt(4 * 50**2 / 3 / 4)))
+    assert np.isnan([one.seeds, one.both]).all()
+    turned = np.eye(2, dtype=bool)  # neither seeds nor images differ but together: less than nothing is left for them
+    assert uncertainty(turned, np.zeros((2, 2), dtype=bool)).both == 0
 
 
 def test_uncertainty_of_images_alone_is_that_of_a_share():
