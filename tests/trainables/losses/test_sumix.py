@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -91,6 +92,8 @@ def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind: type[SUMi
     *_, mixed_logits, labels, mixed = arguments
     off = loss_of(SUMixTerms(lam="fixed", regulariser="none"), torch.float32, kind)
     assert torch.equal(off(*arguments), mixed_cross_entropy(mixed_logits, labels, mixed))
+    parts = off.parts(*arguments)
+    assert parts.regulariser == parts.z_su == 0
 
 
 def test_gradients_stop_where_the_definition_says() -> None:
@@ -208,11 +211,12 @@ def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> Non
         {"z": "features"},
         {"distance_gradient": "detach"},
         {"lam_gradient": "flow"},
+        {"sem_scale": 3.0},
     ],
 )
-def test_equations_3_and_6_and_each_reading_of_them_by_hand(options: dict[str, str]) -> None:
+def test_equations_3_and_6_and_each_reading_of_them_by_hand(options: dict[str, Any]) -> None:
     """The loss agrees with loops over rows and sources, and its gradient at the mixed logits with differentiation."""
-    sumix, regulariser = loss_of(SUMixTerms(zeta=0.7, **options)), options.get("regulariser", "su")  # type: ignore[arg-type]
+    sumix, regulariser = loss_of(SUMixTerms(zeta=0.7, **options)), options.get("regulariser", "su")
     features, logits, mixed_features, mixed_logits, labels, mixed = batch()
     z = {"logits": (logits, mixed_logits), "features": (features, mixed_features)}.get(options.get("z", "logits"))
     before, after = z or (logits.softmax(dim=1), mixed_logits.softmax(dim=1))
@@ -221,7 +225,8 @@ def test_equations_3_and_6_and_each_reading_of_them_by_hand(options: dict[str, s
     for b in range(B):
         sources = mixed.sources[b].tolist()
         shifts = [(after[b] - before[source].detach()).softmax(dim=0) for source in sources]
-        scaled = [mixed.weights[b, k] * torch.exp(-shift.norm()) for k, shift in enumerate(shifts)]
+        scale = options.get("sem_scale", 1.0)
+        scaled = [mixed.weights[b, k] * torch.exp(-scale * shift.norm()) for k, shift in enumerate(shifts)]
         learned = [s / sum(scaled) for s in scaled]
         if options.get("lam_gradient") != "flow":
             learned = [lam.detach() for lam in learned]

@@ -122,6 +122,22 @@ def test_a_step_by_plain_loops(preset: str) -> None:
         torch.testing.assert_close(k, 0.999 * before + 0.001 * q, rtol=1e-6, atol=1e-8)  # Eq. 12
 
 
+def test_a_block_begins_small_and_is_not_computed_in_half_precision() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        block = MixBlock(64, lam_channel=True)
+    assert block.embed.weight.shape == (32, 65, 1, 1)
+    weights = torch.cat((block.embed.weight.flatten(), block.value.weight.flatten()))
+    assert weights.std().item() == pytest.approx(0.01, rel=4 / (2 * len(weights)) ** 0.5)  # four standard errors
+    assert not block.embed.bias.any()
+    assert not block.value.bias.any()
+    own, other = torch.randn(2, 3, 64, 4, 3, generator=Generator().manual_seed(1)) * 100
+    lam = torch.tensor([0.2, 0.5, 0.9])
+    usual = block(own, other, lam, (8, 6))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(block(own, other, lam, (8, 6)), usual)
+
+
 def test_the_loss_of_a_masks_mean_by_hand() -> None:
     shares = torch.tensor([0.2, 0.9], dtype=torch.float64).view(2, 1, 1, 1)  # of the partner: the own are 0.8 and 0.1
     mask, lam = shares.expand(2, 1, 4, 3), torch.tensor([0.5, 0.15], dtype=torch.float64)
