@@ -2,8 +2,8 @@
 
 import json
 import math
-import statistics
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_rules_by_hand() -> None:
     values = [11.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 10.0, 4.0, 6.0]
     assert TOP1.summary(values) == {
         "test_top1_last": 6.0,
-        "test_top1_median10": statistics.median(values[-10:]),
+        "test_top1_median10": 5.5,  # of 2, 3, 4, 4, 5, 6, 6, 7, 8 and 10
         "test_top1_best": 11.0,
         "test_top1_best10": 10.0,
     }
@@ -58,6 +58,14 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
     assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5)] == ["-0.005", "+0.01", "-2e-05"]
     assert [decimals(value, 2, "+") for value in (0.0, 1e-14)] == ["+0.00", "+0.00"]
     assert RMSE.text(-1e300) == "-1e+300 kg"
+    assert Metric("loss", digits=0).check().text(2.4) == "2"
+
+
+def test_what_a_metric_leaves_open() -> None:
+    assert Metric("train_loss", rules=["last"]) == Metric(  # type: ignore[arg-type]
+        "train_loss", "", 2, higher_is_better=None, rules=("last",), label="train loss"
+    )
+    assert Metric.like(SimpleNamespace(name="train_loss", label="the loss")) == Metric("train_loss", label="the loss")
 
 
 def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() -> None:
@@ -83,6 +91,7 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
         ((Metric("a", rules=("mean",), higher_is_better=True),), "unknown rule 'mean'"),
         ((Metric("a", rules=("best",)),), "needs higher_is_better"),
         ((Metric(" "),), "needs a name"),
+        ((Metric(5),), "needs a name, got 5"),  # type: ignore[arg-type]
         ((Metric("top-1 (%)"),), r"'top-1 \(%\)', but MLflow records at most 250 letters"),
         ((Metric("x" * 250, rules=("last",)),), "x_last', but MLflow records at most 250 letters"),
         ((Metric("train/../loss"),), "'train/../loss', which MLflow takes for a path"),
