@@ -89,12 +89,12 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     asking.start()
     asking.join(seconds)
     if not client:
-        valid = "sqlite:///FILE or the http:// address of a running server"
-        if file is not None:
-            valid = "another file, in a folder of this machine that can be written"
-        raise BadInput(
-            f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); give {valid}"
-        )
+        way = "give sqlite:///FILE or the http:// address of a running server"
+        if "database is locked" in failure[0]:
+            way = "wait for the program that writes it, or end that"
+        elif file is not None:
+            way = "give another file, in a folder of this machine that can be written"
+        raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); {way}")
     return client[0]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -114,6 +115,15 @@ def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
             store.connect(f"sqlite:///{folder / name}", make=make)
         assert said.format(folder=folder) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_database_that_another_program_holds_is_a_sentence(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file was asked for, in which none of the finished runs would have been."""
+    monkeypatch.setattr(store, "MlflowClient", Mock(side_effect=sqlite3.OperationalError("database is locked")))
+    with pytest.raises(BadInput, match=r" \(database is locked\); wait for the program that writes it, or end that$"):
+        store.connect(tracking_uri, make=False)
 
 
 def test_a_query_string_is_no_part_of_the_file(tracking_uri: str) -> None:
