@@ -18,7 +18,7 @@ from mixlab.errors import BadInput
 from mixlab.provenance import Provenance, command
 from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names, views
-from mixlab.tracking.experiment import find_or_create, log, offer, open_experiment
+from mixlab.tracking.experiment import find_or_create, history, log, offer, open_experiment
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.tracking.writer import Writer
 from mixlab.uris import shown
@@ -95,10 +95,12 @@ class Tracker:
         now = int(time.time() * 1000)
 
         def write() -> None:
+            there = self.client.get_run(run_id).data.metrics
+            changed = {name: value for name, value in metrics.items() if there.get(name) != value}
             # MLflow shows the point with the latest time; the clock of an earlier start may have been ahead.
-            known = [p for name in list(metrics)[:1] for p in self.client.get_metric_history(run_id, name)]
-            at = max([now, *(point.timestamp + 1 for point in known if point.timestamp > now)])
-            numbers = [Metric(name, value, at, 0) for name, value in metrics.items()]
+            earlier = history(self.client, run_id, changed.keys() & there.keys())
+            at = max([now, *(point.timestamp + 1 for point in earlier)])
+            numbers = [Metric(name, value, at, 0) for name, value in changed.items()]
             log(self.client, run_id, numbers, tags={names.NOTE: text})
 
         self.writer.put(write)
