@@ -23,6 +23,7 @@ from mixlab.tracking.experiment import open_experiment
 from tests.mixlab.tracking.test_writer import Answering
 from tests.servers.program import Program
 
+SCHEMA = "Detected out-of-date database schema (found version 1, but expected 2): run 'mlflow db upgrade <database_uri>'"
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
 
 
@@ -117,12 +118,18 @@ def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
         assert "\n" not in str(caught.value)
 
 
-def test_a_database_that_another_program_holds_is_a_sentence(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (sqlite3.OperationalError("database is locked"), r"\(database is locked\); wait for the program that writes it"),
+        (MlflowException(SCHEMA), r"run 'mlflow db upgrade <database_uri>'\); or start with the version of MLflow that"),
+    ],
+)
+def test_nobody_is_asked_for_a_database_without_the_finished_runs(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    """Another file was asked for, in which none of the finished runs would have been."""
-    monkeypatch.setattr(store, "MlflowClient", Mock(side_effect=sqlite3.OperationalError("database is locked")))
-    with pytest.raises(BadInput, match=r" \(database is locked\); wait for the program that writes it, or end that$"):
+    monkeypatch.setattr(store, "MlflowClient", Mock(side_effect=error))
+    with pytest.raises(BadInput, match=said):
         store.connect(tracking_uri, make=False)
 
 
