@@ -19,7 +19,7 @@ import ray
 from mixlab.cluster import entrance, head, ray_private
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.cluster.resources import Share, cpu_count
-from mixlab.errors import BadInput, HeadLost, first_line
+from mixlab.errors import BadInput, HeadLost, root_cause
 from mixlab.uris import existing_part
 
 
@@ -78,7 +78,7 @@ def _start(address: str, sources: list[str]) -> None:
             raise entrance.fault(address, error) from error
         logs = Path(ray_private.usual_folder(), "ray", "session_latest", "logs")
         raise HeadLost(
-            f"Ray did not start on this machine ({first_line(error)}): its logs are in {logs}; "
+            f"Ray did not start on this machine ({root_cause(error)}): its logs are in {logs}; "
             "the same command tries again"
         ) from error
     if threading.current_thread() is threading.main_thread():

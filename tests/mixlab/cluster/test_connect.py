@@ -1,6 +1,7 @@
 """Connecting to Ray says one sentence if Ray does not start, or nobody answers."""
 
 import contextlib
+import errno
 import importlib
 import os
 import re
@@ -56,6 +57,14 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypa
     assert "session_latest/logs" in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(BadInput, match="no Ray cluster at --address 'head:6379'"), connect.connected("head:6379"):
+        raise AssertionError
+
+
+def test_a_disk_without_room_for_rays_files_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("Failed to set up runtime environment.\nFailed to upload module /mixlab")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    ray_raises(error, monkeypatch)
+    with pytest.raises(HeadLost, match=r"\(No space left on device\)"), connect.connected("local"):
         raise AssertionError
 
 
