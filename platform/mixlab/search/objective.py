@@ -78,7 +78,8 @@ class _RunningMean:
             save_seed(folder)
             (folder / PAST).write_text(text, encoding="utf-8")
 
-        number, of = self.past.epochs + epoch.number, epoch.of * self.seeds
+        number = self.past.epochs + epoch.number
+        of = self.past.epochs + epoch.of * (self.seeds - len(self.past.values))  # one may end earlier than another
         self.report(replace(epoch, number=number, of=of, metrics=metrics), save_all)
 
     def next_seed(self) -> None:
