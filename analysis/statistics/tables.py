@@ -131,16 +131,9 @@ def level_tables(
     baseline, factors = plan["baseline"], list(plan["factors"])
     name = metric.name if isinstance(metric, Metric) else metric or plan["metric"]
     declared = metric if isinstance(metric, Metric) else metric_of(plan, name)
-    if done(runs).empty:
-        counts = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items())
-        raise ValueError(f"study {plan['study']!r} has no run that is done: {counts or 'nothing was planned'}")
-    require_logged(runs, name)
+    runs = _counted(runs, plan, name)
     combinations = dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"])
-    family = planned_family(plan, declared, len(combinations))
-    runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
     columns = [FACTOR + factor for factor in factors]
-    if family.budget is not None:
-        runs = begun(runs, columns)
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
     tables = []
     for levels in combinations:
@@ -164,8 +157,19 @@ def level_tables(
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
             table = compare_with_published(table, theirs)
         tables.append(replace(level, table=table))
+    family = planned_family(plan, declared, len(tables))
     families = [[level] for level in tables] if family.scope == "table" else [tables]
     return [level for members in families for level in _decided(members, family)]
+
+
+def _counted(runs: pd.DataFrame, plan: Plan, metric: str) -> pd.DataFrame:
+    """Return the runs that the tables show, in the order of the plan's arms; errors as for :func:`level_tables`."""
+    if done(runs).empty:
+        counts = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items())
+        raise ValueError(f"study {plan['study']!r} has no run that is done: {counts or 'nothing was planned'}")
+    require_logged(runs, metric)
+    runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
+    return begun(runs, [FACTOR + factor for factor in plan["factors"]]) if plan.get("sequential") else runs
 
 
 def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:

@@ -52,22 +52,35 @@ def provenance_text(*levels: LevelTable) -> str:
     """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or several tables."""
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
-    counts = [int(n) for level in levels for n in level.table["n"]]
     epochs = _values(runs, "epochs")
-    subset = [
-        f"only {count_text(' or '.join(part), f'{what} image')}"
-        for what, name in (("training", "train"), ("test", "test"))
-        if (part := [count for count in _distinct(runs, f"config.{name}_images") if count != "None"])
-    ]
-    retrained = [f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"]
-    parts = [_values(runs, "config.dataset"), *subset, *retrained, _values(runs, "config.backbone")]
-    parts += [count_text(epochs, "epoch") if epochs else ""]
-    parts += [f"n = {span_text(counts)}"]
-    dirty = set(runs.loc[runs["dirty"], "commit"])
-    commits = [shortened(sha, 12) + " with uncommitted changes" * (sha in dirty) for sha in _distinct(runs, "commit")]
-    parts += [seeds_text(planned["seed"]), f"commit {' and '.join(commits) or 'unknown'}"]
     data = " and ".join(shortened(value, 12) for value in _distinct(runs, "data"))
-    return ", ".join(part for part in [*parts, f"data {data}" if data else ""] if part) + "."
+    parts = [
+        _values(runs, "config.dataset"),
+        *_parts_of_the_data(runs),
+        *(f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"),
+        _values(runs, "config.backbone"),
+        count_text(epochs, "epoch") if epochs else "",
+        f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
+        seeds_text(planned["seed"]),
+        f"commit {_commits(runs) or 'unknown'}",
+        f"data {data}" if data else "",
+    ]
+    return ", ".join(filter(None, parts)) + "."
+
+
+def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
+    """Return e.g. ``only 500 training images`` where the data set was not read whole."""
+    found = []
+    for what, name in (("training", "train"), ("test", "test")):
+        if counts := [count for count in _distinct(runs, f"config.{name}_images") if count != "None"]:
+            found.append(f"only {count_text(' or '.join(counts), f'{what} image')}")
+    return found
+
+
+def _commits(runs: pd.DataFrame) -> str:
+    dirty = set(runs.loc[runs["dirty"], "commit"])
+    commits = _distinct(runs, "commit")
+    return " and ".join(shortened(sha, 12) + " with uncommitted changes" * (sha in dirty) for sha in commits)
 
 
 def shortened(digest: str, digits: int | None) -> str:

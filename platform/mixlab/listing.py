@@ -35,17 +35,16 @@ def _print_presets(study: Study, train: CompleteTrainable, console: Console) -> 
         name: {key: value for key, value in preset.items() if usual.get(key) != value}
         for name, preset in study.all_presets(train).items()
     }
-    first, *others = [name for name, changes in changed.items() if changes] or [""]
-    common = {
-        key: value
-        for key, value in changed.get(first, {}).items()
-        if others and all(key in changed[name] and changed[name][key] == value for name in others)
-    }
+    changing = [name for name, changes in changed.items() if changes]
+    common: Config = {}
+    if len(changing) > 1:
+        first = changed[changing[0]].items()
+        common = dict(each for each in first if all(each in changed[name].items() for name in changing))
     for name, changes in changed.items():
         own = {key: value for key, value in changes.items() if key not in common}
         say(console, f"preset {name}: {_assignments(own) or ('as below' if changes else 'as written')}")
     if common:
-        say(console, f"presets {', '.join([first, *others])} also: {_assignments(common)}")
+        say(console, f"presets {', '.join(changing)} also: {_assignments(common)}")
 
 
 def _assignments(changes: Config) -> str:

@@ -41,23 +41,26 @@ def loads(text: str | bytes, form: Any) -> Any:
 
 def shaped(value: Any, form: Any, what: str = "it") -> Any:
     """Return a value with numbers for their words; raise ``ValueError`` for ``what`` has not the ``form``."""
-    kind = form if isinstance(form, type) else type(form)
     if form is object:
         return _in_numbers(value)
     if form is float and value in WORDS:
         return float(value)
-    fitting = isinstance(value, int | float if form is float else kind)
-    if not fitting or (isinstance(value, bool) and form is not bool):
-        raise ValueError(f"{what} must be {NAMES[kind]}, got {shortly(value)}")
+    _require_kind(value, form if isinstance(form, type) else type(form), what)
     if isinstance(form, list):
         return [shaped(each, form[0], f"an entry of {what}") for each in value]
-    if isinstance(form, dict) and str in form:
+    if not isinstance(form, dict):
+        return value
+    if str in form:
         return {name: shaped(each, form[str], f"{name!r} of {what}") for name, each in value.items()}
-    if isinstance(form, dict):
-        if lacking := [name for name in form if name not in value]:
-            raise ValueError(f"{what} lacks {lacking[0]!r}")
-        return value | {name: shaped(value[name], part, name) for name, part in form.items()}
-    return value
+    if lacking := [name for name in form if name not in value]:
+        raise ValueError(f"{what} lacks {lacking[0]!r}")
+    return value | {name: shaped(value[name], part, name) for name, part in form.items()}
+
+
+def _require_kind(value: Any, kind: type, what: str) -> None:
+    fits = isinstance(value, int | float if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{what} must be {NAMES[kind]}, got {shortly(value)}")
 
 
 def _in_words(value: Any) -> Any:

@@ -69,12 +69,8 @@ def _check_choice(key: str, values: Choice) -> None:
 def _check_interval(key: str, values: Float | Int) -> None:
     low, high, step = values.low, values.high, values.step
     border.require_flag(f"log of the range of {key}", values.log)
-    kinds = (int,) if isinstance(values, Int) else (int, float)
     for number in (low, high) if step is None else (low, high, step):
-        if not isinstance(number, kinds) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
-            raise BadInput(
-                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {quoted(number)}"
-            )
+        _require_number(key, number, whole=isinstance(values, Int))
     if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
         raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")
     if low == high:
@@ -87,3 +83,9 @@ def _check_interval(key: str, values: Float | Int) -> None:
         raise BadInput(f"the step of {key} must be above 0 and at most {high - low:g}, got {step:g}")
     if values.log and step is not None and not (isinstance(values, Int) and step == 1):
         raise BadInput(f"the range of {key} has a log scale and the step {step:g}: only one of the two is possible")
+
+
+def _require_number(key: str, number: Any, *, whole: bool) -> None:
+    fits = isinstance(number, int if whole else int | float) and not isinstance(number, bool)
+    if not fits or not abs(number) <= sys.float_info.max:
+        raise BadInput(f"the range of {key} must be of finite {'whole ' * whole}numbers, got {quoted(number)}")

@@ -25,18 +25,18 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
     ``until_decided`` is whether seeds were ever added until every comparison was decided; ``comparisons`` counts those
     of other plans that this one lacks, whatever the names of their arms are.
     """
+    cells = _Cells()
+    rows = [{"key": trial.key, "arm": trial.arm, "levels": trial.levels} for trial in trials]
+    now = cells.compared(rows, {arm.name: arm.against for arm in study.arms}, study.baseline)
+    keys = {trial.key for trial in trials}
     seeds: set[int] = set()
     until_decided = False
-    cells: dict[str, str] = {}
-    rows = [{"key": trial.key, "arm": trial.arm, "levels": trial.levels} for trial in trials]
-    now = _comparisons(rows, {arm.name: arm.against for arm in study.arms}, study.baseline, cells)
     earlier: set[Comparison] = set()
-    keys = {trial.key for trial in trials}
     for run, plan in artifacts.plans(client, study.name):
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
             continue  # no table was made of its trials
         if run.tags.get(names.PLAN) != study.identity:
-            earlier |= _comparisons(plan["trials"], plan.get("against") or {}, plan["baseline"], cells)
+            earlier |= cells.compared(plan["trials"], plan.get("against") or {}, plan["baseline"])
             continue
         known = plan.get("looks") or {}
         seeds |= set(known.get("seeds", []))
@@ -50,22 +50,28 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
     }
 
 
-def _comparisons(
-    trials: Iterable[Mapping[str, Any]], against: Mapping[str, str | None], baseline: str, cells: dict[str, str]
-) -> set[Comparison]:
-    """Return the comparisons of a plan, in which an arm is compared with the one ``against`` it, or the baseline.
+class _Cells:
+    """The cells of several plans. Those that share a run are one, whatever their arms are called."""
 
-    By the key of a run, ``cells`` has that of the run by which its cell is known in all plans; it is completed here.
-    """
-    keys: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    references: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for trial in trials:
-        levels = tuple(trial["levels"].values())
-        keys[*levels, trial["arm"]].append(trial["key"])
-        if trial["arm"] != baseline:
-            references[*levels, trial["arm"]] = (*levels, against.get(trial["arm"]) or baseline)
-    known = {}
-    for cell, mine in keys.items():
-        known[cell] = next((cells[key] for key in mine if key in cells), mine[0])
-        cells |= dict.fromkeys(mine, known[cell])
-    return {(known[cell], known[other]) for cell, other in references.items() if other in known}
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}  # by the key of a run, that of the run by which its cell is known
+
+    def compared(
+        self, trials: Iterable[Mapping[str, Any]], against: Mapping[str, str | None], baseline: str
+    ) -> set[Comparison]:
+        """Return the comparisons of a plan: of each arm with the one that is ``against`` it, or with the baseline."""
+        keys: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        references: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for trial in trials:
+            levels = tuple(trial["levels"].values())
+            keys[*levels, trial["arm"]].append(trial["key"])
+            if trial["arm"] != baseline:
+                references[*levels, trial["arm"]] = (*levels, against.get(trial["arm"]) or baseline)
+        known = {cell: self._name(mine) for cell, mine in keys.items()}
+        return {(known[cell], known[other]) for cell, other in references.items() if other in known}
+
+    def _name(self, keys: Sequence[str]) -> str:
+        """Return the key by which the cell of these runs is known."""
+        name = next((self._names[key] for key in keys if key in self._names), keys[0])
+        self._names |= dict.fromkeys(keys, name)
+        return name
