@@ -8,14 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Count = Annotated[int, Field(ge=1)]
-Several = Annotated[int, Field(ge=2)]
+LARGEST = 1e38  # that a network computes with: a number of 32 bits
+
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# Of what every batch waits for, so that a slip of the finger is refused and not waited for without end.
+Few = Annotated[int, Field(ge=1, le=100)]
+Several = Annotated[int, Field(ge=2, le=100)]
+Iterations = Annotated[int, Field(ge=1, le=1000)]
 Side = Annotated[int, Field(ge=1, le=4096)]  # of an image, in pixels
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Hue = Annotated[float, Field(ge=0, le=0.5)]  # a share of the circle of colours
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 
 Init = Literal["om_table", "torch_default"]
 Interpolation = Literal["bilinear", "bicubic"]

@@ -230,6 +230,36 @@ def test_the_last_number_of_a_range_is_right_and_the_next_is_not(
     require_refused({**config, f"mixer.{option}": wrong}, option, str(wrong))
 
 
+COUNTS = [
+    *(("supermix", name) for name in ("num_images", "mask_size", "sigma", "max_iter")),
+    *((mixer, "num_images") for mixer in ("dmixup", "dcutmix", "saliency_dcutmix")),
+    *(("augmix", "width"), ("augmix", "depth"), ("comixup", "iterations"), ("alignmix", "iterations")),
+    *(("puzzlemix", "num_labels"), ("cutout", "length"), ("cutmix", "groups")),
+]
+
+
+@pytest.mark.parametrize(("mixer", "option"), COUNTS)
+def test_a_count_that_no_step_could_end_with_is_refused(mixer: str, option: str) -> None:
+    """The check itself looped without end, or ended in torch's words for a number of more than 64 bits."""
+    for count in (10**6, 10**20):
+        config = {**BASE, "mixer": mixer, f"mixer.{option}": count}
+        if count == 10**6 and option in ("length", "groups"):  # which a larger image, or a larger batch, may have
+            check(config)
+        else:
+            require_refused(config, option, str(count))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("batch_size", 10**20), ("epochs", 10**20), ("augment.operations", 10**6)),
+        *(("lr", 1e308), ("weight_decay", 1e308), ("mixer.beta", 1e308), ("mixer.alpha", 1e308)),
+    ],
+)
+def test_a_number_that_torch_cannot_compute_with_is_refused(key: str, value: float) -> None:
+    require_refused({**BASE, "mixer": "comixup", key: value}, key, str(value))
+
+
 def test_nothing_is_left_behind() -> None:
     state = torch.get_rng_state()
     check(keys(mixer="cutmix", sumix__lam="learned"))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import Field
 
 from trainables.datasets import DATASETS
-from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share, Side
+from trainables.ranges import Count, Few, Hue, Interpolation, NotNegative, Padding, Share, Side
 
 PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
 
@@ -30,7 +30,7 @@ class AugmentConfig:
     scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: the smallest share of the area that a crop keeps
     resize: Side | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, in pixels
     randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # the set of operations
-    operations: Count = 2  # how many operations RandAugment applies, one after another
+    operations: Few = 2  # how many operations RandAugment applies, one after another
     level: Annotated[float, Field(ge=0, le=10)] = 9.0  # the strength of RandAugment
     level_std: NotNegative = 0.5  # of that strength, the standard deviation
     jitter: Share = 0.0  # of brightness, contrast and saturation

@@ -17,7 +17,7 @@ from trainables.mixers.choice import choose
 from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed, beta, pair, partners
 from trainables.mixers.mixup import mixup
-from trainables.ranges import Count, Positive
+from trainables.ranges import Iterations, Positive
 
 
 def alignmix(
@@ -27,7 +27,7 @@ def alignmix(
     alpha: float = 2.0,
     alternate: Literal["manifoldmix", "mixup", "nothing"] = "manifoldmix",
     eps: Positive = 0.1,
-    iterations: Count = 100,
+    iterations: Iterations = 100,
     encode: Callable[[Tensor, int], Tensor],
     num_stages: int,
 ) -> Mixed:

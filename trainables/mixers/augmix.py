@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from trainables.augment import value_tables
 from trainables.mixers.mixed import Mixed, alone, beta, dirichlet
 from trainables.mixers.saliency import to_bytes
-from trainables.ranges import Count
+from trainables.ranges import Few
 
 OPERATIONS = (
     *("autocontrast", "equalize", "posterize", "solarize"),
@@ -31,8 +31,8 @@ def augmix(
     *,
     alpha: float = 1.0,
     severity: Annotated[float, Field(ge=0.1, le=10)] = 3.0,
-    width: Count = 3,
-    depth: Count = 3,
+    width: Few = 3,
+    depth: Few = 3,
 ) -> Mixed:
     """Mix every image with ``width`` chains of operations on it, ``(1 - m) image + m sum_i w_i chain_i``.
 

@@ -16,7 +16,7 @@ from trainables.mixers.cells import assign, spread_cells
 from trainables.mixers.grid_labelling import Energy, settle
 from trainables.mixers.mixed import Mixed, dirichlet, one_hot
 from trainables.mixers.puzzlemix import cell_saliency
-from trainables.ranges import Count, NotNegative, Share
+from trainables.ranges import Count, Iterations, NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
 PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
@@ -44,7 +44,7 @@ def comixup(
     threshold: Share = 0.83,
     eta: NotNegative = 0.05,
     omega: NotNegative = 0.001,
-    iterations: Count = 4,
+    iterations: Iterations = 4,
     saliency: Tensor,
 ) -> Mixed:
     """Mix each group of rows by a labelling of its cells, found output by output.

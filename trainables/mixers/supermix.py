@@ -7,13 +7,15 @@ Shape letters: B batch, K sources of a mixture, C channels, H height, W width, S
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, dirichlet, distinct_sources
-from trainables.ranges import Count, NotNegative, Positive, Several
+from trainables.ranges import Iterations, NotNegative, Several
 
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 2e3
 LOSS_SCALE = 1024.0  # keeps a gradient in half precision from vanishing; a power of two costs no digit
@@ -25,10 +27,10 @@ def supermix(
     *,
     alpha: float = 3.0,
     num_images: Several = 2,
-    mask_size: Count = 8,
-    sigma: Positive = 1.0,
+    mask_size: Annotated[int, Field(ge=1, le=256)] = 8,
+    sigma: Annotated[float, Field(gt=0, le=100)] = 1.0,
     sparsity: NotNegative = 25.0,
-    max_iter: Count = 10,
+    max_iter: Iterations = 10,
     teacher: str | None = None,
     teach: Callable[[Tensor], Tensor],
 ) -> Mixed:
