@@ -170,10 +170,10 @@ def rule_in_words(rule: str, epochs: int | None = None) -> str:
     """Return the rule in words, such as ``median of the last 10 epochs``; a run of 3 ``epochs`` has no last 10."""
     if rule == "last":
         return "last epoch"
+    if epochs == 1:
+        return "the only epoch"
     window = _window(rule)
     every = window == 0 or (epochs is not None and epochs <= window)
-    if every and epochs == 1:
-        return "the only epoch"
     which = "all epochs" if every else "the last epoch" if window == 1 else f"the last {window} epochs"
     return f"median of {which}" if rule.startswith("median") else f"best of {which}, {CHOSEN}"
 

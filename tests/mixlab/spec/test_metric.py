@@ -21,30 +21,34 @@ RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "me
 
 
 def test_rules_by_hand() -> None:
-    values = [11.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 10.0, 4.0, 6.0]
+    values = [11.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 1.0, 10.0, 4.0, 6.0]
     assert TOP1.summary(values) == {
         "test_top1_last": 6.0,
-        "test_top1_median10": 5.5,  # of 2, 3, 4, 4, 5, 6, 6, 7, 8 and 10
+        "test_top1_median10": 5.5,  # of 1, 3, 4, 4, 5, 6, 6, 7, 8 and 10, whose mean is 5.4
         "test_top1_best": 11.0,
         "test_top1_best10": 10.0,
     }
-    assert RMSE.summary(values) == {"rmse_best": 2.0, "rmse_median2": 5.0}
+    assert RMSE.summary(values) == {"rmse_best": 1.0, "rmse_median2": 5.0}
     assert RMSE.summary([3.0]) == {"rmse_best": 3.0, "rmse_median2": 3.0}
 
 
 def test_a_rule_in_words() -> None:
     assert rule_in_words("median10") == "median of the last 10 epochs"
-    assert rule_in_words("median10", epochs=3) == "median of all epochs"
+    for epochs, said in ((3, "all epochs"), (10, "all epochs"), (11, "the last 10 epochs")):
+        assert rule_in_words("median10", epochs) == f"median of {said}"
     assert rule_in_words("median10", epochs=1) == "the only epoch"
     assert rule_in_words("best", epochs=8) == "best of all epochs, chosen on the test set"
+    assert rule_in_words("median1", epochs=8) == "median of the last epoch"
     assert rule_in_words("best10") == "best of the last 10 epochs, chosen on the test set"
     assert rule_in_words("last") == "last epoch"
 
 
 def test_the_last_epoch_has_the_rules_of_all() -> None:
-    epochs = [Epoch(n, 3, {"rmse": value, "other": 0.0}) for n, value in ((1, 5.0), (2, 2.0), (3, 4.0))]
+    reported = [{"rmse": 5.0, "early": 1.0}, {"rmse": 2.0}, {"other": 0.5}, {"rmse": 4.0, "other": 0.0}]
+    epochs = [Epoch(number, 4, metrics) for number, metrics in enumerate(reported, 1)]
     rules_of_all = {"rmse_best": 2.0, "rmse_median2": 3.0}
-    assert summarised(epochs, (RMSE, TOP1)).metrics == {"rmse": 4.0, "other": 0.0, **rules_of_all}
+    found = summarised(epochs, (RMSE, TOP1, Metric("early", rules=("last",))))
+    assert found == Epoch(4, 4, {"rmse": 4.0, "other": 0.0, **rules_of_all})
 
 
 def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
@@ -106,6 +110,7 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
         ((Metric("loss", rules=("last",)), Metric("Loss_last")), "'loss_last' and 'Loss_last'"),
         ((Metric("loss", rules=("last", "last")),), "the same name 'loss_last'"),
         (Metric("loss"), "must be a list or tuple, such as"),
+        ("loss", "must be a list or tuple, such as .* got 'loss'"),
         (("loss",), "must be of the type Metric, got 'loss'"),
         (np.array(0.5), "must be a list or tuple, such as .* got 0.5"),
     ],
@@ -162,6 +167,7 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
     [
         (Epoch(1, 3, {"loss": 10**400}), "'loss' is beyond the largest number of 64 bits"),
         (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": np.ma.array([0.5], mask=True)}), "'loss' must be a real number"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),

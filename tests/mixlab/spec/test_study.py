@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from mixlab import Arm, Metric, Study
+from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import digest, trial_key
 
@@ -66,3 +69,10 @@ def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new() -> None:
     assert [arm.name for arm in STUDY.with_arms(["more"]).arms] == ["baseline", "more"]
     assert list(STUDY.with_levels("mixer", ["mixup", "fmix"]).levels("mixer")) == ["mixup", "fmix"]
     assert STUDY.with_levels("depth", ["18"]).levels("depth") == {"18": {"depth": "18"}}
+
+
+def test_an_arm_that_is_not_there_and_no_level_at_all_are_refused() -> None:
+    with pytest.raises(BadInput, match="unknown arm 'mor'; did you mean 'more'"):
+        STUDY.with_arms(["mor"])
+    with pytest.raises(BadInput, match="no level of the factor mixer is named: give at least one"):
+        STUDY.with_levels("mixer", [])
