@@ -5,6 +5,7 @@ from typing import Any
 
 from mixlab import Epoch
 from mixlab.search.objective import OverSeeds
+from mixlab.spec.epoch import epoch_of
 
 ENDS = {1000: 2, 1001: 4, 1002: 1}  # the epoch with which a training stops by itself, by its seed
 
@@ -18,6 +19,6 @@ def test_trainings_may_end_at_different_epochs() -> None:
     """One that ended sooner than those before was refused: "the number of an epoch must be from 1 to 3, got 7"."""
     reported: list[Epoch] = []
     whole: Any = OverSeeds(train, "acc", tuple(ENDS))  # type: ignore[arg-type]
-    whole(None, 0, lambda epoch, save: reported.append(epoch), None, Path())
+    whole(None, 0, lambda epoch, save: reported.append(epoch_of(epoch)), None, Path())
     assert [epoch.number for epoch in reported] == list(range(1, 8))
     assert [epoch.last for epoch in reported] == [False] * 6 + [True]

@@ -23,7 +23,7 @@ from mixlab.tracking.experiment import open_experiment
 from tests.mixlab.tracking.test_writer import Answering
 from tests.servers.program import Program
 
-SCHEMA = "Detected out-of-date database schema (found version 1, but expected 2): run 'mlflow db upgrade <database_uri>'"
+SCHEMA = "Detected out-of-date database schema (found version 1, but expected 2): run 'mlflow db upgrade <URI>'"
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
 
 
@@ -121,8 +121,8 @@ def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (sqlite3.OperationalError("database is locked"), r"\(database is locked\); wait for the program that writes it"),
-        (MlflowException(SCHEMA), r"run 'mlflow db upgrade <database_uri>'\); or start with the version of MLflow that"),
+        (sqlite3.OperationalError("database is locked"), r"\(database is locked\); wait for the program that"),
+        (MlflowException(SCHEMA), r"run 'mlflow db upgrade <URI>'\); or start with the version of MLflow"),
     ],
 )
 def test_nobody_is_asked_for_a_database_without_the_finished_runs(
