@@ -32,11 +32,6 @@ PLAIN = re.compile(r"[^'\"\\\n]*")  # the text that MLflow's filter language can
 # MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
 INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
 
-WAYS_OUT = {  # by the words of an error of a database that holds finished runs, so that another is no way out
-    "database is locked": "wait for the program that writes it, or end that",
-    "out-of-date database schema": "or start with the version of MLflow that made it",
-}
-
 Answer = TypeVar("Answer")
 
 
@@ -94,10 +89,9 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     asking.start()
     asking.join(seconds)
     if not client:
-        usual = "give sqlite:///FILE or the http:// address of a running server"
-        if file is not None:
-            usual = "give another file, in a folder of this machine that can be written"
-        way = next((way for words, way in WAYS_OUT.items() if words in failure[0]), usual)
+        way = "give sqlite:///FILE or the http:// address of a running server"
+        if file is not None:  # first what keeps the finished runs, as where another program holds the database
+            way = "put that right, or give another file, in a folder of this machine that can be written"
         raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); {way}")
     return client[0]
 

@@ -121,11 +121,11 @@ def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (sqlite3.OperationalError("database is locked"), r"\(database is locked\); wait for the program that"),
-        (MlflowException(SCHEMA), r"run 'mlflow db upgrade <URI>'\); or start with the version of MLflow"),
+        (sqlite3.OperationalError("database is locked"), r"\(database is locked\); put that right, or give another"),
+        (MlflowException(SCHEMA), r"run 'mlflow db upgrade <URI>'\); put that right, or give another"),
     ],
 )
-def test_nobody_is_asked_for_a_database_without_the_finished_runs(
+def test_the_first_way_out_keeps_the_finished_runs(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     monkeypatch.setattr(store, "MlflowClient", Mock(side_effect=error))
