@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from trainables.ranges import Count, NotNegative, Positive, Share
+from trainables.ranges import Count, NotNegative, Positive, Share, Whole
 
 # A list from the command line is accepted: JSON has no tuples.
 Milestones = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Strict(False)]
@@ -28,7 +28,7 @@ class ScheduleConfig:
     lr_changes: Literal["each_epoch", "each_step"] = "each_epoch"
     min_lr: NotNegative = 0.0  # where the cosine ends; multistep does not read it
     milestones: Milestones = (0.5, 0.75)  # for multistep: the shares of the run after which the rate is divided by 10
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Whole = 0
     warmup_start: Share = 0.0  # the share of the rate at the first step of the warm-up, where there is one
 
 

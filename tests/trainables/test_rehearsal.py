@@ -252,7 +252,7 @@ def test_a_count_that_no_step_could_end_with_is_refused(mixer: str, option: str)
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("batch_size", 10**20), ("epochs", 10**20), ("augment.operations", 10**6)),
+        *(("batch_size", 10**20), ("epochs", 10**20), ("subset.draw", 10**20), ("augment.operations", 10**6)),
         *(("lr", 1e308), ("weight_decay", 1e308), ("mixer.beta", 1e308), ("mixer.alpha", 1e308)),
     ],
 )

@@ -14,7 +14,7 @@ from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read, option_set
-from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Positive, Share, ShareBelowOne
+from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Positive, Share, ShareBelowOne, Whole
 from trainables.refusals import require_known
 
 # Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
@@ -48,7 +48,7 @@ class RetrainConfig(RetrainImages):
 
     weight_decay: NotNegative | None = None  # None: that of the search
     schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate, which changes after each epoch
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Whole = 0
     label_smoothing: Share = 0.0  # of both heads
     accumulate: Count = 1  # parts of a batch, each normalised by itself, for one step of all
 
@@ -82,7 +82,7 @@ class SearchConfig(DataConfig):
     lr: Positive = 0.025
     drop_path: ShareBelowOne = 0.3  # at the end; it grows from 0
     auxiliary: NotNegative = 0.4  # the weight of the second head's loss
-    cutout: Annotated[int, Field(ge=0)] = 16  # the side of the square; 0 for none
+    cutout: Whole = 16  # the side of the square; 0 for none
 
     momentum: ShareBelowOne = 0.9  # of both
     weight_decay: NotNegative = 3e-4

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import Field
 
 from trainables.datasets import DATASETS
-from trainables.ranges import Count, Few, Hue, Interpolation, NotNegative, Padding, Share, Side
+from trainables.ranges import Count, Few, Hue, Interpolation, NotNegative, Padding, Share, Side, Whole
 
 PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
 
@@ -48,7 +48,7 @@ class SubsetConfig:
     # top: the first of the sorted class; interval: images at equal distances in it, from the first on.
     sampling: Literal["top", "interval"] = "top"
     scores: str | None = None  # the file that analysis/uncertainty.py writes
-    draw: Annotated[int, Field(ge=0)] = 0  # of the rule random: another number, another subset
+    draw: Whole = 0  # of the rule random: another number, another subset
 
 
 NO_SUBSET = SubsetConfig()
