@@ -44,25 +44,19 @@ def fixed_verdicts(
         higher_is_better: the direction of the metric; None where it declares none.
     """
     good = -differences if higher_is_better is False else differences
-    pairs = np.isfinite(good).sum(axis=1)
-    sums = _sums(good)
     no_worse = no_better = np.zeros(len(good), dtype=bool)
     if delta is not None:
         no_worse = family_p(good + delta, one_sided=True) < ALPHA
         no_better = family_p(delta - good, one_sided=True) < ALPHA
     if higher_is_better is None:  # neither side is the better one, so that only both bounds together say something
         no_worse = no_worse & no_better
-    found = []
-    for m, p in enumerate(p_family):
-        if pairs[m] < FEWEST_PAIRS:
-            found.append(TOO_FEW)
-        elif p < ALPHA:
-            found.append(_direction(sums[m], higher_is_better))
-        elif no_worse[m]:
-            found.append(EQUAL if no_better[m] else NO_WORSE)
-        else:
-            found.append(UNDECIDED)
-    return found
+    few = np.isfinite(good).sum(axis=1) < FEWEST_PAIRS
+    found = np.select(  # by the first condition that holds
+        [few, p_family < ALPHA, no_worse & no_better, no_worse],
+        [TOO_FEW, _claims(good, higher_is_better), EQUAL, NO_WORSE],
+        UNDECIDED,
+    )
+    return [str(verdict) for verdict in found]
 
 
 def sequential_verdicts(
@@ -90,40 +84,33 @@ def sequential_verdicts(
     """
     turn = -1.0 if higher_is_better is False else 1.0
     good, seen = turn * differences, np.full(differences.shape, np.nan)
-    found = [UNDECIDED] * len(good)
+    found, undecided = np.full(len(good), UNDECIDED, dtype=object), np.ones(len(good), dtype=bool)
     claimed, no_worse, no_better = np.zeros((3, len(good)), dtype=bool)
+    directed = higher_is_better is not None
     weights = {shift: shares(good, tables, shift) for shift in (0.0, *((-delta, delta) if delta else ()))}
     for seed in range(min(budget, good.shape[1])):
-        undecided = [m for m, verdict in enumerate(found) if verdict not in DECIDED]
         seen[undecided, seed] = good[undecided, seed]
         now = seen[:, : seed + 1]
         claimed |= family_e(wealth(now)[:, -1], weights[0.0]) >= DECISIVE
         if delta is not None:
             no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1], weights[-delta]) >= DECISIVE
             no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1], weights[delta]) >= DECISIVE
-        sums, hopeful = _sums(now), prospects(now, budget, tables)
+        hopeful = prospects(now, budget, tables)
         if delta is not None:
             above = prospects(now, budget, tables, delta=-delta, side="above")
             below = prospects(now, budget, tables, delta=delta, side="below")
             hopeful |= above & below if higher_is_better is None else above | below
-        for m in undecided:
-            if claimed[m]:
-                found[m] = _direction(sums[m], higher_is_better)
-            elif no_worse[m] and no_better[m]:
-                found[m] = EQUAL
-            elif no_better[m] and higher_is_better is not None:
-                found[m] = NO_BETTER
-            elif no_worse[m] and higher_is_better is not None:
-                found[m] = NO_WORSE
-            else:
-                found[m] = UNDECIDED if hopeful[m] else GIVEN_UP
-    return found, turn * seen
+        verdicts = np.select(  # by the first condition that holds
+            [claimed, no_worse & no_better, no_better & directed, no_worse & directed, hopeful],
+            [_claims(now, higher_is_better), EQUAL, NO_BETTER, NO_WORSE, UNDECIDED],
+            GIVEN_UP,
+        )
+        found[undecided] = verdicts[undecided]
+        undecided &= ~np.isin(verdicts, DECIDED)
+    return [str(verdict) for verdict in found], turn * seen
 
 
-def _direction(gain: float, higher_is_better: bool | None) -> str:
-    """Return the verdict on a difference that is real; the gain is positive where it is good."""
-    return DIFFERS if higher_is_better is None else WIN if gain > 0 else WORSE
-
-
-def _sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.isfinite(differences), differences, 0.0).sum(axis=1)
+def _claims(differences: NDArray[np.float64], higher_is_better: bool | None) -> NDArray[np.str_]:
+    """Return the verdict on every comparison (M,) whose difference is real; differences (M, S) above 0 are good."""
+    gains = np.where(np.isfinite(differences), differences, 0.0).sum(axis=1)
+    return np.where(higher_is_better is None, DIFFERS, np.where(gains > 0, WIN, WORSE))
