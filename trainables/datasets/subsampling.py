@@ -7,6 +7,7 @@ alone, not on a trial's seed: every seed, and every trial of a search, trains on
 same ones.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.data_config import COLUMNS, SubsetConfig
-from trainables.refusals import first_line
 from trainables.seeds import generator
 
 
@@ -53,9 +53,12 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
     The file is CSV with the columns ``image``, ``label`` and others; its rows may be in any order.
     """
     try:
-        table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8-sig", ndmin=1)
-    except (OSError, ValueError, IndexError) as error:
-        raise ValueError(f"subset.scores {file!r} cannot be read: {first_line(error)}") from None
+        with warnings.catch_warnings(action="error", category=UserWarning):  # of a file without a line
+            table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8-sig", ndmin=1)
+    except (OSError, ValueError, IndexError, UserWarning) as error:
+        said = str(error).strip() or type(error).__name__
+        reason = said.splitlines()[-1].strip()  # in which NumPy names the lines that are wrong
+        raise ValueError(f"subset.scores {file!r} cannot be read: {reason}") from None
     columns = table.dtype.names or ()
     for name in ("image", "label", column):
         if name not in columns:
