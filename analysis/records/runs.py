@@ -133,6 +133,11 @@ def done(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["status"] == State.DONE.value]
 
 
+def at_levels(runs: pd.DataFrame, levels: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows of one table: those with this level of each factor."""
+    return runs[(runs[[FACTOR + name for name in levels]] == list(levels.values())).all(axis=1)]
+
+
 def setting(runs: pd.DataFrame, name: str) -> pd.Series:
     """Return a setting of every run as text, empty for a run that has logged none."""
     return runs.get(f"{CONFIG}{name}", pd.Series("", runs.index))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.records.runs import FACTOR, Plan, done, metric_of
+from analysis.records.runs import Plan, at_levels, done, metric_of
 from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import fewest_to_claim
@@ -116,7 +116,7 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:
     tables = list(dict.fromkeys(levels for levels, _ in cells))
     differences: dict[Cell, pd.Series] = {}
     for levels in tables:
-        mine = runs[(runs[[FACTOR + name for name in factors]] == list(levels)).all(axis=1)]
+        mine = at_levels(runs, dict(zip(factors, levels, strict=True)))
         by_arm = paired_differences(mine, metric, plan["baseline"], plan.get("against"))
         differences |= {(levels, arm): row for arm, row in by_arm.items()}
     families = [[levels] for levels in tables] if plan.get("family") == "table" else [tables]

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.records.published import Published, compare_with_published
-from analysis.records.runs import FACTOR, Plan, begun, done, metric_of
+from analysis.records.runs import FACTOR, Plan, at_levels, begun, done, metric_of
 from analysis.statistics.family import Family, decisions, planned_family
 from analysis.statistics.pairs import ByArm, aligned, differences_of, require_logged, values_by_arm
 from analysis.statistics.significance import (
@@ -133,15 +133,15 @@ def level_tables(
     declared = metric if isinstance(metric, Metric) else metric_of(plan, name)
     runs = _counted(runs, plan, name)
     combinations = dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"])
-    columns = [FACTOR + factor for factor in factors]
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
     tables = []
     for levels in combinations:
-        mine = runs[(runs[columns] == list(levels)).all(axis=1)]
+        named = dict(zip(factors, levels, strict=True))
+        mine = at_levels(runs, named)
         values = values_by_arm(mine, name, [baseline, *against.values()])
         differences = differences_of(values, baseline, against)
         level = LevelTable(
-            levels=dict(zip(factors, levels, strict=True)),
+            levels=named,
             metric=name,
             declared=declared,
             baseline=baseline,

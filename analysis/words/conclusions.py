@@ -48,12 +48,7 @@ class Compared(NamedTuple):
 
 def answer(levels: Sequence[LevelTable]) -> str:
     """Return what a study says of all its comparisons together, with the numbers of seeds and the largest gain."""
-    rows = [
-        Compared(level, str(arm), row)
-        for level in levels
-        for arm, row in level.table.iterrows()
-        if row["verdict"] in WORDS and arm != level.baseline
-    ]
+    rows = _compared(levels)
     arms = sum(len(level.table) - 1 for level in levels)
     if not arms:
         return ALONE
@@ -73,6 +68,15 @@ def answer(levels: Sequence[LevelTable]) -> str:
     together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
     held = f"paired over {seeds} and held {together} to an error rate of {100 * ALPHA:g} %"
     return f"Of {len(rows)} comparisons, {held}, {said}.{rest}"
+
+
+def _compared(levels: Sequence[LevelTable]) -> list[Compared]:
+    return [
+        Compared(level, str(arm), row)
+        for level in levels
+        for arm, row in level.table.iterrows()
+        if row["verdict"] in WORDS and arm != level.baseline
+    ]
 
 
 def _unfinished(levels: Sequence[LevelTable]) -> bool:

@@ -1,7 +1,7 @@
 """Runs what is missing of a phase on the cluster, and brings MLflow up to it, however the work ends."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,12 +116,18 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     mirrors.close(session.running.values())
     tracker.trials.stop(session.running.values())
     statuses = {cell: names.STATUS[phase.state(cell)] for cell in phase.tracked.cells}
-    worst = next((status for status in ("FAILED", "KILLED") if status in statuses.values()), "FINISHED")
-    tracker.close("KILLED" if early else worst, statuses)
+    tracker.close("KILLED" if early else worst_of(statuses.values()), statuses)
     written = write_out(tracker, phase.record, console, complete=complete, lost=isinstance(fault, HeadLost))
     if written:
         _forget(phase.forgettable() if not early or phase.keeps_files else set(), start)
-    return Finished(int(not written) if fault is None else code_of(fault, console), early, tracker, session)
+    code = int(not written) if fault is None else code_of(fault, console)
+    return Finished(code, early, tracker, session)
+
+
+def worst_of(statuses: Iterable[str]) -> str:
+    """Return the status of a whole, in MLflow's words, from those of its parts."""
+    known = set(statuses)
+    return next((status for status in ("FAILED", "KILLED") if status in known), "FINISHED")
 
 
 def _forget(keys: set[str], start: Start) -> None:

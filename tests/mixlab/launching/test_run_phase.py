@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from mixlab.errors import BadInput, HeadLost
-from mixlab.launching.run_phase import code_of, say_why
+from mixlab.launching.run_phase import code_of, say_why, worst_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,16 @@ def test_bad_input_that_ends_work_is_raised_in_the_end() -> None:
     assert not console.file.getvalue()  # type: ignore[attr-defined]
     with pytest.raises(BadInput, match="no such file"):
         code_of(fault, console)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "whole"),
+    [
+        (["FINISHED", "FINISHED"], "FINISHED"),
+        (["FINISHED", "KILLED"], "KILLED"),
+        (["KILLED", "FAILED", "FINISHED"], "FAILED"),
+        ([], "FINISHED"),
+    ],
+)
+def test_a_whole_is_as_its_worst_part(statuses: list[str], whole: str) -> None:
+    assert worst_of(statuses) == whole
