@@ -47,14 +47,13 @@ _measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
 
 def seconds(settings: Config) -> float:
     """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
-    dataset = DATASETS[settings.dataset]
     sizes = (settings.batch_size,) if torch.cuda.is_available() else (2, 20)
     for size in sizes:
         train_seconds, test_seconds = batch_seconds(settings, min(size, settings.batch_size))
         if train_seconds > LONG_STEP:  # for a large network a larger batch would add little
             break
-    num_train = settings.subset.share * (settings.train_images or dataset.num_train or UNKNOWN_IMAGES)
-    num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
+    num_train = settings.subset.share * (settings.num_train or UNKNOWN_IMAGES)
+    num_test = settings.num_test or UNKNOWN_IMAGES
     tested = num_test + num_train * settings.recalibrate  # which sends the training images through as in a test
     epoch = train_seconds * num_train + test_seconds * tested
     return settings.epochs * epoch / min(size, settings.batch_size)

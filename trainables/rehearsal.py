@@ -86,9 +86,8 @@ def check(config: Config) -> None:
         raise ValueError(
             f"recalibrate must be False with backbone {config.backbone!r}, which has no batch norm, got True"
         )
-    num_train = config.train_images or dataset.num_train
-    if num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
-        check_batches(config, num_train - held_out_count(config.validation, num_train))
+    if config.num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
+        check_batches(config, config.num_train - held_out_count(config.validation, config.num_train))
 
 
 def check_batches(config: Config, images: int) -> None:

@@ -204,9 +204,8 @@ def _check_retraining(config: SearchConfig) -> None:
         )
     if config.batch_size % retrain.accumulate:
         raise ValueError(f"retrain.accumulate must divide batch_size {config.batch_size}, got {retrain.accumulate}")
-    num_train = images.train_images or DATASETS[images.dataset].num_train
-    if num_train is not None:
-        check_second_head(config, num_train)
+    if images.num_train is not None:
+        check_second_head(config, images.num_train)
 
 
 def _in_colour(config: DataConfig) -> bool:

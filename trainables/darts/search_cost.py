@@ -28,12 +28,11 @@ def seconds(settings: SearchConfig) -> float:
 
 def search_seconds(settings: SearchConfig) -> float:
     """Return the seconds of all epochs of the search."""
-    dataset = dataset_of(settings)
     size = _timed_images(settings.search_batch_size, settings.side)
     few = replace(on_all_images(settings), search_batch_size=size, search_epochs=2, frozen_epochs=1)
     phase = SearchPhase(few, 0, noise_splits(few, 2 * size), device())
     frozen, free = least_seconds(lambda: phase.epoch(1)), least_seconds(lambda: phase.epoch(2))
-    images = settings.subset.share * (settings.train_images or dataset.num_train or UNKNOWN_IMAGES)
+    images = settings.subset.share * (settings.num_train or UNKNOWN_IMAGES)
     epochs = frozen * settings.frozen_epochs + free * (settings.search_epochs - settings.frozen_epochs)
     return epochs * HALVES * images / size
 
@@ -48,8 +47,7 @@ def retraining_seconds(settings: SearchConfig, genotype: Genotype) -> float:
     phase = Retraining(few, 0, genotype, opened, device())
     test = least_seconds(lambda: accuracies(phase.predict, phase.test_set, dataset, test_batch(images)))
     train = least_seconds(lambda: phase.epoch(1, 0)) - test
-    num_train = images.train_images or dataset.num_train or UNKNOWN_IMAGES
-    num_test = images.test_images or dataset.num_test or UNKNOWN_IMAGES
+    num_train, num_test = images.num_train or UNKNOWN_IMAGES, images.num_test or UNKNOWN_IMAGES
     return settings.epochs * (train * num_train + test * num_test) / size
 
 

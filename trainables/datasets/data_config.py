@@ -87,6 +87,16 @@ class DataConfig:
         """Return the side in pixels of the images that the network is trained on; the data set is a known one."""
         return self.image_size or DATASETS[self.dataset].image_shape[1]
 
+    @property
+    def num_train(self) -> int | None:
+        """Return the number of training images, or None where only their folder tells."""
+        return self.train_images or DATASETS[self.dataset].num_train
+
+    @property
+    def num_test(self) -> int | None:
+        """Return the number of test images, or None where only their folder tells."""
+        return self.test_images or DATASETS[self.dataset].num_test
+
 
 C = TypeVar("C", bound=DataConfig)
 
@@ -101,9 +111,8 @@ def check_data(config: DataConfig) -> None:
     _check_folder(config)
     _check_counts(config)
     check_subset(config.subset)
-    num_train = config.train_images or DATASETS[config.dataset].num_train
-    if num_train is not None:
-        held_out_count(config.validation, num_train)
+    if config.num_train is not None:
+        held_out_count(config.validation, config.num_train)
     if config.evaluate == "validation" and not config.validation:
         raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
     _check_colours(config)
