@@ -1,11 +1,10 @@
-"""Composites of K images: the bars are their labels, and the command on made images."""
+"""Composites of K images: the bars are their labels, and the command on images of noise."""
 
 import pandas as pd
 import pytest
 import torch
 
 from analysis import composites
-from trainables.datasets.dataset import Split, Splits
 from trainables.mixers.mixed import Mixed
 
 
@@ -15,15 +14,7 @@ def test_equal_labels_add_up_and_the_heaviest_is_first():
     assert composites.label_bars(mixed, 0, torch.tensor([1, 2, 3])) == [(2, 0.5), (1, 0.25), (3, 0.25)]
 
 
-@pytest.fixture(autouse=True)
-def made_images(monkeypatch) -> None:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (60, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    split = Split(images, torch.arange(60) % 10)
-    monkeypatch.setattr("analysis.networks.evaluate.images_of", lambda config, root: Splits(split, split))
-
-
-def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(tmp_path, capsys):
+def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(noise, tmp_path, capsys):
     assert composites.main(["--out", str(tmp_path / "out"), "--columns", "2", "--num-images", "4"]) == 0
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         f"composites.{end}" for end in ("png", "pdf", "csv")
@@ -38,7 +29,7 @@ def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(tmp_path, caps
         (["--mixers", "dcutmx"], "unknown --mixers 'dcutmx'; did you mean 'dcutmix'?"),
         (["--num-images", "1"], "--num-images must be from 2 to 50, got 1"),
         (["--num-images", str(10**20)], f"--num-images must be from 2 to 50, got {10**20}"),
-        (["--columns", "61"], "--columns must be at most 60, the number of test images, got 61"),
+        (["--columns", "41"], "--columns must be at most 40, the number of test images, got 41"),
         (["--dataset", "cifar11"], "unknown dataset 'cifar11'; did you mean 'cifar10'?"),
     ):
         assert composites.main(options) == 2
