@@ -21,7 +21,7 @@ from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arm_styles import PALETTE, arm_line, mark_of
-from analysis.figures.letters import STYLE, in_letters
+from analysis.figures.letters import in_letters, style
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
@@ -196,7 +196,7 @@ def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.D
 def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tuple[Figure, SubFigure]]:
     """Yield a figure of a size in inches, in the common style, and the part between its title and its caption."""
     width, height = size
-    with context(STYLE):
+    with context(style()):
         figure = Figure(figsize=size, layout="constrained")
         foot = caption_height(caption, width)
         upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
@@ -224,7 +224,7 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     shown, printed = (stem.with_suffix(ending) for ending in (".png", ".pdf"))
-    with context(STYLE):  # the fonts of a PDF are chosen when it is written
+    with context(style()):  # the fonts of a PDF are chosen when it is written
         if picture is None:
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png")

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
 from analysis.figures.drawing import plain, whole_ticks
+from analysis.figures.letters import families
 from analysis.records.search_trials import Tuned
 from analysis.statistics.search_findings import EVALUATOR, Landscape
 
@@ -136,7 +137,7 @@ def _figures() -> Iterator[None]:
     """Keep the style and the windows of Optuna, which draws through pyplot, inside the block."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with matplotlib.rc_context({"backend": "Agg"}), warnings.catch_warnings():
+    with matplotlib.rc_context({"backend": "Agg", "font.family": list(families())}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plt.switch_backend("Agg")
         try:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import plain
+from analysis.figures import letters
+from analysis.figures.drawing import plain, save
 from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_wealth, wealth_points
 from analysis.records.published import PublishedNumber
@@ -113,9 +114,36 @@ def test_a_table_without_an_arm_of_the_design_has_no_panel(make_plan, planned_ru
     assert plot_effects("tiny", levels[:1], DESIGN) is None
 
 
-def test_letters_that_the_font_lacks_are_told_apart():
+@pytest.fixture
+def installed(monkeypatch):
+    """Return a function that installs fonts of other letters than the usual one's, and no more."""
+
+    def install(*names):
+        monkeypatch.setattr(letters, "OTHERS", names)
+        letters.families.cache_clear()
+        letters.known_letters.cache_clear()
+
+    yield install
+    install()
+
+
+def test_letters_that_every_font_lacks_are_told_apart(installed):
+    installed()
     assert plain("混合 é λ") == "U+6DF7U+5408 é λ"
     assert plain("切割") != plain("混合")
+
+
+def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, tables_of, tmp_path):
+    clock = "\u231a"  # in STIXGeneral, which comes with matplotlib
+    assert plain(clock) == "U+231A"
+    installed("no such font", "STIXGeneral", "cmsy10")
+    assert plain(f"{clock} é 混") == f"{clock} é U+6DF7"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a letter that is drawn as a box
+        levels = tables_of(lambda arm, seed: 70.0 + seed, ("none", f"{clock} arm"), 2, {"mixer": (clock, "y")})
+        figure = plot_forest(f"{clock} study", levels)
+        save(figure, tmp_path / "forest")
+    assert f"{clock} arm against none" in texts(figure)
 
 
 def test_what_is_better_lower_is_no_gain(make_plan, planned_runs):
