@@ -145,7 +145,9 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     colours, names = colours_of(levels[0]), names_of(levels[0], 24)
     rows = (len(found.ranks) + 1) // 2
     bars = 1 + GROUP * len(found.groups())  # rows
-    with titled(study, _ranks_caption(found, levels), (RANKS_WIDTH, NAME * (rows + bars) + 2.0)) as (figure, upper):
+    caption = _ranks_caption(found, levels)
+    height = NAME * (rows + bars) + 1.26 + caption_height(caption, RANKS_WIDTH)
+    with titled(study, caption, (RANKS_WIDTH, height)) as (figure, upper):
         _draw_ranks(upper.subplots(), found, colours, names, bars)
         return figure
 
@@ -184,10 +186,18 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
 
 def _ranks_caption(found: Ranking, levels: Sequence[LevelTable]) -> str:
     few = f" So few tables cannot tell any two of {len(found.ranks)} arms apart, however they rank."
+    not_ranked = [
+        f"{name} ({'a control' if arm in levels[0].controls else 'no value'})"
+        for arm, name in names_of(levels[0]).items()
+        if arm not in found.ranks
+    ]
+    left_out = f" Not ranked: {', '.join(not_ranked)}." if not_ranked else ""
+    if found.tables < len(levels):
+        left_out += f" Of the {len(levels)} tables of the study, the others lack the value of an arm."
     return (
         f"{capitalised(metric_rule(*levels))}: mean rank over n = {count_text(found.tables, 'table')}, of which each "
         "is one number for every arm, its mean over seeds; 1 is the best. Arms that one bar joins differ by less than "
         "the critical difference (Nemenyi, 5 % over all pairs; Demšar 2006)."
-        f"{'' if found.able else few} Friedman's test that all are alike "
+        f"{left_out}{'' if found.able else few} Friedman's test that all are alike "
         f"(Iman and Davenport): p {p_text(found.p)}. {provenance_text(*levels)}"
     )

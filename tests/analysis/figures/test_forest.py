@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,19 @@ def test_ranks_of_many_arms_say_over_how_many_tables(tables_of):
     assert "So few tables cannot tell any two of 5 arms apart" in said
     assert all(f"  {rank}.00" in said or f"{rank}.00  " in said for rank in range(1, 6))
     assert plot_ranks("tiny", levels[:1]) is None
+
+
+def test_ranks_say_which_arms_and_tables_they_leave_out(tables_of):
+    arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "raw pass", "lost")
+    shown = {(arm, seed): 70.0 + arms.index(arm) for arm in arms[:-1] for seed in range(2)}
+    levels = tables_of(shown, arms, 2, {"backbone": ("a", "b")}, controls=["raw pass"])
+    said = texts(plot_ranks("tiny", levels))
+    assert "Not ranked: raw pass (a control), lost (no value)." in said
+    assert "the others lack" not in said
+    third = replace(levels[0], table=levels[0].table.assign(mean=np.nan))
+    said = texts(plot_ranks("tiny", [*levels, third]))
+    assert "n = 2 tables" in said
+    assert "Of the 3 tables of the study, the others lack the value of an arm." in said
 
 
 def test_effects_of_a_design(tables_of):
