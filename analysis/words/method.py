@@ -35,20 +35,23 @@ def method_text(*levels: LevelTable) -> str:
     if not any(each.comparisons for each in levels):
         return "One seed, so no spread." if one_seed else "Mean ± sd over seeds."
     if one_seed:
-        return (
-            f"One seed, so no spread. Gain: arm minus {reference} with the same seed{points}; one pair has neither an "
-            "interval nor a p that could tell."
-        )
-    stopped = "; it takes the seeds for a number fixed beforehand" if level.family.budget else ""
-    gain = (
-        f"Mean ± sd over seeds. Gain: arm minus {reference}, paired by seed{points}, with the paired t interval (95 %, "
-        f"each arm by itself{stopped})."
-    )
-    rule = _sequential_rule(levels) if level.family.budget else _fixed_rule(levels)
-    lines = [gain, rule, *_elsewhere(level.family), *_delta_rule(levels)]
+        lacks = "no interval" if level.family.budget else "neither an interval nor a p that could tell"
+        gain = f"Gain: arm minus {reference} with the same seed{points}; one pair has {lacks}."
+        lines = [f"One seed, so no spread. {gain}"]
+    else:
+        stopped = "; it takes the seeds for a number fixed beforehand" if level.family.budget else ""
+        lines = [
+            f"Mean ± sd over seeds. Gain: arm minus {reference}, paired by seed{points}, with the paired t interval "
+            f"(95 %, each arm by itself{stopped})."
+        ]
+    if level.family.budget:
+        lines.append(_sequential_rule(levels))
+    elif not one_seed:
+        lines.append(_fixed_rule(levels))
+    lines += [*_elsewhere(level.family), *_delta_rule(levels)]
     if level.against:
-        over = f"Over {level.baseline}: the gain over {level.baseline!r}"
-        lines.append(f"{over} with its paired t interval; it is not tested.")
+        interval = "" if one_seed else " with its paired t interval"
+        lines.append(f"Over {level.baseline}: the gain over {level.baseline!r}{interval}; it is not tested.")
     if level.controls:
         names = ", ".join(map(repr, level.controls))
         what = f"Controls: {names}, which show" if len(level.controls) > 1 else f"Control: {names}, which shows"
@@ -163,7 +166,7 @@ def pairing_text(*levels: LevelTable) -> str | None:
     return (
         f"Pairing by seed: the sd of a difference is {statistics.median(paired):.3g} (median), that of unpaired runs "
         f"would be {statistics.median(unpaired):.3g}"
-        + (f"; pairing is worth {1 / ratio**2:.2g} times the seeds (median)." if ratio > 0 else ".")
+        + (f"; pairing is worth {float(f'{1 / ratio**2:.2g}'):g} times the seeds (median)." if ratio > 0 else ".")
     )
 
 

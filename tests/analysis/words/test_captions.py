@@ -219,7 +219,7 @@ def test_the_worth_of_pairing(level_of):
     text = pairing_text(level_of(values, seeds=4, arms=ARMS[:2]))
     # The differences 0.1, -0.1, 0.1, -0.1 have the sd 0.115; 0, 1, 2, 3 have 1.29, and 0.1, 0.9, 2.1, 2.9 have 1.24.
     assert "the sd of a difference is 0.115 (median), that of unpaired runs would be 1.79" in text
-    assert "worth 2.4e+02 times the seeds (median)" in text  # of several, it need not follow from the other medians
+    assert "worth 240 times the seeds (median)" in text  # of several, it need not follow from the other medians
     assert pairing_text(level_of(full(1), seeds=1)) is None
 
 
@@ -227,6 +227,17 @@ def test_one_seed_has_no_spread(level_of):
     text = method_text(level_of(full(1), seeds=1))
     assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
     assert "sd" not in text
+
+
+def test_every_column_of_one_seed_is_explained(tables_of):
+    columns = {"controls": ["+ l_s"], "against": {"+ l_su": "+ lam"}}
+    (level,) = tables_of(full(1), ARMS, 1, sequential={"budget": 20}, **columns)
+    text = method_text(level)
+    assert text.startswith("One seed, so no spread. Gain: arm minus the arm in the column 'against' with the same seed")
+    assert "one pair has no interval. Seeds were added until a comparison was decided, at most 20" in text
+    assert "e: the largest evidence that there has been" in text
+    assert "Over baseline: the gain over 'baseline'; it is not tested." in text
+    assert text.endswith("Control: '+ l_s', which shows what other arms change besides what they are named for.")
 
 
 def test_where_nothing_could_be_compared_no_test_is_described(level_of):
