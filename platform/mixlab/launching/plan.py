@@ -42,6 +42,8 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
         left = _left_of_study(spec, trials, start, recorded)
         study = spec
     plan = study_plan(study, trials, options.preset, start.train)
+    if isinstance(spec, Search):  # the winner of each arm brings its own
+        plan["config"] = {key: value for key, value in plan["config"].items() if key not in spec.space}
     outlook = print_outlook(plan, start, recorded)
     if left and options.address == "local":  # each node of a cluster has a data root of its own
         _print_data(left, start)

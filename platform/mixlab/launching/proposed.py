@@ -218,7 +218,12 @@ def left_of_search(search: Search, start: Start) -> list[Left]:
             "the cost that follows is the most that there can be",
         )
     early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
-    proposed = f"{total} trials proposed by {search.sampler}, {early}"
-    winners = f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds"
+    proposed = f"{_counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
+    cells, fresh = len(search.study.cells()), len(search.study.seeds)
+    winners = f"{_counted(cells, 'winner')} on {_counted(fresh, 'fresh seed')}"
     say(console, f"{proposed}; then {winners}", style="bold")
     return left
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -1,6 +1,7 @@
 """The history of a search: equal budgets, trials that are stopped or fail, and what is never trained twice."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from mixlab import Choice, Float, Int, Options
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
+from mixlab.launching.plan import print_plan
 from mixlab.launching.proposed import ProposedTrials, left_of_search
 from mixlab.launching.start import Start
 from mixlab.search.history import ERROR, KEY, TWIN, History
@@ -181,7 +183,20 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
-    assert said.count("8 trials proposed by grid") == 2
+    assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 2
+    assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start) == []
+    assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
+
+
+def test_a_plan_does_not_give_the_base_value_of_what_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0, "zeta": 9})
+    start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
+    monkeypatch.setattr("mixlab.launching.plan.print_cost", lambda left, start: None)  # it starts Ray
+    found = print_plan(spec, spec.study.trials(TRAIN), start)
+    assert found.plan["config"]["alpha"] == 1.0
+    assert "zeta" not in found.plan["config"]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc", pytest.param("gp", marks=pytest.mark.slow), "random"])
