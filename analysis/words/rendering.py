@@ -16,6 +16,8 @@ from mixlab.spec.trial import digest
 
 WIDTH = 110  # characters of a terminal line
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
+LONG_TEXT = 40  # characters of a cell, above which it may take several lines
+LONG_CLASS = ' class="long-text"'
 WIN_CLASS = ' class="win"'
 WORDS_CLASS = ' class="text"'
 LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # the last letter that LaTeX sets by itself, and those that it does not
@@ -107,12 +109,18 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
     """
     head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
     rows = "\n".join(
-        f"<tr{WIN_CLASS if win else ''}>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>"
+        f"<tr{WIN_CLASS if win else ''}>{''.join(map(_html_cell, row))}</tr>"
         for row, win in zip(_data(shown), wins or [False] * len(shown), strict=True)
     )
     kind = WORDS_CLASS if words else ""
     grid = f"<table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     return f'<div class="{"wide long" if len(shown) > LONG else "wide"}">{grid}</div>'
+
+
+def _html_cell(text: str) -> str:
+    """Return a cell, which is one line unless it is long: it would then push all others out of sight."""
+    kind = LONG_CLASS if len(text) > LONG_TEXT else ""
+    return f"<td{kind}>{html.escape(text)}</td>"
 
 
 def html_list(sentences: Sequence[str]) -> str:

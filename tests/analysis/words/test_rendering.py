@@ -167,6 +167,13 @@ def test_markdown_rows_have_one_cell_a_column(study):
     assert {row.count("|") for row in rows} == {9}
 
 
+def test_a_long_name_takes_several_lines_and_leaves_the_other_columns_in_sight(tables_of):
+    long = "a name that goes on until nobody reads it any more"
+    page = html_page("s", tables_of(lambda _, seed: 70.0 + seed, ("baseline", long), 2))
+    assert f'<td class="long-text">{long}</td>' in page
+    assert "<td>baseline</td>" in page
+
+
 def test_html_cells_are_escaped_and_complete(study):
     levels = study(("plain", AWKWARD, "c"))
     assert Page(html_page("<script>", levels)).rows[:4] == [
