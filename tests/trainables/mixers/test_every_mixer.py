@@ -78,7 +78,7 @@ def test_the_parts_of_a_mixed_batch_fit_together(name: str) -> None:
 def test_the_type_is_kept_and_the_weights_are_the_shares_of_the_pixels(name: str) -> None:
     """The mean pixel of images of one colour is the mean of the sources' colours by their weights."""
     types = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-    for dtype, alpha in (*((dtype, 1.0) for dtype in types), (torch.float64, 0.2), (torch.float64, 4.0)):
+    for dtype, alpha in (*((dtype, 1.0) for dtype in types), *((torch.float64, alpha) for alpha in (1e-3, 0.2, 4.0))):
         images = flat(dtype)
         mixed = mix(name, images, alpha=alpha)
         assert (mixed.images.dtype, mixed.weights.dtype) == (dtype, torch.float32)
