@@ -58,6 +58,14 @@ def test_every_draw_of_a_diagonal_matrix_has_its_trace() -> None:
     assert (trace, error) == (pytest.approx(4.25), pytest.approx(0, abs=1e-12))
 
 
+def test_the_error_of_a_trace_is_that_of_the_mean_of_the_draws() -> None:
+    """Of this matrix, whose trace is 0, every draw gives 2 or -2, so that their mean tells their deviation."""
+    matrix, draws = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64), 6
+    trace, error = hutchinson_trace(partial(times, matrix), start(3, Generator()), Generator().manual_seed(0), draws)
+    assert -2 < trace < 2
+    assert error == pytest.approx(sqrt((4 - trace**2) / (draws - 1)))
+
+
 def network() -> nn.Module:
     torch.manual_seed(1)
     layers = (nn.Conv2d(3, 2, 3, stride=4), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(2 * 4 * 3, 3))
