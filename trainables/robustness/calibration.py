@@ -36,7 +36,7 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
     confidence, predicted = logits.double().softmax(1).max(1)
     correct = (predicted == labels).double()
     if binning == "width":
-        at = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)
+        at = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)  # what is not a number is in one of them
     else:
         place = confidence.argsort(stable=True).argsort()  # (N,) in order of confidence
         at = place * bins // len(place)
@@ -46,6 +46,10 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Return the ECE: the mean distance of accuracy and confidence, weighted by a bin's predictions, in percent."""
-    gap = (bins.accuracy - bins.confidence).abs().nan_to_num(0.0)
-    return 100 * float((gap * bins.predictions).sum() / bins.predictions.sum())
+    """Return the ECE: the mean distance of accuracy and confidence, weighted by a bin's predictions, in percent.
+
+    It is NaN where a confidence is, as of a network that has diverged.
+    """
+    some = bins.predictions > 0
+    gap = (bins.accuracy - bins.confidence).abs()[some]
+    return 100 * float((gap * bins.predictions[some]).sum() / bins.predictions.sum())

@@ -58,6 +58,13 @@ def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not() -> None:
     assert calibration_error(reliability(certain, wrong, binning="count")) == pytest.approx(100)
 
 
+def test_the_error_of_a_network_that_has_diverged_is_no_number() -> None:
+    logits = LOGITS.clone()
+    logits[1] = math.nan
+    for binning in ("width", "count"):
+        assert math.isnan(calibration_error(reliability(logits, LABELS, binning=binning)))  # type: ignore[arg-type]
+
+
 def test_nothing_to_bin_is_refused() -> None:
     for rows, bins in ((0, 15), (4, 0)):
         with pytest.raises(ValueError, match="at least one bin and one prediction"):
