@@ -46,6 +46,21 @@ def test_the_leading_directions_of_a_quadratic_are_its_eigenvectors(values: list
         torch.testing.assert_close(matrix @ vector, pair.value * vector, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_iteration_stops_when_the_eigenvalue_changes_little_of_itself(sign: int) -> None:
+    """From (1, 1) the values are 2.5, 3.8235, 3.9883 and 3.9993, of which the last changes by less than 3 %."""
+    asked = []
+
+    def product(direction: Direction) -> Direction:
+        asked.append(direction)
+        return {"x": sign * torch.tensor([4.0, 1.0], dtype=torch.float64) * direction["x"]}
+
+    ones = {"x": torch.ones(2, dtype=torch.float64)}
+    (pair,) = leading_eigenpairs(product, lambda: ones, 1, tolerance=0.03)
+    assert len(asked) == 4
+    assert pair.value == pytest.approx(sign * 3.9993, abs=1e-4)
+
+
 def test_nothing_is_left_of_a_matrix_of_rank_one() -> None:
     matrix = symmetric([2.0, 0.0, 0.0])
     pairs = leading_eigenpairs(partial(times, matrix), partial(start, 3, Generator().manual_seed(1)), **EXACTLY)

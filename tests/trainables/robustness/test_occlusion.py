@@ -44,6 +44,8 @@ class Recorder(nn.Module):
 
 def test_patch_numbers_by_hand_on_an_oblong_image() -> None:
     assert patch_of_pixel(3, 5, 2).tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
+    assert patch_of_pixel(2, 3, 1).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert patch_of_pixel(2, 3, 2).tolist() == [[0, 0, 1], [0, 0, 1]]
     # Patches are of 16 pixels in photographs, and of 4 in CIFAR's images.
     assert [default_patch_size(side) for side in (224, 32, 64, 28)] == [16, 4, 8, 3]
     assert patch_of_pixel(224, 224, 16).max() == 14 * 14 - 1
@@ -96,11 +98,13 @@ def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch
     assert len(half.flatten(0, 1).unique(dim=0)) == 12  # no two images, and no two draws, have the same mask
 
 
-def test_saliency_orders_follow_the_mean_saliency_of_the_patches() -> None:
+@pytest.mark.parametrize("side", [4, 5])  # those of 5 pixels are cut at the far borders
+def test_saliency_orders_follow_the_mean_saliency_of_the_patches(side: int) -> None:
     images = torch.rand(2, 3, 16, 12, generator=seeded(1))
     saliency = fine_grained_saliency(images)
-    means = [[float(m[r : r + 4, c : c + 4].mean()) for r in (0, 4, 8, 12) for c in (0, 4, 8)] for m in saliency]
-    patches, chance = patch_of_pixel(16, 12, 4), torch.rand(2, 12, generator=seeded())
+    corners = [(row, column) for row in range(0, 16, side) for column in range(0, 12, side)]
+    means = [[float(m[r : r + side, c : c + side].mean()) for r, c in corners] for m in saliency]
+    patches, chance = patch_of_pixel(16, 12, side), torch.rand(2, 12, generator=seeded())
     first = masking_ranks(images, patches, "salient", chance)
     last = masking_ranks(images, patches, "non_salient", chance)
     for row, mean in enumerate(means):
@@ -119,3 +123,4 @@ def test_equally_salient_patches_are_masked_in_random_order() -> None:
 def test_area_by_hand() -> None:
     assert area_under_curve(torch.tensor([[100.0, 50, 0], [80, 80, 80]]), (0, 50, 100)).tolist() == [50, 80]
     assert area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
+    assert area_under_curve(torch.tensor([80.0, 60]), (50, 100)).item() == pytest.approx(70)
