@@ -112,7 +112,7 @@ def test_a_range_from_the_larger_number_to_the_smaller_is_refused() -> None:
     with pytest.raises(ValueError, match=r"holes .* got \(3, 2\)"):
         gridmix(photographs(), rng(), holes=(3, 2))
     for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1)):
-        with pytest.raises(ValueError, match="scope must be two rising shares of a side, .* got"):
+        with pytest.raises(ValueError, match=r"scope must be two rising shares of a side, .* got"):
             resizemix(photographs(), rng(), scope=scope)
     assert resizemix(photographs(), rng(), scope=(0.0, 1.0)).images.shape == photographs().shape
 

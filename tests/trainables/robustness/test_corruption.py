@@ -174,6 +174,14 @@ def test_blurs_of_a_point_by_another_library(severity: int) -> None:
     np.testing.assert_allclose(defocus_blur(point, severity, rng)[0, :, :, 0], kernel, atol=1e-6)
 
 
+def test_noise_stops_at_black_and_at_white() -> None:
+    for corruption in ("gaussian_noise", "shot_noise", "speckle_noise"):
+        red, green, _ = corrupt(constant(255, 0, 128).repeat(4, 1, 1, 1), corruption, 5).unbind(1)
+        assert red.min() > 25, corruption  # five standard deviations of the strongest are 255
+        assert green.max() < 230, corruption
+        assert (red == 255).float().mean() > 0.4, corruption
+
+
 def test_impulse_noise_has_the_published_share() -> None:
     out = corrupt(constant(128, 128, 128).repeat(40, 1, 1, 1), "impulse_noise", 5)
     assert float((out == 255).float().mean()) == pytest.approx(0.035, abs=0.004)
@@ -190,5 +198,6 @@ def test_bad_arguments_are_refused(images: Tensor) -> None:
         corrupt(images, "fog", 6)
     with pytest.raises(ValueError, match="unknown corruption 'mist'"):
         corrupt(images, "mist", 1)
-    with pytest.raises(ValueError, match="need uint8 images"):
-        corrupt(images.float(), "fog", 1)
+    for wrong in (images.float(), images[0], images[:, :1], images[:, :, :15], images[..., :15]):
+        with pytest.raises(ValueError, match="need uint8 images"):
+            corrupt(wrong, "fog", 1)
