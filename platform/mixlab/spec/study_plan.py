@@ -81,7 +81,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
         "search_seeds": [int],
     },
 }
-# Parts that a plan of an earlier version may lack, and that may be null.
+# Parts that a plan may lack, as those of earlier versions do; one that is null is lacking.
 OPTIONAL: Mapping[str, Any] = {
     "preset": str,
     "against": {str: str},
@@ -99,8 +99,8 @@ OPTIONAL: Mapping[str, Any] = {
 def require_plan(found: Any, level: str) -> dict[str, Any]:
     """Return what was read as the plan of a ``study`` or a ``search``; raise ``ValueError`` unless it is one."""
     plan: dict[str, Any] = json_form.shaped(found, dict(NEEDED[level]))
-    given = {name: form for name, form in OPTIONAL.items() if plan.get(name) is not None}
-    plan = json_form.shaped(plan, given)
+    plan = {name: part for name, part in plan.items() if part is not None or name not in OPTIONAL}
+    plan = json_form.shaped(plan, {name: form for name, form in OPTIONAL.items() if name in plan})
     for trial in plan["trials"] if level == "study" else ():
         if lacking := [factor for factor in plan["factors"] if factor not in trial["levels"]]:
             raise ValueError(f"a trial has no level of {lacking[0]!r}")

@@ -11,6 +11,7 @@ from mlflow.entities import Metric
 from analysis.records import load_curves, load_plan, load_runs
 from mixlab.errors import BadInput
 from mixlab.spec.epoch import Epoch
+from mixlab.spec.study_plan import OPTIONAL
 from mixlab.spec.trial import Trial
 from mixlab.tracking import names
 
@@ -150,6 +151,14 @@ def test_a_plan_of_another_form_is_named(planned, change, fault):
     study.client.log_text(run_id, json.dumps(change(plan)), "plan.json")
     with pytest.raises(BadInput, match=rf"^the artifact plan\.json of run {run_id} is damaged \({fault}"):
         load_plan(study.uri, study.study)
+
+
+def test_a_part_of_a_plan_that_is_null_is_one_that_it_lacks(planned):
+    """Each of its readers has a value of its own for a part that is lacking; some had none for null."""
+    study, plan, run_id = planned
+    study.client.log_text(run_id, json.dumps({**plan, **dict.fromkeys(OPTIONAL)}), "plan.json")
+    assert load_plan(study.uri, study.study) == {name: part for name, part in plan.items() if name not in OPTIONAL}
+    assert load_runs(study.uri, study.study)["status"].tolist() == ["pending"] * len(plan["trials"])
 
 
 def test_a_plan_of_a_search_that_has_another_form_is_named(track, make_plan):
