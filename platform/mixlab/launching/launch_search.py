@@ -18,6 +18,7 @@ from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
 from mixlab.spec.space import short
+from mixlab.spec.study import Study
 from mixlab.tracking import store
 from mixlab.uris import typed
 
@@ -43,15 +44,9 @@ def launch_search(search: Search, start: Start) -> Result:
         say(console, f"Search over: {phase.counts()}", style="bold")
         winners = phase.winners()
         _print_winners(search, history, console)
-        study = search.confirmation({name: trial.params for name, trial in winners.items()})
         if not winners:
             return Result(1)
-        _wait_for_turn(history, console)
-        try:
-            done = store.finished(store.recorded(start.client, study.name))
-            result = launch_study(study, study.trials(start.train, done), start)
-        finally:
-            history.end_confirmation()
+        result = _confirm(search.confirmation({name: each.params for name, each in winners.items()}), history, start)
         if not start.options.quiet:
             module, uri = "analysis.search_report", start.options.tracking_uri  # from any folder
             command = typed("python", "-m", module, search.name, "--tracking-uri", uri)
@@ -59,8 +54,7 @@ def launch_search(search: Search, start: Start) -> Result:
         if failing := phase.failing():
             say(console, f"failed: {failing}", style="red")
         whole = len(winners) == len(history.cells) and not failing
-        code = result.exit_code if whole else result.exit_code or 1
-        return replace(result, exit_code=code)
+        return result if whole else replace(result, exit_code=result.exit_code or 1)
 
 
 def _print_winners(search: Search, history: History, console: Console) -> None:
@@ -72,6 +66,16 @@ def _print_winners(search: Search, history: History, console: Console) -> None:
         values = ", ".join(f"{key} = {short(value)}" for key, value in found.params.items())
         line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
         say(console, line)
+
+
+def _confirm(study: Study, history: History, start: Start) -> Result:
+    """Train the winners as a study, once no other driver of the search trains them."""
+    _wait_for_turn(history, start.console)
+    try:
+        done = store.finished(store.recorded(start.client, study.name))
+        return launch_study(study, study.trials(start.train, done), start)
+    finally:
+        history.end_confirmation()
 
 
 def _wait_for_turn(history: History, console: Console) -> None:
