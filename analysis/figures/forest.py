@@ -56,14 +56,14 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     every = [row for _, rows in panels for row in rows]
     printed = any(np.isfinite(row.published) for row in every)
     gain = "gain" if levels[0].declared.higher_is_better else "difference"
-    test = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone."
+    test = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone." if answers["able"].any() else ""
+    published = "Hollow: the difference of the published numbers." if printed else ""
     caption = (
         f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean {gain} of a table, paired by seed, with its 95 % "
         f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over seeds. In general: the "
         "tables as a sample of tables, whose interval is over tables; it can claim something from 6 tables on. "
-        f"{test if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
-        f"{provenance_text(*levels)}"
     )
+    caption += " ".join(filter(None, [test if fixed else NO_P, published, left_out.strip(), provenance_text(*levels)]))
     return _draw(study, panels, f"{gain}, {unit(levels[0].declared)}", caption)
 
 

@@ -62,6 +62,7 @@ def test_a_forest_has_a_row_a_table_and_both_answers(levels):
     (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
     assert hollow.get_xdata()[0] == pytest.approx(79.13 - 78.17)
     assert "n = 3, too few to claim" in texts(figure)
+    assert "from 6 tables on. p: exact sign-flip test of that line alone. Hollow:" in texts(figure)
     assert plot_forest("tiny", levels[:1]) is None
 
 
@@ -72,6 +73,7 @@ def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain(make_plan, p
     runs.loc[lost, "metric.test_top1_median10"] = np.nan
     figure = plot_forest("tiny", level_tables(runs, plan))
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["a against baseline"]
+    assert "from 6 tables on. Not shown" in texts(figure)  # and no word of p, which needs more seeds or tables
     assert "Not shown, as no two tables have a gain of it: rare, lost." in texts(figure)
 
 
