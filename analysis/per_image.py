@@ -24,6 +24,7 @@ from analysis.statistics import predictions
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import count_text
+from analysis.words.cells import number_text, p_text
 from mixlab.spec.metric import decimals
 from mixlab.tracking import artifacts, names, store
 
@@ -101,12 +102,14 @@ def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[
         tested.insert(0, "seed", seeds)
         fixed = level.family.budget is None
         classes = _classes_text(predictions.class_gains(pair[0], pair[1], mine.labels), len(seeds)) if fixed else NO_P
-        blocks += [
-            f"{arm} against {level.reference(arm)}: gain {decimals(sure.gain, 2, '+')} points; standard error "
-            f"{sure.seeds:.2f} over seeds, {sure.images:.2f} over test images, {sure.both:.2f} over both.",
-            str(tabulate(tested.astype(object), headers="keys", showindex=False, floatfmt=".4f")),
-            classes,
-        ]
+        of_images = f"{sure.images:.2f} over test images"
+        error = f"{sure.seeds:.2f} over seeds, {of_images}, {sure.both:.2f} over both"
+        if len(seeds) == 1:
+            error = f"{of_images}; one seed tells none over seeds"
+        gain = f"gain {decimals(sure.gain, 2, '+')} points; standard error {error}."
+        rows = tested.assign(p=tested["p"].map(p_text)).astype(str)
+        grid = tabulate(rows, headers="keys", showindex=False, disable_numparse=True, stralign="right")
+        blocks += [f"{arm} against {level.reference(arm)}: {gain}", str(grid), classes]
     return blocks
 
 
@@ -130,8 +133,12 @@ def show(options: argparse.Namespace) -> int:
         by_arm, of_level = load_predictions(options.tracking_uri, level)
         without += of_level
         if by_arm:
+            shown = arms_table(by_arm)
+            digits = {name: 0 if name == "seeds" else 2 for name in shown}
+            texts = {name: [number_text(value, digits[name]) for value in shown[name]] for name in shown}
             # Names may look like numbers, and must not be rounded as such.
-            arms = tabulate(arms_table(by_arm).astype(object), headers="keys", floatfmt=".2f", disable_numparse=[0])
+            align = ["left", *("right" for _ in texts)]
+            arms = tabulate(pd.DataFrame(texts, shown.index), "keys", disable_numparse=True, colalign=align)
             blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, by_arm)]))
     if not blocks:
         raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")
@@ -140,7 +147,8 @@ def show(options: argparse.Namespace) -> int:
         rest = ["and others"] if len(without) > MOST_RUNS else []
         print(f"per_image.py: not counted: {lacking}: {'; '.join(without[:MOST_RUNS] + rest)}", file=sys.stderr)
     note = (
-        "\nMcNemar's p is of one seed's two networks over test images, and says nothing of other seeds. Top-1, ECE and "
+        "\nAll numbers are of the networks after the last epoch, whatever rule the tables of the study have. "
+        "McNemar's p is of one seed's two networks over test images, and says nothing of other seeds. Top-1, ECE and "
         "agreement are percentages, NLL is in nats; those of the ensemble are of the mean of the probabilities."
     )
     return command.finish([], "\n\n\n".join(blocks) + f"\n{note}")

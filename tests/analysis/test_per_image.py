@@ -43,6 +43,22 @@ def test_the_command_prints_names_as_they_are_and_tells_which_runs_lack_logits(t
         assert [name, "2", mean] in [row[:3] for row in rows]
 
 
+def test_one_seed_tells_no_spread_over_seeds(track, make_plan, tmp_path, capsys):
+    study, plan, labels = track(), make_plan(arms=("baseline", "+ lam"), seeds=1, factors={}), np.arange(40) % 4
+    study.add_all(plan, lambda trial: 70.0)
+    for trial, wrong in zip(plan["trials"], (20, 0), strict=True):
+        logits = np.eye(4, dtype=np.float16)[np.where(np.arange(40) < wrong, (labels + 1) % 4, labels)]
+        np.savez_compressed(tmp_path / "predictions.npz", logits=logits, labels=labels)
+        study.client.log_artifact(study.tracker.trials.run_ids[trial["key"]], str(tmp_path / "predictions.npz"))
+    assert per_image.main([study.study, "--tracking-uri", study.uri]) == 0
+    text = capsys.readouterr().out
+    assert "+50.00 points; standard error 8.01 over test images; one seed tells none over seeds." in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["0", "20", "0", "<", "0.0001"] in rows  # never 0
+    assert ["baseline", "1", "50.00"] in [row[:3] for row in rows if row[-1:] == ["–"]]  # the agreement of one seed
+    assert "nan" not in text
+
+
 def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_added_until_decided(
     make_plan, planned_runs
 ):
