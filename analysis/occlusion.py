@@ -139,9 +139,11 @@ def plot_occlusion(
             show_image(axis, image, f"{share:g} %")
             axis.set_axis_off()
         titles = drawing.distinct([level.name for level in levels], 40)
-        for axis, level in zip(drawing.panels(below, len(levels)), levels, strict=True):
+        axes = drawing.panels(below, len(levels))
+        for axis, level in zip(axes, levels, strict=True):
             _draw_panel(axis, curves, level, chance)
             axis.set_title(titles[level.name])
+        axes[0].set_ylim(bottom=0)  # of all panels, once their curves are drawn: it keeps the top where it is
         below.supxlabel(f"masked patches, %; {drawing.line_and_band(curves)}", fontsize=9)
         below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure
@@ -152,7 +154,6 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
     for arm, points, colour, line in drawing.arms_of(level, curves):
         drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, line)
     axis.set_xlim(0, 100)
-    axis.set_ylim(bottom=0)
     if axis.get_legend_handles_labels()[0]:
         legend_beside(axis, "area under the curve, gain [95 %]")
     else:

@@ -264,6 +264,18 @@ def test_forty_arms_are_told_apart_and_legends_cover_no_line(painted, make_plan,
             assert place.x1 <= figure.bbox.width, name
 
 
+def test_no_panel_cuts_a_curve_that_is_higher_than_those_of_the_first(levels):
+    points = pd.DataFrame(
+        {"factor.mixer": mixer, "arm": "baseline", "seed": 0, "masked": share, "accuracy": top - share / 10}
+        for mixer, top in (("cutmix", 15.0), ("saliencymix", 60.0))
+        for share in (0.0, 50.0, 100.0)
+    )
+    figure = plot_occlusion("tiny", points, levels, "", strip=[(0.0, torch.zeros(3, 16, 12))], chance=10.0)
+    bottom, top = figure.axes[-1].get_ylim()
+    assert bottom == 0
+    assert top > 60
+
+
 def test_a_panel_without_any_run_says_so(levels):
     figure = plot_curves("tiny", curves_of(levels[:1]), levels)
     assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [[], ["no value"]]
