@@ -137,7 +137,7 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     figures = {"Optimisation history": plot_history(arm, objective)}
     if len(axes) > 1:
         figures[f"Map of {axes[0]} and {axes[1]}"] = plot_map(arm, axes[0], axes[1], objective)
-    if arm.complete:
+    if len(arm.complete) > 1:
         figures |= {"Slices": plot_slices(arm, objective), "Parallel coordinates": plot_parallel(arm, objective)}
     parts = []
     if arm in found.search.raced:
