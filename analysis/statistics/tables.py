@@ -184,9 +184,10 @@ def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
     if level.against:
         over = differences_of(values, level.baseline)
         table[list(OVER_BASELINE)] = [mean_interval(over.get(arm, ())) for arm in values]
-    references = {arm: values[level.reference(arm)] for arm in level.differences}
-    pairs = [(series, references.get(arm, ())) for arm, series in values.items()]
-    beats = [probability_of_beating(*(pair if higher else pair[::-1])) for pair in pairs]
+    beats = []
+    for arm, mine in values.items():
+        theirs = () if arm == level.baseline else values[level.reference(arm)]
+        beats.append(probability_of_beating(mine, theirs) if higher else probability_of_beating(theirs, mine))
     table["p_beats"] = math.nan if higher is None else beats
     counts = Counter(zip(level.runs["arm"].tolist(), level.runs["status"].tolist(), strict=True))
     for status in LOST:
