@@ -1,5 +1,7 @@
 """Erasing, jitter, lighting and hue; images are 24x20."""
 
+import math
+
 import pytest
 import torch
 from torchvision.transforms.v2 import functional as v2
@@ -28,6 +30,27 @@ def test_a_box_of_each_image_becomes_noise():
     noise = erased()[changed[:, None].expand(B, C, H, W)].float()
     assert noise.mean() == pytest.approx(127.5, abs=2)
     assert noise.std() == pytest.approx(51, abs=2)
+
+
+def test_the_box_is_that_of_a_loop_over_the_tries():
+    """As the paper draws it, from the same numbers: the first of ten boxes that is smaller than the image."""
+    draws = torch.rand(5, B, 10, generator=generator(0, "augment"), dtype=torch.float32).double()
+    changed, tried = (erased(0.6) != 0).any(dim=1), 0
+    for b in range(B):
+        expected = torch.zeros(H, W, dtype=torch.bool)
+        for number in range(10):
+            area = H * W * (0.02 + (1 / 3 - 0.02) * draws[0, b, number].item())
+            ratio = math.exp(math.log(0.3) + math.log(1 / 0.3 / 0.3) * draws[1, b, number].item())
+            height, width = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if height < H and width < W:
+                top = int(draws[2, b, 0].item() * (H - height + 1))
+                left = int(draws[3, b, 0].item() * (W - width + 1))
+                expected[top : top + height, left : left + width] = draws[4, b, 0].item() < 0.6
+                tried += number
+                break
+        assert not (changed[b] & ~expected).any()
+        assert changed[b].sum() >= 0.9 * expected.sum()  # noise is hardly ever black in all channels
+    assert tried > 0
 
 
 def test_boxes_differ_and_reach_every_place():

@@ -73,6 +73,25 @@ def test_where_no_box_fits_it_is_the_largest_in_the_middle(height, width, box):
     assert random_boxes(draws, torch.tensor(height), torch.tensor(width), 1.0).tolist() == [box, box]
 
 
+@pytest.mark.parametrize(
+    ("size", "area", "shape", "box"),
+    [
+        ((100, 100), 0.3, 0.5, [10, 30, 60, 60]),  # of 0.08 + 0.92 * 0.3 = 0.356, the root of 3560 is 59.7
+        ((100, 100), 0.3, 0.0, [8, 36, 69, 52]),  # at 3:4, the roots of 3560 / 0.75 and of 3560 * 0.75
+        ((100, 100), 0.0, 0.5, [18, 54, 28, 28]),  # the root of 800 is 28.3
+        ((100, 41), 0.9, 0.5, [22, 0, 55, 41]),  # the root of 3723 does not fit; 41 / 0.75 is 54.7
+        ((41, 100), 0.9, 0.5, [0, 22, 41, 55]),
+    ],
+)
+def test_a_box_by_hand(size, area, shape, box):
+    """All tries are alike; where they do not fit, the largest box of an allowed shape is cut from the middle."""
+    draws = torch.zeros(1, DRAWS)
+    draws[0, 0:-2:2], draws[0, 1:-2:2] = area, shape
+    draws[0, -2], draws[0, -1] = 0.25, 0.75
+    found = random_boxes(draws, torch.tensor(size[0]), torch.tensor(size[1]), 0.08)
+    assert found.tolist() == [box]
+
+
 def test_the_first_box_that_fits_is_taken():
     draws = torch.full((1, DRAWS), 0.999)
     draws[0, 4], draws[0, 5] = 0.0, 0.5  # the third try: the smallest area, square
