@@ -15,6 +15,7 @@ from scipy import stats
 from torch import Generator, Tensor
 
 from trainables.mixers import MIXERS
+from trainables.mixers.mixed import beta
 
 B, H, W = 4096, 16, 12
 DRAWS = 100_000
@@ -79,6 +80,13 @@ def test_lambda_follows_the_simulated_law_of_its_alpha(name: str) -> None:
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
 def test_lambda_of_mixup_is_beta(alpha: float) -> None:
     assert stats.kstest(lambdas("mixup", alpha=alpha), stats.beta(alpha, alpha).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_many_draws_are_beta(alpha: float) -> None:
+    """As many as there are in a batch leave room for a parameter of the gamma law that is off by a quarter."""
+    drawn = beta(alpha, DRAWS, Generator().manual_seed(0)).double().numpy()
+    assert stats.kstest(drawn, stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
