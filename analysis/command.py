@@ -90,6 +90,14 @@ def new_file(text: str) -> Path:
     return Path(text)
 
 
+def page_file(options: argparse.Namespace, name: str) -> Path:
+    """Return the page that ``--out`` names, by default one here; ``ValueError`` if nothing can be written here."""
+    try:
+        return Path(options.out or new_file(f"{name}.html"))
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"{error} by --out") from None
+
+
 def new_picture(text: str) -> Path:
     """Return what :func:`new_file` does; a file that is no picture by its ending is refused."""
     file = new_file(text)

@@ -199,7 +199,7 @@ def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
 def show(options: argparse.Namespace) -> int:
     """Write the page and print where; errors as for :func:`write_report`."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
-    out = options.out or Path(f"{options.study}.html")
+    out = command.page_file(options, options.study)
     return command.finish(write_report(options.tracking_uri, options.study, out, plan))
 
 
