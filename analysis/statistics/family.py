@@ -33,13 +33,18 @@ class Family:
     looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
     was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
     elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
+    own_metric: str = ""  # the metric of the study, where the table compares another
     unfinished: bool = False  # the number of seeds is fixed, and not all of them are over
 
 
-def planned_family(plan: Plan, declared: Metric, tables: int) -> Family:
-    """Return the family of a plan of so many tables, for a metric, before its comparisons are counted."""
+def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Family:
+    """Return the family of a plan of so many tables, for a metric as it was logged, before its comparisons are counted.
+
+    The metric is ``declared`` by the plan, or is one that the plan does not know.
+    """
     looks = plan.get("looks") or {}
-    same = declared.name == metric_of(plan, plan["metric"]).name
+    own_metric = plan["metric"]
+    same = declared.name == metric_of(plan, own_metric).name
     return Family(
         scope=plan.get("family", "study"),
         tables=tables,
@@ -48,6 +53,7 @@ def planned_family(plan: Plan, declared: Metric, tables: int) -> Family:
         looks=tuple(seeds for seeds in looks.get("seeds", ()) if seeds >= FEWEST_PAIRS),
         was_sequential=bool(looks.get("until_decided")),
         elsewhere=looks.get("comparisons", 0),
+        own_metric="" if metric == own_metric else own_metric,
     )
 
 

@@ -157,7 +157,7 @@ def level_tables(
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
             table = compare_with_published(table, theirs)
         tables.append(replace(level, table=table))
-    family = planned_family(plan, declared, len(tables))
+    family = planned_family(plan, name, declared, len(tables))
     families = [[level] for level in tables] if family.scope == "table" else [tables]
     return [level for members in families for level in _decided(members, family)]
 

@@ -96,10 +96,17 @@ def _earlier_looks(family: Family) -> str:
 
 def _elsewhere(family: Family) -> list[str]:
     """Return the sentence about comparisons among which those of this table may have been chosen."""
-    if not family.elsewhere:
-        return []
-    more, letter = count_text(family.elsewhere, "more comparison"), "e" if family.budget else "p"
-    return [f"Other tables of the study made {more} with these runs, for which {letter} (family) is not corrected."]
+    lines, letter = [], "e" if family.budget else "p"
+    if family.elsewhere:
+        more = count_text(family.elsewhere, "more comparison")
+        lines.append(
+            f"Other tables of the study made {more} with these runs, for which {letter} (family) is not corrected."
+        )
+    if family.own_metric:
+        lines.append(
+            f"The study's own metric is {family.own_metric}; {letter} (family) is not corrected for a choice of metric."
+        )
+    return lines
 
 
 def _sequential_rule(levels: Sequence[LevelTable]) -> str:

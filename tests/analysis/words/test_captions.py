@@ -229,6 +229,19 @@ def test_one_seed_has_no_spread(level_of):
     assert "sd" not in text
 
 
+def test_a_table_of_another_metric_or_rule_names_the_studys_own(make_plan, planned_runs):
+    plan = make_plan(arms=ARMS, seeds=8)
+    runs = planned_runs(plan, full(8))
+    runs["metric.test_top1_best"] = runs["metric.test_top1_median10"]
+    said = "The study's own metric is test_top1_median10; p (family) is not corrected for a choice of metric."
+    for metric, other in ((None, False), ("test_top1_median10", False), ("test_top1_best", True)):
+        assert (said in method_text(*level_tables(runs, plan, metric))) == other
+    sequential = plan | {"sequential": {"budget": 20}}
+    assert "; e (family) is not corrected for a choice" in method_text(
+        *level_tables(runs, sequential, "test_top1_best")
+    )
+
+
 def test_every_column_of_one_seed_is_explained(tables_of):
     columns = {"controls": ["+ l_s"], "against": {"+ l_su": "+ lam"}}
     (level,) = tables_of(full(1), ARMS, 1, sequential={"budget": 20}, **columns)
