@@ -175,7 +175,7 @@ def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri
     ("drained", "refused", "outage", "said"),
     [
         (True, [], "", ""),
-        (True, ["Run 'x' not found"], "", "MLflow refused a write: Run 'x' not found"),
+        (True, 9 * ["Run 'x' not found"], "", "MLflow refused a write: Run 'x' not found"),
         (False, [], "", "does not answer. Nothing is lost: all is kept"),
         (False, [], "timed out", "writes it (timed out)."),
         (False, [], "[Errno 28] No space", "has no room. Nothing is lost: all is kept"),
@@ -191,5 +191,5 @@ def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str],
     )
     console = Console(file=io.StringIO(), width=200)
     assert write_out(tracker, "all is kept", console) == (not said)
-    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert console.file.getvalue().count(said or "\n") == bool(said)  # type: ignore[attr-defined]
     assert tracker.writer.abandoned == (not drained)

@@ -63,7 +63,7 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
     """
     written = tracker.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS) and complete
     refused = tracker.newly_refused()
-    for line in refused:
+    for line in dict.fromkeys(refused):  # of a run that somebody has deleted, the same for each epoch
         say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
         reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""
