@@ -27,6 +27,7 @@ from mixlab.uris import existing_part
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle", "mixlab")  # whose versions must agree
 MIB = 2**20
 ANSWER_SECONDS = 15
+CGROUP = Path("/sys/fs/cgroup")  # of a container: its limits and what it uses
 # These are given by name: this package knows nothing about images, and imports nothing that does.
 DATASETS = "trainables.datasets:DATASETS"
 COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.version.cuda)"
@@ -118,14 +119,18 @@ def disk(folder: Path) -> Disk:
 
 
 def free_memory() -> int:
-    """Return the free memory in MiB: of the container if it has a limit, else of the machine."""
+    """Return the free memory in MiB: of the container if it has a limit, else of the machine.
+
+    What files have been read into counts as free, as it does for the machine: the kernel gives it to whoever asks.
+    """
     free = psutil.virtual_memory().available
     try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no limit: the file is missing, or says "max"
+        limit, used = (int((CGROUP / name).read_text(encoding="utf-8")) for name in ("memory.max", "memory.current"))
+        lines = (CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):  # no limit: a file is missing, or says "max"
         return free // MIB
-    return max(0, min(free, limit - used)) // MIB
+    of_files = int(dict(map(str.split, lines)).get("inactive_file", 0))
+    return max(0, min(free, limit - used + of_files)) // MIB
 
 
 def find_gpus() -> Gpus:

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from mixlab.doctor import __main__ as doctor
+from mixlab.doctor import facts
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.examination import judge_entry
-from mixlab.doctor.facts import Disk, Facts, Gpus, Question, dataset_fault, tracking_fault
+from mixlab.doctor.facts import MIB, Disk, Facts, Gpus, Question, dataset_fault, free_memory, tracking_fault
 from mixlab.errors import BadInput
 from mixlab.storage.probe import probe
 
@@ -176,6 +179,19 @@ def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
     reason, _ = probe(str(kept / "marker" / "below"), "marker")
     assert reason
     assert "\n" not in reason
+
+
+@pytest.mark.parametrize(("limit", "free"), [(str(32 * MIB), 25), (str(5 * MIB), 0), ("max", 1000)])
+def test_what_a_container_has_read_of_files_counts_as_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, free: int
+) -> None:
+    """Once a data set had been read, "0.5 GiB free" was found in containers in which nothing else ran."""
+    monkeypatch.setattr(facts, "CGROUP", tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000 * MIB))
+    (tmp_path / "memory.max").write_text(limit)
+    (tmp_path / "memory.current").write_text(str(30 * MIB))
+    (tmp_path / "memory.stat").write_text(f"anon {7 * MIB}\ninactive_file {23 * MIB}\nactive_file 0\n")
+    assert free_memory() == free
 
 
 def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
