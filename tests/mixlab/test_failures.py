@@ -16,7 +16,7 @@ from mixlab.launching.phase import ListedTrials
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts
 from tests.study_folder import StudyFolder, toy_folder
-from tests.toy import begun, notes
+from tests.toy import begun, hold, notes
 
 
 def seed_runs(place: StudyFolder) -> dict[tuple[str, str], Run]:
@@ -27,6 +27,19 @@ def attempts(folder: Path, *, fault: int = 0, poison: int = 0) -> list[int]:
     """Return the epoch after which each attempt of a trial began, of an arm whose process does not die."""
     kind = {"fault": fault, "poison": poison, "dies": 0}
     return [each["done"] for each in begun(folder) if kind.items() <= each.items()]
+
+
+@pytest.mark.slow
+def test_a_study_whose_raylet_is_killed_says_so_and_has_true_states(tmp_path: Path, empty_store: Path) -> None:
+    toy = toy_folder(tmp_path, "large", empty_store=empty_store)
+    hold(tmp_path, epoch=2)
+    with toy.start() as driver:
+        driver.until(toy.journals)
+        (raylet,) = driver.children("raylet")
+        raylet.kill()
+        said = driver.finish(code=1)
+    assert said.splitlines()[-1].startswith("Ray's process on this machine has died"), said
+    assert toy.statuses() == {"KILLED"}
 
 
 def lose_an_idle_process(monkeypatch: pytest.MonkeyPatch) -> list[psutil.Process]:

@@ -1,5 +1,6 @@
-"""Watches the head of the Ray cluster. Without it nothing continues, and Ray itself waits a minute, says so in its own
-words, and ends the process on the spot: here the loss is noticed earlier, and whoever waits can clean up."""
+"""Watches the head of the Ray cluster, and the process through which this machine is in it, the raylet. Without them
+nothing continues, and Ray itself waits a minute, says so in its own words or not at all, and ends the process on the
+spot: here the loss is noticed earlier, and whoever waits can clean up."""
 
 import contextlib
 import threading
@@ -13,7 +14,7 @@ import ray
 
 from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
-from mixlab.processes import repeated
+from mixlab.processes import repeated, runs_here
 
 ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
@@ -32,6 +33,8 @@ class Head:
         self.fault: BaseException | None = None  # why it cannot be watched
         self.call: Future[Any] | None = None  # the last one of ``while_there``
         self._client = ray_private.head_client()
+        self._raylet = ray_private.raylet()
+        self._without_raylet = False
         self._silent_since: float | None = None
 
     def look(self) -> bool:
@@ -44,7 +47,11 @@ class Head:
             return False
         if answers:
             self._silent_since = None
-            return True
+            # A second answer, since both may just have been ended together. Ray will end this process in 15 s.
+            if self._raylet and not runs_here(self._raylet) and self.answers():
+                self._without_raylet = True
+                self.lost.set()
+            return not self.lost.is_set()
         self._silent_since = asked if self._silent_since is None else self._silent_since
         if time.monotonic() - self._silent_since >= LOST_SECONDS:
             self.lost.set()
@@ -56,12 +63,17 @@ class Head:
 
     def stays_silent(self) -> bool:
         """Return whether the head is lost; if it is silent now, wait until that is known."""
-        while not self.lost.is_set() and not self.answers():
+        while self.look() and self._silent_since is not None:
             self.lost.wait(ASK_SECONDS)
         return self.lost.is_set()
 
     def loss(self) -> HeadLost:
         """Return the sentence for the user."""
+        if self._without_raylet:
+            return HeadLost(
+                "Ray's process on this machine has died, as by `ray stop` or for want of memory: finished epochs are "
+                "kept, and the same command goes on"
+            )
         return HeadLost(
             f"the head of the Ray cluster at --address {self.address!r} has died: it has not answered for "
             f"{LOST_SECONDS:.0f} s. Finished epochs are kept; the same command goes on, with the --address of "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psutil
 import ray
 from ray import exceptions
 from ray._private import services, state
@@ -31,6 +32,8 @@ from ray._raylet import (  # type: ignore[attr-defined]
     get_authentication_mode,
     persist_port,
 )
+
+from mixlab.processes import name_of
 
 LOG = logging.getLogger("ray")
 
@@ -100,6 +103,15 @@ def head_answers(client: Any, seconds: float) -> bool:
     except (TimeoutError, ConnectionError):
         return False
     return True
+
+
+def raylet() -> str:
+    """Return the process of Ray through which this one is in its cluster, for ``runs_here``; empty if out of sight."""
+    socket = ray_worker._global_node.raylet_socket_name
+    for each in psutil.process_iter(["name", "cmdline"]):
+        if each.info["name"] == "raylet" and any(socket in word for word in each.info["cmdline"] or ()):
+            return f"#{name_of(each.pid)}"
+    return ""
 
 
 def process_of(error: Exception) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ import pytest
 
 from mixlab.cluster import head
 from mixlab.errors import HeadLost
+from mixlab.processes import name_of
 
 PATIENCE = 10.0  # seconds from the loss to the sentence
 POLL_SECONDS = 0.5  # the most that whoever waits sleeps between two looks at the watch
@@ -34,9 +35,10 @@ class Clock:
         return there
 
 
-def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> head.Head:
+def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch, raylet: str = "") -> head.Head:
     """Return a watch that has run until it was over or the head was lost."""
     monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
+    monkeypatch.setattr(head.ray_private, "raylet", lambda: raylet)
     monkeypatch.setattr(head.ray_private, "head_answers", clock.answers)
     monkeypatch.setattr(head, "time", SimpleNamespace(monotonic=lambda: clock.now))
     watch = head.Head("head:6379")
@@ -62,9 +64,22 @@ def test_a_silence_that_ends_is_no_loss(takes: float, monkeypatch: pytest.Monkey
     assert not watched(Clock(takes, (20.0, 25.0)), monkeypatch).lost.is_set()
 
 
+def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray ended the driver 15 s later, without a word, and its runs stayed RUNNING."""
+    alive, gone = f"#{name_of(os.getpid())}", "#999999999@1"
+    assert not watched(Clock(0.0, (200.0, 200.0)), monkeypatch, alive).lost.is_set()
+    clock = Clock(0.0, (200.0, 200.0))
+    watch = watched(clock, monkeypatch, gone)
+    assert clock.now == head.ASK_SECONDS
+    assert str(watch.loss()).startswith("Ray's process on this machine has died, as by `ray stop` or for want of")
+    both = watched(Clock(0.0, (0.0, 200.0)), monkeypatch, gone)
+    assert str(both.loss()).startswith("the head of the Ray cluster at --address 'head:6379' has died")
+
+
 def test_no_thread_is_in_a_call_once_the_watch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray crashes the process if it is shut down, or if Python ends, while a thread is in a call into it."""
     monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
+    monkeypatch.setattr(head.ray_private, "raylet", lambda: "")
     monkeypatch.setattr(head.ray_private, "head_answers", lambda *_: True)
     monkeypatch.setattr(head, "CALL_SECONDS", 0.1)
     returned = threading.Event()
