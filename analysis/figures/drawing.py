@@ -200,7 +200,7 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
         figure = Figure(figsize=size, layout="constrained")
         foot = caption_height(caption, width)
         upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
-        text = "\n".join(_lines(caption, width))
+        text = "\n".join(caption_lines(caption, width))
         lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
         if title:
             upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
@@ -209,11 +209,15 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
 
 def caption_height(caption: str, width: float) -> float:
     """Return the height in inches of a caption below a figure of a width in inches."""
-    return LINE * len(_lines(caption, width)) + 0.1
+    return LINE * len(caption_lines(caption, width)) + 0.1
 
 
-def _lines(caption: str, width: float) -> list[str]:
-    return textwrap.wrap(in_letters(caption), int(width / LETTER))
+def caption_lines(caption: str, width: float) -> list[str]:
+    """Return the lines of a caption, none of which begins with a percent sign or parts ``n = 6``."""
+    text, joint = in_letters(caption), "\N{NO-BREAK SPACE}"
+    for whole in (" %", "n = "):
+        text = text.replace(whole, whole.replace(" ", joint))
+    return [line.replace(joint, " ") for line in textwrap.wrap(text, int(width / LETTER))]
 
 
 def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:

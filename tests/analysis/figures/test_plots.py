@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import arm_line, mark_of
-from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, colours_of, save
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, caption_lines, colours_of, save
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
 from analysis.occlusion import plot_occlusion
@@ -262,6 +262,14 @@ def test_forty_arms_are_told_apart_and_legends_cover_no_line(painted, make_plan,
             assert not place.overlaps(axis.get_window_extent()), name
             assert place.y0 >= 0, name
             assert place.x1 <= figure.bbox.width, name
+
+
+def test_no_line_of_a_caption_parts_a_number_from_what_it_is_of():
+    caption = "Bars are intervals of 95 % over n = 6 seeds. " * 20
+    for width in np.arange(1.0, 9.0, 0.1):
+        lines = caption_lines(caption, float(width))
+        assert " ".join(lines) == caption.strip()
+        assert not any(line.startswith(("%", "=", "6")) or line.endswith(" n") for line in lines)
 
 
 def test_no_panel_cuts_a_curve_that_is_higher_than_those_of_the_first(levels):
