@@ -22,7 +22,7 @@ from analysis.networks.ray_tasks import in_ray
 from analysis.records.published import published_of_runs
 from analysis.records.runs import FACTOR, METRIC, Plan, done, name_of_run
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import provenance_text
+from analysis.words.captions import count_text, provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
 from mixlab.spec.metric import Metric
@@ -30,9 +30,10 @@ from mixlab.tracking import store
 from trainables.config import Config, parse
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 some network could not be evaluated, which is named, or the Ray cluster was lost; 2 bad "
-    "input, which one sentence explains; 130 interrupted."
+    "Exit codes: 0 done; 1 some network could not be evaluated, the first ten of which are named, or the Ray cluster "
+    "was lost; 2 bad input, which one sentence explains; 130 interrupted."
 )
+MOST_NAMED = 10  # networks that could not be evaluated
 
 
 def parser(file: str, description: str, *, images: int | None = 1000, pick: bool = False) -> argparse.ArgumentParser:
@@ -161,7 +162,8 @@ class Evaluation:
         except KeyboardInterrupt:
             ready = sum(key in cached for key in keys.values())
             raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
-        for problem in problems:
+        more = len(problems) - MOST_NAMED
+        for problem in [*problems[:MOST_NAMED], *([count_text(more, "more network")] if more > 0 else [])]:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
         self.problems.extend(problems)
         self.found.update({run_id: cached[key] for run_id, key in keys.items() if key in cached})

@@ -96,6 +96,17 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, o
     assert len(json.loads((out / "evaluations.json").read_text())) == 3
 
 
+def test_of_many_networks_that_were_not_evaluated_ten_are_named(track, make_plan, out, capsys):
+    study = track()
+    study.add_all(make_plan(arms=("baseline",), seeds=13), lambda trial: 40.0)
+    assert call(study, out) == 1
+    *named, rest = capsys.readouterr().err.splitlines()
+    assert [line.partition(" (run ")[0] for line in named] == [
+        f"occlusion.py: not evaluated: cutmix, 'baseline', seed {seed}" for seed in range(10)
+    ]
+    assert rest == "occlusion.py: not evaluated: 3 more networks"
+
+
 def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(trained, out, tmp_path, capsys, monkeypatch):
     study, _, _ = trained
     calls, real = [], occlusion.measure
