@@ -64,3 +64,12 @@ def test_what_may_still_lie_within_delta_is_not_given_up(higher):
 
     assert [said(4, None), said(4, 1.0), said(8, 1.0)] == ["given up", "not decided", "equal within delta"]
     assert said(8, 0.01) == "given up"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_bound_that_may_be_decided_is_enough_where_a_direction_makes_it_an_answer(sign):
+    """The mean, 0.3, lies on one bound, and a standard error from the other."""
+    d = sign * np.array([[1.3, -0.7] * 2])
+    for higher, said in ((True, "not decided"), (False, "not decided"), (None, "given up")):
+        assert sequential_verdicts(d, 16, delta=0.3, higher_is_better=higher)[0] == [said]
+        assert sequential_verdicts(d, 16, higher_is_better=higher)[0] == ["given up"]
