@@ -13,6 +13,7 @@ from trainables.mixers.fmix import (
     _threshold_by_sorting,
     low_frequency_noise,
 )
+from trainables.mixers.fmix import draw as draw_fmix
 
 ROUNDING = 16 * 12 * np.finfo(np.float32).eps  # of a sum of as many numbers of order 1
 
@@ -46,3 +47,17 @@ def test_the_masks_of_fmix_are_the_same_by_sorting_searching_and_counting(height
     assert torch.equal(by_sorting, by_counting)
     assert torch.equal(field > _threshold_by_searching(field, count), field > by_counting)
     assert ((field > by_sorting).sum(dim=1, keepdim=True) <= count).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 256), (129, 250)])
+def test_the_noise_of_many_large_images_is_that_of_one_draw(height: int, width: int) -> None:
+    """They are worked on in portions, for which normal numbers can be drawn one after another in blocks of 16 alone."""
+    parts = torch.randn(4, height, width // 2 + 1, 2, generator=Generator().manual_seed(0))
+    noise = low_frequency_noise(4, height, width, 0.0, Generator().manual_seed(0))
+    expected = torch.fft.irfft2(torch.view_as_complex(parts), s=(height, width))
+    np.testing.assert_allclose(noise, expected, rtol=0, atol=ROUNDING * expected.abs().max().item())
+
+
+def test_a_share_between_two_counts_of_pixels_is_rounded_either_way_as_often() -> None:
+    _, kept, lam, _ = draw_fmix((4000, 4, 3), Generator().manual_seed(0), alpha=1.0, decay=3.0, per_batch=False)
+    assert (kept > 12 * lam).float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(4000))
