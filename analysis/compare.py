@@ -21,6 +21,7 @@ from analysis import command
 from analysis.records.runs import CONFIG, FACTOR, done, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import aligned, finite_values, metric_column
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p, mean_and_sd, mean_interval, sign_flip_p
+from analysis.statistics.tables import all_over
 from analysis.words.captions import count_text
 from analysis.words.cells import interval_text, number_text, p_text
 from mixlab.spec.metric import Metric
@@ -38,6 +39,7 @@ class Comparison(NamedTuple):
     gains: pd.DataFrame  # index cell; B minus A, paired by seed
     only: tuple[list[str], list[str]]  # cells that only A has, and only B
     same: int  # runs that both plans share
+    unfinished: list[str]  # the sides, of a fixed number of seeds, of which not every compared cell is over
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool = False) -> Comparison:
@@ -76,7 +78,9 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool =
         gains["differs"] = gains["p_family"] < ALPHA
     how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
     provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])
-    return Comparison(_configurations(cells_a, cells_b, both), provenance, gains, only, len(shared))
+    sides = zip(SIDES, (cells_a, cells_b), strict=True)
+    unfinished = [side for side, cells in sides if not (sequential or all(all_over(cells[cell]) for cell in both))]
+    return Comparison(_configurations(cells_a, cells_b, both), provenance, gains, only, len(shared), unfinished)
 
 
 def _cells(runs: pd.DataFrame, factors: list[str], side: str) -> dict[str, pd.DataFrame]:
@@ -158,6 +162,8 @@ def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequent
             f"{_conclusion(gains, sequential)} Sd paired is that of a difference between runs of one seed, sd unpaired "
             "what it would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
         )
+    if found.unfinished:
+        blocks.append(f"Not every seed of {' and '.join(found.unfinished)} is done yet: p holds once all are.")
     for side, cells in zip(SIDES, found.only, strict=True):
         if cells:
             blocks.append(f"Only in {side}: {', '.join(cells)}.")

@@ -195,7 +195,8 @@ def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
     return table
 
 
-def _all_over(runs: pd.DataFrame) -> bool:
+def all_over(runs: pd.DataFrame) -> bool:
+    """Return whether no planned run waits or runs."""
     return all(State(status).over for status in runs["status"].unique())
 
 
@@ -209,7 +210,7 @@ def _decided(tables: Sequence[LevelTable], planned: Family) -> list[LevelTable]:
         comparisons=int(paired.sum()),
         planned=max(1, len(compared)),
         seeds=differences.shape[1],
-        unfinished=planned.budget is None and not all(_all_over(level.runs) for level in tables),
+        unfinished=planned.budget is None and not all(all_over(level.runs) for level in tables),
     )
     of_table = [tuple(level.levels.values()) for level, _ in compared]
     direction = tables[0].declared.higher_is_better

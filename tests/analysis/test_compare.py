@@ -116,6 +116,19 @@ def test_cells_without_pairs_are_not_in_the_family(two):
     assert "p (family) is corrected for the 1 cell with pairs; 1 differ (p" in said
 
 
+def test_a_study_that_is_not_done_is_named(two):
+    def said(sequential=False):
+        found = compare(*two, "test_top1_median10", sequential=sequential)
+        return comparison_text(found, "test_top1_median10", Metric("test_top1", "%"), sequential=sequential)
+
+    assert "Not every seed" not in said()
+    two[1].loc[two[1]["arm"] == "+ b", "status"] = "pending"  # which A has not
+    assert "Not every seed" not in said()
+    two[1].loc[0, "status"] = "interrupted"
+    assert "\n\nNot every seed of B is done yet: p holds once all are.\n" in said()
+    assert "Not every seed" not in said(sequential=True)
+
+
 def test_a_run_that_has_diverged_is_not_counted(two):
     a, b = two
     b.loc[b["seed"] == 3, VALUE] = np.inf
