@@ -44,6 +44,8 @@ def test_a_derangement_mixes_no_row_with_itself() -> None:
     mixed = automix(pixels(), Generator().manual_seed(0), derangement=True, generate=left_half)
     assert torch.equal(mixed.sources[:, 1], drawn[0])
     assert draw(1, 2.0, False, Generator(), derangement=True)[0].tolist() == [0]
+    usual = [draw(B, 2.0, False, Generator().manual_seed(seed))[0] for seed in range(60)]
+    assert any((partner == torch.arange(B)).any() for partner in usual)
 
 
 def test_random_grids_give_the_partner_as_many_cells_as_lambda_says() -> None:

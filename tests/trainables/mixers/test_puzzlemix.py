@@ -125,6 +125,23 @@ def test_transport_brings_a_hidden_salient_cell_into_view() -> None:
     assert torch.equal(arrange(mask, saliency, t_eps=100.0)[0], torch.arange(16))
 
 
+def test_transport_shows_more_of_both_images_by_the_same_mask() -> None:
+    """One image is red and one green, as bright as they are salient, so that each channel tells what is shown of it."""
+    saliency = salient()[:2] / salient()[:2].amax()
+    images = torch.zeros(2, 3, 16, 12)
+    images[0, 0], images[1, 1] = saliency
+    seeds = [seed for seed in range(8) if mix(seed, images, saliency).sources[0, 1] == 1]
+    assert len(seeds) > 1
+    for seed in seeds:
+        still, moved = (
+            mix(seed, images, saliency, blocks=(4,), beta=0.1, t_size=1, t_eps=0.0, transport=transport)
+            for transport in (False, True)
+        )
+        torch.testing.assert_close(moved.weights, still.weights)
+        more = moved.images.sum(dim=(2, 3)) - still.images.sum(dim=(2, 3))
+        assert (more[:, :2] > 0.05).all()
+
+
 def test_more_saliency_is_shown_than_by_the_drawn_share() -> None:
     images, saliency = pixels(32, 32), torch.nn.functional.avg_pool2d(salient(32, 32), 5, 1, 2)
     energy = puzzle_energy(images, saliency, torch.arange(B).roll(1), torch.full((B,), 0.5), 8, (1.2, 0.5, 0.2), 3)
