@@ -123,16 +123,16 @@ def test_twins_give_up_one_input_each_and_a_single_input_stays() -> None:
     assert module._tell_twins_apart(shows)[0].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]
 
 
-def test_the_weights_are_the_pixels_of_each_source() -> None:
+@pytest.mark.parametrize("size", [9, 11])
+def test_the_weights_are_the_pixels_of_each_source(size: int) -> None:
     """The images are one-hot in their channels, so that a channel's mean is a source's share."""
-    size = 9
     colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
     mixed = comixup(colours, torch.Generator().manual_seed(0), group=4, saliency=salient(size))
     torch.testing.assert_close(shares(mixed), mixed.images.mean(dim=(2, 3)))
     groups = shares(mixed) > 0
     assert not groups[:4, 4:].any()
     assert not groups[4:8, :4].any()
-    assert groups[8].nonzero().flatten().tolist() == [8]  # a last group of one
+    assert not groups[8:, :8].any()  # a last group of one or three
     assert ((mixed.images * 2).round() == mixed.images * 2).all()  # a cell shows one image or two halves
 
 
