@@ -5,7 +5,7 @@ import re
 import shlex
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mixlab.errors import BadInput, require_known
 
@@ -37,6 +37,11 @@ def sqlite_file(uri: str) -> Path | None:
     """
     name = unquote(uri.removeprefix("sqlite:///").partition("?")[0])
     return Path(name) if name not in ("", ":memory:") and uri.startswith("sqlite:///") else None
+
+
+def sqlite_uri(file: str | Path) -> str:
+    """Return the URI of an SQLite file, whatever its name holds: the inverse of :func:`sqlite_file`."""
+    return f"sqlite:///{quote(os.fsencode(file))}"
 
 
 def require_uri(uri: str, option: str = "--tracking-uri") -> None:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import quote
 
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
@@ -24,7 +23,7 @@ from mixlab.errors import BadInput, root_cause
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import shown, sqlite_file, sqlite_uri
 
 FINISHED = "FINISHED"
 
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help=to)
     given = options.parse_args(argv)
     try:
-        other = given.other if ":" in given.other else f"sqlite:///{quote(os.fsencode(given.other))}"
+        other = given.other if ":" in given.other else sqlite_uri(given.other)
         file = sqlite_file(other)
         if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")

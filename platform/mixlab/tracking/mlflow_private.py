@@ -15,6 +15,8 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, Sql
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, Select, event, select
 
+from mixlab.uris import sqlite_uri
+
 FEW = 100  # runs that are named in a statement; more are looked for again
 # Of a run: its id, its status, the milliseconds of its start and its end, its tags, parameters and latest metrics.
 Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
@@ -56,10 +58,9 @@ def make_database(file: Path) -> None:
 
     begun = file.with_name(f"{file.name}.new")
     begun.unlink(missing_ok=True)
-    uri = f"sqlite:///{str(begun).replace('%', '%25').replace('?', '%3F')}"
     event.listen(Engine, "connect", _hurry)
     try:
-        store: Any = SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+        store: Any = SqlAlchemyStore(sqlite_uri(begun), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
     finally:
         event.remove(Engine, "connect", _hurry)
     store.engine.dispose()  # later connections wait, since what they write has to survive a power failure
