@@ -18,10 +18,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.records.runs import CONFIG, FACTOR, done, load_plan, load_runs, metric_of
+from analysis.records.runs import CONFIG, FACTOR, all_over, done, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import aligned, finite_values, metric_column
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p, mean_and_sd, mean_interval, sign_flip_p
-from analysis.statistics.tables import all_over
 from analysis.words.captions import count_text
 from analysis.words.cells import interval_text, number_text, p_text
 from mixlab.spec.metric import Metric
@@ -72,9 +71,9 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool =
         differences.append(difference)
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
-        gains = gains.assign(p_family=family_p(aligned(differences)))
+        gains["p_family"] = math.nan if sequential else family_p(aligned(differences))
         if sequential:
-            gains[["p", "p_family"]] = math.nan
+            gains["p"] = math.nan
         gains["differs"] = gains["p_family"] < ALPHA
     how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
     provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])

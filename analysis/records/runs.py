@@ -133,6 +133,11 @@ def done(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["status"] == State.DONE.value]
 
 
+def all_over(runs: pd.DataFrame) -> bool:
+    """Return whether no planned run waits or runs."""
+    return all(State(status).over for status in runs["status"].unique())
+
+
 def at_levels(runs: pd.DataFrame, levels: Mapping[str, Any]) -> pd.DataFrame:
     """Return the rows of one table: those with this level of each factor."""
     return runs[(runs[[FACTOR + name for name in levels]] == list(levels.values())).all(axis=1)]

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.records.published import Published, compare_with_published
-from analysis.records.runs import FACTOR, Plan, at_levels, begun, done, metric_of
+from analysis.records.runs import FACTOR, Plan, all_over, at_levels, begun, done, metric_of
 from analysis.statistics.family import Family, decisions, planned_family
 from analysis.statistics.pairs import ByArm, aligned, differences_of, require_logged, values_by_arm
 from analysis.statistics.significance import (
@@ -193,11 +193,6 @@ def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
     for status in LOST:
         table[status] = [counts[arm, status] for arm in table.index]
     return table
-
-
-def all_over(runs: pd.DataFrame) -> bool:
-    """Return whether no planned run waits or runs."""
-    return all(State(status).over for status in runs["status"].unique())
 
 
 def _decided(tables: Sequence[LevelTable], planned: Family) -> list[LevelTable]:
