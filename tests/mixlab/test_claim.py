@@ -1,4 +1,4 @@
-"""Of two drivers that share a storage or the runs of a plan one is at work, and the other says who that is."""
+"""Two drivers share a storage or the runs of a plan: one is at work, and the other says who that is."""
 
 import os
 import threading

@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("error", [None, LookupError("diverged")])
 @pytest.mark.usefixtures("ray_tune")
 def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path: Path, error: Exception | None) -> None:
-    """Of a folder that was gone, the process's next trial died before it began, and was not tried again."""
+    """In a folder that was gone, the next trial of the process died before it began, and was not tried again."""
 
     def trains(*_: object) -> None:
         with TemporaryDirectory() as folder:

@@ -106,7 +106,7 @@ def test_options_that_do_not_go_together_are_refused(keys: dict[str, Any], sente
 
 @pytest.mark.filterwarnings("error")
 def test_scores_that_a_spreadsheet_saved_again_are_read_and_a_broken_file_is_refused(tmp_path: Path) -> None:
-    """Of a line that lacks a column NumPy's first words were "Some errors were detected !"."""
+    """NumPy's first words about a line that lacks a column were "Some errors were detected !"."""
     labels = torch.arange(2)
     saved = tmp_path / "saved.csv"
     saved.write_text("image,label,cv\n1,1,0.5\n0,0,0.25\n", encoding="utf-8-sig")

@@ -74,7 +74,7 @@ def test_every_draw_of_a_diagonal_matrix_has_its_trace() -> None:
 
 
 def test_the_error_of_a_trace_is_that_of_the_mean_of_the_draws() -> None:
-    """Of this matrix, whose trace is 0, every draw gives 2 or -2, so that their mean tells their deviation."""
+    """The trace of this matrix is 0 and every draw gives 2 or -2, so that their mean tells their deviation."""
     matrix, draws = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64), 6
     trace, error = hutchinson_trace(partial(times, matrix), start(3, Generator()), Generator().manual_seed(0), draws)
     assert -2 < trace < 2
