@@ -1,4 +1,4 @@
-"""The reading half of tracking, on real SQLite stores: opening, finding runs by any tag, and artifacts that moved."""
+"""The reading half of tracking, on real SQLite stores: opening, and finding runs by any tag."""
 
 import os
 import shutil
@@ -10,7 +10,6 @@ from http.server import HTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -213,63 +212,6 @@ def test_what_the_store_refuses_is_not_tried_again(tracking_uri: str) -> None:
     with pytest.raises(MlflowException, match="not found"):
         store.patiently(ask)
     ask.assert_called_once()
-
-
-@pytest.fixture
-def tracked(tracking_uri: str, tmp_path: Path) -> tuple[Path, str]:
-    """Return the folder of a store, as a driver lays it out, and a run in it with the artifact ``plan.json``."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    shutil.move(tmp_path / "mlflow.db", folder / "mlflow.db")
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.create_experiment("tiny", artifact_location=(folder / "mlruns" / "tiny").as_uri())
-    run_id = client.create_run(experiment).info.run_id
-    client.log_dict(run_id, {"study": "tiny"}, "plan.json")
-    return folder, run_id
-
-
-@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
-def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(
-    tracked: tuple[Path, str], move: Any
-) -> None:
-    """MLflow itself would make the old folder again, and the old plan would be read for ever."""
-    folder, run_id = tracked
-    moved = folder.parent / "elsewhere with space"
-    move(folder, moved)
-    before = sorted(folder.rglob("*"))
-    client = store.connect(f"sqlite:///{moved / 'mlflow.db'}", make=False)
-    file = artifacts.fetch(client, run_id, "plan.json", folder)
-    assert file is not None
-    assert file.is_relative_to(moved)
-    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}
-    assert artifacts.read_json(client, run_id, "other.json") is None
-    artifacts.put_text(client, run_id, '{"study": "changed"}', "plan.json")
-    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "changed"}
-    later = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
-    assert artifacts.read_json(client, later, "plan.json") is None
-    artifacts.put_text(client, later, "{}", "plan.json")
-    assert artifacts.read_json(client, later, "plan.json") == {}
-    assert artifacts.listed(client, later) == ["plan.json"]
-    assert sorted(folder.rglob("*")) == before
-
-
-def test_a_database_without_its_folder_says_what_to_do(tracked: tuple[Path, str]) -> None:
-    folder, run_id = tracked
-    alone = folder.parent / "alone.db"
-    shutil.move(folder / "mlflow.db", alone)
-    client = store.connect(f"sqlite:///{alone}", make=False)
-    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}  # still where it was written
-    shutil.rmtree(folder)
-    with pytest.raises(BadInput, match=r"not in '.*mlruns.*'.* put the folder 'mlruns' next to the database"):
-        artifacts.read_json(client, run_id, "plan.json")
-
-
-def test_a_damaged_artifact_is_a_sentence(tracked: tuple[Path, str]) -> None:
-    folder, run_id = tracked
-    (file,) = folder.rglob("plan.json")
-    file.write_text("{")
-    with pytest.raises(BadInput, match=r"plan.json of run .* is damaged"):
-        artifacts.read_json(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}"), run_id, "plan.json")
 
 
 DRIVER = """

@@ -1,0 +1,134 @@
+"""What is said below a table of its tests, of pairing, and of the seeds that they need."""
+
+import re
+
+import pytest
+
+from analysis.statistics.tables import level_tables
+from analysis.words.cells import cells
+from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
+from tests.analysis.words.five_arms import ARMS, full
+
+
+def test_three_seeds_are_too_few_and_the_text_says_how_many_it_takes(level_of):
+    assert too_few_seeds(level_of(full())) == (
+        "3 seeds cannot reach p < 0.05 (smallest possible p is 0.25): too few seeds to tell; "
+        "at least 6 seeds would be needed."
+    )
+
+
+def test_six_seeds_are_enough_for_any_number_of_arms(level_of):
+    assert too_few_seeds(level_of(full(6), seeds=6)) is None
+    assert too_few_seeds(level_of(full(5), seeds=5)).startswith("5 seeds cannot reach p < 0.05")
+
+
+def test_the_method_names_the_tests_the_family_and_the_unit(level_of):
+    text = method_text(level_of(full()))
+    for part in (
+        "exact sign-flip test of one comparison",
+        "p (family): corrected for all 4 comparisons of the study by step-down max-T with joint sign flips (exact)",
+        "paired by seed, in percentage points",
+        "A win is a gain above zero with p (family) < 0.05.",
+    ):
+        assert part in text
+    assert "Control" not in text
+    assert "Delta" not in text
+
+
+def test_a_family_of_one_table_says_what_is_not_controlled(tables_of):
+    text = method_text(*tables_of(full(), ARMS, factors={"mixer": ("cutmix", "mixup")}, family="table"))
+    assert "corrected for the 4 comparisons of a table alone" in text
+    assert "over the 2 tables of the study the error rate is not controlled" in text
+
+
+def test_controls_references_and_delta_are_named(tables_of):
+    plan = {"controls": ["+ lam"], "against": {"+ l_s": "+ lam"}, "delta": 5.0}
+    (level,) = tables_of(full(8), ARMS, 8, **plan)
+    text = method_text(level)
+    assert "Gain: arm minus the arm in the column 'against'" in text
+    assert "Over baseline: the gain over 'baseline' with its paired t interval; it is not tested." in text
+    gains = level.table["over_baseline"] - level.table["gain"]
+    assert gains["+ lam"] == 0
+    assert gains["+ l_s"] == pytest.approx(level.table.loc["+ lam", "gain"])
+    assert cells(level).loc["baseline", "over baseline"] == "–"
+    assert cells(level).loc["+ l_s", "over baseline"].startswith(f"{level.table.loc['+ l_s', 'over_baseline']:+.2f} [")
+    assert "Control: '+ lam', which shows what other arms change" in text
+    assert "Delta" not in text  # no verdict speaks of it: every arm wins
+    (level,) = tables_of(lambda arm, seed: 70.0 + seed + 0.1 * (seed % 2) * (arm == "+ lam"), ARMS, 8, **plan)
+    assert set(level.table["verdict"]) == {"", "equal within delta"}
+    assert "Delta is 5, from the study's file" in method_text(level)
+
+
+def test_sequential_seeds_say_so_and_show_no_p(tables_of):
+    (level,) = tables_of(full(9), ARMS, 9, sequential={"budget": 20})
+    text = method_text(level)
+    assert "Seeds were added until a comparison was decided, at most 20, so no p holds" in text
+    assert "sign-flip test" not in text
+    assert level.table[["p", "p_family"]].isna().all(axis=None)
+
+
+def test_the_worth_of_pairing(level_of):
+    values = {("baseline", s): float(s) for s in range(4)} | {("+ lam", s): s + 0.1 * (-1) ** s for s in range(4)}
+    text = pairing_text(level_of(values, seeds=4, arms=ARMS[:2]))
+    # The differences 0.1, -0.1, 0.1, -0.1 have the sd 0.115; 0, 1, 2, 3 have 1.29, and 0.1, 0.9, 2.1, 2.9 have 1.24.
+    assert "the sd of a difference is 0.115 (median), that of unpaired runs would be 1.79" in text
+    assert "worth 240 times the seeds (median)" in text  # of several, it need not follow from the other medians
+    assert pairing_text(level_of(full(1), seeds=1)) is None
+
+
+def test_one_seed_has_no_spread(level_of):
+    text = method_text(level_of(full(1), seeds=1))
+    assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
+    assert "sd" not in text
+
+
+def test_a_table_of_another_metric_or_rule_names_the_studys_own(make_plan, planned_runs):
+    plan = make_plan(arms=ARMS, seeds=8)
+    runs = planned_runs(plan, full(8))
+    runs["metric.test_top1_best"] = runs["metric.test_top1_median10"]
+    said = "The study's own metric is test_top1_median10; p (family) is not corrected for a choice of metric."
+    for metric, other in ((None, False), ("test_top1_median10", False), ("test_top1_best", True)):
+        assert (said in method_text(*level_tables(runs, plan, metric))) == other
+    sequential = plan | {"sequential": {"budget": 20}}
+    assert "; e (family) is not corrected for a choice" in method_text(
+        *level_tables(runs, sequential, "test_top1_best")
+    )
+
+
+def test_every_column_of_one_seed_is_explained(tables_of):
+    columns = {"controls": ["+ l_s"], "against": {"+ l_su": "+ lam"}}
+    (level,) = tables_of(full(1), ARMS, 1, sequential={"budget": 20}, **columns)
+    text = method_text(level)
+    assert text.startswith("One seed, so no spread. Gain: arm minus the arm in the column 'against' with the same seed")
+    assert "one pair has no interval. Seeds were added until a comparison was decided, at most 20" in text
+    assert "e: the largest evidence that there has been" in text
+    assert "Over baseline: the gain over 'baseline'; it is not tested." in text
+    assert text.endswith("Control: '+ l_s', which shows what other arms change besides what they are named for.")
+
+
+def test_where_nothing_could_be_compared_no_test_is_described(level_of):
+    without_baseline = {cell: value for cell, value in full().items() if cell[0] != "baseline"}
+    level = level_of(without_baseline)
+    assert method_text(level) == "Mean ± sd over seeds."
+    assert too_few_seeds(level) == (
+        "No arm has a seed in common with what it is compared with: no gain can be computed."
+    )
+
+
+def test_an_approximate_p_is_not_called_exact(level_of):
+    text = method_text(level_of(full(21), seeds=21))
+    assert "exact" not in text
+    assert "10,000 sign patterns" in text
+    begun = method_text(level_of(full(8), seeds=21))
+    assert "joint sign flips (exact)" in begun
+
+
+def test_power_plan_of_every_arm(level_of):
+    level = level_of(full())
+    plan = power_table(level)
+    assert list(plan.index) == list(ARMS[1:])
+    assert list(plan["pairs"]) == [3] * 4
+    assert plan.loc["+ lam", "gain"] == pytest.approx(1.1)
+    assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
+    assert plan.loc["+ lam", "answer"] == "6"
+    assert re.search(r"80 % power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
