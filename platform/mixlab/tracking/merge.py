@@ -95,7 +95,7 @@ def _further(source: MlflowClient, run: StoredRun, target: MlflowClient, known: 
 def _copy(
     source: MlflowClient, target: MlflowClient, run: StoredRun, experiment: str, counterpart: Mapping[str, str]
 ) -> str:
-    tags = {name: value for name, value in run.tags.items() if name != names.PARENT}
+    tags = {name: value for name, value in run.tags.items() if name not in (names.PARENT, names.LEVEL)}
     if (parent := counterpart.get(run.tags.get(names.PARENT, ""))) is not None:  # it may have been deleted
         tags[names.PARENT] = parent
     made = target.create_run(experiment, start_time=run.start_time, tags=tags).info.run_id
@@ -106,6 +106,7 @@ def _copy(
             if file is not None:
                 artifacts.put(target, made, file)
     target.set_terminated(made, run.status, run.end_time)
+    log(target, made, tags={names.LEVEL: run.tags[names.LEVEL]})  # last: nothing finds a copy that is not whole
     return str(made)
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from mlflow.entities import Metric
@@ -96,6 +97,17 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Pa
     history = target.get_metric_history(run.run_id, "test_top1")
     assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
     assert len(toy_runs(target, {names.LEVEL: "study"})) == 1
+
+
+def test_a_copy_that_was_cut_off_is_made_again(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = write(folders[1], {0: "FAILED"}), write(folders[0], {})
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "put", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            merge(source, target)
+    for added in (1, 0):
+        assert merge(source, target) == {"toy": added}
+        assert seeds_of(target) == {"0": ("FAILED", "weights of away")}
 
 
 def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(
