@@ -146,7 +146,7 @@ def _friedman_p(ranks: NDArray[np.float64]) -> float:
     if rest < 1e-9:  # every table ranks the arms alike: F is infinite, and p is that of the same order by chance
         _, tied = np.unique(ranks[0], return_counts=True)
         orders = math.factorial(count) // math.prod(map(math.factorial, tied.tolist()))
-        return float(orders) ** (1 - tables)
+        return 1 / orders ** (tables - 1)  # in whole numbers: from 171 arms they are beyond the largest float
     return float(fdtrc(count - 1, (count - 1) * (tables - 1), (tables - 1) * between / rest))
 
 

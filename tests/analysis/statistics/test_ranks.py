@@ -52,6 +52,7 @@ def test_arms_that_tie_in_every_table_are_alike():
 def test_p_of_tables_that_all_rank_alike_is_that_of_chance():
     assert ranking([(5, 4, 3, 2, 1)] * 2, "abcde").p == pytest.approx(1 / 120)  # 5! orders of the second table
     assert ranking([(2, 1, 1, 1, 1)] * 3, "abcde").p == pytest.approx(1 / 25)  # 5 places of the best arm
+    assert ranking([range(200)] * 2, list(map(str, range(200)))).p == 0  # 1 / 200!, below the smallest float
 
 
 def test_groups_by_hand():
