@@ -148,20 +148,17 @@ def show(options: argparse.Namespace) -> int:
     return command.finish(result.files, result.text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.study_parser("ablation_table.py", "Print the tables of a study, from what MLflow holds.")
-    add = parser.add_argument
-    add("--metric", type=command.given, metavar="NAME", help="compare this metric (default: that of the plan)")
-    add("--out", type=command.new_folder, metavar="DIR", help="also write the tables, and the figure of the gains")
-    add("--show-last-best", action="store_true", help="also show the values of the last and the best epoch")
-    ratios = "also show these metrics, such as step_seconds, as multiples of those of the reference"
-    add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratios)
-    add("--power", action="store_true", help="also say how many seeds would show each difference")
-    add("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
-    add("--wide", action="store_true", help="begin with the means alone, one column per arm, as papers print them")
-    return command.run(show, parser, argv)
-
+parser = command.study_parser("ablation_table.py", "Print the tables of a study, from what MLflow holds.")
+add = parser.add_argument
+add("--metric", type=command.given, metavar="NAME", help="compare this metric (default: that of the plan)")
+add("--out", type=command.new_folder, metavar="DIR", help="also write the tables, and the figure of the gains")
+add("--show-last-best", action="store_true", help="also show the values of the last and the best epoch")
+ratios = "also show these metrics, such as step_seconds, as multiples of those of the reference"
+add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratios)
+add("--power", action="store_true", help="also say how many seeds would show each difference")
+add("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
+add("--wide", action="store_true", help="begin with the means alone, one column per arm, as papers print them")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

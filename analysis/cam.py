@@ -219,13 +219,10 @@ def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
     return f"{plain(names[label], 14)} {sure:.0f} %{' ✓' if label in inside else ''}"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)
-    arms = "show these arms (default: all but controls, or the first and the last of more than three)"
-    parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
-    return command.run(draw, parser, argv)
-
+parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)
+arms = "show these arms (default: all but controls, or the first and the last of more than three)"
+parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -137,7 +138,15 @@ def finish(files: Iterable[Path], text: str = "") -> int:
     return 0
 
 
-def run(work: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
+Work = Callable[[argparse.Namespace], int]  # it returns an exit code
+
+
+def main(work: Work, parser: argparse.ArgumentParser) -> Callable[..., int]:
+    """Return the ``main`` of a command: it takes a list of arguments, by default the program's, as :func:`run` does."""
+    return partial(run, work, parser)
+
+
+def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     """Do the work that a command line asks for and return one of ``EXIT_CODES``.
 
     Bad input is whatever the options ask for that cannot be done: ``work`` raises ``BadInput``, ``OSError`` or

@@ -221,15 +221,12 @@ def show(options: argparse.Namespace) -> int:
     return command.finish([], text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.parser("compare.py", "Compare two studies, or two plans of one.")
-    parser.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for an earlier plan of it")
-    parser.add_argument("b", metavar="B", help="the study or plan to compare it with")
-    parser.add_argument("--metric", metavar="NAME", help="compare this metric (default: that of the plan of A)")
-    parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
-    return command.run(show, parser, argv)
-
+parser = command.parser("compare.py", "Compare two studies, or two plans of one.")
+parser.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for an earlier plan of it")
+parser.add_argument("b", metavar="B", help="the study or plan to compare it with")
+parser.add_argument("--metric", metavar="NAME", help="compare this metric (default: that of the plan of A)")
+parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

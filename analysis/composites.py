@@ -105,19 +105,16 @@ def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> 
         return figure
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.parser("composites.py", "Draw composites of K images and their labels.", tracked=False, out=True)
-    add, mixers = parser.add_argument, "mixers of K images (default: %(default)s)"
-    add("--dataset", default="cifar10", metavar="NAME", help="take the images of this data set (default: %(default)s)")
-    add("--mixers", type=command.names, default=",".join(KIMAGE), metavar="A,B", help=mixers)
-    add("--num-images", type=int, default=3, metavar="K", help="images in each composite (default: %(default)s)")
-    add("--alpha", type=float, default=1.0, metavar="X", help="concentration of the shares (default: %(default)s)")
-    add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
-    add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
-    command.add_data_root(parser)
-    return command.run(draw, parser, argv)
-
+parser = command.parser("composites.py", "Draw composites of K images and their labels.", tracked=False, out=True)
+add, mixers = parser.add_argument, "mixers of K images (default: %(default)s)"
+add("--dataset", default="cifar10", metavar="NAME", help="take the images of this data set (default: %(default)s)")
+add("--mixers", type=command.names, default=",".join(KIMAGE), metavar="A,B", help=mixers)
+add("--num-images", type=int, default=3, metavar="K", help="images in each composite (default: %(default)s)")
+add("--alpha", type=float, default=1.0, metavar="X", help="concentration of the shares (default: %(default)s)")
+add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
+add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
+command.add_data_root(parser)
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -111,16 +111,13 @@ def draw(options: argparse.Namespace) -> int:
     return study.finish(text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("curvature.py", "Measure how sharply the loss bends around each network.", images=200)
-    add = parser.add_argument
-    add("--sigma", type=float, default=0.03, metavar="S", help="greatest sd of the noise (default: %(default)s)")
-    add("--noises", type=int, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
-    add("--draws", type=int, default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
-    add("--plane", type=int, default=11, metavar="N", help="points on a side of the plane, or 0 (default: %(default)s)")
-    return command.run(draw, parser, argv)
-
+parser = evaluation.parser("curvature.py", "Measure how sharply the loss bends around each network.", images=200)
+add = parser.add_argument
+add("--sigma", type=float, default=0.03, metavar="S", help="greatest sd of the noise (default: %(default)s)")
+add("--noises", type=int, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
+add("--draws", type=int, default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
+add("--plane", type=int, default=11, metavar="N", help="points on a side of the plane, or 0 (default: %(default)s)")
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

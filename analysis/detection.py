@@ -100,23 +100,15 @@ def tabulate_study(options: argparse.Namespace) -> int:
     return study.finish(study.write_tables(tables, how))
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the options of the command."""
-    options = evaluation.parser("detection.py", "Fine-tune a study's networks as object detectors.", images=None)
-    add = options.add_argument
-    add("--layout", choices=list(LAYOUTS), default="voc", help="layout of the photographs (default: %(default)s)")
-    add("--iterations", type=int, metavar="N", help="instead of the recipe's; its milestones move with them")
-    add("--batch-size", type=int, metavar="N", help="photographs in a step (default: the recipe's 16)")
-    add("--lr", type=float, metavar="X", help="learning rate (default: the recipe's 0.02)")
-    add("--side", type=int, metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
-    add("--train-all", action="store_true", help="also train the first two stages and the batch norms")
-    return options
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    return command.run(tabulate_study, parser(), argv)
-
+parser = evaluation.parser("detection.py", "Fine-tune a study's networks as object detectors.", images=None)
+add = parser.add_argument
+add("--layout", choices=list(LAYOUTS), default="voc", help="layout of the photographs (default: %(default)s)")
+add("--iterations", type=int, metavar="N", help="instead of the recipe's; its milestones move with them")
+add("--batch-size", type=int, metavar="N", help="photographs in a step (default: the recipe's 16)")
+add("--lr", type=float, metavar="X", help="learning rate (default: the recipe's 0.02)")
+add("--side", type=int, metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
+add("--train-all", action="store_true", help="also train the first two stages and the batch norms")
+main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -46,14 +46,11 @@ def _read(file: str | io.BytesIO, name: str) -> dict[str, torch.Tensor]:
         raise ValueError(f"{name} is not a file of weights ({type(error).__name__})") from error
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.parser("export.py", "Write a run's network under torchvision's names.")
-    parser.add_argument("run", help="id of a run in MLflow; with --back, a file with torchvision's names")
-    parser.add_argument("--out", type=command.new_file, required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--back", action="store_true", help="translate from torchvision's names to those of model.pt")
-    return command.run(export, parser, argv)
-
+parser = command.parser("export.py", "Write a run's network under torchvision's names.")
+parser.add_argument("run", help="id of a run in MLflow; with --back, a file with torchvision's names")
+parser.add_argument("--out", type=command.new_file, required=True, metavar="FILE", help="file to write")
+parser.add_argument("--back", action="store_true", help="translate from torchvision's names to those of model.pt")
+main = command.main(export, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -168,12 +168,9 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption:
         return figure
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("learned_lambda.py", "Draw the lambda that SUMix learns for pairs.", images=4, pick=True)
-    parser.add_argument("--lam", type=float, default=0.5, metavar="X", help="drawn lambda (default: %(default)s)")
-    return command.run(draw, parser, argv)
-
+parser = evaluation.parser("learned_lambda.py", "Draw the lambda that SUMix learns for pairs.", images=4, pick=True)
+parser.add_argument("--lam", type=float, default=0.5, metavar="X", help="drawn lambda (default: %(default)s)")
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

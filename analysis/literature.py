@@ -68,12 +68,9 @@ def show(options: argparse.Namespace) -> int:
     return command.finish([file], text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.study_parser("literature.py", "Print every published number for the settings of a study.")
-    parser.add_argument("--out", type=command.new_folder, metavar="DIR", help="also write literature.csv there")
-    return command.run(show, parser, argv)
-
+parser = command.study_parser("literature.py", "Print every published number for the settings of a study.")
+parser.add_argument("--out", type=command.new_folder, metavar="DIR", help="also write literature.csv there")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -87,11 +87,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     return study.finish(study.write_tables(tables, how))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("localisation.py", "Measure MaxBoxAccV2 of a study's networks.", images=5794)
-    return command.run(tabulate_study, parser, argv)
-
+parser = evaluation.parser("localisation.py", "Measure MaxBoxAccV2 of a study's networks.", images=5794)
+main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -192,15 +192,12 @@ def plot_plane(
         return figure
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("loss_landscape.py", "Draw the loss around the minimum of each network.", images=500)
-    add = parser.add_argument
-    add("--steps", type=int, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
-    add("--plane", type=int, default=15, metavar="N", help="points on a side of the plane, or 0 (default: %(default)s)")
-    add("--directions", type=int, default=3, metavar="N", help="average over N lines (default: %(default)s)")
-    return command.run(draw, parser, argv)
-
+parser = evaluation.parser("loss_landscape.py", "Draw the loss around the minimum of each network.", images=500)
+add = parser.add_argument
+add("--steps", type=int, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
+add("--plane", type=int, default=15, metavar="N", help="points on a side of the plane, or 0 (default: %(default)s)")
+add("--directions", type=int, default=3, metavar="N", help="average over N lines (default: %(default)s)")
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -108,13 +108,10 @@ def tabulate_study(options: argparse.Namespace) -> int:
     return study.finish(text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed images over lambda.")
-    parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
-    parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures an image (default: %(default)s)")
-    return command.run(tabulate_study, parser, argv)
-
+parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed images over lambda.")
+parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
+parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures an image (default: %(default)s)")
+main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

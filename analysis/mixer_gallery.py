@@ -132,14 +132,11 @@ def _show(axis: Axes, image: Tensor, text: str) -> None:
     write_below(axis, text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.parser("mixer_gallery.py", "Draw what every mixer makes of the same two images.", tracked=False)
-    usual, words = Path("results/mixer_gallery.png"), "picture to write (default: %(default)s)"
-    parser.add_argument("--out", type=command.new_picture, default=usual, metavar="FILE", help=words)
-    command.add_data_root(parser)
-    return command.run(make, parser, argv)
-
+parser = command.parser("mixer_gallery.py", "Draw what every mixer makes of the same two images.", tracked=False)
+usual, words = Path("results/mixer_gallery.png"), "picture to write (default: %(default)s)"
+parser.add_argument("--out", type=command.new_picture, default=usual, metavar="FILE", help=words)
+command.add_data_root(parser)
+main = command.main(make, parser)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -113,14 +113,11 @@ def _draw_run(axes: Any, row: MixtureRow, name: str) -> None:
             show_image(axes[2][3 + number], mixture(row, number, LAMBDAS.index(0.5))[0], str(epoch))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.study_parser("mixtures.py", "Draw the masks that a study's runs learned.", out=True)
-    arms = "show only these arms (default: all that kept mixtures)"
-    parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
-    parser.add_argument("--seed", type=int, metavar="N", help="show this seed (default: the first that finished)")
-    return command.run(draw, parser, argv)
-
+parser = command.study_parser("mixtures.py", "Draw the masks that a study's runs learned.", out=True)
+arms = "show only these arms (default: all that kept mixtures)"
+parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
+parser.add_argument("--seed", type=int, metavar="N", help="show this seed (default: the first that finished)")
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -170,19 +170,16 @@ def _label(arm: str, level: LevelTable) -> str:
     return f"{label}, {decimals(row['gain'], 1, '+')}{interval}"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("occlusion.py", "Measure a study's networks on images of which parts are hidden.")
-    add, orders = parser.add_argument, ("random", "salient", "non_salient")
-    add("--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)")
-    add("--order", choices=orders, default="random", help="which patches are hidden first (default: random)")
-    add("--draws", type=int, default=3, metavar="N", help="random orders for each image (default: 3)")
-    size = parser.add_mutually_exclusive_group()
-    usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
-    size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")
-    size.add_argument("--grid", type=int, metavar="N", help="patches in a row, instead of their side")
-    return command.run(draw, parser, argv)
-
+parser = evaluation.parser("occlusion.py", "Measure a study's networks on images of which parts are hidden.")
+add, orders = parser.add_argument, ("random", "salient", "non_salient")
+add("--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)")
+add("--order", choices=orders, default="random", help="which patches are hidden first (default: random)")
+add("--draws", type=int, default=3, metavar="N", help="random orders for each image (default: 3)")
+size = parser.add_mutually_exclusive_group()
+usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
+size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")
+size.add_argument("--grid", type=int, metavar="N", help="patches in a row, instead of their side")
+main = command.main(draw, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

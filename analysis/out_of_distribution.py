@@ -123,11 +123,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     return study.finish(text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("out_of_distribution.py", "Measure networks on images of no known class.", images=WHOLE)
-    return command.run(tabulate_study, parser, argv)
-
+parser = evaluation.parser("out_of_distribution.py", "Measure networks on images of no known class.", images=WHOLE)
+main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

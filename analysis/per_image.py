@@ -154,11 +154,8 @@ def show(options: argparse.Namespace) -> int:
     return command.finish([], "\n\n\n".join(blocks) + f"\n{note}")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.study_parser("per_image.py", "Compare a study's arms image by image, from the logits of its runs.")
-    return command.run(show, parser, argv)
-
+parser = command.study_parser("per_image.py", "Compare a study's arms image by image, from the logits of its runs.")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -203,12 +203,9 @@ def show(options: argparse.Namespace) -> int:
     return command.finish(write_report(options.tracking_uri, options.study, out, plan))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.study_parser("report.py", "Write one self-contained page about a study.")
-    parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: STUDY.html)")
-    return command.run(show, parser, argv)
-
+parser = command.study_parser("report.py", "Write one self-contained page about a study.")
+parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: STUDY.html)")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

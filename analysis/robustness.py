@@ -197,20 +197,17 @@ def _bins(points: pd.DataFrame) -> pd.DataFrame:
     return means.assign(low=seeds.min(), high=seeds.max()).astype(np.float64)[total >= FEWEST]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = evaluation.parser("robustness.py", "Measure the robustness and the calibration of a study's networks.")
-    add = parser.add_argument
-    add("--no-corruptions", action="store_true", help="leave out the corruptions, which take most of the time")
-    add("--pgd", action="store_true", help="also measure the error under PGD")
-    add("--fgsm-release", action="store_true", help="also attack by FGSM as SUMix's released code does")
-    substitutes = (
-        "also attack by FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
-        "torchvision/BACKBONE with torchvision's weights of ImageNet"
-    )
-    add("--substitutes", type=command.names, default=[], metavar="A,B", help=substitutes)
-    return command.run(tabulate_study, parser, argv)
-
+parser = evaluation.parser("robustness.py", "Measure the robustness and the calibration of a study's networks.")
+add = parser.add_argument
+add("--no-corruptions", action="store_true", help="leave out the corruptions, which take most of the time")
+add("--pgd", action="store_true", help="also measure the error under PGD")
+add("--fgsm-release", action="store_true", help="also attack by FGSM as SUMix's released code does")
+substitutes = (
+    "also attack by FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
+    "torchvision/BACKBONE with torchvision's weights of ImageNet"
+)
+add("--substitutes", type=command.names, default=[], metavar="A,B", help=substitutes)
+main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -223,14 +223,11 @@ def show(options: argparse.Namespace) -> int:
     return command.finish([write_page(found, out)], found.text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    about = "Write one self-contained page about a search."
-    parser = command.study_parser("search_report.py", about, what="search", example="search_zeta_alpha")
-    parser.add_argument("--optuna-storage", metavar="URL", help="database of the trials (default: that of the plan)")
-    parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: SEARCH.html)")
-    return command.run(show, parser, argv)
-
+about = "Write one self-contained page about a search."
+parser = command.study_parser("search_report.py", about, what="search", example="search_zeta_alpha")
+parser.add_argument("--optuna-storage", metavar="URL", help="database of the trials (default: that of the plan)")
+parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: SEARCH.html)")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

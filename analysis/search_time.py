@@ -75,12 +75,9 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
     return figure
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    about = "Draw the error over the time of the search."
-    parser = command.study_parser("search_time.py", about, example="kimage_nas", out=True)
-    return command.run(show, parser, argv)
-
+about = "Draw the error over the time of the search."
+parser = command.study_parser("search_time.py", about, example="kimage_nas", out=True)
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -67,12 +67,9 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
     return figure
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    about = "Draw the error over the share of the images that each rule keeps."
-    parser = command.study_parser("subsampling.py", about, example="kimage_subsampling", out=True)
-    return command.run(show, parser, argv)
-
+about = "Draw the error over the share of the images that each rule keeps."
+parser = command.study_parser("subsampling.py", about, example="kimage_subsampling", out=True)
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

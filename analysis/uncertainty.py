@@ -102,19 +102,16 @@ def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: 
         return figure
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = command.parser("uncertainty.py", "Score how uncertain a network is of each training image.", out=True)
-    add = parser.add_argument
-    add("run", help="id of the run in MLflow whose network is asked")
-    command.add_data_root(parser)
-    add("--images", type=int, metavar="N", help="score only the first N training images (default: all)")
-    add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
-    add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
-    add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
-    add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
-    return command.run(show, parser, argv)
-
+parser = command.parser("uncertainty.py", "Score how uncertain a network is of each training image.", out=True)
+add = parser.add_argument
+add("run", help="id of the run in MLflow whose network is asked")
+command.add_data_root(parser)
+add("--images", type=int, metavar="N", help="score only the first N training images (default: all)")
+add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
+add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
+add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
+add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
+main = command.main(show, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -99,7 +99,7 @@ def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path):
     network = build_network(parse(kinds), dataset_of(parse(kinds)))
     network.backbone.load_state_dict(weights)
     recipe = replace(
-        detection.recipe_of(detection.parser().parse_args(["study", *SHORT])),
+        detection.recipe_of(detection.parser.parse_args(["study", *SHORT])),
         **{
             "iterations": 40,
             "sides": (96,),
