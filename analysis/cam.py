@@ -35,7 +35,6 @@ from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 
-VERSION = 2  # the version of the evaluation; raise it when its numbers change
 HALF = 0.5  # the lambda of the mixtures, as nearly as the mixer draws it
 MOST_ARMS = 3  # shown by default
 TILE = 1.0  # inches
@@ -144,7 +143,7 @@ def draw(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)
-    study.measure(measure, {"kind": "cam", "version": VERSION}, runs)
+    study.measure(measure, {"kind": "cam", "version": 2}, runs)
     images, labels, names = evaluation.shown_images(study.config, options.images, options.data_root)
     rows = [
         CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), study.results[row["run_id"]])

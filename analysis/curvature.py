@@ -30,7 +30,6 @@ from trainables.datasets.dataset import BatchSource
 from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
 from trainables.robustness.landscape import Direction, loss_at
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 REACH = 0.5  # of the plane: steps along directions of length 1, as PyHessian draws them
 NOISE_STEPS = 7
 LABELS = {
@@ -90,7 +89,7 @@ def draw(options: argparse.Namespace) -> int:
         raise ValueError(f"--plane must be 0 or an odd number from 5, with the network in it, got {options.plane}")
     study = evaluation.Evaluation.read(options, "images", "noises")
     protocol = {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
-    measure_all(study, measure, {"kind": "curvature", "version": VERSION, **protocol})
+    measure_all(study, measure, {"kind": "curvature", "version": 1, **protocol})
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     levels = tables["noise_loss"]
     how = (

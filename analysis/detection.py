@@ -28,7 +28,6 @@ from trainables.detection.average_precision import average_precision, voc_averag
 from trainables.detection.detector import faster_rcnn
 from trainables.detection.fine_tuning import RECIPES, Recipe, detect, fine_tune
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 JUDGES = {"voc": voc_average_precision, "coco": average_precision}
 MEASURES = {"ap": "AP of boxes", "ap50": "AP50 of boxes", "ap75": "AP75 of boxes"}
 
@@ -79,7 +78,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     splits = LAYOUTS[options.layout](root)
-    protocol = {"kind": "detection", "version": VERSION, "layout": options.layout, "recipe": asdict(recipe)}
+    protocol = {"kind": "detection", "version": 1, "layout": options.layout, "recipe": asdict(recipe)}
     seeds = sorted(done(study.runs)["seed"].unique())
     if not seeds:
         raise ValueError("the study has no run that is done: there is nothing to fine-tune")

@@ -119,7 +119,8 @@ class Evaluation:
 
         Args:
             measure: a module's function, so that it can travel to a Ray task.
-            protocol: everything that determines a result besides the checkpoint and the images, as JSON can hold it.
+            protocol: everything that determines a result besides the checkpoint and the images, as JSON can hold it. If
+                the numbers of its ``kind`` change, its ``version`` must be raised.
             runs: some rows of ``runs``.
 
         Raises:

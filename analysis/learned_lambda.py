@@ -33,7 +33,6 @@ from trainables.datasets.dataset import BatchSource
 from trainables.methods.mixing import SUMIX_PRESETS
 from trainables.mixers.mixed import Mixed
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 SHOWN = 6  # mixtures of a pair
 NEAR = 0.02  # how far from the wanted lambda a mixture may be
 DRAWS = 40  # batches of mixtures of a pair
@@ -123,7 +122,7 @@ def draw(options: argparse.Namespace) -> int:
         raise ValueError(f"--lam must be between 0 and 1, got {options.lam}")
     study = evaluation.Evaluation.read(options)
     levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
-    study.measure(measure, {"kind": "learned lambda", "version": VERSION, "lam": options.lam}, runs)
+    study.measure(measure, {"kind": "learned lambda", "version": 1, "lam": options.lam}, runs)
     images, labels, names = evaluation.shown_images(study.config, options.images, options.data_root)
     classes = [[names[label] for label in two] for two in labels.view(-1, 2).tolist()]
     pairs = list(zip(images.split(2), classes, strict=True))

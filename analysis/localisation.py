@@ -31,7 +31,6 @@ from trainables.datasets.decoding import View
 from trainables.datasets.streamed import Streamed
 from trainables.robustness.localisation import OVERLAPS, MaxBoxAccuracy, as_shown, class_activation_maps, resized
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 AT = [f"max_box_acc_{100 * share:.0f}" for share in OVERLAPS]
 OF_SHARES = [f"images with a box that overlaps by {share * 100:.0f} %" for share in OVERLAPS]
 LABELS = {"max_box_acc_v2": "MaxBoxAccV2", **dict(zip(AT, OF_SHARES, strict=True))}
@@ -80,7 +79,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         if (read_boxes := DATASETS[dataset].boxes) is not None:
             read_boxes(root)
-    study.measure(measure, {"kind": "localisation", "version": VERSION, "data_root": str(root)})
+    study.measure(measure, {"kind": "localisation", "version": 1, "data_root": str(root)})
     tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
     images = next(iter(study.results.values()))["images"]
     how = f"{images} test images, evenly spaced, squeezed to a square; maps of the true class, at the best threshold."

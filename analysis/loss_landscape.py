@@ -37,7 +37,6 @@ from trainables.datasets.dataset import BatchSource
 from trainables.robustness.landscape import REACH, Direction, loss_at, random_direction, sharpness
 
 RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise of the loss within half the reach")
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
 TILE = 1.75  # inches, the side of a plane
 CONTOURS = 12
@@ -102,7 +101,7 @@ def draw(options: argparse.Namespace) -> int:
         raise ValueError(f"--directions must be at least 2, for the plane, got {options.directions}")
     study = evaluation.Evaluation.read(options, "images")
     protocol = {name: getattr(options, name) for name in ("steps", "directions")}
-    measure_all(study, measure, {"kind": "landscape", "version": VERSION, **protocol})
+    measure_all(study, measure, {"kind": "landscape", "version": 1, **protocol})
     levels = study.tables(RISE, "rise")
     how = (
         f"Mean cross-entropy on {count_text(options.images, 'test image')}. Directions: random, normal, each filter "

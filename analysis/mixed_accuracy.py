@@ -31,7 +31,6 @@ from trainables.config import Config, mixer_options, require_known
 from trainables.datasets.dataset import BatchSource
 from trainables.mixers import MIXERS
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 BINS = 10  # ranges of lambda
 TOP1, TOP2 = "mixed_top1", "mixed_top2"
 LABELS = {name: f"{top} accuracy on mixed images, mean over lambda" for name, top in ((TOP1, "top-1"), (TOP2, "top-2"))}
@@ -89,7 +88,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         runs = runs[~setting(runs, "mixer").isin(ALONE)]
         for arm in sorted(set(study.runs["arm"]) - set(runs["arm"])):
             print(f"mixed_accuracy.py: left out: {arm!r}, which does not mix images; see --mixer", file=sys.stderr)
-    protocol = {"kind": "mixed accuracy", "version": VERSION, "mixer": options.mixer, "draws": options.draws}
+    protocol = {"kind": "mixed accuracy", "version": 1, "mixer": options.mixer, "draws": options.draws}
     study.measure(measure, protocol, runs)
     points = study.points(curve)
     if points.empty:

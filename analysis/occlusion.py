@@ -37,7 +37,6 @@ from trainables.robustness import occlusion
 AREA = Metric("test_top1_occluded", "%", 2, higher_is_better=True, label="top-1 accuracy, mean over masked shares")
 MASK_SEED = 0  # the seed of the masks, the same for every network
 SIZES = ("patch_size", "grid")  # options that set the side of a patch
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 STRIP = 0.95  # inches, the height of the image's strip
 PANEL = (4.0, 2.9)  # inches
 
@@ -101,7 +100,7 @@ def draw(options: argparse.Namespace) -> int:
     given = [name for name in SIZES if getattr(options, name) is not None]
     study = evaluation.Evaluation.read(options, "draws", "images", *given)
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
-    study.measure(measure, {"kind": "occlusion", "version": VERSION, **asked})
+    study.measure(measure, {"kind": "occlusion", "version": 1, **asked})
     levels, points = study.tables(AREA, "area"), study.points(curve)
     result = next(iter(study.results.values()))
     sentence = protocol_text(options, result)

@@ -33,7 +33,6 @@ from trainables.hardware import device
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence, subset_top1
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
 WHOLE = 10_000  # with so many images asked for, every image of a set is shown; with fewer, as large a share of each
 STEPS = 50  # of the curve over the confidence
 WITH_CLASSES = "all"  # the part of a set whose images have known classes
@@ -104,7 +103,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         for one in sets_for(str(dataset)):
             one.prepare(root)
-    protocol = {"kind": "out_of_distribution", "version": VERSION, "data_root": str(root)}
+    protocol = {"kind": "out_of_distribution", "version": 1, "data_root": str(root)}
     study.measure(measure, protocol)
     logged = {name for result in study.results.values() for name in result}
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}

@@ -39,7 +39,6 @@ from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
 from mixlab.spec.metric import Metric, decimals
 
-VERSION = 5  # the version of the evaluation; raise it when its numbers change
 PANEL = (3.4, 3.2)  # inches
 FEWEST = 20  # the fewest predictions of a bin that is drawn: the share of fewer is noise
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
@@ -108,7 +107,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     substitutes = find_substitutes(options.substitutes, options.tracking_uri, study.runs, root)
     protocol = {
         "kind": "robustness",
-        "version": VERSION,
+        "version": 5,
         "corruptions": not options.no_corruptions,
         "official": {name: str(root) for name, folder in OFFICIAL.items() if (root / folder).is_dir()},
         "pgd": options.pgd,
