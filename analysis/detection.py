@@ -36,9 +36,7 @@ def measure(network: Network, source: None, config: Config, protocol: Mapping[st
     """Return ``ap``, ``ap50`` and ``ap75``, in percent, of the network fine-tuned as a detector."""
     device = next(network.parameters()).device
     train, test, classes = LAYOUTS[protocol["layout"]](Path(protocol["data_root"]))
-    listed = protocol["recipe"].items()
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in listed}
-    recipe = Recipe(**fields)
+    recipe = Recipe(**protocol["recipe"])
     detector = faster_rcnn(network, len(classes), recipe)
     fine_tune(detector, train, recipe, protocol["seed"], device)
     found = JUDGES[protocol["layout"]](test, detect(detector, test, device), classes)
