@@ -27,7 +27,7 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.figures import drawing
 from analysis.networks.evaluate import Measure, Result, batches
-from analysis.records.runs import done
+from analysis.records.runs import at_levels, done
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import count_text
 from mixlab.spec.metric import Metric
@@ -73,13 +73,9 @@ def line_points(result: Result, key: str, steps: Sequence[float]) -> list[dict[s
 
 def plane_points(result: Result, steps: int, reach: float = REACH) -> list[dict[str, float]]:
     """Return ``first`` and ``second`` (steps) and ``loss`` (nats) of every point of a plane."""
-    if "plane" not in result:
-        return []
-    return [
-        {"first": first, "second": second, "loss": loss}
-        for first, losses in zip(grid(steps, reach), result["plane"], strict=True)
-        for second, loss in zip(grid(steps, reach), losses, strict=True)
-    ]
+    points = itertools.product(grid(steps, reach), repeat=2)
+    losses = itertools.chain.from_iterable(result.get("plane", ()))
+    return [{"first": x, "second": y, "loss": loss} for (x, y), loss in zip(points, losses, strict=False)]
 
 
 def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mapping[str, Any]) -> None:
@@ -168,7 +164,7 @@ def plot_plane(
             titles = {arm: f"{level.name}, {arm}" if level.name and arm == arms[0] else arm for arm in arms}
             names = drawing.distinct(titles.values())
             for axis, arm in zip(line, arms, strict=True):
-                here = drawing.of_level(points[points["arm"] == arm], level)
+                here = at_levels(points[points["arm"] == arm], level.levels)
                 axis.set_title(names[titles[arm]], fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
                 axis.set_xticks([-reach, 0, reach])

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arm_styles import PALETTE, arm_line, mark_of
 from analysis.figures.letters import in_letters, style
-from analysis.records.runs import FACTOR
+from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
 
 BASELINE_COLOUR = "#555555"
@@ -41,13 +41,6 @@ def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
 def colours_of(level: LevelTable) -> dict[str, str]:
     """Return the colour of every arm of the study of a table."""
     return arm_colours(level.arms, level.baseline)
-
-
-def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
-    """Return the rows of one combination of factor levels."""
-    for factor, value in level.levels.items():
-        points = points[points[FACTOR + factor] == value]
-    return points
 
 
 def shape(count: int) -> tuple[int, int]:
@@ -185,7 +178,7 @@ def panel_figure(
 
 def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
     """Yield every arm of a table that has points, its points, its colour and its line."""
-    here = of_level(points, level)
+    here = at_levels(points, level.levels)
     for index, (arm, colour) in enumerate(colours_of(level).items()):
         mine = here[here["arm"] == arm]
         if len(mine):
