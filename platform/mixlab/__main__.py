@@ -14,25 +14,16 @@ import importlib.util
 import runpy
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from mixlab import installation
 from mixlab.errors import BadInput, drop_output, first_line, require_known
 
-
-class Tool(NamedTuple):
-    """A command that another module carries out, run as ``python -m MODULE`` runs it."""
-
-    module: str
-    purpose: str
-
-
-TOOLS = {
-    "compare": Tool("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
-    "doctor": Tool("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
-    "merge": Tool("mixlab.tracking.merge", "add the runs of another MLflow store, each once"),
-    "slurm": Tool("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
-    "table": Tool("analysis.ablation_table", "print the tables of a study again"),
+TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
+    "compare": ("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
+    "doctor": ("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
+    "merge": ("mixlab.tracking.merge", "add the runs of another MLflow store, each once"),
+    "slurm": ("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
+    "table": ("analysis.ablation_table", "print the tables of a study again"),
 }
 USAGE = """usage: mixlab COMMAND ...
 
@@ -48,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         installation.check()
         if command in ("-h", "--help"):
-            print(USAGE + "\n".join(f"  {name:<11} {tool.purpose}" for name, tool in sorted(TOOLS.items())))
+            print(USAGE + "\n".join(f"  {name:<11} {purpose}" for name, (_, purpose) in sorted(TOOLS.items())))
         elif command == "list":
             if rest:
                 raise BadInput(
@@ -98,7 +89,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
 
 
 def _tool(name: str, arguments: Sequence[str]) -> None:
-    module = TOOLS[name].module
+    module, _ = TOOLS[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
         raise BadInput(f"mixlab {name} needs the package {module.partition('.')[0]!r}, which is not installed")
     sys.argv = [f"mixlab {name}", *arguments]

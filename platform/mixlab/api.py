@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mixlab.cluster.resources import require_sensible
 from mixlab.configure import configure
-from mixlab.errors import BadInput, first_line, quoted
+from mixlab.errors import BadInput, first_line, quoted, require
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.messages import say
@@ -50,13 +50,11 @@ def run(
         BadInput: the study or an option is wrong; one sentence.
     """
     options = Options() if options is None else options
-    if not isinstance(options, Options):
-        raise BadInput(f"the options of a run must be an Options, such as Options(quiet=True), got {quoted(options)}")
+    require(isinstance(options, Options), "the options of a run", "an Options, such as Options(quiet=True)", options)
     options.check()
     require_spec(study)
     console = Console(highlight=False) if console is None else console
-    if not isinstance(console, Console):
-        raise BadInput(f"the console of a run must be a rich.console.Console, got {quoted(console)}")
+    require(isinstance(console, Console), "the console of a run", "a rich.console.Console", console)
     completed = complete(train)
     spec = configure(study, completed, options)
     # Before any configuration is resolved, for which a trainable may import much.
@@ -125,7 +123,6 @@ def _maker_of(report: Any, spec: Study | Search) -> Any:
 
 def require_spec(spec: Any) -> None:
     """Raise ``BadInput`` unless ``spec`` is a study or a search."""
-    if not isinstance(spec, Study | Search):
-        raise BadInput(f"what is run must be a Study or a Search, got {quoted(spec)}")
+    require(isinstance(spec, Study | Search), "what is run", "a Study or a Search", spec)
     if isinstance(spec, Search) and not isinstance(spec.study, Study):
         raise BadInput(f"a search holds a Study, got {quoted(spec.study)}")

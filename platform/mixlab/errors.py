@@ -74,6 +74,12 @@ def shortly(value: object) -> str:
         return "a whole number of thousands of digits"
 
 
+def require(fits: object, what: str, valid: str, given: object) -> None:
+    """Raise ``BadInput``, which says what is ``valid`` and quotes what was given, unless that fits."""
+    if not fits:
+        raise BadInput(f"{what} must be {valid}, got {quoted(given)}")
+
+
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
     known = list(known)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from mixlab.errors import BadInput, quoted
+from mixlab.errors import BadInput, require
 from mixlab.spec.border import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
@@ -105,8 +105,8 @@ class Options:
         for name in PLACES:
             if (place := getattr(self, name)) is not None:
                 _require_place(option_name(name), place)
-        if isinstance(self.gpus_per_trial, str) and self.gpus_per_trial != AUTO:
-            raise BadInput(f"--gpus-per-trial must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
+        gpus = self.gpus_per_trial
+        require(not isinstance(gpus, str) or gpus == AUTO, "--gpus-per-trial", f"a number or {AUTO!r}", gpus)
 
 
 def option_name(field: str) -> str:
@@ -117,10 +117,9 @@ def option_name(field: str) -> str:
 def _require_kind(what: str, value: Any, hint: Any) -> None:
     """Raise ``BadInput`` unless a value is of the type of its field, or of one of several."""
     kinds = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
-    if not any(_is(value, kind) for kind in kinds):
-        raise BadInput(f"{what} must be {' or '.join(WORDS[kind] for kind in kinds)}, got {quoted(value)}")
-    if isinstance(value, Sequence) and not all(isinstance(each, str) for each in value):
-        raise BadInput(f"{what} must be a list of names, got {quoted(value)}")
+    require(any(_is(value, kind) for kind in kinds), what, " or ".join(WORDS[kind] for kind in kinds), value)
+    if isinstance(value, Sequence):
+        require(all(isinstance(each, str) for each in value), what, "a list of names", value)
 
 
 def _require_place(what: str, place: str) -> None:

@@ -91,11 +91,6 @@ def repeated(call: Callable[[], object], seconds: float, name: str) -> Iterator[
         thread.join(LAST_SECONDS)
 
 
-def heartbeat(beat: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
-    """Call ``beat`` every ``BEAT_SECONDS`` inside the block, until it returns False."""
-    return repeated(beat, BEAT_SECONDS, "heartbeat")
-
-
 class Board(Protocol):
     """Holds one text, which every driver sees."""
 
@@ -148,7 +143,7 @@ def claimed(
         return False
 
     try:
-        with heartbeat(keep):
+        with repeated(keep, BEAT_SECONDS, "heartbeat"):
             yield
     finally:
         last = threading.Thread(target=claim.withdraw, daemon=True)

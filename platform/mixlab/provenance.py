@@ -69,7 +69,8 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     files = [Path(file).absolute() for file in (own, __file__, study_file) if file]
     roots = {file: _repository(file) for file in files}
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))
-    commit = _commit(known)
+    # Where there is no repository, that of the image.
+    commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT", "")
     patches = [patch for root in known for patch in _changes(root)]
     if known or not commit:  # all that an image holds is of its commit
         patches += _outside([file for file, root in roots.items() if root is None])
@@ -82,13 +83,6 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
         versions={"python": platform.python_version(), **installed(PACKAGES)},
         constraints=constraints_hash(known[0] if known else Path.cwd()),
     )
-
-
-def _commit(repositories: Sequence[Path]) -> str:
-    """Return the commit of the first repository, where there is none that of the image; empty if it is not known."""
-    if not repositories:
-        return os.environ.get("MIXLAB_COMMIT", "")
-    return (_git(repositories[0], "rev-parse", "HEAD") or "").strip()
 
 
 def _repository(file: Path) -> Path | None:

@@ -67,7 +67,9 @@ def script(options: argparse.Namespace) -> str:
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)
-    _require_different(studies)
+    for one, other in itertools.combinations(studies, 2):
+        if installation.study_file(one).samefile(installation.study_file(other)):
+            raise BadInput(f"the study {other!r} is named twice: two tasks of one array would train the same runs")
     given = [word.partition("=")[0] for word in options.options]
     if idle := [word for word in given if word in NO_JOB]:
         raise BadInput(f"with {idle[0]} nothing is trained, so it makes no job: give it to mixlab run instead")
@@ -86,13 +88,6 @@ def script(options: argparse.Namespace) -> str:
     python = shlex.quote(str(Path(sys.executable).parent))
     filled = f"set -- {words}\nMIXLAB_BIN=${{MIXLAB_BIN:-{python}}}\n"
     return text.replace("set -u\n", "".join(added) + "set -u\n" + filled, 1)
-
-
-def _require_different(studies: Sequence[str]) -> None:
-    """Raise ``BadInput`` if two tasks of an array would train the same runs."""
-    for one, other in itertools.combinations(studies, 2):
-        if installation.study_file(one).samefile(installation.study_file(other)):
-            raise BadInput(f"the study {other!r} is named twice: two tasks of one array would train the same runs")
 
 
 def _check(study: str, options: Sequence[str]) -> None:

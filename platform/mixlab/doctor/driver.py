@@ -115,10 +115,15 @@ def check_store(tracking_uri: str) -> Finding:
     if tables and not {"experiments", "runs"} <= tables:
         few = ", ".join(sorted(tables)[:3])
         return Finding("store", RED, f"{str(file)!r} is a database of something else, with tables {few}", other)
-    version = _other_version(tracking_uri) if tables else ""
-    if version:
-        fix = f"copy the file, then run `mlflow db upgrade {tracking_uri}` with the version of MLflow that is installed"
-        return Finding("store", RED, f"{str(file)!r} is of another version of MLflow: {version}", fix)
+    if tables:
+        from mixlab.tracking import store  # it imports MLflow, which takes seconds
+
+        try:
+            store.connect(tracking_uri, make=False)
+        except BadInput as error:
+            text = f"{str(file)!r} is of another version of MLflow: {first_line(error)}"
+            way = f"copy the file, then run `mlflow db upgrade {tracking_uri}`"
+            return Finding("store", RED, text, f"{way} with the version of MLflow that is installed")
     return Finding("store", OK, f"{str(file)!r} is an MLflow database, and can be written")
 
 
@@ -129,17 +134,6 @@ def _tables(file: Path) -> set[str]:
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         database.rollback()
     return {str(name) for (name,) in rows}
-
-
-def _other_version(tracking_uri: str) -> str:
-    """Return MLflow's objection to a database of its own; importing MLflow takes seconds."""
-    from mixlab.tracking import store
-
-    try:
-        store.connect(tracking_uri, make=False)
-    except BadInput as error:
-        return first_line(error)
-    return ""
 
 
 def check_results(asked: Question) -> list[Finding]:

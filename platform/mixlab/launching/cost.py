@@ -28,15 +28,10 @@ class Left:
     times: int = 1  # how often it is run, such as once per seed of a search
 
 
-class Estimate(NamedTuple):
-    """The answer of a trainable to how long a run takes."""
-
-    seconds: float | None  # None if it cannot say
-    error: str  # by which the estimate failed
+Estimate = float | str | None  # of a trial's seconds; the error by which it failed; None if the trainable cannot say
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(NamedTuple):
     """The estimates for some trials, and the machines that made them, on which the trials would run."""
 
     estimates: Sequence[Estimate]
@@ -51,11 +46,11 @@ def print_cost(left: Sequence[Left], start: Start) -> None:
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
     here = options.address == "local" and options.gpus_per_trial != AUTO
     timing = (_timed_here if here else _timed_on_cluster)(list(kinds.values()), start)
-    if failed := next((each.error for each in timing.estimates if each.error), ""):
+    if failed := next((each for each in timing.estimates if isinstance(each, str)), ""):
         say(console, f"Cost unknown: the estimate of this trainable failed: {failed}")
         return
     answers = zip(kinds, timing.estimates, strict=True)
-    seconds = {kind: answer.seconds for kind, answer in answers if answer.seconds is not None}
+    seconds = {kind: answer for kind, answer in answers if isinstance(answer, float)}
     if len(seconds) < len(kinds):
         say(console, "Cost unknown: this trainable does not estimate how long a run takes.")
         return
@@ -81,7 +76,9 @@ def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
     torch.set_num_threads(share.threads)
     with start.console.status(TIMING):
         estimates = [_estimate(trial.settings, start.train) for trial in trials]
-    return Timing(estimates, [machine], _hardware(), share)
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    where = f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
+    return Timing(estimates, [machine], where, share)
 
 
 def _timed_on_cluster(trials: Sequence[Trial], start: Start) -> Timing:
@@ -99,20 +96,12 @@ def _timed_on_cluster(trials: Sequence[Trial], start: Start) -> Timing:
 
 def _estimate(settings: Any, train: CompleteTrainable) -> Estimate:
     try:
-        return Estimate(train.estimate_seconds(settings), "")
+        return train.estimate_seconds(settings)
     except Exception as error:
-        return Estimate(None, last_line(account_of(error)))
+        return last_line(account_of(error))
 
 
 def _kind(trial: Trial, train: CompleteTrainable) -> tuple[str, ...]:
     """Return the settings on which the time of a trial depends: the keys that the trainable names, or all."""
     keys: Iterable[str] = train.timed or sorted(trial.config)
     return tuple(str(trial.config.get(key)) for key in keys)
-
-
-def _hardware() -> str:
-    """Return the processors of this machine, such as ``2 CPU cores (x86_64), no GPU``."""
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"

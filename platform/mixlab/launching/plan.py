@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from mixlab.launching.cost import Left, print_cost
 from mixlab.launching.phase import states
 from mixlab.launching.result import Result
-from mixlab.launching.sequential import Rounds, SequentialTrials
+from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.spec.search import Search
@@ -69,7 +67,10 @@ def _left_of_study(
     summary = ", ".join(f"{counts[each]} {each.value}" for each in ORDER if counts[each])
     say(console, f"{len(trials)} trials: {summary}", style="bold")
     if study.sequential:
-        _print_rounds(phase.rounds, len(due), console)
+        for compared, verdict in phase.rounds.verdicts.items():
+            say(console, f"  {cell_name(*compared)}: {verdict}")
+        after = f"at most {len(due)} trials are left, the cost of which follows" if due else "no trial is left"
+        say(console, f"Seeds are added one by one to the arms that are not decided: {after}")
     missing = [trial for trial in due if state[trial.key] is not State.DONE]
     return [Left(trial, 1 - saved[trial.key].share if trial.key in saved else 1.0) for trial in missing]
 
@@ -82,14 +83,6 @@ def _print_data(left: Sequence[Left], start: Start) -> None:
         return
     lacking = dict.fromkeys(sentence for sentences in found for sentence in sentences or ())
     say(start.console, f"Data: {'; '.join(lacking) or f'found in {root}'}")
-
-
-def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
-    """Print what is decided so far, and how many trials may follow."""
-    for compared, verdict in rounds.verdicts.items():
-        say(console, f"  {cell_name(*compared)}: {verdict}")
-    after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
-    say(console, f"Seeds are added one by one to the arms that are not decided: {after}")
 
 
 def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, StoredRun]) -> list[str]:

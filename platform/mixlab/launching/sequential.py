@@ -96,13 +96,11 @@ class SequentialTrials(ListedTrials):
         super().__init__(study, trials, start, *known)
         self.rounds = Rounds(self.tracked.plan, trials, start.report.decide)
         self._values: dict[str, float] = {}  # by key, the latest value of the metric
-        for trial in trials:
-            if self.states[trial.key] is State.DONE:
-                self._note(trial.key, self.recorded[trial.key].metrics)
-                self.rounds.results[trial.key] = self._values[trial.key]
-        for trial in self.complete:
-            self._note(trial.key, self.saved[trial.key].epochs[-1].metrics)
-            self.rounds.results[trial.key] = self._values[trial.key]
+        done = {key: self.recorded[key].metrics for key, state in self.states.items() if state is State.DONE}
+        done |= {trial.key: self.saved[trial.key].epochs[-1].metrics for trial in self.complete}
+        for key, metrics in done.items():
+            self._note(key, metrics)
+            self.rounds.results[key] = self._values[key]
         self.rounds.due()
         self.rows = self.rounds.asked
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import optuna
 
-from mixlab.processes import GONE_SECONDS, WATCH_SECONDS, heartbeat, machine_of, runs_here, this_process
+from mixlab.processes import BEAT_SECONDS, GONE_SECONDS, WATCH_SECONDS, machine_of, repeated, runs_here, this_process
 
 
 class Drivers:
@@ -28,7 +28,7 @@ class Drivers:
     def joined(self) -> Iterator[None]:
         """Be alive to the others inside the block."""
         self._beat()
-        with heartbeat(self._beat):
+        with repeated(self._beat, BEAT_SECONDS, "heartbeat"):
             yield
 
     def alive(self, driver: str) -> bool:

@@ -190,10 +190,8 @@ class History:
 
     def _twin(self, claim: Claim) -> FrozenTrial | None:
         """Return an earlier trial with the same key: its numbers would be the same, so it is not trained again."""
-        for trial in self.trials(claim.trial.cell):
-            if trial.user_attrs.get(KEY) == claim.trial.key and trial.number < claim.trial.number:
-                return trial
-        return None
+        earlier = self.trials(claim.trial.cell)[: claim.trial.number]
+        return next((trial for trial in earlier if trial.user_attrs.get(KEY) == claim.trial.key), None)
 
     def _settle_held(self) -> None:
         """Give each trial that waits for its twin the twin's result, once it exists."""

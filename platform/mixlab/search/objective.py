@@ -8,7 +8,7 @@ from typing import Any
 
 from mixlab.spec import json_form
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.epoch import Epoch, epoch_of, save_of
+from mixlab.spec.epoch import epoch_of, save_of
 from mixlab.spec.trainable import Report, Save
 
 PAST = "earlier_seeds.json"
@@ -30,13 +30,13 @@ class OverSeeds:
         self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
     ) -> None:
         """Train with every seed; ``seed`` is not used."""
-        mean = _RunningMean(self.metric, len(self.seeds), report, _past(resume_from))
-        if mean.past.over:  # the checkpoint is of a seed's last epoch
+        past = _past(resume_from)
+        if past.over:  # the checkpoint is of a seed's last epoch
             resume_from = None
-        for each in self.seeds[len(mean.past.values) :]:
+        for each in self.seeds[len(past.values) :]:
+            mean = _Mean(self.metric, len(self.seeds), report, past)
             self.train(settings, each, mean, resume_from, data_root, processes)
-            mean.next_seed()
-            resume_from = None
+            past, resume_from = mean.after, None
 
 
 @dataclass(frozen=True)
@@ -56,38 +56,32 @@ def _past(folder: Path | None) -> _Past:
 
 
 @dataclass
-class _RunningMean:
-    """Turns the reports of one seed after another into those of their mean."""
+class _Mean:
+    """Turns the reports of one seed into those of the mean over the seeds so far."""
 
     metric: str
     seeds: int
     report: Report
     past: _Past
-    latest: Epoch | None = None  # of the seed that runs
+
+    def __post_init__(self) -> None:
+        self.after = self.past  # the progress if the seed ends after its latest report
 
     def __call__(self, reported: Any, save: Save | None = None) -> None:
-        epoch = self.latest = epoch_of(reported)
+        epoch = epoch_of(reported)
         save_seed = save_of(save)
+        values = (*self.past.values, epoch.metrics.get(self.metric, float("nan")))
         metrics = dict(epoch.metrics)
         if self.metric in metrics:
-            metrics[self.metric] = statistics.fmean([*self.past.values, metrics[self.metric]])
-        here = self._after_seed() if epoch.last else self.past
+            metrics[self.metric] = statistics.fmean(values)
+        number = self.past.epochs + epoch.number
+        of = self.past.epochs + epoch.of * (self.seeds - len(self.past.values))  # one may end earlier than another
+        self.after = _Past(values, number, True)
+        here = self.after if epoch.last else self.past
         text = json_form.dumps([here.values, here.epochs, here.over])
 
         def save_all(folder: Path) -> None:
             save_seed(folder)
             (folder / PAST).write_text(text, encoding="utf-8")
 
-        number = self.past.epochs + epoch.number
-        of = self.past.epochs + epoch.of * (self.seeds - len(self.past.values))  # one may end earlier than another
         self.report(replace(epoch, number=number, of=of, metrics=metrics), save_all)
-
-    def next_seed(self) -> None:
-        """Move on to the next seed, because one is done."""
-        self.past, self.latest = self._after_seed(), None
-
-    def _after_seed(self) -> _Past:
-        if self.latest is None:
-            return self.past
-        value = self.latest.metrics.get(self.metric, float("nan"))
-        return _Past((*self.past.values, value), self.past.epochs + self.latest.number, True)

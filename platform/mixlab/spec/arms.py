@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, require_known
+from mixlab.errors import BadInput, quoted, require, require_known
 from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
 from mixlab.spec.trainable import Config
@@ -66,8 +66,7 @@ def require_arms(study: str, arms: Sequence[Arm]) -> None:
     """Raise ``BadInput`` unless ``arms`` can be the rows of the table of ``study``."""
     border.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
     for arm in arms:
-        if not isinstance(arm, Arm):
-            raise BadInput(f"the arms of a study must be of the type Arm, got {quoted(arm)}")
+        require(isinstance(arm, Arm), "the arms of a study", "of the type Arm", arm)
         border.require_name("an arm", arm.name)
         border.configuration(arm.changes, f"the arm {arm.name!r}")
         border.require_flag(f"control of the arm {arm.name!r}", arm.control)

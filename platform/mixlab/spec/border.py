@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from mixlab.errors import BadInput, quoted, require_known
+from mixlab.errors import BadInput, quoted, require, require_known
 from mixlab.spec import border
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
@@ -63,11 +63,9 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not isinstance(key, str) or not key:
             raise BadInput(f"{where} has the key {quoted(key)}: keys of a configuration are text")
         require_recordable(f"{where} has the key {key!r}", key)
-        if not _storable(value):
-            raise BadInput(
-                f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, "
-                f"got {quoted(value)}"
-            )
+        require(
+            _storable(value), key, "text in UTF-8, a number of 64 bits, true, false, None or a list of those", value
+        )
         found[key] = value
     return found
 
@@ -100,10 +98,8 @@ def require_seeds(given: Any, whose: str) -> None:
     """Raise ``BadInput`` unless ``given`` are different whole numbers, at least one."""
     if hasattr(given, "__len__") and len(given) > MOST_SEEDS:
         raise BadInput(f"{whose} has {len(given)} seeds: give at most {MOST_SEEDS}; a single seed is written as (N,)")
-    if not isinstance(given, tuple) or not all(type(seed) is int and -MOST_SEED <= seed < MOST_SEED for seed in given):
-        raise BadInput(
-            f"the seeds of {whose} must be whole numbers of 64 bits, such as range(6) or (0, 1, 2), got {quoted(given)}"
-        )
+    fits = isinstance(given, tuple) and all(type(seed) is int and -MOST_SEED <= seed < MOST_SEED for seed in given)
+    require(fits, f"the seeds of {whose}", "whole numbers of 64 bits, such as range(6) or (0, 1, 2)", given)
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
     if twice := [seed for place, seed in enumerate(given) if seed in given[:place]]:
@@ -154,14 +150,13 @@ def require_folder_name(what: str, name: Any) -> None:
 
 def require_flag(what: str, given: Any) -> None:
     """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
-    if not isinstance(given, bool):
-        raise BadInput(f"{what} must be True or False, got {quoted(given)}")
+    require(isinstance(given, bool), what, "True or False", given)
 
 
 def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
-    if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise BadInput(f"{what} must be a whole number, at least {least}, got {quoted(given)}")
+    fits = isinstance(given, int) and not isinstance(given, bool) and given >= least
+    require(fits, what, f"a whole number, at least {least}", given)
 
 
 def require_few(what: str, count: int) -> None:
@@ -172,14 +167,13 @@ def require_few(what: str, count: int) -> None:
 
 def require_mapping(what: str, words: str, given: Any) -> None:
     """Raise ``BadInput`` unless ``given`` is a mapping; ``words`` say of what, such as "from keys to levels"."""
-    if not isinstance(given, Mapping):
-        raise BadInput(f"{what} must be a mapping {words}, got {quoted(given)}")
+    require(isinstance(given, Mapping), what, f"a mapping {words}", given)
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:
     """Raise ``BadInput`` unless ``given`` is a list or tuple, not text, with something in it."""
-    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {quoted(given)}")
+    fits = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    require(fits, what, f"a list or tuple, such as {example}", given)
     if not given:
         raise BadInput(f"{what} must have at least 1 entry, such as {example}, got none")
 

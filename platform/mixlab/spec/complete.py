@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.errors import BadInput, first_line, quoted, refused, require_known
+from mixlab.errors import BadInput, first_line, quoted, refused, require, require_known
 from mixlab.spec import border
 from mixlab.spec.metric import Metric, checked, find
 from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
@@ -58,10 +58,10 @@ class CompleteTrainable:
 
     def _require_kinds(self) -> None:
         for name in ("presets", "neutral", "held_out"):
-            if not isinstance(given := self._given(name, {}), Mapping):
-                raise BadInput(f"{name} of a trainable must be a mapping, got {quoted(given)}")
-        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final):
-            raise BadInput(f"final of a trainable must be a tuple of exceptions, got {quoted(self.final)}")
+            given = self._given(name, {})
+            require(isinstance(given, Mapping), f"{name} of a trainable", "a mapping", given)
+        final = all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final)
+        require(final, "final of a trainable", "a tuple of exceptions", self.final)
         if self.metrics:
             require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
 

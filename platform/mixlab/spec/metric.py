@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from mixlab.errors import BadInput, quoted
+from mixlab.errors import BadInput, quoted, require
 from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
 
@@ -68,12 +68,14 @@ class Metric:
         if not isinstance(self.name, str) or not self.name.strip():
             raise BadInput(f"a metric needs a name, got {quoted(self.name)}")
         for name, kind, valid in FIELDS:
-            if not isinstance(value := getattr(self, name), kind):
-                raise BadInput(f"{name} of the metric {self.name!r} must be {valid}, got {quoted(value)}")
-        if not 0 <= self.digits <= MOST_DIGITS:
-            raise BadInput(f"digits of the metric {self.name!r} must be from 0 to {MOST_DIGITS}, got {self.digits}")
+            value = getattr(self, name)
+            require(isinstance(value, kind), f"{name} of the metric {self.name!r}", valid, value)
+        fits = 0 <= self.digits <= MOST_DIGITS
+        require(fits, f"digits of the metric {self.name!r}", f"from 0 to {MOST_DIGITS}", self.digits)
         for rule in self.rules:
-            _require_rule(rule, self.name)
+            if not isinstance(rule, str) or not RULE.fullmatch(rule):
+                what = f"the metric {self.name!r} has an unknown rule {quoted(rule)}"
+                raise BadInput(f"{what}; rules are last, best, bestN and medianN")
             if rule.startswith("best") and self.higher_is_better is None:
                 raise BadInput(f"the rule {rule!r} of the metric {self.name!r} needs higher_is_better, got None")
         for name in self.names:
@@ -83,8 +85,7 @@ class Metric:
     @classmethod
     def like(cls, other: Any) -> "Metric":
         """Return ``other``, an object with the same fields, as a ``Metric``; raise ``BadInput`` if it has no name."""
-        if not hasattr(other, "name"):
-            raise BadInput(f"a trainable's metrics must be of the type Metric, got {quoted(other)}")
+        require(hasattr(other, "name"), "a trainable's metrics", "of the type Metric", other)
         return cls(**{each.name: getattr(other, each.name) for each in fields(cls) if hasattr(other, each.name)})
 
     @property
@@ -132,10 +133,8 @@ def checked(given: Any) -> tuple[Metric, ...]:
         BadInput: one of them is wrong, or two have a name in common, or names that differ in the case of letters
             only, which some databases and file systems take for one.
     """
-    if not isinstance(given, Iterable) or isinstance(given, str):
-        raise BadInput(
-            f"the metrics of a trainable must be a list or tuple, such as (Metric('loss'),), got {quoted(given)}"
-        )
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    require(several, "the metrics of a trainable", "a list or tuple, such as (Metric('loss'),)", given)
     metrics = tuple(Metric.like(metric).check() for metric in given)
     seen: dict[str, str] = {}
     for name in (name for metric in metrics for name in metric.names):
@@ -143,14 +142,6 @@ def checked(given: Any) -> tuple[Metric, ...]:
             raise BadInput(f"two metrics are named {other!r} and {name!r}, which some stores take for one: rename one")
     border.require_different("two metrics", [name for metric in metrics for name in metric.names])
     return metrics
-
-
-def _require_rule(rule: Any, metric: str) -> None:
-    """Raise ``BadInput`` unless ``rule`` is one."""
-    if not isinstance(rule, str) or not RULE.fullmatch(rule):
-        raise BadInput(
-            f"the metric {metric!r} has an unknown rule {quoted(rule)}; rules are last, best, bestN and medianN"
-        )
 
 
 def value_by(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], float] = max) -> float:

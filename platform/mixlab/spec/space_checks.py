@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, require_known
+from mixlab.errors import BadInput, quoted, require, require_known
 from mixlab.spec import border
 from mixlab.spec.space import Choice, Float, Int, Space, describe, ordered
 
@@ -16,10 +16,8 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     ordered(space)
     for key, values in space.items():
         for other, wanted in values.when.items():
-            if not isinstance(wanted, tuple | list) or not wanted:
-                raise BadInput(
-                    f"the condition of {key} on {other} must be a tuple such as ('su',), got {quoted(wanted)}"
-                )
+            fits = isinstance(wanted, tuple | list) and wanted
+            require(fits, f"the condition of {key} on {other}", "a tuple such as ('su',)", wanted)
             if other not in space:
                 require_known(f"key in the condition of {key},", other, [*space, *config])
             elif isinstance(choice := space[other], Choice) and not any(value in choice.values for value in wanted):
@@ -45,8 +43,7 @@ def check(space: Space) -> None:
         raise BadInput("the space of the search is empty: give at least one key to vary")
     for key, values in space.items():
         border.configuration({key: None}, "the space of a search")
-        if not isinstance(values, Float | Int | Choice):
-            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {quoted(values)}")
+        require(isinstance(values, Float | Int | Choice), f"the range of {key}", "a Float, an Int or a Choice", values)
         if not isinstance(values.when, Mapping) or not all(isinstance(other, str) for other in values.when):
             raise BadInput(f"the condition of {key} must map keys to values, got {quoted(values.when)}")
         if isinstance(values, Choice):
@@ -59,8 +56,12 @@ def _check_choice(key: str, values: Choice) -> None:
     if len(values.values) < 2:
         raise BadInput(f"the choice of {key} needs at least 2 values, got {quoted(list(values.values))}")
     for value in values.values:
-        if not isinstance(value, str | int | float | bool | None):
-            raise BadInput(f"a choice of {key} must be text, a number, true, false or None, got {quoted(value)}")
+        require(
+            isinstance(value, str | int | float | bool | None),
+            f"a choice of {key}",
+            "text, a number, true, false or None",
+            value,
+        )
     for place, value in enumerate(values.values):
         if any(value == other or str(value) == str(other) for other in values.values[:place]):
             raise BadInput(f"the choice of {key} has the value {value!r} twice: {list(values.values)}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, refused, require_known
+from mixlab.errors import BadInput, quoted, refused, require, require_known
 from mixlab.spec import border
 from mixlab.spec.arms import Arm, Level, levels_of, require_arms, require_factors
 from mixlab.spec.border import checked_arguments
@@ -178,34 +178,29 @@ class Study:
             border.configuration(point, f"the tuned point of {quoted(cell)}")
         require_arms(self.name, self.arms)
         require_factors(self.factors)
-        self._check_presets()
-        border.require_seeds(self.seeds, f"the study {self.name!r}")
-        cells = math.prod(len(self.levels(factor)) for factor in self.factors) * len(self.arms)
-        border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
-        require_known("family", self.family, FAMILIES)
-        if self.delta is not None and not (type(self.delta) in (int, float) and 0 < self.delta < math.inf):
-            raise BadInput(f"delta must be a number above 0, in the units of the metric, got {quoted(self.delta)}")
-        border.require_flag("sequential", self.sequential)
-        if not callable(self.settings):
-            raise BadInput(
-                f"the settings of a study must be a function of a cell's configuration, got {quoted(self.settings)}"
-            )
-        if self.sequential and len(self.arms) < 2:
-            raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
-        if not isinstance(self.metric, str):
-            raise BadInput(f"the metric of a study must be a name, got {quoted(self.metric)}")
-        if not train.metrics:
-            raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
-        if train.find(self.metric or train.metric) is None:
-            require_known("metric", self.metric, [name for metric in train.metrics for name in metric.names])
-
-    def _check_presets(self) -> None:
         border.require_mapping("the presets of a study", "from names to settings", self.presets)
         for name, preset in self.presets.items():
             border.require_name("a preset", name)
             border.configuration(preset, f"the preset {name!r}")
             if "seeds" in preset:
                 border.require_count(f"seeds of the preset {name!r}", preset["seeds"])
+        border.require_seeds(self.seeds, f"the study {self.name!r}")
+        cells = math.prod(len(self.levels(factor)) for factor in self.factors) * len(self.arms)
+        border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
+        require_known("family", self.family, FAMILIES)
+        fits = self.delta is None or (type(self.delta) in (int, float) and 0 < self.delta < math.inf)
+        require(fits, "delta", "a number above 0, in the units of the metric", self.delta)
+        border.require_flag("sequential", self.sequential)
+        require(
+            callable(self.settings), "the settings of a study", "a function of a cell's configuration", self.settings
+        )
+        if self.sequential and len(self.arms) < 2:
+            raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
+        require(isinstance(self.metric, str), "the metric of a study", "a name", self.metric)
+        if not train.metrics:
+            raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
+        if train.find(self.metric or train.metric) is None:
+            require_known("metric", self.metric, [name for metric in train.metrics for name in metric.names])
 
     def _settings_of(self, name: str, config: Config) -> Config:
         """Return what ``settings`` sets in the cell ``name``."""

@@ -20,6 +20,7 @@ def study_plan(
 
     ``looks`` are those of ``mixlab.tracking.looks``.
     """
+    first, *others = (trial.config for trial in trials)
     return {
         "study": study.name,
         "preset": preset,
@@ -35,7 +36,7 @@ def study_plan(
         "delta": study.delta,
         "sequential": {"budget": len(study.seeds)} if study.sequential else None,
         "looks": dict(looks or {}),
-        "config": _shared(trials),
+        "config": {key: value for key, value in first.items() if all(other.get(key) == value for other in others)},
         "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
     }
 
@@ -48,12 +49,6 @@ def _design(study: Study) -> dict[str, Any] | None:
     if not terms or not len(signs) == len(combinations) == 2 ** len(terms):
         return None
     return {"kind": "factorial", "terms": terms, "signs": signs}
-
-
-def _shared(trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return the part that the configurations of all trials have in common."""
-    first, *others = (trial.config for trial in trials)
-    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 # By the level in MLflow of the run that has the plan.

@@ -76,7 +76,9 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
                 continue
             counterpart[run.run_id] = _copy(source, target, run, to, counterpart)
             if known is not None:
-                _take_place(target, known.run_id, counterpart[run.run_id], to)
+                for child in search_runs(target, to, {names.PARENT: known.run_id}):
+                    log(target, child.run_id, tags={names.PARENT: counterpart[run.run_id]})
+                target.delete_run(known.run_id)
                 replacing |= {run.run_id} if level == "study" else set()
             added += level in ("seed", "trial")
     return added
@@ -108,13 +110,6 @@ def _copy(
     target.set_terminated(made, run.status, run.end_time)
     log(target, made, tags={names.LEVEL: run.tags[names.LEVEL]})  # last: nothing finds a copy that is not whole
     return str(made)
-
-
-def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> None:
-    """Delete a run of the target, after its nested runs were moved to its better copy."""
-    for child in search_runs(target, experiment, {names.PARENT: old}):
-        log(target, child.run_id, tags={names.PARENT: new})
-    target.delete_run(old)
 
 
 def _identity(run: StoredRun) -> tuple[str, ...]:

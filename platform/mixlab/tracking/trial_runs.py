@@ -120,7 +120,9 @@ class TrialRuns:
             self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
         points = _points_of(_metrics(epochs, now))
         if any(self._points[key].get(point, value) != value for point, value in points.items()):
-            self._replace(trial)
+            discard(self.client, self.run_ids[key])
+            self._start(trial, known=None)
+            self._points[key] = {}
         if not self._points[key]:
             epochs = [attempt[number] for number in sorted(attempt) if number <= epochs[-1].number]
         known = self._points[key]
@@ -128,12 +130,6 @@ class TrialRuns:
         words = {names.WORD + name: word for name, word in epochs[-1].words.items()}
         log(self.client, self.run_ids[key], missing, tags=words)
         known |= _points_of(missing)
-
-    def _replace(self, trial: Trial) -> None:
-        """Delete the run of a trial, and start an empty one."""
-        discard(self.client, self.run_ids[trial.key])
-        self._start(trial, known=None)
-        self._points[trial.key] = {}
 
     def end(
         self, trial: Trial, state: State, error: str = "", traceback: str = "", checkpoint: Checkpoint | None = None
