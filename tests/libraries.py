@@ -45,7 +45,7 @@ def _imported_once(config: Any) -> ScriptDirectory:
     return _migrations[location]
 
 
-ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
+ScriptDirectory.from_config = _imported_once
 
 
 # MLflow repeats its settings of SQLite in every session, which takes longer than most of what a session is for; here
@@ -92,7 +92,7 @@ def _unpainted_figures() -> Iterator[None]:
 
 
 @pytest.fixture
-def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+def painted(monkeypatch) -> None:
     """Let this test's figures be painted, with fewer pixels, but not as PDF; ``printed`` does that too."""
     unpainted = Figure.savefig
 
@@ -105,7 +105,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def printed(monkeypatch) -> None:
     """Let this test's figures be painted in full."""
     monkeypatch.setattr(Figure, "savefig", _paint)
     monkeypatch.setattr(Figure, "draw_without_rendering", _lay_out)
@@ -120,7 +120,7 @@ def forgo_durability(connection: Any, _: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def empty_store(tmp_path_factory, worker_id) -> Path:
     """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy takes none."""
     folder = tmp_path_factory.getbasetemp()
     file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
@@ -131,7 +131,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
 
 
 @pytest.fixture(scope="session")
-def new_store(empty_store: Path) -> Callable[[Path], str]:
+def new_store(empty_store) -> Callable[[Path], str]:
     """Return a function that puts an empty MLflow database into a folder and returns its URI."""
 
     def new(folder: Path) -> str:
@@ -142,6 +142,6 @@ def new_store(empty_store: Path) -> Callable[[Path], str]:
 
 
 @pytest.fixture
-def tracking_uri(new_store: Callable[[Path], str], tmp_path: Path) -> str:
+def tracking_uri(new_store, tmp_path) -> str:
     """Return the URI of an empty MLflow database of this test's own, ``mlflow.db`` in ``tmp_path``."""
     return new_store(tmp_path)

@@ -17,8 +17,6 @@ def runner(monkeypatch) -> ModuleType:
     """Return the command that runs them all."""
     monkeypatch.syspath_prepend(str(FOLDER))
     spec = importlib.util.spec_from_file_location("run_benchmarks", FOLDER / "__main__.py")
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -34,7 +34,7 @@ WATCHED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("keys", WATCHED, ids=words)
-def test_no_step_waits_for_the_gpu(keys: dict[str, Any]) -> None:
+def test_no_step_waits_for_the_gpu(keys):
     waits = []
     for steps in (5, 10):
         run = run_on_gpu(count=16 * steps, **keys)
@@ -57,7 +57,7 @@ def waits_of(run: Any) -> list[str]:
 
 @pytest.mark.parametrize("keys", [{"mixer": mixer} for mixer in ("cutmix", "fmix", "puzzlemix", "automix")], ids=words)
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-def test_two_runs_of_a_seed_are_the_same(keys: dict[str, Any], precision: str) -> None:
+def test_two_runs_of_a_seed_are_the_same(keys, precision):
     one, other = (run_on_gpu(**keys, **SUMIX, precision=precision) for _ in range(2))
     for _ in range(one.settings.epochs):
         one.next_epoch()
@@ -80,17 +80,16 @@ print(digest.hexdigest())
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet20", "wrn28_8", "resnext50"])
-def test_two_processes_give_the_same_bits_with_a_graph_or_without(backbone: str) -> None:
+def test_two_processes_give_the_same_bits_with_a_graph_or_without(backbone):
     commands = [[sys.executable, "-c", PROGRAM, backbone, how] for how in ("plain", "plain", "graph")]
     root = Path(__file__).parents[2]
     found = {subprocess.run(each, cwd=root, capture_output=True, text=True, check=True).stdout for each in commands}
     assert len(found) == 1
 
 
-def test_a_batch_and_its_logits_agree_with_the_cpu() -> None:
+def test_a_batch_and_its_logits_agree_with_the_cpu():
     run = run_on_gpu(mixer="none", precision="float32")
     there = run.train_set
-    assert isinstance(there, Resident)
     here = Resident(Split(there.images.permute(0, 3, 1, 2).cpu(), there.labels.cpu()), "cpu", augment=None)
     (of_gpu, _), (of_cpu, _) = (next(iter(source.test_batches(90))) for source in (there, here))
     torch.testing.assert_close(of_gpu.cpu(), of_cpu, rtol=0, atol=6e-8)
@@ -101,7 +100,7 @@ def test_a_batch_and_its_logits_agree_with_the_cpu() -> None:
     torch.testing.assert_close(logits, network.cpu()(of_cpu).detach(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_network_is_channels_last_and_half() -> None:
+def test_the_network_is_channels_last_and_half():
     run = run_on_gpu(mixer="cutmix", backbone="resnet18")
     kernels = [weight for weight in run.method.parameters() if weight.ndim == 4]
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
@@ -110,9 +109,7 @@ def test_the_network_is_channels_last_and_half() -> None:
 
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("backbone", ["resnet8", "resnet18"])
-def test_a_run_takes_as_much_memory_as_was_measured(
-    backbone: str, graph: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_takes_as_much_memory_as_was_measured(backbone, graph, monkeypatch):
     keys = {"mixer": "cutmix", "backbone": backbone, "batch_size": 100, "count": 500, "cuda_graph": graph, **SUMIX}
     keys["epochs"] = STEPS_TO_GRAPH  # each of them tests a batch
     settings = run_on_gpu(**keys).settings
@@ -129,7 +126,7 @@ def test_a_run_takes_as_much_memory_as_was_measured(
     assert needed < free
 
 
-def test_a_full_gpu_is_recognised() -> None:
+def test_a_full_gpu_is_recognised():
     torch.cuda.set_per_process_memory_fraction(0.02)
     try:
         with pytest.raises(RuntimeError) as full:

@@ -92,7 +92,6 @@ def run(history: History, value: Callable[[Mapping[str, Any], int], float] = acc
             job = source.next(at_a_time)
             if not isinstance(job, Job):
                 break
-            assert isinstance(job.trial, SearchTrial)
             running[job.trial.key] = (job.trial, 0)
         if not running:
             return total
@@ -121,11 +120,10 @@ def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int
     Returns:
         The number of new reports; fewer than ``reports`` if the search is over.
     """
-    source = ProposedTrials(history, NoCheckpoints(), "paper", race)  # type: ignore[arg-type]
+    source = ProposedTrials(history, NoCheckpoints(), "paper", race)
     count = 0
     while isinstance(job := source.next(1), Job):
         trial = job.trial
-        assert isinstance(trial, SearchTrial)
         known, epochs = set(history.of(trial).intermediate_values), trial.config["epochs"]
         done: list[float] = []
         for seed, epoch in itertools.product(trial.seeds, range(1, epochs + 1)):
@@ -147,7 +145,7 @@ def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int
 
 def proposed(history: History) -> ProposedTrials:
     """Return the source of a history's trials, without checkpoints."""
-    return ProposedTrials(history, NoCheckpoints(), "paper")  # type: ignore[arg-type]
+    return ProposedTrials(history, NoCheckpoints(), "paper")
 
 
 def states(history: History, arm: str) -> list[str]:

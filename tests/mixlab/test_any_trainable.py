@@ -16,7 +16,7 @@ SCRIPT = str(Path(__file__).parent / "regressor.py")
 HARD = "it's [5 %] of $1_000"
 
 
-def test_what_it_leaves_out_is_supplied() -> None:
+def test_what_it_leaves_out_is_supplied():
     train = complete(regressor.Line())
     assert train.metric == "rmse_last"
     assert set(train.presets) == {"paper", "quick", "smoke"}
@@ -27,7 +27,7 @@ def test_what_it_leaves_out_is_supplied() -> None:
 
 
 @pytest.mark.slow
-def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
+def test_a_study_of_a_regressor(tmp_path, empty_store):
     study = StudyFolder(tmp_path, "line", (SCRIPT, "study"), empty_store)
     plan = study.run_here("--dry-run")
     assert "18 trials: 18 pending" in plan
@@ -68,7 +68,7 @@ def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_of_a_regressor_keeps_factors_and_baselines(tmp_path: Path, empty_store: Path) -> None:
+def test_a_search_of_a_regressor_keeps_factors_and_baselines(tmp_path, empty_store):
     search = StudyFolder(tmp_path, "line search", (SCRIPT, "search"), empty_store)
     said = search.run_here()
     assert "Search over: 12/12 tried" in said

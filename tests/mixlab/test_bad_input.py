@@ -72,9 +72,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
     ],
     ids=" ".join,
 )
-def test_bad_input(
-    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], parts: list[str]
-) -> None:
+def test_bad_input(study, capsys, tmp_path, options, parts):
     sentence = refuse(study, capsys, tmp_path, *options)
     for part in parts:
         assert part in sentence
@@ -87,9 +85,7 @@ def closed_port() -> int:
         return free.getsockname()[1]
 
 
-def test_a_tracking_server_that_nobody_runs(
-    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tracking_server_that_nobody_runs(study, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "ANSWER_SECONDS", 0.1)  # for which MLflow asks again and again
     uri = f"http://127.0.0.1:{closed_port()}"
     start = time.monotonic()
@@ -99,9 +95,7 @@ def test_a_tracking_server_that_nobody_runs(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("listens", [False, True])
-def test_an_address_that_no_cluster_answers(
-    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, listens: bool
-) -> None:
+def test_an_address_that_no_cluster_answers(study, capsys, tmp_path, listens):
     """The connection is refused at once, or accepted by something that is not Ray and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -114,16 +108,12 @@ def test_an_address_that_no_cluster_answers(
         assert time.monotonic() - start < 30
 
 
-def test_a_data_root_that_cannot_be_written(
-    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, tracking_uri: str
-) -> None:
+def test_a_data_root_that_cannot_be_written(study, capsys, tmp_path, tracking_uri):
     assert "/proc/nothing" in refuse(study, capsys, tmp_path, "--data-root", "/proc/nothing")
 
 
 @pytest.mark.slow
-def test_cifar100_that_cannot_be_had_says_where_to_put_it(
-    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cifar100_that_cannot_be_had_says_where_to_put_it(study, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port()}")  # no way out, wherever this runs
     options = ("--dataset", "cifar100", "--data-root", str(tmp_path / "data"))
     sentence = refuse(study, capsys, tmp_path, *options)
@@ -131,7 +121,7 @@ def test_cifar100_that_cannot_be_had_says_where_to_put_it(
     assert "--dataset cifar10" in sentence
 
 
-def test_two_drivers_of_one_study_are_refused(study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_two_drivers_of_one_study_are_refused(study, capsys, tmp_path):
     folder = tmp_path / "results" / study.name
     folder.mkdir(parents=True)
     with filelock.FileLock(folder / ".lock"):

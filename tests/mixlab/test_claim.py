@@ -45,7 +45,7 @@ class Shared:
 
 
 @pytest.fixture(params=["file", "tag"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
+def shared(request, tmp_path, monkeypatch) -> Shared:
     monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
     if request.param == "file":
         return Shared(FileBoard(LOCAL, str(tmp_path / "results" / "driver")))
@@ -54,7 +54,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("other", ["", DEAD_HERE, this_process()], ids=["nobody", "killed", "this process before"])
-def test_what_nobody_holds_is_held_at_once_and_given_back(shared: Shared, other: str) -> None:
+def test_what_nobody_holds_is_held_at_once_and_given_back(shared, other):
     if other:
         shared.write(other)
     with shared.claimed():
@@ -63,7 +63,7 @@ def test_what_nobody_holds_is_held_at_once_and_given_back(shared: Shared, other:
     assert not shared.said
 
 
-def test_a_living_driver_of_this_machine_is_named_at_once(shared: Shared) -> None:
+def test_a_living_driver_of_this_machine_is_named_at_once(shared):
     shared.write(NEIGHBOUR)
     with pytest.raises(OtherDriver, match=rf"^on .+ \(process {os.getppid()}\)$") as found, shared.claimed():
         pass
@@ -73,9 +73,7 @@ def test_a_living_driver_of_this_machine_is_named_at_once(shared: Shared) -> Non
 
 
 @pytest.mark.parametrize("text", ["5", '{"name": 5}', "#@", " since "])
-def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(
-    shared: Shared, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(shared, text, monkeypatch):
     monkeypatch.setattr(processes, "WATCH_SECONDS", 0.02)
     shared.board.write(text)
     with shared.claimed():
@@ -83,7 +81,7 @@ def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(
 
 
 @pytest.mark.parametrize("beats", [True, False])
-def test_a_driver_of_another_machine_is_watched(shared: Shared, monkeypatch: pytest.MonkeyPatch, beats: bool) -> None:
+def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, beats):
     monkeypatch.setattr(processes, "WATCH_SECONDS", 10 if beats else 0.2)
     shared.write(NODE7)
     if beats:
@@ -96,9 +94,7 @@ def test_a_driver_of_another_machine_is_watched(shared: Shared, monkeypatch: pyt
     assert shared.said[0].startswith("A start of this study on node7 (process 12) has not ended as usual, or is still")
 
 
-def test_a_driver_of_a_machine_with_the_same_name_is_watched(
-    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_driver_of_a_machine_with_the_same_name_is_watched(shared, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "WATCH_SECONDS", 0.02)
     (tmp_path / "boot_id").write_text("1-2-3\n")
     with monkeypatch.context() as elsewhere:
@@ -108,7 +104,7 @@ def test_a_driver_of_a_machine_with_the_same_name_is_watched(
         assert "(process 999999999) has not ended as usual" in shared.said[0]
 
 
-def test_of_two_that_start_at_once_the_first_gives_way(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_that_start_at_once_the_first_gives_way(shared, monkeypatch):
     monkeypatch.setattr(processes.time, "sleep", lambda seconds: shared.write(NEIGHBOUR))
     with pytest.raises(OtherDriver), shared.claimed():
         pass
@@ -116,9 +112,7 @@ def test_of_two_that_start_at_once_the_first_gives_way(shared: Shared, monkeypat
 
 
 @pytest.mark.parametrize("taken_over", ["and is at work", "and is done"])
-def test_the_heart_beats_until_another_driver_has_taken_over(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch, taken_over: str
-) -> None:
+def test_the_heart_beats_until_another_driver_has_taken_over(shared, monkeypatch, taken_over):
     monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
     with shared.claimed():
         wait_for(lambda: int(shared.board.read().rpartition(" ")[2] or 0) > 2)
@@ -127,7 +121,7 @@ def test_the_heart_beats_until_another_driver_has_taken_over(
             shared.write(NODE7) if taken_over == "and is at work" else shared.board.remove()
 
 
-def test_drivers_of_one_machine_may_share_a_claim(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drivers_of_one_machine_may_share_a_claim(shared, monkeypatch):
     monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
     shared.write(NEIGHBOUR)
     with shared.claimed(neighbours=True):
@@ -139,7 +133,7 @@ def test_drivers_of_one_machine_may_share_a_claim(shared: Shared, monkeypatch: p
             shared.write(NODE7)
 
 
-def test_a_living_driver_is_known_after_its_machines_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_living_driver_is_known_after_its_machines_clock_was_set(monkeypatch):
     """The time of a process's start, by the clock of the day, then becomes another."""
     me, started = this_process(), psutil.Process.create_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 3600)
@@ -150,7 +144,7 @@ def start_of(folder: Path, uri: str = "sqlite:///mlflow.db") -> Start:
     return Start("toy", TRAIN, Options(tracking_uri=uri, storage=str(folder)), Console(), folder / "study.py")
 
 
-def test_a_second_writer_is_a_sentence(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_writer_is_a_sentence(tmp_path, tracking_uri, monkeypatch):
     """With a server, two starts with different storages wrote the same runs."""
     monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(one_driver, "sqlite_file", lambda uri: None)
@@ -166,7 +160,7 @@ def test_a_second_writer_is_a_sentence(tmp_path: Path, tracking_uri: str, monkey
         pass
 
 
-def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path, monkeypatch):
     start = start_of(tmp_path)
     with only_machine(start, "driver", neighbours=False):
         assert not list(tmp_path.iterdir())  # a folder of this machine is locked instead

@@ -17,13 +17,13 @@ sys.exit(7)
 
 
 @pytest.fixture(autouse=True)
-def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+def undisturbed(monkeypatch) -> None:
     """Restore what a command changes for the process: its arguments and the path of imports."""
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
 
-def test_every_study_is_listed_with_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_study_is_listed_with_what_it_shows(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(studies())
@@ -31,7 +31,7 @@ def test_every_study_is_listed_with_what_it_shows(capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch) -> Path:
     """Return the folder ``studies`` of the current folder."""
     (tmp_path / "studies").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -45,7 +45,7 @@ def ended(code: int, *arguments: str) -> None:
     assert end.value.code == code
 
 
-def test_a_file_that_is_no_python_is_listed_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_python_is_listed_as_such(folder, capsys):
     (folder / "broken.py").write_text("def (")
     (folder / "latin.py").write_bytes('"""Größe"""'.encode("latin-1"))
     assert main(["list"]) == 0
@@ -53,9 +53,7 @@ def test_a_file_that_is_no_python_is_listed_as_such(folder: Path, capsys: pytest
     assert [line.split()[0] for line in lines if "cannot be read: " in line] == ["broken", "latin"]
 
 
-def test_a_study_of_the_current_folder_wins_and_gets_its_options(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_study_of_the_current_folder_wins_and_gets_its_options(folder, capsys):
     (folder / "ablation_cifar100.py").write_text(STUDY)
     for name in ("ablation_cifar100", "studies/ablation_cifar100.py"):
         ended(7, "run", name, "--preset", "quick")
@@ -85,16 +83,14 @@ main(Study(name="reading", base={"data": "a"}, arms=arms, seeds=range(2)), Reade
 
 
 @pytest.fixture
-def reading(tmp_path: Path) -> tuple[str, Path]:
+def reading(tmp_path) -> tuple[str, Path]:
     """Return the file of a study, and an empty data root for it."""
     (tmp_path / "reading.py").write_text(TRAINABLE)
     (tmp_path / "data").mkdir()
     return str(tmp_path / "reading.py"), tmp_path / "data"
 
 
-def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
-    reading: tuple[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(reading, capsys):
     study, data = reading
     ended(0, "fetch", study, "--data-root", str(data))
     assert {path.name for path in data.iterdir()} == {"a", "b"}
@@ -104,9 +100,7 @@ def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
 @pytest.mark.parametrize(
     ("there", "line"), [("", "a is missing; b is missing"), ("b", "a is missing"), ("ab", "found in {data}")]
 )
-def test_a_dry_run_says_which_data_are_missing(
-    there: str, line: str, reading: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_which_data_are_missing(there, line, reading, tmp_path, capsys):
     study, data = reading
     for name in there:
         (data / name).touch()
@@ -126,27 +120,25 @@ def test_a_dry_run_says_which_data_are_missing(
         (["run", "mine.py"], "there is no study 'mine.py'; name a Python file"),
     ],
 )
-def test_a_wrong_name_is_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_name_is_one_sentence(arguments, sentence, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"error: {sentence}")
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_command(capsys):
     assert main([]) == 0
     said = capsys.readouterr().out
     assert all(f"\n  {name} " in said for name in ("list", "run", "fetch", *TOOLS))
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_every_tool_is_a_module_with_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_tool_is_a_module_with_help(name, capsys):
     ended(0, name, "--help")
     assert "usage:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["trainables", "analysis", "platform"])
-def test_a_package_that_hides_ours_is_named(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_package_that_hides_ours_is_named(name, tmp_path, monkeypatch, capsys):
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -155,9 +147,7 @@ def test_a_package_that_hides_ours_is_named(
     assert f"{tmp_path / name} hides" in capsys.readouterr().err
 
 
-def test_a_package_that_was_installed_over_ours_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_package_that_was_installed_over_ours_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(installation, "_overwritten", lambda: [tmp_path / "analysis" / "__init__.py"])
     assert main(["list"]) == 2
     assert "another package of that name was installed over it" in capsys.readouterr().err
@@ -171,9 +161,7 @@ def test_a_package_that_was_installed_over_ours_is_named(
         ('study = "Größe"'.encode("latin-1"), "{file}, line 1: (unicode error) 'utf-8' codec can't decode byte 0xf6"),
     ],
 )
-def test_a_file_with_a_syntax_error_is_named_with_its_line(
-    content: bytes, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_with_a_syntax_error_is_named_with_its_line(content, sentence, tmp_path, capsys):
     file, part = tmp_path / "broken.py", tmp_path / "the_broken_part.py"
     file.write_bytes(content)
     part.write_text("arms = (")

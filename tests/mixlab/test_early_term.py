@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,7 @@ PROGRAMS = {
 }
 
 
-def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path: Path) -> None:
+def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path):
     for name, content in PROGRAMS.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{content}\n")
         (tmp_path / name).chmod(0o755)
@@ -42,7 +41,7 @@ def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_study_that_is_stopped_while_ray_starts_has_true_states(tmp_path: Path, empty_store: Path) -> None:
+def test_a_study_that_is_stopped_while_ray_starts_has_true_states(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "large", empty_store=empty_store)
     with toy.start() as driver:
         driver.until(lambda: driver.children("gcs_server"))

@@ -30,7 +30,7 @@ def attempts(folder: Path, *, fault: int = 0, poison: int = 0) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_study_whose_raylet_is_killed_says_so_and_has_true_states(tmp_path: Path, empty_store: Path) -> None:
+def test_a_study_whose_raylet_is_killed_says_so_and_has_true_states(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "large", empty_store=empty_store)
     hold(tmp_path, epoch=2)
     with toy.start() as driver:
@@ -65,9 +65,7 @@ def lose_an_idle_process(monkeypatch: pytest.MonkeyPatch) -> list[psutil.Process
 
 
 @pytest.mark.slow
-def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(
-    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(tmp_path, empty_store, monkeypatch):
     toy = toy_folder(tmp_path, "faulty", empty_store=empty_store)
     said = toy.run("--seeds", "1", code=1)
     assert "failed: faulty · seed 0: RuntimeError: broken in epoch 3" in said.replace("\n", " ")

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def why_not() -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_a_full_disk_is_a_sentence(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+def test_a_full_disk_is_a_sentence(tmp_path, new_store):
     new_store(tmp_path)
     run_alone(__file__, tmp_path, with_mounts)
 

@@ -5,7 +5,6 @@ A whole launch does the same in ``test_racing_search``.
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,7 @@ def start(*options: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert start("--dry-run") == 0
     out, err = capsys.readouterr()
@@ -37,14 +36,14 @@ def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert found["paths"] == {"page": None, "files": []}
 
 
-def test_bad_input_is_a_sentence_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_a_sentence_and_an_exit_code(capsys):
     assert start("--arms", "sounds") == 2
     out, err = capsys.readouterr()
     assert json.loads(out)["exit_code"] == 2
     assert err == "error: unknown arm 'sounds'; did you mean 'sound'?\n"
 
 
-def test_numbers_that_are_not_finite_and_failures_are_json() -> None:
+def test_numbers_that_are_not_finite_and_failures_are_json():
     result = Result(1, plan={"clip": math.inf}, verdicts=[{"gain": math.nan}], failures={"plain · seed 0": "no"})
     found = strict(result.json())
     assert (found["plan"], found["verdicts"]) == ({"clip": "Infinity"}, [{"gain": "NaN"}])

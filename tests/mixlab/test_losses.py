@@ -33,7 +33,7 @@ SOON = {
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_what_is_lost_moves_no_number(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+def test_what_is_lost_moves_no_number(tmp_path, new_store):
     new_store(tmp_path)
     run_on_the_switch(__file__, tmp_path)
 

@@ -1,10 +1,8 @@
 """Options that are wrong, or contradict the study, are refused in one sentence."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,10 +27,10 @@ from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
         (Options(trials=5), ["--trials", "'toy' is a study"]),
         (Options(optuna_storage="sqlite:///x"), ["--optuna-storage", "'toy' is a study"]),
         (Options(changes={"lr%": 1}), ["--set", "'lr%'"]),
-        (Options(changes={5: 1}), ["--set", "5", "text"]),  # type: ignore[dict-item]
+        (Options(changes={5: 1}), ["--set", "5", "text"]),
     ],
 )
-def test_wrong_options(options: Options, parts: list[str]) -> None:
+def test_wrong_options(options, parts):
     with pytest.raises(BadInput) as error:
         configure(STUDY, TRAIN, options)
     for part in parts:
@@ -57,15 +55,15 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
         ({"data_root": "a\0b"}, ["--data-root", r"'a\x00b'", "null character"]),
     ],
 )
-def test_options_of_a_wrong_kind(given: Mapping[str, Any], parts: list[str]) -> None:
+def test_options_of_a_wrong_kind(given, parts):
     with pytest.raises(BadInput) as error:
         Options(**given).check()
     for part in parts:
         assert part in str(error.value)
 
 
-def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
-    options = Options(storage=Path("x"), data_root=Path("d"), cpus_per_trial=2, gpus_per_trial=1)  # type: ignore[arg-type]
+def test_options_take_paths_and_whole_numbers_for_numbers():
+    options = Options(storage=Path("x"), data_root=Path("d"), cpus_per_trial=2, gpus_per_trial=1)
     options.check()
     assert (options.storage, options.data_root) == ("x", "d")
 
@@ -78,13 +76,13 @@ def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
         ("json", "tables need a report with a function report, which 'json' lacks"),
     ],
 )
-def test_a_report_that_cannot_be_made(report: Any, sentence: str) -> None:
+def test_a_report_that_cannot_be_made(report, sentence):
     with pytest.raises(BadInput) as error:
         run(STUDY, TRAIN, Options(dry_run=True), report=report)
     assert sentence in str(error.value)
 
 
-def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option() -> None:
+def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option():
     study = replace(STUDY, presets={"smoke": {"seeds": 5000}})
     with pytest.raises(BadInput, match=r"^seeds of the preset 'smoke' is how many seeds each arm runs, at most 1000"):
         configure(study, TRAIN, Options(preset="smoke"))
@@ -101,12 +99,12 @@ def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option() -> None:
         ("", []),
     ],
 )
-def test_a_name_that_holds_a_comma_is_in_double_quotes(text: str, names: list[str]) -> None:
+def test_a_name_that_holds_a_comma_is_in_double_quotes(text, names):
     for option in ("arms", "mixers", "backbones"):
         assert getattr(parse(STUDY, [f"--{option}", text]), option) == names
 
 
-def test_set_twice_is_refused_by_what_was_written() -> None:
+def test_set_twice_is_refused_by_what_was_written():
     """Nan is not equal to itself, so that a single one was refused; true is equal to 1, and was kept in its place."""
     (value,) = parse(STUDY, ["--set", "lr=NaN", "--set", "lr=NaN"]).changes.values()
     assert math.isnan(value)
@@ -115,19 +113,17 @@ def test_set_twice_is_refused_by_what_was_written() -> None:
 
 
 @pytest.mark.parametrize("text", ['"mixup', '"mixup" x', '"a", "b" c'])
-def test_a_quote_without_its_end_is_a_sentence(text: str) -> None:
+def test_a_quote_without_its_end_is_a_sentence(text):
     with pytest.raises(BadInput, match="cannot be read as names with commas between them"):
         parse(STUDY, ["--arms", text])
 
 
-def test_a_whole_number_of_gpus_is_that_many() -> None:
+def test_a_whole_number_of_gpus_is_that_many():
     machine = {"CPU": 8.0, "GPU": 4.0}
     assert [checked_share(1, gpus, machine, "here").gpus for gpus in (None, 0, 2, 2.0, "auto")] == [1, 0, 2, 2, 1]
 
 
-def test_the_list_has_the_presets_and_says_once_what_all_of_them_change_alike(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_list_has_the_presets_and_says_once_what_all_of_them_change_alike(capsys):
     """Two presets that each reset what a recipe may set were two lines of twenty keys, with their own at the ends."""
     alike = {"lr": 3.0, "depth": 8}
     study = replace(STUDY, presets={"smoke": {**alike, "epochs": 1}, "night": {**alike, "seeds": 9}})

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,16 +23,14 @@ AWAY_SECONDS = 10.0  # at least, of the server: several times what the writer wa
 
 
 @pytest.fixture(scope="module")
-def server(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
+def server(postgresql, tmp_path_factory) -> Iterator[MLflowServer]:
     folder = tmp_path_factory.mktemp("mlflow")
     with mlflow_server.running(postgresql.create_database(), folder, os.environ) as server:
         yield server
 
 
 @pytest.mark.slow
-def test_training_goes_on_and_everything_is_written_once(
-    server: MLflowServer, postgresql: PostgreSQL, tmp_path: Path
-) -> None:
+def test_training_goes_on_and_everything_is_written_once(server, postgresql, tmp_path):
     toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, tracking_uri=server.uri)
     hold(tmp_path, epoch=5)
     with (

@@ -31,7 +31,7 @@ def commit_all(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory) -> Path:
     """Return a repository with a study and a folder ``platform``, which each test gets a copy of."""
     folder = tmp_path_factory.mktemp("made") / "ours"
     (folder / "platform").mkdir(parents=True)
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(made, tmp_path, monkeypatch) -> Path:
     """Return a repository with a study; mixlab itself lies in it too, as far as the provenance knows."""
     monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
     folder = shutil.copytree(made, tmp_path / "ours")
@@ -51,16 +51,14 @@ def repository(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def foreign(made: Path, tmp_path: Path) -> Path:
+def foreign(made, tmp_path) -> Path:
     """Return another repository, whose commit is another."""
     folder = shutil.copytree(made, tmp_path / "foreign")
     git(folder, "commit", "-qm", "Second", "--allow-empty")
     return folder
 
 
-def test_the_commit_is_that_of_the_code_wherever_it_is_started(
-    repository: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commit_is_that_of_the_code_wherever_it_is_started(repository, foreign, monkeypatch):
     head = git(repository, "rev-parse", "HEAD").strip()
     for folder in (repository, foreign, foreign.parent):
         monkeypatch.chdir(folder)
@@ -69,7 +67,7 @@ def test_the_commit_is_that_of_the_code_wherever_it_is_started(
         assert found.tags["mixlab.patch"] == "none"
 
 
-def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(repository: Path) -> None:
+def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(repository):
     (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
     (repository / "study.py").write_bytes("name = 'Größe'\n".encode("latin-1"))
     (repository / "notes.txt").write_text("no source")
@@ -84,8 +82,8 @@ def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(reposito
 
 
 def test_a_study_and_a_trainable_outside_any_repository_are_in_the_patch_with_what_they_import(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    repository, tmp_path, monkeypatch
+):
     """Whatever changed in it between two starts of a study, their runs had the same patch."""
     (tmp_path / "mine.py").write_text("epochs = 7\n")
     (tmp_path / "my_package").mkdir()  # without an __init__.py, such a package has no file
@@ -104,9 +102,7 @@ def test_a_study_and_a_trainable_outside_any_repository_are_in_the_patch_with_wh
     assert collect(tmp_path / "mine.py", trainable).patch != before.patch
 
 
-def test_a_trainable_of_another_repository_names_its_own_commit(
-    repository: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trainable_of_another_repository_names_its_own_commit(repository, foreign, monkeypatch):
     module = ModuleType("their_trainable")
     module.__file__ = str(foreign / "study.py")
     monkeypatch.setitem(sys.modules, "their_trainable", module)
@@ -115,9 +111,7 @@ def test_a_trainable_of_another_repository_names_its_own_commit(
 
 
 @pytest.mark.parametrize("image", ["", "0" * 40])
-def test_without_git_nothing_is_known_but_the_commit_that_an_image_names(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str
-) -> None:
+def test_without_git_nothing_is_known_but_the_commit_that_an_image_names(repository, tmp_path, monkeypatch, image):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("MIXLAB_COMMIT", image)
     found = collect(repository / "study.py")
@@ -126,9 +120,7 @@ def test_without_git_nothing_is_known_but_the_commit_that_an_image_names(
 
 
 @pytest.mark.parametrize("hidden", [{}, {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}])
-def test_code_of_no_repository_is_not_said_to_be_clean(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, hidden: dict[str, str]
-) -> None:
+def test_code_of_no_repository_is_not_said_to_be_clean(repository, monkeypatch, hidden):
     """Two starts between which it had changed were recorded alike. Git also reads no repository of another user."""
     if not hidden:
         shutil.rmtree(repository / ".git")
@@ -140,16 +132,14 @@ def test_code_of_no_repository_is_not_said_to_be_clean(
     assert collect(repository / "notebook").tags["mixlab.dirty"] == "true"
 
 
-def test_a_notebook_is_not_said_to_be_clean_in_a_repository(repository: Path) -> None:
+def test_a_notebook_is_not_said_to_be_clean_in_a_repository(repository):
     """Whatever its cells held, its runs were those of a commit that does not hold them."""
     found = collect(repository / "notebook")
     head = git(repository, "rev-parse", "HEAD").strip()
     assert (found.commit, found.dirty, found.patch) == (head, True, "unknown")
 
 
-def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(
-    repository: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(repository, foreign, monkeypatch):
     """Git names its own repository to a hook, from which a study may be started."""
     head = git(repository, "rev-parse", "HEAD").strip()
     monkeypatch.setenv("GIT_DIR", str(foreign / ".git"))
@@ -166,9 +156,7 @@ def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(
 
 
 @pytest.mark.parametrize("failing", ["diff", "ls-files"])
-def test_changes_that_cannot_be_read_are_not_said_to_be_none(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
+def test_changes_that_cannot_be_read_are_not_said_to_be_none(repository, monkeypatch, failing):
     """A "git diff" of a large repository on a slow disk took longer than it may, and the code was recorded as clean."""
     run = subprocess.run
 
@@ -183,7 +171,7 @@ def test_changes_that_cannot_be_read_are_not_said_to_be_none(
     assert (found.tags["mixlab.dirty"], found.tags["mixlab.patch"]) == ("true", "unknown")
 
 
-def test_a_repository_without_a_commit_is_not_said_to_be_clean(repository: Path) -> None:
+def test_a_repository_without_a_commit_is_not_said_to_be_clean(repository):
     git(repository, "update-ref", "-d", "HEAD")
     found = collect(repository / "study.py")
     assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
@@ -191,9 +179,7 @@ def test_a_repository_without_a_commit_is_not_said_to_be_clean(repository: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["diff.external=true", "color.ui=always"])
-def test_the_changes_are_a_patch_however_the_user_looks_at_changes(
-    repository: Path, setting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_changes_are_a_patch_however_the_user_looks_at_changes(repository, setting, monkeypatch):
     """A program that shows them elsewhere printed nothing, so that changed code was recorded as clean."""
     (repository / "study.py").write_text("epochs = 2\n")
     usual = collect(repository / "study.py").diff

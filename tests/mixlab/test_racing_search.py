@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,7 @@ def kill_in(toy: StudyFolder, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path: Path, empty_store: Path) -> None:
+def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "racing search", empty_store=empty_store)
     kill_in(toy, 1002)  # a trial's third seed, in the search
     plan = toy.run_here(*OPTIONS, "--dry-run")

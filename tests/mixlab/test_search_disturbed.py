@@ -1,7 +1,6 @@
 """A search that is shared by two drivers, crashed and interrupted: it goes on, and repeats nothing."""
 
 from collections import Counter
-from pathlib import Path
 
 import optuna
 import psutil
@@ -14,7 +13,7 @@ from tests.toy import begun, hold, notes, release
 pytestmark = pytest.mark.slow
 
 
-def test_two_drivers_share_the_work_and_the_confirmation(tmp_path: Path, empty_store: Path) -> None:
+def test_two_drivers_share_the_work_and_the_confirmation(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "slow search", empty_store=empty_store)
     options = ("--scheduler", "none", "--sampler", "random", "--concurrent", "1", "--epochs", "3")
     hold(tmp_path, epoch=1)
@@ -39,7 +38,7 @@ def test_two_drivers_share_the_work_and_the_confirmation(tmp_path: Path, empty_s
     assert levels == {"search": 1, "study": 1, "arm": 4, "trial": 16, "seed": 4}
 
 
-def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path: Path, empty_store: Path) -> None:
+def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "search over two seeds", empty_store=empty_store)
     url = f"sqlite:///{tmp_path}/trials.db"
     options = ("--trials", "4", "--seeds", "1", "--epochs", "3", "--scheduler", "none", "--optuna-storage", url)

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -14,13 +13,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> StudyFolder:
+def whole(tmp_path_factory, empty_store) -> StudyFolder:
     toy = toy_folder(tmp_path_factory.mktemp("whole"), "search", empty_store=empty_store)
     toy.run_here("--trials", "60")
     return toy
 
 
-def test_it_finds_the_known_optimum_of_every_arm(whole: StudyFolder) -> None:
+def test_it_finds_the_known_optimum_of_every_arm(whole):
     for arm, peak in (("low", 0.2), ("high", 0.8)):
         trials = whole.trials()[arm]
         assert len(trials) == 30
@@ -29,7 +28,7 @@ def test_it_finds_the_known_optimum_of_every_arm(whole: StudyFolder) -> None:
         assert off < 2.0  # of the 30 and more that the space spans
 
 
-def test_optuna_has_every_trial_as_what_it_was(whole: StudyFolder) -> None:
+def test_optuna_has_every_trial_as_what_it_was(whole):
     states = Counter(trial.state.name for trials in whole.trials().values() for trial in trials)
     assert set(states) == {"COMPLETE", "PRUNED", "FAIL"}
     for trials in whole.trials().values():
@@ -44,7 +43,7 @@ def test_optuna_has_every_trial_as_what_it_was(whole: StudyFolder) -> None:
                 assert trial.value == trial.intermediate_values[steps[-1]]
 
 
-def test_a_failure_is_not_retried_and_test_data_are_not_read_before_the_winners_are_known(whole: StudyFolder) -> None:
+def test_a_failure_is_not_retried_and_test_data_are_not_read_before_the_winners_are_known(whole):
     runs = begun(whole.folder)
     assert Counter(run["evaluate"] for run in runs) == {"validation": 60, "test": 4}
     assert [run["evaluate"] for run in runs[-4:]] == ["test"] * 4
@@ -52,7 +51,7 @@ def test_a_failure_is_not_retried_and_test_data_are_not_read_before_the_winners_
     assert {run["seed"] for run in runs if run["evaluate"] == "test"} == {0, 1}
 
 
-def test_mlflow_shows_search_arm_trial_with_states_curves_and_the_best(whole: StudyFolder) -> None:
+def test_mlflow_shows_search_arm_trial_with_states_curves_and_the_best(whole):
     runs = {run.info.run_id: run for run in whole.runs()}
     client = whole.client
     levels = Counter(run.data.tags["mixlab.level"] for run in runs.values())
@@ -80,7 +79,7 @@ def test_mlflow_shows_search_arm_trial_with_states_curves_and_the_best(whole: St
     assert len([run for run in runs.values() if run.data.tags.get("mixlab.best") == "true"]) == 2
 
 
-def test_only_the_confirmation_enters_the_table(whole: StudyFolder) -> None:
+def test_only_the_confirmation_enters_the_table(whole):
     table = whole.table("paper").splitlines()
     header, *rows = [line.split(",") for line in table]
     assert [row[header.index("arm")] for row in rows] == ["low", "high"]
@@ -91,7 +90,7 @@ def test_only_the_confirmation_enters_the_table(whole: StudyFolder) -> None:
         assert float(row[header.index("mean")]) == pytest.approx(mean)
 
 
-def test_more_trials_are_just_the_difference_and_the_same_command_runs_none(whole: StudyFolder) -> None:
+def test_more_trials_are_just_the_difference_and_the_same_command_runs_none(whole):
     before = begun(whole.folder)
     assert "started" not in whole.run_here("--trials", "60")
     assert begun(whole.folder) == before

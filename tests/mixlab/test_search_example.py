@@ -19,14 +19,14 @@ def example() -> str:
     return textwrap.dedent(found[1])
 
 
-def test_it_is_nine_lines_and_the_documentation_has_the_same() -> None:
+def test_it_is_nine_lines_and_the_documentation_has_the_same():
     assert len(example().splitlines()) == 9
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "searches.md").read_text(), re.DOTALL)
     assert [line for line in block.splitlines() if line.strip()] == example().splitlines()
 
 
 @pytest.mark.slow
-def test_it_runs(tmp_path: Path, empty_store: Path) -> None:
+def test_it_runs(tmp_path, empty_store):
     (tmp_path / "search_lr.py").write_text(example())
     small = ("--epochs", "1", "--train-images", "200", "--set", "test_images=200", "--set", "backbone=resnet8")
     options = ("--data-root", str(ROOT / "data"), "--trials", "2", "--seeds", "1", *small)

@@ -28,7 +28,7 @@ runpy.run_path({str(TOY)!r}, run_name="__main__")
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
-def test_a_job_at_its_time_limit_is_requeued_and_records_everything_once(tmp_path: Path) -> None:
+def test_a_job_at_its_time_limit_is_requeued_and_records_everything_once(tmp_path):
     run_on_the_switch(__file__, tmp_path)
 
 

@@ -28,7 +28,7 @@ main(study, train, report=SimpleNamespace(report=print))  # the usual one takes 
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def tiny(tmp_path, monkeypatch) -> str:
     """Return the file of a study that starts in no time, in the current folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.py").write_text(TINY)
@@ -51,9 +51,7 @@ def started(script: str, folder: Path, **variables: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_has(
-    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_has(tiny, tmp_path, capsys):
     job = ("--nodes", "4", "--cpus", "64", "--gpus", "8", "--time", "12:00:00", "--partition", "gpu")
     given = ["--preset", "quick", "--gpus-per-trial", "8", "--cpus-per-trial", "500", "--arms", "+ lam"]
     given += ["--tracking-uri", "http://head:5000", "--storage", "s3://bucket/x", "--data-root", "/nowhere"]
@@ -71,7 +69,7 @@ def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_h
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
 
 
-def test_the_script_as_it_stands_takes_the_study_from_its_arguments() -> None:
+def test_the_script_as_it_stands_takes_the_study_from_its_arguments():
     subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
     directives = [line for line in SCRIPT.read_text().splitlines() if line.startswith("#SBATCH")]
     assert {"#SBATCH --requeue", "#SBATCH --signal=B:TERM@300"} <= set(directives)
@@ -85,25 +83,21 @@ def test_the_script_as_it_stands_takes_the_study_from_its_arguments() -> None:
         (("--out", "/nowhere/job", "tiny.py"), "No such file or directory: '/nowhere/job'"),
     ],
 )
-def test_bad_input_is_one_sentence(
-    arguments: tuple[str, ...], sentence: str, tiny: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_one_sentence(arguments, sentence, tiny, capsys):
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--time", "--partition", "--account", "--nodes"])
 @pytest.mark.parametrize("value", ["", " ", "a b", "x\n#SBATCH --wrap=y"])
-def test_a_value_that_no_directive_can_hold_is_refused(
-    option: str, value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_value_that_no_directive_can_hold_is_refused(option, value, capsys):
     with pytest.raises(SystemExit) as ended:
         main([option, value, "ablation_cifar100"])
     assert ended.value.code == 2
     assert repr(value) in capsys.readouterr().err
 
 
-def test_a_limit_is_taken_in_any_of_slurms_ways() -> None:
+def test_a_limit_is_taken_in_any_of_slurms_ways():
     for limit in ("90", "90:00", "24:00:00", "2-12", "2-12:30", "2-12:30:00", "UNLIMITED"):
         assert parser().parse_args(["--time", limit, "any"]).time == limit
 
@@ -125,32 +119,24 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: str)
         (("--gpus-per-trial", "1.5"), "error: --gpus-per-trial above 1 must be a whole number, got 1.5\n"),
     ],
 )
-def test_an_option_that_the_study_would_refuse_writes_no_job(
-    options: tuple[str, ...], sentence: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_option_that_the_study_would_refuse_writes_no_job(options, sentence, tiny, tmp_path, capsys):
     assert refused(tmp_path, capsys, tiny, *options) == sentence
 
 
 @pytest.mark.parametrize("given", ["--nodes", "--cpus=4", "--gpus", "--time", "--partition", "--account=a", "--out"])
-def test_an_option_of_the_job_that_follows_the_study_is_refused(
-    given: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_option_of_the_job_that_follows_the_study_is_refused(given, tiny, tmp_path, capsys):
     option = given.partition("=")[0]
     said = f"error: {option} is an option of the job, not of the study: give it before {tiny}\n"
     assert refused(tmp_path, capsys, tiny, "--seeds", "3", given, "2") == said
 
 
 @pytest.mark.parametrize("option", ["-h", "--help", "--check", "--list", "--dry-run", "--fetch"])
-def test_an_option_with_which_nothing_is_trained_writes_no_job(
-    option: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_option_with_which_nothing_is_trained_writes_no_job(option, tiny, tmp_path, capsys):
     said = f"error: with {option} nothing is trained, so it makes no job: give it to mixlab run instead\n"
     assert refused(tmp_path, capsys, tiny, "--seeds", "3", option) == said
 
 
-def test_several_studies_are_an_array_in_which_no_file_is_twice(
-    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_studies_are_an_array_in_which_no_file_is_twice(tiny, tmp_path, capsys):
     (tmp_path / "b").mkdir()
     assert main(["tiny.py,b/../tiny.py"]) == 2
     assert "error: the study 'b/../tiny.py' is named twice" in capsys.readouterr().err
@@ -161,7 +147,7 @@ def test_several_studies_are_an_array_in_which_no_file_is_twice(
         assert started(script, tmp_path, SLURM_ARRAY_TASK_ID=str(task))[0] == name
 
 
-def test_every_file_has_a_database_of_its_own_however_its_path_is_written(tmp_path: Path) -> None:
+def test_every_file_has_a_database_of_its_own_however_its_path_is_written(tmp_path):
     """Jobs are submitted one by one too: two of them must not write into one database."""
     odd = ("a b/study.py", "50%/study.py", "%41/study.py", "A/study.py", "what?/study.py", "a#b/study.py", "Größe.py")
     files = ("study.py", "studies/study.py", "a/study.py", "b/study.py", "a-study.py", "studies/a/study.py", *odd)
@@ -174,9 +160,7 @@ def test_every_file_has_a_database_of_its_own_however_its_path_is_written(tmp_pa
         before, _, _ = SCRIPT.read_text().partition("\ncluster=")
         command = ["bash", "-c", f'{before}\nprintf %s "${{options[1]}}"', "study.sbatch", study]
         variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin"}
-        found = sqlite_file(subprocess.check_output(command, cwd=tmp_path, env=variables, text=True))
-        assert found is not None
-        return found
+        return sqlite_file(subprocess.check_output(command, cwd=tmp_path, env=variables, text=True))
 
     found = [database(file) for file in files]
     assert len(set(found)) == len(files)
@@ -187,9 +171,7 @@ def test_every_file_has_a_database_of_its_own_however_its_path_is_written(tmp_pa
         assert database(same) == found[2]
 
 
-def test_a_study_that_cannot_be_built_writes_no_job(
-    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_study_that_cannot_be_built_writes_no_job(tiny, tmp_path, capsys):
     (tmp_path / "tiny.py").write_text("import nothing_of_that_name")
     said = "error: the study 'tiny.py' cannot be started: ModuleNotFoundError: No module named 'nothing_of_that_name'\n"
     assert refused(tmp_path, capsys, tiny) == said

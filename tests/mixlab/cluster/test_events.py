@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from mixlab.cluster.events import Events, Leave
-from mixlab.cluster.source import Job
 from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput
 from mixlab.search.history import History
@@ -37,9 +36,7 @@ def events() -> Events:
         ((3, FULL), (3, FULL), False),  # it gets a larger share of the GPU
     ],
 )
-def test_the_same_error_at_the_same_epoch_is_final(
-    events: Events, first: tuple[int, Failure], second: tuple[int, Failure], again: bool
-) -> None:
+def test_the_same_error_at_the_same_epoch_is_final(events, first, second, again):
     found = []
     for epoch, failure in (first, second):
         if epoch:
@@ -48,19 +45,18 @@ def test_the_same_error_at_the_same_epoch_is_final(
     assert found == [False, again]
 
 
-def test_another_trial_with_the_same_error_gets_its_own_second_attempt(events: Events) -> None:
+def test_another_trial_with_the_same_error_gets_its_own_second_attempt(events):
     other = Trial("other", "arm", {}, 1, {})
     assert not events.is_final(TRIAL, ERROR)
     assert not events.is_final(other, ERROR)
     assert events.is_final(TRIAL, ERROR)
 
 
-def test_a_source_that_cannot_continue_stops_the_trial_and_then_all() -> None:
+def test_a_source_that_cannot_continue_stops_the_trial_and_then_all():
     source = proposed(History(search(objective="val_topp1"), TRAIN, InMemory()))
     listener: Any = SimpleNamespace(reported=lambda *_: None)
     events = Events(source, listener, lambda: 1)
     job = events.next()
-    assert isinstance(job, Job)
     assert events.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0}))
     assert isinstance(events.fault, BadInput)
     with pytest.raises(Leave):

@@ -49,7 +49,7 @@ def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch, raylet: str = "") -> 
 
 @pytest.mark.parametrize("takes", [0.0, 0.7, head.ANSWER_SECONDS], ids=["refused", "slow", "silent"])
 @pytest.mark.parametrize("dies", [20.0, 20.9])
-def test_a_lost_head_is_said_within_ten_seconds(takes: float, dies: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_head_is_said_within_ten_seconds(takes, dies, monkeypatch):
     clock = Clock(takes, (dies, float("inf")))
     watch = watched(clock, monkeypatch)
     assert watch.lost.is_set()
@@ -60,11 +60,11 @@ def test_a_lost_head_is_said_within_ten_seconds(takes: float, dies: float, monke
 
 
 @pytest.mark.parametrize("takes", [0.0, head.ANSWER_SECONDS])
-def test_a_silence_that_ends_is_no_loss(takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silence_that_ends_is_no_loss(takes, monkeypatch):
     assert not watched(Clock(takes, (20.0, 25.0)), monkeypatch).lost.is_set()
 
 
-def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monkeypatch):
     """Ray ended the driver 15 s later, without a word, and its runs stayed RUNNING."""
     alive, gone = f"#{name_of(os.getpid())}", "#999999999@1"
     assert not watched(Clock(0.0, (200.0, 200.0)), monkeypatch, alive).lost.is_set()
@@ -76,7 +76,7 @@ def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monke
     assert str(both.loss()).startswith("the head of the Ray cluster at --address 'head:6379' has died")
 
 
-def test_no_thread_is_in_a_call_once_the_watch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_is_in_a_call_once_the_watch_is_over(monkeypatch):
     """Ray crashes the process if it is shut down, or if Python ends, while a thread is in a call into it."""
     monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
     monkeypatch.setattr(head.ray_private, "raylet", lambda: "")

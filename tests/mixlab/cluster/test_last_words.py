@@ -28,7 +28,7 @@ AT = "/home/me/it's mine/kernel.py, line 519, in <lambda>"
 SILENT = "its process ended without a word, as by os._exit, SIGKILL or a machine short of memory"
 
 
-def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept() -> None:
+def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept():
     account = last_words.in_words("/tmp/ray/w.err", SEGMENTATION_FAULT)
     assert last_line(account) == f"its process ended by SIGSEGV at {AT}; its log is /tmp/ray/w.err"
     assert account.splitlines()[1] == '  File "/home/me/study.py", line 15 in __call__'
@@ -44,14 +44,12 @@ def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept(
         ("w.err", "the text '*** SIGSEGV received' in a line of a trial's own", f"{SILENT}; its log is w.err"),
     ],
 )
-def test_what_the_log_does_not_say_is_not_made_up(path: str, text: str, sentence: str) -> None:
+def test_what_the_log_does_not_say_is_not_made_up(path, text, sentence):
     assert last_words.in_words(path, text) == sentence
 
 
 @pytest.mark.parametrize(("last", "epoch"), [(None, 1), (4, 5)])
-def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where(
-    monkeypatch: pytest.MonkeyPatch, last: int | None, epoch: int
-) -> None:
+def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where(monkeypatch, last, epoch):
     accounts: list[str] = []
     trial = Trial("key", "plain", {}, 0, {})
     events: Any = SimpleNamespace(

@@ -33,7 +33,7 @@ class Toy:
         raise NotImplementedError
 
 
-def test_data_and_weights_are_had_once_each(tmp_path: Path) -> None:
+def test_data_and_weights_are_had_once_each(tmp_path):
     asked: list[tuple[str, str]] = []
     trials = [
         Trial("key", "arm", {}, seed, config := {"dataset": dataset, "backbone": backbone, "lr": seed}, config)
@@ -65,7 +65,7 @@ def cluster_of(there: set[str], silent: str, leaves: bool, monkeypatch: pytest.M
     monkeypatch.setattr(packing, "_needed", lambda *_: [1.0])
 
 
-def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path, monkeypatch):
     train, trial = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
     cluster_of(there := {"gone"}, "gone", True, monkeypatch)
     nodes.prepare_nodes(train, [trial], tmp_path, gpus=False)
@@ -77,7 +77,7 @@ def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path: Path, monkeypatch: 
         packing.measure([trial], train, Share(1, 1), tmp_path)
 
 
-def test_a_node_that_stays_and_cannot_run_a_task_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_stays_and_cannot_run_a_task_is_a_sentence(tmp_path, monkeypatch):
     train, trial = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
     cluster_of({"broken"}, "broken", False, monkeypatch)
     with pytest.raises(BadInput, match=r"^on the node host \(127.0.0.1\): it cannot run a task \(.*no such node"):

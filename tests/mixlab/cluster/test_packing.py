@@ -37,23 +37,23 @@ from tests.toy import Toy
         (1e-300, 80_000, 10_000, 0.0001),
     ],
 )
-def test_by_hand(needed: float, free: float, count: int, gpus: float) -> None:
+def test_by_hand(needed, free, count, gpus):
     packing = Packing(needed, free, cell="large")
     assert (packing.count, packing.gpus) == (count, gpus)
 
 
 @pytest.mark.parametrize("found", [(0, 16_000), (-1.0, 16_000), (math.nan, 16_000), (1_000, math.inf)])
-def test_what_is_no_memory_is_a_sentence(found: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_memory_is_a_sentence(found, monkeypatch):
     monkeypatch.setattr(connect, "map_on", lambda memory, settings, _: [memory(each) for each in settings])
     train = Toy()
-    train.gpu_memory = lambda *_, **__: found  # type: ignore[method-assign]
+    train.gpu_memory = lambda *_, **__: found
     trials: Any = [SimpleNamespace(cell="a", settings={})]
     with pytest.raises(BadInput, match=r"must return MiB above 0, and the free MiB, got \("):
         measure(trials, complete(train), Share(1, 1), Path())
 
 
 @given(needed=st.floats(20, 2e5), free=st.floats(1, 2e5))
-def test_trials_fit_a_gpu_and_no_more_do(needed: float, free: float) -> None:
+def test_trials_fit_a_gpu_and_no_more_do(needed, free):
     packing = Packing(needed, free, "cell")
     assert packing.count * packing.gpus <= 1
     assert packing.count == 1 or packing.count * needed <= 0.9 * free * (1 + 1e-9)
@@ -81,21 +81,19 @@ def test_trials_fit_a_gpu_and_no_more_do(needed: float, free: float) -> None:
         (account_of(torch.AcceleratorError("CUDA error: device-side assert triggered")), False),
     ],
 )
-def test_what_running_out_of_gpu_memory_is(error: str, full: bool) -> None:
+def test_what_running_out_of_gpu_memory_is(error, full):
     traceback = (
         f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    raise torch.OutOfMemoryError()\n{error}'
     )
     assert ran_out(traceback) == full
 
 
-def test_the_share_doubles_up_to_a_whole_gpu() -> None:
+def test_the_share_doubles_up_to_a_whole_gpu():
     assert [more(gpus) for gpus in (0.125, 0.3333, 0.6666, 1.0, 2.0)] == [0.25, 0.6666, 1.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(("room", "asked"), [(16_000, [0.125]), (5_000, [0.125, 1])])
-def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(
-    room: float, asked: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(room, asked, monkeypatch):
     shares = []
 
     def map_on(memory: Callable[[Any], Any], settings: Any, wanted: Share) -> list[Any]:
@@ -126,9 +124,7 @@ def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(
         (False, 1.0, 2, "--gpus-per-trial must be at most 1 for what trains in one process, got 2"),
     ],
 )
-def test_a_trial_must_have_room_on_one_node_and_a_use_for_several_gpus(
-    parallel: bool, cpus: float, gpus: float, sentence: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_must_have_room_on_one_node_and_a_use_for_several_gpus(parallel, cpus, gpus, sentence, monkeypatch):
     nodes = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 2.0}, {}]
     monkeypatch.setattr("mixlab.cluster.nodes.resources", lambda: nodes)
     train: Any = SimpleNamespace(parallel=parallel)
@@ -153,14 +149,12 @@ def test_a_trial_must_have_room_on_one_node_and_a_use_for_several_gpus(
         (Share(1, 1 / 8), [{"CPU": 1, "GPU": 1}, {"CPU": 8, "GPU": 1}], 9, 5),
     ],
 )
-def test_trials_have_room_on_single_nodes_and_gpus_and_those_that_share_one_take_turns(
-    share: Share, nodes: list[dict[str, float]], slots: int, pace: float
-) -> None:
+def test_trials_have_room_on_single_nodes_and_gpus_and_those_that_share_one_take_turns(share, nodes, slots, pace):
     assert (share.slots(nodes), share.pace(nodes)) == (slots, pace)
 
 
 @given(count=st.integers(2, 64), gib=st.integers(16, 192))
-def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count: int, gib: int) -> None:
+def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count, gib):
     memory = gib * 2**30
     tensors = share_of_tensors(1 / count, memory) * memory
     assert tensors > 0
@@ -168,14 +162,12 @@ def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count: int, gib: int) 
         assert count * (tensors + CONTEXT_BYTES) <= memory * (1 + 1e-9)
 
 
-def test_a_trial_with_a_gpu_to_itself_may_take_all_of_it() -> None:
+def test_a_trial_with_a_gpu_to_itself_may_take_all_of_it():
     assert [share_of_tensors(gpus, 2**36) for gpus in (0, 1, 2)] == [1, 1, 1]
 
 
 @pytest.mark.slow
-def test_trials_are_packed_and_one_that_runs_out_gets_more_room(
-    tmp_path: Path, new_store: Callable[[Path], str]
-) -> None:
+def test_trials_are_packed_and_one_that_runs_out_gets_more_room(tmp_path, new_store):
     new_store(tmp_path)
     run_alone(__file__, tmp_path)
 

@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import socket
-from pathlib import Path
 
 import pytest
 import ray
@@ -17,7 +16,7 @@ from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._private.utils import check_version_info
-from ray._raylet import wait_for_persisted_port  # type: ignore[attr-defined]
+from ray._raylet import wait_for_persisted_port
 from ray.dashboard import agent
 from ray.exceptions import RpcError
 from ray.job_config import JobConfig
@@ -32,7 +31,7 @@ def require(holds: bool, what: str) -> None:
     assert holds, f"{what}, as in ray {PIN}, no longer holds in ray {ray.__version__}: change cluster/ray_private.py"
 
 
-def test_a_job_says_which_environment_it_gives_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_says_which_environment_it_gives_its_workers(monkeypatch):
     monkeypatch.delenv(RAY_JOB_CONFIG_JSON_ENV_VAR, raising=False)
     assert ray_private.environment_of_job() == {}
     given = {"env_vars": {"OTHER": "1"}}
@@ -56,7 +55,7 @@ class Client:
         return False
 
 
-def test_only_a_missing_answer_is_silence() -> None:
+def test_only_a_missing_answer_is_silence():
     assert ray_private.head_answers(Client(None), 1.0)
     for error in (RpcError("unavailable", rpc_code=14), RpcError("late", rpc_code=4), TimeoutError("late")):
         assert not ray_private.head_answers(Client(error), 1.0)
@@ -65,7 +64,7 @@ def test_only_a_missing_answer_is_silence() -> None:
             ray_private.head_answers(Client(fault), 1.0)
 
 
-def test_ray_prints_its_own_words_by_one_function_and_knows_the_process_of_an_actor() -> None:
+def test_ray_prints_its_own_words_by_one_function_and_knows_the_process_of_an_actor():
     printed = inspect.getsource(ray_worker.listen_error_messages)
     require(printed.count("print_to_stdstream(") == 1, "listen_error_messages prints by print_to_stdstream")
     require(hasattr(Node, "get_logs_dir_path"), "a node of Ray has a folder of logs")
@@ -73,7 +72,7 @@ def test_ray_prints_its_own_words_by_one_function_and_knows_the_process_of_an_ac
     require('"Pid"' in source and '"NodeID"' in source, "state.actors() names an actor's process")
 
 
-def test_what_ray_logs_is_not_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_ray_logs_is_not_on_the_terminal(capfd):
     log = logging.StreamHandler(io.StringIO())  # as the driver has a file
     logging.getLogger().addHandler(log)
     ray_private.keep_off_the_terminal()
@@ -83,9 +82,7 @@ def test_what_ray_logs_is_not_on_the_terminal(capfd: pytest.CaptureFixture[str])
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_cluster_of_one_machine_starts_no_dashboard_autoscaler_or_log_monitor(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_cluster_of_one_machine_starts_no_dashboard_autoscaler_or_log_monitor(monkeypatch):
     monkeypatch.setenv(ray_private.PRESTART, "1")
     starting = inspect.getsource(Node.start_head_processes) + inspect.getsource(Node.start_ray_processes)
     for name in ("start_api_server", "start_monitor", "start_log_monitor"):
@@ -98,7 +95,7 @@ def test_a_cluster_of_one_machine_starts_no_dashboard_autoscaler_or_log_monitor(
     assert os.environ[ray_private.PRESTART] == "1"
 
 
-def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_path: Path) -> None:
+def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_path):
     source = inspect.getsource(services.start_raylet)
     for option in (ray_private.AGENT_COMMAND, "--session_dir=", "--node_id="):
         require(option in source, f"the raylet has the option {option}")
@@ -120,14 +117,14 @@ def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_pat
     assert ray_private.without_agent(["gcs_server", "--head"]) == ["gcs_server", "--head"]
 
 
-def test_the_client_of_the_head_can_be_asked() -> None:
+def test_the_client_of_the_head_can_be_asked():
     found = vars(importlib.import_module("ray._raylet"))
     require("GcsClient" in found, "ray._raylet.GcsClient exists")
     require(hasattr(found.get("InnerGcsClient"), "internal_kv_exists"), "a client has internal_kv_exists")
 
 
 @pytest.mark.slow
-def test_a_head_is_asked_as_ray_asks_it(tmp_path: Path) -> None:
+def test_a_head_is_asked_as_ray_asks_it(tmp_path):
     from ray.scripts import scripts  # with it, Ray's servers, which nothing else needs
 
     source = inspect.getsource(scripts.healthcheck.callback)
@@ -142,7 +139,7 @@ def test_a_head_is_asked_as_ray_asks_it(tmp_path: Path) -> None:
     assert refusal.strip().endswith("ValueError: Invalid address format: nonsense")
 
 
-def test_versions_that_differ_are_found_in_what_ray_says() -> None:
+def test_versions_that_differ_are_found_in_what_ray_says():
     cluster = {"ray_version": "2.1.0", "python_version": "3.10.4"}
     with pytest.raises(RuntimeError) as mismatch:
         check_version_info(cluster, "the driver")
@@ -151,7 +148,7 @@ def test_versions_that_differ_are_found_in_what_ray_says() -> None:
     assert ray_private.versions_of(RuntimeError("Ray: gone")) == []
 
 
-def test_ray_says_that_a_machine_is_not_a_node() -> None:
+def test_ray_says_that_a_machine_is_not_a_node():
     with pytest.raises(RuntimeError) as caught:
         services.get_node_to_connect_for_driver(None, timeout_seconds=0)
     refusal = ConnectionError("Failed to connect to Ray cluster at head:6379")

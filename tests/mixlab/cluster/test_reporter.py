@@ -21,7 +21,7 @@ from tests.mixlab.cluster.test_worker import Reader, save, work
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
+def reports(monkeypatch) -> list[tuple[int, list[str]]]:
     """Return the epochs that are handed to Ray Tune, each with the names of its checkpoint's files."""
     found: list[tuple[int, list[str]]] = []
 
@@ -36,7 +36,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
     return found
 
 
-def test_a_finished_run_leaves_its_results_alone(reports: list[tuple[int, list[str]]], tmp_path: Path) -> None:
+def test_a_finished_run_leaves_its_results_alone(reports, tmp_path):
     reporter = Reporter([], work(tmp_path))
     for number in (1, 2):
         reporter(Epoch(number, 2, {}), save)
@@ -45,9 +45,7 @@ def test_a_finished_run_leaves_its_results_alone(reports: list[tuple[int, list[s
 
 
 @pytest.mark.parametrize(("minutes", "saved"), [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6, 7]), (100, [7])])
-def test_checkpoints_come_after_the_minutes_and_at_the_end(
-    reports: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, saved: list[int]
-) -> None:
+def test_checkpoints_come_after_the_minutes_and_at_the_end(reports, tmp_path, monkeypatch, minutes, saved):
     now = 0.0
     monkeypatch.setattr(worker.time, "monotonic", lambda: now)
     reporter = Reporter([], work(tmp_path, minutes))
@@ -59,7 +57,7 @@ def test_checkpoints_come_after_the_minutes_and_at_the_end(
 
 
 @pytest.mark.usefixtures("reports")
-def test_an_epoch_that_a_new_attempt_reports_takes_the_place_of_the_first(tmp_path: Path) -> None:
+def test_an_epoch_that_a_new_attempt_reports_takes_the_place_of_the_first(tmp_path):
     measured: Any = Reader()
     measured.metrics = (Metric("rmse", higher_is_better=False, rules=("best", "median10")),)
     of_an_earlier_attempt = [Epoch(1, 3, {"rmse": 9.0}), Epoch(2, 3, {"rmse": 0.1})]
@@ -71,7 +69,7 @@ def test_an_epoch_that_a_new_attempt_reports_takes_the_place_of_the_first(tmp_pa
 
 
 @pytest.mark.usefixtures("reports")
-def test_an_epoch_is_reported_once_and_in_order(tmp_path: Path) -> None:
+def test_an_epoch_is_reported_once_and_in_order(tmp_path):
     """MLflow would keep the first report and the journal the second: the table would not show what was trained."""
     reporter = Reporter([Epoch(1, 2, {}), Epoch(2, 2, {})], work(tmp_path))
     reporter(Epoch(1, 2, {"rmse": 1.0}), save)
@@ -84,22 +82,20 @@ def test_an_epoch_is_reported_once_and_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("reports")
 @pytest.mark.parametrize("given", [(), (None,), ({"weights": 1},)])
-def test_a_report_without_what_saves_it_is_refused(tmp_path: Path, given: tuple[Any, ...]) -> None:
+def test_a_report_without_what_saves_it_is_refused(tmp_path, given):
     with pytest.raises(Refused, match=r"^an epoch is reported with a function that saves the run to a folder, got"):
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), *given)
 
 
 @pytest.mark.usefixtures("reports")
-def test_a_file_by_the_name_of_the_journal_is_refused(tmp_path: Path) -> None:
+def test_a_file_by_the_name_of_the_journal_is_refused(tmp_path):
     """The journal took its place, and no checkpoint of such a trial was ever taken for whole."""
     with pytest.raises(Refused, match=r"^every checkpoint has a journal\.json of Mixlab's own: save the trainable's"):
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), lambda folder: (folder / "journal.json").touch())
 
 
 @pytest.mark.parametrize(("uri", "away", "attempts"), [("file://", 100.0, 3), ("file://", 0.0, 1), ("", 100.0, 1)])
-def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, away: float, attempts: int
-) -> None:
+def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(tmp_path, monkeypatch, uri, away, attempts):
     """Whatever was to be written while a bucket's server started again failed, and with it all trials of the hour."""
     refusals = [OSError("AWS Error NETWORK_CONNECTION during PutObject operation"), PermissionError(13, "denied")]
     tried: list[int] = []
@@ -121,7 +117,7 @@ def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_full_storage_is_no_fault_of_the_trial(tmp_path, monkeypatch, number):
     def report(metrics: Any, checkpoint: Any) -> None:
         raise OSError(number, "it is full")
 
@@ -132,9 +128,7 @@ def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(("free", "expected"), [(1000, StorageLost), (10**9, RuntimeError)])
-def test_a_full_disk_of_temporary_files_is_named_though_torch_says_nothing_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, expected: type[Exception]
-) -> None:
+def test_a_full_disk_of_temporary_files_is_named_though_torch_says_nothing_of_it(tmp_path, monkeypatch, free, expected):
     def torch_save(folder: Path) -> None:
         raise RuntimeError("unexpected pos 576 vs 534")
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ class Deadly(Classification):
 
 
 @pytest.mark.slow
-def test_a_trial_on_two_gpus_goes_on_after_it_has_lost_one(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+def test_a_trial_on_two_gpus_goes_on_after_it_has_lost_one(tmp_path, new_store):
     new_store(tmp_path)
     draw_images(tmp_path)
     run_alone(__file__, tmp_path)

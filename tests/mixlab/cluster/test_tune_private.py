@@ -31,7 +31,7 @@ def require(holds: bool, what: str) -> None:
     assert holds, f"{what}, as in ray {PIN}, no longer holds in ray {ray.__version__}: change cluster/tune_private.py"
 
 
-def test_a_failed_trial_asks_itself_once_whether_it_recovers() -> None:
+def test_a_failed_trial_asks_itself_once_whether_it_recovers():
     source = inspect.getsource(TuneController._process_trial_failure)
     require(source.count("trial.should_recover()") == 1, "TuneController asks trial.should_recover() once")
     assert inspect.getsource(TuneController).count("should_recover") == 1
@@ -40,16 +40,14 @@ def test_a_failed_trial_asks_itself_once_whether_it_recovers() -> None:
         require(isinstance(getattr(Trial, name), property), f"Trial.{name} names a file")
 
 
-def test_a_trial_recovers_if_both_answers_are_yes() -> None:
+def test_a_trial_recovers_if_both_answers_are_yes():
     for usual, ours in itertools.product((True, False), repeat=2):
         trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
         tune_private.ask_before_retry(trial, lambda ours=ours: ours)
         assert trial.should_recover() == (usual and ours)
 
 
-def test_ray_tune_prints_nothing_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ray_tune_prints_nothing_of_its_own(monkeypatch, capsys):
     """Even when told to be silent, it prints a line for each trial that ends without a report."""
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     for given, silent in ([], False), ([Silence()], True):
@@ -59,9 +57,7 @@ def test_ray_tune_prints_nothing_of_its_own(
         require(silent == (not capsys.readouterr().out), "TrialProgressCallback prints the end of a trial")
 
 
-def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
     controller = TuneController(storage=StorageContext(tmp_path, "study"), trial_checkpoint_config=CheckpointConfig(1))
     runs = Trial("stub", stub=True, trial_id="runs")
@@ -97,9 +93,7 @@ def failure_of(error: Exception, folder: Path) -> tune_private.Failure:
         ("The actor is dead because it was killed by `ray.kill`.", None),
     ],
 )
-def test_only_a_process_that_ended_by_itself_has_last_words(
-    text: str, process: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_only_a_process_that_ended_by_itself_has_last_words(text, process, monkeypatch, tmp_path):
     monkeypatch.setattr(state, "actors", lambda actor: {"Address": {"NodeID": "node"}, "Pid": 7})
     error = ActorDiedError(ActorDiedErrorContext(error_message=text, actor_id=b"1234567890123456"))
     error.args = ()  # the context itself cannot be pickled
@@ -108,7 +102,7 @@ def test_only_a_process_that_ended_by_itself_has_last_words(
     assert text in failure.text
 
 
-def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path: Path) -> None:
+def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path):
     failed: list[Exception] = []
     manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
     actor = SimpleNamespace(actor_id=1, _on_error=None)
@@ -126,7 +120,7 @@ def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path: 
     assert found[0].text == f"95 % is used\n{tune_private.SHORT_OF_MEMORY}"
 
 
-def test_a_failure_that_ray_tune_tells_of_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_ray_tune_tells_of_twice_counts_once(monkeypatch):
     for caller in (TuneController._actor_failed, TuneController._schedule_trial_reset):
         source = inspect.getsource(caller)
         require("self._trial_task_failure" in source, "the loss of a process before a trial is told of twice")

@@ -30,7 +30,7 @@ CODE = {"commit": "0123abcd"}
 
 
 @pytest.fixture(autouse=True)
-def thresholds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def thresholds(monkeypatch) -> list[int]:
     """Return the thresholds that a trial sets for Python's garbage, and keep this process's own."""
     found: list[int] = []
     monkeypatch.setattr(gc, "set_threshold", found.append)
@@ -59,7 +59,7 @@ def work(folder: Path, minutes: float = 0.0, train: Reader | None = None, **file
 
 
 @pytest.fixture
-def ray_tune(monkeypatch: pytest.MonkeyPatch) -> Any:
+def ray_tune(monkeypatch) -> Any:
     """Return what stands in for Ray Tune: it gives one processor and no checkpoint, and notes what is reported."""
     resources = SimpleNamespace(required_resources={"CPU": 1})
     context = SimpleNamespace(get_trial_resources=lambda: resources)
@@ -87,7 +87,7 @@ def save(folder: Path) -> None:
     (folder / "optimiser").mkdir()
 
 
-def test_files_travel_to_the_worker_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_travel_to_the_worker_by_their_content(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("teacher.pt").write_bytes(b"a network")
     config = {"teacher": "teacher.pt", "extractor": None, "lr": 0.1}
@@ -104,7 +104,7 @@ def test_files_travel_to_the_worker_by_their_content(tmp_path: Path, monkeypatch
     assert not there.exists()
 
 
-def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path: Path) -> None:
+def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path):
     """A run would be recorded under a key that does not describe what it has read."""
     file = tmp_path / "teacher.pt"
     file.write_bytes(b"a network")
@@ -117,7 +117,7 @@ def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path: 
     assert pickle.loads(cloudpickle.dumps(train))._read_files == {}
 
 
-def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path, monkeypatch):
     def deny(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("error", [None, LookupError("diverged")])
 @pytest.mark.usefixtures("ray_tune")
-def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path: Path, error: Exception | None) -> None:
+def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path, error):
     """In a folder that was gone, the next trial of the process died before it began, and was not tried again."""
 
     def trains(*_: object) -> None:
@@ -148,15 +148,13 @@ def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("ray_tune")
-def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path: Path) -> None:
+def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path):
     worker.write_epochs(tmp_path, [Epoch(1, 1, {})])
     run_trial(work(tmp_path), resume_from=tmp_path)  # the trainable would raise
 
 
 @pytest.mark.parametrize(("parallel", "gpus", "processes"), [(True, 2, 2), (True, 0.5, 1), (True, 0, 1), (False, 1, 0)])
-def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(
-    tmp_path: Path, ray_tune: Any, parallel: bool, gpus: float, processes: int
-) -> None:
+def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(tmp_path, ray_tune, parallel, gpus, processes):
     given: list[int] = []
     ray_tune.given["GPU"] = gpus
     run_trial(work(tmp_path, train=Reader(lambda settings, report, processes: given.append(processes), parallel)))
@@ -210,9 +208,7 @@ class Needy(Exception):
     ],
 )
 @pytest.mark.usefixtures("ray_tune")
-def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason(
-    tmp_path: Path, error: BaseException, line: str
-) -> None:
+def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason(tmp_path, error, line):
     with pytest.raises(Crash) as caught:
         run_trial(work(tmp_path, train=raising(error)))
     remote = RayTaskError("work", "Ray's own lines", pickle.loads(pickle.dumps(caught.value)))
@@ -227,9 +223,7 @@ def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason
 @pytest.mark.parametrize(
     ("error", "answer"), [(LookupError("diverged"), True), (Refused("the metric 'loss' must be a real number"), False)]
 )
-def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is(
-    tmp_path: Path, ray_tune: Any, error: Exception, answer: bool
-) -> None:
+def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is(tmp_path, ray_tune, error, answer):
     run_trial(work(tmp_path, train=raising(error)))
     (found,) = ray_tune.reported
     assert found["answer"] is answer
@@ -238,9 +232,7 @@ def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(
-    tmp_path: Path, ray_tune: Any, monkeypatch: pytest.MonkeyPatch, again: bool
-) -> None:
+def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(tmp_path, ray_tune, monkeypatch, again):
     def away(*_: object) -> None:
         raise StorageLost("it cannot be used")
 
@@ -252,7 +244,7 @@ def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(
 
 @pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])
 @pytest.mark.usefixtures("ray_tune")
-def test_a_process_keeps_nothing_of_a_trial_that_is_over(tmp_path: Path, ends_by: Exception | None) -> None:
+def test_a_process_keeps_nothing_of_a_trial_that_is_over(tmp_path, ends_by):
     """A worker trains hundreds of trials; ``tests/benchmarks/bench_memory.py`` measures what it holds then."""
 
     class Large:
@@ -286,9 +278,7 @@ def test_a_process_keeps_nothing_of_a_trial_that_is_over(tmp_path: Path, ends_by
         ({"hardware": "A"}, 1, {}),  # it begins again
     ],
 )
-def test_the_words_of_a_run_tell_of_every_process_that_trained_it(
-    tmp_path: Path, ray_tune: Any, before: dict[str, str], first: int, changed: dict[str, str]
-) -> None:
+def test_the_words_of_a_run_tell_of_every_process_that_trained_it(tmp_path, ray_tune, before, first, changed):
     """A run that another commit or processor had begun was recorded as if the last one had trained all of it."""
 
     def trains(settings: Any, report: Any, _: int) -> None:
@@ -302,7 +292,7 @@ def test_the_words_of_a_run_tell_of_every_process_that_trained_it(
     assert all(epoch.words == {**CODE, "hardware": "B", **changed} for epoch in epochs)
 
 
-def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypatch):
     frozen: list[bool] = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(worker, "_earlier_trials", itertools.count())
@@ -313,14 +303,14 @@ def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypa
     assert after_each == [0, 1, 1]
 
 
-def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, ray_tune: Any) -> None:
+def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path, ray_tune):
     ray_tune.report = Mock(side_effect=SystemExit(0))
     with pytest.raises(SystemExit):
         run_trial(work(tmp_path, 5, Reader(lambda settings, report, _: report(Epoch(1, 2, {}), save))))
 
 
 @pytest.mark.usefixtures("ray_tune")
-def test_a_process_seldom_looks_for_garbage(tmp_path: Path, thresholds: list[int]) -> None:
+def test_a_process_seldom_looks_for_garbage(tmp_path, thresholds):
     found: list[int] = []
     run_trial(work(tmp_path, train=Reader(lambda *_: found.extend(thresholds))))
     assert found == [worker.GARBAGE]  # before it imports anything

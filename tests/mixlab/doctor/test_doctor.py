@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +48,7 @@ def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
     return [finding for finding in judge(asked, [DRIVER, NODE, odd]) if finding.level != OK]
 
 
-def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
+def test_a_cluster_that_is_well_gets_one_good_line_a_check():
     findings = judge(ASKED, [DRIVER, NODE])
     assert {finding.level for finding in findings} == {OK}
     assert len({finding.check for finding in findings}) == len(findings) == 10
@@ -84,9 +83,7 @@ def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
         ({"shm_mib": 64}, "memory", WARNING, ["64 MiB", "--shm-size"]),
     ],
 )
-def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(
-    changes: dict[str, Any], check: str, level: str, parts: list[str]
-) -> None:
+def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(changes, check, level, parts):
     (finding,) = wrong(**changes)
     assert (finding.check, finding.level) == (check, level)
     assert finding.fix
@@ -103,7 +100,7 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(
         {"asked": replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)},  # a file, and no data set
     ],
 )
-def test_what_is_no_fault(changes: dict[str, Any]) -> None:
+def test_what_is_no_fault(changes):
     assert wrong(**changes) == []
 
 
@@ -111,14 +108,14 @@ def wrong_with(driver: Facts, *nodes: Facts) -> list[Finding]:
     return [each for each in judge(ASKED, [driver, *nodes]) if each.level != OK]
 
 
-def test_a_full_disk_of_the_storage_is_named_by_the_storage() -> None:
+def test_a_full_disk_of_the_storage_is_named_by_the_storage():
     (finding,) = wrong_with(replace(DRIVER, storage_disk=Disk(9_000, 1_000)))
     assert (finding.check, finding.level) == ("disk", RED)
     assert "/shared/results" in finding.text
     assert "--storage" in finding.fix
 
 
-def test_on_a_cluster_the_driver_needs_no_data_set() -> None:
+def test_on_a_cluster_the_driver_needs_no_data_set():
     driver = replace(DRIVER, dataset="no file x")
     assert [each.check for each in wrong_with(driver)] == ["data set"]
     assert wrong_with(driver, NODE) == []
@@ -133,7 +130,7 @@ def test_on_a_cluster_the_driver_needs_no_data_set() -> None:
         ("set RAY_AUTH_TOKEN", "set RAY_AUTH_TOKEN", RED, "refuses the driver's token"),
     ],
 )
-def test_a_cluster_is_entered_with_the_token_only(ours: str, wrong: str, level: str, part: str) -> None:
+def test_a_cluster_is_entered_with_the_token_only(ours, wrong, level, part):
     (finding,) = judge_entry(ours, wrong)
     assert finding.level == level
     assert part in finding.text
@@ -160,7 +157,7 @@ def server() -> Iterator[str]:
         httpd.shutdown()
 
 
-def test_the_tracking_server_is_asked_by_the_name_in_its_address(server: str) -> None:
+def test_the_tracking_server_is_asked_by_the_name_in_its_address(server):
     assert tracking_fault(f"http://localhost:{server}") == ""
     assert tracking_fault(f"http://127.0.0.1:{server}/") == "HTTP 403 Invalid Host header"
     assert "refused" in tracking_fault("http://127.0.0.1:9")
@@ -169,7 +166,7 @@ def test_the_tracking_server_is_asked_by_the_name_in_its_address(server: str) ->
         assert (finding.check, finding.level) == ("tracking", RED)
 
 
-def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
+def test_the_storage_is_left_as_it_was(tmp_path):
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "marker").write_text("")
@@ -182,9 +179,7 @@ def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "free"), [(str(32 * MIB), 25), (str(5 * MIB), 0), ("max", 1000)])
-def test_what_a_container_has_read_of_files_counts_as_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, free: int
-) -> None:
+def test_what_a_container_has_read_of_files_counts_as_free(tmp_path, monkeypatch, limit, free):
     """Once a data set had been read, "0.5 GiB free" was found in containers in which nothing else ran."""
     monkeypatch.setattr(facts, "CGROUP", tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000 * MIB))
@@ -194,7 +189,7 @@ def test_what_a_container_has_read_of_files_counts_as_free(
     assert free_memory() == free
 
 
-def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
+def test_a_data_set_that_is_not_there(tmp_path):
     assert dataset_fault(None, tmp_path) == ""
     assert "cifar" in dataset_fault("cifar10", tmp_path)
     assert not any(tmp_path.iterdir())  # looking fetches nothing
@@ -209,7 +204,7 @@ def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
         (["--data-root", "a\0"], ["--data-root", "'a\\x00'", "null character"]),
     ],
 )
-def test_bad_input_is_one_sentence(options: list[str], parts: list[str], tmp_path: Path) -> None:
+def test_bad_input_is_one_sentence(options, parts, tmp_path):
     with pytest.raises(BadInput) as error:
         doctor.main(["--storage", str(tmp_path), *options])
     for part in parts:
@@ -217,7 +212,7 @@ def test_bad_input_is_one_sentence(options: list[str], parts: list[str], tmp_pat
     assert "\n" not in str(error.value)
 
 
-def test_this_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_this_machine_alone(tmp_path, capsys):
     """The exit code is 1 if something is red, 0 if nothing is; this machine may be short of memory."""
     code = doctor.main(["--storage", str(tmp_path / "results")])
     lines = capsys.readouterr().out.splitlines()

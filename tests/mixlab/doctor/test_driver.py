@@ -32,13 +32,11 @@ from tests.mixlab.doctor.findings import require
         ("/tmp/büro", WARNING, "not ASCII"),
     ],
 )
-def test_the_temporary_folder_must_leave_room_for_sockets(folder: str, level: str, part: str) -> None:
+def test_the_temporary_folder_must_leave_room_for_sockets(folder, level, part):
     require(check_temporary(folder), level, part, *(["RAY_TMPDIR"] if level != OK else []))
 
 
-def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(tmp_path, monkeypatch):
     """After the fix that it named, the doctor went on warning of the other folder."""
     monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "t" * 60)
     monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
@@ -49,15 +47,13 @@ def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(
 
 
 @pytest.mark.parametrize(("encoding", "level"), [("utf-8", OK), ("ascii", WARNING), ("latin-1", WARNING)])
-def test_an_output_that_cannot_show_every_letter(encoding: str, level: str) -> None:
+def test_an_output_that_cannot_show_every_letter(encoding, level):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     finding = check_output(stream)
     require(finding, level, *(["PYTHONIOENCODING=utf-8"] if level != OK else []))
 
 
-def test_code_without_a_commit_and_code_that_git_does_not_trust(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkeypatch):
     monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     code = tmp_path / "package" / "code.py"
@@ -89,9 +85,7 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(
     require(check_git(code), OK, "0123456789ab")
 
 
-def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     monkeypatch.chdir(tmp_path)
     asked = Question("http://server:5000", "results", "data", None, "")
@@ -102,7 +96,7 @@ def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(
     assert commit == check_git(Path(mixlab.__file__))
 
 
-def test_a_store_that_is_an_mlflow_database(tracking_uri: str, tmp_path: Path) -> None:
+def test_a_store_that_is_an_mlflow_database(tracking_uri, tmp_path):
     require(check_store(tracking_uri), OK, "MLflow database")
     require(check_store(f"sqlite:///{tmp_path / 'none.db'}"), OK, "will be made")
     require(check_store("http://server:5000"), OK, "no file")
@@ -110,9 +104,7 @@ def test_a_store_that_is_an_mlflow_database(tracking_uri: str, tmp_path: Path) -
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(
-    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(tracking_uri, tmp_path, monkeypatch):
     monkeypatch.setattr("mixlab.doctor.driver.LOCK_SECONDS", 0.01)
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -121,7 +113,7 @@ def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(
     require(check_store(tracking_uri), RED, "another version of MLflow", "mlflow db upgrade")
 
 
-def test_files_that_are_no_store(tmp_path: Path) -> None:
+def test_files_that_are_no_store(tmp_path):
     file = tmp_path / "mlflow.db"
     uri = f"sqlite:///{file}"
     file.touch()
@@ -141,7 +133,7 @@ def results(uri: str, storage: Path) -> list[Finding]:
 
 
 @pytest.fixture
-def begun(tracking_uri: str, tmp_path: Path) -> tuple[str, Path]:
+def begun(tracking_uri, tmp_path) -> tuple[str, Path]:
     """Return the store and the folder of results of a study with a trial under way."""
     plan = {"study": "toy", "preset": "paper", "metric": "rmse"}
     tracked = Tracked("toy", "0123", plan, names.STUDY_LEVELS, {"plain": "plain"})
@@ -152,7 +144,7 @@ def begun(tracking_uri: str, tmp_path: Path) -> tuple[str, Path]:
     return tracking_uri, tmp_path / "results"
 
 
-def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun, tmp_path):
     uri, storage = begun
     (finding,) = results(uri, storage)
     require(finding, OK, "where it was written")
@@ -164,7 +156,7 @@ def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun: tu
     assert results(uri, tmp_path / "elsewhere")[0].level == OK
 
 
-def test_a_database_that_was_moved_without_its_artifacts(begun: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_database_that_was_moved_without_its_artifacts(begun, tmp_path):
     _, storage = begun
     (tmp_path / "new").mkdir()
     shutil.move(tmp_path / "mlflow.db", tmp_path / "new" / "mlflow.db")

@@ -34,7 +34,7 @@ def table_alone(uri: str, study: str, plan: dict[str, Any], out: Path) -> report
 
 
 @pytest.fixture
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_process(monkeypatch) -> None:
     """Let a launch run its trials in this process, one by one."""
     monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
     monkeypatch.setattr(Start, "provenance", Provenance("0123456789abcdef", dirty=False, diff="", versions={}))
@@ -42,9 +42,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def launch(
-    one_process: None, tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str]]:
+def launch(one_process, tmp_path, tracking_uri, monkeypatch) -> Callable[..., tuple[int, str]]:
     """Return a function that launches a study or search, and returns its exit code and what it said."""
     monkeypatch.setattr(report, "report", table_alone)
 

@@ -28,19 +28,17 @@ def cost_of(spec: Any, train: Toy, folder: Path) -> str:
         ({"search_seeds": (1000, 1001), "budget": 10, "study": replace(SEARCH.study, seeds=range(6))}, 2 * 10 + 2 * 6),
     ],
 )
-def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], seconds: int
-) -> None:
+def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(tmp_path, monkeypatch, changes, seconds):
     monkeypatch.chdir(tmp_path)
     assert f"Estimated cost: {seconds} s of training, " in cost_of(replace(SEARCH, **changes), Toy(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path: Path) -> None:
+def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
     def fail(settings: Any) -> float:
         raise LookupError("no such\nnetwork")
 
     toy = Toy()
-    toy.estimate_seconds = fail  # type: ignore[method-assign]
+    toy.estimate_seconds = fail
     said = cost_of(SEARCH.study, toy, tmp_path)
     assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in said

@@ -4,7 +4,6 @@ import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,10 +36,10 @@ class Phase(Progress):
     ) -> None:
         self.rows = rows
         self.shown = Shown(TOP1, result)
-        self.done = lambda: done  # type: ignore[method-assign]
-        self.expected = lambda: expected  # type: ignore[method-assign]
-        self.counts = lambda: counts  # type: ignore[method-assign]
-        self.verdicts = lambda: verdicts  # type: ignore[method-assign]
+        self.done = lambda: done
+        self.expected = lambda: expected
+        self.counts = lambda: counts
+        self.verdicts = lambda: verdicts
 
 
 def console_of(width: int = 100, **terminal: Any) -> tuple[Console, io.StringIO]:
@@ -66,7 +65,7 @@ def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -
     return file.getvalue()
 
 
-def test_a_wide_terminal_shows_every_seed_and_the_decided_arms() -> None:
+def test_a_wide_terminal_shows_every_seed_and_the_decided_arms():
     head, baseline, lam, last = shown(verdicts={"cutmix · + lam": "win"}).splitlines()
     assert head.split() == ["arm", "seed", "0", "seed", "1", "seed", "2", "seed", "3", "verdict"]
     assert baseline.split() == ["cutmix", "·", "baseline", "✓", "71.50", "%", "✗", "failed", "·", "✓", "70.10"]
@@ -76,14 +75,14 @@ def test_a_wide_terminal_shows_every_seed_and_the_decided_arms() -> None:
     assert "verdict" not in shown()
 
 
-def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line() -> None:
+def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line():
     console, file = console_of(force_terminal=True, legacy_windows=False)
     with Display(console, Phase("3/8 tried", rows=()), quiet=False) as display:
         display.started(TRIALS[0], None)
     assert file.getvalue() == f"[3/8 tried] {TRIALS[0].name}: started\n"
 
 
-def test_nothing_is_nearly_there_once_all_is_done() -> None:
+def test_nothing_is_nearly_there_once_all_is_done():
     console, file = console_of()
     with Display(console, Phase("1/1 done", {}, 1, TRIALS[:1]), quiet=False) as display:
         display.started(TRIALS[0], None)
@@ -93,7 +92,7 @@ def test_nothing_is_nearly_there_once_all_is_done() -> None:
     assert file.getvalue().endswith("[1/1 done] cutmix · baseline · seed 0: done, 71.50 %\n")
 
 
-def test_a_narrow_terminal_shows_a_letter_for_each_seed() -> None:
+def test_a_narrow_terminal_shows_a_letter_for_each_seed():
     head, baseline, lam, *last = shown(width=40).splitlines()
     assert head.split() == ["arm", "seeds"]
     assert baseline.split() == ["cutmix", "·", "baseline", "✓✗·✓"]
@@ -101,7 +100,7 @@ def test_a_narrow_terminal_shows_a_letter_for_each_seed() -> None:
     assert all(len(line) <= 40 for line in (head, baseline, lam, *last))
 
 
-def test_a_terminal_without_these_letters_gets_others() -> None:
+def test_a_terminal_without_these_letters_gets_others():
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")  # as the command sets it
     console = Console(file=file, force_terminal=True, width=40, color_system=None)
     display = Display(console, Phase("2 of 8", {TRIALS[3].key: "70"}, 7), quiet=False)
@@ -123,7 +122,7 @@ def test_a_terminal_without_these_letters_gets_others() -> None:
         ({"test_top1": 0.0}, "cutmix · baseline · seed 0: done, 0.00 %"),
     ],
 )
-def test_a_trial_ends_with_its_value_if_it_has_one(metrics: dict[str, float], words: str) -> None:
+def test_a_trial_ends_with_its_value_if_it_has_one(metrics, words):
     console, file = console_of()
     display = Display(console, Phase("1 of 8 done", result="test_top1_last"), quiet=False)
     display.ended(TRIALS[0], State.DONE, Epoch(1, 1, metrics), "")
@@ -131,7 +130,7 @@ def test_a_trial_ends_with_its_value_if_it_has_one(metrics: dict[str, float], wo
 
 
 @pytest.mark.parametrize(("term", "live"), [("xterm-256color", True), ("dumb", False), ("unknown", False)])
-def test_a_dumb_terminal_gets_lines(term: str, live: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dumb_terminal_gets_lines(term, live, monkeypatch):
     monkeypatch.setenv("TERM", term)
     console, file = console_of(force_terminal=True)
     with Display(console, Phase("0 of 8 done", {}, 8), quiet=False) as display:
@@ -140,7 +139,7 @@ def test_a_dumb_terminal_gets_lines(term: str, live: bool, monkeypatch: pytest.M
     assert ("\x1b[" in file.getvalue()) is live
 
 
-def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_means_no_colour(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     assert "\x1b[3" not in shown(color_system="truecolor")
@@ -157,11 +156,11 @@ def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", ""),
     ],
 )
-def test_gpu_memory_in_words(answer: str, text: str) -> None:
+def test_gpu_memory_in_words(answer, text):
     assert in_words(answer) == text
 
 
-def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path, monkeypatch):
     monkeypatch.setattr(display, "EVERY_SECONDS", 0.01)
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho '31744, 81559'\n")

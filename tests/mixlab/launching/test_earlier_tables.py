@@ -4,8 +4,6 @@
 """
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -27,7 +25,7 @@ ONE_SEED = replace(TWO_ARMS, seeds=range(1))
 
 
 @pytest.mark.slow
-def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Path) -> None:
+def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch, tmp_path):
     table = tmp_path / "results" / "toy" / "paper" / "table.csv"
     assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=3)[0] == 130
     assert launch(TWO_ARMS, seeds=2)[0] == 0  # of the larger one no seed was finished in every arm
@@ -44,7 +42,7 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: Path) -> None:
+def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
     assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=5)[0] == 130  # no table, nothing to look at
     for seeds in (2, 6):  # nothing can be claimed with two
@@ -61,7 +59,7 @@ def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Path) -> None:
+def test_a_table_counts_the_comparisons_of_larger_ones(launch, tmp_path):
     """The best of many arms, taken alone, would have a smaller p than among them."""
     larger = replace(TWO_ARMS, arms=(*TWO_ARMS.arms, Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})))
     assert launch(larger, seeds=6)[0] == 0
@@ -73,7 +71,7 @@ def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_command_that_shows_the_runs_can_be_typed(launch: Any, tmp_path: Path) -> None:
+def test_the_command_that_shows_the_runs_can_be_typed(launch, tmp_path):
     uri = f"sqlite:///{tmp_path / 'my runs.db'}"
     code, said = launch(ONE_SEED, tracking_uri=uri)
     assert code == 0
@@ -81,9 +79,7 @@ def test_the_command_that_shows_the_runs_can_be_typed(launch: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
-    launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_is_not_replaced_by_one_of_a_part_of_it(launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = replace(STUDY, factors={"peak": (0.2, 0.8)})
     folder = tmp_path / "results" / "toy" / "paper"
@@ -108,7 +104,7 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
 @pytest.mark.parametrize(
     "note", ["[]", "5", '"text"', "{}", '{"asked": [], "done": []}', '{"asked": {}, "done": 5}', '{"done": ["a"]}']
 )
-def test_a_note_that_is_none_of_a_table_is_passed_over(note: str, tmp_path: Path) -> None:
+def test_a_note_that_is_none_of_a_table_is_passed_over(note, tmp_path):
     """One that a full disk has cut short was; another ended the start in a traceback."""
     (tmp_path / "toy" / "paper").mkdir(parents=True)
     (tmp_path / "toy" / "paper" / TABLE_FILE).write_text(note)
@@ -117,7 +113,7 @@ def test_a_note_that_is_none_of_a_table_is_passed_over(note: str, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_plan_that_has_another_form_is_passed_over(launch: Any, tracking_uri: str, tmp_path: Path) -> None:
+def test_a_plan_that_has_another_form_is_passed_over(launch, tracking_uri, tmp_path):
     assert launch(ONE_SEED)[0] == 0
     (file,) = (tmp_path / "mlruns").rglob("plan.json")
     for plan in (
@@ -132,7 +128,7 @@ def test_a_plan_that_has_another_form_is_passed_over(launch: Any, tracking_uri: 
 
 
 @pytest.mark.slow
-def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch: Any) -> None:
+def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch):
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
         return End(State.FAILED, error="ValueError: no") if trial.arm == "unsure" else None
 
@@ -143,7 +139,7 @@ def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch: Any)
 
 
 @pytest.mark.slow
-def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(launch: Any) -> None:
+def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(launch):
     until = {"until": "decided", "seeds": 4}
     assert launch(STUDY, **until)[0] == 0
     with pytest.raises(BadInput, match="without 'unsure · seed 0'"):
@@ -152,7 +148,7 @@ def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(lau
 
 
 @pytest.mark.slow
-def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch: Any, tmp_path: Path) -> None:
+def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch, tmp_path):
     """The arms have different numbers of seeds, and a table of the smallest would be refused as well."""
     assert launch(STUDY, until="decided", seeds=14)[0] == 0
     most = max(pd.read_csv(tmp_path / "results" / "toy" / "paper" / "table.csv")["n"])
@@ -162,7 +158,7 @@ def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch: An
 
 
 @pytest.mark.slow
-def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
+def test_a_search_does_not_replace_a_table_of_more_seeds(launch):
     search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2, scheduler="none", sampler="random")
     assert launch(search)[0] == 0
     with pytest.raises(BadInput, match="every arm of 'toy' has finished 2 seeds, and a table of 1 would"):

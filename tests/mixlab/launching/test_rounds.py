@@ -29,7 +29,7 @@ START = Start("toy", TRAIN, Options(), Console(), Path("study.py"), SimpleNamesp
 METRIC = "metric.test_top1_median10"
 
 
-def test_an_arm_that_is_decided_gets_no_more_seeds_and_the_baseline_goes_on() -> None:
+def test_an_arm_that_is_decided_gets_no_more_seeds_and_the_baseline_goes_on():
     study = study_of()
     values = simulated(study.trials(TRAIN))
     rounds = rounds_of(study)
@@ -50,7 +50,7 @@ def test_an_arm_that_is_decided_gets_no_more_seeds_and_the_baseline_goes_on() ->
 
 
 @pytest.mark.parametrize("seed", [0, 3])
-def test_it_decides_the_same_wherever_it_was_stopped_and_whatever_else_was_run(seed: int) -> None:
+def test_it_decides_the_same_wherever_it_was_stopped_and_whatever_else_was_run(seed):
     study = study_of()
     trials = study.trials(TRAIN)
     values = simulated(trials, seed)
@@ -66,7 +66,7 @@ def test_it_decides_the_same_wherever_it_was_stopped_and_whatever_else_was_run(s
     assert asked_of(fixed, values) == asked
 
 
-def test_what_an_undecided_arm_is_compared_with_goes_on_though_it_is_decided_itself() -> None:
+def test_what_an_undecided_arm_is_compared_with_goes_on_though_it_is_decided_itself():
     arms = (Arm("plain", {}), Arm("a", {"lift": 1.0}), Arm("b", {"lift": 2.0}, against="a"))
     verdicts = {1: {((), "a"): "win"}, 3: {((), "b"): "given up"}}
     rounds = rounds_of(study_of(arms), lambda plan, runs: verdicts.get(runs["seed"].nunique(), {}), first=1)
@@ -74,7 +74,7 @@ def test_what_an_undecided_arm_is_compared_with_goes_on_though_it_is_decided_its
     assert seeds == {"plain": [0], "a": [0, 1, 2], "b": [0, 1, 2]}
 
 
-def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed() -> None:
+def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed():
     seen: list[pd.DataFrame] = []
 
     def rule(plan: Mapping[str, Any], runs: pd.DataFrame) -> dict[Any, str]:
@@ -101,7 +101,7 @@ def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed() -> None:
     assert len(seen) == 2
 
 
-def test_an_arm_that_always_fails_is_given_up() -> None:
+def test_an_arm_that_always_fails_is_given_up():
     study = study_of()
     values = {t.key: math.nan if t.arm == "null" else 70.0 + t.seed for t in study.trials(TRAIN)}
     rounds = rounds_of(study)
@@ -134,7 +134,7 @@ def phase_after(done: list[Trial], values: Mapping[str, float]) -> SequentialTri
 
 
 @pytest.mark.parametrize("at_a_time", [1, 9])
-def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_recorded(at_a_time: int) -> None:
+def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_recorded(at_a_time):
     values = simulated(study_of().trials(TRAIN))
     asked = asked_of(rounds_of(study_of()), values)
     whole = phase_after([], values)
@@ -150,7 +150,7 @@ def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_record
     assert phase_after(asked, values).over()
 
 
-def test_a_metric_that_became_infinite_decides_the_same_after_a_stop() -> None:
+def test_a_metric_that_became_infinite_decides_the_same_after_a_stop():
     """MLflow's database holds 1.8e308 in place of infinity, and a difference of that size would end every bet."""
     trials = study_of().trials(TRAIN)
     values = simulated(trials)

@@ -21,19 +21,19 @@ from mixlab.launching.run_phase import code_of, say_why, worst_of
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_whatever_ends_work_is_said(error: BaseException, code: int, said: str) -> None:
+def test_whatever_ends_work_is_said(error, code, said):
     console = Console(file=io.StringIO(), width=200)
     say_why(error, console, "results")
     assert code_of(error, console) == code
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     assert said in text
     assert "Traceback" not in text
 
 
-def test_bad_input_that_ends_work_is_raised_in_the_end() -> None:
+def test_bad_input_that_ends_work_is_raised_in_the_end():
     console, fault = Console(file=io.StringIO()), BadInput("no such file")
     say_why(fault, console, "results")
-    assert not console.file.getvalue()  # type: ignore[attr-defined]
+    assert not console.file.getvalue()
     with pytest.raises(BadInput, match="no such file"):
         code_of(fault, console)
 
@@ -47,5 +47,5 @@ def test_bad_input_that_ends_work_is_raised_in_the_end() -> None:
         ([], "FINISHED"),
     ],
 )
-def test_a_whole_is_as_its_worst_part(statuses: list[str], whole: str) -> None:
+def test_a_whole_is_as_its_worst_part(statuses, whole):
     assert worst_of(statuses) == whole

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import time
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -16,7 +15,7 @@ from mixlab.launching.start import Start
 from tests.mixlab.search_toy import TRAIN
 
 
-def test_starts_of_one_second_in_two_containers_have_two_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_starts_of_one_second_in_two_containers_have_two_names(monkeypatch, tmp_path):
     """Both are process 1 there; with one name, one would write into the trials of the other."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
     monkeypatch.setattr(time, "strftime", lambda *_: "20250101-120000")
@@ -26,9 +25,7 @@ def test_starts_of_one_second_in_two_containers_have_two_names(monkeypatch: pyte
     assert all(name.startswith("20250101-120000-") for name in names)
 
 
-def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(monkeypatch, tmp_path):
     start = Start("toy", TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     start.make_folder()
     with only_driver(start), pytest.raises(BadInput, match="another start of this study is running on"):

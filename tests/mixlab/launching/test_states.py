@@ -17,7 +17,7 @@ from mixlab.tracking.store import StoredRun
 from tests.mixlab.sequential_toy import TRAIN, study_of
 
 
-def test_what_was_begun_and_is_not_over_is_interrupted() -> None:
+def test_what_was_begun_and_is_not_over_is_interrupted():
     trials = study_of().trials(TRAIN)[:6]
     words = ("FINISHED", "FAILED", "RUNNING", "KILLED")
     recorded = {trial.key: StoredRun("", word, 0, None, {}, {}, {}) for trial, word in zip(trials, words, strict=False)}
@@ -29,7 +29,7 @@ def test_what_was_begun_and_is_not_over_is_interrupted() -> None:
     ]
 
 
-def test_the_outlook_is_given_the_results_of_the_runs_that_are_done() -> None:
+def test_the_outlook_is_given_the_results_of_the_runs_that_are_done():
     def run(status: str, **metrics: float) -> StoredRun:
         return StoredRun("", status, 0, 1, {}, {}, metrics)
 

@@ -4,7 +4,6 @@ import io
 import itertools
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -32,7 +31,7 @@ STUDY = STUDIES["sequential"]().with_base(epochs=1)
 SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
 
 
-def test_whatever_ends_the_schedule_leaves_no_run_running(launch: Any, tracking_uri: str) -> None:
+def test_whatever_ends_the_schedule_leaves_no_run_running(launch, tracking_uri):
     """The sentence for it is in ``test_run_phase``."""
     code, said = launch(SMALL, raising(RuntimeError("a bug\nand more"), after=1))
     assert code == 1
@@ -49,7 +48,7 @@ def test_whatever_ends_the_schedule_leaves_no_run_running(launch: Any, tracking_
 
 
 @pytest.mark.parametrize("file", ["mixlab.log", ".lock"])
-def test_a_folder_of_results_that_is_another_users_is_a_sentence(launch: Any, tmp_path: Path, file: str) -> None:
+def test_a_folder_of_results_that_is_another_users_is_a_sentence(launch, tmp_path, file):
     """Root may write everywhere, but to no folder as to a file."""
     folder = tmp_path / "results" / STUDY.name
     (folder / file).mkdir(parents=True)
@@ -57,9 +56,7 @@ def test_a_folder_of_results_that_is_another_users_is_a_sentence(launch: Any, tm
         launch(SMALL)
 
 
-def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_same(
-    launch: Any, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_same(launch, tracking_uri, monkeypatch):
     """One of a trial, or one of the table itself."""
     client, make = MlflowClient(tracking_uri), report.report
 
@@ -82,9 +79,7 @@ def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_sam
         assert "The table and the figures are in " in said
 
 
-def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
-    launch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(launch, monkeypatch):
     def away(*_: Any) -> None:
         raise BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'")
 
@@ -94,9 +89,7 @@ def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
     assert "no table: no MLflow store answers" in said
 
 
-def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(
-    launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(launch, tmp_path, monkeypatch):
     def read_only(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -108,8 +101,8 @@ def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(
 
 
 def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_sentence(
-    launch: Any, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    launch, tracking_uri, monkeypatch
+):
     """It has answered before, as a server does whose database is away."""
     uri = f"{tracking_uri}?timeout=60"
     assert launch(SMALL, tracking_uri=uri)[0] == 0
@@ -130,7 +123,7 @@ def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_se
             launch(SMALL, dry_run=dry_run, tracking_uri=uri)
 
 
-def test_a_launch_ends_well_though_a_mirror_fails(launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_ends_well_though_a_mirror_fails(launch, tmp_path, monkeypatch):
     faulty = Mock(start=Mock(side_effect=IndexError("list index out of range")))
     monkeypatch.setitem(MIRRORS, "faulty", lambda study, folder: faulty)
     code, said = launch(SMALL, mirrors=("faulty", "tensorboard"))
@@ -140,7 +133,7 @@ def test_a_launch_ends_well_though_a_mirror_fails(launch: Any, tmp_path: Path, m
 
 
 @pytest.mark.slow
-def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
+def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
         return End(State.FAILED, error="RuntimeError: CUDA error") if number == 0 else None
 
@@ -152,7 +145,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(launch: Any, tmp_path: Path) -> None:
+def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(launch, tmp_path):
     """Optuna alone knows of it, and holds the end of its traceback."""
 
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
@@ -170,9 +163,7 @@ def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(la
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlflow.db", "other.db"])
-def test_a_second_start_with_another_storage_does_not_write_the_same_runs(
-    launch: Any, tmp_path: Path, tracking_uri: str, name: str
-) -> None:
+def test_a_second_start_with_another_storage_does_not_write_the_same_runs(launch, tmp_path, tracking_uri, name):
     said: list[str] = []
     link = tmp_path / "links" / name
     link.parent.mkdir()
@@ -193,7 +184,7 @@ def test_a_second_start_with_another_storage_does_not_write_the_same_runs(
 
 
 @pytest.mark.slow
-def test_starts_of_two_plans_of_a_study_write_to_one_database(launch: Any, tmp_path: Path) -> None:
+def test_starts_of_two_plans_of_a_study_write_to_one_database(launch, tmp_path):
     codes = []
 
     def start_other(_: Listener, trial: Trial, number: int) -> None:
@@ -205,15 +196,15 @@ def test_starts_of_two_plans_of_a_study_write_to_one_database(launch: Any, tmp_p
     assert codes == [2, 0]
 
 
-def test_an_objective_that_is_never_reported_is_one_sentence(launch: Any) -> None:
+def test_an_objective_that_is_never_reported_is_one_sentence(launch):
     with pytest.raises(BadInput, match=r"^[^\n]*'val_top5'[^\n]*it reports [^\n]*val_top1[^\n]*$"):
         launch(replace(SEARCH, objective="val_top5"), concurrent=1)
 
 
 @pytest.mark.slow
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
-    one_process: None, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    one_process, tracking_uri, tmp_path, monkeypatch
+):
     study = replace(SMALL, arms=(STUDY.arms[0], replace(STUDY.arms[1], name="Größe λ ≤ ½")))
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
@@ -221,20 +212,18 @@ def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_lette
     with pytest.raises(SystemExit) as ended:
         main(study, Toy(), ["--tracking-uri", tracking_uri])
     assert ended.value.code == 0
-    said = screen.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+    said = screen.buffer.getvalue().decode("ascii")
     assert "[2/2 done" in said
     assert [line for line in said.splitlines() if line.startswith("Gr??e ? ? ?") and "+2.00" in line]  # of the table
     for name in ("table.md", "table.csv", "table.html", "report.html"):
         assert "Größe λ ≤ ½" in (tmp_path / "results" / "toy" / "paper" / name).read_text(encoding="utf-8")
 
 
-def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch):
     answers = [False, False, False, True]
     history: Any = SimpleNamespace(begin_confirmation=lambda: answers.pop(0))
     monkeypatch.setattr(launch_search.time, "sleep", lambda seconds: None)
     console = Console(file=io.StringIO(), width=200)
     launch_search._wait_for_turn(history, console)
     assert not answers
-    assert console.file.getvalue() == (  # type: ignore[attr-defined]
-        "Another driver of this search trains the winners; waiting for it to end ...\n"
-    )
+    assert console.file.getvalue() == ("Another driver of this search trains the winners; waiting for it to end ...\n")

@@ -18,7 +18,7 @@ from mixlab.cluster.events import Events
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.processes import WATCH_SECONDS
-from mixlab.search.history import DRIVER, Claim, History
+from mixlab.search.history import DRIVER, History
 from mixlab.search.trial_store import TrialStore, exists, shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
@@ -29,17 +29,11 @@ KINDS = ("journal", "sqlite", pytest.param("server", marks=pytest.mark.slow))
 
 
 @pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
+def kind(request) -> str:
     """Return the kind of store that holds the trials; for ``server``, the URL of an empty PostgreSQL database."""
     if request.param != "server":
         return str(request.param)
     return str(request.getfixturevalue("new_database")())
-
-
-def claimed(history: History) -> Claim:
-    claim = history.claim()
-    assert claim is not None
-    return claim
 
 
 def die(history: History) -> None:
@@ -51,7 +45,7 @@ def die(history: History) -> None:
                 arm._storage.set_trial_user_attr(trial._trial_id, DRIVER, f"{host}#999999999@1")
 
 
-def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
+def test_a_driver_that_died_before_the_first_draw_leaves_no_twin():
     history, undisturbed = (
         History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory()) for _ in range(2)
     )
@@ -75,15 +69,15 @@ def ends_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
-def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
+def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path, kind):
     spec = search(budget=8)
     first = History(spec, TRAIN, store_of(kind, tmp_path))
-    lost = [claimed(first) for _ in range(3)]
+    lost = [first.claim() for _ in range(3)]
     first.report(lost[0], 1, 42.0)
     die(first)
 
     second = History(spec, TRAIN, store_of(kind, tmp_path))
-    taken = [claimed(second) for _ in range(3)]
+    taken = [second.claim() for _ in range(3)]
     assert all(claim.again for claim in taken)
     assert {claim.trial.key for claim in taken} == {claim.trial.key for claim in lost}
     assert {(c.trial.cell, c.trial.number) for c in taken} == {(c.trial.cell, c.trial.number) for c in lost}
@@ -97,11 +91,11 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
     assert len(keys) == len(set(keys)) == 8
 
 
-def test_a_live_drivers_trials_are_left_alone(tmp_path: Path) -> None:
+def test_a_live_drivers_trials_are_left_alone(tmp_path):
     """``test_drivers_that_start_together`` shows the same of every kind of store."""
     spec = search(budget=4)
     mine, other = (History(spec, TRAIN, store_of("journal", tmp_path)) for _ in range(2))
-    keys = {claimed(history).trial.key for history in (mine, other, mine, other)}
+    keys = {history.claim().trial.key for history in (mine, other, mine, other)}
     assert len(keys) == 4
     assert mine.claim() is None
     assert not mine.finished()
@@ -111,7 +105,7 @@ OTHER = "elsewhere/x#7@1"
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def now(monkeypatch) -> list[float]:
     """Return the time in seconds, which the test lets pass."""
     now = [1000.0]
     clock = SimpleNamespace(time=lambda: now[0] + 1e9, monotonic=lambda: now[0])
@@ -120,9 +114,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("ahead", [-18_000.0, 0.0, 18_000.0], ids=["five hours behind", "right", "five hours ahead"])
-def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_its_clock_says(
-    ahead: float, now: list[float]
-) -> None:
+def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_its_clock_says(ahead, now):
     history = History(search(budget=4), TRAIN, InMemory())
 
     def beats() -> None:
@@ -141,7 +133,7 @@ def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_i
     assert not history.drivers.alive("")
 
 
-def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now: list[float]) -> None:
+def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now):
     history = History(search(budget=4), TRAIN, InMemory())
     history.drivers.study.set_user_attr(f"beat {OTHER}", now[0])
     assert history.drivers.alive(OTHER)  # it may be alive, and its clock wrong
@@ -170,7 +162,7 @@ print(json.dumps(ran))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
-def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: Path, kind: str) -> None:
+def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path, kind):
     command = [sys.executable, "-c", WORKER, str(tmp_path), kind, str(Path(__file__).parents[3])]
     drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     ran = [json.loads(driver.communicate(timeout=120)[0]) for driver in drivers]
@@ -181,7 +173,7 @@ def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: 
     assert {arm: states(history, arm) for arm in history.arms} == {arm: ["COMPLETE"] * 12 for arm in ("low", "high")}
 
 
-def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
+def test_one_driver_confirms_at_a_time(tmp_path):
     history = History(search(budget=4), TRAIN, store_of("journal", tmp_path))
     host = history.drivers.me.rpartition("#")[0]
     history.drivers.study.set_user_attr("mixlab.confirming", OTHER)
@@ -200,22 +192,22 @@ def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
         ("sqlite+pysqlite:///trials.db", "names no file; give sqlite:///FILE"),
     ],
 )
-def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password(url: str, sentence: str) -> None:
+def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password(url, sentence):
     with pytest.raises(BadInput, match=sentence) as error:
         TrialStore(url, "toy")
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_an_address_is_shown_without_its_password() -> None:
+def test_an_address_is_shown_without_its_password():
     assert shown("postgresql://me:secret@host/db") == "postgresql://me@host/db"
     assert "secret" not in shown("postgresql://me@host/db?password=secret")
 
 
-def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_the_pruner_would_have_said() -> None:
+def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_the_pruner_would_have_said():
     history = History(search(budget=7, scheduler="median", arms=(Arm("low", {"arm": "low"}),)), TRAIN, InMemory())
-    claim = claimed(history)
-    for other in [claimed(history) for _ in range(5)]:
+    claim = history.claim()
+    for other in [history.claim() for _ in range(5)]:
         for epoch in range(1, 28):
             history.report(other, epoch, 99.0)
         history.tell(other, State.DONE, 99.0)
@@ -231,7 +223,7 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_th
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 2.0, 27)
 
 
-def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path: Path) -> None:
+def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path):
     url = f"sqlite:///{tmp_path}/trials.db?timeout=60"
     assert not exists(url)
     store = TrialStore(url, "toy")
@@ -240,10 +232,10 @@ def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])
-def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path: Path, left: bytes) -> None:
+def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path, left):
     spec = search(budget=4, base={"epochs": 2}, sampler="random")
     history = History(spec, TRAIN, store_of("journal", tmp_path))
-    history.tell(claimed(history), State.DONE, 1.0)
+    history.tell(history.claim(), State.DONE, 1.0)
     (file,) = tmp_path.rglob("*.journal")
     whole = file.read_bytes()
     file.write_bytes(whole + left)
@@ -256,7 +248,7 @@ def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("content", [b"a line without an end", b"SQLite format 3\0", b'{"a": 1}\n'])
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path, content):
     file = tmp_path / "notes"
     file.write_bytes(content)
     with pytest.raises(BadInput, match=r"cannot be opened: it is no journal of Optuna"):
@@ -264,7 +256,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, con
     assert file.read_bytes() == content
 
 
-def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path, monkeypatch):
     trials = TrialStore(str(tmp_path / "trials"), "toy")
     monkeypatch.setattr("mixlab.search.trial_store.WAIT_SECONDS", 0)
     with (

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from mixlab import Choice, Float, Int, Options
-from mixlab.cluster.source import End, Job
+from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.plan import print_plan
 from mixlab.launching.proposed import ProposedTrials, left_of_search
@@ -23,7 +22,7 @@ from mixlab.spec.trial import State
 from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states
 
 
-def test_every_arm_gets_the_same_trials_however_good_it_is() -> None:
+def test_every_arm_gets_the_same_trials_however_good_it_is():
     history = History(search(budget=30, scheduler="none", sampler="random"), TRAIN, InMemory())
     order: list[str] = []
 
@@ -45,7 +44,7 @@ def trials_of(history: History) -> list[FrozenTrial]:
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
-def test_stopped_trials_spare_epochs_are_pruned_with_their_last_value_and_are_never_the_best(scheduler: str) -> None:
+def test_stopped_trials_spare_epochs_are_pruned_with_their_last_value_and_are_never_the_best(scheduler):
     history = History(search(scheduler=scheduler, budget=60, sampler="random"), TRAIN, InMemory())
     assert run(history) < 0.7 * 60 * 27
     pruned = [trial for trial in trials_of(history) if trial.state == TrialState.PRUNED]
@@ -53,21 +52,18 @@ def test_stopped_trials_spare_epochs_are_pruned_with_their_last_value_and_are_ne
     assert len(pruned) + len(complete) == 60
     assert len(pruned) >= 10
     for trial in pruned:
-        assert trial.last_step is not None
         assert trial.last_step < 27
     for trial in (*pruned, *complete):
-        assert trial.last_step is not None
         assert trial.value == trial.intermediate_values[trial.last_step]
     assert {trial.last_step for trial in complete} == {27}
     for arm in history.arms:
         best = history.best(arm)
-        assert best is not None
         assert best.state == TrialState.COMPLETE
         assert best.value == max(t.value for t in history.trials(arm) if t.state == TrialState.COMPLETE and t.value)
         assert 60 * distance(best.params) ** 2 < 3  # percentage points below the optimum
 
 
-def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
+def test_arms_are_never_pruned_for_being_worse_than_another_arm():
     """One arm is far worse than the other: with shared rungs it would never be trained to the end."""
     history = History(search(budget=40, sampler="random"), TRAIN, InMemory())
     run(history, lambda config, epoch: accuracy(config, epoch) - 60 * (config["arm"] == "low"))
@@ -76,7 +72,7 @@ def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> None:
+def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value):
     history = History(search(budget=20, scheduler="none", sampler="random"), TRAIN, InMemory())
     ran: dict[str, int] = {}
 
@@ -99,17 +95,14 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> Non
 
 def begun(source: ProposedTrials) -> SearchTrial:
     """Return the trial that runs next."""
-    job = source.next(2)
-    assert isinstance(job, Job)
-    assert isinstance(job.trial, SearchTrial)
-    return job.trial
+    return source.next(2).trial
 
 
 @pytest.mark.parametrize(
     ("failures", "answer", "said"),
     [(2, False, "2 of the search's 8 trials failed"), (1, False, ""), (8, True, "")],
 )
-def test_failures_are_recorded_and_a_quarter_of_them_fails_the_search(failures: int, answer: bool, said: str) -> None:
+def test_failures_are_recorded_and_a_quarter_of_them_fails_the_search(failures, answer, said):
     end = End(State.FAILED, error="Traceback\n  x\nValueError: said by whoever", answer=answer)
     history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
     source = proposed(history)
@@ -123,7 +116,7 @@ def test_failures_are_recorded_and_a_quarter_of_them_fails_the_search(failures: 
     assert all("said by whoever" in error for error in failed)
 
 
-def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -> None:
+def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence():
     source = proposed(History(search(objective="val_topp1"), TRAIN, InMemory()))
     trial = begun(source)
     with pytest.raises(BadInput) as error:
@@ -132,7 +125,7 @@ def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -
         assert part in str(error.value)
 
 
-def test_the_same_configuration_twice_is_trained_once() -> None:
+def test_the_same_configuration_twice_is_trained_once():
     space = {"zeta": Choice(0.1, 0.2)}
     spec = search(base={"alpha": 1.0}, space=space, budget=20, sampler="random", scheduler="none")
     history = History(spec, TRAIN, InMemory())
@@ -148,17 +141,16 @@ def test_the_same_configuration_twice_is_trained_once() -> None:
             assert (twin.params, twin.value) == (trial.params, trial.value)
 
 
-def test_a_trial_keeps_the_key_with_which_it_was_begun() -> None:
+def test_a_trial_keeps_the_key_with_which_it_was_begun():
     """An earlier version may have made another key: under the new one MLflow would get a second run of the trial."""
     history = History(search(budget=2), TRAIN, InMemory())
     claim = history.claim()
-    assert claim is not None
     claim.trial_in_optuna.set_user_attr(KEY, "of an earlier version")
     assert history.as_trial(history.cells["low"], history.of(claim.trial)).key == "of an earlier version"
 
 
 @pytest.mark.parametrize("begun", [0, 12])
-def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begun: int) -> None:
+def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begun):
     space, store = {"zeta": Float(0.5, 1.5, step=0.5), "alpha": Int(1, 4)}, InMemory()
     if begun:
         run(History(search(space=space, budget=begun, sampler="random"), TRAIN, store))
@@ -173,7 +165,7 @@ def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begu
         assert len(trials) - sum(TWIN in trial.user_attrs for trial in trials) == 12
 
 
-def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     assert len(left_of_search(spec, start)) == 8
@@ -188,9 +180,7 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.Captu
     assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
 
 
-def test_a_plan_does_not_give_the_base_value_of_what_is_searched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_does_not_give_the_base_value_of_what_is_searched(tmp_path, monkeypatch):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0, "zeta": 9})
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     monkeypatch.setattr("mixlab.launching.plan.print_cost", lambda left, start: None)  # it starts Ray
@@ -200,7 +190,7 @@ def test_a_plan_does_not_give_the_base_value_of_what_is_searched(
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc", pytest.param("gp", marks=pytest.mark.slow), "random"])
-def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(sampler: str) -> None:
+def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(sampler):
     store = InMemory()
     before: dict[str, list[dict[str, Any]]] = {"low": [], "high": []}
     for budget in (6, 12, 24):  # a new driver each time

@@ -17,9 +17,7 @@ TOLERANCE = 1.0  # percentage points below the optimum, of about 60 that the spa
 
 def regret(history: History, arm: str) -> float:
     """Return the percentage points between the arm's pick and the optimum, both trained in full."""
-    best = history.best(arm)
-    assert best is not None
-    return 60 * distance(best.params) ** 2
+    return 60 * distance(history.best(arm).params) ** 2
 
 
 def noise(config: Mapping[str, Any], epoch: int, scale: float) -> float:
@@ -36,7 +34,7 @@ def tune(repetition: int, sampler: str, scheduler: str, budget: int) -> tuple[Hi
 
 
 @pytest.mark.slow
-def test_tpe_finds_the_optimum_and_is_better_than_random() -> None:
+def test_tpe_finds_the_optimum_and_is_better_than_random():
     found = {}
     for sampler in ("tpe", "random"):
         found[sampler] = [regret(tune(i, sampler, "none", 60)[0], "low") for i in range(REPETITIONS)]
@@ -46,7 +44,7 @@ def test_tpe_finds_the_optimum_and_is_better_than_random() -> None:
 
 
 @pytest.mark.slow
-def test_asha_spends_a_third_at_most_and_picks_within_tolerance() -> None:
+def test_asha_spends_a_third_at_most_and_picks_within_tolerance():
     within = 0
     for repetition in range(REPETITIONS):
         history, epochs = tune(repetition, "tpe", "asha", 120)

@@ -8,7 +8,7 @@ from mixlab.search import optuna_private
 from tests.pins import pinned
 
 
-def test_a_trial_that_ran_waits_and_goes_on_with_what_it_has_drawn() -> None:
+def test_a_trial_that_ran_waits_and_goes_on_with_what_it_has_drawn():
     study = optuna.create_study()
     trial = study.ask()
     drawn = trial.suggest_float("x", 0, 1)

@@ -47,7 +47,7 @@ def account(history: History) -> list[Any]:
     return [(t.number, t.params, t.state, t.value, t.intermediate_values, t.user_attrs.get(RACE)) for t in trials]
 
 
-def test_every_trial_begins_with_one_seed_and_the_rule_says_which_get_more() -> None:
+def test_every_trial_begins_with_one_seed_and_the_rule_says_which_get_more():
     history = History(racing(), TRAIN, InMemory())
     proceed(history)
     for name in history.arms:
@@ -67,12 +67,10 @@ def test_every_trial_begins_with_one_seed_and_the_rule_says_which_get_more() -> 
         counts = [len(mine) for mine in values.values()]
         assert counts[0] == len(SEEDS)
         assert 1 in counts
-        best = history.best(name)
-        assert best is not None
-        assert len(values[best.number]) == len(SEEDS)
+        assert len(values[history.best(name).number]) == len(SEEDS)
 
 
-def test_a_race_that_is_killed_and_goes_on_decides_the_same() -> None:
+def test_a_race_that_is_killed_and_goes_on_decides_the_same():
     undisturbed = History(racing(), TRAIN, InMemory())
     total = proceed(undisturbed)
     store, count = InMemory(), 0
@@ -82,7 +80,7 @@ def test_a_race_that_is_killed_and_goes_on_decides_the_same() -> None:
     assert account(History(racing(), TRAIN, store)) == account(undisturbed)
 
 
-def test_what_is_decided_stands_and_is_not_asked_again() -> None:
+def test_what_is_decided_stands_and_is_not_asked_again():
     history = History(racing(budget=4), TRAIN, InMemory())
     asked: list[tuple[int, int]] = []
 
@@ -91,7 +89,6 @@ def test_what_is_decided_stands_and_is_not_asked_again() -> None:
         return "out of luck" if len(values[number]) == 2 else ""
 
     claim = history.claim()
-    assert claim is not None
     for again in (Race(history, rule), Race(history, rule)):
         said = [again.out(claim, Epoch(number, 18, {}), 80.0) for number in range(1, 7)]
         assert said == ["", "", "", "", "", "out of luck"]
@@ -99,9 +96,9 @@ def test_what_is_decided_stands_and_is_not_asked_again() -> None:
     assert history.of(claim.trial).user_attrs[RACE] == {"values": [80.0, 80.0], "out": "out of luck"}
 
 
-def test_a_scheduler_stops_trials_within_their_first_seed_alone() -> None:
+def test_a_scheduler_stops_trials_within_their_first_seed_alone():
     history = History(racing(scheduler="median", base={"epochs": 16}, budget=40), TRAIN, InMemory())
-    source = ProposedTrials(history, NoCheckpoints(), "paper", Race(history, lambda *_: ""))  # type: ignore[arg-type]
+    source = ProposedTrials(history, NoCheckpoints(), "paper", Race(history, lambda *_: ""))
     ends = []
     while isinstance(job := source.next(1), Job):
         for number in range(1, 16 * len(SEEDS) + 1):
@@ -115,7 +112,7 @@ def test_a_scheduler_stops_trials_within_their_first_seed_alone() -> None:
     assert all(number < 16 if state is State.PRUNED else number == 96 for state, number in ends)
 
 
-def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_its_own() -> None:
+def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_its_own():
     several = replace(SEARCH, search_seeds=SEEDS)
     one, sequential = SEARCH, replace(SEARCH, study=replace(SEARCH.study, sequential=True))
     cell = SEARCH.study.cells()[0]
@@ -127,14 +124,14 @@ def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_i
     assert raced.history_name(cell, TRAIN) != several.history_name(cell, TRAIN)
 
 
-def test_until_decided_gives_a_search_of_one_seed_more_of_them() -> None:
+def test_until_decided_gives_a_search_of_one_seed_more_of_them():
     options = Options(until="decided")
     assert list(configure(SEARCH, TRAIN, options).search_seeds) == list(SEEDS)
     assert list(configure(replace(SEARCH, search_seeds=(7, 8)), TRAIN, options).search_seeds) == [7, 8]
     assert list(configure(SEARCH, TRAIN, Options()).search_seeds) == [1000]
 
 
-def test_a_race_needs_a_report_with_its_rule() -> None:
+def test_a_race_needs_a_report_with_its_rule():
     class Half:
         report = decide = staticmethod(dict)
 

@@ -16,13 +16,13 @@ OF_SCHEDULERS = {
 }
 
 
-def test_every_sampler_is_the_one_of_its_name() -> None:
+def test_every_sampler_is_the_one_of_its_name():
     assert {name: type(build_sampler(name, "study", 0, 20)) for name in SAMPLERS} == OF_SAMPLERS
     with pytest.raises(KeyError, match="cmaes"):
         build_sampler("cmaes", "study", 0, 20)
 
 
-def test_every_scheduler_is_the_one_of_its_name() -> None:
+def test_every_scheduler_is_the_one_of_its_name():
     assert {name: type(build_pruner(name, 27)) for name in SCHEDULERS} == OF_SCHEDULERS
     with pytest.raises(KeyError, match="pbt"):
         build_pruner("pbt", 27)

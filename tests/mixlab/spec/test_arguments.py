@@ -2,9 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -38,14 +35,14 @@ from mixlab.spec.border import checked_arguments
         (lambda: main(None, None, option=()), "unknown argument of main 'option'; did you mean 'train'?"),
     ],
 )
-def test_a_wrong_argument_is_named_with_those_that_there_are(call: Callable[[], Any], sentence: str) -> None:
+def test_a_wrong_argument_is_named_with_those_that_there_are(call, sentence):
     with pytest.raises(BadInput) as refused:
         call()
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_called_rightly_is_made_as_ever() -> None:
+def test_what_is_called_rightly_is_made_as_ever():
     assert Arm("one", {"x": 1}, control=True) == Arm(name="one", changes={"x": 1}, control=True)
     assert Choice(1, 2).values == (1, 2)
     anything = Mock()  # it has a dtype and a tolist, as it has everything
@@ -59,7 +56,7 @@ def test_what_is_called_rightly_is_made_as_ever() -> None:
         ("nothing", 1, "NameError: name 'nothing' is not defined\n"),
     ],
 )
-def test_a_script_that_builds_a_wrong_study_ends_by_a_sentence(line: str, code: int, said: str, tmp_path: Path) -> None:
+def test_a_script_that_builds_a_wrong_study_ends_by_a_sentence(line, code, said, tmp_path):
     (tmp_path / "mine.py").write_text(f"import mixlab\nfrom mixlab import Study\n{line}\n")
     done = subprocess.run([sys.executable, "-P", "mine.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == code

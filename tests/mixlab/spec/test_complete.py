@@ -47,7 +47,7 @@ def refuse(message: str) -> None:
         ("resolve", lambda config: {"x%": 1}, "resolved configuration has the key 'x%'"),
     ],
 )
-def test_a_trainable_that_is_wrong_is_a_sentence(field: str, value: Any, sentence: str) -> None:
+def test_a_trainable_that_is_wrong_is_a_sentence(field, value, sentence):
     train = Toy()
     setattr(train, field, value)
     with pytest.raises(BadInput, match=sentence):
@@ -71,7 +71,7 @@ class Checking(Toy):
             raise ValueError(f"lr must be at most 1, got {settings['lr']}")
 
 
-def test_a_configuration_is_resolved_and_checked_once_and_not_checked_once_all_its_trials_have_run() -> None:
+def test_a_configuration_is_resolved_and_checked_once_and_not_checked_once_all_its_trials_have_run():
     """Either may take a second, as where it asks the network, for which a study that is done does not wait."""
     train = Checking()
     completed = complete(train)
@@ -89,14 +89,14 @@ def test_a_configuration_is_resolved_and_checked_once_and_not_checked_once_all_i
 
 
 @pytest.mark.parametrize("seconds", [None, float("nan"), float("inf"), -5.0, 1e300, 10**400, "soon", 1j])
-def test_an_estimate_that_is_no_number_is_unknown(seconds: Any) -> None:
+def test_an_estimate_that_is_no_number_is_unknown(seconds):
     train = Toy()
-    train.estimate_seconds = lambda settings: seconds  # type: ignore[attr-defined]
+    train.estimate_seconds = lambda settings: seconds
     assert complete(train).estimate_seconds({}) is None
 
 
-def test_a_lack_that_is_no_list_is_refused() -> None:
+def test_a_lack_that_is_no_list_is_refused():
     train = Toy()
-    train.lacking = lambda settings, data_root: "no data"  # type: ignore[attr-defined]
+    train.lacking = lambda settings, data_root: "no data"
     with pytest.raises(BadInput, match=r"lacking .* must return a list of sentences, got 'no data'"):
         complete(train).lacking({}, Path("data"))

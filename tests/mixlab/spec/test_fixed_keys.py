@@ -48,7 +48,7 @@ def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:
     return {trial.cell: trial.config for trial in configured.trials(TRAIN) if trial.seed == 0}
 
 
-def test_settings_come_after_the_levels_and_before_the_arm() -> None:
+def test_settings_come_after_the_levels_and_before_the_arm():
     found = cells(STUDY)
     assert len(found) == 8
     assert {cell: config["zeta"] for cell, config in found.items() if "baseline" in cell} == {
@@ -62,14 +62,14 @@ def test_settings_come_after_the_levels_and_before_the_arm() -> None:
     assert found["cutmix · huge · baseline"]["lr"] == 0.03
 
 
-def test_settings_see_the_arm() -> None:
+def test_settings_see_the_arm():
     study = replace(STUDY, arms=(*STUDY.arms, Arm("like fmix", {"mixer": "fmix"}))).with_levels("mixer", ["cutmix"])
     found = cells(study)
     assert found["cutmix · big · baseline"]["zeta"] == ZETA["big", "cutmix"]
     assert found["cutmix · big · like fmix"]["zeta"] == ZETA["big", "fmix"]
 
 
-def test_a_preset_replaces_the_heavy_networks_by_its_own() -> None:
+def test_a_preset_replaces_the_heavy_networks_by_its_own():
     found = cells(STUDY, "--preset", "quick")
     assert list(found) == [f"{m} · small · {a}" for m in ("cutmix", "fmix") for a in ("baseline", "none at all")]
     for config in found.values():
@@ -77,7 +77,7 @@ def test_a_preset_replaces_the_heavy_networks_by_its_own() -> None:
     assert found["cutmix · small · baseline"]["zeta"] == 0.7  # the settings of the network that is trained
 
 
-def test_levels_that_differ_in_fixed_keys_alone_become_one() -> None:
+def test_levels_that_differ_in_fixed_keys_alone_become_one():
     study = replace(STUDY, factors={"recipe": {"short": {"epochs": 200}, "long": {"epochs": 800, "lr": 1.0}}})
     study = study.with_base(backbone="big", mixer="cutmix")
     assert list(cells(study, "--epochs", "2", "--arms", "baseline")) == ["short · baseline", "long · baseline"]
@@ -95,14 +95,14 @@ def test_levels_that_differ_in_fixed_keys_alone_become_one() -> None:
         ("--set mixer=fmix", ["fmix · big · baseline", "fmix · huge · baseline"], {0.1, 0.03}),
     ],
 )
-def test_levels_that_are_fixed_or_chosen(argv: str, chosen: list[str], lr: set[float]) -> None:
+def test_levels_that_are_fixed_or_chosen(argv, chosen, lr):
     found = cells(STUDY, *argv.split(), "--arms", "baseline")
     assert list(found) == chosen
     assert {config["backbone"] for config in found.values()} == {name.split(" · ")[1] for name in chosen}
     assert {config["lr"] for config in found.values()} == lr
 
 
-def test_the_command_line_wins_over_settings_and_the_preset() -> None:
+def test_the_command_line_wins_over_settings_and_the_preset():
     found = cells(STUDY, "--preset", "quick", "--set", "alpha=3", "--set", "lr=0.5", "--epochs", "7", "--dataset", "x")
     for config in found.values():
         assert (config["alpha"], config["lr"], config["epochs"], config["dataset"]) == (3, 0.5, 7, "x")
@@ -112,13 +112,13 @@ def test_the_command_line_wins_over_settings_and_the_preset() -> None:
     }
 
 
-def test_a_study_s_own_preset_may_set_the_seeds() -> None:
+def test_a_study_s_own_preset_may_set_the_seeds():
     study = replace(STUDY, presets={"quick": {"seeds": 5}})
     configured = configure(study, TRAIN, parse(study, ["--preset", "quick"]))
     assert list(configured.seeds) == [0, 1, 2, 3, 4]
 
 
-def test_nothing_fixed_leaves_every_level_as_it_is() -> None:
+def test_nothing_fixed_leaves_every_level_as_it_is():
     assert STUDY.levels("backbone") == {"big": {"backbone": "big"}, "huge": {"backbone": "huge", "lr": 0.03}}
     chosen = STUDY.with_fixed(backbone="small").with_levels("backbone", ["huge", "new"])
     assert chosen.levels("backbone") == {"huge": {"backbone": "huge", "lr": 0.03}, "new": {"backbone": "new"}}

@@ -1,7 +1,6 @@
 """What is written as JSON can be read by any program, and what is read back has the form that was written."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from mixlab.spec import json_form
 from tests.strict_json import strict
 
 
-def test_a_number_that_is_not_finite_is_its_word() -> None:
+def test_a_number_that_is_not_finite_is_its_word():
     content = {
         "low": -math.inf,
         "high": np.float64(math.inf),
@@ -29,7 +28,7 @@ def test_a_number_that_is_not_finite_is_its_word() -> None:
     assert strict(json_form.dumps(content, indent=2)) == written
 
 
-def test_a_word_is_a_number_where_the_form_has_one() -> None:
+def test_a_word_is_a_number_where_the_form_has_one():
     text = json_form.dumps({"arm": "NaN", "values": [math.inf, 1, 0.1], "any": [{"x": -math.inf}]})
     found = json_form.loads(text, {"arm": str, "values": [float], "any": object})
     assert found == {"arm": "NaN", "values": [math.inf, 1, 0.1], "any": [{"x": -math.inf}]}
@@ -53,7 +52,7 @@ def test_a_word_is_a_number_where_the_form_has_one() -> None:
         ("{", dict, "Expecting property name"),
     ],
 )
-def test_another_form_is_said_in_a_sentence(text: str, form: Any, sentence: str) -> None:
+def test_another_form_is_said_in_a_sentence(text, form, sentence):
     with pytest.raises(ValueError) as refused:
         json_form.loads(text, form)
     assert str(refused.value).startswith(sentence)

@@ -1,7 +1,6 @@
 """The keys of trials: those of the shipped studies stay; an option with a neutral default changes none."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mixlab.spec.complete import complete
@@ -29,26 +28,26 @@ def key(train: object, **config: Any) -> str:
     return digest(completed.hashed(completed.resolve(config).flat))
 
 
-def test_an_option_with_a_neutral_default_moves_no_key() -> None:
+def test_an_option_with_a_neutral_default_moves_no_key():
     later = Toy(defaults={"lr": 0.1, "swa": False}, neutral={"swa": False})
     assert key(later) == key(Toy())
     assert key(later, lr=1.0) == key(Toy(), lr=1.0)
     assert key(later, swa=True) != key(Toy())
 
 
-def test_a_changed_default_moves_the_keys_that_it_concerns() -> None:
+def test_a_changed_default_moves_the_keys_that_it_concerns():
     later = Toy(defaults={"lr": 0.2})
     assert key(later) != key(Toy())
     assert key(later, lr=0.1) == key(Toy())
 
 
-def test_a_new_version_of_the_numbers_moves_every_key() -> None:
+def test_a_new_version_of_the_numbers_moves_every_key():
     later = Toy(numbers=2)
     assert {key(later, lr=lr) for lr in (0.1, 0.2)}.isdisjoint({key(Toy(), lr=lr) for lr in (0.1, 0.2)})
     assert complete(later).hashed({"lr": 0.1}) == {"lr": 0.1, "numbers": 2}
 
 
-def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
+def test_a_file_counts_by_its_content(tmp_path):
     reader = Toy(files=("teacher",))
     first, second = tmp_path / "a.pt", tmp_path / "b.pt"
     first.write_bytes(b"one")

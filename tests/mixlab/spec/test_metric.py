@@ -20,7 +20,7 @@ TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10"
 RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "median2"))
 
 
-def test_rules_by_hand() -> None:
+def test_rules_by_hand():
     values = [11.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 1.0, 10.0, 4.0, 6.0]
     assert TOP1.summary(values) == {
         "test_top1_last": 6.0,
@@ -32,7 +32,7 @@ def test_rules_by_hand() -> None:
     assert RMSE.summary([3.0]) == {"rmse_best": 3.0, "rmse_median2": 3.0}
 
 
-def test_a_rule_in_words() -> None:
+def test_a_rule_in_words():
     assert rule_in_words("median10") == "median of the last 10 epochs"
     for epochs, said in ((3, "all epochs"), (10, "all epochs"), (11, "the last 10 epochs")):
         assert rule_in_words("median10", epochs) == f"median of {said}"
@@ -43,7 +43,7 @@ def test_a_rule_in_words() -> None:
     assert rule_in_words("last") == "last epoch"
 
 
-def test_the_last_epoch_has_the_rules_of_all() -> None:
+def test_the_last_epoch_has_the_rules_of_all():
     reported = [{"rmse": 5.0, "early": 1.0}, {"rmse": 2.0}, {"other": 0.5}, {"rmse": 4.0, "other": 0.0}]
     epochs = [Epoch(number, 4, metrics) for number, metrics in enumerate(reported, 1)]
     rules_of_all = {"rmse_best": 2.0, "rmse_median2": 3.0}
@@ -51,7 +51,7 @@ def test_the_last_epoch_has_the_rules_of_all() -> None:
     assert found == Epoch(4, 4, {"rmse": 4.0, "other": 0.0, **rules_of_all})
 
 
-def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
+def test_a_metric_is_found_by_its_own_name_and_by_its_rules():
     assert find((RMSE, TOP1), "test_top1_best10") is TOP1
     assert find((RMSE, TOP1), "rmse") is RMSE
     assert find((RMSE, TOP1), "rmse_last") is None
@@ -65,14 +65,14 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
     assert Metric("loss", digits=0).check().text(2.4) == "2"
 
 
-def test_what_a_metric_leaves_open() -> None:
-    assert Metric("train_loss", rules=["last"]) == Metric(  # type: ignore[arg-type]
+def test_what_a_metric_leaves_open():
+    assert Metric("train_loss", rules=["last"]) == Metric(
         "train_loss", "", 2, higher_is_better=None, rules=("last",), label="train loss"
     )
     assert Metric.like(SimpleNamespace(name="train_loss", label="the loss")) == Metric("train_loss", label="the loss")
 
 
-def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() -> None:
+def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order():
     values = [3.0, math.nan, 1.0, 2.0]
     for order in (values, values[::-1]):
         assert math.isnan(value_by("best", order))
@@ -83,7 +83,7 @@ def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() ->
 
 
 @pytest.mark.parametrize("name", ["loss", "µm", "train/loss", "a b", "a.b-c:d", ".a", "a.", "x" * 245])
-def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
+def test_a_name_that_mlflow_records_is_a_metrics_name(name):
     metric = Metric(name, rules=("last",)).check()
     for each in metric.names:
         _validate_metric_name(each)
@@ -95,16 +95,16 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
         ((Metric("a", rules=("mean",), higher_is_better=True),), "unknown rule 'mean'"),
         ((Metric("a", rules=("best",)),), "needs higher_is_better"),
         ((Metric(" "),), "needs a name"),
-        ((Metric(5),), "needs a name, got 5"),  # type: ignore[arg-type]
+        ((Metric(5),), "needs a name, got 5"),
         ((Metric("top-1 (%)"),), r"'top-1 \(%\)', but MLflow records at most 250 letters"),
         ((Metric("x" * 250, rules=("last",)),), "x_last', but MLflow records at most 250 letters"),
         ((Metric("train/../loss"),), "'train/../loss', which MLflow takes for a path"),
         ((Metric("/loss"),), "'/loss', which MLflow takes for a path"),
-        ((Metric("a", unit=None),), "unit of the metric 'a' must be text, got None"),  # type: ignore[arg-type]
+        ((Metric("a", unit=None),), "unit of the metric 'a' must be text, got None"),
         ((Metric("a", digits=-1),), "digits of the metric 'a' must be from 0 to 15, got -1"),
-        ((Metric("a", higher_is_better="yes"),), "must be True, False or None, got 'yes'"),  # type: ignore[arg-type]
-        ((Metric("a", rules="last"),), "must be a tuple of names, got 'last'"),  # type: ignore[arg-type]
-        ((Metric("a", rules=(5,)),), "unknown rule 5"),  # type: ignore[arg-type]
+        ((Metric("a", higher_is_better="yes"),), "must be True, False or None, got 'yes'"),
+        ((Metric("a", rules="last"),), "must be a tuple of names, got 'last'"),
+        ((Metric("a", rules=(5,)),), "unknown rule 5"),
         ((Metric("loss"), Metric("loss")), "two metrics have the same name 'loss'"),
         ((Metric("Loss"), Metric("loss")), "two metrics are named 'Loss' and 'loss'"),
         ((Metric("loss", rules=("last",)), Metric("Loss_last")), "'loss_last' and 'Loss_last'"),
@@ -115,12 +115,12 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
         (np.array(0.5), "must be a list or tuple, such as .* got 0.5"),
     ],
 )
-def test_metrics_that_a_trainable_cannot_declare(metrics: object, sentence: str) -> None:
+def test_metrics_that_a_trainable_cannot_declare(metrics, sentence):
     class Train:
         def __call__(self) -> None:
             raise NotImplementedError
 
-    Train.metrics = metrics  # type: ignore[attr-defined]
+    Train.metrics = metrics
     with pytest.raises(BadInput, match=sentence):
         complete(Train())
 
@@ -132,7 +132,7 @@ class Unspeakable:
         raise RuntimeError("no words")
 
 
-def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json() -> None:
+def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json():
     reported = Epoch(np.int64(2), 3, {"a": np.float32(0.5), "b": 1}, {"data": "x"}, {"lam": (np.float32(0.25), 0.75)})
     epoch = epoch_of(reported)
     assert epoch == Epoch(2, 3, {"a": 0.5, "b": 1.0}, {"data": "x"}, {"lam": (0.25, 0.75)})
@@ -153,11 +153,11 @@ def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json() -> None
         (5e-324, 5e-324),
     ],
 )
-def test_one_number_of_any_library_is_a_metric(value: object, number: float) -> None:
-    assert epoch_of(Epoch(1, 1, {"a": value})).metrics == {"a": number}  # type: ignore[dict-item]
+def test_one_number_of_any_library_is_a_metric(value, number):
+    assert epoch_of(Epoch(1, 1, {"a": value})).metrics == {"a": number}
 
 
-def test_words_are_stored_whatever_letters_they_have() -> None:
+def test_words_are_stored_whatever_letters_they_have():
     epoch = epoch_of(Epoch(1, 1, {}, {"file": "a\udcff\0b", "fox": "🦊"}))
     assert epoch.words == {"file": "a\\udcff\\0b", "fox": "🦊"}
 
@@ -166,31 +166,31 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
     ("epoch", "sentence"),
     [
         (Epoch(1, 3, {"loss": 10**400}), "'loss' is beyond the largest number of 64 bits"),
-        (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": np.ma.array([0.5], mask=True)}), "'loss' must be a real number"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),
+        (Epoch(1, 3, {"loss": np.ma.array([0.5], mask=True)}), "'loss' must be a real number"),
+        (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),
+        (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
-        (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'; what"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {}, {"data": 10**5000}), "'data' must have a text, got a whole number of thousands of digits"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),  # type: ignore[dict-item]
-        (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),  # type: ignore[arg-type]
-        (Epoch(1, 3, {}, {}, 0.5), "the histograms of an epoch must be a mapping from names, got 0.5"),  # type: ignore[arg-type]
+        (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),
+        (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),
+        (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'; what"),
+        (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),
+        (Epoch(1, 3, {}, {"data": 10**5000}), "'data' must have a text, got a whole number of thousands of digits"),
+        (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),
+        (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),
+        (Epoch(1, 3, {}, {}, 0.5), "the histograms of an epoch must be a mapping from names, got 0.5"),
         (Epoch(1, 3, {}, {"key": "a"}), "the word 'key' was reported, but a tag of Mixlab's own"),
-        (Epoch(1, 3, {}, {}, {"lam": torch.tensor([1j])}), "'lam' must be the shares of its bins, got"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, {}, {"lam": torch.tensor([1j])}), "'lam' must be the shares of its bins, got"),
         (Epoch(4, 3, {}), "from 1 to 3"),
         (Epoch(2**63, 2**63, {}), "'of' of an epoch must be a whole number of 64 bits, got 9223372036854775808"),
         (Epoch(0, 3, {}), "from 1 to 3"),
-        (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),  # type: ignore[arg-type]
-        (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),  # type: ignore[arg-type]
-        (Epoch(1, 3, [0.5]), "a mapping of metrics"),  # type: ignore[arg-type]
+        (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),
+        (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),
+        (Epoch(1, 3, [0.5]), "a mapping of metrics"),
         (Epoch(1, 3, {"loss%": 1.0}), "'loss%' was reported, but MLflow records"),
         ({"epoch": 1}, "number, of and a mapping of metrics"),
     ],
 )
-def test_what_is_no_epoch_is_refused_by_name(epoch: object, sentence: str) -> None:
+def test_what_is_no_epoch_is_refused_by_name(epoch, sentence):
     with pytest.raises(Refused, match=sentence):
         epoch_of(epoch)

@@ -58,7 +58,7 @@ SEARCH = Search(
 ).completed(TRAIN)
 
 
-def test_every_cell_is_tuned_with_the_same_budget_over_the_same_space() -> None:
+def test_every_cell_is_tuned_with_the_same_budget_over_the_same_space():
     names = [cell.name for cell in STUDY.cells()]
     assert names == ["cutmix · plain", "cutmix · fast", "mixup · plain", "mixup · fast"]
     assert SEARCH.per_cell == 2
@@ -67,7 +67,7 @@ def test_every_cell_is_tuned_with_the_same_budget_over_the_same_space() -> None:
     assert len(histories) == 4
 
 
-def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
+def test_search_runs_hold_out_and_confirmation_runs_do_not():
     cell = STUDY.cells()[0]
     trial = SEARCH.trial(cell, {"zeta": 1.0, "alpha": 0.2}, 5, TRAIN)
     assert trial.config["validation"] == 0.1
@@ -90,7 +90,7 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
     assert [cell.name for cell in alone.cells()] == ["cutmix · plain"]
 
 
-def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed() -> None:
+def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed():
     arms = (*STUDY.arms, Arm("faster", {"lr": 0.4}, against="fast"), Arm("fastest", {"lr": 0.8}, against="faster"))
     names = [cell.name for cell in replace(STUDY, arms=arms).cells()]
     won = {name: {"zeta": 1.0} for name in names if name != "mixup · fast"}
@@ -98,7 +98,7 @@ def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed() -> None:
     assert [cell.name for cell in study.cells()] == [*names[:4], "mixup · plain"]
 
 
-def test_a_key_depends_on_configuration_and_seeds_and_for_a_mean_over_seeds_on_what_it_is_the_mean_of() -> None:
+def test_a_key_depends_on_configuration_and_seeds_and_for_a_mean_over_seeds_on_what_it_is_the_mean_of():
     """A checkpoint holds the results of the seeds before: another objective's would have been averaged with its own."""
     cell, point = STUDY.cells()[0], {"zeta": 1.0, "alpha": 0.2}
     key = SEARCH.trial(cell, point, 0, TRAIN).key
@@ -111,7 +111,7 @@ def test_a_key_depends_on_configuration_and_seeds_and_for_a_mean_over_seeds_on_w
         assert (of_loss == search.trial(cell, point, 0, TRAIN).key) is same
 
 
-def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not() -> None:
+def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not():
     cell = STUDY.cells()[0]
     name = SEARCH.history_name(cell, TRAIN)
     for same in ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"study": replace(STUDY, seeds=range(5))}):
@@ -122,12 +122,10 @@ def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not(
 
 
 def configured(*argv: str) -> Search:
-    search = configure(SEARCH, TRAIN, parse(SEARCH, argv))
-    assert isinstance(search, Search)
-    return search
+    return configure(SEARCH, TRAIN, parse(SEARCH, argv))
 
 
-def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out() -> None:
+def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out():
     search = configured("--epochs", "4", "--set", "validation=0.2", "--seeds", "5")
     assert search.tuning == {"validation": 0.2, "evaluate": "validation", "epochs": 4}
     winners = {cell.name: {"zeta": 1.0, "alpha": 1.0} for cell in search.study.cells()}
@@ -136,7 +134,7 @@ def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out()
     assert {t.seed for t in confirmed} == set(range(5))
 
 
-def test_options_of_a_search_and_its_presets() -> None:
+def test_options_of_a_search_and_its_presets():
     assert configured("--preset", "quick").budget == 4
     assert configured("--preset", "quick").tuning["epochs"] == 2
     assert configured("--preset", "quick", "--trials", "12").per_cell == 3
@@ -151,7 +149,7 @@ SPACE: Space = {
 }
 
 
-def test_a_condition_sees_the_other_keys_in_any_order() -> None:
+def test_a_condition_sees_the_other_keys_in_any_order():
     backwards = dict(reversed(SPACE.items()))
     for term in ("none", "su"):
         trial = optuna.trial.FixedTrial({"term": term, "zeta": 1.0, "layers": 2})
@@ -163,13 +161,13 @@ def test_a_condition_sees_the_other_keys_in_any_order() -> None:
     assert "zeta" in suggest({"zeta": SPACE["zeta"]}, {"term": "su"}, optuna.trial.FixedTrial({"zeta": 1.0}))
 
 
-def test_corners_are_the_ends_and_every_choice() -> None:
+def test_corners_are_the_ends_and_every_choice():
     found = list(corners(SPACE, {}))
     assert {"term": "none", "layers": 1} in found
     assert {"term": "su", "zeta": 2, "layers": 3} in found
 
 
-def test_a_grid_has_every_point_that_applies_once() -> None:
+def test_a_grid_has_every_point_that_applies_once():
     space = {**SPACE, "zeta": Float(0.5, 2, step=0.5, when={"term": ("su",)})}
     points = grid(space, {})
     assert len(points) == 3 + 4 * 3
@@ -179,7 +177,7 @@ def test_a_grid_has_every_point_that_applies_once() -> None:
     assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.3, step=0.1)}, {})] == [0.1, 0.2, 0.3]
 
 
-def test_ranges_in_words() -> None:
+def test_ranges_in_words():
     assert describe(Float(0.05, 2, log=True)) == "0.05 to 2 on a log scale"
     assert describe(Int(1, 9, step=2)) == "1 to 9, steps of 2"
     assert describe(Choice("a", "b", when={"term": ("su", "s")})) == "a | b, where term is su or s"

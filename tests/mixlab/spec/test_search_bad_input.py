@@ -21,7 +21,7 @@ def of(**space: Any) -> Callable[[], Search]:
     return lambda: replace(SEARCH, space=space)
 
 
-def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
+def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
     class HoldsNothingOut(Toy):
         held_out: ClassVar[Mapping[str, Any]] = {}
 
@@ -109,14 +109,7 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
         (lambda: SEARCH, ["--set", "evaluate=test"], ["'test'", "held-out data"]),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(
-    make: Callable[[], Search],
-    options: list[str],
-    parts: list[str],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_bad_input_is_one_sentence_and_exit_2(make, options, parts, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         main(make(), Toy(), options)
@@ -129,19 +122,19 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_numbers_of_numpy_are_numbers_of_a_space() -> None:
+def test_numbers_of_numpy_are_numbers_of_a_space():
     assert Float(np.float32(0.5), np.int64(2)) == Float(0.5, 2)
     assert Choice(np.float64(0.1), np.bool_(True)).values == (0.1, True)
     space_checks.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
-    tuning = {**SEARCH.tuning, "epochs": np.int64(3)}  # type: ignore[dict-item]
+    tuning = {**SEARCH.tuning, "epochs": np.int64(3)}
     assert replace(SEARCH, tuning=tuning).identity == SEARCH.identity
     replace(SEARCH, tuning=tuning).check(TRAIN)
 
 
-def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:
+def test_a_trainable_whose_objectives_are_no_list_is_a_sentence():
     for found in ("val_top1", []):
         train = Toy()
-        train.objectives = lambda config, found=found: found  # type: ignore[method-assign, misc, assignment]
+        train.objectives = lambda config, found=found: found
         with pytest.raises(BadInput, match="must be a list of at least one metric's name, got"):
             replace(SEARCH, objective="").completed(complete(train))
 
@@ -154,7 +147,7 @@ def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:
         ({"tuning": {}}, "evaluate must be 'validation'"),
     ],
 )
-def test_the_real_search_refuses_an_objective_that_training_never_reports(changes: dict[str, Any], part: str) -> None:
+def test_the_real_search_refuses_an_objective_that_training_never_reports(changes, part):
     study = runpy.run_path(str(Path(__file__).parents[3] / "studies" / "search_zeta_alpha.py"))["study"]
     with pytest.raises(BadInput, match=part):
         replace(study, **changes).completed(complete(classify.train)).check(complete(classify.train))

@@ -71,24 +71,22 @@ def specs_with(value: Any) -> Iterator[Callable[[], Any]]:
             yield partial(replace, SEARCH, **{field.name: held})
         for field in fields(Arm):
             arm = {"name": "b", "changes": {"lr": 1}, field.name: held}
-            yield lambda arm=arm: replace(STUDY, arms=(Arm("a", {}), Arm(**arm)))  # type: ignore[misc]
+            yield lambda arm=arm: replace(STUDY, arms=(Arm("a", {}), Arm(**arm)))
         for kind, name in itertools.product((Float, Int), ("low", "high", "log", "step", "when")):
             bounds = {"low": 0, "high": 4, name: held}
-            yield lambda kind=kind, bounds=bounds: replace(SEARCH, space={"x": kind(**bounds)})  # type: ignore[misc]
-        yield lambda held=held: replace(SEARCH, space={"x": Choice(held, 1)})  # type: ignore[misc]
+            yield lambda kind=kind, bounds=bounds: replace(SEARCH, space={"x": kind(**bounds)})
+        yield lambda held=held: replace(SEARCH, space={"x": Choice(held, 1)})
 
 
 @pytest.mark.parametrize("value", [None, True, -1.5, "", Path("x"), {1, 2}], ids=repr)
-def test_any_value_of_any_field_is_run_or_refused(value: Any) -> None:
+def test_any_value_of_any_field_is_run_or_refused(value):
     for make in specs_with(value):
         with contextlib.suppress(BadInput):
             run(make(), Toy(), Options(check_only=True))
 
 
 @pytest.mark.parametrize("strange", STRANGE)
-def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_given(
-    strange: str, tmp_path: Path
-) -> None:
+def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_given(strange, tmp_path):
     """It is accepted only where a list of lists of numbers may be, which a matrix is."""
     value = STRANGE[strange]
     for make in specs_with(value):
@@ -96,7 +94,7 @@ def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_g
             run(make(), Toy(), Options(check_only=True))
     for field in fields(Options):
         with contextlib.suppress(BadInput):
-            run(STUDY, Toy(), Options(**{"check_only": True, field.name: value}))  # type: ignore[arg-type]
+            run(STUDY, Toy(), Options(**{"check_only": True, field.name: value}))
     with pytest.raises(BadInput):
         run(STUDY, value)
     if strange in ("itself", "key without a repr"):

@@ -35,7 +35,7 @@ class Toy:
 TRAIN = complete(Toy())
 
 
-def test_trials_are_the_product_of_levels_arms_and_seeds() -> None:
+def test_trials_are_the_product_of_levels_arms_and_seeds():
     trials = STUDY.trials(TRAIN)
     assert [(t.levels["mixer"], t.arm, t.seed) for t in trials] == [
         (mixer, arm, seed) for mixer in ("cutmix", "mixup") for arm in ("baseline", "more") for seed in (0, 1)
@@ -45,7 +45,7 @@ def test_trials_are_the_product_of_levels_arms_and_seeds() -> None:
     assert trials[-1].name == "mixup · more · seed 1"
 
 
-def test_key_depends_on_configuration_and_seed_alone() -> None:
+def test_key_depends_on_configuration_and_seed_alone():
     keys = {trial.key for trial in STUDY.trials(TRAIN)}
     assert len(keys) == 8
     renamed = Study(name="other", base=STUDY.base, arms=(Arm("x", {}), Arm("y", {"zeta": 1.0})), factors=STUDY.factors)
@@ -57,7 +57,7 @@ def test_key_depends_on_configuration_and_seed_alone() -> None:
     assert digest({"config": {"lr": 0.1}, "seed": 0}) == "c25877c8a5c52403"
 
 
-def test_arms_win_over_levels_and_levels_over_the_base() -> None:
+def test_arms_win_over_levels_and_levels_over_the_base():
     level = {"mixer": "fmix", "zeta": 0.2, "lr": 2.0}
     study = replace(STUDY, factors={"mixer": {"fmix": level}}, seeds=(7,)).with_base(mixer="none")
     baseline, more = (trial.config for trial in study.trials(TRAIN))
@@ -65,13 +65,13 @@ def test_arms_win_over_levels_and_levels_over_the_base() -> None:
     assert (more["zeta"], more["lr"]) == (1.0, 2.0)
 
 
-def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new() -> None:
+def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new():
     assert [arm.name for arm in STUDY.with_arms(["more"]).arms] == ["baseline", "more"]
     assert list(STUDY.with_levels("mixer", ["mixup", "fmix"]).levels("mixer")) == ["mixup", "fmix"]
     assert STUDY.with_levels("depth", ["18"]).levels("depth") == {"18": {"depth": "18"}}
 
 
-def test_an_arm_that_is_not_there_and_no_level_at_all_are_refused() -> None:
+def test_an_arm_that_is_not_there_and_no_level_at_all_are_refused():
     with pytest.raises(BadInput, match="unknown arm 'mor'; did you mean 'more'"):
         STUDY.with_arms(["mor"])
     with pytest.raises(BadInput, match="no level of the factor mixer is named: give at least one"):

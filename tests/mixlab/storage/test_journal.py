@@ -24,7 +24,7 @@ def checkpoint(root: Path, launch: str, key: str, index: int, epochs: int) -> Pa
     return folder
 
 
-def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path: Path) -> None:
+def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path):
     checkpoint(tmp_path, "20260101-1", "aa", 4, epochs=5)
     checkpoint(tmp_path, "20260102-1", "aa", 0, epochs=6)
     checkpoint(tmp_path, "20260103-1", "aa", 0, epochs=2)
@@ -34,7 +34,7 @@ def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path: Path) ->
     assert "20260102-1" in newest["aa"].path
 
 
-def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
+def test_half_written_checkpoints_are_passed_over(tmp_path):
     checkpoint(tmp_path, "l", "aa", 0, epochs=1)
     (checkpoint(tmp_path, "l", "aa", 1, epochs=2) / "training.pt").write_bytes(b"x" * 7)
     (checkpoint(tmp_path, "l", "aa", 2, epochs=3) / "training.pt").unlink()
@@ -53,7 +53,7 @@ def other_epochs() -> list[str]:
     return [json.dumps({"files": {}, "epochs": [{**epoch, **change}] * 2}) for change in changes]
 
 
-def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
+def test_a_checkpoint_may_hold_folders(tmp_path):
     folder = tmp_path / "study" / "trials" / "l" / "aa" / "checkpoint_000000"
     weights = folder / "model" / "weights"
     weights.parent.mkdir(parents=True)
@@ -65,14 +65,14 @@ def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
     assert storage.newest() == {}
 
 
-def test_a_metric_that_is_not_finite_comes_back_from_a_journal_that_any_program_can_read(tmp_path: Path) -> None:
+def test_a_metric_that_is_not_finite_comes_back_from_a_journal_that_any_program_can_read(tmp_path):
     metrics = {"loss": math.inf, "gain": -math.inf, "accuracy": 0.1}
     write_epochs(tmp_path, [Epoch(1, 2, metrics, {"data": "NaN"}, {"lam": (math.inf, 0.5)})])
     strict((tmp_path / "journal.json").read_text())
     assert read_epochs(tmp_path) == [Epoch(1, 2, metrics, {"data": "NaN"}, {"lam": (math.inf, 0.5)})]
 
 
-def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_read_is_named(tmp_path):
     trials = tmp_path / "study" / "trials"
     trials.parent.mkdir()
     trials.write_text("a file")
@@ -84,13 +84,13 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Storage(str(tmp_path), "study").newest()
 
 
-def test_nothing_stored_is_nothing_found(tmp_path: Path) -> None:
+def test_nothing_stored_is_nothing_found(tmp_path):
     storage = Storage(str(tmp_path / "new"), "study")
     assert storage.newest() == {}
     storage.forget({"aa"})
 
 
-def test_what_a_server_does_not_give_is_an_outage(tmp_path: Path) -> None:
+def test_what_a_server_does_not_give_is_an_outage(tmp_path):
     """The files of a run that had ended were never put into MLflow, which was said to have refused them."""
     storage = Storage(f"file://{tmp_path}", "study")
     storage.filesystem = Mock(get_file_info=Mock(side_effect=OSError("AWS Error NETWORK_CONNECTION")))
@@ -100,7 +100,7 @@ def test_what_a_server_does_not_give_is_an_outage(tmp_path: Path) -> None:
     assert is_outage(caught.value)
 
 
-def test_forget_deletes_those_trials_and_empty_launches(tmp_path: Path) -> None:
+def test_forget_deletes_those_trials_and_empty_launches(tmp_path):
     checkpoint(tmp_path, "l1", "aa", 0, epochs=1)
     checkpoint(tmp_path, "l2", "aa", 0, epochs=2)
     checkpoint(tmp_path, "l2", "bb", 0, epochs=1)
@@ -113,9 +113,7 @@ def test_forget_deletes_those_trials_and_empty_launches(tmp_path: Path) -> None:
     assert sorted(path.name for path in trials.iterdir()) == ["l2", "of another driver"]
 
 
-def test_a_uri_is_the_same_storage_as_its_folder_and_of_a_finished_trial_only_its_results_are_fetched(
-    tmp_path: Path,
-) -> None:
+def test_a_uri_is_the_same_storage_as_its_folder_and_of_a_finished_trial_only_its_results_are_fetched(tmp_path):
     folder = checkpoint(tmp_path, "l", "aa", 0, epochs=3)  # with the state of the optimiser
     (folder / "model.pt").touch()
     storage = Storage(f"file://{tmp_path}", "study")

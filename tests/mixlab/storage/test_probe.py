@@ -1,7 +1,5 @@
 """A storage is refused for the same reason whether it is only looked at or is to be written."""
 
-from pathlib import Path
-
 import pytest
 
 from mixlab.errors import BadInput
@@ -11,7 +9,7 @@ from mixlab.storage.probe import require_storage
 @pytest.mark.parametrize("writable", [False, True])
 @pytest.mark.parametrize("below", ["", "/results"])
 @pytest.mark.parametrize(("name", "is_what"), [("link", "a link to nothing"), ("file", "a file")])
-def test_what_is_no_folder_is_refused(tmp_path: Path, name: str, is_what: str, below: str, writable: bool) -> None:
+def test_what_is_no_folder_is_refused(tmp_path, name, is_what, below, writable):
     """A start that trained nothing took a broken link for a folder that was yet to be made."""
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "file").touch()
@@ -21,6 +19,6 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, name: str, is_what: str, b
 
 
 @pytest.mark.parametrize("writable", [False, True])
-def test_a_link_to_a_folder_and_a_folder_that_is_yet_to_be_made_are_storages(tmp_path: Path, writable: bool) -> None:
+def test_a_link_to_a_folder_and_a_folder_that_is_yet_to_be_made_are_storages(tmp_path, writable):
     (tmp_path / "link").symlink_to(tmp_path)
     require_storage(str(tmp_path / "link" / "new"), writable)

@@ -34,9 +34,7 @@ def server() -> Iterator[s3.S3]:
         yield started
 
 
-def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
-    server: s3.S3, tmp_path: Path, empty_store: Path
-) -> None:
+def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(server, tmp_path, empty_store):
     bucket = server.create_bucket()
     given = environment(**server.environment)
     study = toy_folder(tmp_path / "study", "recorded", "study", empty_store=empty_store, environment=given)
@@ -84,9 +82,7 @@ def refuse(capsys: pytest.CaptureFixture[str], folder: Path, storage: str, *more
     return sentence
 
 
-def test_what_cannot_be_used_is_refused_in_a_sentence(
-    server: s3.S3, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_used_is_refused_in_a_sentence(server, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
@@ -109,9 +105,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(
     assert "ACCESS_DENIED" in refuse(capsys, tmp_path, good, "--dry-run")
 
 
-def test_a_server_that_never_answers_is_not_waited_for(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_never_answers_is_not_waited_for(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(probe, "ANSWER_SECONDS", 1)
     with socket.socket() as silent:

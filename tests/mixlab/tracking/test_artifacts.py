@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -12,7 +11,7 @@ from mixlab.tracking import artifacts, store
 
 
 @pytest.fixture
-def tracked(tracking_uri: str, tmp_path: Path) -> tuple[Path, str]:
+def tracked(tracking_uri, tmp_path) -> tuple[Path, str]:
     """Return the folder of a store, as a driver lays it out, and a run in it with the artifact ``plan.json``."""
     folder = tmp_path / "work"
     folder.mkdir()
@@ -25,18 +24,14 @@ def tracked(tracking_uri: str, tmp_path: Path) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
-def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(
-    tracked: tuple[Path, str], move: Any
-) -> None:
+def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(tracked, move):
     """MLflow itself would make the old folder again, and the old plan would be read for ever."""
     folder, run_id = tracked
     moved = folder.parent / "elsewhere with space"
     move(folder, moved)
     before = sorted(folder.rglob("*"))
     client = store.connect(f"sqlite:///{moved / 'mlflow.db'}", make=False)
-    file = artifacts.fetch(client, run_id, "plan.json", folder)
-    assert file is not None
-    assert file.is_relative_to(moved)
+    assert artifacts.fetch(client, run_id, "plan.json", folder).is_relative_to(moved)
     assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}
     assert artifacts.read_json(client, run_id, "other.json") is None
     artifacts.put_text(client, run_id, '{"study": "changed"}', "plan.json")
@@ -49,7 +44,7 @@ def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_database_without_its_folder_says_what_to_do(tracked: tuple[Path, str]) -> None:
+def test_a_database_without_its_folder_says_what_to_do(tracked):
     folder, run_id = tracked
     alone = folder.parent / "alone.db"
     shutil.move(folder / "mlflow.db", alone)
@@ -60,7 +55,7 @@ def test_a_database_without_its_folder_says_what_to_do(tracked: tuple[Path, str]
         artifacts.read_json(client, run_id, "plan.json")
 
 
-def test_a_damaged_artifact_is_a_sentence(tracked: tuple[Path, str]) -> None:
+def test_a_damaged_artifact_is_a_sentence(tracked):
     folder, run_id = tracked
     (file,) = folder.rglob("plan.json")
     file.write_text("{")

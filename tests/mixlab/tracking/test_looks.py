@@ -35,7 +35,7 @@ def seeds(count: int) -> Study:
     return replace(STUDY, seeds=range(count))
 
 
-def test_other_numbers_of_seeds_are_kept_from_table_to_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_numbers_of_seeds_are_kept_from_table_to_table(monkeypatch):
     assert looks_before(monkeypatch, STUDY) == NOTHING
     of_six = table_of(STUDY)
     assert looks_before(monkeypatch, STUDY, of_six) == NOTHING  # the same table again
@@ -46,35 +46,33 @@ def test_other_numbers_of_seeds_are_kept_from_table_to_table(monkeypatch: pytest
     assert looks_before(monkeypatch, seeds(8), of_seven) == {**NOTHING, "seeds": [6, 7]}
 
 
-def test_seeds_that_were_added_until_decided_are_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeds_that_were_added_until_decided_are_no_number(monkeypatch):
     until = table_of(replace(STUDY, sequential=True))
     assert looks_before(monkeypatch, seeds(7), until) == {**NOTHING, "until_decided": True}
     known = table_of(seeds(7), {**NOTHING, "until_decided": True})
     assert looks_before(monkeypatch, seeds(8), known) == {**NOTHING, "seeds": [7], "until_decided": True}
 
 
-def test_the_comparisons_of_other_plans_count_once_and_without_those_of_this_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_comparisons_of_other_plans_count_once_and_without_those_of_this_one(monkeypatch):
     larger = table_of(THREE_ARMS)
     assert looks_before(monkeypatch, STUDY, larger, larger) == {**NOTHING, "comparisons": 1}
     assert looks_before(monkeypatch, THREE_ARMS, larger, table_of(STUDY)) == NOTHING
 
 
-def test_nothing_is_seen_of_other_trials_or_where_no_table_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_seen_of_other_trials_or_where_no_table_was_made(monkeypatch):
     others = table_of(THREE_ARMS.with_base(epochs=7))
     run, plan = table_of(THREE_ARMS)
     del run.tags[names.NOTE]
     assert looks_before(monkeypatch, seeds(7), others, (run, plan)) == NOTHING
 
 
-def test_another_name_of_an_arm_makes_no_other_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_name_of_an_arm_makes_no_other_comparison(monkeypatch):
     first, second = STUDY.arms
     renamed = replace(STUDY, arms=(first, replace(second, name="new")))
     assert looks_before(monkeypatch, renamed, table_of(STUDY)) == NOTHING
 
 
-def test_another_reference_makes_another_plan_whose_comparisons_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_reference_makes_another_plan_whose_comparisons_count(monkeypatch):
     """It was taken for the same table, so that the comparison that it replaces was not told of."""
     first, second, third = THREE_ARMS.arms
     chosen = replace(THREE_ARMS, arms=(first, second, replace(third, against=second.name)))

@@ -1,7 +1,6 @@
 """Two stores are merged: every run exists once, with its history, its artifacts and its place in the tree."""
 
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -73,14 +72,14 @@ def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def folders(tmp_path: Path, new_store: Callable[[Path], str]) -> tuple[Path, Path]:
+def folders(tmp_path, new_store) -> tuple[Path, Path]:
     for name in ("here", "away"):
         (tmp_path / name).mkdir()
         new_store(tmp_path / name)
     return tmp_path / "here", tmp_path / "away"
 
 
-def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Path]) -> None:
+def test_every_run_is_there_once_and_a_finished_one_wins(folders):
     here, away = folders
     target = write(here, {0: "FINISHED", 1: "KILLED", 2: "KILLED"})
     source = write(away, {0: "FINISHED", 1: "FINISHED", 2: "KILLED", 3: "FINISHED"})
@@ -99,7 +98,7 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Pa
     assert len(toy_runs(target, {names.LEVEL: "study"})) == 1
 
 
-def test_a_copy_that_was_cut_off_is_made_again(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_was_cut_off_is_made_again(folders, monkeypatch):
     source, target = write(folders[1], {0: "FAILED"}), write(folders[0], {})
     with monkeypatch.context() as patch:
         patch.setattr(artifacts, "put", Mock(side_effect=KeyboardInterrupt))
@@ -110,9 +109,7 @@ def test_a_copy_that_was_cut_off_is_made_again(folders: tuple[Path, Path], monke
         assert seeds_of(target) == {"0": ("FAILED", "weights of away")}
 
 
-def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(
-    folders: tuple[Path, Path],
-) -> None:
+def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(folders):
     target, source = write(folders[0], {0: "FINISHED"}), write(folders[1], {0: "FINISHED", 1: "FINISHED"})
     for client, seeds, saved in ((target, 1, ("study",)), (source, 2, ("study", "arms-p"))):
         for level, note in (("study", ""), ("arm", f"n = {seeds}")):
@@ -133,9 +130,7 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
     assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("of 1 seeds", "of 2 seeds")
 
 
-def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(
-    folders: tuple[Path, Path],
-) -> None:
+def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(folders):
     here, away = folders
     source = write(away, {0: "FINISHED"})
     source.create_run(source.create_experiment("other work"))
@@ -148,7 +143,7 @@ def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_o
     assert target.get_experiment_by_name("other work") is None
 
 
-def test_runs_come_along_whose_arm_was_deleted(folders: tuple[Path, Path]) -> None:
+def test_runs_come_along_whose_arm_was_deleted(folders):
     here, away = folders
     source, target = write(away, {0: "FINISHED"}), client_of(here)
     (arm,) = toy_runs(source, {names.LEVEL: "arm"})
@@ -159,7 +154,7 @@ def test_runs_come_along_whose_arm_was_deleted(folders: tuple[Path, Path]) -> No
     assert names.PARENT not in run.tags
 
 
-def test_a_deleted_experiment_is_named(folders: tuple[Path, Path]) -> None:
+def test_a_deleted_experiment_is_named(folders):
     here, away = folders
     write(away, {})
     target = client_of(here)
@@ -168,7 +163,7 @@ def test_a_deleted_experiment_is_named(folders: tuple[Path, Path]) -> None:
         main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"])
 
 
-def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri: str, tmp_path: Path) -> None:
+def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri, tmp_path):
     client = MlflowClient(tracking_uri)
     experiment = client.create_experiment("toy", artifact_location=(tmp_path / "mlruns").as_uri())
     run_id = client.create_run(experiment).info.run_id
@@ -179,7 +174,7 @@ def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri: str, tmp_p
     assert artifacts.listed(client, run_id) == ["config.json"]
 
 
-def test_a_store_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_is_named(tmp_path):
     (tmp_path / "notes.db").write_text("no database")
     for other, words in (
         (f"{tmp_path}/no.db", f"no MLflow database at '{tmp_path}/no.db'"),

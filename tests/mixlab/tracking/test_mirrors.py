@@ -55,7 +55,7 @@ def shown_to(mirrors: mirroring.Mirrors, running: tuple[Trial, ...] = ()) -> Non
     mirrors.close(running)
 
 
-def test_a_mirror_gets_every_event_in_order() -> None:
+def test_a_mirror_gets_every_event_in_order():
     recorder = Recorder()
     shown_to(mirroring.Mirrors({"one": recorder}, pytest.fail), running=(trial(1),))
     epochs = {seed: [("epoch", seed, number, 10.0 * number + seed) for number in (1, 2, 3)] for seed in (0, 1)}
@@ -64,7 +64,7 @@ def test_a_mirror_gets_every_event_in_order() -> None:
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("no\nroute"), SystemExit(3), KeyError("run")])
-def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault: BaseException) -> None:
+def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault):
     said: list[str] = []
     faulty, sound = Recorder(fault), Recorder()
     shown_to(mirroring.Mirrors({"faulty": faulty, "sound": sound}, said.append))
@@ -75,7 +75,7 @@ def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault: BaseEx
     assert "\n" not in sentence
 
 
-def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch):
     monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 0.1)
     said: list[str] = []
     go_on = threading.Event()
@@ -90,7 +90,7 @@ def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch: pytest.MonkeyP
     go_on.set()
 
 
-def test_tensorboard_has_a_folder_within_its_own_for_each_cell_whatever_its_name(tmp_path: Path) -> None:
+def test_tensorboard_has_a_folder_within_its_own_for_each_cell_whatever_its_name(tmp_path):
     shown = TensorBoard("study", tmp_path)
     cells = ("a/b", "a-b", "a%2Fb", "..", ".")
     for number, cell in enumerate(cells):
@@ -107,7 +107,7 @@ def points_of(tensorboard: Path, cell: str, seed: str, metric: str) -> list[tupl
     return [(point.step, point.value) for point in events.Scalars(metric)]
 
 
-def test_tensorboard_shows_what_it_was_given(tmp_path: Path) -> None:
+def test_tensorboard_shows_what_it_was_given(tmp_path):
     shown_to(mirroring.opened(["tensorboard"], "study", tmp_path, pytest.fail))
     for seed in (0, 1):
         expected = [(number, 10.0 * number + seed) for number in (1, 2, 3)]
@@ -115,9 +115,7 @@ def test_tensorboard_shows_what_it_was_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["trackio", "wandb"])
-def test_packages_with_runs_are_called_by_their_own_names(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkeypatch):
     """This holds the arguments that both document; trackio itself is tried in ``test_trackio``."""
     calls: list[Any] = []
 
@@ -143,7 +141,7 @@ def test_packages_with_runs_are_called_by_their_own_names(
     assert len(calls) == 10
 
 
-def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(BadInput, match="--mirrors wandb needs the package wandb, which is not installed"):
         mirroring.opened(["wandb"], "study", tmp_path, pytest.fail)
@@ -151,7 +149,7 @@ def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path: Path, monkey
 
 
 @pytest.mark.slow
-def test_a_study_with_mirrors_and_system_metrics(tmp_path: Path, empty_store: Path) -> None:
+def test_a_study_with_mirrors_and_system_metrics(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, empty_store=empty_store)
     toy.run_here("--mirrors", "tensorboard", "--system-metrics", "--seeds", "2", "--epochs", "3")
     for run in toy.runs("seed"):

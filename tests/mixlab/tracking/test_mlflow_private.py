@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from unittest.mock import Mock
 
 import mlflow
@@ -45,7 +44,7 @@ def as_text(run: store.StoredRun) -> str:
     return json.dumps(asdict(run), sort_keys=True)
 
 
-def test_the_database_says_what_mlflow_says(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_says_what_mlflow_says(tracking_uri, monkeypatch):
     client = MlflowClient(tracking_uri)
     experiment = write(client, 7)
     for tags in ({"mixlab.level": "seed"}, {"mixlab.cell": 'it\'s "1"'}, {"mixlab.level": "arm"}, {}):
@@ -58,7 +57,7 @@ def test_the_database_says_what_mlflow_says(tracking_uri: str, monkeypatch: pyte
         assert [as_text(run) for run in ours] == [as_text(run) for run in theirs], message
 
 
-def test_reading_any_number_of_runs_takes_as_many_statements(tracking_uri: str) -> None:
+def test_reading_any_number_of_runs_takes_as_many_statements(tracking_uri):
     client = MlflowClient(tracking_uri)
     experiment = write(client, 4)
     statements: list[str] = []
@@ -76,12 +75,12 @@ def test_reading_any_number_of_runs_takes_as_many_statements(tracking_uri: str) 
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def test_a_server_has_no_database_here() -> None:
+def test_a_server_has_no_database_here():
     assert runs_in_database(MlflowClient("http://127.0.0.1:1"), "1", {}, params=True) is None
 
 
 @pytest.mark.slow
-def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_path: Path) -> None:
+def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_path):
     """MLflow waited a thousand times, which took seconds."""
     waits: list[int] = []
 
@@ -103,15 +102,13 @@ def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_
 
 @pytest.mark.parametrize("name", ["new.db", "50 % of it?.db"])
 def test_a_start_that_is_killed_while_it_makes_the_database_leaves_no_part_of_it(
-    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+    tracking_uri, tmp_path, monkeypatch, name
+):
     """MLflow found some of its tables, and every later start was refused: "table ... already exists"."""
     content, file = (tmp_path / "mlflow.db").read_bytes(), tmp_path / name
 
     def make(uri: str, _: str, *, whole: bool) -> Mock:
-        begun = sqlite_file(uri)
-        assert begun is not None
-        with begun.open("xb") as database:
+        with sqlite_file(uri).open("xb") as database:
             database.write(content if whole else content[:100_000])
         if not whole:
             raise KeyboardInterrupt

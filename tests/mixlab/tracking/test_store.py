@@ -50,16 +50,14 @@ NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "ðŸ
         ("http://me:secret@head:port", r"'http://me:\*\*\*@head:port' names no host"),
     ],
 )
-def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:
+def test_what_is_no_store_is_a_sentence(uri, sentence):
     with pytest.raises(BadInput, match=sentence) as caught:
         store.connect(uri, make=False)
     assert "\n" not in str(caught.value)
     assert not Path("nowhere").exists()
 
 
-def test_a_link_to_a_folder_that_is_not_there_makes_it(
-    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_to_a_folder_that_is_not_there_makes_it(tracking_uri, tmp_path, monkeypatch):
     """SQLite could not open the database, which MLflow tried again and again for two minutes."""
     link, file = tmp_path / "link.db", tmp_path / "new" / "m.db"
     link.symlink_to(file)
@@ -68,7 +66,7 @@ def test_a_link_to_a_folder_that_is_not_there_makes_it(
     assert file.stat().st_size
 
 
-def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_sentence(tmp_path):
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
     with pytest.raises(BadInput, match="file that is not a database"):
         store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
@@ -99,9 +97,7 @@ def nobody() -> Iterator[None]:
         ("unreadable.db", False, "names a file that cannot be read; give one that can"),
     ],
 )
-def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
-    tracking_uri: str, name: str, make: bool, said: str
-) -> None:
+def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(tracking_uri, name, make, said):
     with TemporaryDirectory() as temporary:  # where anybody may look, as not below pytest's
         folder = Path(temporary)
         for place, mode in ((folder, 0o777), (folder / "locked", 0o555), (folder / "secret", 0o700)):
@@ -124,15 +120,13 @@ def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(
         (MlflowException(SCHEMA), r"run 'mlflow db upgrade <URI>'\); put that right, or give another"),
     ],
 )
-def test_the_first_way_out_keeps_the_finished_runs(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
-) -> None:
+def test_the_first_way_out_keeps_the_finished_runs(tracking_uri, monkeypatch, error, said):
     monkeypatch.setattr(store, "MlflowClient", Mock(side_effect=error))
     with pytest.raises(BadInput, match=said):
         store.connect(tracking_uri, make=False)
 
 
-def test_a_query_string_is_no_part_of_the_file(tracking_uri: str) -> None:
+def test_a_query_string_is_no_part_of_the_file(tracking_uri):
     assert store.connect(f"{tracking_uri}?timeout=60", make=False).search_experiments()
     assert not list(Path(tracking_uri.removeprefix("sqlite:///")).parent.glob("*timeout*"))
 
@@ -145,7 +139,7 @@ class Forbidding(Answering):
     do_GET = Answering.do_POST
 
 
-def test_an_experiment_that_the_server_refuses_is_a_sentence() -> None:
+def test_an_experiment_that_the_server_refuses_is_a_sentence():
     with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         client = MlflowClient(f"http://joe:secret@127.0.0.1:{server.server_port}")
@@ -157,7 +151,7 @@ def test_an_experiment_that_the_server_refuses_is_a_sentence() -> None:
         server.shutdown()
 
 
-def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str) -> None:
+def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri):
     client = MlflowClient(tracking_uri)
     experiment = client.create_experiment("names")
     for name in NAMES:
@@ -168,7 +162,7 @@ def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str) -> None:
         assert [run.tags["mixlab.cell"] for run in found] == [name]
 
 
-def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(tracking_uri: str) -> None:
+def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(tracking_uri):
     client = MlflowClient(tracking_uri)
     client.delete_experiment(client.create_experiment("toy"))
     for ask in (store.recorded, store.experiment_id, open_experiment):
@@ -176,7 +170,7 @@ def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(track
             ask(client, "toy")
 
 
-def test_a_run_whose_key_was_deleted_is_of_no_trial(tracking_uri: str) -> None:
+def test_a_run_whose_key_was_deleted_is_of_no_trial(tracking_uri):
     client = MlflowClient(tracking_uri)
     experiment = client.create_experiment("toy")
     runs = [client.create_run(experiment, tags={names.LEVEL: "seed", names.KEY: key}).info.run_id for key in ("a", "b")]
@@ -184,7 +178,7 @@ def test_a_run_whose_key_was_deleted_is_of_no_trial(tracking_uri: str) -> None:
     assert {key: run.run_id for key, run in store.recorded(client, "toy").items()} == {"b": runs[1]}
 
 
-def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri, monkeypatch):
     client = MlflowClient(tracking_uri)
     with pytest.raises(BadInput, match="MLflow holds none"):
         store.experiment_id(client, "ablation_tiny")
@@ -199,14 +193,14 @@ def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri: str, mo
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError("gone"), MlflowException("API request failed")])
-def test_a_dropped_connection_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dropped_connection_is_tried_again(error, monkeypatch):
     monkeypatch.setattr(store, "PAUSES", (0.0, 0.0))
     assert store.patiently(Mock(side_effect=[error, "answer"])) == "answer"
     with pytest.raises(type(error)):
         store.patiently(Mock(side_effect=[error] * 3))
 
 
-def test_what_the_store_refuses_is_not_tried_again(tracking_uri: str) -> None:
+def test_what_the_store_refuses_is_not_tried_again(tracking_uri):
     client = MlflowClient(tracking_uri)
     ask = Mock(side_effect=lambda: client.get_run("0" * 32))
     with pytest.raises(MlflowException, match="not found"):
@@ -229,7 +223,7 @@ Tracker(store.connect(uri), tracked, Provenance("c", False, "", {})).open()
 
 
 @pytest.mark.slow
-def test_three_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(tmp_path: Path) -> None:
+def test_three_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(tmp_path):
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     studies = ("one", "two", "three")
     with ExitStack() as stack:

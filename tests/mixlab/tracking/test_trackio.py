@@ -22,7 +22,7 @@ print(json.dumps([[(row["step"], row["top1"]) for row in rows[seed]] for seed in
 
 
 @pytest.mark.slow
-def test_trackio_shows_what_it_was_given(tmp_path: Path) -> None:
+def test_trackio_shows_what_it_was_given(tmp_path):
     packages = tmp_path / "packages"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages), "trackio"]
     if subprocess.run(install, capture_output=True, text=True, timeout=300).returncode:

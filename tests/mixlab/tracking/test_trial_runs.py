@@ -64,7 +64,7 @@ CURVES: dict[str, list[dict[str, float]]] = {
 }
 
 
-def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str) -> None:
+def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri):
     """Every curve is that of one trial."""
     trials = {kind: replace(TRIAL, key=kind) for kind in CURVES}
     epochs = {kind: [Epoch(number, 4, each) for number, each in enumerate(CURVES[kind], 1)] for kind in CURVES}
@@ -77,7 +77,7 @@ def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str) -> None:
             assert steps == [epoch.number for epoch in epochs[kind] if name in epoch.metrics], kind
 
 
-def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri: str) -> None:
+def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri):
     """Its key is the same for a file that has been moved, and for 0 and 0.0; MLflow changes no parameter."""
     before = replace(TRIAL, config={"epochs": 4, "weights": "old/model.pt", "decay": 0})
     after = replace(TRIAL, config={"epochs": 4, "weights": "new/model.pt", "decay": 0.0, "later": True})
@@ -89,9 +89,7 @@ def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri: str) -> N
 
 @pytest.mark.parametrize("resumed", [0, 2], ids=["from the start", "from a checkpoint"])
 @pytest.mark.parametrize("retried", [False, True], ids=["by a new driver", "by the same driver"])
-def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alone(
-    tracking_uri: str, resumed: int, retried: bool
-) -> None:
+def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alone(tracking_uri, resumed, retried):
     """An attempt ends after epoch 3; the next goes on from the checkpoint of an earlier epoch, or from none."""
     client = MlflowClient(tracking_uri)
     first = [Epoch(number, 4, {"loss": float(number), "rare": math.inf}) for number in (1, 2, 3)]
@@ -119,9 +117,7 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
             assert [value for _, value in points] == [epoch.metrics["loss"] for epoch in second]
 
 
-def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(tracking_uri, monkeypatch):
     monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
     client = MlflowClient(tracking_uri)
     tracker = opened(client)
@@ -151,7 +147,7 @@ def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(
     assert [point.value for point in client.get_metric_history(run.info.run_id, "loss")] == [1.0, 2.0]
 
 
-def test_a_configuration_may_have_any_number_and_keys_with_the_names_of_columns(tracking_uri: str) -> None:
+def test_a_configuration_may_have_any_number_and_keys_with_the_names_of_columns(tracking_uri):
     config = {"seed": 7, "epochs": 4, "arm": "x", "status": "y", "key": "z", "clip": math.inf}
     run, other = written(
         tracking_uri, (replace(TRIAL, seed=3, config=config), []), (replace(TRIAL, key="other", seed=3), [])
@@ -163,7 +159,7 @@ def test_a_configuration_may_have_any_number_and_keys_with_the_names_of_columns(
     assert strict(file) == {**config, "clip": "Infinity"}
 
 
-def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> None:
+def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri):
     """MLflow takes at most 100 parameters, 100 tags and 1000 metrics in one request."""
     many = {f"m{n}": float(n) for n in range(1001)}
     words = {f"w{n}": "x" for n in range(120)}
@@ -174,21 +170,21 @@ def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> 
     assert len(run.data.params) == 251
 
 
-def test_a_run_has_the_commit_of_its_epochs_and_not_of_the_driver_that_finds_them_written(tracking_uri: str) -> None:
+def test_a_run_has_the_commit_of_its_epochs_and_not_of_the_driver_that_finds_them_written(tracking_uri):
     epochs = [Epoch(number, 2, {"rmse": 1.0}, {"commit": "that trained"}) for number in (1, 2)]
     for _ in range(2):
         (run,) = written(tracking_uri, (TRIAL, epochs))
         assert run.data.tags[names.COMMIT] == "that trained"
 
 
-def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
+def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours():
     """With another ``mixlab.key`` a run would never be found again, and be trained anew at each start."""
     named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD, names.DRIVER}
     tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
     assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
 
 
-def test_the_histograms_of_all_epochs_are_one_artifact() -> None:
+def test_the_histograms_of_all_epochs_are_one_artifact():
     epochs = [Epoch(n, 2, {"loss": 1.0}, {}, {"lam": (n / 3, 1 - n / 3), "drawn": (0.5, 0.5)}) for n in (1, 2)]
     assert histograms_of(epochs) == {
         "epochs": [1, 2],
@@ -199,8 +195,8 @@ def test_the_histograms_of_all_epochs_are_one_artifact() -> None:
 
 
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_recorded_once(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tracking_uri, monkeypatch
+):
     tracker = Tracker(MlflowClient(tracking_uri), TRACKED, Provenance("c", False, "", {}))
     tracker.open()
     for day, gain in ((3, 1.0), (1, 2.0), (4, 2.0), (1, 3.0), (2, 4.0), (4, 5.0), (5, 5.0)):
@@ -216,8 +212,8 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_
 
 @pytest.mark.slow
 def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_is_written_once_there_is_room(
-    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tracking_uri, tmp_path, monkeypatch
+):
     monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
     monkeypatch.setattr("mixlab.tracking.writer.FULL_SECONDS", 0.2)
     (tmp_path / "model.pt").write_text("weights")

@@ -20,7 +20,7 @@ def pages() -> str:
     return "\n".join(text for text in scripts if "selectedColumns" in text or views.TAG in text)
 
 
-def test_the_pages_of_mlflow_know_every_word_of_a_view(pages: str) -> None:
+def test_the_pages_of_mlflow_know_every_word_of_a_view(pages):
     tags = views.offered(("study", "arm", "seed"), PLAN, "0123")
     found = [json.loads(value) for name, value in tags.items() if name.startswith(views.TAG)]
     assert [view["name"] for view in found] == ["study > arm > seed", "arms · paper"]

@@ -20,7 +20,7 @@ from mixlab.tracking.writer import Writer, is_full, is_outage
 from tests.waiting import wait_for
 
 
-def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monkeypatch):
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
     away = True
     tried, later = [], []
@@ -45,7 +45,7 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
     assert not later
 
 
-def test_an_outage_is_named_by_what_caused_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_named_by_what_caused_it(monkeypatch):
     """The first line that SQLAlchemy wrote of a full disk was an advice on its sessions."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
 
@@ -108,20 +108,18 @@ def error_of(write: Callable[[], object]) -> Exception:
         (413, b"<html>the request is too large</html>", False),
     ],
 )
-def test_a_servers_answer(server: str, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, outage: bool) -> None:
+def test_a_servers_answer(server, monkeypatch, status, body, outage):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     Answering.status, Answering.body = status, body
     assert is_outage(error_of(lambda: MlflowClient(server).create_run("1"))) == outage
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_answers(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert is_outage(error_of(lambda: MlflowClient("http://127.0.0.1:9").create_run("1")))
 
 
-def test_a_database_that_is_read_only_or_another_is_no_outage(
-    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_is_read_only_or_another_is_no_outage(tracking_uri, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MLflow makes a folder of the address
     file = Path(tracking_uri.removeprefix("sqlite:///"))
     client = MlflowClient(f"sqlite:///file:{file}?mode=ro&uri=true")
@@ -132,14 +130,14 @@ def test_a_database_that_is_read_only_or_another_is_no_outage(
     assert not is_outage(error_of(lambda: client.create_run("0", tags={"a": "b"})))
 
 
-def test_a_database_that_another_program_holds_is_an_outage(tracking_uri: str) -> None:
+def test_a_database_that_another_program_holds_is_an_outage(tracking_uri):
     client = MlflowClient(f"{tracking_uri}?timeout=0.01")
     with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert is_outage(error_of(lambda: client.create_run("0")))
 
 
-def test_a_database_without_room_is_full(tracking_uri: str) -> None:
+def test_a_database_without_room_is_full(tracking_uri):
     def grow_no_more(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")
 
