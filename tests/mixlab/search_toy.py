@@ -19,18 +19,16 @@ from mixlab.search.trial_store import TrialStore
 from mixlab.spec.complete import complete
 from mixlab.spec.search import SearchTrial
 from mixlab.storage.journal import Saved
+from tests.mixlab.spec import minimal
 
 SPACE = {"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)}
 BEST = {"zeta": 0.4, "alpha": 1.0}
 
 
-class Toy:
-    """The part of a trainable that a search needs before anything is trained."""
+class Toy(minimal.Toy):
+    """A trainable with one metric to optimise."""
 
     metrics = (Metric("val_top1", "%", higher_is_better=True),)
-
-    def __call__(self) -> None:
-        raise NotImplementedError
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"epochs": 27, **config}

@@ -8,6 +8,7 @@ import pytest
 from mixlab import installation
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
+from tests.endings import ended
 
 STUDY = '''"""A study of one print."""
 import sys
@@ -38,13 +39,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path / "studies"
 
 
-def ended(code: int, *arguments: str) -> None:
-    """Run a command that ends with an exit code."""
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert end.value.code == code
-
-
 def test_a_file_that_is_no_python_is_listed_as_such(folder, capsys):
     (folder / "broken.py").write_text("def (")
     (folder / "latin.py").write_bytes('"""Größe"""'.encode("latin-1"))
@@ -56,7 +50,8 @@ def test_a_file_that_is_no_python_is_listed_as_such(folder, capsys):
 def test_a_study_of_the_current_folder_wins_and_gets_its_options(folder, capsys):
     (folder / "ablation_cifar100.py").write_text(STUDY)
     for name in ("ablation_cifar100", "studies/ablation_cifar100.py"):
-        ended(7, "run", name, "--preset", "quick")
+        with ended(7):
+            main(["run", name, "--preset", "quick"])
         assert capsys.readouterr().out == "given ['--preset', 'quick'] __main__\n"
 
 
@@ -92,7 +87,8 @@ def reading(tmp_path) -> tuple[str, Path]:
 
 def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(reading, capsys):
     study, data = reading
-    ended(0, "fetch", study, "--data-root", str(data))
+    with ended(0):
+        main(["fetch", study, "--data-root", str(data)])
     assert {path.name for path in data.iterdir()} == {"a", "b"}
     assert capsys.readouterr().out == f"All that reading reads is in {data}\n"
 
@@ -105,7 +101,8 @@ def test_a_dry_run_says_which_data_are_missing(there, line, reading, tmp_path, c
     for name in there:
         (data / name).touch()
     where = ("--data-root", str(data), "--tracking-uri", f"sqlite:///{tmp_path}/none.db", "--storage", str(tmp_path))
-    ended(0, "run", study, "--dry-run", *where)
+    with ended(0):
+        main(["run", study, "--dry-run", *where])
     assert f"\nData: {line.format(data=data)}\n" in capsys.readouterr().out
     assert {path.name for path in data.iterdir()} == set(there)
 
@@ -133,7 +130,8 @@ def test_help_names_every_command(capsys):
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_tool_is_a_module_with_help(name, capsys):
-    ended(0, name, "--help")
+    with ended(0):
+        main([name, "--help"])
     assert "usage:" in capsys.readouterr().out
 
 

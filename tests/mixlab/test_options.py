@@ -11,6 +11,7 @@ from mixlab.cli import parse
 from mixlab.cluster.resources import checked_share
 from mixlab.configure import configure
 from mixlab.errors import BadInput
+from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 
 
@@ -31,10 +32,8 @@ from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
     ],
 )
 def test_wrong_options(options, parts):
-    with pytest.raises(BadInput) as error:
+    with refused(*parts):
         configure(STUDY, TRAIN, options)
-    for part in parts:
-        assert part in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +55,8 @@ def test_wrong_options(options, parts):
     ],
 )
 def test_options_of_a_wrong_kind(given, parts):
-    with pytest.raises(BadInput) as error:
+    with refused(*parts):
         Options(**given).check()
-    for part in parts:
-        assert part in str(error.value)
 
 
 def test_options_take_paths_and_whole_numbers_for_numbers():
@@ -77,9 +74,8 @@ def test_options_take_paths_and_whole_numbers_for_numbers():
     ],
 )
 def test_a_report_that_cannot_be_made(report, sentence):
-    with pytest.raises(BadInput) as error:
+    with refused(sentence):
         run(STUDY, TRAIN, Options(dry_run=True), report=report)
-    assert sentence in str(error.value)
 
 
 def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option():

@@ -12,19 +12,16 @@ from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
+from tests.mixlab.spec import minimal
 
 
-class Toy:
+class Toy(minimal.Toy):
     """Remembers what it is to prepare."""
 
-    metrics = ()
     prepared = ("dataset", "backbone")
 
     def __init__(self, asked: list[tuple[str, str]]) -> None:
         self.asked = asked
-
-    def __call__(self) -> None:
-        raise NotImplementedError
 
     def prepare(self, config: Any, data_root: Path) -> None:
         self.asked.append((config["dataset"], config["backbone"]))

@@ -15,8 +15,8 @@ from mixlab.doctor import facts
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.examination import judge_entry
 from mixlab.doctor.facts import MIB, Disk, Facts, Gpus, Question, dataset_fault, free_memory, tracking_fault
-from mixlab.errors import BadInput
 from mixlab.storage.probe import probe
+from tests.endings import refused
 
 ASKED = Question("http://head:5000", "/shared/results", "/data", "cifar10", ".doctor-1")
 H200 = Gpus(("NVIDIA H200",), "570.1", 1, "13.0")
@@ -205,11 +205,8 @@ def test_a_data_set_that_is_not_there(tmp_path):
     ],
 )
 def test_bad_input_is_one_sentence(options, parts, tmp_path):
-    with pytest.raises(BadInput) as error:
+    with refused(*parts):
         doctor.main(["--storage", str(tmp_path), *options])
-    for part in parts:
-        assert part in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_this_machine_alone(tmp_path, capsys):

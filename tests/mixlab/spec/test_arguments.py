@@ -7,22 +7,16 @@ from unittest.mock import Mock
 import pytest
 
 from mixlab import Arm, Choice, Search, Study, factorial, main, run
-from mixlab.errors import BadInput
 from mixlab.spec.border import checked_arguments
+from tests.endings import refused
 
 
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
         (lambda: Study(arm=()), "unknown argument of Study 'arm'; did you mean 'arms'?"),
-        (
-            lambda: Study(name="x", arms=()),
-            "wrong arguments of Study: missing a required argument: 'base'; it takes name=",
-        ),
-        (
-            lambda: Study("x", {}),
-            "wrong arguments of Study: too many positional arguments, got 'x', {}; it takes name=",
-        ),
+        (lambda: Study(name="x", arms=()), "of Study: missing a required argument: 'base'; it takes name="),
+        (lambda: Study("x", {}), "of Study: too many positional arguments, got 'x', {}; it takes name="),
         (lambda: Arm("one"), "missing a required argument: 'changes', got 'one'; it takes name, changes, against"),
         (lambda: Arm("one", change={}), "unknown argument of Arm 'change'; did you mean 'changes'?"),
         (lambda: Arm("one", {}, name="other"), "multiple values for argument 'name'"),
@@ -36,10 +30,8 @@ from mixlab.spec.border import checked_arguments
     ],
 )
 def test_a_wrong_argument_is_named_with_those_that_there_are(call, sentence):
-    with pytest.raises(BadInput) as refused:
+    with refused(sentence):
         call()
-    assert sentence in str(refused.value)
-    assert "\n" not in str(refused.value)
 
 
 def test_what_is_called_rightly_is_made_as_ever():

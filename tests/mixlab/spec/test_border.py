@@ -15,7 +15,10 @@ from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
+from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
+
+X, Y = {"lr": 1}, {"lr": 2}
 
 
 @pytest.mark.parametrize(
@@ -69,14 +72,8 @@ from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
         ({"base": {"lr": "\udcff"}}, ["lr", "'\\udcff'", "UTF-8"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, control="no"))}, ["'b'", "'no'", "True or False"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, signs={"x": 5}))}, ["'b'", "{'x': 5}", "1 or -1"]),
-        (
-            {"arms": (*factorial([("x", {"lr": 1})]), *factorial([("y", {"lr": 2})], baseline="none"))},
-            ["'baseline'", "'none'", "two factorial designs, and a study can have one"],
-        ),
-        (
-            {"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="c"), Arm("c", {"lr": 2}, against="b"))},
-            ["'b'", "itself, by way of 'c'"],
-        ),
+        ({"arms": (*factorial([("x", X)]), *factorial([("y", Y)], "none"))}, ["'baseline'", "'none'", "two factorial"]),
+        ({"arms": (Arm("a", {}), Arm("b", X, "c"), Arm("c", Y, "b"))}, ["'b'", "itself, by way of 'c'"]),
         ({"factors": {"x": {"one": {"x": 1}, "two": {"x": 1}}}}, ["'one'", "'two'", "the same"]),
         ({"factors": {"x": (1, True)}}, ["'1'", "'True'", "the same"]),
         ({"presets": {"smoke": 5}}, ["'smoke'", "5", "mapping"]),
@@ -99,11 +96,8 @@ from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(changes, parts):
-    with pytest.raises(BadInput) as error:
+    with refused(*parts):
         replace(STUDY, **changes).trials(TRAIN)
-    assert "\n" not in str(error.value)
-    for part in parts:
-        assert part in str(error.value)
 
 
 @pytest.mark.parametrize("seeds", [np.arange(2), [np.int64(0), np.int32(1)], iter([0, 1]), {0: 1, 1: 1}.keys()])

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mixlab import Arm, Metric, Study
+from mixlab import Arm, Study
 from mixlab.cli import parse
 from mixlab.configure import configure
 from mixlab.spec.complete import complete
+from tests.mixlab.spec.minimal import Toy
 
 ZETA = {("big", "cutmix"): 0.5, ("big", "fmix"): 1.0, ("huge", "cutmix"): 0.2}
 STUDY = Study(
@@ -26,21 +27,17 @@ STUDY = Study(
 )
 
 
-class Toy:
-    """The part of a trainable that the command line needs."""
+class Presets(Toy):
+    """A trainable with presets."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "quick": {"backbone": "small", "lr": 0.05, "seeds": 1},
         "smoke": {"backbone": "small"},
     }
-    metrics = (Metric("loss", higher_is_better=False),)
-
-    def __call__(self) -> None:
-        raise NotImplementedError
 
 
-TRAIN = complete(Toy())
+TRAIN = complete(Presets())
 
 
 def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:

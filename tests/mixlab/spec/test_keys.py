@@ -5,19 +5,15 @@ from typing import Any
 
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import digest
+from tests.mixlab.spec import minimal
 
 
-class Toy:
+class Toy(minimal.Toy):
     """A trainable with one option; of later versions some attributes are others."""
-
-    metrics = ()
 
     def __init__(self, **changed: Any) -> None:
         self.defaults: Mapping[str, Any] = {"lr": 0.1}
         vars(self).update(changed)
-
-    def __call__(self) -> None:
-        raise NotImplementedError
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.defaults, **config}

@@ -15,6 +15,7 @@ from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused, epoch_of, from_json, summarised
 from mixlab.spec.metric import decimals, find, rule_in_words, value_by
+from tests.mixlab.spec.minimal import Toy
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10", "best", "best10"))
 RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "median2"))
@@ -116,13 +117,10 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name):
     ],
 )
 def test_metrics_that_a_trainable_cannot_declare(metrics, sentence):
-    class Train:
-        def __call__(self) -> None:
-            raise NotImplementedError
-
-    Train.metrics = metrics
+    train = Toy()
+    train.metrics = metrics
     with pytest.raises(BadInput, match=sentence):
-        complete(Train())
+        complete(train)
 
 
 class Unspeakable:

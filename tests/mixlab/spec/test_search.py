@@ -12,12 +12,13 @@ from mixlab.configure import configure
 from mixlab.spec.complete import complete
 from mixlab.spec.space import Space, corners, describe, grid, suggest
 from mixlab.spec.study_plan import study_plan
+from tests.mixlab.spec import minimal
 
 KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "evaluate", "lr"}
 
 
-class Toy:
-    """The part of a trainable that is used before anything starts."""
+class Toy(minimal.Toy):
+    """A trainable that holds out data for a search."""
 
     metrics = (
         Metric("val_top1", "%", higher_is_better=True),
@@ -27,9 +28,6 @@ class Toy:
     metric = "test_top1_last"
     held_out: ClassVar[Mapping[str, Any]] = {"validation": 0.1, "evaluate": "validation"}
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "quick": {"epochs": 2, "seeds": 2}, "smoke": {}}
-
-    def __call__(self) -> None:
-        raise NotImplementedError
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         if unknown := set(config) - KNOWN:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from mixlab import Arm, Metric, Study
+from mixlab import Arm, Study
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import digest, trial_key
+from tests.mixlab.spec.minimal import Toy
 
 STUDY = Study(
     name="toy",
@@ -20,19 +21,14 @@ STUDY = Study(
 )
 
 
-class Toy:
-    """The part of a trainable that a study uses before anything starts."""
-
-    metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last", "best")),)
-
-    def __call__(self) -> None:
-        raise NotImplementedError
+class Deep(Toy):
+    """A trainable with a default."""
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"depth": 18, **config}
 
 
-TRAIN = complete(Toy())
+TRAIN = complete(Deep())
 
 
 def test_trials_are_the_product_of_levels_arms_and_seeds():
