@@ -1,6 +1,5 @@
 """The values of a metric by arm and seed, and the differences between arms that have a seed in common."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -37,12 +36,8 @@ def differences_of(values: ByArm, baseline: str, against: Mapping[str, str] | No
 
 def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
     """Return differences by seed as one matrix (M, S): one column per seed, in order, NaN where one is missing."""
-    rows = list(differences)
-    seeds = {seed: column for column, seed in enumerate(sorted({seed for row in rows for seed in row.index}))}
-    matrix = np.full((len(rows), len(seeds)), math.nan)
-    for index, row in enumerate(rows):
-        matrix[index, [seeds[seed] for seed in row.index]] = row.to_numpy()
-    return matrix
+    by_seed = pd.DataFrame([row.to_dict() for row in differences])
+    return np.array(by_seed.sort_index(axis=1), dtype=float, order="C")
 
 
 def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
