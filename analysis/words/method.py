@@ -155,18 +155,17 @@ def too_few_seeds(level: LevelTable) -> str | None:
     )
 
 
-def pairing_text(*levels: LevelTable) -> str | None:
+def pairing_text(level: LevelTable) -> str | None:
     """Return the worth of pairing by seed: the spread of the differences against that of unpaired ones.
 
     It is the median over the comparisons with at least three pairs and arms that vary; None where there is none.
     """
     paired, unpaired = [], []
-    for level in levels:
-        for arm, differences in level.differences.items():
-            spread = math.hypot(*level.table["sd"][[arm, level.reference(arm)]])
-            if len(differences) >= 3 and spread > 0:
-                paired.append(mean_and_sd(differences)[1])
-                unpaired.append(spread)
+    for arm, differences in level.differences.items():
+        spread = math.hypot(*level.table["sd"][[arm, level.reference(arm)]])
+        if len(differences) >= 3 and spread > 0:
+            paired.append(mean_and_sd(differences)[1])
+            unpaired.append(spread)
     if not paired:
         return None
     ratio = statistics.median(with_pairs / without for with_pairs, without in zip(paired, unpaired, strict=True))
