@@ -19,11 +19,8 @@ NOT_YET = (
     "in between claims too much."
 )
 MOST_FAILURES = 10  # the most lines under one table
-DIGESTS = {  # the digits that are shown, and the name
-    "commit": (12, "commit"),
-    "patch": (12, "uncommitted changes"),
-    "data": (12, "data fingerprint"),
-}
+DIGESTS = {"commit": "commit", "patch": "uncommitted changes", "data": "data fingerprint"}  # and what they are called
+DIGITS = 12  # those of a digest that are shown
 
 
 def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
@@ -53,7 +50,7 @@ def provenance_text(*levels: LevelTable) -> str:
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
     epochs = _values(runs, "epochs")
-    data = " and ".join(shortened(value, 12) for value in _distinct(runs, "data"))
+    data = " and ".join(shortened(value) for value in _distinct(runs, "data"))
     parts = [
         _values(runs, "config.dataset"),
         *_parts_of_the_data(runs),
@@ -80,12 +77,12 @@ def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
 def _commits(runs: pd.DataFrame) -> str:
     dirty = set(runs.loc[runs["dirty"], "commit"])
     commits = _distinct(runs, "commit")
-    return " and ".join(shortened(sha, 12) + " with uncommitted changes" * (sha in dirty) for sha in commits)
+    return " and ".join(shortened(sha) + " with uncommitted changes" * (sha in dirty) for sha in commits)
 
 
-def shortened(digest: str, digits: int | None) -> str:
+def shortened(digest: str) -> str:
     """Return the first digits of a digest, or of that of every part of a run."""
-    return THEN.join(part[:digits] for part in digest.split(THEN))
+    return THEN.join(part[:DIGITS] for part in digest.split(THEN))
 
 
 def notes(level: LevelTable) -> list[str]:
@@ -118,9 +115,10 @@ def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
     """Return a sentence for each property in which the runs differ, by which their gains may have come about."""
     lines = []
     for column in ("epochs", "commit", "patch", "data", "hardware", "versions"):
-        digits, what = DIGESTS.get(column, (None, column))
+        what = DIGESTS.get(column, column)
         if finished[column].nunique(dropna=False) > 1:
-            values = Counter(shortened(str(value), digits) for value in finished[column]).items()
+            shown = shortened if column in DIGESTS else str
+            values = Counter(shown(str(value)) for value in finished[column]).items()
             parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
             lines.append(f"The runs{of_table} differ in {what}: {parts}. Their gains may be due to that.")
     return lines
