@@ -23,16 +23,9 @@ from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
+from analysis.statistics import search_findings
 from analysis.statistics.confirmed_points import other_points
-from analysis.statistics.search_findings import (
-    EVALUATOR,
-    PER_PARAMETER,
-    Landscape,
-    cautions,
-    claims,
-    explained,
-    landscape,
-)
+from analysis.statistics.search_findings import EVALUATOR, PER_PARAMETER, Landscape, explained
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
@@ -69,11 +62,11 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     """Read a search and judge it; arguments and errors as for :func:`analysis.records.search_trials.load_search`."""
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
-    landscapes = {arm.name: landscape(arm) for arm in record.arms}
+    landscapes = {arm.name: search_findings.landscape(arm) for arm in record.arms}
     others = other_points(record, confirmed)
-    beware = [_of_another(arm, point) for arm, point in others.items()] + cautions(record, confirmed)
-    best = winners(record, confirmed, others)
-    return SearchReport(record, confirmed, best, landscapes, claims(record, landscapes, confirmed), beware)
+    beware = [_of_another(arm, point) for arm, point in others.items()] + search_findings.cautions(record, confirmed)
+    found = search_findings.claims(record, landscapes, confirmed)
+    return SearchReport(record, confirmed, winners(record, confirmed, others), landscapes, found, beware)
 
 
 def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Collection[str]) -> pd.DataFrame:
