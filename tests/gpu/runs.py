@@ -18,6 +18,12 @@ def run_on_gpu(count: int = COUNT, **keys: Any) -> Run:
     return run_of(count, **{**SETTINGS, **keys})
 
 
+def finish(*runs: Run) -> None:
+    for run in runs:
+        while not run.finished:
+            run.next_epoch()
+
+
 def state_of(run: Run) -> dict[str, Tensor]:
     """Return every number of a run's method: weights, statistics, averages."""
     return {name: value for name, value in run.method.state_dict().items() if isinstance(value, Tensor)}

@@ -1,13 +1,12 @@
 """A step as a CUDA graph has the numbers of one without, bit for bit."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torchvision.io import write_png
 
-from tests.gpu.runs import SETTINGS, differing, run_on_gpu
+from tests import noise_images
+from tests.gpu.runs import SETTINGS, differing, finish, run_on_gpu
 from trainables.config import parse
 from trainables.datasets.opening import open_dataset
 from trainables.hardware import device
@@ -69,9 +68,7 @@ def words(keys: dict[str, Any]) -> str:
 @pytest.mark.parametrize("keys", [*PLAIN, *WITH_SUMIX, *OPTIONS], ids=words)
 def test_a_graph_has_the_same_numbers(keys):
     plain, graphed = (run_on_gpu(**keys, cuda_graph=each) for each in (False, True))
-    for _ in range(plain.settings.epochs):
-        plain.next_epoch()
-        graphed.next_epoch()
+    finish(plain, graphed)
     assert graphed.graphed.graph is not None
     assert differing(plain, graphed) == []
 
@@ -88,9 +85,7 @@ def test_a_graph_has_the_same_numbers(keys):
 )
 def test_a_test_as_a_graph_has_the_same_numbers(keys):
     plain, graphed = (run_on_gpu(2600, **keys, batch_size=100, cuda_graph=each) for each in (False, True))
-    for _ in range(plain.settings.epochs):
-        plain.next_epoch()
-        graphed.next_epoch()
+    finish(plain, graphed)
     tests = [graphed.evaluate, *graphed.evaluate_also.values()]
     assert all(each.graphed is not None and each.graphed.graph is not None for each in tests)
     assert differing(plain, graphed) == []
@@ -104,44 +99,24 @@ def test_a_run_that_goes_on_has_the_same_numbers(tmp_path):
     first.next_epoch()
     first.save(tmp_path)
     second.restore(tmp_path)
-    for run in (whole, second):
-        while not run.finished:
-            run.next_epoch()
+    finish(whole, second)
     assert differing(whole, second) == []
     assert whole.epoch().metrics["graph_speedup"] > 0
 
 
 def test_streamed_images_are_taken_too(tmp_path):
-    rng = torch.Generator().manual_seed(4)
-    for place in range(60):
-        file = tmp_path / "own" / ("train" if place < 50 else "test") / str(place % 2) / f"{place}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_png(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=rng), str(file))
-    keys = {
-        "dataset": "folder",
-        "folder": "own",
-        "num_classes": 2,
-        "image_size": 32,
-        "batch_size": 8,
-        "mixer": "cutmix",
-    }
-    plain, graphed = (streamed_run(tmp_path, {**keys, "cuda_graph": each}) for each in (False, True))
-    for run in (plain, graphed):
-        while not run.finished:
-            run.next_epoch()
-    assert differing(plain, graphed) == []
-
-
-def streamed_run(root: Path, keys: dict[str, Any]) -> Run:
-    settings = parse({**SETTINGS, **keys})
-    return Run(settings, 0, open_dataset(settings, root, device(), workers=2))
+    noise_images.draw_images(tmp_path)
+    runs = []
+    for graph in (False, True):
+        settings = parse({**SETTINGS, **noise_images.CONFIG, "batch_size": 8, "mixer": "cutmix", "cuda_graph": graph})
+        runs.append(Run(settings, 0, open_dataset(settings, tmp_path, device(), workers=2)))
+    finish(*runs)
+    assert differing(*runs) == []
 
 
 def test_a_compiled_step_as_a_graph_learns_the_same():
     plain, graphed = (run_on_gpu(mixer="cutmix", cuda_graph=each, compile=each, epochs=2) for each in (False, True))
-    for run in (plain, graphed):
-        run.next_epoch()
-        run.next_epoch()
+    finish(plain, graphed)
     losses = [run.history[-1].metrics["train_loss"] for run in (plain, graphed)]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mixlab.cluster import packing
-from tests.gpu.runs import differing, run_on_gpu
+from tests.gpu.runs import differing, finish, run_on_gpu
 from tests.gpu.test_cuda_graph import OPTIONS, PLAIN, SUMIX, WITH_SUMIX, words
 from trainables import cost, memory
 from trainables.cuda_graph import STEPS_TO_GRAPH
@@ -59,9 +59,7 @@ def waits_of(run: Any) -> list[str]:
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_two_runs_of_a_seed_are_the_same(keys, precision):
     one, other = (run_on_gpu(**keys, **SUMIX, precision=precision) for _ in range(2))
-    for _ in range(one.settings.epochs):
-        one.next_epoch()
-        other.next_epoch()
+    finish(one, other)
     assert differing(one, other) == []
 
 
@@ -119,8 +117,7 @@ def test_a_run_takes_as_much_memory_as_was_measured(backbone, graph, monkeypatch
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     run = run_on_gpu(**keys)
-    while not run.finished:
-        run.next_epoch()
+    finish(run)
     taken = torch.cuda.max_memory_reserved() / memory.MIB
     assert taken - 20 < needed - cost.CONTEXT_MIB < 1.2 * taken + 50
     assert needed < free
