@@ -10,15 +10,18 @@ import json
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from tests.servers import mlflow_server, npm_registry, program, ray_cluster, s3
+from tests.servers import mlflow_server, program, ray_cluster, s3
 from tests.servers.isolation import ROOT
 from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
+from tests.servers.npm_registry import Registry
+from tests.servers.server import started
 from trainables import classify
 from trainables.datasets import cifar10, download
 from trainables.datasets.dataset import DataError
@@ -49,17 +52,10 @@ def test_two_machines_train_for_a_driver_on_a_third(tmp_path, new_store):
     run_on_the_switch(__file__, tmp_path)
 
 
-class Driver:
-    """Runs commands on the driver's machine, in its folder."""
-
-    def __init__(self, at: Machine, folder: Path, environment: dict[str, str]) -> None:
-        self.at, self.folder = at, folder
-        self.environment = {**environment, "HOME": str(folder)}  # Ray would find this machine's token below another
-
-    def run(self, *command: str, code: int = 0) -> str:
-        """Return the output of a command."""
-        python = self.at.inside(self.folder, sys.executable, *command)
-        return program.run(python, self.folder, code, self.environment)
+def run_at(at: Machine, folder: Path, environment: dict[str, str], *command: str, code: int = 0) -> str:
+    """Run Python on a machine, in its folder, and return the output."""
+    home = {**environment, "HOME": str(folder)}  # Ray would find this machine's token below another
+    return program.run(at.inside(folder, sys.executable, *command), folder, code, home)
 
 
 def run_the_study(folder: Path) -> None:
@@ -77,7 +73,7 @@ def run_the_study(folder: Path) -> None:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(s3.running(SWITCH))
         (archive,) = folder.glob("*.tgz")
-        registry = stack.enter_context(npm_registry.running(cifar10.NPM_PACKAGE, archive, SWITCH))
+        registry = stack.enter_context(started(Registry(cifar10.NPM_PACKAGE, archive, SWITCH)))
         npm = {"npm_config_registry": registry.url, "npm_config_cache": str(here / "npm")}
         cluster = stack.enter_context(ray_cluster.running(SWITCH, **store.environment, **npm))
         hidden = [*own.values(), cluster.folder, store.folder]
@@ -95,9 +91,9 @@ def run_the_study(folder: Path) -> None:
             machines[name] = stack.enter_context(at)
         database = f"sqlite:///{shutil.copy(folder / 'mlflow.db', own['switch'])}"
         uri = stack.enter_context(mlflow_server.running(database, own["switch"], cluster.environment, SWITCH)).uri
-        desk = Driver(machines["desk"], here, cluster.environment)
+        run = partial(run_at, machines["desk"], here, cluster.environment)
         enter = f"from mixlab.cluster import entrance; entrance.require_entrance('{cluster.address}')"
-        assert f"join it by `ray start --address {cluster.address}`" in desk.run("-c", enter, code=2)
+        assert f"join it by `ray start --address {cluster.address}`" in run("-c", enter, code=2)
         for at in machines.values():
             cpus = ("--num-cpus", "0") if at.name == "desk" else ()
             options = (*cpus, "--node-ip-address", at.address)
@@ -109,9 +105,9 @@ def run_the_study(folder: Path) -> None:
         where = ("--address", cluster.address, "--tracking-uri", uri)
         results = ("--storage", store.uri(f"{bucket}/results"))
 
-        said = desk.run(study, *SMALL, "--seeds", "1", *where, *results)
+        said = run(study, *SMALL, "--seeds", "1", *where, *results)
         assert "fetching what is missing" in said
-        assert json.loads(desk.run("-c", WHERE, cluster.address).splitlines()[-1]) == ["node-a", "node-b"]
+        assert json.loads(run("-c", WHERE, cluster.address).splitlines()[-1]) == ["node-a", "node-b"]
         assert (own["desk"] / "results" / STUDY / "smoke" / "table.md").exists()
         nodes = {machines["node-a"].address, machines["node-b"].address}
         assert sorted(registry.fetched) == sorted(nodes)  # once each, for several trials
@@ -120,10 +116,10 @@ def run_the_study(folder: Path) -> None:
         compare(uri, own["switch"])
 
         occlusion = (str(ROOT / "analysis" / "occlusion.py"), STUDY, *where, "--images", "40")
-        desk.run(*occlusion, "--data-root", "everywhere")  # which draws an image, and so needs the data set here too
+        run(*occlusion, "--data-root", "everywhere")  # which draws an image, and so needs the data set here too
         assert (own["desk"] / "results" / "occlusion").is_dir()
 
-        lacking = desk.run(study, *SMALL, "--seeds", "2", "--data-root", "other", *where, *results, code=2)
+        lacking = run(study, *SMALL, "--seeds", "2", "--data-root", "other", *where, *results, code=2)
         sentence = lacking.strip().splitlines()[-1]
         node = f"node-b ({machines['node-b'].address})"
         assert sentence.startswith(

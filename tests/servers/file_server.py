@@ -5,14 +5,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.servers.server import started
+from tests.servers.server import Handler, HttpServer, started
 
 SLICE = 64  # bytes that a crawl sends at a time
 
 
-class FileServer:
+class FileServer(HttpServer):
     """Serves ``content`` at ``url``. Each request is answered by the next of ``moods``, and well when there is none.
 
     Moods: ``cut`` sends a third of what is left and hangs up; ``wrong`` sends other bytes; ``crawl`` sends all, slowly;
@@ -25,7 +24,7 @@ class FileServer:
         asked = self.asked = list[int]()  # the first byte that each request wanted
         stopped = self.stopped = threading.Event()
 
-        class Handler(BaseHTTPRequestHandler):
+        class Moody(Handler):
             def do_GET(self) -> None:
                 wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
                 start = int(wanted[1]) if wanted else 0
@@ -54,23 +53,13 @@ class FileServer:
                 else:
                     self.wfile.write(part[: len(part) // 3] if mood == "cut" else part)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/archive.tar.gz"
-
-    def start(self) -> None:
-        """Answer from now on."""
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        super().__init__(Moody)
+        self.url += "/archive.tar.gz"
 
     def stop(self) -> None:
-        """Release its address."""
         self.stopped.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().stop()
 
 
 def running(content: bytes, *moods: str | int) -> AbstractContextManager[FileServer]:
-    """Return the server, which runs inside the block."""
     return started(FileServer(content, moods))

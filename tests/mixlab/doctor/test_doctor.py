@@ -1,9 +1,7 @@
 """The doctor judges facts: each check is tried on machines that have one fault and no other."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +15,7 @@ from mixlab.doctor.examination import judge_entry
 from mixlab.doctor.facts import MIB, Disk, Facts, Gpus, Question, dataset_fault, free_memory, tracking_fault
 from mixlab.storage.probe import probe
 from tests.endings import refused
+from tests.servers.server import Handler, HttpServer, started
 
 ASKED = Question("http://head:5000", "/shared/results", "/data", "cifar10", ".doctor-1")
 H200 = Gpus(("NVIDIA H200",), "570.1", 1, "13.0")
@@ -141,25 +140,20 @@ def test_a_cluster_is_entered_with_the_token_only(ours, wrong, level, part):
 def server() -> Iterator[str]:
     """Yield a server that answers as MLflow does: to the host name that it allows, and 403 to others."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Choosy(Handler):
         def do_GET(self) -> None:
-            allowed = self.headers["Host"].startswith("localhost:")
-            self.send_response(200 if allowed else 403)
-            self.end_headers()
-            self.wfile.write(b'{"experiments": []}' if allowed else b"Invalid Host header\nmore")
+            if self.headers["Host"].startswith("localhost:"):
+                self.reply(b'{"experiments": []}')
+            else:
+                self.reply(b"Invalid Host header\nmore", 403)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        yield str(httpd.server_address[1])
-        httpd.shutdown()
+    with started(HttpServer(Choosy)) as running:
+        yield running.url
 
 
 def test_the_tracking_server_is_asked_by_the_name_in_its_address(server):
-    assert tracking_fault(f"http://localhost:{server}") == ""
-    assert tracking_fault(f"http://127.0.0.1:{server}/") == "HTTP 403 Invalid Host header"
+    assert tracking_fault(server.replace("127.0.0.1", "localhost")) == ""
+    assert tracking_fault(f"{server}/") == "HTTP 403 Invalid Host header"
     assert "refused" in tracking_fault("http://127.0.0.1:9")
     for uri in ("http://[::1", "http://head:port"):
         (finding,) = wrong(replace(ASKED, tracking_uri=uri), tracking=tracking_fault(uri))

@@ -6,10 +6,8 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import HTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from unittest.mock import Mock
 
 import pytest
@@ -21,6 +19,7 @@ from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.experiment import open_experiment
 from tests.mixlab.tracking.test_writer import Answering
 from tests.servers.program import Program
+from tests.servers.server import HttpServer, started
 
 SCHEMA = "Detected out-of-date database schema (found version 1, but expected 2): run 'mlflow db upgrade <URI>'"
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
@@ -140,15 +139,13 @@ class Forbidding(Answering):
 
 
 def test_an_experiment_that_the_server_refuses_is_a_sentence():
-    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        client = MlflowClient(f"http://joe:secret@127.0.0.1:{server.server_port}")
+    with started(HttpServer(Forbidding)) as server:
+        client = MlflowClient(server.url.replace("://", "://joe:secret@"))
         for ask in (store.recorded, store.experiment_id, open_experiment):
             with pytest.raises(BadInput, match="does not show the experiment 'toy': API request") as caught:
                 ask(client, "toy")
             assert "Permission denied" in str(caught.value)
             assert "secret" not in str(caught.value)
-        server.shutdown()
 
 
 def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri):

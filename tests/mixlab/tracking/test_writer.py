@@ -5,10 +5,7 @@ The errors come from a real server and a real database.
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -17,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from mixlab.tracking import writer
 from mixlab.tracking.writer import Writer, is_full, is_outage
+from tests.servers.server import Handler, HttpServer, started
 from tests.waiting import wait_for
 
 
@@ -60,7 +58,7 @@ def test_an_outage_is_named_by_what_caused_it(monkeypatch):
     assert (ours.outage, ours.full) == ("database or disk is full", True)
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(Handler):
     """Gives every request the same answer."""
 
     status = 500
@@ -68,21 +66,13 @@ class Answering(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.send_response(self.status)
-        self.send_header("content-length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        self.reply(self.body, self.status)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Answering) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    with started(HttpServer(Answering)) as running:
+        yield running.url
 
 
 def error_of(write: Callable[[], object]) -> Exception:
