@@ -1,19 +1,16 @@
 """A disk that is full under the storage is said in one sentence, and the same command goes on once there is room."""
 
 import os
-import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from mixlab.tracking import artifacts
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
-from tests.toy import epochs_of, hold, release
+from tests.toy import epochs_of
 
 MOUNTS = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--mount")
 
@@ -42,7 +39,6 @@ def test_a_full_disk_is_a_sentence(tmp_path, new_store):
 
 def fill_the_disk(folder: Path) -> None:
     """Run where mounts are allowed."""
-    shutil.copy(folder / "mlflow.db", folder / "empty.db")
     toy = toy_folder(folder, "large")
     disk = folder / "results"
     disk.mkdir()
@@ -67,38 +63,6 @@ def fill_the_disk(folder: Path) -> None:
     toy.run_here()
     assert epochs_of(folder) == {0: [1, 2, 2, 3]}  # the second had no room
     assert toy.statuses() == {"FINISHED"}
-    fill_the_artifacts(folder / "artifacts")
-
-
-def fill_the_artifacts(folder: Path) -> None:
-    """Check the same for a disk that has room for a run's configuration and none for its files."""
-    toy = toy_folder(folder, "large", empty_store=folder.parent / "empty.db")
-    (folder / "mlruns").mkdir()
-    mount(folder / "mlruns", "-o", "size=1m")
-    hold(folder, epoch=3)
-    driver = toy.start()
-    driver.until(lambda: epochs_of(folder) == {0: [1, 2]})
-    with pytest.raises(OSError, match="No space"):
-        (folder / "mlruns" / "filler").write_bytes(bytes(2_000_000))
-    release(folder)
-    said = driver.finish(code=1)
-    assert "mlflow.db has no room. Nothing is lost: what it lacks is kept under results" in said
-    assert "and the same command writes it ([Errno 28] No space left on device: '" in said.splitlines()[-1], said
-    assert toy.statuses() == {"KILLED"}
-
-    began = time.monotonic()
-    refused = toy.run_here(code=2)
-    assert time.monotonic() - began < 20  # 5 seconds after the imports
-    assert refused.startswith("error: cannot write to MLflow at ")
-    assert "No space left on device" in refused
-    assert refused.count("\n") == 1
-
-    (folder / "mlruns" / "filler").unlink()
-    toy.run_here()
-    assert epochs_of(folder) == {0: [1, 2, 3]}
-    assert toy.statuses() == {"FINISHED"}
-    (run,) = toy.runs("seed")
-    assert artifacts.read(toy.client, run.info.run_id, "model.pt") == b"weights of seed 0"
 
 
 if __name__ == "__main__":
