@@ -52,7 +52,6 @@ class Page:
             self.call("Page.navigate", url=address)
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
@@ -70,7 +69,6 @@ class Page:
         self.until(EXPAND % json.dumps(run))
 
     def picture(self, file: Path) -> None:
-        """Write a screenshot as PNG."""
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:

@@ -25,13 +25,7 @@ from tests.servers.program import Program
 
 TOY = Path(__file__).parent / "toy.py"
 LOG = "out.txt"
-TIMES_AND_MEMORY = {
-    "train_seconds",
-    "evaluation_seconds",
-    "train_seconds_total",
-    "step_seconds",
-    "peak_memory_mib",
-}
+TIMES_AND_MEMORY = {"train_seconds", "evaluation_seconds", "train_seconds_total", "step_seconds", "peak_memory_mib"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +78,7 @@ class StudyFolder:
     def run_here(self, *options: str, code: int = 0) -> str:
         """Do what ``run`` does in this process, which has imported the libraries already: it spares seconds."""
         said = io.StringIO()
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            contextlib.redirect_stdout(said),
-            contextlib.redirect_stderr(said),
-        ):
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             patch.chdir(self.folder)
             for name, value in (self.environment or {}).items():
                 patch.setenv(name, value)

@@ -1,10 +1,10 @@
 """The record of a benchmark, and the page that `make bench` writes."""
 
-import importlib.util
 import json
+import runpy
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,13 +13,10 @@ FOLDER = Path(__file__).parent / "benchmarks"
 
 
 @pytest.fixture
-def runner(monkeypatch) -> ModuleType:
+def runner(monkeypatch) -> SimpleNamespace:
     """Return the command that runs them all."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("run_benchmarks", FOLDER / "__main__.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(FOLDER / "__main__.py")))
 
 
 def test_every_benchmark_has_a_size(runner):

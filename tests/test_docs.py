@@ -35,17 +35,7 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("READ
 PAGE = {page.name: page.read_text() for page in PAGES}
 SHELL = [(page.name, line) for page in PAGES for block in re.findall(r"```sh\n(.*?)```", PAGE[page.name], re.DOTALL)
          for line in block.splitlines()]  # fmt: skip
-ELSEWHERE = (
-    "make",
-    "mlflow",
-    "ray",
-    "export",
-    "sbatch",
-    "git",
-    "optuna-dashboard",
-    "nvidia-cuda-mps-control",
-    "sudo",
-)  # commands of other programs
+OTHERS = ("make", "mlflow", "ray", "export", "sbatch", "git", "optuna-dashboard", "nvidia-cuda-mps-control", "sudo")
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +81,7 @@ def test_every_command_is_accepted(page, line, capsys):
     elif program == "python":
         assert (ROOT / arguments[0]).exists() or arguments[0] == "-m", line
     else:
-        assert program in ELSEWHERE, line
+        assert program in OTHERS, line
         if program == "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
         for script in (word for word in arguments if word.startswith("slurm/")):
@@ -101,13 +91,8 @@ def test_every_command_is_accepted(page, line, capsys):
 @pytest.mark.parametrize("page", PAGE)
 def test_every_file_that_a_page_names_exists(page):
     named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])
-    examples = {
-        "trainables/mixers/halfmix.py",
-        "trainables/backbones/small.py",
-        "trainables/datasets/stripes.py",
-        "platform/mixlab/search/halton.py",
-        "platform/mixlab/tracking/mirrors/jsonlines.py",
-    }
+    examples = {f"trainables/{name}.py" for name in ("mixers/halfmix", "backbones/small", "datasets/stripes")}
+    examples |= {f"platform/mixlab/{name}.py" for name in ("search/halton", "tracking/mirrors/jsonlines")}
     for path in {re.sub(r"\.$", "", path) for path in named} - examples:
         if "NAME" not in path and "STUDY" not in path:
             assert (ROOT / path).exists(), path

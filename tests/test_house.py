@@ -258,11 +258,6 @@ def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says():
                 assert named, f"{path.relative_to(ROOT)}, line {call.lineno}: name the encoding, utf-8"
 
 
-def test_every_module_says_what_it_is():
-    for name, path in modules().items():
-        assert ast.get_docstring(tree(path)), name
-
-
 def test_no_file_is_long():
     """Longer files have held more than one idea so far."""
     lines = {path: text(path).count("\n") for path in (*modules().values(), *STUDIES)}

@@ -1,6 +1,7 @@
 """A wait is as long as something moves, however slow the machine is, and short once nothing does."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,16 +14,10 @@ def clock(monkeypatch) -> list[float]:
     """Return the time in seconds, which passes only while a wait pauses."""
     now = [0.0]
 
-    class Time:
-        @staticmethod
-        def monotonic() -> float:
-            return now[0]
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
 
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            now[0] += seconds
-
-    monkeypatch.setattr(waiting, "time", Time)
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     return now
 
 

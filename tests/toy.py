@@ -21,6 +21,7 @@ from typing import Any
 from mixlab import Arm, Epoch, Float, Metric, Search, Study, main
 
 FOLDER = Path.cwd()  # found in the driver, and carried to every worker with the class
+TEST_TOP1 = "top-1 accuracy on the test set"
 
 
 def score(config: Mapping[str, Any], seed: int, epoch: int) -> float:
@@ -59,27 +60,13 @@ class Toy:
     """Trains nothing. Its checkpoint is the number of its last epoch, its network a line of text."""
 
     metrics = (
-        Metric(
-            "test_top1",
-            "%",
-            higher_is_better=True,
-            rules=("median10", "last", "best"),
-            label="top-1 accuracy on the test set",
-        ),
+        Metric("test_top1", "%", higher_is_better=True, rules=("median10", "last", "best"), label=TEST_TOP1),
         Metric("val_top1", "%", higher_is_better=True),
     )
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}
     final = (Diverged,)
 
-    def __call__(
-        self,
-        config: Any,
-        seed: int,
-        report: Callable[..., None],
-        *,
-        resume_from: Path | None = None,
-        data_root: Path = Path("data"),
-    ) -> None:
+    def __call__(self, config: Any, seed: int, report: Any, *, resume_from: Path | None = None, data_root: Any = None):
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
         note("began", config=dict(config), seed=seed, done=done, threads=os.environ.get("MKL_NUM_THREADS"))
         for epoch in range(done + 1, config["epochs"] + 1):
@@ -184,13 +171,12 @@ def held(seed: int, epoch: int) -> bool:
     return False
 
 
+def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str = "toy") -> Study:
+    return Study(name=name, base=base, arms=arms, seeds=range(seeds))
+
+
 SEARCH = Search(
-    study=Study(
-        name="toy",
-        base={"epochs": 9},
-        arms=(Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8})),
-        seeds=range(2),
-    ),
+    study=_study({"epochs": 9}, (Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8})), seeds=2),
     space={"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)},
     objective="val_top1",
     search_seeds=(1000,),
@@ -200,10 +186,6 @@ SEARCH = Search(
 
 def _slow(search: Search, pause: float, **changes: Any) -> Search:
     return replace(search, study=search.study.with_base(pause=pause), **changes)
-
-
-def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str = "toy") -> Study:
-    return Study(name=name, base=base, arms=arms, seeds=range(seeds))
 
 
 PLAIN = (Arm("plain", {}),)
@@ -231,11 +213,8 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     "search over two seeds": lambda: _slow(SEARCH, 0.1, search_seeds=(1000, 1001)),
     "racing search": lambda: replace(
         SEARCH,
-        study=Study(
-            name="toy",
-            base={"epochs": 2, "swing": 1.0},
-            arms=(Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8, "lift": 3.0})),
-            seeds=range(2),
+        study=_study(
+            {"epochs": 2, "swing": 1.0}, (Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8, "lift": 3.0})), seeds=2
         ),
         space={"zeta": Float(0.1, 1.6, log=True)},
         search_seeds=range(1000, 1004),
@@ -245,7 +224,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
     "short search": lambda: replace(
         SEARCH,
-        study=Study(name="search", base={"epochs": 4}, arms=PLAIN, seeds=range(1)),
+        study=_study({"epochs": 4}, PLAIN, seeds=1, name="search"),
         space={"zeta": Float(0.1, 1.0)},
         budget=3,
         concurrent=1,

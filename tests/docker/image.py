@@ -98,12 +98,7 @@ def check_compose() -> None:
 
 
 class Buildah:
-    """Builds and runs images as root of this machine.
-
-    Args:
-        store: the folder of layers.
-        folder: the folder of temporary files.
-    """
+    """Builds and runs images as root of this machine, with the layers in ``store`` and other files in ``folder``."""
 
     def __init__(self, store: Path, folder: Path) -> None:
         self.folder = folder
@@ -138,27 +133,14 @@ class Buildah:
         context.mkdir()
         archive = subprocess.Popen(["git", "-C", str(ROOT), "archive", commit], stdout=subprocess.PIPE)
         subprocess.run(["tar", "-x", "-C", str(context)], stdin=archive.stdout, check=True)
-        given = {
-            "PYTHON_IMAGE": "localhost/base",
-            "BASE_IMAGE": "localhost/base",
-            "PYTHON_VERSION": python,
-            "COMMIT": commit,
-        }
+        images = dict.fromkeys(("PYTHON_IMAGE", "BASE_IMAGE"), "localhost/base")
+        given = {**images, "PYTHON_VERSION": python, "COMMIT": commit}
         arguments = [text for key, value in given.items() for text in ("--build-arg", f"{key}={value}")]
         options = ("--layers", "--isolation", "chroot", "--format", "docker", *self.trust, *arguments)
-        run(
-            *self.command,
-            "build",
-            *options,
-            "-f",
-            f"{context}/docker/Dockerfile",
-            "-t",
-            "localhost/mixlab",
-            str(context),
-        )
+        options += ("-f", f"{context}/docker/Dockerfile", "-t", "localhost/mixlab")
+        run(*self.command, "build", *options, str(context))
 
     def check_settings(self, commit: str) -> None:
-        """Check the settings of the image."""
         config = json.loads(output(*self.command, "inspect", "localhost/mixlab"))["Docker"]["config"]
         assert config["Entrypoint"] == ["tini", "--"]
         assert config["User"] == "10001"
@@ -210,7 +192,6 @@ def output(*command: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a heading."""
     print(f"--- {text}", flush=True)
 
 

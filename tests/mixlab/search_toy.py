@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -18,7 +19,6 @@ from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore
 from mixlab.spec.complete import complete
 from mixlab.spec.search import SearchTrial
-from mixlab.storage.journal import Saved
 from tests.mixlab.spec import minimal
 
 SPACE = {"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)}
@@ -61,9 +61,7 @@ class InMemory(TrialStore):
         yield
 
 
-class NoCheckpoints:
-    def newest(self) -> dict[str, Saved]:
-        return {}
+NO_CHECKPOINTS: Any = SimpleNamespace(newest=dict)
 
 
 def search(**changes: Any) -> Search:
@@ -107,18 +105,11 @@ def run(history: History, value: Callable[[Mapping[str, Any], int], float] = acc
 def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int, int], float], reports: int) -> int:
     """Run a race with one trial at a time, seed after seed, until some reports were made, as if the driver was killed.
 
-    A trial that is taken up again repeats its reports up to the last, as a schedule does from the journal.
-
-    Args:
-        history: the history of the search.
-        race: its race.
-        result: gives the objective of a configuration with a seed after an epoch.
-        reports: the most new reports.
-
-    Returns:
-        The number of new reports; fewer than ``reports`` if the search is over.
+    A trial that is taken up again repeats its reports up to the last, as a schedule does from the journal. ``result``
+    gives the objective of a configuration with a seed after an epoch. The number of new reports is returned, which is
+    less than ``reports`` if the search is over.
     """
-    source = ProposedTrials(history, NoCheckpoints(), "paper", race)
+    source = ProposedTrials(history, NO_CHECKPOINTS, "paper", race)
     count = 0
     while isinstance(job := source.next(1), Job):
         trial = job.trial
@@ -142,10 +133,8 @@ def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int
 
 
 def proposed(history: History) -> ProposedTrials:
-    """Return the source of a history's trials, without checkpoints."""
-    return ProposedTrials(history, NoCheckpoints(), "paper")
+    return ProposedTrials(history, NO_CHECKPOINTS, "paper")
 
 
 def states(history: History, arm: str) -> list[str]:
-    """Return the states of an arm's trials, in order."""
     return [trial.state.name for trial in history.trials(arm)]

@@ -35,7 +35,6 @@ class Host:
     name: str
 
     def inside(self, folder: Path, *command: str) -> list[str]:
-        """Return the command as it runs on that host."""
         return [*UNSHARE, "sh", "-c", f'hostname {self.name} && exec "$@"', self.name, *command]
 
 

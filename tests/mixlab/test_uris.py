@@ -14,10 +14,7 @@ from mixlab.uris import shown, sqlite_file
     [
         ("s3://AKID:se%2Fcret@bucket/results?scheme=http", "s3://AKID:***@bucket/results?scheme=http"),
         ("s3://AKID:se/cr@et@bucket/results", "s3://AKID:***@bucket/results"),  # not quoted as it should be
-        (
-            "abfs://account:key==@container/x?client_secret=a~b&enable_tls=true",
-            "abfs://account:***@container/x?client_secret=***&enable_tls=true",
-        ),
+        ("abfs://account:key==@container/x?client_secret=a~b", "abfs://account:***@container/x?client_secret=***"),
         ("postgresql+psycopg2://me:secret@host:5432/db", "postgresql+psycopg2://me:***@host:5432/db"),
         ("see http://:pass@a:1/x and https://b:2/y", "see http://:***@a:1/x and https://b:2/y"),
         ("s3://bucket/results?region=eu-west-1&endpoint_override=127.0.0.1:9000", None),

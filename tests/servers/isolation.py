@@ -39,7 +39,6 @@ def _prefix() -> tuple[str, ...]:
 
 
 def raise_loopback() -> None:
-    """Switch on the loopback interface of this network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(control, SIOCGIFFLAGS, request))[1]

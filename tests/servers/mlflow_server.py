@@ -38,9 +38,7 @@ class MLflowServer:
 
     def start(self) -> None:
         """Start, or start again after ``stop``; return once it answers."""
-        self.program = Program(
-            [sys.executable, "-m", *self.command], self.folder, "mlflow.log", environment=self.environment
-        )
+        self.program = Program([sys.executable, "-m", *self.command], self.folder, "mlflow.log", self.environment)
         self.program.until(self._answers)
 
     def stop(self) -> None:

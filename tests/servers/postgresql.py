@@ -41,12 +41,7 @@ class PostgreSQL:
 
     def start(self) -> None:
         """Start, or start again after ``stop``; return once it answers."""
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": self.port,
-            "unix_socket_directories": "",
-            "fsync": "off",
-        }
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         command = [self.binaries / "postgres", "-D", self.folder / "data", *options]
         # SIGINT shuts it down at once; SIGTERM would wait for its clients.
@@ -80,7 +75,6 @@ class PostgreSQL:
 
 @contextlib.contextmanager
 def running() -> Iterator[PostgreSQL]:
-    """Yield a server inside the block."""
     # Not pytest's own folder: PostgreSQL refuses to run as root, and nobody may not enter that one.
     with temporary("postgresql") as folder:
         account: dict[str, Any] = {}
@@ -94,14 +88,12 @@ def running() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """Yield one server to all tests of a session."""
     with running() as server:
         yield server
 
 
 @pytest.fixture
 def new_database(postgresql) -> Callable[[], str]:
-    """Return a function that makes an empty database and returns its URL."""
     return postgresql.create_database
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import psutil
@@ -83,7 +82,6 @@ class Program:
         return self.said
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
-        """Send it a signal."""
         self.process.send_signal(number)
 
     def end(self) -> None:
@@ -119,9 +117,7 @@ class Program:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
 
@@ -138,13 +134,7 @@ def run(
 
 
 def run_alone(file: str, folder: Path, within: Callable[[Sequence[str]], list[str]] = isolated) -> None:
-    """Run a test's file as a program in its own network, with the folder as argument; show its output if it fails.
-
-    Args:
-        file: the test's ``__file__``.
-        folder: the folder of its files.
-        within: wraps its command in the isolation.
-    """
+    """Run a test's file as a program ``within`` its own network, with the folder as argument; show how it fails."""
     command = within([sys.executable, file, str(folder)])
     paths = environment(PYTHONPATH=f"{ROOT / 'platform'}:{ROOT}")
     with Program(command, folder, "program.txt", paths, ends_by="KILL") as program:
@@ -152,7 +142,6 @@ def run_alone(file: str, folder: Path, within: Callable[[Sequence[str]], list[st
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment with changes."""
     return {**os.environ, **changes}
 
 

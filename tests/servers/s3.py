@@ -86,7 +86,6 @@ class S3:
         return min(sum(file.endswith(f"/{name}") for file in files) for name in (*names, "journal.json"))
 
     def write(self, file: str, content: bytes) -> None:
-        """Write ``BUCKET/FILE``."""
         with self._client.open_output_stream(file) as stream:
             stream.write(content)
 
@@ -101,6 +100,5 @@ class S3:
 
 @contextlib.contextmanager
 def running(host: str = "127.0.0.1") -> Iterator[S3]:
-    """Yield a server inside the block."""
     with temporary("s3") as folder, started(S3(folder, host)) as server:
         yield server

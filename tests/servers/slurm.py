@@ -95,7 +95,6 @@ class Slurm:
         self.programs[-1].until(self._idle)
 
     def stop(self) -> None:
-        """End the daemons."""
         for program in reversed(self.programs):
             program.end()
 

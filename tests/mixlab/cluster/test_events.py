@@ -21,8 +21,7 @@ FULL = Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)
 
 @pytest.fixture
 def events() -> Events:
-    nobody: Any = None
-    return Events(nobody, nobody, lambda: 1)
+    return Events(None, None, lambda: 1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import socket
+from functools import partial
 
 import pytest
 import ray
@@ -22,13 +23,9 @@ from ray.exceptions import RpcError
 from ray.job_config import JobConfig
 
 from mixlab.cluster import ray_private
-from tests.pins import pinned
+from tests import pins
 
-PIN = pinned("ray")
-
-
-def require(holds: bool, what: str) -> None:
-    assert holds, f"{what}, as in ray {PIN}, no longer holds in ray {ray.__version__}: change cluster/ray_private.py"
+require = partial(pins.require, package=ray, file="cluster/ray_private.py")
 
 
 def test_a_job_says_which_environment_it_gives_its_workers(monkeypatch):

@@ -2,11 +2,13 @@
 
 import errno
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -31,9 +33,14 @@ def reports(monkeypatch) -> list[tuple[int, list[str]]]:
             assert [epoch.number for epoch in read_epochs(checkpoint)][-1] == metrics["epoch"].number
         found.append((metrics["epoch"].number, names))
 
-    checkpoint = SimpleNamespace(from_directory=Path)
-    monkeypatch.setattr(worker, "tune", SimpleNamespace(report=report, Checkpoint=checkpoint))
+    report_by(report, monkeypatch)
     return found
+
+
+def report_by(report: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``report`` stand in for that of Ray Tune."""
+    fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
+    monkeypatch.setattr(worker, "tune", fake)
 
 
 def test_a_finished_run_leaves_its_results_alone(reports, tmp_path):
@@ -105,8 +112,7 @@ def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(tmp_path, monke
         if len(tried) <= len(refusals):
             raise refusals[len(tried) - 1]
 
-    fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
-    monkeypatch.setattr(worker, "tune", fake)
+    report_by(report, monkeypatch)
     monkeypatch.setattr(journal, "AWAY_SECONDS", away)
     monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.01)
     own = replace(work(tmp_path), storage=Storage(f"{uri}{tmp_path}", "study"))
@@ -118,20 +124,14 @@ def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(tmp_path, monke
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_storage_is_no_fault_of_the_trial(tmp_path, monkeypatch, number):
-    def report(metrics: Any, checkpoint: Any) -> None:
-        raise OSError(number, "it is full")
-
-    fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
-    monkeypatch.setattr(worker, "tune", fake)
+    report_by(Mock(side_effect=OSError(number, "it is full")), monkeypatch)
     with pytest.raises(StorageLost, match=rf"^there is no room left in --storage '{tmp_path}' \(.*it is full\): free"):
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), save)
 
 
 @pytest.mark.parametrize(("free", "expected"), [(1000, StorageLost), (10**9, RuntimeError)])
 def test_a_full_disk_of_temporary_files_is_named_though_torch_says_nothing_of_it(tmp_path, monkeypatch, free, expected):
-    def torch_save(folder: Path) -> None:
-        raise RuntimeError("unexpected pos 576 vs 534")
-
+    torch_save = Mock(side_effect=RuntimeError("unexpected pos 576 vs 534"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     with pytest.raises(expected, match=r"unexpected pos 576") as caught:
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), torch_save)

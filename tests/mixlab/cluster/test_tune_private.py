@@ -3,6 +3,7 @@
 import inspect
 import itertools
 from collections.abc import Sized
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,13 +23,9 @@ from ray.tune.utils.callback import _create_default_callbacks
 
 from mixlab.cluster import tune_private
 from mixlab.cluster.schedule import Silence
-from tests.pins import pinned
+from tests import pins
 
-PIN = pinned("ray")
-
-
-def require(holds: bool, what: str) -> None:
-    assert holds, f"{what}, as in ray {PIN}, no longer holds in ray {ray.__version__}: change cluster/tune_private.py"
+require = partial(pins.require, package=ray, file="cluster/tune_private.py")
 
 
 def test_a_failed_trial_asks_itself_once_whether_it_recovers():

@@ -118,12 +118,9 @@ def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path, monkeypatch):
-    def deny(*_: object) -> bytes:
-        raise PermissionError(13, "Permission denied")
-
     file = tmp_path / "teacher.pt"
     file.write_bytes(b"a network")
-    monkeypatch.setattr(Path, "read_bytes", deny)
+    monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(BadInput, match=rf"^teacher '{file}' cannot be read \(.*Permission denied\): give a file"):
         complete(Reader()).hashed({"teacher": str(file)})
 
@@ -159,15 +156,6 @@ def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(tmp_path,
     ray_tune.given["GPU"] = gpus
     run_trial(work(tmp_path, train=Reader(lambda settings, report, processes: given.append(processes), parallel)))
     assert given == [processes]
-
-
-def raising(error: BaseException) -> Reader:
-    """Return a trainable that raises ``error``."""
-
-    def trains(*_: object) -> None:
-        raise error
-
-    return Reader(trains)
 
 
 class Silent(Exception):
@@ -210,7 +198,7 @@ class Needy(Exception):
 @pytest.mark.usefixtures("ray_tune")
 def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason(tmp_path, error, line):
     with pytest.raises(Crash) as caught:
-        run_trial(work(tmp_path, train=raising(error)))
+        run_trial(work(tmp_path, train=Reader(Mock(side_effect=error))))
     remote = RayTaskError("work", "Ray's own lines", pickle.loads(pickle.dumps(caught.value)))
     (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(remote.as_instanceof_cause()))
     failure = failure_of(SimpleNamespace(pickled_error_file=tmp_path / "error.pkl"))
@@ -224,7 +212,7 @@ def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason
     ("error", "answer"), [(LookupError("diverged"), True), (Refused("the metric 'loss' must be a real number"), False)]
 )
 def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is(tmp_path, ray_tune, error, answer):
-    run_trial(work(tmp_path, train=raising(error)))
+    run_trial(work(tmp_path, train=Reader(Mock(side_effect=error))))
     (found,) = ray_tune.reported
     assert found["answer"] is answer
     kind = "LookupError: " if answer else ""
@@ -233,9 +221,7 @@ def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(tmp_path, ray_tune, monkeypatch, again):
-    def away(*_: object) -> None:
-        raise StorageLost("it cannot be used")
-
+    away = Mock(side_effect=StorageLost("it cannot be used"))
     monkeypatch.setattr(Storage, "open" if again else "patiently", away)
     trains = Reader(lambda settings, report, _: report(Epoch(1, 2, {}), save))
     run_trial(work(tmp_path, train=trains), resume_from=tmp_path if again else None)

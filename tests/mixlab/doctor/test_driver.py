@@ -19,7 +19,14 @@ from mixlab.provenance import Provenance
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked
-from tests.mixlab.doctor.findings import require
+
+
+def require(finding: Finding, level: str, *parts: str) -> None:
+    assert finding.level == level, finding
+    assert bool(finding.fix) == (level != OK)
+    assert "\n" not in finding.text
+    for part in parts:
+        assert part in f"{finding.text} {finding.fix}"
 
 
 @pytest.mark.parametrize(

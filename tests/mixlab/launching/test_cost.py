@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -35,10 +36,7 @@ def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(tmp_path, 
 
 
 def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
-    def fail(settings: Any) -> float:
-        raise LookupError("no such\nnetwork")
-
     toy = Toy()
-    toy.estimate_seconds = fail
+    toy.estimate_seconds = Mock(side_effect=LookupError("no such\nnetwork"))
     said = cost_of(SEARCH.study, toy, tmp_path)
     assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in said

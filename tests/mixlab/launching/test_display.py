@@ -25,21 +25,11 @@ TRIALS = [
 class Phase(Progress):
     """A phase that stands still."""
 
-    def __init__(
-        self,
-        counts: str,
-        done: Mapping[str, str] = {},
-        expected: float | None = None,
-        rows: Sequence[Trial] = TRIALS,
-        result: str = "test_top1",
-        verdicts: Mapping[str, str] = {},
-    ) -> None:
+    def __init__(self, counts: str, rows: Sequence[Trial] = TRIALS, result: str = "test_top1", **others: Any) -> None:
         self.rows = rows
         self.shown = Shown(TOP1, result)
-        self.done = lambda: done
-        self.expected = lambda: expected
-        self.counts = lambda: counts
-        self.verdicts = lambda: verdicts
+        for name, answer in {"counts": counts, "done": {}, "expected": None, "verdicts": {}, **others}.items():
+            setattr(self, name, lambda answer=answer: answer)
 
 
 def console_of(width: int = 100, **terminal: Any) -> tuple[Console, io.StringIO]:
@@ -51,7 +41,7 @@ def console_of(width: int = 100, **terminal: Any) -> tuple[Console, io.StringIO]
 def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -> str:
     """Return the live table after one trial has ended, one failed and one is in its third epoch of ten."""
     console, file = console_of(width, **{"force_terminal": True, "legacy_windows": False, **terminal})
-    phase = Phase("2 of 8 done", {TRIALS[3].key: "70.10"}, 7, verdicts=verdicts)
+    phase = Phase("2 of 8 done", done={TRIALS[3].key: "70.10"}, expected=7, verdicts=verdicts)
     display = Display(console, phase, quiet=False)
     done, failed, running = TRIALS[0], TRIALS[1], TRIALS[4]
     for trial in (done, failed, running):
@@ -84,7 +74,7 @@ def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line():
 
 def test_nothing_is_nearly_there_once_all_is_done():
     console, file = console_of()
-    with Display(console, Phase("1/1 done", {}, 1, TRIALS[:1]), quiet=False) as display:
+    with Display(console, Phase("1/1 done", TRIALS[:1], expected=1), quiet=False) as display:
         display.started(TRIALS[0], None)
         display.reported(TRIALS[0], Epoch(10, 10, {"test_top1": 71.5}))
         assert display._progress() == "1/1 done, nearly there"
@@ -103,7 +93,7 @@ def test_a_narrow_terminal_shows_a_letter_for_each_seed():
 def test_a_terminal_without_these_letters_gets_others():
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")  # as the command sets it
     console = Console(file=file, force_terminal=True, width=40, color_system=None)
-    display = Display(console, Phase("2 of 8", {TRIALS[3].key: "70"}, 7), quiet=False)
+    display = Display(console, Phase("2 of 8", done={TRIALS[3].key: "70"}, expected=7), quiet=False)
     display.started(TRIALS[0], None)
     display.ended(TRIALS[0], State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
     display.ended(TRIALS[1], State.FAILED, None, "out of memory")
@@ -133,7 +123,7 @@ def test_a_trial_ends_with_its_value_if_it_has_one(metrics, words):
 def test_a_dumb_terminal_gets_lines(term, live, monkeypatch):
     monkeypatch.setenv("TERM", term)
     console, file = console_of(force_terminal=True)
-    with Display(console, Phase("0 of 8 done", {}, 8), quiet=False) as display:
+    with Display(console, Phase("0 of 8 done", expected=8), quiet=False) as display:
         display.started(TRIALS[0], None)
     assert ("cutmix · baseline · seed 0: started" in file.getvalue()) is not live
     assert ("\x1b[" in file.getvalue()) is live

@@ -7,16 +7,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
-from mixlab import Arm, Options
+from mixlab import Arm
 from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
-from mixlab.launching.larger_table import TABLE_FILE, require_no_larger_table
-from mixlab.launching.start import Start
 from mixlab.spec.trial import State, Trial
 from tests.endings import refused
-from tests.mixlab.search_toy import TRAIN
 from tests.mixlab.without_ray import raising
 from tests.toy import SEARCH, STUDIES
 
@@ -24,8 +20,9 @@ STUDY = STUDIES["sequential"]().with_base(epochs=1)
 TWO_ARMS = replace(STUDY, arms=STUDY.arms[:2])
 ONE_SEED = replace(TWO_ARMS, seeds=range(1))
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch, tmp_path):
     table = tmp_path / "results" / "toy" / "paper" / "table.csv"
     assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=3)[0] == 130
@@ -38,7 +35,6 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch, tmp_path):
     assert launch(TWO_ARMS, seeds=3)[0] == 0
 
 
-@pytest.mark.slow
 def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
     assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=5)[0] == 130  # no table, nothing to look at
@@ -55,7 +51,6 @@ def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):
     assert "Looked at before" not in table.read_text()
 
 
-@pytest.mark.slow
 def test_a_table_counts_the_comparisons_of_larger_ones(launch, tmp_path):
     """The best of many arms, taken alone, would have a smaller p than among them."""
     larger = replace(TWO_ARMS, arms=(*TWO_ARMS.arms, Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})))
@@ -67,7 +62,6 @@ def test_a_table_counts_the_comparisons_of_larger_ones(launch, tmp_path):
         assert rule in (tmp_path / "part" / "toy" / "paper" / "table.md").read_text()
 
 
-@pytest.mark.slow
 def test_the_command_that_shows_the_runs_can_be_typed(launch, tmp_path):
     uri = f"sqlite:///{tmp_path / 'my runs.db'}"
     code, said = launch(ONE_SEED, tracking_uri=uri)
@@ -75,7 +69,6 @@ def test_the_command_that_shows_the_runs_can_be_typed(launch, tmp_path):
     assert f"mlflow ui --backend-store-uri '{uri}', then open" in " ".join(said.split())
 
 
-@pytest.mark.slow
 def test_a_table_is_not_replaced_by_one_of_a_part_of_it(launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = replace(STUDY, factors={"peak": (0.2, 0.8)})
@@ -98,18 +91,6 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(launch, tmp_path, monkey
     assert launch(study)[0] == 0  # a larger one
 
 
-@pytest.mark.parametrize(
-    "note", ["[]", "5", '"text"', "{}", '{"asked": [], "done": []}', '{"asked": {}, "done": 5}', '{"done": ["a"]}']
-)
-def test_a_note_that_is_none_of_a_table_is_passed_over(note, tmp_path):
-    """One that a full disk has cut short was; another ended the start in a traceback."""
-    (tmp_path / "toy" / "paper").mkdir(parents=True)
-    (tmp_path / "toy" / "paper" / TABLE_FILE).write_text(note)
-    options = Options(storage=str(tmp_path), tracking_uri=f"sqlite:///{tmp_path}/none.db")
-    require_no_larger_table(TWO_ARMS, [], Start(TWO_ARMS.name, TRAIN, options, Console(), tmp_path / "study.py"))
-
-
-@pytest.mark.slow
 def test_a_plan_that_has_another_form_is_passed_over(launch, tracking_uri, tmp_path):
     assert launch(ONE_SEED)[0] == 0
     (file,) = (tmp_path / "mlruns").rglob("plan.json")
@@ -124,7 +105,6 @@ def test_a_plan_that_has_another_form_is_passed_over(launch, tracking_uri, tmp_p
     assert launch(ONE_SEED)[0] == 0
 
 
-@pytest.mark.slow
 def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch):
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
         return End(State.FAILED, error="ValueError: no") if trial.arm == "unsure" else None
@@ -135,7 +115,6 @@ def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch):
     assert launch(STUDY, arms=["clear"])[0] == 0  # nothing else was finished
 
 
-@pytest.mark.slow
 def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(launch):
     until = {"until": "decided", "seeds": 4}
     assert launch(STUDY, **until)[0] == 0
@@ -144,7 +123,6 @@ def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(lau
     assert launch(STUDY, arms=["clear"], epochs=2, **until)[0] == 0  # other trials
 
 
-@pytest.mark.slow
 def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch, tmp_path):
     """The arms have different numbers of seeds, and a table of the smallest would be refused as well."""
     assert launch(STUDY, until="decided", seeds=14)[0] == 0
@@ -154,7 +132,6 @@ def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch, tm
     assert launch(STUDY, seeds=most)[0] == 0
 
 
-@pytest.mark.slow
 def test_a_search_does_not_replace_a_table_of_more_seeds(launch):
     search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2, scheduler="none", sampler="random")
     assert launch(search)[0] == 0

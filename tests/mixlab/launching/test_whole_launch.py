@@ -81,20 +81,15 @@ def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_sam
 
 
 def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(launch, monkeypatch):
-    def away(*_: Any) -> None:
-        raise BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'")
-
-    monkeypatch.setattr(report, "report", away)
+    away = BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'")
+    monkeypatch.setattr(report, "report", Mock(side_effect=away))
     code, said = launch(SMALL)
     assert code == 1
     assert "no table: no MLflow store answers" in said
 
 
 def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(launch, tmp_path, monkeypatch):
-    def read_only(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Storage, "forget", read_only)
+    monkeypatch.setattr(Storage, "forget", Mock(side_effect=PermissionError(13, "Permission denied")))
     code, said = launch(SMALL)
     assert code == 0
     assert "checkpoints that are needed no more cannot be deleted ([Errno 13] Permission denied)" in said

@@ -19,7 +19,7 @@ from mixlab.search.race import Race
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import RACE, Search
 from mixlab.spec.trial import State
-from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, go_on, search
+from tests.mixlab.search_toy import NO_CHECKPOINTS, TRAIN, InMemory, accuracy, go_on, search
 from tests.toy import SEARCH, Toy
 
 SEEDS = range(1000, 1006)
@@ -98,7 +98,7 @@ def test_what_is_decided_stands_and_is_not_asked_again():
 
 def test_a_scheduler_stops_trials_within_their_first_seed_alone():
     history = History(racing(scheduler="median", base={"epochs": 16}, budget=40), TRAIN, InMemory())
-    source = ProposedTrials(history, NoCheckpoints(), "paper", Race(history, lambda *_: ""))
+    source = ProposedTrials(history, NO_CHECKPOINTS, "paper", Race(history, lambda *_: ""))
     ends = []
     while isinstance(job := source.next(1), Job):
         for number in range(1, 16 * len(SEEDS) + 1):

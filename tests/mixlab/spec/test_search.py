@@ -140,11 +140,7 @@ def test_options_of_a_search_and_its_presets():
     assert len(configured("--mixers", "cutmix").study.cells()) == 2
 
 
-SPACE: Space = {
-    "term": Choice("none", "su"),
-    "zeta": Float(0.5, 2, when={"term": ("su",)}),
-    "layers": Int(1, 3),
-}
+SPACE: Space = {"term": Choice("none", "su"), "zeta": Float(0.5, 2, when={"term": ("su",)}), "layers": Int(1, 3)}
 
 
 def test_a_condition_sees_the_other_keys_in_any_order():

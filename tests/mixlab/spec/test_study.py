@@ -1,4 +1,4 @@
-"""A spec becomes trials: keys, pairing, overrides, and refusals."""
+"""A spec becomes trials: keys, pairing, overrides, and refusals. An option with a neutral default changes no key."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -72,3 +72,50 @@ def test_an_arm_that_is_not_there_and_no_level_at_all_are_refused():
         STUDY.with_arms(["mor"])
     with pytest.raises(BadInput, match="no level of the factor mixer is named: give at least one"):
         STUDY.with_levels("mixer", [])
+
+
+class Version(Toy):
+    """A trainable with one option; of later versions some attributes are others."""
+
+    def __init__(self, **changed: Any) -> None:
+        self.defaults: Mapping[str, Any] = {"lr": 0.1}
+        vars(self).update(changed)
+
+    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.defaults, **config}
+
+
+def key(train: object, **config: Any) -> str:
+    completed = complete(train)
+    return digest(completed.hashed(completed.resolve(config).flat))
+
+
+def test_an_option_with_a_neutral_default_moves_no_key():
+    later = Version(defaults={"lr": 0.1, "swa": False}, neutral={"swa": False})
+    assert key(later) == key(Version())
+    assert key(later, lr=1.0) == key(Version(), lr=1.0)
+    assert key(later, swa=True) != key(Version())
+
+
+def test_a_changed_default_moves_the_keys_that_it_concerns():
+    later = Version(defaults={"lr": 0.2})
+    assert key(later) != key(Version())
+    assert key(later, lr=0.1) == key(Version())
+
+
+def test_a_new_version_of_the_numbers_moves_every_key():
+    later = Version(numbers=2)
+    assert {key(later, lr=lr) for lr in (0.1, 0.2)}.isdisjoint({key(Version(), lr=lr) for lr in (0.1, 0.2)})
+    assert complete(later).hashed({"lr": 0.1}) == {"lr": 0.1, "numbers": 2}
+
+
+def test_a_file_counts_by_its_content(tmp_path):
+    reader = Version(files=("teacher",))
+    first, second = tmp_path / "a.pt", tmp_path / "b.pt"
+    first.write_bytes(b"one")
+    second.write_bytes(b"one")
+    before = key(reader, teacher=str(first))
+    assert key(reader, teacher=str(second)) == before
+    assert key(reader, teacher=None) != before
+    second.write_bytes(b"two")
+    assert key(Version(files=("teacher",)), teacher=str(second)) != before

@@ -49,7 +49,6 @@ def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
 
 
 def plan_of(seeds: int) -> dict[str, Any]:
-    """Return the plan of a study of one arm."""
     study = STUDIES["sequential"]()
     study = replace(study, arms=study.arms[:1], seeds=range(seeds))
     return study_plan(study, study.trials(TRAIN), "paper", TRAIN)

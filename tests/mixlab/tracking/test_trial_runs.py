@@ -247,5 +247,4 @@ def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_i
 
 
 def statuses(tracker: Tracker) -> set[str]:
-    """Return the statuses of all runs of an experiment."""
     return {run.info.status for run in tracker.client.search_runs([tracker.experiment_id])}
