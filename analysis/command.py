@@ -48,10 +48,7 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
 def study_parser(
     file: str, description: str, *, what: str = "study", example: str = "ablation_cifar100", out: bool = False
 ) -> argparse.ArgumentParser:
-    """Return the command line of a command that reads one study, or one search; arguments as for :func:`parser`.
-
-    Its one positional argument says ``what`` it reads, of which ``example`` is one.
-    """
+    """Return the options of a command that reads one ``what``, such as ``example``; the rest as for :func:`parser`."""
     options = parser(file, description, out=out)
     options.add_argument(what, help=f"name of the {what}, such as {example}")
     plan = f"read an earlier plan of the {what} (default: the one used last)"

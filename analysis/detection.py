@@ -44,10 +44,7 @@ def measure(network: Network, source: None, config: Config, protocol: Mapping[st
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """Return the layout's recipe with what the options change; ``ValueError`` for one that is out of range.
-
-    Milestones move with the number of iterations.
-    """
+    """Return the layout's recipe with what the options change; one that is out of range raises ``ValueError``."""
     recipe = RECIPES[options.layout]
     counts = ("iterations", "batch_size")
     given: dict[str, Any] = {name: value for name in counts if (value := getattr(options, name)) is not None}

@@ -92,10 +92,7 @@ class Evaluation:
 
     @classmethod
     def read(cls, options: argparse.Namespace, *counts: str) -> Self:
-        """Read the study that the options name, of which those that count something must be at least 1.
-
-        Errors are those of :func:`require_at_least_one` and of :func:`analysis.command.read_study`.
-        """
+        """Read the study that the options name, whose ``counts`` must be at least 1; errors as for ``read_study``."""
         require_at_least_one(options, *counts)
         return cls(options, *command.read_study(options))
 
@@ -199,10 +196,7 @@ class Evaluation:
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
     def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str, stem: str = "table") -> str:
-        """Write the tables of each number, and how the networks were evaluated, as ``stem.md`` and ``stem.csv``.
-
-        Return the same for a terminal.
-        """
+        """Write the tables, and how the networks were evaluated, as ``stem.md`` and ``.csv``; return them as text."""
         study, out, tables = self.options.study, self.options.out, list(tables)
         pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
         page, table = out / f"{stem}.md", out / f"{stem}.csv"
@@ -231,9 +225,6 @@ class Evaluation:
 
 
 def shown_images(config: Config, images: int | list[int], data_root: Path) -> tuple[Tensor, Tensor, list[str]]:
-    """Return test images (N, C, H, W) in [0, 1] and labels (N,), on the CPU, and the names of all classes.
-
-    Arguments and errors are those of :func:`analysis.networks.evaluate.open_images`.
-    """
+    """Return test images (N, C, H, W) in [0, 1] and labels (N,), on the CPU, and class names; see ``open_images``."""
     found, labels = evaluate.all_of(evaluate.open_images(config, images, data_root), config)
     return found.cpu(), labels.cpu(), class_names(config, evaluate.take_images(config, images, data_root))

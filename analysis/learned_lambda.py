@@ -148,10 +148,7 @@ def draw(options: argparse.Namespace) -> int:
 
 
 def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption: str) -> Figure:
-    """Draw a line for each network and pair, at least one: the two images, then its mixtures.
-
-    An arm has the colour that it has in ``level``, any table of the study.
-    """
+    """Draw a line per network and pair: the two images, then mixtures; ``level``, any table, has the arms' colours."""
     colours, cells = colours_of(level), distinct([strip.cell for strip in strips], 24)
     size = (LABEL + TILE * (2 + SHOWN), len(strips) * (TILE + 0.3) + 1.0)
     widths = [LABEL, *[TILE] * (2 + SHOWN)]

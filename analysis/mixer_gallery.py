@@ -95,10 +95,7 @@ def trained_network(settings: Mapping[str, Any], data_root: Path) -> Network:
 
 
 def draws(network: Network, config: Config, pair: Tensor, labels: Tensor) -> list[Drawn]:
-    """Return for each of ``LAMBDAS`` what the configuration's mixer makes of a pair (2, C, H, W) in [0, 1].
-
-    The mixer may ask the network where to look. The labels are (2,) int64.
-    """
+    """Return what the configuration's mixer makes of a pair (2, C, H, W) in [0, 1] at each of ``LAMBDAS``."""
     if config.mixer in ALONE:
         seeds = (Generator().manual_seed(seed) for seed in range(len(LAMBDAS)))
         return [(MIXERS[config.mixer](pair, rng).images[0], 1.0) for rng in seeds]

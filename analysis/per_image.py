@@ -42,10 +42,7 @@ class Predictions(NamedTuple):
 
 
 def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Predictions], list[str]]:
-    """Return the logits of a table's runs by arm, and the names of the runs that have none.
-
-    Two runs that were tested on different images raise ``ValueError``.
-    """
+    """Return a table's logits by arm, and the names of the runs without; ``ValueError`` if the test images differ."""
     client, found, without = store.connect(tracking_uri, make=False), {}, []
     labels: NDArray[np.int64] | None = None
     for arm, runs in done(level.runs).groupby("arm", sort=False):

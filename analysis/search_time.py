@@ -23,10 +23,7 @@ SECONDS = METRIC + "search_seconds"
 
 
 def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return ``images`` (the rule by which a search chose its images), ``arm``, ``seed``, ``hours`` and ``value``.
-
-    If no run that is done logged the metric and the time of its search, that is a ``ValueError``.
-    """
+    """Return ``images`` (the rule), ``arm``, ``seed``, ``hours`` and ``value``; ``ValueError`` if none logged them."""
     finished = done(runs)
     if finished.empty or not {SECONDS, METRIC + metric} <= set(finished):
         raise ValueError(f"no run that is done logged {metric!r} and search_seconds")
@@ -53,11 +50,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str) -> Figure:
-    """Draw one line per rule through the means of its arms, and a dot for each seed.
-
-    The points have the columns ``images`` (the rule), ``arm``, ``seed``, ``hours`` and ``value``, which ``label``
-    names.
-    """
+    """Draw one line per rule through the means of its arms, and a dot per seed; ``label`` names the ``value``."""
     rules = list(points["images"].unique())
     lines, names = distinct(rules), distinct(points["arm"].unique())
     with one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):

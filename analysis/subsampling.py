@@ -24,10 +24,7 @@ SHARE = CONFIG + "subset.share"
 
 
 def share_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return ``share``, ``arm``, ``seed`` and ``value`` of every run that is done.
-
-    If none of them logged the metric and its share, that is a ``ValueError``.
-    """
+    """Return ``share``, ``arm``, ``seed`` and ``value`` of all runs done; ``ValueError`` if none logged them."""
     finished = done(runs)
     if SHARE not in finished or METRIC + metric not in finished or finished.empty:
         raise ValueError(f"no run that is done logged {metric!r} and a subset.share")
@@ -52,11 +49,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
-    """Draw one line per arm, the mean over seeds, in a band from the lowest to the highest seed.
-
-    The points have the columns ``share``, ``arm``, ``seed`` and ``value``, which ``label`` names. The arms are in the
-    order of the study, the baseline first.
-    """
+    """Draw one line per arm, the mean over seeds, in a band over seeds; the ``arms`` begin with the baseline."""
     with one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
         names = distinct(arms)
         for index, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):

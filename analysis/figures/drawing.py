@@ -60,10 +60,7 @@ def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
 
 
 def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colour: str, line: str) -> None:
-    """Draw the mean over seeds of column ``y`` by column ``x``, in a band from the lowest to the highest seed.
-
-    A single ``x``, where neither could be seen, has a mark and a bar.
-    """
+    """Draw the mean over seeds of ``y`` by ``x``, in a band over seeds; a single ``x`` has a mark and a bar instead."""
     by_x = points.groupby(x)[y].agg(["mean", "min", "max"])
     alone = len(by_x) == 1
     style = mark_of(line) if alone else line
@@ -101,10 +98,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def plain(name: object, letters: int = 30) -> str:
-    """Return a name as a figure can show it: on one line, shortened in the middle, and never hidden.
-
-    Names of arms that are long mostly differ at their ends.
-    """
+    """Return a name on one line, shortened in its middle, since long ones mostly differ at their ends; never hidden."""
     text = in_letters(" ".join(str(name).split()))
     if len(text) > letters:
         end = (letters - 1) // 2

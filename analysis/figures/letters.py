@@ -35,10 +35,7 @@ def families() -> tuple[str, ...]:
 
 
 def in_letters(text: str) -> str:
-    """Return a text in letters that the fonts of the figures have; one that they all lack by its number.
-
-    All of those would be drawn as the same box.
-    """
+    """Return a text in letters that the fonts have; others by their numbers, as all would be drawn as the same box."""
     known = known_letters()
     return "".join(letter if ord(letter) in known or letter.isspace() else f"U+{ord(letter):04X}" for letter in text)
 

@@ -37,10 +37,7 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
 
 
 def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
-    """Draw the objective over two parameters: Optuna's contour of the complete trials, and every sampled point.
-
-    Where fewer than four trials are complete, or all have the same value, there is no contour.
-    """
+    """Draw every trial over two parameters, and Optuna's contour of four complete trials or more that differ."""
     x, y = sorted((x, y))  # as Optuna does, whatever order it is given
     with _figures():
         enough = len(arm.complete) >= FEWEST

@@ -82,10 +82,7 @@ def all_of(source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
 def evaluate(
     checkpoint: Checkpoint, measure: Measure, protocol: Mapping[str, Any], images: int | Sequence[int], data_root: Path
 ) -> Result | str:
-    """Return a result, or the sentence that says why there is none.
-
-    Anything wrong with the data or the options is wrong for every network, and is raised.
-    """
+    """Return a result, or why this network has none; what is wrong for every network, data or options, is raised."""
     try:
         network, config = load_network(checkpoint)
         source = open_images(config, images, data_root) if images else None

@@ -68,10 +68,7 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
 
 
 def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
-    """Return every row of the file about the run that ``config`` describes, those that name the most settings first.
-
-    A regularised network is not the plain one.
-    """
+    """Return the rows about a run, those with most settings first; a regularised network is not the plain one."""
     terms = sumix_terms(config)
     part = any(config.get(key) is not None for key in WHOLE)
     if part or (terms != "none" and _is_another_sumix(config)):
@@ -171,11 +168,7 @@ PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
 def published_of_runs(
     runs: pd.DataFrame, factors: Sequence[str], metric: str = "test_top1"
 ) -> dict[tuple[Any, ...], PublishedNumber]:
-    """Return the published numbers of a study, by (level of each factor ..., arm), from what its runs logged.
-
-    Numbers that nobody published are missing. The factors are in the order of the plan, and the metric is without its
-    rule.
-    """
+    """Return a study's published numbers by (level of each factor ..., arm); the metric is without its rule."""
     columns = [*(FACTOR + factor for factor in factors), "arm"]
     started = runs[runs["run_id"] != ""].drop_duplicates(columns).to_dict("records")
     numbers = {tuple(row[name] for name in columns): published_number(config_of_run(row), metric) for row in started}

@@ -91,10 +91,7 @@ def load_search(
 
 
 def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
-    """Return a row per trial: the parameters that all of them have on [0, 1], on their own scale.
-
-    A choice becomes one column per value.
-    """
+    """Return a row per trial: the parameters of all on [0, 1], on their own scale; a choice is one column per value."""
     columns: dict[str, Any] = {}
     for name in arm.varied(trials):
         values, spec = [trial.params[name] for trial in trials], arm.space[name]
@@ -114,10 +111,7 @@ def position(spec: dict[str, Any], value: float) -> float:
 
 
 def _open(storage: str, search: str) -> BaseStorage:
-    """Return Optuna's storage; ``BadInput`` if it cannot be opened.
-
-    A file must exist, because opening a missing one would create an empty one.
-    """
+    """Return Optuna's storage; ``BadInput`` if it cannot be opened or is a missing file, which opening would create."""
     file = file_of(storage)
     if file is not None and not os.path.isfile(file):
         raise BadInput(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")

@@ -78,10 +78,7 @@ def _high_and_distance(factor: str, values: pd.Series) -> tuple[Any, float]:
 
 
 def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the runs of the arms of a plan's factorial design, with one column per term: ``off`` or ``on``.
-
-    The design has ``terms``, and by arm and term the ``signs`` -1 and 1.
-    """
+    """Return the runs of a design's arms, with ``off`` or ``on`` in a column per term, by the ``signs`` of each arm."""
     mine = runs[runs["arm"].isin(list(design["signs"]))]
     words = {
         term: mine["arm"].map({arm: "on" if signs[term] > 0 else "off" for arm, signs in design["signs"].items()})

@@ -38,10 +38,7 @@ class Family:
 
 
 def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Family:
-    """Return the family of a plan of so many tables, for a metric as it was logged, before its comparisons are counted.
-
-    The metric is ``declared`` by the plan, or is one that the plan does not know.
-    """
+    """Return the family of a plan of so many tables for a logged metric, before its comparisons are counted."""
     looks = plan.get("looks") or {}
     own_metric = plan["metric"]
     same = declared.name == metric_of(plan, own_metric).name

@@ -88,10 +88,7 @@ def detectable_effect(tables: int, arms: int, seeds: int) -> float:
 
 @cache
 def seeds_to_find_one_sd(tables: int, arms: int) -> int:
-    """Return the fewest seeds with which the family's test finds an effect with 80 % power, by the same simulation.
-
-    The effect is one standard deviation of a paired difference; arguments as for :func:`detectable_effect`.
-    """
+    """Return the fewest seeds that find an effect of 1 sd with 80 % power, simulated as :func:`detectable_effect`."""
     low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
 
     def enough(seeds: int) -> bool:

@@ -94,10 +94,7 @@ def class_gains(arm: NDArray[np.bool_], reference: NDArray[np.bool_], labels: ND
 
 
 def agreement(logits: LOGITS) -> float:
-    """Return the share of images on which two seeds of one arm predict the same class, percent, over all pairs.
-
-    NaN for one seed.
-    """
+    """Return the share of images, in percent, on which two seeds of an arm agree, over all pairs; NaN for one seed."""
     predicted = logits.argmax(axis=-1)  # (S, N)
     first, second = np.triu_indices(len(predicted), k=1)
     return 100.0 * float((predicted[first] == predicted[second]).mean()) if len(first) else math.nan

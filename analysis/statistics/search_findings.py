@@ -74,10 +74,7 @@ class Landscape:
 
 
 def landscape(arm: Tuned) -> Landscape:
-    """Return the importance of each parameter by fANOVA, with intervals, and a p of there being anything to explain.
-
-    The comparable trials of the arm count.
-    """
+    """Return importances by fANOVA over an arm's comparable trials, and a p of there being anything to explain."""
     of = comparable(arm)
     names, count = arm.varied(of.trials), len(of.trials)
     left_out = [name for name in arm.space if name not in names]

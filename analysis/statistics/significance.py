@@ -190,10 +190,7 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def probability_of_beating(x: ArrayLike, y: ArrayLike) -> float:
-    """Return P(X > Y) for one run (N,) of an arm and one (K,) of its reference, drawn at random; NaN if one is empty.
-
-    Ties count half.
-    """
+    """Return P(X > Y) for random runs of an arm (N,) and its reference (K,); ties count half, and no run gives NaN."""
     a, b = np.asarray(x, dtype=float)[:, None], np.asarray(y, dtype=float)[None, :]
     return float(np.mean((a > b) + 0.5 * (a == b))) if a.size and b.size else math.nan
 

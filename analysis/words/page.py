@@ -37,10 +37,7 @@ def page(title: str, body: str) -> str:
 
 
 def write_page(out: Path, title: str, sections: Iterable[tuple[str, str]]) -> Path:
-    """Write a page of sections, each a heading and its HTML, and return its file; its folder is made if it is missing.
-
-    The title and the headings are escaped here.
-    """
+    """Write a page of sections, each a heading and its HTML; return its file. Titles and headings are escaped here."""
     heading = html.escape(title)
     parts = [f"<section>\n<h2>{html.escape(name)}</h2>\n{content}\n</section>" for name, content in sections]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +53,6 @@ def png(figure: "Figure") -> bytes:
 
 
 def image(picture: bytes, alternative: str) -> str:
-    """Return a picture, from :func:`png`, as a piece of a page that contains the image itself.
-
-    The alternative says what it shows, for readers who cannot see it; it is escaped here.
-    """
+    """Return a picture from :func:`png` as HTML that holds it; the alternative, escaped here, says what it shows."""
     data = base64.b64encode(picture).decode()
     return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'

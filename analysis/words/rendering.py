@@ -103,10 +103,7 @@ def html_tables(levels: Sequence[LevelTable]) -> str:
 
 
 def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
-    """Return a table that scrolls by itself where it is too wide, and under its head where it is long.
-
-    Rows that are ``wins`` are bold; cells that hold ``words`` are aligned to the left.
-    """
+    """Return a table that scrolls where it is too wide or long; ``wins`` are bold, ``words`` aligned to the left."""
     head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
     rows = "\n".join(
         f"<tr{WIN_CLASS if win else ''}>{''.join(map(_html_cell, row))}</tr>"
@@ -171,10 +168,7 @@ def _labels(names: Sequence[str]) -> list[str]:
 
 
 def _escape_latex(text: str) -> str:
-    """Return text as LaTeX, with the hyphen of a negative number as a minus.
-
-    A character that pdfTeX lacks, such as an emoji, is replaced by its number.
-    """
+    """Return text as LaTeX: a negative number's hyphen as a minus, and a letter that pdfTeX lacks as its number."""
     return "".join(LATEX.get(letter) or _letter(letter) for letter in MINUS.sub("−", _one_line(text)))
 
 
