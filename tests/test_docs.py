@@ -21,8 +21,7 @@ from mixlab.search.samplers import build_sampler
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SAMPLERS
 from mixlab.spec.trial import Trial
-from mixlab.tracking import mirroring
-from mixlab.tracking.mirrors import MIRRORS
+from mixlab.tracking.mirrors import MIRRORS, opened
 from trainables import classify
 from trainables.backbones import BACKBONES
 from trainables.config import DEFAULTS, flatten, parse
@@ -212,7 +211,7 @@ def test_the_sampler_proposes_one_sequence_for_each_arm(monkeypatch):
 def test_the_mirror_shows_every_epoch(tmp_path, monkeypatch):
     monkeypatch.setitem(MIRRORS, "jsonlines", names_of("extending.md")["JsonLines"])
     trial = Trial("key", "arm", {}, 3, {})
-    mirrors = mirroring.opened(["jsonlines"], "study", tmp_path, pytest.fail)
+    mirrors = opened(["jsonlines"], "study", tmp_path, pytest.fail)
     mirrors.start(trial)
     mirrors.epoch(trial, Epoch(1, 2, {"top1": 50.0}))
     mirrors.close([trial])

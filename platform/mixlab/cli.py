@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import fields
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
@@ -104,7 +103,7 @@ class _Names(argparse.Action):
     """Stores names, and refuses the option a second time: its names would replace the first ones without a word."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        if getattr(namespace, self.dest):
+        if getattr(namespace, self.dest, None):
             raise BadInput(f"{option} is given twice: give all its names at once, with commas between them")
         setattr(namespace, self.dest, border.names(values))
 
@@ -113,24 +112,22 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; ``BadInput`` for an unknown one, and for a value that it cannot have."""
     given = vars(parser(study).parse_args(argv))
     changes: dict[str, Any] = {}
-    for key, value in map(_assignment, given.pop("set")):
+    for key, value in map(_assignment, given.pop("set", ())):
         if repr(changes.setdefault(key, value)) != repr(value):  # nan is not equal to itself, and 1 is to true
             raise BadInput(f"--set gives {key} two values, {changes[key]!r} and {value!r}: give it one")
-    words = {"listing": given.pop("list"), "check_only": given.pop("check")}
-    known = {field.name for field in fields(Options)}
-    return Options(changes=changes, **words, **{name: given[name] for name in given if name in known})
+    return Options(changes=changes, **given)
 
 
 def parser(study: Study | Search) -> argparse.ArgumentParser:
-    """Return the parser of the options, on whose names other programs rely."""
+    """Return the parser of the options, on whose names other programs rely; those not given are not in its answer."""
     kind = "search" if isinstance(study, Search) else "study"
     about = f"Run the {kind} {study.name}. The same command again runs only what is missing."
-    options = _Parser(description=about, epilog=EXIT_CODES, allow_abbrev=False)
+    options = _Parser(description=about, epilog=EXIT_CODES, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     add, known = options.add_argument, "{" + ",".join(PRESETS) + "}"
     presets = "paper (default): as published; quick: minutes to hours on a laptop; smoke: shows that it runs"
-    add("--preset", default="paper", metavar=known, help=presets)
+    add("--preset", metavar=known, help=presets)
     add("--dataset", metavar="D", help="data set, such as cifar10")
-    add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
+    add("--data-root", metavar="DIR", help=f"folder of the data sets (default: {Options.data_root})")
     add("--mixers", metavar="A,B", action=_Names, help="only these mixers: the levels of the factor mixer")
     add("--backbones", metavar="A,B", action=_Names, help="only these networks: the levels of the factor backbone")
     arms = 'only these arms, and the baseline; "A, B" in double quotes is one name'
@@ -143,23 +140,21 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--until", metavar="decided", help=until)
     add("--epochs", metavar="N", type=_whole, help="epochs of each trial")
     add("--train-images", metavar="N", type=_whole, help="only the first N training images")
-    add("--deterministic", action="store_true", default=None, help="refuse GPU operations that vary from run to run")
-    changed = "change a configuration key of the base; may be repeated"
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help=changed)
-    add("--address", default="local", help="Ray cluster: local (default; a Ray on this machine), auto or HOST:PORT")
+    add("--deterministic", action="store_true", help="refuse GPU operations that vary from run to run")
+    add("--set", metavar="KEY=VALUE", action="append", help="change a configuration key of the base; may be repeated")
+    add("--address", help="Ray cluster: local (default; a Ray on this machine), auto or HOST:PORT")
     add("--cpus-per-trial", metavar="F", type=_number, help="processors of each trial; 1 if not given")
     gpus = "GPUs of each trial, also a part of one; auto: as many trials to a GPU as fit; 1 where there is a GPU"
     add("--gpus-per-trial", metavar="F", type=_gpus, help=gpus)
-    add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
-    add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"also show the runs in: {', '.join(MIRRORS)}")
+    add("--tracking-uri", metavar="URI", help=f"MLflow store (default: {Options.tracking_uri})")
+    add("--mirrors", metavar="A,B", action=_Names, help=f"also show the runs in: {', '.join(MIRRORS)}")
     add("--system-metrics", action="store_true", help="record in MLflow what the machine of each trial does")
-    storage = "folder or URI of results and checkpoints (default: %(default)s)"
-    add("--storage", metavar="DIR", default="results", help=storage)
+    add("--storage", metavar="DIR", help=f"folder or URI of results and checkpoints (default: {Options.storage})")
     minutes = "minutes between two checkpoints of a trial; one after every epoch if not given"
-    add("--checkpoint-every", metavar="MINUTES", type=_number, default=0.0, help=minutes)
-    add("--check", action="store_true", help="check the study and these options, and end")
+    add("--checkpoint-every", metavar="MINUTES", type=_number, help=minutes)
+    add("--check", action="store_true", dest="check_only", help="check the study and these options, and end")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
-    add("--list", action="store_true", help="print factors, arms and presets, and end")
+    add("--list", action="store_true", dest="listing", help="print factors, arms and presets, and end")
     add("--fetch", action="store_true", help="download what the study reads to --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
     add("--json", action="store_true", help="print plan, verdicts and paths as JSON, all else on standard error")

@@ -12,8 +12,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -25,6 +26,8 @@ LOOK_SECONDS = 1.0  # the pause between two looks at the text
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 
 LOG = logging.getLogger("mixlab")
+
+Result = TypeVar("Result")
 
 
 def this_process() -> str:
@@ -89,6 +92,18 @@ def repeated(call: Callable[[], object], seconds: float, name: str) -> Iterator[
     finally:
         over.set()
         thread.join(LAST_SECONDS)
+
+
+def in_background(work: Callable[[], Result], future: Future[Result], name: str) -> None:
+    """Do ``work``, whose result the ``future`` gets, in a thread that does not hold up the end of the process."""
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name=name).start()
 
 
 class Board(Protocol):

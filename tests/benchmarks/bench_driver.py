@@ -25,7 +25,8 @@ from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.spec.complete import complete
 from mixlab.storage.journal import Storage
-from mixlab.tracking import mirroring, store
+from mixlab.tracking import store
+from mixlab.tracking.mirrors import opened
 from mixlab.tracking.tracker import Tracker
 
 WRITE_SECONDS = 60.0  # the most for one trial
@@ -79,9 +80,7 @@ def driver(folder: Path, count: int) -> tuple[Events, Tracker]:
     tracker = Tracker(client, phase.tracked, provenance.collect(Path(__file__), train.train))
     tracker.open()
     display = Display(console, phase, quiet=True)
-    session = Session(
-        tracker.trials, storage, display, mirroring.opened((), study.name, folder, print), keep_files=True
-    )
+    session = Session(tracker.trials, storage, display, opened((), study.name, folder, print), keep_files=True)
     return Events(phase, session, lambda: 4), tracker
 
 

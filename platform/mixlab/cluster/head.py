@@ -8,20 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 
 from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
-from mixlab.processes import repeated, runs_here
+from mixlab.processes import Result, in_background, repeated, runs_here
 
 ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
 LOST_SECONDS = 7.0  # the time without any answer; with the pauses, the loss is said within 10
 CALL_SECONDS = 0.5  # the longest that a call waits for tasks, so that it ends soon after Ctrl-C
-
-Result = TypeVar("Result")
 
 
 class Head:
@@ -114,14 +112,7 @@ def while_there(work: Callable[[], Result]) -> Result:
     future: Future[Result] = Future()
     if head is not None:
         head.call = future
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="cluster-work").start()
+    in_background(work, future, "cluster-work")
     while not future.done():
         if head is not None and head.lost.is_set():
             raise head.loss()

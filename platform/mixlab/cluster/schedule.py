@@ -73,16 +73,16 @@ def run(source: Source, listener: Listener, task: Work, share: Share, launch: st
 class _Unpickled:
     """Ray Tune writes such parts to disk for Tuner.restore, which is not used: a relaunch reads the journal."""
 
+    def __init__(self, events: Events) -> None:
+        super().__init__()
+        self.events = events
+
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class _Suggestions(_Unpickled, Searcher):
     """Hands the trials of the source to Ray Tune."""
-
-    def __init__(self, events: Events) -> None:
-        super().__init__()
-        self.events = events
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         job = self.events.next()
@@ -101,10 +101,6 @@ class _InTurn(_Unpickled, FIFOScheduler):
 
     A trial that ran out of GPU memory is tried again with a larger share.
     """
-
-    def __init__(self, events: Events) -> None:
-        super().__init__()
-        self.events = events
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
@@ -137,9 +133,6 @@ class _InTurn(_Unpickled, FIFOScheduler):
 
 class _Callbacks(_Unpickled, tune.Callback):
     """Passes Ray Tune's events on."""
-
-    def __init__(self, events: Events) -> None:
-        self.events = events
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         self.events.go_on()

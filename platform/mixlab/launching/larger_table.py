@@ -6,9 +6,7 @@ from pathlib import Path
 
 from mixlab.errors import BadInput
 from mixlab.launching.result import Result
-from mixlab.launching.start import Start
 from mixlab.spec import json_form
-from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import artifacts, store
@@ -17,24 +15,15 @@ TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each tr
 FORM = {"asked": {str: str}, "done": [str]}
 
 
-def require_no_larger_table(spec: Study | Search, trials: Sequence[Trial], start: Start) -> None:
-    """Raise ``BadInput`` if the tables of ``trials`` would replace larger ones, in MLflow or in the results.
-
-    The trials are those of the study, or of the study that the search holds, before it is tuned.
-    """
-    _require_no_more_seeds(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
-    _require_no_more_trials(trials, start.tables)
-
-
 def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
-    """Put down in ``folder`` which of ``trials`` its new table has, for ``require_no_larger_table``."""
+    """Put down in ``folder`` which of ``trials`` its new table has, for ``require_no_more_trials``."""
     done = [trial.key for trial in trials if (trial.cell, trial.seed) in result.tabled]
     content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
     with contextlib.suppress(OSError):  # the table is there all the same
         (folder / TABLE_FILE).write_text(json_form.dumps(content), encoding="utf-8")
 
 
-def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
+def require_no_more_seeds(study: Study, tracking_uri: str) -> None:
     """Raise ``BadInput`` if every arm of the same plan has finished more seeds than ``study`` has.
 
     Where seeds were added until every comparison was decided, the arms have different numbers, and one is enough.
@@ -55,7 +44,7 @@ def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
             )
 
 
-def _require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
+def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
     """Raise ``BadInput`` if the table in ``folder`` is of the same trials and of more."""
     try:
         there = json_form.loads((folder / TABLE_FILE).read_bytes(), FORM)

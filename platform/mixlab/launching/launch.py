@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mixlab.cluster.resources import require_place
-from mixlab.launching.larger_table import note_table, require_no_larger_table
+from mixlab.launching.larger_table import note_table, require_no_more_seeds, require_no_more_trials
 from mixlab.launching.launch_study import launch_study
 from mixlab.launching.plan import print_plan
 from mixlab.launching.result import Result
@@ -20,7 +20,8 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Resul
     that the search holds, before it is tuned.
     """
     require_place(start.options)
-    require_no_larger_table(spec, trials, start)
+    require_no_more_seeds(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
+    require_no_more_trials(trials, start.tables)
     if start.options.dry_run:
         return print_plan(spec, trials, start)
     start.make_folder()

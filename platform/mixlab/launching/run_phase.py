@@ -17,7 +17,8 @@ from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.provenance import command
-from mixlab.tracking import mirroring, names
+from mixlab.tracking import names
+from mixlab.tracking.mirrors import opened
 from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
 from mixlab.uris import shown
 
@@ -92,7 +93,7 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     Before anything is trained, ``outlook`` prints what the phase's plan can conclude.
     """
     options, console = start.options, start.console
-    mirrors = mirroring.opened(options.mirrors, start.name, start.folder, partial(say, console, style="yellow"))
+    mirrors = opened(options.mirrors, start.name, start.folder, partial(say, console, style="yellow"))
     share = start.share_of(phase.concerned) if not phase.over() else None
     if share is not None and outlook is not None and not options.quiet:
         outlook(phase.tracked.plan)

@@ -11,7 +11,7 @@ from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import JOURNAL, Storage
 from mixlab.tracking import names
-from mixlab.tracking.mirroring import Mirrors
+from mixlab.tracking.mirrors import Mirrors
 from mixlab.tracking.trial_runs import TrialRuns
 
 KEPT = (JOURNAL, *names.KEPT_FILES)  # the files that are read from the checkpoint of a finished trial

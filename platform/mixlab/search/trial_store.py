@@ -139,12 +139,6 @@ def file_of(url: str) -> Path | None:
     return Path(url.removeprefix(JOURNAL)) if url.startswith(JOURNAL) else None
 
 
-def exists(url: str) -> bool:
-    """Return whether the store exists, as far as is known without asking a server."""
-    file = file_of(url)
-    return file is None or os.path.exists(file)
-
-
 def absolute(url: str) -> str:
     """Return the URL of the same store in a form that holds in any folder."""
     if "://" not in url:
@@ -162,7 +156,8 @@ def shown(url: str) -> str:
 
 def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> list[FrozenTrial]:
     """Return the trials of a cell that were begun; create neither a file nor a study."""
-    if not exists(url):
+    file = file_of(url)
+    if file is not None and not os.path.exists(file):
         return []
     try:
         name = search.history_name(cell, train)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mixlab.errors import BadInput, quoted, require_known
-from mixlab.spec import border, space_checks
+from mixlab.spec import border
 from mixlab.spec import space as ranges
 from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import CompleteTrainable
@@ -177,7 +177,7 @@ class Search:
 
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
-        space_checks.check(self.space)
+        ranges.check_space(self.space)
         border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
         border.require_count("the budget of a search", self.budget, 0)
         border.require_mapping("the budgets of a search", "from presets to numbers", self.budgets)
@@ -229,7 +229,7 @@ class Search:
             valid = " or ".join(map(repr, objectives))
             raise BadInput(f"the objective {self.objective!r} is not {wanted}: use {valid}")
         require_known("objective", self.objective, objectives)
-        space_checks.check_conditions(self.space, known)
+        ranges.check_conditions(self.space, known)
         for point in ranges.corners(self.space, known):
             self._check_held_out(train.resolve(self.config(cell, point)).flat, train)
         if self.sampler == "grid":

@@ -101,11 +101,8 @@ class Study:
 
     def all_presets(self, train: CompleteTrainable) -> dict[str, Config]:
         """Return the keys that each preset sets here, by its name; ``BadInput`` if one of the trainable's is wrong."""
-        found: dict[str, Config] = {}
-        for name in {**train.presets, **self.presets}:
-            usual = border.configuration(train.presets.get(name, {}), f"the preset {name!r}")
-            found[name] = {**usual, **self.presets.get(name, {})}
-        return found
+        usual = {name: border.configuration(preset, f"the preset {name!r}") for name, preset in train.presets.items()}
+        return {name: {**usual.get(name, {}), **self.presets.get(name, {})} for name in {**usual, **self.presets}}
 
     def with_base(self, **changes: Any) -> "Study":
         """Return the same study with a changed base; keys with dots are passed as ``**{"mixer.alpha": 0.2}``."""

@@ -6,11 +6,12 @@ import math
 import os
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line, root_cause
+from mixlab.processes import in_background
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import make_database, runs_in_database
 from mixlab.uris import existing_part, require_uri, shown, sqlite_file
@@ -70,30 +72,26 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     if file is not None and make:
         _require_writable(file, option)
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
-    failure = [f"it did not answer within {seconds:.0f} s"]
-    client: list[MlflowClient] = []
 
-    def ask() -> None:
-        try:
-            with _only_maker(file if make else None):
-                if file is not None and not os.path.exists(file):
-                    make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere
-                asked = MlflowClient(tracking_uri)
-                asked.search_experiments(max_results=1)
-            client.append(asked)
-        except Exception as error:  # any of the stores' own exceptions
-            failure[0] = root_cause(error)
+    def ask() -> MlflowClient:
+        with _only_maker(file if make else None):
+            if file is not None and not os.path.exists(file):
+                make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere
+            client = MlflowClient(tracking_uri)
+            client.search_experiments(max_results=1)
+        return client
 
-    # This runs in a thread: a host that swallows packets would hold the main thread for minutes.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds)
-    if not client:
-        way = "give sqlite:///FILE or the http:// address of a running server"
-        if file is not None:  # first what keeps the finished runs, as where another program holds the database
-            way = "put that right, or give another file, in a folder of this machine that can be written"
-        raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); {way}")
-    return client[0]
+    asking: Future[MlflowClient] = Future()
+    in_background(ask, asking, "store")  # a host that swallows packets would hold the main thread for minutes
+    wait([asking], seconds)
+    error = asking.exception() if asking.done() else TimeoutError(f"it did not answer within {seconds:.0f} s")
+    if error is None:
+        return asking.result()
+    way = "give sqlite:///FILE or the http:// address of a running server"
+    if file is not None:  # first what keeps the finished runs, as where another program holds the database
+        way = "put that right, or give another file, in a folder of this machine that can be written"
+    why = shown(root_cause(error))  # any of the stores' own exceptions
+    raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({why}); {way}")
 
 
 def _require_writable(file: Path, option: str) -> None:
@@ -184,17 +182,13 @@ def _ask_server(client: MlflowClient, experiment: str, tags: Mapping[str, str]) 
     token = None
     while True:
         with _collector_paused():
-            page = patiently(
-                lambda token=token: client.search_runs(  # type: ignore[misc]
-                    [experiment], condition, max_results=RUNS_PER_PAGE, page_token=token
-                )
-            )
+            ask = partial(client.search_runs, [experiment], condition, max_results=RUNS_PER_PAGE, page_token=token)
+            page = patiently(ask)
         for run in page:
             info, data = run.info, run.data
             identity = info.run_id, info.status, info.start_time, info.end_time
             runs.append(StoredRun(*identity, data.tags, data.params, data.metrics))
-        token = page.token
-        if not token:
+        if not (token := page.token):
             return runs
 
 

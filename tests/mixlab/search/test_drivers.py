@@ -19,7 +19,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.processes import WATCH_SECONDS
 from mixlab.search.history import DRIVER, History
-from mixlab.search.trial_store import TrialStore, exists, shown
+from mixlab.search.trial_store import TrialStore, shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
@@ -225,10 +225,8 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_th
 
 def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path):
     url = f"sqlite:///{tmp_path}/trials.db?timeout=60"
-    assert not exists(url)
-    store = TrialStore(url, "toy")
-    assert exists(url)
-    assert store.file == tmp_path / "trials.db"
+    assert TrialStore(url, "toy").file == tmp_path / "trials.db"
+    assert (tmp_path / "trials.db").is_file()
 
 
 @pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])

@@ -11,8 +11,8 @@ import pytest
 
 from mixlab import Choice, Float, Int, Search, main
 from mixlab.errors import BadInput
-from mixlab.spec import space_checks
 from mixlab.spec.complete import complete
+from mixlab.spec.space import check_space
 from tests.endings import ended
 from tests.mixlab.spec.test_search import SEARCH, TRAIN, Toy
 from trainables import classify
@@ -115,7 +115,7 @@ def test_bad_input_is_one_sentence_and_exit_2(make, options, parts, capsys, tmp_
 def test_numbers_of_numpy_are_numbers_of_a_space():
     assert Float(np.float32(0.5), np.int64(2)) == Float(0.5, 2)
     assert Choice(np.float64(0.1), np.bool_(True)).values == (0.1, True)
-    space_checks.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
+    check_space({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
     tuning = {**SEARCH.tuning, "epochs": np.int64(3)}
     assert replace(SEARCH, tuning=tuning).identity == SEARCH.identity
     replace(SEARCH, tuning=tuning).check(TRAIN)

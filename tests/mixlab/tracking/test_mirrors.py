@@ -12,8 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mixlab.errors import BadInput
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
-from mixlab.tracking import mirroring
-from mixlab.tracking.mirrors import MIRRORS
+from mixlab.tracking.mirrors import MIRRORS, Mirrors, opened
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
 from tests.study_folder import toy_folder
 
@@ -44,7 +43,7 @@ class Recorder:
         self.events.append(("end", trial.seed, state))
 
 
-def shown_to(mirrors: mirroring.Mirrors, running: tuple[Trial, ...] = ()) -> None:
+def shown_to(mirrors: Mirrors, running: tuple[Trial, ...] = ()) -> None:
     """Show two seeds of three epochs each."""
     for seed in (0, 1):
         mirrors.start(trial(seed))
@@ -57,7 +56,7 @@ def shown_to(mirrors: mirroring.Mirrors, running: tuple[Trial, ...] = ()) -> Non
 
 def test_a_mirror_gets_every_event_in_order():
     recorder = Recorder()
-    shown_to(mirroring.Mirrors({"one": recorder}, pytest.fail), running=(trial(1),))
+    shown_to(Mirrors({"one": recorder}, pytest.fail), running=(trial(1),))
     epochs = {seed: [("epoch", seed, number, 10.0 * number + seed) for number in (1, 2, 3)] for seed in (0, 1)}
     first = [("start", 0), *epochs[0], ("end", 0, State.DONE)]
     assert recorder.events == [*first, ("start", 1), *epochs[1], ("end", 1, State.INTERRUPTED)]
@@ -67,7 +66,7 @@ def test_a_mirror_gets_every_event_in_order():
 def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault):
     said: list[str] = []
     faulty, sound = Recorder(fault), Recorder()
-    shown_to(mirroring.Mirrors({"faulty": faulty, "sound": sound}, said.append))
+    shown_to(Mirrors({"faulty": faulty, "sound": sound}, said.append))
     assert faulty.events == [("start", 0), ("epoch", 0, 1, 10.0)]
     assert len(sound.events) == 10
     (sentence,) = said
@@ -76,16 +75,16 @@ def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault):
 
 
 def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch):
-    monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("mixlab.tracking.mirrors.CLOSE_SECONDS", 0.1)
     said: list[str] = []
     go_on = threading.Event()
     sound = Recorder()
-    shown_to(mirroring.Mirrors({"hanging": Recorder(hang=go_on), "sound": sound}, said.append))
+    shown_to(Mirrors({"hanging": Recorder(hang=go_on), "sound": sound}, said.append))
     assert said == ["the mirror hanging is dropped: it does not come to an end; MLflow goes on recording everything"]
     assert len(sound.events) == 10
 
-    monkeypatch.setattr(mirroring, "MOST_WAITING", 3)
-    shown_to(mirroring.Mirrors({"slow": Recorder(hang=go_on)}, said.append))
+    monkeypatch.setattr("mixlab.tracking.mirrors.MOST_WAITING", 3)
+    shown_to(Mirrors({"slow": Recorder(hang=go_on)}, said.append))
     assert said[1] == "the mirror slow is dropped: it does not keep up; MLflow goes on recording everything"
     go_on.set()
 
@@ -108,7 +107,7 @@ def points_of(tensorboard: Path, cell: str, seed: str, metric: str) -> list[tupl
 
 
 def test_tensorboard_shows_what_it_was_given(tmp_path):
-    shown_to(mirroring.opened(["tensorboard"], "study", tmp_path, pytest.fail))
+    shown_to(opened(["tensorboard"], "study", tmp_path, pytest.fail))
     for seed in (0, 1):
         expected = [(number, 10.0 * number + seed) for number in (1, 2, 3)]
         assert points_of(tmp_path / "tensorboard", trial(seed).cell, str(seed), "top1") == expected
@@ -131,7 +130,7 @@ def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkey
             calls.append(("finish", self.name))
 
     monkeypatch.setitem(sys.modules, name, SimpleNamespace(init=lambda **given: Run(given)))
-    shown_to(mirroring.opened([name], "study", tmp_path, pytest.fail))
+    shown_to(opened([name], "study", tmp_path, pytest.fail))
     one = trial(0).name
     assert calls[:2] == [
         ("init", "study", one, {"lr": 0.1, "seed": 0}, "allow"),
@@ -144,7 +143,7 @@ def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkey
 def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(BadInput, match="--mirrors wandb needs the package wandb, which is not installed"):
-        mirroring.opened(["wandb"], "study", tmp_path, pytest.fail)
+        opened(["wandb"], "study", tmp_path, pytest.fail)
     assert set(MIRRORS) == {"tensorboard", "trackio", "wandb"}
 
 

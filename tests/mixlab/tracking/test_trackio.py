@@ -12,9 +12,9 @@ SHOW = """
 import json, sys
 from pathlib import Path
 import pytest
-from mixlab.tracking import mirroring
+from mixlab.tracking.mirrors import opened
 from tests.mixlab.tracking.test_mirrors import shown_to, trial
-shown_to(mirroring.opened(["trackio"], "study", Path(sys.argv[1]), pytest.fail))
+shown_to(opened(["trackio"], "study", Path(sys.argv[1]), pytest.fail))
 import trackio
 rows = {seed: trackio.SQLiteStorage.get_logs("study", trial(seed).name) for seed in (0, 1)}
 print(json.dumps([[(row["step"], row["top1"]) for row in rows[seed]] for seed in rows]))
