@@ -1,7 +1,5 @@
 """Training runs on a few random images, which take a moment."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,7 @@ SETTINGS = {
 }
 
 
-def run_of(count: int = 20, **keys: Any) -> Run:
+def run_of(count: int = 20, **keys) -> Run:
     """Return a run on ``count`` random images of CIFAR-10's size, which are both its training and its test set."""
     rng = torch.Generator().manual_seed(4)
     pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=rng)

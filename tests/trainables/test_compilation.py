@@ -28,18 +28,18 @@ class Graphs:
 
 
 @pytest.fixture
-def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
+def graphs(monkeypatch):
     counted = Graphs()
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend=counted))
     return counted
 
 
-def test_the_limit_is_where_the_pinned_torch_has_it() -> None:
+def test_the_limit_is_where_the_pinned_torch_has_it():
     assert hasattr(importlib.import_module("torch._dynamo.config"), "recompile_limit"), PIN
 
 
 @pytest.mark.slow
-def test_a_compiled_run_has_the_same_numbers_up_to_rounding_and_stays_as_it_is_when_it_is_timed(graphs: Graphs) -> None:
+def test_a_compiled_run_has_the_same_numbers_up_to_rounding_and_stays_as_it_is_when_it_is_timed(graphs):
     plain, compiled = (run_of(mixer="manifoldmix", epochs=1, compile=each) for each in (False, True))
     assert list(plain.method.state_dict()) == list(compiled.method.state_dict())
     for run in (plain, compiled):
@@ -52,7 +52,7 @@ def test_a_compiled_run_has_the_same_numbers_up_to_rounding_and_stays_as_it_is_w
 
 
 @pytest.mark.slow
-def test_every_stage_is_compiled_for_training_and_testing_in_every_run_of_a_process(graphs: Graphs) -> None:
+def test_every_stage_is_compiled_for_training_and_testing_in_every_run_of_a_process(graphs):
     counts = []
     for _ in range(2):
         graphs.count = 0

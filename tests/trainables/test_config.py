@@ -1,7 +1,7 @@
 """The typed configuration: what it refuses, in which words, and its flat form."""
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -23,12 +23,12 @@ from trainables.config import checked, flatten, parse
         ({"pretrained": "IMAGENET1K_V1"}, "torchvision has no weights 'IMAGENET1K_V1' for backbone 'resnet8'"),
     ],
 )
-def test_what_cannot_be_run_is_refused(keys: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_run_is_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", **keys})
 
 
-def test_a_configuration_survives_the_flat_form() -> None:
+def test_a_configuration_survives_the_flat_form():
     keys = {
         **{"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "image_size": 16, "batch_size": 4},
         **{"optimiser": "adamw", "weight_decay_on": "matrices", "grad_clip": 1.0, "ema": 0.5, "label_smoothing": 0.1},
@@ -55,7 +55,7 @@ def test_a_configuration_survives_the_flat_form() -> None:
         ("q", Literal["a", "b"], "key must be 'a' or 'b', got 'q'"),
     ],
 )
-def test_what_is_wanted_of_a_value_is_said_in_plain_words(value: Any, kind: Any, sentence: str) -> None:
+def test_what_is_wanted_of_a_value_is_said_in_plain_words(value, kind, sentence):
     """Those of the library made "must be Field required" and "must be a integer"."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         checked("key", value, kind)

@@ -1,14 +1,13 @@
 """The cost of a run: a GPU that is full, and a first test that is slow."""
 
 import functools
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from trainables import cost, hardware
-from trainables.config import Config, parse
+from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
@@ -28,7 +27,7 @@ FULL = [
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def gpu(monkeypatch):
     """Let torch say that there is a GPU, with four images in its data set."""
     split = Split(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4))
     monkeypatch.setattr(cost, "images_of", lambda *_: Splits(split, split))
@@ -57,9 +56,7 @@ def raises(error: Exception) -> None:
 
 @pytest.mark.parametrize("error", FULL, ids=repr)
 @pytest.mark.usefixtures("gpu")
-def test_a_full_gpu_is_one_sentence_whoever_notices(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_full_gpu_is_one_sentence_whoever_notices(error, monkeypatch, tmp_path):
     sentence = "resnet8 with batches of 4 does not fit the {} MiB that the GPU has"
     monkeypatch.setattr(cost, "_run", lambda *_: raises(error))  # the first step
     with pytest.raises(ValueError, match=sentence.format(512)):
@@ -70,13 +67,13 @@ def test_a_full_gpu_is_one_sentence_whoever_notices(
 
 
 @pytest.mark.usefixtures("gpu")
-def test_another_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_error_stays_what_it_is(monkeypatch, tmp_path):
     monkeypatch.setattr(cost, "_run", lambda *_: raises(RuntimeError("CUDA error: device-side assert triggered")))
     with pytest.raises(RuntimeError, match="device-side assert"):
         cost.gpu_memory(SETTINGS, tmp_path)
 
 
-def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatch):
     monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
     keys = {**KEYS, "train_images": 500, "test_images": 100, "epochs": 3}
     estimates = [cost.seconds(parse({**keys, "recalibrate": value})) for value in (False, True)]
@@ -84,12 +81,10 @@ def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatc
 
 
 @pytest.mark.parametrize(("step", "tests", "estimate"), [(0.1, [5.0, 1.0], 1.0), (0.6, [5.0], 5.0)])
-def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
-    step: float, tests: list[float], estimate: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(step, tests, estimate, monkeypatch):
     now, left = [0.0], iter(tests)
 
-    def evaluate(_: object) -> None:
+    def evaluate(_):
         now[0] += next(left)
 
     run = SimpleNamespace(train_epoch=lambda _: ({}, step, {}), evaluate=evaluate, train_set=None, graphed=None)
@@ -99,10 +94,10 @@ def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
     assert next(left, None) is None
 
 
-def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    timed: list[str] = []
+def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
+    timed = []
 
-    def step_seconds(settings: Config, size: int) -> tuple[float, float]:
+    def step_seconds(settings, size):
         timed.append(settings.mixer)
         return 1.0, 0.5
 
@@ -129,7 +124,7 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_the_products_of_a_step_are_those_of_its_passes_through_the_network() -> None:
+def test_the_products_of_a_step_are_those_of_its_passes_through_the_network():
     of = {mixer: counted(mixer) for mixer in ("none", "mixup", "attentivemix", "automix")}
     first, head = 2 * 2 * 32 * 32 * 16 * 3 * 9, 2 * 2 * 64 * 10  # the first convolution passes nothing to the pixels
     assert of["none"] == of["mixup"]
@@ -138,7 +133,7 @@ def test_the_products_of_a_step_are_those_of_its_passes_through_the_network() ->
 
 
 @pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if "encode" in inputs_of(mixer)])
-def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer: str) -> None:
+def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer):
     assert inputs_of(mixer).keys() <= cost.MAPS_OF_A_PASS
     plain = counted("mixup")
     assert plain <= counted(mixer) < 1.05 * plain  # AlignMix compares maps by a few products of its own
@@ -146,7 +141,7 @@ def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if mixer not in ("transmix", "mergemix")])
-def test_every_mixer_has_an_estimate(mixer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_mixer_has_an_estimate(mixer, monkeypatch):
     monkeypatch.setattr(cost, "products", lambda settings: counted(settings.mixer))
     monkeypatch.setattr(cost, "SLOW_STEP", 1e-9)  # each step is timed once
     train_seconds, test_seconds = cost.batch_seconds(
@@ -156,12 +151,10 @@ def test_every_mixer_has_an_estimate(mixer: str, monkeypatch: pytest.MonkeyPatch
     assert test_seconds > 0
 
 
-def test_the_mixing_is_timed_once_for_all_networks_unless_it_depends_on_their_maps(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_mixing_is_timed_once_for_all_networks_unless_it_depends_on_their_maps(monkeypatch):
     calls = [0]
 
-    def least_seconds(compute: object) -> float:
+    def least_seconds(compute):
         calls[0] += 1
         return 1.0
 
@@ -174,7 +167,7 @@ def test_the_mixing_is_timed_once_for_all_networks_unless_it_depends_on_their_ma
         assert calls == [times]
 
 
-def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state() -> None:
+def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state():
     state = torch.get_rng_state()
     for name in ("kaiming_normal_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_", "normal_"):
         weight = torch.ones(2, 3, requires_grad=True)
@@ -184,7 +177,7 @@ def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state() -> No
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_timed_network_is_not_drawn_and_a_trained_one_is() -> None:
+def test_a_timed_network_is_not_drawn_and_a_trained_one_is():
     timed = cost._run(SETTINGS, cost.noise_splits(SETTINGS, 2)).method
     assert all(not parameter.any() for name, parameter in timed.named_parameters() if "conv" in name)
     assert build_method(SETTINGS, dataset_of(SETTINGS), 0).network.backbone.head.weight.any()

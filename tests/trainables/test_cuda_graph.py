@@ -1,8 +1,6 @@
 """A step as a CUDA graph, as far as it shows without a GPU: ``tests/gpu`` has the rest."""
 
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -24,7 +22,7 @@ CHOOSING = {"manifoldmix", "alignmix", "puzzlemix"}  # a layer, a definition, a 
 ATTENTIVE = {"transmix", "mergemix"}
 
 
-def test_on_a_cpu_it_changes_nothing() -> None:
+def test_on_a_cpu_it_changes_nothing():
     plain, graphed = (run_of(8, mixer="cutmix", epochs=1, cuda_graph=each) for each in (False, True))
     for run in (plain, graphed):
         run.next_epoch()
@@ -34,7 +32,7 @@ def test_on_a_cpu_it_changes_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
+def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_batch(mixer):
     """The step is taken on tensors without numbers, which raise for ``.item()`` or ``if tensor``."""
     backbone = "vit_tiny_32" if mixer in ATTENTIVE else "resnet8"
     keys = {"dataset": "cifar10", "mixer": mixer, "backbone": backbone, "cuda_graph": "auto"}
@@ -51,7 +49,7 @@ def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_b
         cuda_graph.check(config)
 
 
-def test_what_no_graph_can_hold_and_another_value_are_refused() -> None:
+def test_what_no_graph_can_hold_and_another_value_are_refused():
     config = {"dataset": "cifar10", "backbone": "resnet8", "cuda_graph": True}
     with pytest.raises(ValueError, match="cuda_graph must be 'auto' or False with mixer 'mixup'"):
         check({**config, "mixer": "mixup", "mixer.probability": 0.5})
@@ -72,12 +70,12 @@ def test_what_no_graph_can_hold_and_another_value_are_refused() -> None:
         ({"cuda_graph": "auto", "mixer": "mixup", "mixer.probability": 0.5}, False),
     ],
 )
-def test_auto_takes_a_graph_where_the_step_can_be_one(keys: dict[str, Any], taken: bool) -> None:
+def test_auto_takes_a_graph_where_the_step_can_be_one(keys, taken):
     config = parse({"dataset": "cifar10", "backbone": "resnet8", **keys})
     assert cuda_graph.takes_graph(config) is taken
 
 
-def test_a_choice_is_refused_where_none_may_be_made_and_there_only() -> None:
+def test_a_choice_is_refused_where_none_may_be_made_and_there_only():
     rng = Generator().manual_seed(0)
     with pytest.raises(ValueError, match="chooses something anew"), no_choices():
         choose((1, 2), rng)
@@ -87,7 +85,7 @@ def test_a_choice_is_refused_where_none_may_be_made_and_there_only() -> None:
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_a_learning_rate_on_the_device_takes_the_same_steps(optimiser: str) -> None:
+def test_a_learning_rate_on_the_device_takes_the_same_steps(optimiser):
     config = parse({"dataset": "cifar10", "optimiser": optimiser, "lr": 0.5, "epochs": 4})
     networks = [torch.nn.Linear(1, 1, bias=False) for _ in range(2)]
     for network in networks:
@@ -107,7 +105,7 @@ def test_a_learning_rate_on_the_device_takes_the_same_steps(optimiser: str) -> N
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_a_gpu_goes_on_as_the_device_computes(tmp_path: Path) -> None:
+def test_a_checkpoint_of_a_gpu_goes_on_as_the_device_computes(tmp_path):
     first, second, whole = (run_of(mixer="cutmix", optimiser="adamw", lr=1e-3) for _ in range(3))
     first.next_epoch()
     first.save(tmp_path)
@@ -122,11 +120,11 @@ def test_a_checkpoint_of_a_gpu_goes_on_as_the_device_computes(tmp_path: Path) ->
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(second).items())
 
 
-def test_a_step_that_reads_a_value_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_reads_a_value_back_is_refused(monkeypatch):
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "clean_loss": 0.5})
     alone = mixing.alone
 
-    def reading(images: torch.Tensor) -> mixing.Mixed:
+    def reading(images):
         return alone(images) if float(images.sum()) > 0 else alone(-images)
 
     monkeypatch.setattr(mixing, "alone", reading)

@@ -5,7 +5,7 @@ import torch
 from trainables.hardware import environment
 
 
-def test_the_hardware_tells_of_the_threads_that_add_up() -> None:
+def test_the_hardware_tells_of_the_threads_that_add_up():
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

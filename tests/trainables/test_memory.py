@@ -40,7 +40,7 @@ print(json.dumps([held, peaks]))
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_used_again_and_again_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_worker_that_is_used_again_and_again_stays_as_it_is(tmp_path):
     draw_images(tmp_path)
     config = {**CONFIG, "train_images": 96, "test_images": 40, "epochs": 1, "batch_size": 16}
     command = [sys.executable, "-c", WORKER, json.dumps(config), str(tmp_path), str(TRIALS)]

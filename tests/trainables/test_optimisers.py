@@ -1,7 +1,5 @@
 """Every optimiser agrees with its formula, and the right weights decay."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ def gradients(model: nn.Module) -> list[list[Tensor]]:
     return [[torch.randn(p.shape, generator=rng, dtype=p.dtype) for p in model.parameters()] for _ in range(3)]
 
 
-def walk(model: nn.Module, **keys: Any) -> list[Tensor]:
+def walk(model: nn.Module, **keys) -> list[Tensor]:
     """Return the weights after three steps by given gradients."""
     config = parse({"lr": 0.1, **keys})
     optimiser = build_optimiser(config, config.lr, model)
@@ -33,7 +31,7 @@ def walk(model: nn.Module, **keys: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_sgd_by_hand(nesterov: bool) -> None:
+def test_sgd_by_hand(nesterov):
     model = network()
     weights = [p.detach().clone() for p in model.parameters()]
     velocity = [torch.zeros_like(w) for w in weights]
@@ -47,7 +45,7 @@ def test_sgd_by_hand(nesterov: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["adamw", "lamb"])
-def test_the_adaptive_ones_by_hand(name: str) -> None:
+def test_the_adaptive_ones_by_hand(name):
     model = network()
     weights = [p.detach().clone() for p in model.parameters()]
     assert any(float(w.norm()) == 0 for w in weights)  # the bias of a new norm
@@ -66,7 +64,7 @@ def test_the_adaptive_ones_by_hand(name: str) -> None:
     torch.testing.assert_close(walk(model, optimiser=name, weight_decay=0.05), weights)
 
 
-def test_lamb_without_decay_is_adam() -> None:
+def test_lamb_without_decay_is_adam():
     adam = network()
     optimiser = torch.optim.Adam(adam.parameters(), lr=0.1, betas=BETAS, eps=LAMB_EPS)
     for step in gradients(adam):
@@ -77,7 +75,7 @@ def test_lamb_without_decay_is_adam() -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet8", "deit_small", "swin_tiny", "convnext_tiny_cifar"])
-def test_matrices_alone_decay(name: str) -> None:
+def test_matrices_alone_decay(name):
     with torch.device("meta"):
         model = BACKBONES[name](num_classes=10)
     decaying, free = parameter_groups(parse({"weight_decay_on": "matrices"}), model)

@@ -1,8 +1,5 @@
 """Tests with batch norm's statistics of unmixed images: by hand, without a trace in the training, and as saved."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,11 +10,11 @@ from trainables.recalibration import recalibrated
 from trainables.training import Run
 
 
-def run_of(**keys: Any) -> Run:
+def run_of(**keys) -> Run:
     return runs.run_of(12, **{"mixer": "mixup", "augment": "crop_flip", "image_size": 16, **keys})
 
 
-def test_the_statistics_are_the_mean_of_those_of_the_batches() -> None:
+def test_the_statistics_are_the_mean_of_those_of_the_batches():
     network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=0.3)).double()
     network(torch.rand(5, 3, 4, 4).double())
     first, second = network[1], network[2]
@@ -45,7 +42,7 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches() -> None:
 @pytest.mark.parametrize(
     "keys", [{}, {"ema": 0.8, "accumulate": 2}, pytest.param({"mixer": "automix"}, marks=pytest.mark.slow)]
 )
-def test_the_training_is_that_without_it(keys: dict[str, Any]) -> None:
+def test_the_training_is_that_without_it(keys):
     plain, other = run_of(**keys), run_of(recalibrate=True, **keys)
     for run in (plain, other):
         run.next_epoch()
@@ -63,7 +60,7 @@ def last_logits(run: Run) -> Tensor:
     return torch.cat([logits for logits, _ in run.tested])
 
 
-def test_what_is_saved_is_what_was_tested(tmp_path: Path) -> None:
+def test_what_is_saved_is_what_was_tested(tmp_path):
     run = run_of(recalibrate=True, epochs=1)
     run.next_epoch()
     run.save(tmp_path)
@@ -75,7 +72,7 @@ def test_what_is_saved_is_what_was_tested(tmp_path: Path) -> None:
     assert torch.equal(last_logits(run), logits)
 
 
-def test_a_network_without_batch_norm_is_refused() -> None:
+def test_a_network_without_batch_norm_is_refused():
     with pytest.raises(ValueError, match=r"^recalibrate must be False .* 'vit_tiny_32', which has no batch norm"):
         check({"dataset": "cifar10", "backbone": "vit_tiny_32", "recalibrate": True})
     check({"dataset": "cifar10", "backbone": "resnet8", "recalibrate": True})

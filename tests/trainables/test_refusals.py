@@ -26,12 +26,12 @@ FAULTS = (
 )
 
 
-def test_an_error_is_told_in_one_line_and_one_without_words_by_its_name() -> None:
+def test_an_error_is_told_in_one_line_and_one_without_words_by_its_name():
     assert first_line(RuntimeError("\nmat1 and mat2\ndo not fit")) == "mat1 and mat2"
     assert first_line(AssertionError()) == "AssertionError"
 
 
-def test_the_nearest_name_is_found_whatever_its_case() -> None:
+def test_the_nearest_name_is_found_whatever_its_case():
     with pytest.raises(ValueError, match=r"^unknown mixer 'CUTMIX'; did you mean 'cutmix'\?$"):
         require_known("mixer", "CUTMIX", ["none", "cutmix"])
     with pytest.raises(ValueError, match=r"^unknown mixer 'xyz'; there are 'none', 'cutmix'$"):
@@ -40,13 +40,13 @@ def test_the_nearest_name_is_found_whatever_its_case() -> None:
         MIXERS["cutmx"]
 
 
-def test_only_what_training_documents_is_an_answer() -> None:
+def test_only_what_training_documents_is_an_answer():
     """Anything else, such as an error of CUDA, may have broken its process for every later trial."""
     assert all(isinstance(error, train.final) for error in ANSWERS)
     assert not any(isinstance(error, train.final) for error in FAULTS)
 
 
-def test_names_are_known_before_torch_is_imported() -> None:
+def test_names_are_known_before_torch_is_imported():
     code = """
 import sys
 from trainables.backbones import BACKBONES

@@ -30,14 +30,14 @@ def keys(**given: object) -> dict[str, object]:
     return {**BASE, **{k.replace("__", "."): v for k, v in given.items()}}
 
 
-def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device() -> None:
+def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device():
     """So ``test_cuda_graph`` finds what a step reads back."""
     for reads in (lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x[0] > 0)):
         with FakeTensorMode(), pytest.raises(Exception, match=r"local_scalar|nonzero"):
             reads(torch.rand(2, generator=Generator()))
 
 
-def test_the_private_parts_of_torch_are_there() -> None:
+def test_the_private_parts_of_torch_are_there():
     """This fails if an upgrade of the pinned torch has moved them: see ``trainables/rehearsal.py``."""
     draw, drawn = torch.nn.init.trunc_normal_, torch.nn.init.trunc_normal_(torch.zeros(100), std=1.0)
     assert drawn.unique().numel() > 1
@@ -48,7 +48,7 @@ def test_the_private_parts_of_torch_are_there() -> None:
     assert torch.nn.init.trunc_normal_ is draw
 
 
-def wrong(value: Any, kind: Any) -> list[Any]:
+def wrong(value, kind) -> list[Any]:
     """Return values of the right type that no option can have, by the option's default or, if it is None, its type."""
     if isinstance(value, bool):
         return []
@@ -66,7 +66,7 @@ def require_refused(config: dict[str, Any], *named: str) -> None:
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer: str) -> None:
+def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer):
     kinds = inspect.get_annotations(MIXERS[mixer])
     network = {"backbone": "deit_small", "image_size": 32} if mixer in OF_TOKENS else {}
     for option, value in parse(keys(mixer=mixer)).mixer_options.items():
@@ -75,7 +75,7 @@ def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer: str) ->
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_every_option_of_every_backbone_is_refused_where_it_is_wrong(name: str) -> None:
+def test_every_option_of_every_backbone_is_refused_where_it_is_wrong(name):
     base, parameters = {**BASE, "backbone": name}, inspect.signature(BACKBONES[name]).parameters
     require_refused({**base, "drop_path": 1.0 if "drop_path" in parameters or name in RESIDUAL else 0.1}, "drop_path")
     weights = "IMAGENET1K_V2" if name in ("resnet18_imagenet", "resnet34_imagenet") else "IMAGENET1K_V1"
@@ -85,7 +85,7 @@ def test_every_option_of_every_backbone_is_refused_where_it_is_wrong(name: str) 
         require_refused({**base, "image_size": 50}, "image_size")
 
 
-def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_so() -> None:
+def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_so():
     config = {**BASE, **FOLDER, "augment": "rrc_flip", "image_size": 64, "test_size": 96}
     for backbone in ("resnet8", "timm/test_vit"):  # the latter takes images of any size
         check({**config, "backbone": backbone})
@@ -106,7 +106,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset: str) -> None:
+def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
     in_folder = DATASETS[dataset].in_folder
     whole = {"train_images": 100, "test_images": 100} if in_folder else {}
     for key, value in WRONG:
@@ -130,12 +130,12 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset: str) 
         ({"drop_last": True, "batch_size": 60000}, "batch_size must be at most 50000, .* with drop_last, got 60000"),
     ],
 )
-def test_what_cannot_be_trained_is_found(given: dict[str, object], message: str) -> None:
+def test_what_cannot_be_trained_is_found(given, message):
     with pytest.raises(ValueError, match=message):
         check(keys(**given))
 
 
-def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels() -> None:
+def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels():
     config = {**BASE, "mixer": "puzzlemix"}
     for blocks in ((64, 224), (2, 300)):
         check({**config, "mixer.blocks": blocks, "image_size": 224})
@@ -143,7 +143,7 @@ def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has
     require_refused({**config, "mixer.blocks": (225,), "image_size": 224}, "up to 224", "(225,)")
 
 
-def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> None:
+def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail():
     small = {"train_images": 9, "batch_size": 8, "backbone": "resnet18", "image_size": 8}
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image.*drop_last.*batch_size"):
         check(keys(**small))
@@ -166,14 +166,14 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
         ("convnext_tiny_cifar", "automix"),
     ],
 )
-def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) -> None:
+def test_a_transformer_is_resolved_with_what_asks_it(backbone, mixer):
     released = {"sumix.preset": "release", "sumix.lam": "learned"} if mixer == "cutmix" else {}
     check({**BASE, "backbone": backbone, "mixer": mixer, "image_size": 32, **released})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str) -> None:
+def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone):
     """Every pair is, except mixers of tokens with networks without a class token; also with the released SUMix."""
     given = {**BASE, "backbone": backbone, "image_size": 64}
     for mixer in ASKING:
@@ -187,7 +187,7 @@ def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str)
 
 
 @pytest.mark.parametrize("mixer", ["puzzlemix", "comixup", "automix"])
-def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer: str) -> None:
+def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer):
     sumix = {} if mixer == "comixup" else {"sumix.lam": "learned", "sumix.regulariser": "su"}
     config = {**BASE, "mixer": mixer, **sumix}
     check(config)
@@ -205,9 +205,7 @@ def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer
         ("adautomix", "clean_loss", 1.0),
     ],
 )
-def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(
-    mixer: str, key: str, value: object
-) -> None:
+def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(mixer, key, value):
     check(keys(mixer=mixer))
     require_refused({**BASE, "mixer": mixer, key: value}, key, str(value))
 
@@ -222,9 +220,7 @@ def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(
         ("alignmix", "eps", 0.01, 0.0),
     ],
 )
-def test_the_last_number_of_a_range_is_right_and_the_next_is_not(
-    mixer: str, option: str, right: float, wrong: float
-) -> None:
+def test_the_last_number_of_a_range_is_right_and_the_next_is_not(mixer, option, right, wrong):
     config = {**BASE, "mixer": mixer}
     check({**config, f"mixer.{option}": right})
     require_refused({**config, f"mixer.{option}": wrong}, option, str(wrong))
@@ -239,7 +235,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(("mixer", "option"), COUNTS)
-def test_a_count_that_no_step_could_end_with_is_refused(mixer: str, option: str) -> None:
+def test_a_count_that_no_step_could_end_with_is_refused(mixer, option):
     """The check itself looped without end, or ended in torch's words for a number of more than 64 bits."""
     for count in (10**6, 10**20):
         config = {**BASE, "mixer": mixer, f"mixer.{option}": count}
@@ -256,11 +252,11 @@ def test_a_count_that_no_step_could_end_with_is_refused(mixer: str, option: str)
         *(("lr", 1e308), ("weight_decay", 1e308), ("mixer.beta", 1e308), ("mixer.alpha", 1e308)),
     ],
 )
-def test_a_number_that_torch_cannot_compute_with_is_refused(key: str, value: float) -> None:
+def test_a_number_that_torch_cannot_compute_with_is_refused(key, value):
     require_refused({**BASE, "mixer": "comixup", key: value}, key, str(value))
 
 
-def test_nothing_is_left_behind() -> None:
+def test_nothing_is_left_behind():
     state = torch.get_rng_state()
     check(keys(mixer="cutmix", sumix__lam="learned"))
     assert torch.equal(torch.get_rng_state(), state)

@@ -1,7 +1,6 @@
 """The learning rate at hand-computed times, and a schedule with values that do not fit together."""
 
 import math
-from typing import Any
 
 import pytest
 
@@ -9,32 +8,32 @@ from trainables.config import parse
 from trainables.schedules import check_schedule, learning_rate
 
 
-def rate(done: float, **keys: Any) -> float:
+def rate(done: float, **keys) -> float:
     return learning_rate(parse({"epochs": 8, "lr": 0.4, **keys}), done)
 
 
-def test_a_cosine_per_epoch_is_the_default() -> None:
+def test_a_cosine_per_epoch_is_the_default():
     assert rate(0) == 0.4
     assert rate(2) == rate(2.99) == 0.4 * (1 + math.cos(math.pi * 2 / 8)) / 2
     assert rate(4) == pytest.approx(0.2)
     assert rate(7.5) == rate(7) > 0
 
 
-def test_a_cosine_per_step() -> None:
+def test_a_cosine_per_step():
     assert rate(2.5, lr_changes="each_step") == pytest.approx(0.2 * (1 + math.cos(math.pi * 2.5 / 8)))
     assert rate(7.999, lr_changes="each_step") < 1e-6
     for done in (0, 3, 7, 8):  # one that ends above zero is the same curve on a pedestal
         assert rate(done, min_lr=0.1) == pytest.approx(0.1 + 0.75 * rate(done))
 
 
-def test_steps_down() -> None:
+def test_steps_down():
     steps = {"schedule": "multistep", "milestones": (0.5, 0.75)}
     rates = [rate(done, **steps) for done in (0, 3.99, 4, 5.99, 6, 7.99)]
     assert rates == pytest.approx([0.4, 0.4, 0.04, 0.04, 0.004, 0.004])
     assert rate(4, schedule="multistep", milestones=[0.25, 0.3, 0.4]) == pytest.approx(4e-4)  # a list will do
 
 
-def test_the_warm_up_multiplies_the_schedule_in_every_step() -> None:
+def test_the_warm_up_multiplies_the_schedule_in_every_step():
     warm = {"warmup_epochs": 2, "warmup_start": 0.5}
     assert rate(0, **warm) == pytest.approx(0.2)
     assert rate(0.5, **warm) == pytest.approx(0.4 * 0.625)
@@ -52,6 +51,6 @@ def test_the_warm_up_multiplies_the_schedule_in_every_step() -> None:
         ({"lr_changes": "epoch"}, "lr_changes must be 'each_epoch' or 'each_step', got 'epoch'"),
     ],
 )
-def test_what_cannot_be(keys: dict[str, Any], message: str) -> None:
+def test_what_cannot_be(keys, message):
     with pytest.raises(ValueError, match=message):
         check_schedule(parse({"epochs": 8, "lr": 0.4, **keys}))

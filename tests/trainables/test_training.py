@@ -2,14 +2,11 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torchvision.models import mobilenet_v2
 
 from tests.trainables import runs
@@ -32,7 +29,7 @@ VIT = {
 }
 
 
-def run_of(count: int = 10, **keys: Any) -> Run:
+def run_of(count: int = 10, **keys) -> Run:
     return runs.run_of(count, **{**SETTINGS, "augment": "crop_flip", **keys})
 
 
@@ -46,10 +43,10 @@ def numbers(run: Run) -> list[dict[str, Any]]:
     return [{key: value for key, value in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
 
 
-def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:
+def test_all_defaults_are_plain_sgd_bit_for_bit():
     run = trained(run_of(epochs=2))
     settings = parse(SETTINGS)
-    method = build_method(settings, dataset_of(settings), 0).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    method = build_method(settings, dataset_of(settings), 0).to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     for epoch, rate in ((1, 0.05), (2, 0.025)):  # half a cosine, of which an epoch has one value
         torch.manual_seed(derive_seed(0, "network", epoch))
@@ -67,7 +64,7 @@ def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:
         assert torch.equal(value, run.method.state_dict()[key]), key
 
 
-KINDS: dict[str, dict[str, Any]] = {
+KINDS = {
     "sgd": {},
     "nesterov, steps down": {"nesterov": True, "schedule": "multistep", "milestones": (0.3, 0.6)},
     "lamb": {**VIT, "optimiser": "lamb", "label_smoothing": 0.0, "loss": "binary"},
@@ -80,11 +77,11 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Run, Path]]:
+def whole_run(tmp_path_factory):
     """Return a function that returns a whole run of a kind, and the folder of its checkpoint after the first epoch."""
 
     @functools.cache
-    def whole(kind: str) -> tuple[Run, Path]:
+    def whole(kind):
         run, folder = run_of(6, epochs=2, **KINDS[kind]), tmp_path_factory.mktemp("run")
         run.next_epoch()
         run.save(folder)
@@ -94,7 +91,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(whole_run: Any, kind: str) -> None:
+def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(whole_run, kind):
     (plain, _), (whole, checkpoint) = whole_run("sgd"), whole_run(kind)
     second = run_of(6, epochs=2, **KINDS[kind])
     second.restore(checkpoint)
@@ -108,7 +105,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(w
         assert plain.method.evaluated.backbone.head.weight.ne(whole.method.evaluated.backbone.head.weight).any()
 
 
-def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     run_of()
@@ -117,7 +114,7 @@ def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision: str, tmp_path: Path) -> None:
+def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tmp_path):
     run = run_of(precision=precision, epochs=2)
     run.next_epoch()
     run.save(tmp_path)
@@ -136,13 +133,13 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision: st
     assert 100 * np.mean(found["logits"].argmax(axis=1) == found["labels"]) == accuracy > 0
 
 
-def test_the_rate_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_of_every_step(monkeypatch):
     run = run_of(**VIT)
-    rates: list[float] = []
-    progress: list[float] = []
+    rates = []
+    progress = []
     step = run.optimiser.step
 
-    def seen(*args: Any, **kwargs: Any) -> Any:
+    def seen(*args, **kwargs):
         rates.append(run.optimiser.param_groups[0]["lr"])
         assert {group["lr"] for group in run.optimiser.param_groups} == {rates[-1]}
         return step(*args, **kwargs)
@@ -157,12 +154,12 @@ def test_the_rate_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert progress == pytest.approx([(t + 1) / 9 for t in range(9)])
 
 
-def test_the_gradient_is_cut_to_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gradient_is_cut_to_its_length(monkeypatch):
     run = run_of(grad_clip=1e-3)
-    lengths: list[float] = []
+    lengths = []
     step = run.optimiser.step
 
-    def seen(*args: Any, **kwargs: Any) -> Any:
+    def seen(*args, **kwargs):
         found = [p.grad.flatten() for p in run.method.parameters() if p.grad is not None]
         lengths.append(float(torch.cat(found).norm()))
         return step(*args, **kwargs)
@@ -173,26 +170,26 @@ def test_the_gradient_is_cut_to_its_length(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("drop_last", "wanted"), [(True, [4, 3]), (False, [4, 3, 2])])
-def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last: bool, wanted: list[int]) -> None:
+def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
     """One of ten images cannot be decoded, and falls into the second batch; recalibration sees the same batches."""
     run = run_of(drop_last=drop_last, recalibrate=True)
     whole = run.train_set.train_batches
 
-    def skipping(*arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    def skipping(*arguments):
         for number, (images, labels) in enumerate(whole(*arguments)):
             yield (images[1:], labels[1:]) if number == 1 else (images, labels)
 
-    run.train_set.train_batches = skipping  # type: ignore[method-assign]
-    sizes: list[int] = []
+    run.train_set.train_batches = skipping
+    sizes = []
     forward = run.method.forward
-    run.method.forward = lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1]  # type: ignore[func-returns-value, method-assign]
+    run.method.forward = lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1]
     log, _, _ = run.train_epoch(1)
     assert sizes == wanted  # the last batch would be of 2 images
     assert 1 < log["train_loss"] < 10
     assert [len(images) for images in run.unmixed_batches()] == wanted
 
 
-def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path: Path) -> None:
+def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
     """``precision`` is "auto": a GPU that computes in bfloat16 scales no loss, and an older one does."""
     begun = run_of(6)
     begun.next_epoch()
@@ -206,16 +203,16 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path: Path
     assert torch.equal(resumed.method.network.backbone.head.weight, begun.method.network.backbone.head.weight)
 
 
-def test_what_is_tested_is_the_average_of_the_weights() -> None:
+def test_what_is_tested_is_the_average_of_the_weights():
     run = run_of(ema=0.75)
     after = run.method.after_step
-    states: list[list[Tensor]] = []
+    states = []
 
-    def seen(progress: float) -> None:
+    def seen(progress):
         after(progress)
         states.append([p.detach().clone() for p in run.method.network.parameters()])
 
-    run.method.after_step = seen  # type: ignore[method-assign]
+    run.method.after_step = seen
     run.next_epoch()
     track = states[0]
     for state in states[1:]:
@@ -228,7 +225,7 @@ def test_what_is_tested_is_the_average_of_the_weights() -> None:
     assert norm.running_mean.any()
 
 
-def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:
+def test_the_network_fits_the_images_and_starts_from_given_weights():
     settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
     with torch.device("meta"), Undrawn():
         network = build_network(settings, dataset_of(settings))
@@ -242,7 +239,7 @@ def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:
     assert network.backbone.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
-def test_half_precision_leaves_the_images_of_a_test_as_they_are() -> None:
+def test_half_precision_leaves_the_images_of_a_test_as_they_are():
     """They are resized on the device, by products of matrices."""
     seen = []
     for precision in ("float32", "bfloat16"):

@@ -28,14 +28,14 @@ class InDouble:
             yield images.double(), labels
 
 
-def in_double(**keys: Any) -> Run:
+def in_double(**keys) -> Run:
     run = run_of(**keys)
     run.method.double()
     run.train_set = InDouble(run.train_set)
     return run
 
 
-def test_without_batch_norm_parts_give_the_step_of_the_whole_batch() -> None:
+def test_without_batch_norm_parts_give_the_step_of_the_whole_batch():
     keys = {"count": 6, "batch_size": 4, "backbone": "vit_tiny_32", "weight_decay": 0.0, "label_smoothing": 0.1}
     whole, parts = in_double(**keys), in_double(**keys, accumulate=4)
     first, second = whole.train_epoch(1)[0], parts.train_epoch(1)[0]  # the last batch is of 2 images: two parts
@@ -45,9 +45,9 @@ def test_without_batch_norm_parts_give_the_step_of_the_whole_batch() -> None:
     assert not torch.equal(whole.method.network.backbone.head.weight, untrained.method.network.backbone.head.weight)
 
 
-def test_batch_norm_sees_one_part_at_a_time() -> None:
+def test_batch_norm_sees_one_part_at_a_time():
     run = in_double(count=8, accumulate=2, weight_decay=0.0)
-    network: Any = copy.deepcopy(run.method.network).train()
+    network = copy.deepcopy(run.method.network).train()
     ((images, labels),) = run.train_set.train_batches(8, generator(run.seed, "data", 1), torch.Generator())
     losses = [nn.functional.cross_entropy(network(images[rows]), labels[rows]) for rows in (slice(0, 4), slice(4, 8))]
     (sum(losses) / 2).backward()
@@ -73,14 +73,14 @@ def test_batch_norm_sees_one_part_at_a_time() -> None:
         ({"accumulate": 2, "train_images": 21}, "the last batch of 21 training images has 1 image"),
     ],
 )
-def test_parts_that_cannot_be_normalised_are_refused(keys: dict[str, Any], sentence: str) -> None:
+def test_parts_that_cannot_be_normalised_are_refused(keys, sentence):
     # A map of 4 x 4 pixels can be normalised even for one image; a last map of one pixel cannot.
     small = {"backbone": "resnet18", "image_size": 8, "train_images": 16}
     with pytest.raises(ValueError, match=sentence):
         check({**SETTINGS, **small, **keys})
 
 
-def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     one = run_of(8, mixer="cutmix", deterministic=True)
     assert torch.are_deterministic_algorithms_enabled()

@@ -8,7 +8,7 @@ from tests.trainables.pillow import as_pillow, as_tensor, photographs
 from trainables.augment.value_tables import autocontrast, counted, equalize, looked_up, posterize, solarize
 
 
-def test_autocontrast() -> None:
+def test_autocontrast():
     images = photographs()
     wanted = torch.stack([as_tensor(ImageOps.autocontrast(as_pillow(i))) for i in images])
     assert torch.equal(looked_up(images, autocontrast(counted(images))), wanted)
@@ -16,14 +16,14 @@ def test_autocontrast() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (15, 17), (64, 48)])
-def test_equalize(height: int, width: int) -> None:
+def test_equalize(height, width):
     images = photographs(8, height, width)
     wanted = torch.stack([as_tensor(ImageOps.equalize(as_pillow(i))) for i in images])
     assert torch.equal(looked_up(images, equalize(counted(images))), wanted)
     assert torch.equal(wanted, images) is (height * width < 256)  # fewer pixels than values: Pillow lets them be
 
 
-def test_posterize_and_solarize() -> None:
+def test_posterize_and_solarize():
     images = photographs()
     bits = torch.tensor([1, 2, 3, 4, 5, 6, 7, 8])
     wanted = torch.stack(

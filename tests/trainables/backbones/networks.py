@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ SMALL_IMAGES = list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]  # 
 TRANSFORMERS = {"deit_small": 16, "vit_tiny_32": 4}  # with a class token, and the side of a patch
 
 
-def build(name: str, image_size: int, **options: Any) -> Backbone:
+def build(name: str, image_size: int, **options) -> Backbone:
     takes_size = "image_size" in inspect.signature(BACKBONES[name]).parameters
     return BACKBONES[name](**({"image_size": image_size} if takes_size else {}), **options)
 
@@ -27,7 +26,7 @@ def on_meta(name: str) -> Backbone:
         return build(name, 224, num_classes=7).eval()
 
 
-def drawn(name: str, **options: Any) -> Backbone:
+def drawn(name: str, **options) -> Backbone:
     """Return a network with uniform weights, of which none is 0 or 1, and which are drawn in no time.
 
     A wide network has the usual width, by which a 64th of the numbers is computed.

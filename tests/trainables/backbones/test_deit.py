@@ -31,7 +31,7 @@ def pixels(rows: int = 3) -> Tensor:
 
 
 @torch.no_grad()
-def test_the_same_function_as_torchvision_s_transformer_of_that_size() -> None:
+def test_the_same_function_as_torchvision_s_transformer_of_that_size():
     ours = network()
     theirs = VisionTransformer(SIDE, 4, 4, 3, 96, 4 * 96, num_classes=5).eval().double()
     state = {"class_token": ours.stages[0].class_token, "encoder.pos_embedding": ours.stages[0].pos_embedding}
@@ -45,7 +45,7 @@ def test_the_same_function_as_torchvision_s_transformer_of_that_size() -> None:
 
 
 @torch.no_grad()
-def test_class_attention_by_hand() -> None:
+def test_class_attention_by_hand():
     backbone, images = network(), pixels()
     assert isinstance(backbone, HasClassToken)
     attention = backbone.class_attention(images)
@@ -63,7 +63,7 @@ def test_class_attention_by_hand() -> None:
 
 
 @torch.no_grad()
-def test_the_grid_has_each_patch_in_its_place() -> None:
+def test_the_grid_has_each_patch_in_its_place():
     backbone, images = network(), pixels(1)
     stem = backbone.grid(backbone.encode(images, 0, 1))
     assert stem.shape == (1, 96, 8, 8)
@@ -74,7 +74,7 @@ def test_the_grid_has_each_patch_in_its_place() -> None:
     assert not moved.any()
 
 
-def test_what_a_mixer_is_given() -> None:
+def test_what_a_mixer_is_given():
     given = Network(network(), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)).double()
     images, labels = pixels(2), torch.tensor([0, 1])
     assert INPUTS["attention"](given, images, labels).shape == (2, 8, 8)
@@ -82,7 +82,7 @@ def test_what_a_mixer_is_given() -> None:
     torch.testing.assert_close(attend(images), network().class_attention(given.normalise(images)).detach())
 
 
-def test_image_sizes() -> None:
+def test_image_sizes():
     with pytest.raises(ValueError, match="image_size must be a multiple of 4, the side of a patch, got 50"):
         vit_tiny_32(num_classes=5, image_size=50)
     with pytest.raises(RuntimeError, match="built for 64 patches, and these images have 16"):

@@ -78,7 +78,7 @@ def scrambled(name: str) -> Backbone:
 
 
 @pytest.mark.parametrize("name", [*PRETRAINED, *SMALL_STEM, *PUBLISHED])
-def test_as_many_parameters_as_published(name: str) -> None:
+def test_as_many_parameters_as_published(name):
     if name in PRETRAINED:
         assert size(name, 1000) == next(iter(PRETRAINED[name])).meta["num_params"]
     if name in SMALL_STEM:  # which has only its own kernels fewer
@@ -88,7 +88,7 @@ def test_as_many_parameters_as_published(name: str) -> None:
         assert round(size(name, classes) / 1e6, digits) == millions
 
 
-def test_resnext29_has_the_parameters_of_its_layers_counted_by_hand() -> None:
+def test_resnext29_has_the_parameters_of_its_layers_counted_by_hand():
     """The 4x24d of Co-Mixup has inner widths 96, 192, 384, and each group takes a quarter of them."""
     total = 3 * 3 * 3 * 64 + 2 * 64
     width = 64
@@ -100,7 +100,7 @@ def test_resnext29_has_the_parameters_of_its_layers_counted_by_hand() -> None:
     assert size("resnext29", 100) == total + 1024 * 100 + 100
 
 
-def test_the_small_transformer_has_the_parameters_of_its_layers_counted_by_hand() -> None:
+def test_the_small_transformer_has_the_parameters_of_its_layers_counted_by_hand():
     width, hidden = 96, 4 * 96
     tokens = (3 * 4 * 4 + 1) * width + width + (8 * 8 + 1) * width
     block = 4 * width + (width + 1) * 3 * width + (width + 1) * width + (width + 1) * hidden + (hidden + 1) * width
@@ -110,7 +110,7 @@ def test_the_small_transformer_has_the_parameters_of_its_layers_counted_by_hand(
     assert sum(p.numel() for p in backbone.parameters()) == counted
 
 
-def test_every_backbone_has_a_published_number_or_one_by_hand() -> None:
+def test_every_backbone_has_a_published_number_or_one_by_hand():
     counted = {*PUBLISHED, *PRETRAINED, *SMALL_STEM, "resnext29", "vit_tiny_32"}
     # resnet8 is resnet20 with fewer blocks; the small ConvNeXt differs from torchvision's by its stem.
     assert set(BACKBONES) - counted == {"resnet8", "convnext_tiny_cifar"}
@@ -124,7 +124,7 @@ def test_every_backbone_has_a_published_number_or_one_by_hand() -> None:
         ("resnext50", 64),
     ],
 )
-def test_shapes(name: str, side: int) -> None:
+def test_shapes(name, side):
     backbone = on_meta(name)
     images = torch.empty(2, 3, side, side, device="meta")
     with Unnormalised():
@@ -138,7 +138,7 @@ def test_shapes(name: str, side: int) -> None:
 
 
 @one_a_family
-def test_one_channel_will_do(name: str) -> None:
+def test_one_channel_will_do(name):
     with torch.device("meta"), Undrawn():
         backbone = build(name, 32, num_classes=7, in_channels=1)
     one, three = (sum(p.numel() for p in b.stages[0].parameters() if p.ndim == 4) for b in (backbone, on_meta(name)))
@@ -148,7 +148,7 @@ def test_one_channel_will_do(name: str) -> None:
 
 @one_a_family
 @torch.no_grad()
-def test_the_parts_make_the_whole(name: str) -> None:
+def test_the_parts_make_the_whole(name):
     backbone, images = scrambled(name), pixels(name)
     logits = backbone(images)
     assert logits.std() > 1e-3
@@ -162,7 +162,7 @@ def test_the_parts_make_the_whole(name: str) -> None:
 
 @one_a_family
 @torch.no_grad()
-def test_the_head_is_in_full_precision_also_where_the_rest_is_not(name: str) -> None:
+def test_the_head_is_in_full_precision_also_where_the_rest_is_not(name):
     """In bfloat16 the two largest logits of an image were the same number for 0.75 % of CIFAR-10's test images."""
     network = Network(scrambled(name), mean=(0.5,) * 3, std=(0.25,) * 3).eval()
     with torch.autocast("cpu", torch.bfloat16):
@@ -174,7 +174,7 @@ def test_the_head_is_in_full_precision_also_where_the_rest_is_not(name: str) -> 
 
 @one_a_family
 @torch.no_grad()
-def test_neither_the_other_rows_nor_the_memory_format_change_a_number(name: str) -> None:
+def test_neither_the_other_rows_nor_the_memory_format_change_a_number(name):
     backbone, images = copy.deepcopy(scrambled(name)).double(), pixels(name, rows=3).double()
     plain = backbone(images)
     torch.testing.assert_close(plain[1:2], backbone(images[1:2]))
@@ -184,7 +184,7 @@ def test_neither_the_other_rows_nor_the_memory_format_change_a_number(name: str)
 
 
 @one_a_family
-def test_the_table_s_initial_values(name: str) -> None:
+def test_the_table_s_initial_values(name):
     backbone = drawn(name, num_classes=50)
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     initialise(backbone, "torch_default")
@@ -209,7 +209,7 @@ def test_the_table_s_initial_values(name: str) -> None:
         *((name, None) for name in ("wrn16_8", "preact_resnet18", "pyramidnet110", "mobilenet_v2")),
     ],
 )
-def test_the_residual_branches_of_the_table_start_at_zero_by_their_last_norm(name: str, last: str | None) -> None:
+def test_the_residual_branches_of_the_table_start_at_zero_by_their_last_norm(name, last):
     """Where no norm ends a branch, all start at one."""
     with Undrawn():
         backbone = BACKBONES[name](num_classes=10)
@@ -221,7 +221,7 @@ def test_the_residual_branches_of_the_table_start_at_zero_by_their_last_norm(nam
 
 
 @pytest.mark.parametrize("name", ["resnet8", "resnext29", "resnet18_imagenet", *LARGE])
-def test_torch_default_is_pytorch_s_and_not_torchvision_s(name: str) -> None:
+def test_torch_default_is_pytorch_s_and_not_torchvision_s(name):
     """PyTorch draws a convolution uniformly between plus and minus one over the root of its fan-in."""
     torch.manual_seed(0)
     backbone = BACKBONES[name](num_classes=10)
@@ -233,7 +233,7 @@ def test_torch_default_is_pytorch_s_and_not_torchvision_s(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet18_imagenet", "efficientnet_b0", "vit_tiny_32", *LARGE])
-def test_drop_path_drops_rows_in_training_alone(name: str) -> None:
+def test_drop_path_drops_rows_in_training_alone(name):
     backbone = drawn(name, drop_path=0.9).double()
     images = torch.rand(1, 3, 32, 32, dtype=torch.float64).expand(3, -1, -1, -1)
     with torch.no_grad():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from trainables import classify
@@ -38,7 +38,7 @@ THEIRS = {
     [pytest.param(name, marks=pytest.mark.slow) if name in ("convnext_tiny", "swin_tiny") else name for name in THEIRS],
 )
 @torch.no_grad()
-def test_a_network_with_torchvision_s_weights_computes_torchvision_s_logits(name: str) -> None:
+def test_a_network_with_torchvision_s_weights_computes_torchvision_s_logits(name):
     with Undrawn():
         theirs = THEIRS[name]().eval()
     for key, value in theirs.state_dict().items():
@@ -52,7 +52,7 @@ def test_a_network_with_torchvision_s_weights_computes_torchvision_s_logits(name
     torch.testing.assert_close(ours.double()(images), theirs.double()(images))
 
 
-def test_weights_of_another_network_are_refused() -> None:
+def test_weights_of_another_network_are_refused():
     with Undrawn():
         network, weights = models.resnet50(), models.resnet18().state_dict()
     with pytest.raises(DataError, match=r"do not fit the network: layer1\.0\.bn3\.bias is missing or of another shape"):
@@ -60,7 +60,7 @@ def test_weights_of_another_network_are_refused() -> None:
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, bytes]:
+def published(monkeypatch, tmp_path):
     """Return the name that torchvision would give to a file of our own, and its bytes."""
     source = tmp_path / "theirs.pth"
     torch.save({"conv1.weight": torch.ones(2)}, source)
@@ -71,7 +71,7 @@ def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, byt
     return name, content
 
 
-def test_a_local_file_is_read_and_checked(published: tuple[str, bytes], tmp_path: Path) -> None:
+def test_a_local_file_is_read_and_checked(published, tmp_path):
     name, content = published
     folder = tmp_path / "data" / "torchvision"
     folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ def test_a_local_file_is_read_and_checked(published: tuple[str, bytes], tmp_path
             read("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
 
 
-def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_run_starts_from_the_file(monkeypatch, tmp_path):
     with Undrawn():
         donor = {key: torch.full_like(value, 0.5) for key, value in models.mobilenet_v2().state_dict().items()}
     source = tmp_path / "theirs.pth"
@@ -101,9 +101,9 @@ def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     split = Split(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.arange(4))
     monkeypatch.setattr(opening, "open_dataset", lambda config, root, on, workers: open_splits(config, splits, on))
     splits = Splits(split, split)
-    started: list[Tensor] = []
+    started = []
 
-    def start(run: Run) -> None:
+    def start(run):
         started.append(next(run.method.network.backbone.stages.parameters()).detach().clone())
         run.history.append(Epoch(1, 1, {"train_seconds": 1.0}, {}, {}))
 
@@ -113,7 +113,7 @@ def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert torch.equal(started[0].cpu(), donor["features.0.0.weight"])
 
 
-def test_a_missing_file_is_downloaded_once(published: tuple[str, bytes], tmp_path: Path) -> None:
+def test_a_missing_file_is_downloaded_once(published, tmp_path):
     name, content = published
     (tmp_path / name).write_bytes(content)  # where the address points
     path = prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
@@ -123,9 +123,7 @@ def test_a_missing_file_is_downloaded_once(published: tuple[str, bytes], tmp_pat
     assert prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data") == path
 
 
-def test_neither_a_file_nor_a_connection(
-    published: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neither_a_file_nor_a_connection(published, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.01)
     wanted = tmp_path / "data" / "torchvision" / published[0]
     with pytest.raises(DataError, match="the weights IMAGENET1K_V1 of resnet18_imagenet are not at ") as error:
@@ -134,7 +132,7 @@ def test_neither_a_file_nor_a_connection(
     assert not wanted.exists()
 
 
-def test_weights_that_torchvision_does_not_have(tmp_path: Path) -> None:
+def test_weights_that_torchvision_does_not_have(tmp_path):
     assert load_pretrained("resnet8", "none", tmp_path) is None
     require_pretrained("resnet50_imagenet", "IMAGENET1K_V2")
     with pytest.raises(
@@ -145,7 +143,7 @@ def test_weights_that_torchvision_does_not_have(tmp_path: Path) -> None:
         require_pretrained("swin_tiny", "IMAGENET1K_V2")
 
 
-def test_every_file_s_name_says_its_hash() -> None:
+def test_every_file_s_name_says_its_hash():
     for weights in (member for kind in PRETRAINED.values() for member in kind):
-        prefix: str | Tensor = pretrained._hash_prefix(Path(weights.url.rpartition("/")[2]))
+        prefix = pretrained._hash_prefix(Path(weights.url.rpartition("/")[2]))
         assert len(prefix) == 8

@@ -17,7 +17,7 @@ from trainables.backbones.regularised import (
 from trainables.backbones.resnet import resnet8
 
 
-def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_own() -> None:
+def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_own():
     for name in RESIDUAL:
         blocks = residual_blocks(on_meta(name))
         assert all(hasattr(block, BRANCH_END[type(block)]) for block in blocks)
@@ -33,7 +33,7 @@ LARGE = ("preact_resnet18", "pyramidnet110")
     ["resnet8", "wrn16_8", "resnext29", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)],
 )
 @torch.no_grad()
-def test_testing_and_the_weights_names_stay_as_they_are(name: str) -> None:
+def test_testing_and_the_weights_names_stay_as_they_are(name):
     plain, images = drawn(name, num_classes=4), torch.rand(2, 3, 16, 12)
     names, trained = list(plain.state_dict()), plain.train()(images)
     tested = plain.eval()(images)
@@ -47,7 +47,7 @@ def test_testing_and_the_weights_names_stay_as_they_are(name: str) -> None:
             block._forward_hooks.clear()
 
 
-def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up() -> None:
+def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up():
     """The last block of four images: what remains of its branch is 0 or twice as much at a rate of one half."""
     backbone = drawn("wrn16_8")
     last = residual_blocks(backbone)[-1]
@@ -63,7 +63,7 @@ def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up() -> N
     assert 8 < sum(kept) < 32  # of 40 tosses of a coin
 
 
-def test_the_rates_of_paths_grow_from_zero_and_drop_block_acts_in_the_last_two_stages_alone() -> None:
+def test_the_rates_of_paths_grow_from_zero_and_drop_block_acts_in_the_last_two_stages_alone():
     backbone = resnet8(num_classes=4)
     add_drop_path(backbone, 0.6)
     hooks = [next(iter(block.bn2._forward_hooks.values())) for block in residual_blocks(backbone)]
@@ -74,7 +74,7 @@ def test_the_rates_of_paths_grow_from_zero_and_drop_block_acts_in_the_last_two_s
     assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]
 
 
-def test_drop_block_drops_whole_squares_and_keeps_the_mean() -> None:
+def test_drop_block_drops_whole_squares_and_keeps_the_mean():
     torch.manual_seed(1)
     dropped = drop_block(torch.ones(64, 8, 16, 12), 0.1, 3)
     assert dropped.mean() == pytest.approx(1.0, abs=1e-5)
@@ -89,7 +89,7 @@ def test_drop_block_drops_whole_squares_and_keeps_the_mean() -> None:
     assert half.float().mean() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_a_map_smaller_than_the_square_is_dropped_whole() -> None:
+def test_a_map_smaller_than_the_square_is_dropped_whole():
     torch.manual_seed(2)
     maps = drop_block(torch.ones(50, 4, 2, 2), 0.5, 7)
     assert {float(value) for value in maps.flatten(2).sum(2).unique() > 0} == {0.0, 1.0}

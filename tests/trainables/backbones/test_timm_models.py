@@ -2,7 +2,6 @@
 
 import copy
 import functools
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
 
 # name: (side of the images, stages with the stem, family); one of each family, and others, which are one stage
-MODELS: dict[str, tuple[int, int, str]] = {
+MODELS = {
     "test_byobnet": (64, 5, "ByobNet"),
     "test_convnext": (64, 5, "ConvNeXt"),
     "test_efficientnet": (64, 6, "EfficientNet"),
@@ -49,7 +48,7 @@ every_model = pytest.mark.parametrize(
 )
 
 
-def build(name: str, side: int, **options: Any) -> Backbone:
+def build(name: str, side: int, **options) -> Backbone:
     return constructor_of(f"timm/{name}")(num_classes=7, image_size=side, **options).eval()
 
 
@@ -67,16 +66,14 @@ def images(side: int) -> Tensor:
     return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
-def test_every_family_is_tested() -> None:
+def test_every_family_is_tested():
     families = {family for _, stages, family in (MODELS | SLOW).values() if stages > 1}
     assert families == set(FAMILIES)
 
 
 @every_model
 @torch.no_grad()
-def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(
-    name: str, side: int, stages: int, family: str
-) -> None:
+def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name, side, stages, family):
     ours, theirs = both(name, side)
     assert type(theirs).__name__ == family
     expected = theirs.forward_head(theirs.forward_features(images(side)), pre_logits=True)
@@ -99,7 +96,7 @@ def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(
 
 
 @torch.no_grad()
-def test_the_attention_is_that_of_the_last_block() -> None:
+def test_the_attention_is_that_of_the_last_block():
     ours, theirs = both("test_vit", 64)
     found = ours.class_attention(images(64))
     tokens = theirs.norm_pre(theirs.patch_drop(theirs._pos_embed(theirs.patch_embed(images(64)))))
@@ -113,7 +110,7 @@ def test_the_attention_is_that_of_the_last_block() -> None:
     assert not hasattr(both("test_vit2", 64)[0], "class_attention")
 
 
-def test_init_draws_the_head_alone() -> None:
+def test_init_draws_the_head_alone():
     torch.manual_seed(0)
     ours = build("test_resnet", 64)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
@@ -122,7 +119,7 @@ def test_init_draws_the_head_alone() -> None:
     assert changed == {"head.weight", "head.bias"}
 
 
-def test_weights_are_read_from_the_data_root(tmp_path: Path) -> None:
+def test_weights_are_read_from_the_data_root(tmp_path):
     torch.manual_seed(5)
     theirs = timm.create_model("test_resnet", num_classes=1000).eval()
     file = tmp_path / "timm" / "test_resnet.r160_in1k" / TIMM_FILE
@@ -138,8 +135,8 @@ def test_weights_are_read_from_the_data_root(tmp_path: Path) -> None:
         load_pretrained("timm/test_resnet.r160_in1k", "timm", tmp_path)
 
 
-def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
+def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
         raise OSError("no route to host\nand more")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
@@ -162,7 +159,7 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path: Path, monkeyp
         ({"backbone": "resnet18", "pretrained": "timm"}, "torchvision has no weights 'timm' for backbone 'resnet18'"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_starts(config: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_work_is_refused_before_anything_starts(config, sentence):
     with pytest.raises(ValueError) as refused:
         check({"dataset": "cifar10", **config})
     assert sentence in str(refused.value)
@@ -171,7 +168,7 @@ def test_what_cannot_work_is_refused_before_anything_starts(config: dict[str, An
 @pytest.mark.parametrize(
     ("backbone", "mixer"), [("test_vit", "transmix"), ("test_convnext", "manifoldmix"), ("test_resnet", "automix")]
 )
-def test_mixers_that_ask_the_network_train_it(backbone: str, mixer: str) -> None:
+def test_mixers_that_ask_the_network_train_it(backbone, mixer):
     settings = train.resolve(
         {"dataset": "cifar10", "backbone": f"timm/{backbone}", "image_size": 64, "mixer": mixer}
     ).settings

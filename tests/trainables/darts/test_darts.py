@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -23,16 +22,14 @@ from trainables.search_architecture import train
 
 
 @pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])
-def test_the_published_genotypes_have_the_published_sizes_on_imagenet(
-    genotype: Genotype, published: tuple[float, int]
-) -> None:
+def test_the_published_genotypes_have_the_published_sizes_on_imagenet(genotype, published):
     """Xu et al., Table 2; K-image mixing, Table 6: millions of parameters and of operations."""
     with torch.device("meta"), Undrawn(), Unnormalised():
         network = DartsNetwork(genotype, 48, 14, 1000, large=True, auxiliary=False)
         assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
 
 
-def test_the_second_head_is_there_in_training_alone_and_does_not_count() -> None:
+def test_the_second_head_is_there_in_training_alone_and_does_not_count():
     with torch.device("meta"), Undrawn():
         published = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
     assert round(parameters(published) / 1e6, 1) == 3.6  # on CIFAR-10
@@ -43,13 +40,13 @@ def test_the_second_head_is_there_in_training_alone_and_does_not_count() -> None
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_keeps_the_width_and_divides_the_map(name: str) -> None:
+def test_every_operation_keeps_the_width_and_divides_the_map(name):
     assert name in DEFAULTS.operations  # a search tries it
     for stride in (1, 2):
         assert OPERATIONS[name](6, stride, True)(torch.rand(2, 6, 16, 12)).shape == (2, 6, 16 // stride, 12 // stride)
 
 
-def test_an_edge_passes_the_other_channels_and_shuffles_them() -> None:
+def test_an_edge_passes_the_other_channels_and_shuffles_them():
     edge = MixedEdge(("none", "skip_connect"), width=8, stride=1, partial=4)
     maps = torch.arange(8.0).view(1, 8, 1, 1).expand(1, 8, 16, 12)
     out = edge(maps, torch.tensor([0.25, 0.75]))[0, :, 0, 0]
@@ -57,7 +54,7 @@ def test_an_edge_passes_the_other_channels_and_shuffles_them() -> None:
     assert out.tolist() == [0.0, 2.0, 4.0, 6.0, 0.75, 3.0, 5.0, 7.0]
 
 
-def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges() -> None:
+def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges():
     net = SuperNet(("none", "skip_connect", "sep_conv_3x3"), 4, 3, 10, 4, Generator())
     for kind in range(2):
         nn.init.zeros_(net.alpha[kind])
@@ -90,7 +87,7 @@ class Noise(nn.Module):
 
 
 @pytest.mark.slow
-def test_the_one_good_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_one_good_operation_is_found(monkeypatch):
     """Every edge takes the one operation that lets the class through, and neither of the two that only make noise."""
     for name in ("noise_a", "noise_b"):
         monkeypatch.setitem(operations.OPERATIONS, name, lambda width, stride, affine: Noise(stride))
@@ -98,7 +95,7 @@ def test_the_one_good_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     net = SuperNet(("noise_a", "skip_connect", "noise_b"), 4, 3, 4, 1, Generator().manual_seed(0)).train()
     optimisers = torch.optim.SGD(net.weights(), 0.05, momentum=0.9), torch.optim.Adam(net.architecture(), 0.05)
 
-    def batch() -> tuple[Tensor, Tensor]:
+    def batch():
         labels = torch.randint(4, (32,))
         return labels[:, None, None, None] - 1.5 + 0.3 * torch.randn(32, 3, 8, 8), labels
 
@@ -108,7 +105,7 @@ def test_the_one_good_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path):
     whole = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
     while not whole.finished:
         whole.next_epoch()
@@ -129,7 +126,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
+def test_the_architecture_stays_as_it_is_while_it_is_frozen():
     run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
     supernet = run.search.supernet
     before = [p.detach().clone() for p in supernet.architecture()]
@@ -139,7 +136,7 @@ def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
     assert not any(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
 
 
-def test_what_a_process_has_trained_before_decides_no_number_of_a_search() -> None:
+def test_what_a_process_has_trained_before_decides_no_number_of_a_search():
     set_up(deterministic=True)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("highest")
@@ -149,14 +146,14 @@ def test_what_a_process_has_trained_before_decides_no_number_of_a_search() -> No
     assert torch.get_float32_matmul_precision() == "high"
 
 
-def test_the_search_sees_the_subset_in_halves_and_the_training_all() -> None:
+def test_the_search_sees_the_subset_in_halves_and_the_training_all():
     keys = {**SMALL, "subset.rule": "random", "subset.share": 0.5}
     run = SearchRun(parse(keys), 0, coloured(80), coloured(80), torch.device("cpu"))
     assert [len(part) for part in run.search.sources] == [20, 20]
     assert len(run.images.train) == 80
 
 
-def test_the_configuration_survives_the_flat_form_and_has_the_papers_values() -> None:
+def test_the_configuration_survives_the_flat_form_and_has_the_papers_values():
     settings = parse({**SMALL, "subset.rule": "random", "subset.share": 0.2, "augment.padding": "zeros"})
     assert parse(flatten(settings)) == settings
     assert (DEFAULTS.search_epochs, DEFAULTS.search_batch_size, DEFAULTS.search_lr) == (50, 256, 0.1)
@@ -184,13 +181,13 @@ def test_the_configuration_survives_the_flat_form_and_has_the_papers_values() ->
         ({"validation": 0.1}, "validation must be 0 and evaluate 'test', .*, got 0.1 and 'test'$"),
     ],
 )
-def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_run_is_refused(keys, sentence):
     with pytest.raises(ValueError, match=sentence):
         train.resolve({**SMALL, **keys})
 
 
 @pytest.mark.slow
-def test_the_small_setting_learns_on_real_images(tmp_path: Path) -> None:
+def test_the_small_setting_learns_on_real_images(tmp_path):
     """A search with 4 channels and 3 cells on a part of CIFAR-10, and the training of what it finds, which is wider."""
     small = {
         **train.presets["quick"],
@@ -198,7 +195,7 @@ def test_the_small_setting_learns_on_real_images(tmp_path: Path) -> None:
         **{"subset.rule": "random", "subset.share": 0.25, "train_images": 400, "test_images": 200},
     }
     data = Path(__file__).parents[3] / "data"
-    saved: list[Any] = []
+    saved = []
     last = train(small, 0, lambda epoch, save: saved.append((epoch.metrics, save(tmp_path))), data_root=data)
     assert last.metrics["test_top1"] > 20  # twice as often as by chance
     found = Genotype.of(json.loads((tmp_path / "genotype.json").read_text()))

@@ -1,8 +1,6 @@
 """A genotype is trained on other images than those that it was found on, by PC-DARTS's recipe for ImageNet."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -34,7 +32,7 @@ def photographs(count: int = 6, side: int = 32) -> Splits:
 
 
 @pytest.mark.slow
-def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_after_any_epoch(tmp_path: Path) -> None:
+def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_after_any_epoch(tmp_path):
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "retrain.accumulate": 2})
     whole = SearchRun(settings, 0, coloured(), photographs(), CPU)
     while not whole.finished:
@@ -54,7 +52,7 @@ def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_af
     assert numbers(run) == numbers(whole)
 
 
-def test_a_last_part_of_one_image_of_a_folder_is_refused_before_the_search() -> None:
+def test_a_last_part_of_one_image_of_a_folder_is_refused_before_the_search():
     """Only the folder says how many images it has."""
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "retrain.accumulate": 2, "auxiliary": 0.4})
     with pytest.raises(ValueError, match=r"^the last batch of 7 training images has 1 image.* than 4$"):
@@ -63,7 +61,7 @@ def test_a_last_part_of_one_image_of_a_folder_is_refused_before_the_search() -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_genotype_is_trained_without_a_search(name: str, tmp_path: Path) -> None:
+def test_a_published_genotype_is_trained_without_a_search(name, tmp_path):
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "genotype": name})
     run = SearchRun(settings, 0, None, photographs(), CPU)
     run.next_epoch()
@@ -78,7 +76,7 @@ def test_a_published_genotype_is_trained_without_a_search(name: str, tmp_path: P
     assert Genotype.of(json.loads((tmp_path / "genotype.json").read_text())) == PUBLISHED[name]
 
 
-def test_the_genotype_of_a_file_gives_the_network_of_the_same_genotype_by_its_name(tmp_path: Path) -> None:
+def test_the_genotype_of_a_file_gives_the_network_of_the_same_genotype_by_its_name(tmp_path):
     file = tmp_path / "genotype.json"
     file.write_text(json.dumps(PC_DARTS_CIFAR.json()))
     keys = ({"genotype": "pc_darts_cifar10"}, {"genotype_file": str(file)})
@@ -87,7 +85,7 @@ def test_the_genotype_of_a_file_gives_the_network_of_the_same_genotype_by_its_na
     assert all(map(torch.equal, by_name.state_dict().values(), by_file.state_dict().values()))
 
 
-def test_a_batch_in_parts_steps_once_by_the_mean_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_in_parts_steps_once_by_the_mean_of_all(monkeypatch):
     """The parts differ in their batch norms alone: where those do not depend on the batch, so does no number."""
     images, labels = torch.rand(8, 3, 32, 32, dtype=torch.double), torch.arange(8)
     monkeypatch.setattr(Resident, "train_batches", lambda *_: iter([(images, labels)]))
@@ -105,7 +103,7 @@ def test_a_batch_in_parts_steps_once_by_the_mean_of_all(monkeypatch: pytest.Monk
     torch.testing.assert_close(*heads)
 
 
-def test_the_second_head_of_large_images_is_that_of_darts() -> None:
+def test_the_second_head_of_large_images_is_that_of_darts():
     with torch.device("meta"), Undrawn(), Unnormalised():
         network = DartsNetwork(PC_DARTS_IMAGENET, 48, 5, 1000, large=True, auxiliary=True)
         logits, second = network(torch.zeros(2, 3, 224, 224))
@@ -114,8 +112,8 @@ def test_the_second_head_of_large_images_is_that_of_darts() -> None:
     assert sum(p.numel() for p in network.auxiliary.parameters()) == 768 * 128 + 256 + 128 * 768 * 4 + 769 * 1000
 
 
-def test_the_linear_rate_is_that_of_pc_darts() -> None:
-    def rate(done: int) -> float:
+def test_the_linear_rate_is_that_of_pc_darts():
+    def rate(done):
         return retraining_rate("linear", 0.5, done, 250, 5)
 
     assert [rate(done) for done in (0, 4, 5)] == pytest.approx([0.5 / 5, 0.5 * 241 / 245, 0.5 * 240 / 245])
@@ -123,13 +121,13 @@ def test_the_linear_rate_is_that_of_pc_darts() -> None:
     assert [retraining_rate("linear", 1.0, done, 4, 0) for done in range(4)] == [1.0, 0.75, 0.5, 0.25]
 
 
-def test_the_neutral_values_are_the_defaults_and_leave_every_key_as_it_was() -> None:
+def test_the_neutral_values_are_the_defaults_and_leave_every_key_as_it_was():
     flat = flatten(parse(SMALL))
     assert {key: flat[key] for key in NEUTRAL} == NEUTRAL
     assert not {key for key in complete(train).hashed(flat) if key.startswith(("retrain.", "genotype", "augment.hue"))}
 
 
-def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path: Path) -> None:
+def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path):
     file, hashed = tmp_path / "genotype.json", []
     for genotype in PUBLISHED.values():
         file.write_text(json.dumps(genotype.json()))
@@ -169,7 +167,7 @@ def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path: Path) 
         ({"genotype_file": "nowhere.json"}, "genotype_file 'nowhere.json' cannot be read: No such file"),
     ],
 )
-def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_run_is_refused(keys, sentence):
     with pytest.raises(ValueError, match=sentence):
         train.resolve({**SMALL, **keys})
 
@@ -189,7 +187,7 @@ def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> N
         ((0, 5), r"edge 3 must come from a state in 0\.\.2, before its node, got 5"),
     ],
 )
-def test_a_genotype_of_another_space_is_refused(content: Any, sentence: str, tmp_path: Path) -> None:
+def test_a_genotype_of_another_space_is_refused(content, sentence, tmp_path):
     file = tmp_path / "genotype.json"
     if isinstance(content, tuple):
         cells = PC_DARTS_CIFAR.json()
@@ -201,7 +199,7 @@ def test_a_genotype_of_another_space_is_refused(content: Any, sentence: str, tmp
         train.resolve({**SMALL, "genotype_file": str(file)})
 
 
-def test_images_that_are_missing_are_named_before_anything_starts_and_bad_ones_may_be_skipped(tmp_path: Path) -> None:
+def test_images_that_are_missing_are_named_before_anything_starts_and_bad_ones_may_be_skipped(tmp_path):
     keys = {**SMALL, "genotype": "pc_darts_imagenet", "retrain.dataset": "imagenet", "auxiliary": 0.4}
     assert train.resolve({**keys, "bad_images": "skip"}).settings.retrained.bad_images == "skip"
     with pytest.raises(ValueError, match=r"ImageNet is not complete .*unpack ILSVRC2012_img_train.tar"):
@@ -209,7 +207,7 @@ def test_images_that_are_missing_are_named_before_anything_starts_and_bad_ones_m
 
 
 @pytest.mark.slow
-def test_a_folder_of_photographs_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_photographs_is_read_from_its_files(tmp_path, monkeypatch):
     """In ImageNet's layout, a folder a class; the searched data set is not read where the genotype is known."""
     for split in ("train", "val"):
         for label in range(3):
@@ -228,7 +226,7 @@ def test_a_folder_of_photographs_is_read_from_its_files(tmp_path: Path, monkeypa
         train.prepare(train.resolve({**keys, "retrain.num_classes": 4}).settings, tmp_path)
 
 
-def test_a_genotype_of_another_form_is_a_sentence(tmp_path: Path) -> None:
+def test_a_genotype_of_another_form_is_a_sentence(tmp_path):
     file = tmp_path / "genotype.json"
     for content in ('{"normal": [["sep_conv_3x3", Infinity]], "reduce": []}', "[" * 100_000):
         file.write_text(content)

@@ -1,7 +1,5 @@
 """The estimate of an architecture search, counted by hand for steps of one second."""
 
-from collections.abc import Callable
-
 import pytest
 
 from trainables import search_architecture
@@ -15,11 +13,11 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def _known_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def _known_times(monkeypatch):
     """Let the first step that is timed take a second, the second two seconds, and so on; each is really taken."""
-    taken: list[None] = []
+    taken = []
 
-    def count(step: Callable[[], object]) -> float:
+    def count(step):
         step()
         taken.append(None)
         return len(taken)
@@ -32,18 +30,18 @@ def seconds(**keys: object) -> float:
 
 
 @pytest.mark.slow
-def test_a_search_and_the_training_of_what_it_finds() -> None:
+def test_a_search_and_the_training_of_what_it_finds():
     batches = 1000 / 2 / 8  # of one half
     search = batches * (2 * 1 + 3 * 2)
     test, train = 3, 4 - 3  # of one batch
     assert seconds() == pytest.approx(search + 7 * (1000 / 8 * train + 300 / 8 * test))
 
 
-def test_a_known_network_is_only_trained() -> None:
+def test_a_known_network_is_only_trained():
     assert seconds(genotype="pc_darts_imagenet") == pytest.approx(7 * (1000 / 8 * 1 + 300 / 8 * 1))
 
 
-def test_photographs_in_parts_of_a_batch() -> None:
+def test_photographs_in_parts_of_a_batch():
     large = {"retrain.dataset": "imagenet", "batch_size": 64, "retrain.accumulate": 8}
     found = seconds(genotype="pc_darts_imagenet", **large)
     assert found == pytest.approx(7 * (1_281_167 + 50_000) / 2)  # two images a step

@@ -11,7 +11,7 @@ from trainables.datasets.dataset import DataError
 @pytest.fixture(autouse=True)
 def asked(request, monkeypatch):
     """Return the hosts that were asked, in order; not for the tests of the downloads themselves, nor for slow ones."""
-    hosts: list[str] = []
+    hosts = []
     if request.node.get_closest_marker("slow") or request.path.name == "test_download.py":
         return hosts
 

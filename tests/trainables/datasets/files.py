@@ -4,7 +4,6 @@ import io
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from trainables.datasets.file_list import FileList
 
@@ -15,7 +14,7 @@ def write(root: Path, files: Mapping[str, bytes]) -> None:
         (root / path).write_bytes(content)
 
 
-def tar(files: Mapping[str, bytes], mode: Any = "w:gz") -> bytes:
+def tar(files: Mapping[str, bytes], mode="w:gz") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for name, content in files.items():

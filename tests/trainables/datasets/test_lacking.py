@@ -1,7 +1,5 @@
 """What of a run's data is not there is said before anything starts, without a download."""
 
-from pathlib import Path
-
 import pytest
 
 from trainables.backbones.pretrained import lacking_weights
@@ -14,7 +12,7 @@ PLACED = {"dataset": "folder", "folder": "birds", "num_classes": 3}
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if not DATASETS[name].in_folder])
-def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name: str, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name, tmp_path):
     dataset = DATASETS[name]
     settings = parse({"dataset": name, "backbone": "resnet8"})
     (said,) = train.lacking(settings, tmp_path)
@@ -28,14 +26,14 @@ def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name: 
     assert train.lacking(settings, tmp_path) == []
 
 
-def test_a_folder_of_images_is_looked_for_by_its_name(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_looked_for_by_its_name(tmp_path):
     settings = parse({**PLACED, "backbone": "resnet8"})
     assert train.lacking(settings, tmp_path) == [f"{tmp_path / 'birds'} is missing and has to be put there"]
     (tmp_path / "birds").mkdir()
     assert train.lacking(settings, tmp_path) == []
 
 
-def test_a_data_root_that_can_be_no_folder_is_not_said_to_be_filled(tmp_path: Path) -> None:
+def test_a_data_root_that_can_be_no_folder_is_not_said_to_be_filled(tmp_path):
     """A dry run promised to fetch the data, and the real start then refused the data root."""
     file, link = tmp_path / "file", tmp_path / "link"
     file.touch()
@@ -54,7 +52,7 @@ def test_a_data_root_that_can_be_no_folder_is_not_said_to_be_filled(tmp_path: Pa
         ("timm/resnet18.a1_in1k", "timm", "timm/resnet18.a1_in1k/model.safetensors"),
     ],
 )
-def test_weights_are_looked_for_where_they_are_kept(backbone: str, weights: str, file: str, tmp_path: Path) -> None:
+def test_weights_are_looked_for_where_they_are_kept(backbone, weights, file, tmp_path):
     assert lacking_weights(backbone, "none", tmp_path) == []
     assert lacking_weights(backbone, weights, tmp_path) == [f"{tmp_path / file} is missing and will be fetched"]
     (tmp_path / file).parent.mkdir(parents=True)

@@ -226,7 +226,7 @@ def test_places_is_taken_from_three_archives(tmp_path, monkeypatch):
     assert [pairs(split) for split in places.files_365(tmp_path, 2)] == [*LAYOUTS["places365"][2:]]
 
 
-def test_annotations_of_another_form_are_named(tmp_path: Path) -> None:
+def test_annotations_of_another_form_are_named(tmp_path):
     file, whole = tmp_path / "inat2018" / "train2018.json", {"categories": [{"id": 1}], "images": [], "annotations": []}
     parts = ({"categories": [{"id": []}]}, {"annotations": [{"image_id": 1, "category_id": []}]}, {"images": 5})
     file.parent.mkdir()

@@ -98,7 +98,7 @@ def test_what_is_reported_with_a_validation_split(root):
     assert 0 <= both["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
 
 
-def test_the_data_sets_that_are_decoded_once() -> None:
+def test_the_data_sets_that_are_decoded_once():
     kept = {name for name, dataset in DATASETS.items() if not dataset.streamed}
     assert kept == {"cifar10", "cifar100", "cifar8", "fashion_mnist", "tiny_imagenet"}
 

@@ -51,7 +51,7 @@ def shards(folder: Path) -> None:
             shard(folder / split / f"{split}-{half:04}.tar", members)
 
 
-def table(file: Path, numbers: range, **columns: Any) -> None:
+def table(file: Path, numbers: range, **columns) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     images = [{"bytes": png(number), "path": f"{number}.png"} for number in numbers]
     columns = {"image": images, "label": [number % 3 for number in numbers], **columns}
@@ -75,7 +75,7 @@ def require_images(files: FileList, count: int) -> None:
 
 
 @pytest.mark.parametrize(("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)])
-def test_every_image_is_found_with_its_label(write: Any, dataset: Any, tmp_path: Path) -> None:
+def test_every_image_is_found_with_its_label(write, dataset, tmp_path):
     write(tmp_path)
     dataset.prepare(tmp_path)
     splits = dataset.load(tmp_path)
@@ -84,7 +84,7 @@ def test_every_image_is_found_with_its_label(write: Any, dataset: Any, tmp_path:
     assert splits.train.digest() == dataset.load(tmp_path).train.digest()
 
 
-def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path, monkeypatch):
     shards(tmp_path)
     first = webdataset.load(tmp_path).train
     read = webdataset.samples
@@ -95,7 +95,7 @@ def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path: Path, mo
     assert len(webdataset.load(tmp_path).train) == 13
 
 
-def test_an_index_of_another_form_is_made_again(tmp_path: Path) -> None:
+def test_an_index_of_another_form_is_made_again(tmp_path):
     shards(tmp_path)
     first = webdataset.load(tmp_path).train
     index = tmp_path / "train" / webdataset.INDEX
@@ -114,7 +114,7 @@ def later(file: Path, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])  # a file may be put there with the time of its original
-def test_a_table_that_is_replaced_is_written_again(seconds: int, tmp_path: Path) -> None:
+def test_a_table_that_is_replaced_is_written_again(seconds, tmp_path):
     tables(tmp_path)
     replaced = tmp_path / "data" / "train-00000-of-00002.parquet"
     later(replaced, -7200)
@@ -131,7 +131,7 @@ def test_a_table_that_is_replaced_is_written_again(seconds: int, tmp_path: Path)
     assert after.test.digest() == before.test.digest()
 
 
-def test_a_new_table_is_read_and_a_shard_without_a_table_refused(tmp_path: Path) -> None:
+def test_a_new_table_is_read_and_a_shard_without_a_table_refused(tmp_path):
     tables(tmp_path)
     parquet.prepare(tmp_path)
     table(tmp_path / "data" / "train-00002-of-00003.parquet", range(12, 14))
@@ -145,7 +145,7 @@ def test_a_new_table_is_read_and_a_shard_without_a_table_refused(tmp_path: Path)
             read(tmp_path)
 
 
-def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_path: Path) -> None:
+def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_path):
     tables(tmp_path)
     parquet.prepare(tmp_path)
     table(tmp_path / "data" / "test-00000-of-00001.parquet", range(7))
@@ -156,7 +156,7 @@ def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_
     require_images(parquet.load(tmp_path).test, 7)
 
 
-def test_tables_may_be_deleted_once_there_are_shards(tmp_path: Path) -> None:
+def test_tables_may_be_deleted_once_there_are_shards(tmp_path):
     tables(tmp_path)
     parquet.prepare(tmp_path)
     gone = tmp_path / "data" / "train-00000-of-00002.parquet"
@@ -177,7 +177,7 @@ def test_tables_may_be_deleted_once_there_are_shards(tmp_path: Path) -> None:
         ({"a.png": b"x", "a.cls": b"1"}, "w:gz", "is not a whole shard of images and classes, without compression"),
     ],
 )
-def test_a_faulty_shard_is_named(members: dict[str, bytes], mode: str, sentence: str, tmp_path: Path) -> None:
+def test_a_faulty_shard_is_named(members, mode, sentence, tmp_path):
     shards(tmp_path)
     shard(tmp_path / "train" / "train-0001.tar", members, mode)
     with pytest.raises(DataError, match=sentence) as refused:
@@ -185,7 +185,7 @@ def test_a_faulty_shard_is_named(members: dict[str, bytes], mode: str, sentence:
     assert "train-0001.tar" in str(refused.value)
 
 
-def test_a_faulty_table_is_named(tmp_path: Path) -> None:
+def test_a_faulty_table_is_named(tmp_path):
     tables(tmp_path)
     faulty = tmp_path / "data" / "train-00001-of-00002.parquet"
     pyarrow.parquet.write_table(pa.table({"picture": ["a"], "label": [1]}), faulty)
@@ -198,7 +198,7 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
         faulty.write_bytes(content)
         with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is not a table of images and labels"):
             parquet.prepare(tmp_path)
-    columns: tuple[dict[str, Any], ...] = (
+    columns = (
         {"image": [{"bytes": None, "path": "elsewhere.png"}] * 2},
         {"label": [1, None]},
         {"label": ["1", "cat"]},
@@ -213,7 +213,7 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
     require_images(parquet.load(tmp_path).train, 12)
 
 
-def test_a_shard_that_was_cut_off_between_two_members_is_refused(tmp_path: Path) -> None:
+def test_a_shard_that_was_cut_off_between_two_members_is_refused(tmp_path):
     shards(tmp_path)
     faulty = tmp_path / "train" / "train-0001.tar"
     content = tar({"a.png": png(0), "a.cls": b"1", "b.png": png(1), "b.cls": b"1"}, "w").rstrip(b"\0")
@@ -225,9 +225,7 @@ def test_a_shard_that_was_cut_off_between_two_members_is_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)])
-def test_nothing_is_written_once_all_is_prepared(
-    write: Any, dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_written_once_all_is_prepared(write, dataset, tmp_path, monkeypatch):
     write(tmp_path)
     dataset.prepare(tmp_path)
     for module in (webdataset, parquet):  # a read-only folder refuses the lock first
@@ -237,7 +235,7 @@ def test_nothing_is_written_once_all_is_prepared(
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_split_that_is_missing_is_named(tmp_path):
     tables(tmp_path)
     for file in (tmp_path / "data").glob("validation-*"):
         file.unlink()
@@ -248,7 +246,7 @@ def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:
         webdataset.load(tmp_path)
 
 
-def test_a_network_trains_on_shards(tmp_path: Path) -> None:
+def test_a_network_trains_on_shards(tmp_path):
     shards(tmp_path / "pets")
     config = {
         **{"dataset": "webdataset", "folder": "pets", "num_classes": 3, "image_size": 24, "backbone": "resnet8"},

@@ -3,9 +3,6 @@
 So does the part of the training images that is held out for validation.
 """
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 from torch import Generator
@@ -23,13 +20,13 @@ ROWS = (  # of which images 0, 2, 4, 6, 8 are of class 0: CV falls, the mean ris
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> str:
+def file(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text("\n".join((ROWS[0], *reversed(ROWS[1:]))) + "\n")  # the order of the rows does not matter
     return str(path)
 
 
-def config(**subset: Any) -> Any:
+def config(**subset):
     return parse({"dataset": "cifar10", **{f"subset.{key}": value for key, value in subset.items()}}).subset
 
 
@@ -44,11 +41,11 @@ def config(**subset: Any) -> Any:
         ("k_centre", [5, 6, 7, 8, 9]),
     ],
 )
-def test_each_rule_takes_the_top_of_its_column_from_every_class(rule: str, first: list[int], file: str) -> None:
+def test_each_rule_takes_the_top_of_its_column_from_every_class(rule, first, file):
     assert chosen(config(rule=rule, share=0.4, scores=file), LABELS).tolist() == first
 
 
-def test_interval_sampling_takes_every_nth_of_the_sorted_class() -> None:
+def test_interval_sampling_takes_every_nth_of_the_sorted_class():
     scores, labels = torch.arange(9, 0, -1).double(), torch.zeros(9, dtype=torch.long)
     assert choose(scores, labels, 1 / 3, "interval").tolist() == [0, 3, 6]
     assert choose(scores, labels, 0.5, "interval").tolist() == [0, 2, 4, 6]
@@ -58,7 +55,7 @@ def test_interval_sampling_takes_every_nth_of_the_sorted_class() -> None:
 
 @pytest.mark.parametrize("sampling", ["top", "interval"])
 @pytest.mark.parametrize("share", [0.03, 0.25, 0.5, 1.0])
-def test_every_class_gives_the_same_share(share: float, sampling: str) -> None:
+def test_every_class_gives_the_same_share(share, sampling):
     labels = torch.randint(7, (400,), generator=Generator().manual_seed(0))
     found = choose(torch.rand(400, generator=Generator().manual_seed(1)).double(), labels, share, sampling)
     assert found.tolist() == sorted(set(found.tolist()))
@@ -66,14 +63,14 @@ def test_every_class_gives_the_same_share(share: float, sampling: str) -> None:
         assert int(count) == max(1, round(share * int(label)))
 
 
-def test_random_images_are_the_same_for_all_seeds_and_others_for_another_draw() -> None:
+def test_random_images_are_the_same_for_all_seeds_and_others_for_another_draw():
     labels = torch.arange(600) % 10
     one, two = (chosen(config(rule="random", share=0.1, draw=draw), labels) for draw in (0, 1))
     assert torch.equal(one, chosen(config(rule="random", share=0.1), labels))
     assert len(set(one.tolist()) & set(two.tolist())) < 20
 
 
-def test_a_run_sees_the_subset_alone(file: str) -> None:
+def test_a_run_sees_the_subset_alone(file):
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 32, 32)
     settings = parse({"dataset": "cifar10", "subset.rule": "cv", "subset.share": 0.4, "subset.scores": file})
     split = Split(images, LABELS)
@@ -99,13 +96,13 @@ def test_a_run_sees_the_subset_alone(file: str) -> None:
         ({"rule": "best"}, "subset.rule must be"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(keys: dict[str, Any], sentence: str) -> None:
+def test_options_that_do_not_go_together_are_refused(keys, sentence):
     with pytest.raises(ValueError, match=sentence):
         config(**keys)
 
 
 @pytest.mark.filterwarnings("error")
-def test_scores_that_a_spreadsheet_saved_again_are_read_and_a_broken_file_is_refused(tmp_path: Path) -> None:
+def test_scores_that_a_spreadsheet_saved_again_are_read_and_a_broken_file_is_refused(tmp_path):
     """NumPy's first words about a line that lacks a column were "Some errors were detected !"."""
     labels = torch.arange(2)
     saved = tmp_path / "saved.csv"
@@ -121,8 +118,8 @@ def test_scores_that_a_spreadsheet_saved_again_are_read_and_a_broken_file_is_ref
             read_scores(str(saved), "cv", labels)
 
 
-def test_scores_of_other_images_are_refused(file: str, tmp_path: Path) -> None:
-    def refused(sentence: str, labels: torch.Tensor = LABELS, name: str = file, rule: str = "cv") -> None:
+def test_scores_of_other_images_are_refused(file, tmp_path):
+    def refused(sentence, labels=LABELS, name=file, rule="cv"):
         with pytest.raises(ValueError, match=sentence):
             chosen(config(rule=rule, share=0.5, scores=name), labels)
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -38,7 +37,7 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, T
     mixed = MIXERS["cutmix"](images, torch.Generator().manual_seed(2))
     labels = torch.tensor([0, 1, 2, 3, 1, 0])
     tensors = (random(B, D, seed=3), random(B, L, seed=4), random(B, D, seed=5), random(B, L, seed=6))
-    return (*(t.to(dtype).requires_grad_() for t in tensors), labels, mixed)  # type: ignore[return-value]
+    return (*(t.to(dtype).requires_grad_() for t in tensors), labels, mixed)
 
 
 def loss_of(terms: SUMixTerms, dtype: torch.dtype = torch.float64, kind: type[SUMixLoss] = SUMixLoss) -> SUMixLoss:
@@ -47,7 +46,7 @@ def loss_of(terms: SUMixTerms, dtype: torch.dtype = torch.float64, kind: type[SU
         return kind(D, L, terms).to(dtype)
 
 
-def test_equation_4_by_hand() -> None:
+def test_equation_4_by_hand():
     mixture, sources = [1.5, 0.2, -0.5], [[2.0, 0.0, -1.0], [0.0, 1.0, 0.5], [0.3, -2.0, 0.1]]
     for weights in ([0.6, 0.4], [0.5, 0.3, 0.2]):  # a third source is scaled by its own distance
         count = len(weights)
@@ -61,7 +60,7 @@ def test_equation_4_by_hand() -> None:
         assert expected[0] > weights[0]  # the mixture is nearest to the first
 
 
-def test_equation_5_by_hand() -> None:
+def test_equation_5_by_hand():
     """The uncertainty vector has unit length; before that, its norm is the paper's scalar u."""
     sumix = loss_of(SUMixTerms(regulariser="u"))
     features = random(1, D, seed=8)
@@ -74,7 +73,7 @@ def test_equation_5_by_hand() -> None:
     assert sumix.doubt(features)[0].tolist() == pytest.approx([value / norm(p) for value in p], abs=1e-12)
 
 
-def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand() -> None:
+def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand():
     *_, mixed_logits, labels, mixed = arguments = batch()
     of_rows = loss_of(SUMixTerms(regulariser="none")).parts(*arguments)
     found = loss_of(SUMixTerms(regulariser="none", lam_of="batch")).parts(*arguments)
@@ -87,7 +86,7 @@ def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand() -> None:
 
 
 @both_presets
-def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind: type[SUMixLoss]) -> None:
+def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind):
     arguments = batch(torch.float32)
     *_, mixed_logits, labels, mixed = arguments
     off = loss_of(SUMixTerms(lam="fixed", regulariser="none"), torch.float32, kind)
@@ -96,7 +95,7 @@ def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind: type[SUMi
     assert parts.regulariser == parts.z_su == 0
 
 
-def test_gradients_stop_where_the_definition_says() -> None:
+def test_gradients_stop_where_the_definition_says():
     """The semantic term reaches the mixture alone; uncertainty reaches the features of both and its layer."""
     features, logits, mixed_features, mixed_logits, labels, mixed = batch()
     semantic = loss_of(SUMixTerms(lam="learned", regulariser="s"))
@@ -118,7 +117,7 @@ def test_gradients_stop_where_the_definition_says() -> None:
     assert not learned.requires_grad
 
 
-def test_lambda_stays_within_its_bounds_and_reaches_towards_them() -> None:
+def test_lambda_stays_within_its_bounds_and_reaches_towards_them():
     """A distance lies in [1 / sqrt(L), 1], so the odds change by a factor of exp(1 - 1 / sqrt(L)) at most."""
     classes = 100
     weights = torch.rand(4000, 2, generator=torch.Generator().manual_seed(0)).double() + 1e-3
@@ -139,32 +138,32 @@ def test_lambda_stays_within_its_bounds_and_reaches_towards_them() -> None:
     ("z", "digits", "wanted"),
     [("logits", 2, (0.97, 0.92, 0.72, 0.5, 0.28)), ("probabilities", 3, (0.950, 0.900, 0.700, 0.500, 0.300))],
 )
-def test_lambda_of_a_calibrated_network_moves_by_logits_alone(z: str, digits: int, wanted: tuple[float, ...]) -> None:
+def test_lambda_of_a_calibrated_network_moves_by_logits_alone(z, digits, wanted):
     """It is 95 % sure of either image, and of a mixture exactly in its proportion."""
     classes, drawn = 100, torch.tensor([0.95, 0.9, 0.7, 0.5, 0.3], dtype=torch.float64)
     confident = torch.full((2, classes), 0.05 / (classes - 1), dtype=torch.float64)
     confident[0, 0] = confident[1, 1] = 0.95
     weights = torch.stack((drawn, 1 - drawn), dim=1)
-    loss = SUMixLoss(D, classes, SUMixTerms(z=z))  # type: ignore[arg-type]
+    loss = SUMixLoss(D, classes, SUMixTerms(z=z))
     before, after = (loss.z(random(1, D), p.log()) for p in (confident, weights @ confident))
     learned = relearn(weights, displacement(after, before.expand(5, 2, classes)))
     assert learned[:, 0].tolist() == pytest.approx(wanted, abs=0.51 * 10**-digits)
 
 
-def test_equal_distances_leave_lambda_as_it_was() -> None:
+def test_equal_distances_leave_lambda_as_it_was():
     weights = torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.5, 0.5]])
     same = displacement(random(3, L).float(), random(3, 1, L, seed=1).float().expand(3, 2, L))
     torch.testing.assert_close(relearn(weights, same), weights, rtol=0, atol=1e-7)
 
 
-def test_a_large_scale_neither_overflows_nor_loses_a_row() -> None:
+def test_a_large_scale_neither_overflows_nor_loses_a_row():
     shift = displacement(random(8, L), random(8, 2, L, seed=1)) * 5000
     learned = relearn(torch.full((8, 2), 0.5, dtype=torch.float64), shift)
     assert learned.isfinite().all()
     torch.testing.assert_close(learned.sum(dim=1), torch.ones(8).double())
 
 
-def test_a_source_without_weight_gets_none_however_near_it_is() -> None:
+def test_a_source_without_weight_gets_none_however_near_it_is():
     confident = torch.tensor([[20.0, 0.0, 0.0], [0.0, 0.0, 0.0], [20.0, 0.0, 0.0]])  # only the second moved little
     shift = 300 * confident.softmax(dim=-1)[None]
     assert relearn(torch.tensor([[0.25, 0.0, 0.75]]), shift).tolist() == [[0.25, 0.0, 0.75]]
@@ -172,7 +171,7 @@ def test_a_source_without_weight_gets_none_however_near_it_is() -> None:
 
 
 @both_presets
-def test_half_precision_gives_finite_losses_and_gradients(kind: type[SUMixLoss]) -> None:
+def test_half_precision_gives_finite_losses_and_gradients(kind):
     for dtype, scale in itertools.product((torch.float16, torch.bfloat16), (1.0, 1000.0)):
         features, logits, mixed_features, mixed_logits, labels, mixed = batch(dtype)
         scaled = (features, logits * scale, mixed_features, mixed_logits * scale)
@@ -196,7 +195,7 @@ def test_half_precision_gives_finite_losses_and_gradients(kind: type[SUMixLoss])
         ({"preset": "release", "lam_of": "batch"}, "sumix.lam_of is an option of sumix.preset 'paper'"),
     ],
 )
-def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> None:
+def test_wrong_terms_are_refused(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
         parse({f"sumix.{name}": value for name, value in wrong.items()})
 
@@ -214,7 +213,7 @@ def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> Non
         {"sem_scale": 3.0},
     ],
 )
-def test_equations_3_and_6_and_each_reading_of_them_by_hand(options: dict[str, Any]) -> None:
+def test_equations_3_and_6_and_each_reading_of_them_by_hand(options):
     """The loss agrees with loops over rows and sources, and its gradient at the mixed logits with differentiation."""
     sumix, regulariser = loss_of(SUMixTerms(zeta=0.7, **options)), options.get("regulariser", "su")
     features, logits, mixed_features, mixed_logits, labels, mixed = batch()
@@ -252,7 +251,7 @@ def test_equations_3_and_6_and_each_reading_of_them_by_hand(options: dict[str, A
     assert change > 1e-4 if options else change == 0  # the option does something
 
 
-def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_not_at_all() -> None:
+def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_not_at_all():
     """In 2,000 random pairs l_s rises with the logit of the source's own class: it penalises confidence."""
     rows, classes = 2000, 10
     after, before = random(rows, classes, seed=1).requires_grad_(), random(rows, classes, seed=2)
@@ -270,7 +269,7 @@ def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_
 
 
 @both_presets
-def test_smoothing_concerns_the_first_term_alone(kind: type[SUMixLoss]) -> None:
+def test_smoothing_concerns_the_first_term_alone(kind):
     *_, mixed_logits, labels, mixed = arguments = batch()
     plain, smooth = (kind(D, L, SUMixTerms(), smoothing).double() for smoothing in (0.0, 0.2))
     smooth.load_state_dict(plain.state_dict())

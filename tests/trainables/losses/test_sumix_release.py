@@ -29,7 +29,7 @@ def mixed_pairs() -> Mixed:
 
 def release(num_features: int = D, num_classes: int = L, **terms: object) -> ReleasedSUMixLoss:
     torch.manual_seed(0)
-    return ReleasedSUMixLoss(num_features, num_classes, SUMixTerms(**terms)).double()  # type: ignore[arg-type]
+    return ReleasedSUMixLoss(num_features, num_classes, SUMixTerms(**terms)).double()
 
 
 def unit(values: list[float]) -> list[float]:
@@ -67,7 +67,7 @@ def by_hand(loss: ReleasedSUMixLoss, zeta: float) -> tuple[float, float, float]:
     return main + zeta * regulariser, lam, regulariser
 
 
-def test_every_number_is_that_of_plain_loops() -> None:
+def test_every_number_is_that_of_plain_loops():
     loss = release(lam="learned", regulariser="su", zeta=0.3)
     parts = loss.parts(*batch(), LABELS, mixed_pairs())
     wanted, lam, regulariser = by_hand(loss, 0.3)
@@ -86,9 +86,7 @@ def test_every_number_is_that_of_plain_loops() -> None:
         (100, 100, 0.01, 3, (0.947, 0.895, 0.695, 0.5, 0.305)),
     ],
 )
-def test_lambda_of_a_calibrated_network(
-    num_classes: int, batch_size: int, scale: float, digits: int, wanted: tuple[float, ...]
-) -> None:
+def test_lambda_of_a_calibrated_network(num_classes, batch_size, scale, digits, wanted):
     """It is 95 % sure of every image, and of a mixture exactly in its proportion: each row is its own study."""
     labels = torch.arange(batch_size) % 2
     confident = torch.full((2, num_classes), 0.05 / (num_classes - 1), dtype=torch.float64)
@@ -107,7 +105,7 @@ def test_lambda_of_a_calibrated_network(
 
 
 @pytest.mark.parametrize(("regulariser", "flows"), [("s", False), ("u", True), ("su", True)])
-def test_the_semantic_regulariser_alone_has_no_gradient(regulariser: str, flows: bool) -> None:
+def test_the_semantic_regulariser_alone_has_no_gradient(regulariser, flows):
     loss = release(lam="fixed", regulariser=regulariser)
     inputs = [x.requires_grad_() for x in batch()]
     parts = loss.parts(*inputs, LABELS, mixed_pairs())
@@ -121,7 +119,7 @@ def test_the_semantic_regulariser_alone_has_no_gradient(regulariser: str, flows:
     assert inputs[1].grad is None
 
 
-def test_the_regulariser_is_almost_inert_in_a_batch_of_100() -> None:
+def test_the_regulariser_is_almost_inert_in_a_batch_of_100():
     """Its logits are about exp(-10), so that it is a constant, log L, whatever the network does."""
     rng = torch.Generator().manual_seed(0)
     features, logits, mixed_logits = (torch.randn(100, 100, generator=rng, dtype=torch.float64) for _ in range(3))
@@ -133,7 +131,7 @@ def test_the_regulariser_is_almost_inert_in_a_batch_of_100() -> None:
 
 
 @pytest.mark.parametrize("sources", [1, 3])
-def test_anything_but_pairs_is_refused(sources: int) -> None:
+def test_anything_but_pairs_is_refused(sources):
     mixed = Mixed(
         torch.zeros(B, 1, 2, 3), torch.zeros(B, sources, dtype=torch.long), torch.full((B, sources), 1 / sources)
     )

@@ -1,7 +1,5 @@
 """A small network in its method, and the batch that it is tried with."""
 
-from typing import Any
-
 import torch
 from torch import Generator, Tensor
 
@@ -17,7 +15,7 @@ def pixels(rows: int = B, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.rand(rows, 3, 16, 12, generator=Generator().manual_seed(5)).to(dtype)
 
 
-def method_for(mixer: str, seed: int = 0, **keys: Any) -> Any:
+def method_for(mixer: str, seed: int = 0, **keys):
     """Return the method of a mixer on CIFAR-10; ``mixer__alpha`` is the key ``mixer.alpha``."""
     dotted = {key.replace("__", "."): value for key, value in keys.items()}
     # With the residual branches at zero, as om_table starts them, some weights get no gradient in the first step.

@@ -1,7 +1,6 @@
 """Attentive CutMix's extractor comes from a file and is frozen, or is refused with a sentence that says why."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,19 +12,19 @@ from trainables.mixers.attentivemix import attentivemix
 IMAGES = torch.rand(2, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def method_with(extractor: Path | None) -> Any:
+def method_with(extractor: Path | None):
     return method_for("attentivemix", mixer__extractor=None if extractor is None else str(extractor)).double()
 
 
 @pytest.mark.slow
-def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Path) -> None:
+def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path):
     torch.manual_seed(0)
     original = resnet18().eval()
     torch.save(original.state_dict(), tmp_path / "resnet18.pth")
     method = method_with(tmp_path / "resnet18.pth").float()
     images = IMAGES.float()
 
-    maps: list[torch.Tensor] = []
+    maps = []
     original.layer4.register_forward_hook(lambda module, given, out: maps.append(out))
     mean, std = (torch.tensor(v) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     with torch.no_grad():
@@ -44,7 +43,7 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
 
 
 @pytest.mark.parametrize("pipeline", [None, "mp"])
-def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline: str | None) -> None:
+def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline):
     """After t steps it has kept (1 + t) / (10 + t) of its weights and statistics: 2/11 after one, 3/12 after two."""
     method = method_for("attentivemix", mixer__pipeline=pipeline).double()
     attentive = method if pipeline is None else method.method
@@ -70,7 +69,7 @@ def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline: st
         assert torch.equal(mixed, drawn) == (looks_through is average)
 
 
-def test_the_moving_average_is_restored_and_keeps_no_more_than_its_decay() -> None:
+def test_the_moving_average_is_restored_and_keeps_no_more_than_its_decay():
     method, again = method_for("attentivemix", mixer__ema=0.3), method_for("attentivemix", mixer__ema=0.3, seed=1)
     for _ in range(3):
         method.after_step(0.5)
@@ -83,7 +82,7 @@ def test_the_moving_average_is_restored_and_keeps_no_more_than_its_decay() -> No
     assert method_for("attentivemix", mixer__ema=0.0).average is None
 
 
-def test_a_file_that_is_no_extractor_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_extractor_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"mixer.extractor must hold a ResNet-18's or -50's weights, got .*none\.pth"):
         method_with(tmp_path / "none.pth")
     with torch.device("meta"):

@@ -1,7 +1,6 @@
 """AutoMix's mask, its loss, and a whole step of it by plain loops over Eq. 4 to 12 of its paper."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -54,7 +53,7 @@ def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size
 
 @pytest.mark.parametrize("value_of", ["key", "query"])
 @pytest.mark.parametrize("lam_channel", [False, True])
-def test_the_mask_by_plain_loops(lam_channel: bool, value_of: Any) -> None:
+def test_the_mask_by_plain_loops(lam_channel, value_of):
     block = MixBlock(4, lam_channel, value_of).double()
     draw_weights(block)
     rng = Generator().manual_seed(0)
@@ -66,7 +65,7 @@ def test_the_mask_by_plain_loops(lam_channel: bool, value_of: Any) -> None:
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
-def test_a_step_by_plain_loops(preset: str) -> None:
+def test_a_step_by_plain_loops(preset):
     """Eq. 4 to 8 give the losses and gradients of a step, Eq. 10 and 11 the weights after it, Eq. 12 the teacher's."""
     keys = {"automix__preset": preset, "mixer__layer": 3}
     ours, other = (method_for("automix", **keys).double() for _ in range(2))
@@ -81,7 +80,7 @@ def test_a_step_by_plain_loops(preset: str) -> None:
         z = other.teacher.encode(images, 4)
         other.teacher.forward_features(z, 4)
 
-    def mixture(no_grad: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def mixture(no_grad):
         partner, lam = draw(B, 2.0, False, rng)
         lam = lam.double()
         s_j = mask_by_loops(other.block, z, z[partner], lam, (16, 12))
@@ -93,7 +92,7 @@ def test_a_step_by_plain_loops(preset: str) -> None:
             rows.append((1 - share) * images[b] + share * images[partner[b]])  # Eq. 4
         return torch.stack(rows), partner, lam, s_j
 
-    def cross_entropy(logits: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    def cross_entropy(logits, partner, lam):
         log_p = logits.log_softmax(dim=1)
         total = sum(lam[b] * log_p[b, LABELS[b]] + (1 - lam[b]) * log_p[b, LABELS[partner[b]]] for b in range(B))
         return -total / B
@@ -122,7 +121,7 @@ def test_a_step_by_plain_loops(preset: str) -> None:
         torch.testing.assert_close(k, 0.999 * before + 0.001 * q, rtol=1e-6, atol=1e-8)  # Eq. 12
 
 
-def test_a_block_begins_small_and_is_not_computed_in_half_precision() -> None:
+def test_a_block_begins_small_and_is_not_computed_in_half_precision():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         block = MixBlock(64, lam_channel=True)
@@ -138,7 +137,7 @@ def test_a_block_begins_small_and_is_not_computed_in_half_precision() -> None:
         assert torch.equal(block(own, other, lam, (8, 6)), usual)
 
 
-def test_the_loss_of_a_masks_mean_by_hand() -> None:
+def test_the_loss_of_a_masks_mean_by_hand():
     shares = torch.tensor([0.2, 0.9], dtype=torch.float64).view(2, 1, 1, 1)  # of the partner: the own are 0.8 and 0.1
     mask, lam = shares.expand(2, 1, 4, 3), torch.tensor([0.5, 0.15], dtype=torch.float64)
     assert mask_loss(mask, lam, "row").item() == pytest.approx((0.2 + 0.0) / 2)  # gaps 0.3 and 0.05, less 0.1 each
@@ -147,7 +146,7 @@ def test_the_loss_of_a_masks_mean_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("decay", "half"), [("none", 0.1), ("cosine", 0.05), ("linear", 0.05)])
-def test_gamma_decays(decay: Any, half: float) -> None:
+def test_gamma_decays(decay, half):
     assert mask_weight_at(0.0, 0.1, decay) == pytest.approx(0.1)
     assert mask_weight_at(0.5, 0.1, decay) == pytest.approx(half)
     assert mask_weight_at(1.0, 0.1, decay) == pytest.approx(0.1 if decay == "none" else 0.0)

@@ -23,7 +23,7 @@ def enlarged(rows: list[list[Tensor]], height: int, width: int) -> Tensor:
     return F.interpolate(maps, size=(2 * height, 2 * width), mode="bilinear", align_corners=False)
 
 
-def test_the_mask_of_samix_by_plain_loops() -> None:
+def test_the_mask_of_samix_by_plain_loops():
     rng = Generator().manual_seed(0)
     block = SAMixBlock(4, lam_k=0.25).double().eval()
     draw_weights(block)
@@ -43,13 +43,13 @@ def test_the_mask_of_samix_by_plain_loops() -> None:
     require_equal_gradients(block, block(own, other, lam, (4, 6)), enlarged(rows, 2, 3).sigmoid())
 
 
-def test_the_variance_of_masks() -> None:
+def test_the_variance_of_masks():
     mask = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64).view(2, 1, 1, 2)
     assert mask_variance(mask, "row").item() == pytest.approx(0.125)  # a quarter, and none
     assert mask_variance(mask + torch.tensor([0.0, 0.5]).view(2, 1, 1, 1), "batch").item() == pytest.approx(0.1875)
 
 
-def test_a_step_of_samix_by_hand() -> None:
+def test_a_step_of_samix_by_hand():
     ours, other = method_for("samix").double(), method_for("samix").double()
     for method in (ours, other):
         draw_weights(method.block)
@@ -77,7 +77,7 @@ def test_a_step_of_samix_by_hand() -> None:
     assert ours.also_saved["mix_block"] is ours.block
 
 
-def test_a_mask_is_scaled_until_its_mean_is_lambda() -> None:
+def test_a_mask_is_scaled_until_its_mean_is_lambda():
     mask = torch.tensor([[0.2, 0.6], [0.2, 0.6], [0.2, 0.6]], dtype=torch.float64).view(3, 1, 1, 2)
     lam = torch.tensor([0.8, 0.4, 0.6], dtype=torch.float64)
     # The partner has 0.4 and should have 0.2, then 0.6: the own shares 0.8 and 0.4 become two thirds of themselves.
@@ -86,7 +86,7 @@ def test_a_mask_is_scaled_until_its_mean_is_lambda() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_samix_adjusts_a_share_of_the_masks_to_the_lambda_of_the_mixture(share: float) -> None:
+def test_samix_adjusts_a_share_of_the_masks_to_the_lambda_of_the_mixture(share):
     rows = 400
     own_or_partner = torch.zeros(rows, 3, 16, 12)
     own_or_partner[: rows // 2] = 1  # a mixture of 1 and 0 shows its shares
@@ -103,7 +103,7 @@ def test_samix_adjusts_a_share_of_the_masks_to_the_lambda_of_the_mixture(share: 
 
 
 @pytest.mark.parametrize("lam_channel", [False, True])
-def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
+def test_the_masks_of_adautomix_by_plain_loops(lam_channel):
     block = AdversarialBlock(4, lam_channel).double()
     draw_weights(block)
     rng = Generator().manual_seed(0)
@@ -116,7 +116,7 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
         rows = []
         for b in range(2):
 
-            def z(k: int, y: int, x: int, b: int = b) -> Tensor:
+            def z(k, y, x, b=b):
                 vector = maps[b, k, :, y, x]
                 return torch.cat((vector, lam[b, k, None])) if lam_channel else vector
 
@@ -129,7 +129,7 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
 
 
 @pytest.mark.parametrize(("number", "likeness", "sign"), [(0, "lowered", 1), (0, "raised", -1), (1, "lowered", 0)])
-def test_a_step_of_adautomix_by_hand(number: int, likeness: str, sign: int) -> None:
+def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     """Even steps work against the slow copy, odd ones for it."""
     ours, other = (method_for("adautomix", mixer__likeness=likeness).double() for _ in range(2))
     for method in (ours, other):
@@ -141,7 +141,7 @@ def test_a_step_of_adautomix_by_hand(number: int, likeness: str, sign: int) -> N
         maps = other.teacher.encode(images, 4)
         logits = other.teacher.head(other.teacher.forward_features(maps, 4))
 
-    def mixture(lam_margin: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def mixture(lam_margin):
         sources, lam = draw_three(B, 1.0, False, rng)
         masks = other.block(torch.stack([maps[sources[:, k]] for k in range(3)], dim=1), lam, (16, 12))
         rows, even = [], []
@@ -151,7 +151,7 @@ def test_a_step_of_adautomix_by_hand(number: int, likeness: str, sign: int) -> N
             even.append(sum(lam[b, k] * images[sources[b, k]] for k in range(3)))
         return torch.stack(rows), torch.stack(even), sources, lam
 
-    def cross_entropy(logits: Tensor, sources: Tensor, lam: Tensor) -> Tensor:
+    def cross_entropy(logits, sources, lam):
         log_p = logits.log_softmax(dim=1)
         return -sum(lam[b, k] * log_p[b, LABELS[sources[b, k]]] for b in range(B) for k in range(3)) / B
 
@@ -177,10 +177,10 @@ def test_a_step_of_adautomix_by_hand(number: int, likeness: str, sign: int) -> N
     assert ours.step == number + 1
 
 
-def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly() -> None:
+def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly():
     images = pixels(dtype=torch.float64)
 
-    def thirds(sources: Tensor, lam: Tensor) -> Tensor:
+    def thirds(sources, lam):
         return torch.full((B, 3, 16, 12), 1 / 3, dtype=torch.float64)
 
     mixed = adautomix(images, Generator().manual_seed(0), lam_margin=0.0, generate=thirds)
@@ -196,7 +196,7 @@ def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_
     torch.testing.assert_close(lam.sum(dim=1), torch.ones(2000))  # even where all three draws are 0
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"mixer.pipeline must be 'mp_ce', got 'mp'"):
         method_for("adautomix", mixer__pipeline="mp")
     with_sumix = method_for("samix", sumix__lam="learned", sumix__regulariser="su").double()

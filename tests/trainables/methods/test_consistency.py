@@ -11,7 +11,7 @@ from trainables.methods.consistency import jensen_shannon
 from trainables.mixers import MIXERS
 
 
-def test_the_divergence_by_loops() -> None:
+def test_the_divergence_by_loops():
     logits = torch.randn(3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     p = logits.softmax(dim=-1)
     total = 0.0
@@ -24,7 +24,7 @@ def test_the_divergence_by_loops() -> None:
     assert jensen_shannon(logits[:1].expand(3, -1, -1)).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures() -> None:
+def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures():
     method = method_for("augmix").double()
     images = torch.rand(4, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([1, 2, 3, 4])

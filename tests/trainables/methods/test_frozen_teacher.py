@@ -1,7 +1,6 @@
 """SuperMix's teacher comes from a file and is frozen, or is refused with a sentence that says why."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,18 +14,18 @@ from trainables.rehearsal import rehearse
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "supermix", "mixer.max_iter": 2}
 
 
-def method_with(teacher: Path | None) -> Any:
+def method_with(teacher: Path | None):
     return method_for("supermix", mixer__max_iter=2, mixer__teacher=None if teacher is None else str(teacher))
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
+def saved(tmp_path):
     network = build_network(parse(CONFIG), DATASETS["cifar10"], seed=7)
     torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
     return tmp_path / "model.pt"
 
 
-def test_the_teacher_is_read_and_never_trained_and_decides_what_is_mixed(saved: Path) -> None:
+def test_the_teacher_is_read_and_never_trained_and_decides_what_is_mixed(saved):
     method = method_with(saved)
     before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
     own = build_network(parse(CONFIG), DATASETS["cifar10"], seed=7).backbone.head.weight
@@ -49,11 +48,11 @@ def test_the_teacher_is_read_and_never_trained_and_decides_what_is_mixed(saved: 
 
 
 @pytest.mark.slow
-def test_a_step_with_a_teacher_can_be_rehearsed(saved: Path) -> None:
+def test_a_step_with_a_teacher_can_be_rehearsed(saved):
     rehearse(parse({**CONFIG, "mixer.teacher": str(saved)}), DATASETS["cifar10"])
 
 
-def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_teacher_is_refused(tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
     (tmp_path / "text.pt").write_text("not a checkpoint")
     for name in ("missing.pt", "other.pt", "text.pt"):
@@ -61,7 +60,7 @@ def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
             method_with(tmp_path / name)
 
 
-def test_a_teacher_is_built_for_the_size_of_the_images(tmp_path: Path) -> None:
+def test_a_teacher_is_built_for_the_size_of_the_images(tmp_path):
     """A transformer has as many embeddings of positions as its images have patches: here 16 x 16, not 8 x 8."""
     config = {**CONFIG, "dataset": "tiny_imagenet", "backbone": "vit_tiny_32"}
     network = build_network(parse(config), DATASETS["tiny_imagenet"], seed=7)

@@ -18,7 +18,7 @@ READS = {"aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten
 # host and is no operation on the device.
 
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
-STEPS: list[tuple[str, dict[str, Any]]] = [
+STEPS = [
     ("automix", {}),
     *((mixer, {**SUMIX, "sumix.preset": preset}) for mixer in ("cutmix", "automix") for preset in ("paper", "release")),
     ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
@@ -56,17 +56,17 @@ def reads_of(step: Callable[[], object]) -> list[str]:
 
 
 @pytest.mark.parametrize(("mixer", "keys"), STEPS, ids=[f"{m}-{'-'.join(map(str, k.values()))}" for m, k in STEPS])
-def test_a_step_reads_nothing_back(mixer: str, keys: dict[str, Any]) -> None:
+def test_a_step_reads_nothing_back(mixer, keys):
     method, images, rng = method_for(mixer, **keys), pixels(), Generator().manual_seed(0)
 
-    def step() -> None:
+    def step():
         method(images, LABELS, rng).loss.backward()
         method.after_step(0.5)
 
     assert not reads_of(step)
 
 
-def test_what_reads_a_value_is_seen_and_nothing_else() -> None:
+def test_what_reads_a_value_is_seen_and_nothing_else():
     x = torch.arange(4.0)
     assert reads_of(lambda: x.sum().item())
     assert reads_of(lambda: x[x > 0])

@@ -1,11 +1,10 @@
 """AutoMix trains: its presets, pipelines and schedules by hand, and the flow of its gradients."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from tests.trainables.methods.small import LABELS, B, method_for, pixels
 from trainables.backbones.backbone import Network
@@ -18,12 +17,12 @@ from trainables.mixers.mixed import mixed_cross_entropy
 from trainables.optimisers import build_optimiser
 
 
-def with_teacher(**keys: Any) -> tuple[AutoMixing, Network, nn.ModuleList]:
+def with_teacher(**keys) -> tuple[AutoMixing, Network, nn.ModuleList]:
     method = method_for("automix", **keys)
     return method, method.teacher, method.heads
 
 
-def test_the_presets_differ_in_what_the_paper_and_openmixup_do() -> None:
+def test_the_presets_differ_in_what_the_paper_and_openmixup_do():
     paper, release = (parse({"mixer": "automix", "automix.preset": preset}) for preset in ("paper", "release"))
     assert parse({"mixer": "automix"}) == release
     differ = {key: (value, release.mixer_options[key]) for key, value in paper.mixer_options.items()}
@@ -45,7 +44,7 @@ def test_the_presets_differ_in_what_the_paper_and_openmixup_do() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "release"])
-def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_releases_cannot(preset: str) -> None:
+def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_releases_cannot(preset):
     """The block learns from Eq. 7, at fixed maps; a whole step takes a hundred times as long."""
     method = method_for("automix", automix__preset=preset)
     optimiser = torch.optim.SGD(method.block.parameters(), lr=0.05, momentum=0.9)  # at 0.1, rounding alone decides
@@ -73,12 +72,12 @@ def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_rel
         ("paper", 0.0999, 1 - 0.001 * (1 + math.cos(0.0999 * math.pi)) / 2),
     ],
 )
-def test_the_teacher_slows_down(preset: str, progress: float, kept: float) -> None:
+def test_the_teacher_slows_down(preset, progress, kept):
     options = parse({"mixer": "automix", "automix.preset": preset}).mixer_options
     assert momentum(progress, options) == pytest.approx(kept, abs=1e-9)
 
 
-def test_the_block_learns_from_the_teacher_and_the_student_from_both_batches() -> None:
+def test_the_block_learns_from_the_teacher_and_the_student_from_both_batches():
     method, teacher, heads = with_teacher()
     method(pixels(), LABELS, Generator().manual_seed(0)).loss.backward()
     assert all(p.grad is None for p in (*teacher.parameters(), *heads[1].parameters()))
@@ -98,7 +97,7 @@ def test_the_block_learns_from_the_teacher_and_the_student_from_both_batches() -
         assert torch.equal(ours, theirs.grad)
 
 
-def test_the_teachers_weights_follow_and_its_statistics_are_its_own() -> None:
+def test_the_teachers_weights_follow_and_its_statistics_are_its_own():
     method, teacher, heads = with_teacher()
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     method(pixels(), LABELS, Generator().manual_seed(0))
@@ -119,7 +118,7 @@ def test_the_teachers_weights_follow_and_its_statistics_are_its_own() -> None:
     assert all(torch.equal(value, statistics[name]) for name, value in teacher.named_buffers())
 
 
-def test_the_teacher_with_its_head_for_mixed_images_is_what_is_tested() -> None:
+def test_the_teacher_with_its_head_for_mixed_images_is_what_is_tested():
     method, teacher, heads = with_teacher()
     method.eval()
     with torch.no_grad():
@@ -133,7 +132,7 @@ def test_the_teacher_with_its_head_for_mixed_images_is_what_is_tested() -> None:
     assert torch.equal(others["student_mixed"], method.network(pixels()).argmax(1))
 
 
-def test_sumix_changes_the_students_mixed_loss_and_nothing_else() -> None:
+def test_sumix_changes_the_students_mixed_loss_and_nothing_else():
     plain, sumix = method_for("automix"), method_for("automix", sumix__lam="learned", sumix__regulariser="su")
     loss, log = plain(pixels(), LABELS, Generator().manual_seed(0))
     with_sumix, described = sumix(pixels(), LABELS, Generator().manual_seed(0))
@@ -163,13 +162,13 @@ def test_sumix_changes_the_students_mixed_loss_and_nothing_else() -> None:
         ({"mixer__mask_decay": "sudden"}, "mixer.mask_decay must be .*got 'sudden'"),
     ],
 )
-def test_what_cannot_be_is_refused(keys: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         method_for("automix", **keys)
 
 
 @pytest.mark.parametrize("pipeline", ["none", "mp_m0", "mp"])
-def test_each_row_of_table_8_but_automix_s_own_by_hand(pipeline: str) -> None:
+def test_each_row_of_table_8_but_automix_s_own_by_hand(pipeline):
     """The loss agrees with the networks of another method that starts alike; the right parts learn and are tested.
 
     AutoMix itself, "mp_ce", is computed by ``test_automix_by_loops``.
@@ -205,11 +204,11 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(pipeline: str) -> None:
     assert list(method.also_tested) == ([] if pipeline == "none" else ["student_mixed"])
 
 
-def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch):
     method = method_for("automix", mixer__derangement=True)
     masks, drawn = method.masks, []
 
-    def kept(maps: Tensor, size: tuple[int, int], rng: Generator, partner: Tensor, lam: Tensor) -> Tensor:
+    def kept(maps, size, rng, partner, lam):
         drawn.append(partner)
         return masks(maps, size, rng, partner, lam)
 
@@ -220,7 +219,7 @@ def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch: p
     assert all((partner != torch.arange(B)).all() for partner in drawn)
 
 
-def test_with_random_grids_everything_but_the_block_learns() -> None:
+def test_with_random_grids_everything_but_the_block_learns():
     method = method_for("automix", mixer__masks="grids", mixer__lam_margin=0.0)
     loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
     loss.backward()
@@ -231,7 +230,7 @@ def test_with_random_grids_everything_but_the_block_learns() -> None:
     assert method.evaluated is method.teacher
 
 
-def test_the_block_may_have_an_optimiser_of_its_own() -> None:
+def test_the_block_may_have_an_optimiser_of_its_own():
     keys = {"mixer__block_lr": 0.4, "mixer__block_min_lr": 0.2, "mixer__block_momentum": 0.0, "epochs": 4}
     method = method_for("automix", **keys)
     config = parse({"mixer": "automix", "backbone": "resnet8", "epochs": 4, "momentum": 0.9, "lr": 0.1})

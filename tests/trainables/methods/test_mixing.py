@@ -34,7 +34,7 @@ def gradients(method: Method) -> list[Any]:
 
 
 @pytest.mark.parametrize("mixer", CONVOLUTIONAL)
-def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer: str) -> None:
+def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer):
     """As in the loop on a GPU, the loss is close to that of full precision, and gradients are in full precision."""
     full = method_for(mixer)
     half = copy.deepcopy(full)
@@ -52,7 +52,7 @@ def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer: str)
 
 
 @pytest.mark.parametrize("mixer", TWO_OR_MORE)
-def test_every_mixer_of_two_or_more_trains_with_sumix(mixer: str) -> None:
+def test_every_mixer_of_two_or_more_trains_with_sumix(mixer):
     method = method_for(mixer, sumix__lam="learned", sumix__regulariser="su")
     loss, log = step(method)
     assert loss.isfinite()
@@ -62,7 +62,7 @@ def test_every_mixer_of_two_or_more_trains_with_sumix(mixer: str) -> None:
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
-def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(preset: str) -> None:
+def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(preset):
     plain, off = method_for("cutmix"), method_for("cutmix", sumix__preset=preset)
     zero = method_for("cutmix", sumix__preset=preset, sumix__regulariser="u", sumix__zeta=0.0)
     assert torch.equal(step(plain)[0], step(off)[0])
@@ -73,7 +73,7 @@ def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(preset: str) ->
 
 
 @pytest.mark.parametrize(("preset", "regulariser"), [("paper", "s"), ("paper", "u"), ("release", "su")])
-def test_the_log_changes_no_number(preset: str, regulariser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_changes_no_number(preset, regulariser, monkeypatch):
     keys = {"sumix__preset": preset, "sumix__lam": "learned", "sumix__regulariser": regulariser}
     logged, silent = method_for("cutmix", **keys), method_for("cutmix", **keys)
     loss, log = step(logged)
@@ -88,7 +88,7 @@ def test_the_log_changes_no_number(preset: str, regulariser: str, monkeypatch: p
         assert one.grad is None or torch.equal(one.grad, two.grad), name
 
 
-def test_the_log_says_what_sumix_did() -> None:
+def test_the_log_says_what_sumix_did():
     method = method_for("mixup", sumix__lam="learned", sumix__regulariser="s")
     rng = torch.Generator().manual_seed(0)
     drawn = MIXERS["mixup"](pixels(), torch.Generator().manual_seed(0)).weights[:, 0]
@@ -107,13 +107,13 @@ def test_the_log_says_what_sumix_did() -> None:
     assert not log["regulariser_gradient"].any()  # its semantic term is inert
 
 
-def test_a_network_that_has_learned_nothing_leaves_lambda_as_it_was_drawn() -> None:
+def test_a_network_that_has_learned_nothing_leaves_lambda_as_it_was_drawn():
     for init in ("om_table", "torch_default"):
         _, log = step(method_for("cutmix", init=init, sumix__lam="learned"))
         assert (log["lam_shift"] < 0.005).all()
 
 
-def test_gradient_length_is_that_of_each_row_alone() -> None:
+def test_gradient_length_is_that_of_each_row_alone():
     rows = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     mean = (rows**3).sum(dim=1).mean()
     torch.testing.assert_close(mixing.gradient_length(mean, rows).double(), (3 * rows.detach() ** 2).norm(dim=1))
@@ -123,7 +123,7 @@ def test_gradient_length_is_that_of_each_row_alone() -> None:
 
 
 @pytest.mark.parametrize("raw_forward", ["train_grad", "train_nograd", "eval_nograd", "joint"])
-def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward: str) -> None:
+def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward):
     method = method_for("cutmix", sumix__lam="learned", sumix__raw_forward=raw_forward)
     step(method)
     assert method.network.training
@@ -132,8 +132,8 @@ def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward: str
 
 
 @pytest.mark.parametrize(("preset", "clean_loss"), [("paper", 0.5), ("release", 0.0)])
-def test_one_pass_of_both_batches_by_hand(preset: str, clean_loss: float) -> None:
-    keys: dict[str, Any] = {"sumix__lam": "learned", "sumix__regulariser": "su", "sumix__preset": preset}
+def test_one_pass_of_both_batches_by_hand(preset, clean_loss):
+    keys = {"sumix__lam": "learned", "sumix__regulariser": "su", "sumix__preset": preset}
     joint = method_for("cutmix", sumix__raw_forward="joint", clean_loss=clean_loss, **keys).double()
     other, apart = (method_for("cutmix", clean_loss=clean_loss, **keys).double() for _ in range(2))
     loss, _ = step(joint)
@@ -160,14 +160,14 @@ def test_one_pass_of_both_batches_by_hand(preset: str, clean_loss: float) -> Non
         ("cutmix", {"sumix__raw_statistics": "leave"}, "'keep' with sumix.raw_forward 'joint', .*, got 'leave'$"),
     ],
 )
-def test_one_pass_that_cannot_be_is_refused(mixer: str, keys: dict[str, Any], sentence: str) -> None:
+def test_one_pass_that_cannot_be_is_refused(mixer, keys, sentence):
     with pytest.raises(ValueError, match=sentence):
         method_for(mixer, sumix__lam="learned", sumix__raw_forward="joint", **keys)
 
 
-def test_the_batch_before_mixing_goes_through_the_network_first() -> None:
+def test_the_batch_before_mixing_goes_through_the_network_first():
     method = method_for("mixup", sumix__lam="learned")
-    seen: list[Tensor] = []
+    seen = []
     method.network.backbone.stages[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     step(method)
     raw = method.network.normalise(pixels())
@@ -177,7 +177,7 @@ def test_the_batch_before_mixing_goes_through_the_network_first() -> None:
 @pytest.mark.parametrize(
     ("preset", "regulariser"), [("paper", "none"), ("paper", "s"), ("paper", "u"), ("paper", "su"), ("release", "su")]
 )
-def test_a_graph_before_mixing_is_kept_only_where_it_changes_a_gradient(preset: str, regulariser: str) -> None:
+def test_a_graph_before_mixing_is_kept_only_where_it_changes_a_gradient(preset, regulariser):
     keys = {"sumix__lam": "learned", "sumix__regulariser": regulariser, "sumix__preset": preset}
     kept, saved = method_for("cutmix", **keys), method_for("cutmix", **keys)
     assert saved.encode_raw(pixels())[0].requires_grad == ("u" in regulariser)
@@ -189,7 +189,7 @@ def test_a_graph_before_mixing_is_kept_only_where_it_changes_a_gradient(preset: 
 
 
 @pytest.mark.parametrize("sumix", ["none", "lam", "lam+su"])
-def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix: str) -> None:
+def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix):
     lam, _, regulariser = sumix.partition("+")
     keys = {"sumix__lam": "learned" if lam == "lam" else "fixed", "sumix__regulariser": regulariser or "none"}
     plain, both = method_for("cutmix", **keys).double(), method_for("cutmix", clean_loss=0.5, **keys).double()
@@ -203,7 +203,7 @@ def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix: str)
         torch.testing.assert_close(ours.grad, mixed.grad + 0.5 * before.grad)
 
 
-def test_a_clean_loss_that_cannot_be_is_refused() -> None:
+def test_a_clean_loss_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"'train_grad' or 'joint' with clean_loss 1\.0, .*, got 'train_nograd'$"):
         method_for("cutmix", clean_loss=1.0, sumix__raw_forward="train_nograd")
     with pytest.raises(ValueError, match=r"its own loss on the images as they are: clean_loss must be 0, got 1\.0"):
@@ -211,7 +211,7 @@ def test_a_clean_loss_that_cannot_be_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["saliency", "attention"])
-def test_what_a_mixer_is_given_leaves_the_network_as_it_was(name: str) -> None:
+def test_what_a_mixer_is_given_leaves_the_network_as_it_was(name):
     network = method_for("none").network
     before = {key: value.clone() for key, value in network.state_dict().items()}
     images = pixels()
@@ -224,7 +224,7 @@ def test_what_a_mixer_is_given_leaves_the_network_as_it_was(name: str) -> None:
     assert all(p.grad is None for p in network.parameters())
 
 
-def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss() -> None:
+def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss():
     network = method_for("none").network.double().eval()
     images = pixels(dtype=torch.float64).requires_grad_()
     losses = torch.nn.functional.cross_entropy(network(images), LABELS, reduction="none")
@@ -235,7 +235,7 @@ def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss() -> Non
 
 
 @pytest.mark.parametrize("raw_statistics", ["keep", "leave"])
-def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics: str) -> None:
+def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics):
     """Statistics that are left are a baseline's; either way the pass itself uses the statistics of its own batch."""
     plain = method_for("cutmix")
     sumix = method_for("cutmix", sumix__regulariser="s", sumix__zeta=0.0, sumix__raw_statistics=raw_statistics)
@@ -248,7 +248,7 @@ def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics
     assert all(norm.track_running_stats for norm in sumix.modules() if isinstance(norm, torch.nn.BatchNorm2d))
 
 
-def test_a_share_of_the_batches_is_mixed() -> None:
+def test_a_share_of_the_batches_is_mixed():
     rng, quarter = torch.Generator().manual_seed(1), method_for("cutmix", mixer__probability=0.25)
     mixed = [quarter.mix(pixels(), LABELS, rng) for _ in range(200)]
     kept = [batch for batch in mixed if (batch.weights[:, 0] == 1).all()]
@@ -261,7 +261,7 @@ def test_a_share_of_the_batches_is_mixed() -> None:
 
 
 @pytest.mark.parametrize("mixer", ["cutmix", "manifoldmix", "supermix", "dcutmix"])
-def test_a_batch_that_is_not_mixed_is_learned_as_it_is(mixer: str) -> None:
+def test_a_batch_that_is_not_mixed_is_learned_as_it_is(mixer):
     loss, _ = step(method_for(mixer, mixer__probability=0.0))
     clean = torch.nn.functional.cross_entropy(method_for("none").network(pixels()), LABELS)
     torch.testing.assert_close(loss, clean.detach())
@@ -274,7 +274,7 @@ def test_a_batch_that_is_not_mixed_is_learned_as_it_is(mixer: str) -> None:
     ("mixer", "edges"),
     [("cutmix", [0, 1]), ("cutmix", [0, 1, 2]), ("cutmix", [0, 2, 4, 7]), ("comixup", [0, 2, 4, 7])],
 )
-def test_groups_are_mixed_among_themselves_one_after_another(mixer: str, edges: list[int]) -> None:
+def test_groups_are_mixed_among_themselves_one_after_another(mixer, edges):
     """Co-Mixup makes a mixture of all images of a group: of two, of two and of three, which stand side by side."""
     size = edges[-1]
     images, labels = torch.rand(size, 3, 16, 12), torch.arange(size)
@@ -292,6 +292,6 @@ def test_groups_are_mixed_among_themselves_one_after_another(mixer: str, edges: 
 
 
 @pytest.mark.parametrize("mixer", ["manifoldmix", "alignmix", "automix", "samix", "adautomix"])
-def test_what_mixes_a_whole_batch_at_once_refuses_groups(mixer: str) -> None:
+def test_what_mixes_a_whole_batch_at_once_refuses_groups(mixer):
     with pytest.raises(ValueError, match=r"whole batch.*: mixer\.groups must be 1, got 2$"):
         check({"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "mixer.groups": 2})

@@ -13,7 +13,7 @@ def own_share(images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
     return (1 - lam).view(-1, 1, 1, 1).expand(len(images), 1, *images.shape[2:])
 
 
-def test_pictures_are_taken_at_the_end_of_even_epochs() -> None:
+def test_pictures_are_taken_at_the_end_of_even_epochs():
     album = Album((3, 32, 24), epochs=100)
     assert len(album.due) == 8
     assert album.due[-1] == 100
@@ -30,7 +30,7 @@ def test_pictures_are_taken_at_the_end_of_even_epochs() -> None:
 
 
 @pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])
-def test_a_training_keeps_them_and_nothing_else_changes(mixer: str) -> None:
+def test_a_training_keeps_them_and_nothing_else_changes(mixer):
     method = method_for(mixer, epochs=2)
     images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.arange(6)
     method(images, labels, Generator().manual_seed(0))

@@ -1,7 +1,5 @@
 """The momentum pipeline around mixup and CutMix: each row of AutoMix's Table 8 by hand."""
 
-from typing import Any
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,11 +13,11 @@ from trainables.mixers.mixed import mixed_cross_entropy
 IMAGES = pixels(dtype=torch.float64)
 
 
-def pipeline_for(mixer: str, pipeline: str | None, **keys: Any) -> Any:
+def pipeline_for(mixer: str, pipeline: str | None, **keys):
     return method_for(mixer, mixer__pipeline=pipeline, **keys).double()
 
 
-def test_without_it_there_is_no_copy() -> None:
+def test_without_it_there_is_no_copy():
     for pipeline in (None, "none"):
         method = pipeline_for("cutmix", pipeline)
         assert type(method) is Mixing
@@ -27,7 +25,7 @@ def test_without_it_there_is_no_copy() -> None:
 
 
 @pytest.mark.parametrize(("mixer", "pipeline"), [("mixup", "mp_m0"), ("cutmix", "mp"), ("mixup", "mp_ce")])
-def test_a_step_by_hand(mixer: str, pipeline: str) -> None:
+def test_a_step_by_hand(mixer, pipeline):
     options = {} if pipeline == "mp_m0" else {"mixer__first_momentum": 0.75, "mixer__last_momentum": 0.75}
     method, other = pipeline_for(mixer, pipeline, **options), pipeline_for(mixer, None)
     loss, log = method(IMAGES, LABELS, Generator().manual_seed(0))
@@ -58,7 +56,7 @@ def test_a_step_by_hand(mixer: str, pipeline: str) -> None:
         torch.testing.assert_close(method.heads[1].weight, 0.75 * head + 0.25 * method.heads[0].weight)
 
 
-def test_it_goes_around_sumix_and_mixers_with_a_method_of_their_own() -> None:
+def test_it_goes_around_sumix_and_mixers_with_a_method_of_their_own():
     plain = pipeline_for("attentivemix", "mp", sumix__lam="learned", sumix__regulariser="su")
     loss, log = plain(IMAGES, LABELS, Generator().manual_seed(0))
     assert loss.isfinite()

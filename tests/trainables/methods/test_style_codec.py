@@ -1,7 +1,5 @@
 """StyleMix and StyleCutMix by hand, with a small encoder and decoder of our own from a file; images are 16x12."""
 
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -38,14 +36,14 @@ def small_networks() -> tuple[nn.Sequential, nn.Sequential]:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> str:
+def file(tmp_path):
     encoder, decoder = small_networks()
     path = tmp_path / "codec.pt"
     torch.save({"encoder": encoder.state_dict(), "decoder": decoder.state_dict()}, path)
     return str(path)
 
 
-def test_a_style_is_the_mean_and_deviation_of_each_channel() -> None:
+def test_a_style_is_the_mean_and_deviation_of_each_channel():
     content, style = photographs().double(), photographs().double().flip(0) * 3 + 1
     found = in_style_of(content, style)
     torch.testing.assert_close(found.mean(dim=(2, 3)), style.mean(dim=(2, 3)))
@@ -53,7 +51,7 @@ def test_a_style_is_the_mean_and_deviation_of_each_channel() -> None:
     torch.testing.assert_close(in_style_of(content, content), content)
 
 
-def test_stylemix_is_the_paper_s_sum_of_four() -> None:
+def test_stylemix_is_the_paper_s_sum_of_four():
     images = photographs()
     mixed = stylemix(images, Generator().manual_seed(2), content=0.7, codec=PIXELS)
     rng = Generator().manual_seed(2)
@@ -72,7 +70,7 @@ def test_stylemix_is_the_paper_s_sum_of_four() -> None:
         assert mixed.sources[b].tolist() == [b, int(partner[b])]
 
 
-def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhere() -> None:
+def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhere():
     images = photographs()
     mixed = stylecutmix(images, Generator().manual_seed(3), content=0.7, codec=PIXELS)
     rng = Generator().manual_seed(3)
@@ -91,7 +89,7 @@ def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhe
         assert float(mixed.weights[b, 0]) == pytest.approx(weight, abs=1e-6)
 
 
-def test_the_networks_of_a_file_are_laid_out_as_adain_s(file: str) -> None:
+def test_the_networks_of_a_file_are_laid_out_as_adain_s(file):
     network, (encoder, decoder) = StyleNetwork(file, 32), small_networks()
     images = photographs()
     enlarged = F.interpolate(images, (32, 32), mode="bilinear", align_corners=False)
@@ -104,7 +102,7 @@ def test_the_networks_of_a_file_are_laid_out_as_adain_s(file: str) -> None:
 
 
 @pytest.mark.parametrize("mixer", ["stylemix", "stylecutmix"])
-def test_a_method_takes_a_step_with_the_codec_of_a_file_and_without_one(mixer: str, file: str) -> None:
+def test_a_method_takes_a_step_with_the_codec_of_a_file_and_without_one(mixer, file):
     images = torch.rand(B, 3, 32, 32, generator=Generator().manual_seed(0))
     losses = []
     for given in (file, None):
@@ -117,7 +115,7 @@ def test_a_method_takes_a_step_with_the_codec_of_a_file_and_without_one(mixer: s
     assert losses[0] != losses[1]
 
 
-def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(tmp_path):
     keys = {"dataset": "cifar10", "mixer": "stylemix", "mixer.codec_file": str(tmp_path / "codec.pt")}
     for content in (None, {"encoder": {}}, {"encoder": {}, "decoder": {}}):
         if content is not None:
@@ -126,7 +124,7 @@ def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(tmp_path: Path) -
             check(keys)
 
 
-def test_a_map_of_one_cell_and_grey_images_are_refused(file: str) -> None:
+def test_a_map_of_one_cell_and_grey_images_are_refused(file):
     """The first would make every loss NaN, the second would end a run at its first step."""
     keys = {"dataset": "cifar10", "mixer": "stylecutmix", "mixer.codec_file": file}
     check({**keys, "mixer.codec_side": 3})

@@ -54,7 +54,7 @@ def area(box: tuple[slice, slice]) -> int:
 
 
 @each_seed
-def test_mixup(seed: int) -> None:
+def test_mixup(seed):
     images, rng = photographs(), stream(seed)
     lam, partner = beta(0.7, B, rng), partners(B, rng)
     rows = [lam[b] * images[b] + (1 - lam[b]) * images[partner[b]] for b in range(B)]
@@ -81,7 +81,7 @@ def cut_rows(
 
 
 @each_seed
-def test_cutmix(seed: int) -> None:
+def test_cutmix(seed):
     images, rng = photographs(), stream(seed)
     lam = beta(0.7, B, rng)
     row, column = uniform_pixels(B, H, W, rng)
@@ -93,7 +93,7 @@ def test_cutmix(seed: int) -> None:
 @each_seed
 @pytest.mark.parametrize("per_batch", [False, True])
 @pytest.mark.parametrize("saliency_input", ["uint8", "raw_float"])
-def test_saliencymix(seed: int, per_batch: bool, saliency_input: str) -> None:
+def test_saliencymix(seed, per_batch, saliency_input):
     """CutMix's box around the most salient pixel of the partner or, for a whole batch, of row 0's partner."""
     images, rng = photographs(), stream(seed)
     lam = beta(0.7, 1 if per_batch else B, rng).expand(B)
@@ -103,7 +103,7 @@ def test_saliencymix(seed: int, per_batch: bool, saliency_input: str) -> None:
     salient = [divmod(int(seen[partner[0 if per_batch else b]].argmax()), W) for b in range(B)]
     row, column = torch.tensor(salient).T
     rows, kept = cut_rows(images, partner, lam, row, column)
-    mixed = saliencymix(images, stream(seed), alpha=0.7, per_batch=per_batch, saliency_input=saliency_input)  # type: ignore[arg-type]
+    mixed = saliencymix(images, stream(seed), alpha=0.7, per_batch=per_batch, saliency_input=saliency_input)
     check(mixed, rows, partner, kept)
 
 
@@ -111,7 +111,7 @@ def test_saliencymix(seed: int, per_batch: bool, saliency_input: str) -> None:
 @pytest.mark.parametrize(
     ("interpolation", "scope"), [("nearest", (0.1, 0.8)), ("bilinear", (0.1, 0.8)), ("nearest", (0.3, 0.5))]
 )
-def test_resizemix(seed: int, interpolation: str, scope: tuple[float, float]) -> None:
+def test_resizemix(seed, interpolation, scope):
     """The whole partner is resized into the clipped box, here by PyTorch's own resizing of one image."""
     images, rng = photographs(), stream(seed)
     tau, (low, high) = beta(0.7, B, rng), scope
@@ -129,12 +129,12 @@ def test_resizemix(seed: int, interpolation: str, scope: tuple[float, float]) ->
         rows.append(image)
         kept.append(1 - area(box) / (H * W))
     options = {"alpha": 0.7, "scope": scope, "interpolation": interpolation}
-    mixed = resizemix(images, stream(seed), **options)  # type: ignore[arg-type]
+    mixed = resizemix(images, stream(seed), **options)
     check(mixed, rows, partner, kept)
 
 
 @each_seed
-def test_fmix(seed: int) -> None:
+def test_fmix(seed):
     images = photographs()
     noise, kept, lam, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=2.0, per_batch=False)
     assert torch.equal(lam, beta(0.7, B, stream(seed)))
@@ -153,7 +153,7 @@ def test_fmix(seed: int) -> None:
 
 
 @each_seed
-def test_gridmix(seed: int) -> None:
+def test_gridmix(seed):
     images, rng = photographs(), stream(seed)
     lam = beta(0.7, B, rng)
     grids = draw_grids(lam, (H, W), rng, holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0))
@@ -176,7 +176,7 @@ def test_gridmix(seed: int) -> None:
 
 
 @each_seed
-def test_smoothmix(seed: int) -> None:
+def test_smoothmix(seed):
     images, rng = photographs(), stream(seed)
     row, column = uniform_pixels(B, H, W, rng)
     sigma = 0.25 + 0.25 * torch.rand(B, generator=rng)
@@ -200,7 +200,7 @@ def k_image_draws(seed: int, alpha: float, count: int, rows: int = B) -> tuple[T
 
 
 @each_seed
-def test_dmixup(seed: int) -> None:
+def test_dmixup(seed):
     images = photographs()
     phi, sources, _ = k_image_draws(seed, 0.7, 4)
     mixed = dmixup(images, stream(seed), alpha=0.7, num_images=4)
@@ -213,7 +213,7 @@ def test_dmixup(seed: int) -> None:
 
 @each_seed
 @pytest.mark.parametrize("alpha", [0.2, 3.0])
-def test_dcutmix(seed: int, alpha: float) -> None:
+def test_dcutmix(seed, alpha):
     """Algorithm 1 of the paper: v_k = phi_k / prod (1 - v_j); each patch sqrt(1 - v_k) of the former one's sides."""
     images, count = photographs(), 4
     phi, sources, rng = k_image_draws(seed, alpha, count)
@@ -242,14 +242,14 @@ def test_dcutmix(seed: int, alpha: float) -> None:
 @each_seed
 @pytest.mark.parametrize("paste", ["same", "random_in_parent"])
 @pytest.mark.parametrize("per_batch", [False, True])
-def test_saliency_dcutmix(seed: int, paste: str, per_batch: bool) -> None:
+def test_saliency_dcutmix(seed, paste, per_batch):
     """The patches of DCutMix, each cut around its image's most salient pixel and shifted to where there is room."""
     images, count, rows = photographs(), 4, 1 if per_batch else B
     phi, sources, rng = k_image_draws(seed, 0.7, count, rows)
     offsets = [[torch.rand(rows, generator=rng).expand(B) for _ in range(2)] for _ in range(count - 1)]
     salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
     options = {"alpha": 0.7, "num_images": count, "paste": paste, "per_batch": per_batch}
-    mixed = saliency_dcutmix(images, stream(seed), **options)  # type: ignore[arg-type]
+    mixed = saliency_dcutmix(images, stream(seed), **options)
     for b in range(B):
         image, start, sides, weights = images[b].clone(), (0, 0), (H, W), []
         for k in range(1, count):
@@ -276,7 +276,7 @@ def test_saliency_dcutmix(seed: int, paste: str, per_batch: bool) -> None:
 
 
 @each_seed
-def test_mixup_cutmix(seed: int) -> None:
+def test_mixup_cutmix(seed):
     """CutMix's draws come first, then mixup's lambda, and last which of the two a row gets."""
     images, rng = photographs(), stream(seed)
     lam = beta(0.7, B, rng)

@@ -1,7 +1,6 @@
 """AlignMixup: the transport is optimal, and the aligned maps are mixed in the right direction."""
 
 import importlib
-from typing import Any
 
 import pytest
 import torch
@@ -15,20 +14,20 @@ from trainables.mixers.mixed import Mixed
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network():
     return method_for("none").network.eval()
 
 
 def mix(network: Network, seed: int = 0, **options: object) -> Mixed:
     rng = torch.Generator().manual_seed(seed)
-    return alignmix(pixels(), rng, encode=network.encode, num_stages=4, **options)  # type: ignore[arg-type]
+    return alignmix(pixels(), rng, encode=network.encode, num_stages=4, **options)
 
 
 def normal(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_plan_has_its_marginals() -> None:
+def test_the_plan_has_its_marginals():
     plan = transport_plan(normal(4, 3, 12), normal(4, 3, 12).flip(0), eps=0.5, iterations=200)
     mass = torch.full((4, 12), 1 / 12, dtype=torch.float64)
     torch.testing.assert_close(plan.sum(dim=2), mass)
@@ -36,7 +35,7 @@ def test_the_plan_has_its_marginals() -> None:
     assert (plan >= 0).all()
 
 
-def test_with_little_entropy_the_plan_is_the_optimal_assignment() -> None:
+def test_with_little_entropy_the_plan_is_the_optimal_assignment():
     """The plan agrees with an independent exact solver."""
     target, moved = normal(5, 8, 10), normal(5, 8, 10).flip(0).roll(1, 2)
     plan = transport_plan(target, moved, eps=0.02, iterations=2000) * 10
@@ -47,12 +46,12 @@ def test_with_little_entropy_the_plan_is_the_optimal_assignment() -> None:
         assert (plan[row] * cost).sum().item() == pytest.approx(best, rel=0.01)
 
 
-def test_large_distances_neither_overflow_nor_vanish() -> None:
+def test_large_distances_neither_overflow_nor_vanish():
     plan = transport_plan(1000 * normal(2, 64, 16), 1000 * normal(2, 64, 16).flip(0), eps=0.1, iterations=100)
     torch.testing.assert_close(plan.sum(dim=(1, 2)), torch.ones(2, dtype=torch.float64))
 
 
-def test_each_row_is_one_of_the_two_aligned_mixtures(network: Network) -> None:
+def test_each_row_is_one_of_the_two_aligned_mixtures(network):
     mixed = mix(network, alternate="nothing")
     assert mixed.depth == 4
     maps = network.encode(pixels(), 4).flatten(2)
@@ -71,10 +70,10 @@ def test_each_row_is_one_of_the_two_aligned_mixtures(network: Network) -> None:
     assert set(directions) == {0, 1}  # a coin for each row
 
 
-def test_the_plan_has_no_gradient_but_the_maps_have(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    plans: list[Tensor] = []
+def test_the_plan_has_no_gradient_but_the_maps_have(network, monkeypatch):
+    plans = []
 
-    def kept(*arguments: Any) -> Tensor:
+    def kept(*arguments):
         plans.append(transport_plan(*arguments))
         return plans[-1]
 
@@ -87,10 +86,10 @@ def test_the_plan_has_no_gradient_but_the_maps_have(network: Network, monkeypatc
 
 
 @pytest.mark.parametrize(("alternate", "depths"), [("manifoldmix", {0, 2, 3, 4}), ("mixup", {0, 4}), ("nothing", {4})])
-def test_every_second_batch_is_mixed_otherwise(alternate: str, depths: set[int]) -> None:
+def test_every_second_batch_is_mixed_otherwise(alternate, depths):
     rng = torch.Generator().manual_seed(0)
     options = {"encode": lambda x, depth: x[..., :2, :2], "num_stages": 4, "iterations": 1}
-    drawn = [alignmix(pixels(), rng, alternate=alternate, **options).depth for _ in range(60)]  # type: ignore[arg-type]
+    drawn = [alignmix(pixels(), rng, alternate=alternate, **options).depth for _ in range(60)]
     assert set(drawn) == depths
     if alternate != "nothing":
         assert 18 <= drawn.count(4) <= 42

@@ -21,7 +21,7 @@ def attention(rows: int = 4, columns: int = 3) -> Tensor:
 
 def mix(seed: int = 0, **options: object) -> Mixed:
     options = {"attention": attention(), **options}
-    return attentivemix(colours(), torch.Generator().manual_seed(seed), **options)  # type: ignore[arg-type]
+    return attentivemix(colours(), torch.Generator().manual_seed(seed), **options)
 
 
 def kept_cells(mixed: Mixed) -> list[Tensor]:
@@ -31,7 +31,7 @@ def kept_cells(mixed: Mixed) -> list[Tensor]:
     return [shown[row, ..., 0] == row / B if mixed.sources[row, 1] != row else None for row in range(B)]
 
 
-def test_every_kept_cell_is_attended_to_more_than_every_cell_that_is_not() -> None:
+def test_every_kept_cell_is_attended_to_more_than_every_cell_that_is_not():
     mixed = mix()
     for row, kept in enumerate(kept_cells(mixed)):
         if kept is None:
@@ -44,7 +44,7 @@ def test_every_kept_cell_is_attended_to_more_than_every_cell_that_is_not() -> No
 
 
 @pytest.mark.parametrize("seen", [attention(), torch.zeros(B, 4, 3)], ids=["different", "equal"])
-def test_top_k_keeps_that_many_cells_of_every_image(seen: Tensor) -> None:
+def test_top_k_keeps_that_many_cells_of_every_image(seen):
     mixed = mix(top_k=5, attention=seen)
     for kept in kept_cells(mixed):
         assert kept is None or kept.sum() == 5
@@ -54,7 +54,7 @@ def test_top_k_keeps_that_many_cells_of_every_image(seen: Tensor) -> None:
             mix(top_k=top_k)
 
 
-def test_cells_that_do_not_divide_the_image_are_counted_in_pixels() -> None:
+def test_cells_that_do_not_divide_the_image_are_counted_in_pixels():
     mixed = mix(attention=attention(7, 7))
     for row in range(B):
         if mixed.sources[row, 1] != row:

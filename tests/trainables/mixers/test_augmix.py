@@ -21,17 +21,17 @@ def pixels() -> Tensor:
 
 def mix(seed: int = 0, images: Tensor | None = None, **options: object) -> Tensor:
     images = pixels() if images is None else images
-    return augmix(images, torch.Generator().manual_seed(seed), **options).images  # type: ignore[arg-type]
+    return augmix(images, torch.Generator().manual_seed(seed), **options).images
 
 
-def test_every_image_changes_and_the_label_stays() -> None:
+def test_every_image_changes_and_the_label_stays():
     mixed = augmix(pixels(), torch.Generator().manual_seed(0))
     assert mixed.sources.tolist() == [[row] for row in range(B)]
     assert mixed.weights.tolist() == [[1.0]] * B
     assert (mixed.images != pixels()).flatten(1).any(dim=1).all()
 
 
-def test_the_mixture_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mixture_is_the_papers(monkeypatch):
     """Every operation adds 1/255 to a pixel, so that the sum is m times the mean length of the chains."""
     monkeypatch.setattr(module, "apply_one_each", lambda chains, rng, severity: chains + 1)
     images = torch.full((400, 1, 2, 3), 0.2)
@@ -42,12 +42,12 @@ def test_the_mixture_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert added.unique().numel() > 390
 
 
-def test_severity_is_how_far_it_goes() -> None:
+def test_severity_is_how_far_it_goes():
     change = [sum((mix(s, severity=v) - pixels()).abs().mean() for s in range(4)) for v in (0.1, 10.0)]
     assert change[1] > 1.3 * change[0]
 
 
-def test_rotation() -> None:
+def test_rotation():
     images = photographs()
     for degrees in (-8, -3, 0, 1, 5, 8, 29):
         matrix = rotation(torch.full((8,), float(degrees)), H, W)
@@ -59,7 +59,7 @@ def test_rotation() -> None:
     "matrix",
     [(1, 0.09, 0, 0, 1, 0), (1, -0.05, 0, 0, 1, 0), (1, 0, 0, -0.09, 1, 0), (1, 0, 3, 0, 1, 0), (1, 0, 0, 0, 1, -2)],
 )
-def test_shear_and_translation(matrix: tuple[float, ...]) -> None:
+def test_shear_and_translation(matrix):
     images = photographs()
     wanted = torch.stack(
         [
@@ -78,7 +78,7 @@ def compare(found: Tensor, wanted: Tensor, images: Tensor, moved: bool = True) -
     assert torch.equal(wanted, images) is not moved
 
 
-def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix() -> None:
+def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix():
     """The strengths are those of the official code: whole degrees and pixels, and the directions of x and y."""
     name = {name: number for number, name in enumerate(OPERATIONS)}
     drawn = torch.tensor([name[n] for n in ("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "equalize")])
@@ -90,7 +90,7 @@ def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix() -> None
     torch.testing.assert_close(moves(drawn, signed, H, W), wanted)
 
 
-def test_each_row_gets_one_operation_of_its_own_and_all_are_drawn() -> None:
+def test_each_row_gets_one_operation_of_its_own_and_all_are_drawn():
     """Each operation changes about a ninth of the rows, by a strength in the range of AugMix."""
     image = photographs(8, 32, 32)[6]
     images = image.repeat(200, 1, 1, 1)

@@ -11,7 +11,7 @@ def left_half(partner: Tensor, lam: Tensor) -> Tensor:
     return (torch.arange(12) < 6).float().expand(len(partner), 1, 16, 12)
 
 
-def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda() -> None:
+def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda():
     images = pixels()
     mixed = automix(images, Generator().manual_seed(2), lam_margin=0.0, generate=left_half)
     partner, lam = draw(B, 2.0, False, Generator().manual_seed(2))
@@ -23,7 +23,7 @@ def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda() -> None
     assert torch.equal(images, pixels())
 
 
-def test_a_lambda_near_an_end_mixes_evenly_and_per_batch_there_is_one() -> None:
+def test_a_lambda_near_an_end_mixes_evenly_and_per_batch_there_is_one():
     images = pixels()
     mixed = automix(images, Generator().manual_seed(2), lam_margin=0.3, generate=left_half)
     lam = mixed.weights[:, 0]
@@ -36,7 +36,7 @@ def test_a_lambda_near_an_end_mixes_evenly_and_per_batch_there_is_one() -> None:
     assert torch.equal(weights, weights[:1].expand_as(weights))
 
 
-def test_a_derangement_mixes_no_row_with_itself() -> None:
+def test_a_derangement_mixes_no_row_with_itself():
     drawn = [draw(B, 2.0, False, Generator().manual_seed(seed), derangement=True)[0] for seed in range(60)]
     assert all(torch.equal(partner.sort().values, torch.arange(B)) for partner in drawn)
     assert all((partner != torch.arange(B)).all() for partner in drawn)
@@ -48,7 +48,7 @@ def test_a_derangement_mixes_no_row_with_itself() -> None:
     assert any((partner == torch.arange(B)).any() for partner in usual)
 
 
-def test_random_grids_give_the_partner_as_many_cells_as_lambda_says() -> None:
+def test_random_grids_give_the_partner_as_many_cells_as_lambda_says():
     lam = torch.tensor([0.0, 0.25, 0.7, 1.0])
     masks = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(0))
     assert masks.shape == (4, 1, 16, 12)

@@ -21,7 +21,7 @@ def puzzle_cost(side: int, t_eps: float, peakedness: int) -> Tensor:
 
 @pytest.mark.parametrize(("t_eps", "peakedness"), [(0.8, 2), (0.8, 6), (0.1, 4)])
 @pytest.mark.parametrize("side", [2, 4, 8, 16])
-def test_against_the_optimal_assignment(side: int, t_eps: float, peakedness: int) -> None:
+def test_against_the_optimal_assignment(side, t_eps, peakedness):
     cost = puzzle_cost(side, t_eps, peakedness)
     cells = assign(cost)
     assert (cells.sort(dim=1).values == torch.arange(side**2)).all()
@@ -34,13 +34,13 @@ def test_against_the_optimal_assignment(side: int, t_eps: float, peakedness: int
     assert gap <= still / 8
 
 
-def test_a_swap_that_pays_is_made() -> None:
+def test_a_swap_that_pays_is_made():
     cost = torch.tensor([[[0.0, -9.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
     assert assign(cost).tolist() == [[1, 0, 2]]
 
 
 @pytest.mark.parametrize(("height", "width", "grid"), [(16, 12, (4, 2)), (15, 13, (4, 4)), (7, 5, (2, 3))])
-def test_cells_of_any_size_stay_where_they_are_or_move_whole(height: int, width: int, grid: tuple[int, int]) -> None:
+def test_cells_of_any_size_stay_where_they_are_or_move_whole(height, width, grid):
     images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     places = torch.arange(grid[0] * grid[1]).expand(2, -1)
     assert torch.equal(move_cells(images, places, grid), images)
@@ -50,7 +50,7 @@ def test_cells_of_any_size_stay_where_they_are_or_move_whole(height: int, width:
     assert torch.equal(moved.long(), spread_cells(order.unflatten(1, grid), height, width))
 
 
-def test_a_moved_cell_keeps_its_pixels_in_order() -> None:
+def test_a_moved_cell_keeps_its_pixels_in_order():
     images = torch.arange(2 * 16 * 12.0).view(2, 1, 16, 12)
     order = torch.arange(8).repeat(2, 1)
     order[1, [0, 5]] = order[1, [5, 0]]
@@ -61,6 +61,6 @@ def test_a_moved_cell_keeps_its_pixels_in_order() -> None:
     assert torch.equal(moved[1, 0, 12:], images[1, 0, 12:])
 
 
-def test_values_spread_to_the_cells_pixels() -> None:
+def test_values_spread_to_the_cells_pixels():
     values = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
     assert spread_cells(values, 3, 5).tolist() == [[[1, 1, 1, 2, 2], [1, 1, 1, 2, 2], [3, 3, 3, 4, 4]]]

@@ -26,7 +26,7 @@ def salient(size: int) -> Tensor:
 
 def mix(size: int, seed: int = 0, **options: object) -> Mixed:
     rng = torch.Generator().manual_seed(seed)
-    return comixup(pixels(size), rng, saliency=salient(size), **options)  # type: ignore[arg-type]
+    return comixup(pixels(size), rng, saliency=salient(size), **options)
 
 
 def shares(mixed: Mixed) -> Tensor:
@@ -35,7 +35,7 @@ def shares(mixed: Mixed) -> Tensor:
     return torch.zeros(size, size).scatter_add_(1, mixed.sources, mixed.weights)
 
 
-def test_the_likeness_of_inputs_is_how_far_their_salient_windows_are_apart() -> None:
+def test_the_likeness_of_inputs_is_how_far_their_salient_windows_are_apart():
     corners = ((0, 0), (3, 20), (24, 9))
     saliency = torch.zeros(1, 3, 32, 32)
     for number, (row, column) in enumerate(corners):
@@ -47,14 +47,14 @@ def test_the_likeness_of_inputs_is_how_far_their_salient_windows_are_apart() -> 
         assert module._likeness(saliency, 0.001)[0, i, j].item() == pytest.approx(wanted, abs=1e-6)
 
 
-def test_what_an_input_costs_in_a_cell_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_input_costs_in_a_cell_by_loops(monkeypatch):
     """Every output keeps its first labelling here, so that what each of the four rounds pays is known."""
     size, rng = 4, torch.Generator().manual_seed(0)
     prior = dirichlet(2.0, (1, size), rng)[0]
     shown = torch.nn.functional.one_hot(torch.randint(size, (1, size, 4, 4), generator=rng), size).float()
-    asked: list[tuple[Tensor, float, bool]] = []
+    asked = []
 
-    def keep(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Tensor:
+    def keep(unary, used, beta, *, soft):
         asked.append((unary[0], beta, soft))
         return shown[:, (len(asked) - 1) % size]
 
@@ -84,7 +84,7 @@ def test_what_an_input_costs_in_a_cell_by_loops(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_an_output_is_labelled_nearly_as_well_as_can_be(soft: bool) -> None:
+def test_an_output_is_labelled_nearly_as_well_as_can_be(soft):
     """The labelling is compared with every one of 2 x 2 cells, by the energy of the paper written out."""
     rng = torch.Generator().manual_seed(0)
     unary, beta = torch.rand(30, 2, 2, 4, generator=rng), 0.1  # about as strong as in a real group
@@ -94,7 +94,7 @@ def test_an_output_is_labelled_nearly_as_well_as_can_be(soft: bool) -> None:
         pairs = torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0]]) / 2
         choices = torch.cat((choices, pairs))
 
-    def energies(row: int, cells: Tensor) -> Tensor:
+    def energies(row, cells):
         """Return the energy of each of N labellings, (N, 4 cells, 4 inputs)."""
         total = (unary[row].flatten(0, 1) * cells).sum(dim=(1, 2))
         total -= module.SOFT_BONUS * (cells.amax(dim=2) < 1).sum(dim=1)
@@ -109,7 +109,7 @@ def test_an_output_is_labelled_nearly_as_well_as_can_be(soft: bool) -> None:
     assert sum(gaps) / len(gaps) < 0.05
 
 
-def test_a_cell_may_be_soft_only_between_inputs_that_the_output_has() -> None:
+def test_a_cell_may_be_soft_only_between_inputs_that_the_output_has():
     unary = torch.zeros(1, 2, 2, 3)
     unary[..., 2] = 1.0
     one = module._label_output(unary, torch.tensor([[4.0, 0.0, 0.0]]), 0.0, soft=True)
@@ -118,13 +118,13 @@ def test_a_cell_may_be_soft_only_between_inputs_that_the_output_has() -> None:
     assert torch.equal(two, torch.tensor([0.5, 0.5, 0.0]).expand(1, 2, 2, 3))
 
 
-def test_twins_give_up_one_input_each_and_a_single_input_stays() -> None:
+def test_twins_give_up_one_input_each_and_a_single_input_stays():
     shows = torch.tensor([[[1, 0, 1], [1, 0, 1], [0, 1, 0], [0, 1, 0]]]).bool()
     assert module._tell_twins_apart(shows)[0].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("size", [9, 11])
-def test_the_weights_are_the_pixels_of_each_source(size: int) -> None:
+def test_the_weights_are_the_pixels_of_each_source(size):
     """The images are one-hot in their channels, so that a channel's mean is a source's share."""
     colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
     mixed = comixup(colours, torch.Generator().manual_seed(0), group=4, saliency=salient(size))
@@ -136,7 +136,7 @@ def test_the_weights_are_the_pixels_of_each_source(size: int) -> None:
     assert ((mixed.images * 2).round() == mixed.images * 2).all()  # a cell shows one image or two halves
 
 
-def test_every_input_is_shown_about_once_and_no_two_outputs_are_alike() -> None:
+def test_every_input_is_shown_about_once_and_no_two_outputs_are_alike():
     mixed = mix(40)
     assert mixed.sources.shape == (40, 20)
     share = shares(mixed)
@@ -147,7 +147,7 @@ def test_every_input_is_shown_about_once_and_no_two_outputs_are_alike() -> None:
     assert (share.argmax(dim=1) == torch.arange(40)).float().mean() > 0.5  # handed to the row it shows most
 
 
-def test_what_is_shown_is_salient() -> None:
+def test_what_is_shown_is_salient():
     """More of each input's saliency is seen than by cells drawn blindly, which would show as much as their area."""
     size = 20
     colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()

@@ -9,7 +9,7 @@ from trainables.mixers.cutmix import cutmix
 
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("per_batch", [False, True])
-def test_both_ways_give_the_same_images(order: torch.memory_format, per_batch: bool) -> None:
+def test_both_ways_give_the_same_images(order, per_batch):
     given = torch.rand(24, 3, 16, 12, generator=Generator().manual_seed(11)).contiguous(memory_format=order)
     images = given.clone()
     by_box = cutmix(images, Generator().manual_seed(1), per_batch=per_batch)

@@ -1,7 +1,6 @@
 """The laws of every mixer of pixels, whatever it mixes by; a new member of MIXERS is tested at once."""
 
 import inspect
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ B, C, H, W = 8, 3, 16, 12
 ROUNDING = H * W * torch.finfo(torch.float32).eps  # of a mean of as many numbers of order 1
 
 # Inputs that a mixer may require besides the images; one that requires others mixes no pixels, or needs a network.
-INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+INPUTS = {
     "saliency": lambda images: torch.rand(len(images), *images.shape[2:], generator=Generator().manual_seed(1)),
     "attention": lambda images: torch.rand(len(images), 4, 3, generator=Generator().manual_seed(1)),
 }
@@ -50,7 +49,7 @@ def flat(dtype: torch.dtype = torch.float32) -> Tensor:
     return photographs(B, C, 1, 1).to(dtype).expand(B, C, H, W).contiguous()
 
 
-def test_all_the_mixers_of_pixels_are_here() -> None:
+def test_all_the_mixers_of_pixels_are_here():
     assert set(NAMES) >= {
         *("none", "cutout", "mixup", "cutmix", "resizemix", "fmix", "gridmix", "smoothmix"),
         *("saliencymix", "dmixup", "dcutmix", "saliency_dcutmix"),
@@ -58,7 +57,7 @@ def test_all_the_mixers_of_pixels_are_here() -> None:
 
 
 @every_mixer
-def test_the_parts_of_a_mixed_batch_fit_together(name: str) -> None:
+def test_the_parts_of_a_mixed_batch_fit_together(name):
     images = photographs()
     mixed = mix(name, images)
     assert mixed.images.shape == images.shape
@@ -75,7 +74,7 @@ def test_the_parts_of_a_mixed_batch_fit_together(name: str) -> None:
 
 
 @every_mixer
-def test_the_type_is_kept_and_the_weights_are_the_shares_of_the_pixels(name: str) -> None:
+def test_the_type_is_kept_and_the_weights_are_the_shares_of_the_pixels(name):
     """The mean pixel of images of one colour is the mean of the sources' colours by their weights."""
     types = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     for dtype, alpha in (*((dtype, 1.0) for dtype in types), *((torch.float64, alpha) for alpha in (1e-3, 0.2, 4.0))):
@@ -90,7 +89,7 @@ def test_the_type_is_kept_and_the_weights_are_the_shares_of_the_pixels(name: str
 
 
 @every_mixing
-def test_each_row_has_its_own_lambda(name: str) -> None:
+def test_each_row_has_its_own_lambda(name):
     assert mix(name, photographs(64, C, H, W)).weights[:, 0].unique().numel() > 8
 
 
@@ -108,7 +107,7 @@ def own_share(name: str, seed: int, **options: object) -> Tensor:
 
 
 @pytest.mark.parametrize("name", [name for name in PER_BATCH if name in MIXING])
-def test_per_batch_gives_one_lambda_and_one_mask_to_all_rows(name: str) -> None:
+def test_per_batch_gives_one_lambda_and_one_mask_to_all_rows(name):
     weights = mix(name, photographs(), per_batch=True).weights
     assert torch.equal(weights, weights[:1].expand_as(weights))
     assert weights[0, 0] != mix(name, photographs(), seed=1, per_batch=True).weights[0, 0]
@@ -122,7 +121,7 @@ def test_per_batch_gives_one_lambda_and_one_mask_to_all_rows(name: str) -> None:
 
 
 @every_mixer
-def test_the_generator_decides_everything(name: str) -> None:
+def test_the_generator_decides_everything(name):
     images, state = photographs(), torch.get_rng_state()
     first, again, other = mix(name, images), mix(name, images), mix(name, images, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
@@ -138,7 +137,7 @@ def test_the_generator_decides_everything(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in MIXING if not required(name)])
-def test_gradient_flows_to_every_image(name: str) -> None:
+def test_gradient_flows_to_every_image(name):
     images = photographs().requires_grad_()
     mixed = mix(name, images)
     assert not mixed.weights.requires_grad
@@ -149,7 +148,7 @@ def test_gradient_flows_to_every_image(name: str) -> None:
 
 
 @every_mixer
-def test_one_image_and_odd_sizes(name: str) -> None:
+def test_one_image_and_odd_sizes(name):
     for shape in ((1, 3, 16, 12), (1, 1, 9, 13), (3, 3, 7, 5), (2, 1, 33, 17), (2, 3, 2, 3)):
         mixed = mix(name, photographs(*shape))
         assert mixed.images.shape == shape
@@ -160,14 +159,14 @@ def test_one_image_and_odd_sizes(name: str) -> None:
 
 
 @every_mixer
-def test_an_impossible_alpha_is_refused(name: str) -> None:
+def test_an_impossible_alpha_is_refused(name):
     for alpha in (0.0, -0.5, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=f"alpha must be above 0 and finite, got {alpha}"):
             mix(name, photographs(), alpha=alpha)
 
 
 @every_mixer
-def test_the_order_of_memory_changes_nothing(name: str) -> None:
+def test_the_order_of_memory_changes_nothing(name):
     images = photographs(B, C, H, W)
     plain, last = mix(name, images), mix(name, images.to(memory_format=torch.channels_last))
     torch.testing.assert_close(last.images, plain.images, rtol=0, atol=ROUNDING)

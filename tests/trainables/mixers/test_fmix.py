@@ -19,7 +19,7 @@ ROUNDING = 16 * 12 * np.finfo(np.float32).eps  # of a sum of as many numbers of 
 
 
 @pytest.mark.parametrize(("height", "width", "decay"), [(16, 12, 3.0), (9, 13, 1.0), (7, 4, 4.0)])
-def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height: int, width: int, decay: float) -> None:
+def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height, width, decay):
     noise = low_frequency_noise(2, height, width, decay, Generator().manual_seed(0)).double().numpy()
     parts = torch.randn(2, height, width // 2 + 1, 2, generator=Generator().manual_seed(0)).double().numpy()
     for b in range(2):
@@ -34,7 +34,7 @@ def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height:
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (130, 250), (7, 4), (1, 1)])
-def test_the_masks_of_fmix_are_the_same_by_sorting_searching_and_counting(height: int, width: int) -> None:
+def test_the_masks_of_fmix_are_the_same_by_sorting_searching_and_counting(height, width):
     """A processor sorts small images and searches large ones, a GPU counts.
 
     The cases include equal pixels, no pixel that stays, and all that stay.
@@ -50,7 +50,7 @@ def test_the_masks_of_fmix_are_the_same_by_sorting_searching_and_counting(height
 
 
 @pytest.mark.parametrize(("height", "width"), [(128, 256), (129, 250)])
-def test_the_noise_of_many_large_images_is_that_of_one_draw(height: int, width: int) -> None:
+def test_the_noise_of_many_large_images_is_that_of_one_draw(height, width):
     """They are worked on in portions, for which normal numbers can be drawn one after another in blocks of 16 alone."""
     parts = torch.randn(4, height, width // 2 + 1, 2, generator=Generator().manual_seed(0))
     noise = low_frequency_noise(4, height, width, 0.0, Generator().manual_seed(0))
@@ -58,6 +58,6 @@ def test_the_noise_of_many_large_images_is_that_of_one_draw(height: int, width: 
     np.testing.assert_allclose(noise, expected, rtol=0, atol=ROUNDING * expected.abs().max().item())
 
 
-def test_a_share_between_two_counts_of_pixels_is_rounded_either_way_as_often() -> None:
+def test_a_share_between_two_counts_of_pixels_is_rounded_either_way_as_often():
     _, kept, lam, _ = draw_fmix((4000, 4, 3), Generator().manual_seed(0), alpha=1.0, decay=3.0, per_batch=False)
     assert (kept > 12 * lam).float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(4000))

@@ -81,7 +81,7 @@ def minimum_cut(energy: Energy, row: int) -> float:
 
 
 @pytest.mark.parametrize("penalty", [potts(3), squares(3)])
-def test_the_energy_of_a_labelling_is_the_sum_of_its_costs(penalty: Tensor) -> None:
+def test_the_energy_of_a_labelling_is_the_sum_of_its_costs(penalty):
     energy = random_energy(3, 2, penalty, seed=0)
     labels = torch.randint(3, (8, 3, 2), generator=torch.Generator().manual_seed(1))
     wanted = torch.tensor([by_loops(energy, row, labels[row]) for row in range(8)])
@@ -89,7 +89,7 @@ def test_the_energy_of_a_labelling_is_the_sum_of_its_costs(penalty: Tensor) -> N
 
 
 @pytest.mark.parametrize(("rows", "columns", "penalty"), [(3, 3, squares(2)), (2, 3, squares(3)), (2, 3, potts(4))])
-def test_tiny_grids_against_every_labelling(rows: int, columns: int, penalty: Tensor) -> None:
+def test_tiny_grids_against_every_labelling(rows, columns, penalty):
     energy = random_energy(rows, columns, penalty, seed=2, size=24)
     every = torch.tensor(list(itertools.product(range(len(penalty)), repeat=rows * columns))).view(-1, rows, columns)
     least = []
@@ -103,7 +103,7 @@ def test_tiny_grids_against_every_labelling(rows: int, columns: int, penalty: Te
 
 
 @pytest.mark.parametrize("labels", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_the_exact_solver_agrees_with_every_labelling(labels: int) -> None:
+def test_the_exact_solver_agrees_with_every_labelling(labels):
     energy = random_energy(2, 3, squares(labels), seed=3, size=4)
     for row in range(4):
         every = itertools.product(range(labels), repeat=6)
@@ -112,7 +112,7 @@ def test_the_exact_solver_agrees_with_every_labelling(labels: int) -> None:
 
 
 @pytest.mark.parametrize(("block", "labels"), [(4, 2), (8, 3), (16, 2), pytest.param(16, 3, marks=pytest.mark.slow)])
-def test_puzzles_of_real_size_against_minimum_cuts(block: int, labels: int) -> None:
+def test_puzzles_of_real_size_against_minimum_cuts(block, labels):
     """Images are blobs, saliency is peaked blobs, and the weights are PuzzleMix's own."""
     rng = torch.Generator().manual_seed(block)
     coarse = torch.rand(6, 3, 6, 6, generator=rng)
@@ -128,14 +128,14 @@ def test_puzzles_of_real_size_against_minimum_cuts(block: int, labels: int) -> N
     assert gap.mean() < 0.01
 
 
-def test_no_single_cell_is_better_off_with_another_label() -> None:
+def test_no_single_cell_is_better_off_with_another_label():
     energy = random_energy(5, 4, potts(4), seed=4)
     labels = minimise(energy)
     cost = energy.unary + energy.given(torch.nn.functional.one_hot(labels, 4).float())
     assert torch.equal(cost.argmin(dim=-1), labels)
 
 
-def test_where_smoothness_rules_all_cells_agree() -> None:
+def test_where_smoothness_rules_all_cells_agree():
     energy = random_energy(6, 6, squares(3), seed=6)
     stiff = energy._replace(vertical=energy.vertical + 50, horizontal=energy.horizontal + 50)
     labels = minimise(stiff)
@@ -143,7 +143,7 @@ def test_where_smoothness_rules_all_cells_agree() -> None:
     assert (labels == labels[:, :1, :1]).all()
 
 
-def test_rows_are_solved_independently() -> None:
+def test_rows_are_solved_independently():
     energy = random_energy(4, 4, squares(3), seed=5)
     alone = Energy(energy.unary[3:4], energy.vertical[3:4], energy.horizontal[3:4], energy.penalty)
     assert torch.equal(minimise(energy)[3:4], minimise(alone))

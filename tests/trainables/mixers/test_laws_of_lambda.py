@@ -4,7 +4,6 @@ The draws whose laws are known here are those of ``test_against_plain_loops``, w
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 from numpy.random import default_rng
 from numpy.typing import NDArray
 from scipy import stats
-from torch import Generator, Tensor
+from torch import Generator
 
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import beta
@@ -64,11 +63,11 @@ def gridmix_law(alpha: float) -> Law:
     return np.array(shares)
 
 
-LAWS: dict[str, Callable[[float], Law]] = {"cutmix": cutmix_law, "fmix": fmix_law, "gridmix": gridmix_law}
+LAWS = {"cutmix": cutmix_law, "fmix": fmix_law, "gridmix": gridmix_law}
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_lambda_follows_the_simulated_law_of_its_alpha(name: str) -> None:
+def test_lambda_follows_the_simulated_law_of_its_alpha(name):
     laws = {alpha: rounded(LAWS[name](alpha)) for alpha in (0.2, 2.0)}
     for alpha, other in ((0.2, 2.0), (2.0, 0.2)):
         drawn, law = rounded(lambdas(name, alpha=alpha)), laws[alpha]
@@ -78,19 +77,19 @@ def test_lambda_follows_the_simulated_law_of_its_alpha(name: str) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_lambda_of_mixup_is_beta(alpha: float) -> None:
+def test_lambda_of_mixup_is_beta(alpha):
     assert stats.kstest(lambdas("mixup", alpha=alpha), stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("alpha", [1.0, 2.0])
-def test_many_draws_are_beta(alpha: float) -> None:
+def test_many_draws_are_beta(alpha):
     """As many as there are in a batch leave room for a parameter of the gamma law that is off by a quarter."""
     drawn = beta(alpha, DRAWS, Generator().manual_seed(0)).double().numpy()
     assert stats.kstest(drawn, stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
-def test_shares_of_dmixup_are_dirichlet(alpha: float) -> None:
+def test_shares_of_dmixup_are_dirichlet(alpha):
     """Each share of a symmetric Dirichlet distribution of K is Beta(alpha, (K - 1) alpha)."""
     images = torch.rand(B, 1, 2, 3)
     weights = MIXERS["dmixup"](images, Generator().manual_seed(0), alpha=alpha, num_images=4).weights.double()
@@ -98,16 +97,16 @@ def test_shares_of_dmixup_are_dirichlet(alpha: float) -> None:
         assert stats.kstest(share, stats.beta(alpha, 3 * alpha).cdf).pvalue > 0.01
 
 
-def test_cutmix_keeps_as_much_as_the_official_code() -> None:
+def test_cutmix_keeps_as_much_as_the_official_code():
     """The official code at 32x32 has a known mean, and a known share of images that keep more than 0.99."""
     for alpha, mean, whole in ((0.2, 0.72, 0.23), (1.0, 0.70, 0.02)):
         images = torch.zeros(B, 1, 32, 32)
-        lam: Tensor = MIXERS["cutmix"](images, Generator().manual_seed(0), alpha=alpha).weights[:, 0]
+        lam = MIXERS["cutmix"](images, Generator().manual_seed(0), alpha=alpha).weights[:, 0]
         assert lam.mean().item() == pytest.approx(mean, abs=0.015)
         assert (lam > 0.99).float().mean().item() == pytest.approx(whole, abs=0.015)
 
 
-def test_the_smallest_alpha_takes_one_of_the_two_images_whole_and_the_largest_half_of_each() -> None:
+def test_the_smallest_alpha_takes_one_of_the_two_images_whole_and_the_largest_half_of_each():
     for alpha in (5e-324, 1e-300, 1e-30):
         found = lambdas("mixup", alpha=alpha)
         assert set(found) == {0.0, 1.0}
@@ -115,7 +114,7 @@ def test_the_smallest_alpha_takes_one_of_the_two_images_whole_and_the_largest_ha
     assert set(lambdas("mixup", alpha=1e308)) == {0.5}
 
 
-def test_gamma_is_drawn_from_a_generator() -> None:
+def test_gamma_is_drawn_from_a_generator():
     shape = torch.full((4000,), 2.0)
     try:
         first, again = (torch._standard_gamma(shape, generator=torch.Generator().manual_seed(3)) for _ in range(2))

@@ -16,18 +16,18 @@ DEPTHS = {0: 0, 1: 2, 2: 3, 3: 4}  # layer: stages of resnet8, which has a stem 
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network():
     return method_for("none").network.double().eval()
 
 
 def mix(network: Network, seed: int, images: Tensor | None = None, **options: object) -> Mixed:
     images = pixels(dtype=torch.float64) if images is None else images
     rng = torch.Generator().manual_seed(seed)
-    return manifoldmix(images, rng, encode=network.encode, num_stages=4, **options)  # type: ignore[arg-type]
+    return manifoldmix(images, rng, encode=network.encode, num_stages=4, **options)
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
-def test_the_maps_of_a_layer_are_mixed_row_by_row(network: Network, layer: int) -> None:
+def test_the_maps_of_a_layer_are_mixed_row_by_row(network, layer):
     mixed = mix(network, 0, layers=(layer,))
     maps = network.encode(pixels(dtype=torch.float64), DEPTHS[layer])
     assert mixed.depth == DEPTHS[layer]
@@ -39,14 +39,14 @@ def test_the_maps_of_a_layer_are_mixed_row_by_row(network: Network, layer: int) 
         torch.testing.assert_close(mixed.images[row], lam * own + (1 - lam) * partner)
 
 
-def test_layers_are_drawn_each_as_often() -> None:
+def test_layers_are_drawn_each_as_often():
     rng = torch.Generator().manual_seed(0)
     depths = [manifoldmix(pixels(), rng, encode=lambda x, depth: x, num_stages=4).depth for _ in range(300)]
     assert set(depths) == {0, 2, 3}
     assert all(70 < depths.count(depth) < 130 for depth in set(depths))
 
 
-def test_per_batch_has_one_lambda_and_the_gradient_reaches_the_stages_before_the_mix(network: Network) -> None:
+def test_per_batch_has_one_lambda_and_the_gradient_reaches_the_stages_before_the_mix(network):
     mixed = mix(network, 0, layers=(2,), per_batch=True)
     assert mixed.weights.unique(dim=0).shape == (1, 2)
     stem = network.backbone.stages[0]
@@ -54,13 +54,13 @@ def test_per_batch_has_one_lambda_and_the_gradient_reaches_the_stages_before_the
     assert gradient.any()
 
 
-def test_a_layer_that_is_not_there_is_refused(network: Network) -> None:
+def test_a_layer_that_is_not_there_is_refused(network):
     for layers in ((), (4,), (-1,), (0, 7)):
         with pytest.raises(ValueError, match=r"layers must lie in 0\.\.3"):
             mix(network, 0, layers=layers)
 
 
-def test_choose_is_uniform_repeats_with_the_seed_and_moves_the_generator() -> None:
+def test_choose_is_uniform_repeats_with_the_seed_and_moves_the_generator():
     rng = torch.Generator().manual_seed(1)
     drawn = [choose("abc", rng) for _ in range(600)]
     again = torch.Generator().manual_seed(1)

@@ -1,7 +1,5 @@
 """MergeMix: token merging by plain loops, masks of the most attended patches, and the label."""
 
-from typing import Any
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -32,7 +30,7 @@ def merged_by_loops(keys: Tensor, merges: int) -> list[int]:
 
 @pytest.mark.parametrize("tokens", [8, 9])
 @pytest.mark.parametrize("merges", [1, 3])
-def test_the_most_alike_tokens_become_one(tokens: int, merges: int) -> None:
+def test_the_most_alike_tokens_become_one(tokens, merges):
     keys = torch.randn(4, tokens, 5, dtype=torch.float64, generator=Generator().manual_seed(0))
     place = destinations(keys, merges)
     assert place.tolist() == [merged_by_loops(rows, merges) for rows in keys]
@@ -40,7 +38,7 @@ def test_the_most_alike_tokens_become_one(tokens: int, merges: int) -> None:
     assert all(set(row) == set(range(tokens - merges)) for row in place.tolist())
 
 
-def test_a_merged_token_is_the_mean_of_its_patches() -> None:
+def test_a_merged_token_is_the_mean_of_its_patches():
     tokens = torch.randn(1, 3, 2, dtype=torch.float64, generator=Generator().manual_seed(0))
     size = torch.tensor([[1.0, 3.0, 1.0]], dtype=torch.float64)
     merged, total = merge(tokens, size, torch.tensor([[0, 1, 1]]), 2)
@@ -48,7 +46,7 @@ def test_a_merged_token_is_the_mean_of_its_patches() -> None:
     torch.testing.assert_close(merged[0, 1], (3 * tokens[0, 1] + tokens[0, 2]) / 4)
 
 
-def test_a_token_counts_as_often_as_it_has_patches() -> None:
+def test_a_token_counts_as_often_as_it_has_patches():
     """Three equal tokens get what one of three patches gets, and no more is added to the class token."""
     block = network().stages[1]
     query = torch.randn(1, 3, 96, dtype=torch.float64, generator=Generator().manual_seed(0))
@@ -60,7 +58,7 @@ def test_a_token_counts_as_often_as_it_has_patches() -> None:
 
 
 @torch.no_grad()
-def test_without_merging_it_is_the_class_attention_and_with_it_few_values() -> None:
+def test_without_merging_it_is_the_class_attention_and_with_it_few_values():
     backbone, images = network(), pixels()
     torch.testing.assert_close(merged_attention(backbone, images, 0.0), backbone.class_attention(images))
     found = merged_attention(backbone, images, 0.5)
@@ -73,7 +71,7 @@ def attention() -> Tensor:
     return torch.rand(B, M, N, generator=Generator().manual_seed(7))
 
 
-def mix(**options: Any) -> Any:
+def mix(**options):
     return mergemix(images(), Generator().manual_seed(0), attend_merged=lambda pixels, share: attention(), **options)
 
 
@@ -81,7 +79,7 @@ def images() -> Tensor:
     return torch.rand(B, 3, 16, 12, generator=Generator().manual_seed(1))
 
 
-def test_the_most_attended_patches_stay_by_plain_loops() -> None:
+def test_the_most_attended_patches_stay_by_plain_loops():
     mixed, before, seen = mix(), images(), attention()
     rng = Generator().manual_seed(0)
     partner, lam = partners(B, rng), beta(1.0, B, rng)
@@ -96,7 +94,7 @@ def test_the_most_attended_patches_stay_by_plain_loops() -> None:
     assert torch.equal(mixed.sources[:, 1], partner)
 
 
-def test_the_paper_s_label_is_gaussian_and_spans_the_batch() -> None:
+def test_the_paper_s_label_is_gaussian_and_spans_the_batch():
     drawn = mix(label="gaussian").weights[:, 0]
     assert drawn.min() == 0
     assert drawn.max().item() == pytest.approx(1.0, abs=1e-4)
@@ -105,7 +103,7 @@ def test_the_paper_s_label_is_gaussian_and_spans_the_batch() -> None:
     assert torch.equal(one, one[:1].expand_as(one))
 
 
-def test_a_step_trains_a_transformer_and_another_network_is_refused() -> None:
+def test_a_step_trains_a_transformer_and_another_network_is_refused():
     method = method_for("mergemix", backbone="vit_tiny_32")
     rows = torch.rand(4, 3, 32, 32, generator=Generator().manual_seed(0))
     loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))

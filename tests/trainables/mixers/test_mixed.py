@@ -1,7 +1,5 @@
 """The losses on a mixed batch, by hand and in half precision."""
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -9,7 +7,7 @@ from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import Mixed, mixed_binary_cross_entropy, mixed_cross_entropy
 
 
-def test_smoothing_and_the_binary_loss_by_hand() -> None:
+def test_smoothing_and_the_binary_loss_by_hand():
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(6, 5, generator=rng, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
@@ -27,7 +25,7 @@ def test_smoothing_and_the_binary_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("loss", [mixed_cross_entropy, mixed_binary_cross_entropy])
-def test_half_precision_rounds_no_lambda(loss: Any) -> None:
+def test_half_precision_rounds_no_lambda(loss):
     """Bfloat16 has no number between 0.5 and 0.50390625: the losses of both lambdas were the same."""
     logits, labels = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
     for lam in (0.501, 0.502):

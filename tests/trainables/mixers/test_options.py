@@ -24,7 +24,7 @@ def photographs() -> Tensor:
 
 
 # The constants of the papers, their codes and OpenMixup, where a study sets none.
-DEFAULTS: dict[str, dict[str, object]] = {
+DEFAULTS = {
     "fmix": {"decay": 3.0},
     "gridmix": {"pattern": "holes", "holes": (2, 6), "area": (0.5, 1.0), "aspect": (0.5, 2.0)},
     "resizemix": {"scope": (0.1, 0.8), "interpolation": "nearest"},
@@ -51,12 +51,12 @@ DEFAULTS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_a_mixer_has_the_published_constants(name: str) -> None:
+def test_a_mixer_has_the_published_constants(name):
     options = mixer_options(name, {})
     assert {option: options[option] for option in DEFAULTS[name]} == DEFAULTS[name]
 
 
-def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner() -> None:
+def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
     images = photographs()
     right, legacy = smoothmix(images, rng()), smoothmix(images, rng(), legacy_label=True)
     assert torch.equal(right.images, legacy.images)
@@ -70,7 +70,7 @@ def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner() -
 
 
 @pytest.mark.parametrize(("length", "per_batch"), [(6, False), (5, False), (6, True), (40, False)])
-def test_cutout_blanks_one_clipped_square(length: int, per_batch: bool) -> None:
+def test_cutout_blanks_one_clipped_square(length, per_batch):
     images = photographs() * 0.9
     mixed = cutout(images, rng(), length=length, fill=1.0, per_batch=per_batch)
     row, column = (
@@ -86,7 +86,7 @@ def test_cutout_blanks_one_clipped_square(length: int, per_batch: bool) -> None:
     assert torch.equal(mixed.weights, torch.ones(B, 1))
 
 
-def test_cutout_fills_with_the_mean_colour_of_the_batch() -> None:
+def test_cutout_fills_with_the_mean_colour_of_the_batch():
     images = photographs()
     mixed = cutout(images, rng(), length=6)
     blank = (mixed.images != images).all(dim=1)
@@ -95,7 +95,7 @@ def test_cutout_fills_with_the_mean_colour_of_the_batch() -> None:
     torch.testing.assert_close(colours, images.mean(dim=(0, 2, 3)).expand_as(colours))
 
 
-def test_gridmix_of_cells_takes_each_cell_from_one_image() -> None:
+def test_gridmix_of_cells_takes_each_cell_from_one_image():
     images = torch.arange(512.0)[:, None, None, None].expand(512, 1, H, W)
     mixed = gridmix(images, rng(), pattern="cells", holes=(4, 4))
     cells = mixed.images[:, 0].unflatten(1, (4, 4)).unflatten(3, (4, 3)).movedim(3, 2)  # (B, 4, 4, 4, 3)
@@ -108,7 +108,7 @@ def test_gridmix_of_cells_takes_each_cell_from_one_image() -> None:
     assert own.mean().item() == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_range_from_the_larger_number_to_the_smaller_is_refused() -> None:
+def test_a_range_from_the_larger_number_to_the_smaller_is_refused():
     with pytest.raises(ValueError, match=r"holes .* got \(3, 2\)"):
         gridmix(photographs(), rng(), holes=(3, 2))
     for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1)):
@@ -119,7 +119,7 @@ def test_a_range_from_the_larger_number_to_the_smaller_is_refused() -> None:
 
 @pytest.mark.parametrize("per_batch", [False, True])
 @pytest.mark.parametrize("name", ["cutmix", "saliencymix", "resizemix", "fmix", "mixup_cutmix"])
-def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name: str, per_batch: bool) -> None:
+def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name, per_batch):
     images, rows = photographs(), 1 if per_batch else B
     area, drawn = (MIXERS[name](images, rng(), per_batch=per_batch, label=label) for label in ("area", "drawn"))
     assert torch.equal(area.images, drawn.images)

@@ -32,10 +32,10 @@ def mix(seed: int = 0, images: Tensor | None = None, saliency: Tensor | None = N
     images = pixels() if images is None else images
     saliency = salient(*images.shape[2:]) if saliency is None else saliency
     rng = torch.Generator().manual_seed(seed)
-    return puzzlemix(images, rng, saliency=saliency, **options)  # type: ignore[arg-type]
+    return puzzlemix(images, rng, saliency=saliency, **options)
 
 
-def test_the_energy_is_that_of_the_paper_by_loops() -> None:
+def test_the_energy_is_that_of_the_paper_by_loops():
     """Every cell is a pixel of a 2 x 2 image, so that each border has one colour on either side; up to a constant."""
     images, saliency = pixels(2, 2), salient(2, 2)
     partner, lam = torch.arange(B).roll(1), torch.rand(B, generator=torch.Generator().manual_seed(7))
@@ -60,7 +60,7 @@ def test_the_energy_is_that_of_the_paper_by_loops() -> None:
         assert max(excess) - min(excess) < 1e-5
 
 
-def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides() -> None:
+def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides():
     images, partner = pixels(16, 16), torch.arange(B).roll(1)
     rows, columns = (border_differences(images, partner, 2, axis) for axis in (1, 2))  # cells of 8 pixels
     for b in range(B):
@@ -77,13 +77,13 @@ def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides() -> None:
                 assert columns[first, second][b, cell, 0].item() == pytest.approx(wanted[1], abs=1e-6)
 
 
-def test_the_prior_is_minus_the_logarithm_of_the_binomial() -> None:
+def test_the_prior_is_minus_the_logarithm_of_the_binomial():
     wanted = [-math.log(p + 1e-8) for p in (0.7**2, 2 * 0.3 * 0.7, 0.3**2)]
     torch.testing.assert_close(surprise(torch.tensor([0.3]), 3), torch.tensor([wanted]))
 
 
 @pytest.mark.parametrize(("labels", "seed"), [(2, 0), (3, 1)])
-def test_without_transport_every_pixel_is_mixed_in_place(labels: int, seed: int) -> None:
+def test_without_transport_every_pixel_is_mixed_in_place(labels, seed):
     mixed = mix(seed, transport=False, num_labels=labels, beta=0.1)
     images = pixels()
     for row in range(B):
@@ -99,7 +99,7 @@ def test_without_transport_every_pixel_is_mixed_in_place(labels: int, seed: int)
     assert mixed.weights[:, 0].unique().numel() > 2  # lambda is each row's own
 
 
-def test_each_image_is_shown_where_it_is_salient() -> None:
+def test_each_image_is_shown_where_it_is_salient():
     images = torch.stack((torch.zeros(3, 16, 12), torch.ones(3, 16, 12)))
     saliency = torch.full((2, 16, 12), 1e-3)
     saliency[0, :8] = 1.0  # the upper half of the black image, the lower half of the white one
@@ -114,7 +114,7 @@ def test_each_image_is_shown_where_it_is_salient() -> None:
         torch.testing.assert_close(mixed.weights, torch.full((2, 2), 0.5), atol=0.1, rtol=0)
 
 
-def test_transport_brings_a_hidden_salient_cell_into_view() -> None:
+def test_transport_brings_a_hidden_salient_cell_into_view():
     mask = torch.zeros(1, 4, 4)
     mask[:, :, :2] = 1.0
     saliency = torch.full((1, 4, 4), 0.01)
@@ -125,7 +125,7 @@ def test_transport_brings_a_hidden_salient_cell_into_view() -> None:
     assert torch.equal(arrange(mask, saliency, t_eps=100.0)[0], torch.arange(16))
 
 
-def test_transport_shows_more_of_both_images_by_the_same_mask() -> None:
+def test_transport_shows_more_of_both_images_by_the_same_mask():
     """One image is red and one green, as bright as they are salient, so that each channel tells what is shown of it."""
     saliency = salient()[:2] / salient()[:2].amax()
     images = torch.zeros(2, 3, 16, 12)
@@ -142,7 +142,7 @@ def test_transport_shows_more_of_both_images_by_the_same_mask() -> None:
         assert (more[:, :2] > 0.05).all()
 
 
-def test_more_saliency_is_shown_than_by_the_drawn_share() -> None:
+def test_more_saliency_is_shown_than_by_the_drawn_share():
     images, saliency = pixels(32, 32), torch.nn.functional.avg_pool2d(salient(32, 32), 5, 1, 2)
     energy = puzzle_energy(images, saliency, torch.arange(B).roll(1), torch.full((B,), 0.5), 8, (1.2, 0.5, 0.2), 3)
     mask = minimise(energy).float() / 2
@@ -151,13 +151,13 @@ def test_more_saliency_is_shown_than_by_the_drawn_share() -> None:
     assert (shown > 1.02).all()  # of 2; a mask that looked at nothing shows 1
 
 
-def test_a_blank_saliency_gives_no_nan() -> None:
+def test_a_blank_saliency_gives_no_nan():
     mixed = mix(0, saliency=torch.zeros(B, 16, 12))
     assert mixed.images.isfinite().all()
     assert mixed.weights.isfinite().all()
 
 
-def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_without_cells_is() -> None:
+def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_without_cells_is():
     assert mix(blocks=(2, 13)).images.isfinite().all()
     with pytest.raises(ValueError, match=r"^blocks must hold a number up to 12, the side of the image in pixels, got"):
         mix(blocks=(13, 16))

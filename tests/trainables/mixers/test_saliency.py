@@ -48,18 +48,18 @@ def correlation(one: Tensor, two: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("height", "width"), [(16, 12), (32, 32), (17, 33), (5, 7), (64, 48), (130, 250), (1, 12), (12, 1)]
 )
-def test_it_is_opencvs_to_the_last_bit(height: int, width: int) -> None:
+def test_it_is_opencvs_to_the_last_bit(height, width):
     images = scenes(12, height, width)
     torch.testing.assert_close(fine_grained_saliency(images), opencv(blue_first(images)), rtol=0, atol=1e-6)
 
 
-def test_flat_black_and_white_images() -> None:
+def test_flat_black_and_white_images():
     images = torch.tensor([0, 77, 255], dtype=torch.uint8)[:, None, None, None].expand(3, 3, 16, 12)
     assert torch.equal(fine_grained_saliency(images), torch.zeros(3, 16, 12))
     assert torch.equal(opencv(blue_first(images)), torch.zeros(3, 16, 12))
 
 
-def test_floats_in_0_to_1_are_read_as_bytes_without_a_gradient() -> None:
+def test_floats_in_0_to_1_are_read_as_bytes_without_a_gradient():
     images = scenes(4, 16, 12)
     for dtype in (torch.float32, torch.float64):
         found = fine_grained_saliency((images.to(dtype) / 255).requires_grad_())
@@ -67,7 +67,7 @@ def test_floats_in_0_to_1_are_read_as_bytes_without_a_gradient() -> None:
         assert not found.requires_grad
 
 
-def test_one_channel_is_the_brightness_itself() -> None:
+def test_one_channel_is_the_brightness_itself():
     images = scenes(4, 16, 12)[:, :1]
     expected = opencv(images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy())  # equal channels: the same grey
     torch.testing.assert_close(fine_grained_saliency(images), expected, rtol=0, atol=1e-6)
@@ -75,14 +75,14 @@ def test_one_channel_is_the_brightness_itself() -> None:
         fine_grained_saliency(torch.zeros(1, 4, 16, 12))
 
 
-def test_the_salient_pixel_is_the_first_maximum() -> None:
+def test_the_salient_pixel_is_the_first_maximum():
     saliency = torch.zeros(2, 16, 12)
     saliency[0, 9, 5] = saliency[0, 9, 7] = saliency[1, 3, 11] = 1
     row, column = salient_pixel(saliency)
     assert (row.tolist(), column.tolist()) == ([9, 3], [5, 11])
 
 
-def test_floats_misread_as_bytes_are_opencvs_and_tell_nothing() -> None:
+def test_floats_misread_as_bytes_are_opencvs_and_tell_nothing():
     """SaliencyMix's release gives OpenCV normalised floats, red first. Rounding alone moves the lowest bytes."""
     images = scenes(40, 32, 32)
     normalised = (images.float() / 255 - 0.5) / 0.25
@@ -94,7 +94,7 @@ def test_floats_misread_as_bytes_are_opencvs_and_tell_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_it_finds_the_same_pixel_as_opencv_in_photographs() -> None:
+def test_it_finds_the_same_pixel_as_opencv_in_photographs():
     DATASETS["cifar10"].prepare(DATA)
     images = DATASETS["cifar10"].load(DATA).test.images[:2000]
     saliency, expected = fine_grained_saliency(images), opencv(blue_first(images))

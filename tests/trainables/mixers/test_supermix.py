@@ -25,11 +25,11 @@ def teach(images: Tensor) -> Tensor:
 
 def mix(seed: int = 0, **options: object) -> Mixed:
     options = {"teach": teach, **options}
-    return supermix(pixels(), torch.Generator().manual_seed(seed), **options)  # type: ignore[arg-type]
+    return supermix(pixels(), torch.Generator().manual_seed(seed), **options)
 
 
 @pytest.mark.parametrize("num_images", [2, 3])
-def test_the_teacher_sees_every_source_in_a_mixed_row(num_images: int) -> None:
+def test_the_teacher_sees_every_source_in_a_mixed_row(num_images):
     mixed = mix(num_images=num_images)
     rows = (mixed.weights[:, 1:] > 0).all(dim=1)
     assert rows.sum() >= 4
@@ -38,7 +38,7 @@ def test_the_teacher_sees_every_source_in_a_mixed_row(num_images: int) -> None:
     torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
 
 
-def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages() -> None:
+def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages():
     mixed = mix(sparsity=0.0, max_iter=1)
     average = pixels()[mixed.sources].mean(dim=1)
     rows = mixed.weights[:, 1] > 0
@@ -47,8 +47,8 @@ def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages() -> No
     assert (after < before)[rows].all()
 
 
-def test_a_row_without_masks_stays_as_it_is() -> None:
-    def stubborn(images: Tensor) -> Tensor:
+def test_a_row_without_masks_stays_as_it_is():
+    def stubborn(images):
         """Recognise an image that is shown alone, and see class 0 in every mixture."""
         alone = (images.amax(dim=(1, 2, 3)) > 0.999).float()[:, None]
         return alone * teach(images) + (1 - alone) * (torch.eye(L)[0] * 50 + 0.01 * teach(images) * torch.eye(L)[0])
@@ -61,7 +61,7 @@ def test_a_row_without_masks_stays_as_it_is() -> None:
     assert torch.equal(mixed.weights[stays], torch.tensor([1.0, 0.0]).expand(int(stays.sum()), 2))
 
 
-def test_sources_are_a_circle_of_all_rows() -> None:
+def test_sources_are_a_circle_of_all_rows():
     sources = distinct_sources(7, 3, torch.Generator().manual_seed(0))
     assert torch.equal(sources[:, 0], torch.arange(7))
     assert (sources.sort(dim=0).values == torch.arange(7)[:, None]).all()
@@ -69,7 +69,7 @@ def test_sources_are_a_circle_of_all_rows() -> None:
     assert distinct_sources(1, 2, torch.Generator()).tolist() == [[0, 0]]
 
 
-def test_masks_are_shares_and_blend_by_them() -> None:
+def test_masks_are_shares_and_blend_by_them():
     masks = torch.randn(B, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     spread = spread_masks(masks, torch.Size((16, 12)))
     torch.testing.assert_close(spread.sum(dim=1), torch.ones(B, 16, 12))
@@ -78,7 +78,7 @@ def test_masks_are_shares_and_blend_by_them() -> None:
     torch.testing.assert_close(blend(pixels(), sources, spread), wanted)
 
 
-def test_the_divergence_by_hand_counts_equal_classes_together() -> None:
+def test_the_divergence_by_hand_counts_equal_classes_together():
     logits = torch.tensor([[0.5, 1.5, -1.0]])
     log_p = logits.log_softmax(dim=1)[0]
     two = 0.3 * (torch.tensor(0.3).log() - log_p[0]) + 0.7 * (torch.tensor(0.7).log() - log_p[2])
@@ -87,7 +87,7 @@ def test_the_divergence_by_hand_counts_equal_classes_together() -> None:
     torch.testing.assert_close(divergence(logits, torch.tensor([[1, 1]]), torch.tensor([[0.3, 0.7]]))[0], -log_p[1])
 
 
-def test_a_step_is_the_smoothed_gradient_at_newtons_length() -> None:
+def test_a_step_is_the_smoothed_gradient_at_newtons_length():
     gradient = torch.zeros(1, 1, 8, 8)
     gradient[0, 0, 3, 4] = 2.0
     step = newton_step(torch.tensor([5.0]), gradient, sigma=1.0)[0, 0]

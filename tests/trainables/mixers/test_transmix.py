@@ -22,10 +22,10 @@ def attention(images: Tensor) -> Tensor:
 
 def mix(**options: object) -> Mixed:
     options = {"attend": attention, **options}
-    return transmix(colours(), torch.Generator().manual_seed(0), **options)  # type: ignore[arg-type]
+    return transmix(colours(), torch.Generator().manual_seed(0), **options)
 
 
-def test_the_images_are_cutmixs() -> None:
+def test_the_images_are_cutmixs():
     plain = cutmix(colours(), torch.Generator().manual_seed(0))
     assert torch.equal(mix().images, plain.images)
     assert torch.equal(mix().sources, plain.sources)
@@ -33,7 +33,7 @@ def test_the_images_are_cutmixs() -> None:
 
 
 @pytest.mark.parametrize("attention_share", [0.5, 1.0])
-def test_the_weights_by_loops(attention_share: float) -> None:
+def test_the_weights_by_loops(attention_share):
     mixed = mix(attention_share=attention_share)
     seen = attention(mixed.images)
     compared = 0
@@ -50,7 +50,7 @@ def test_the_weights_by_loops(attention_share: float) -> None:
     torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
 
 
-def test_a_transformer_trains_with_it_and_is_asked_for_its_attention_as_in_a_test() -> None:
+def test_a_transformer_trains_with_it_and_is_asked_for_its_attention_as_in_a_test():
     """In training nine branches of ten are dropped, and the attention would be another at every question."""
     method = method_for("transmix", backbone="vit_tiny_32", drop_path=0.9)
     images, labels = torch.rand(B, 3, 32, 32, generator=torch.Generator().manual_seed(2)), torch.arange(B)

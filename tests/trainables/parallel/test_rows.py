@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from trainables.parallel.rows import count, gradients_kept, own_rows, rank, shar
 STEPS = 3
 BATCH = 7  # which two processes cannot share evenly
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
-CASES: dict[str, dict[str, Any]] = {
+CASES = {
     "plain": {"mixer": "none"},
     "cutmix": {"mixer": "cutmix"},
     "mixup in groups": {"mixer": "mixup", "mixer.groups": 2},
@@ -81,7 +80,7 @@ def normalised() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+def found(tmp_path_factory):
     """Return what one process finds alone, and what each of two finds."""
     alone, together = (tmp_path_factory.mktemp("found") / name for name in ("alone", "together"))
     all_cases(alone)
@@ -94,7 +93,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_train_to_the_numbers_of_one(found: list[Found], case: str) -> None:
+def test_two_processes_train_to_the_numbers_of_one(found, case):
     alone, *together = (each[case] for each in found)
     for process in together:
         assert process.keys() == alone.keys()
@@ -104,7 +103,7 @@ def test_two_processes_train_to_the_numbers_of_one(found: list[Found], case: str
 
 
 @pytest.mark.slow
-def test_batch_norm_is_torchs_over_the_rows_of_all(found: list[Found]) -> None:
+def test_batch_norm_is_torchs_over_the_rows_of_all(found):
     alone, *together = (each["normalised"] for each in found)
     rows = [slice(0, 3), slice(3, 7)]
     for process, own in zip(together, rows, strict=True):
@@ -116,10 +115,10 @@ def test_batch_norm_is_torchs_over_the_rows_of_all(found: list[Found]) -> None:
         torch.testing.assert_close(mean, alone[name], rtol=1e-11, atol=1e-12)
 
 
-def test_one_process_is_left_as_it_is() -> None:
+def test_one_process_is_left_as_it_is():
     assert (count(), rank(), own_rows(5)) == (1, 0, slice(0, 5))
     method = nn.Linear(2, 2)
-    assert shared(method) is method  # type: ignore[arg-type]
+    assert shared(method) is method
     with accompanied(1, fail):
         pass
 
@@ -140,12 +139,10 @@ def die() -> None:
         (die, "process 1 of the 2 that train together was ended by SIGKILL"),
     ],
 )
-def test_a_process_that_is_lost_is_named(
-    end: Callable[[], None], account: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_lost_is_named(end, account, monkeypatch):
     ask = os.waitpid
 
-    def ask_last(pid: int, options: int) -> tuple[int, int]:
+    def ask_last(pid, options):
         """Let any other thread ask first for an exit code, of which Linux tells once, and keep it for a while."""
         here = threading.current_thread() is threading.main_thread()
         time.sleep(1 if here else 0)
@@ -160,6 +157,6 @@ def test_a_process_that_is_lost_is_named(
 
 
 @pytest.mark.parametrize("key", ["compile", "cuda_graph"])
-def test_what_is_for_one_process_alone_is_refused(key: str) -> None:
+def test_what_is_for_one_process_alone_is_refused(key):
     with pytest.raises(ValueError, match=f"{key} must be False where several processes train one run, got 2 of them$"):
         train({"dataset": "cifar10", key: True}, 0, processes=2)

@@ -1,7 +1,5 @@
 """The settings of AutoMix and of the other mixers whose masks are learned are those of OpenMixup."""
 
-from typing import Any
-
 import pytest
 
 from trainables.config import flatten, mixer_options, parse
@@ -11,7 +9,7 @@ from trainables.recipes.learned_masks import LEARNED, RELEASED
 
 @pytest.mark.parametrize("backbone", ["wrn28_8", "deit_small"])
 @pytest.mark.parametrize("mixer", LEARNED)
-def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer: str, backbone: str) -> None:
+def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer, backbone):
     options = {f"mixer.{name}" for name in mixer_options(mixer, {})}
     for dataset in RELEASED:
         cell = {"dataset": dataset, "backbone": backbone}
@@ -38,14 +36,14 @@ SETTINGS = {
 
 # The rates of OpenMixup's AutoMix on CIFAR-100: ConvNeXt keeps that of its other mixers.
 @pytest.mark.parametrize(("backbone", "lr"), [("deit_small", 5e-4), ("swin_tiny", 5e-4), ("convnext_tiny_cifar", 1e-3)])
-def test_the_rate_of_automix_for_transformers(backbone: str, lr: float) -> None:
+def test_the_rate_of_automix_for_transformers(backbone, lr):
     for mixer in LEARNED:
         settings = cell_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
         assert (settings["lr"], settings["min_lr"]) == (lr, 1e-4)
 
 
 @pytest.mark.parametrize(("cell", "wanted"), SETTINGS.items())
-def test_the_settings_of_automix(cell: tuple[str, str], wanted: tuple[Any, ...]) -> None:
+def test_the_settings_of_automix(cell, wanted):
     about = {"dataset": cell[0], "backbone": cell[1], "mixer": "automix"}
     recipe = {**about, **recipe_of(about)}
     found = flatten(parse({**recipe, **automix_settings(recipe)}))
@@ -63,7 +61,7 @@ def test_the_settings_of_automix(cell: tuple[str, str], wanted: tuple[Any, ...])
 
 
 @pytest.mark.parametrize(("pipeline", "slow"), [("none", False), ("mp_m0", False), ("mp", True), ("mp_ce", True)])
-def test_the_slow_copy_of_every_mixer_leaves_its_start_in_few_epochs(pipeline: str, slow: bool) -> None:
+def test_the_slow_copy_of_every_mixer_leaves_its_start_in_few_epochs(pipeline, slow):
     cell = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "mixup", "mixer.pipeline": pipeline}
     wanted = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98} if slow else {}
     assert automix_settings({**cell, "epochs": 3}) == wanted

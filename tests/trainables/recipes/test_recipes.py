@@ -1,7 +1,6 @@
 """The recipes can be run, and their values are those that the papers print."""
 
 import inspect
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ RECIPES = {
 }
 
 
-def test_the_tables_name_what_is_there() -> None:
+def test_the_tables_name_what_is_there():
     assert all("alpha" in inspect.signature(MIXERS[mixer]).parameters for mixer in ALPHA)
     assert {dataset for dataset, _ in ZETA} <= set(DATASETS)
     assert {backbone for _, backbone in ZETA} <= set(BACKBONES)
@@ -33,7 +32,7 @@ def test_the_tables_name_what_is_there() -> None:
     assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
 
 
-def test_every_recipe_is_here() -> None:
+def test_every_recipe_is_here():
     assert {(r["dataset"], r["backbone"]) for r in RECIPES.values()} >= {
         *(("cifar100", b) for b in ("resnet18", "resnext50", "wrn28_8", "deit_small", "swin_tiny")),
         *(("cifar100", b) for b in ("convnext_tiny_cifar", "pyramidnet110", "pyramidnet200", "preact_resnet18")),
@@ -46,13 +45,13 @@ def test_every_recipe_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_can_be_run(name: str) -> None:
+def test_a_recipe_can_be_run(name):
     parsed = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
     assert {key: parsed[key] for key in RECIPES[name]} == RECIPES[name]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str) -> None:
+def test_a_short_preset_leaves_nothing_of_a_large_recipe(name):
     """On the same data every recipe becomes the one small run, except for the subject of a study: mixer and zeta."""
     mixer = {key: value for key, value in RECIPES[name].items() if key.startswith("mixer")}
     about = {"mixer": "cutmix", **mixer, "dataset": "cifar10", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
@@ -64,7 +63,7 @@ def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str) -> None:
 
 
 # algorithms of the papers: (epochs, batch size, rate, weight decay, how it is trained)
-PRINTED: dict[str, dict[str, Any]] = {
+PRINTED = {
     "CIFAR100_RESNET18": {"epochs": 800, "batch_size": 100, "lr": 0.1, "weight_decay": 1e-4, "momentum": 0.9},
     "CIFAR100_WRN28_8": {"epochs": 400, "batch_size": 100, "lr": 0.03, "weight_decay": 1e-3, "momentum": 0.9},
     "TINY_IMAGENET": {"epochs": 400, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4},
@@ -85,7 +84,7 @@ PRINTED: dict[str, dict[str, Any]] = {
 # Of the same recipes: how the rate falls, and what is done to the images.
 ONE_COSINE = {"schedule": "cosine", "lr_changes": "each_epoch", "min_lr": 0.0, "warmup_epochs": 0, "nesterov": False}
 FROM_SMALL_CROPS = {"augment": "rrc_flip", "augment.scale": 0.08, "interpolation": "bicubic"}
-FURTHER: dict[str, dict[str, Any]] = {
+FURTHER = {
     "CIFAR100_RESNET18": {**ONE_COSINE, "augment": "crop_flip", "augment.padding": "reflect"},
     "CIFAR100_WRN28_8": {**ONE_COSINE, "augment": "crop_flip", "augment.padding": "reflect"},
     "TINY_IMAGENET": {**ONE_COSINE, **FROM_SMALL_CROPS},
@@ -126,7 +125,7 @@ FURTHER: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", sorted(PRINTED.keys() | FURTHER.keys()))
-def test_a_recipe_has_the_printed_values(name: str) -> None:
+def test_a_recipe_has_the_printed_values(name):
     config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
     printed = {**PRINTED.get(name, {}), **FURTHER.get(name, {})}
     assert {key: config[key] for key in printed} == printed
@@ -145,7 +144,7 @@ def test_a_recipe_has_the_printed_values(name: str) -> None:
         ("aircraft", "resnext50_imagenet", {"epochs": 200, "pretrained": "IMAGENET1K_V1"}),
     ],
 )
-def test_each_data_set_and_network_has_its_recipe(dataset: str, backbone: str, wanted: dict[str, Any]) -> None:
+def test_each_data_set_and_network_has_its_recipe(dataset, backbone, wanted):
     found = recipe_of({"dataset": dataset, "backbone": backbone})
     assert {key: found[key] for key in wanted} == wanted
     assert found["backbone"] == backbone
@@ -153,5 +152,5 @@ def test_each_data_set_and_network_has_its_recipe(dataset: str, backbone: str, w
     parse(found)
 
 
-def test_a_data_set_without_recipes_has_none() -> None:
+def test_a_data_set_without_recipes_has_none():
     assert recipe_of({"dataset": "fashion_mnist", "backbone": "resnet8"}) == {}

@@ -40,7 +40,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("dataset", "table"), [("cifar100", TABLE_7), ("cub200", TABLE_8), ("aircraft", TABLE_9)])
-def test_zeta_is_that_of_the_paper(dataset: str, table: str) -> None:
+def test_zeta_is_that_of_the_paper(dataset, table):
     head, *rows = (line.split() for line in table.strip().splitlines())
     printed = {
         (NAMES[dataset][network], row[0].lower()): float(value)
@@ -54,7 +54,7 @@ def test_zeta_is_that_of_the_paper(dataset: str, table: str) -> None:
         assert sumix_settings({"dataset": dataset, "backbone": network, "mixer": mixer})["sumix.zeta"] == zeta
 
 
-def test_zeta_of_whole_data_sets_and_of_none() -> None:
+def test_zeta_of_whole_data_sets_and_of_none():
     for mixer in ("cutmix", "fmix", "saliencymix", "resizemix"):
         assert sumix_settings({"dataset": "tiny_imagenet", "backbone": "resnext50", "mixer": mixer})["sumix.zeta"] == 1
         assert sumix_settings({"dataset": "imagenet", "backbone": "resnet18_imagenet", "mixer": mixer}) == {
@@ -65,7 +65,7 @@ def test_zeta_of_whole_data_sets_and_of_none() -> None:
     assert sumix_settings({"dataset": "cifar100", "backbone": "resnet18", "mixer": "none"}) == {}
 
 
-def test_alpha_is_that_of_section_5_2() -> None:
+def test_alpha_is_that_of_section_5_2():
     convolutional = {"cutmix": 0.2, "fmix": 0.2, "saliencymix": 0.2, "resizemix": 1.0, "puzzlemix": 1.0}
     transformer = {"cutmix": 2.0, "fmix": 1.0, "saliencymix": 0.2, "resizemix": 1.0, "puzzlemix": 2.0}
     for backbone, alphas in (("wrn28_8", convolutional), ("deit_small", transformer), ("swin_tiny", transformer)):
@@ -89,7 +89,7 @@ ALPHAS = {
 
 
 @pytest.mark.parametrize(("cell", "alphas"), ALPHAS.items())
-def test_alpha_is_that_of_the_benchmarks(cell: tuple[str, str], alphas: tuple[float, ...]) -> None:
+def test_alpha_is_that_of_the_benchmarks(cell, alphas):
     mixers = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix")
     settings = [cell_settings({"dataset": cell[0], "backbone": cell[1], "mixer": mixer}) for mixer in mixers]
     assert tuple(found["mixer.alpha"] for found in settings) == alphas
@@ -104,19 +104,19 @@ def test_alpha_is_that_of_the_benchmarks(cell: tuple[str, str], alphas: tuple[fl
         ("tiny_imagenet", "resnet18", True),
     ],
 )
-def test_puzzlemix_of_large_images_moves_the_cells_of_its_grid(dataset: str, backbone: str, large: bool) -> None:
+def test_puzzlemix_of_large_images_moves_the_cells_of_its_grid(dataset, backbone, large):
     cell = {"dataset": dataset, "backbone": backbone, "mixer": "puzzlemix"}
     found = flatten(parse({"mixer": "puzzlemix", **cell_settings(cell)}))
     assert found["mixer.blocks"] == ((2, 4, 8) if large else (2, 4, 8, 16))
     assert found["mixer.t_size"] == (224 if large else 4)
 
 
-def test_the_data_sets_of_small_images() -> None:
+def test_the_data_sets_of_small_images():
     sides = {name: dataset.image_shape[1] for name, dataset in DATASETS.items()}
     assert set(SMALL) == {name for name, side in sides.items() if side <= 32}
 
 
-def test_resizemix_of_transformers_interpolates_and_comixup_also_learns_from_the_images_before_mixing() -> None:
+def test_resizemix_of_transformers_interpolates_and_comixup_also_learns_from_the_images_before_mixing():
     cell = {"dataset": "cifar100", "mixer": "resizemix"}
     assert sumix_settings({**cell, "backbone": "swin_tiny"})["mixer.interpolation"] == "bilinear"
     assert "mixer.interpolation" not in sumix_settings({**cell, "backbone": "resnext50"})

@@ -1,7 +1,6 @@
 """FGSM and PGD against their known answers on a linear model, and their bounds."""
 
 from functools import partial
-from typing import Any
 
 import pytest
 import torch
@@ -33,7 +32,7 @@ class Linear(nn.Module):
 
 
 @pytest.fixture
-def images() -> Tensor:
+def images():
     return 0.2 + 0.6 * torch.rand(5, 3, 16, 12, generator=seeded(2))
 
 
@@ -41,11 +40,11 @@ LABELS = torch.tensor([0, 1, 0, 1, 1])
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_linear_model_meets_its_worst_case(attack: object, images: Tensor) -> None:
+def test_linear_model_meets_its_worst_case(attack, images):
     model = Linear().train()
     away = (1 - 2 * LABELS)[:, None, None, None]  # class 0 is hurt by a larger margin
     worst = images + EPSILON * away * model.weight.detach().sign().view(3, 16, 12)
-    attacked = attack(model, images, LABELS)  # type: ignore[operator]
+    attacked = attack(model, images, LABELS)
     assert torch.allclose(attacked, worst, atol=1e-6)
     assert model.training
     assert model.dropout.training
@@ -53,10 +52,10 @@ def test_linear_model_meets_its_worst_case(attack: object, images: Tensor) -> No
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_bound_and_range_hold_at_the_ends_of_the_scale(attack: object) -> None:
+def test_bound_and_range_hold_at_the_ends_of_the_scale(attack):
     images = torch.rand(5, 3, 16, 12, generator=seeded(3)).round()
     before = images.clone()
-    attacked = attack(Linear(), images, LABELS)  # type: ignore[operator]
+    attacked = attack(Linear(), images, LABELS)
     assert torch.equal(images, before)
     assert attacked.min() >= 0
     assert attacked.max() <= 1
@@ -64,12 +63,12 @@ def test_bound_and_range_hold_at_the_ends_of_the_scale(attack: object) -> None:
     assert (attacked - images).abs().max() > EPSILON - 1e-6
 
 
-def test_step_of_pgd_is_not_longer_than_said(images: Tensor) -> None:
+def test_step_of_pgd_is_not_longer_than_said(images):
     attacked = pgd(Linear(), images, LABELS, step=0.001, iterations=3)
     assert torch.allclose((attacked - images).abs(), torch.full_like(images, 0.003), atol=1e-6)
 
 
-def test_random_start_is_seeded_and_within_the_bound(images: Tensor) -> None:
+def test_random_start_is_seeded_and_within_the_bound(images):
     starts = [pgd(Linear(), images, LABELS, seeded(seed), iterations=0) for seed in (0, 0, 1)]
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])
@@ -77,7 +76,7 @@ def test_random_start_is_seeded_and_within_the_bound(images: Tensor) -> None:
     assert EPSILON / 2 < moved.max() <= EPSILON + 1e-6
 
 
-def test_pgd_hurts_a_curved_model_more_than_fgsm(images: Tensor) -> None:
+def test_pgd_hurts_a_curved_model_more_than_fgsm(images):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 14 * 10, 4))
     attacked = (images, fgsm(model, images, LABELS), pgd(model, images, LABELS, seeded()))
@@ -85,7 +84,7 @@ def test_pgd_hurts_a_curved_model_more_than_fgsm(images: Tensor) -> None:
     assert losses[0] < losses[1] < losses[2]
 
 
-def test_release_destroys_what_is_below_the_mean_even_without_a_bound(images: Tensor) -> None:
+def test_release_destroys_what_is_below_the_mean_even_without_a_bound(images):
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
     attacked = fgsm_sumix_release(Linear(), images, LABELS, mean=mean, std=std, epsilon=0.0)
     low, high = (
@@ -95,14 +94,14 @@ def test_release_destroys_what_is_below_the_mean_even_without_a_bound(images: Te
     assert (attacked - images).abs().max() > EPSILON
 
 
-def test_error_counts_by_hand_and_transfers_from_another_model() -> None:
+def test_error_counts_by_hand_and_transfers_from_another_model():
     grey = torch.full((4, 3, 16, 12), 0.5)
     weight = Linear().weight.detach()
     reach = float(EPSILON * weight.abs().sum())  # how far an attack moves the margin
     labels = torch.tensor([1, 1, 1, 1])
     weak, strong = (Linear(offset=float(-0.5 * weight.sum()) + share * reach) for share in (0.5, 1.5))
 
-    def error(model: Linear, attack: Any, **options: Any) -> float:
+    def error(model, attack, **options):
         return 100 - top1(logits_under_attack(model, grey, labels, attack, **options), labels)
 
     assert error(weak, lambda model, x, y: x) == 0

@@ -22,7 +22,7 @@ NOT_RANDOM = {
 
 
 @pytest.fixture(scope="module")
-def images() -> Tensor:
+def images():
     """Return smooth oblong pictures of several scales, like photographs."""
     generator, pictures = torch.Generator().manual_seed(0), torch.zeros(12, 3, 40, 32)
     for cells in 3, 6, 12, 24:
@@ -36,7 +36,7 @@ def distance(one: Tensor, other: Tensor) -> float:
 
 
 @pytest.mark.parametrize("corruption", CORRUPT)
-def test_severity_moves_the_image_away_and_the_seed_determines_it(corruption: str, images: Tensor) -> None:
+def test_severity_moves_the_image_away_and_the_seed_determines_it(corruption, images):
     before = images.clone()
     far = []
     for severity in range(1, 6):
@@ -64,20 +64,20 @@ def constant(*colour: int) -> Tensor:
     return torch.tensor(colour, dtype=torch.uint8)[None, :, None, None].expand(1, 3, 20, 16).contiguous()
 
 
-def test_brightness_by_hand() -> None:
+def test_brightness_by_hand():
     # The value rises from 100 to 100 + 0.1 * 255 = 125.5, and every channel with it.
     assert corrupt(constant(100, 50, 20), "brightness", 2)[0, :, 3, 5].tolist() == [126, 63, 25]
     assert corrupt(constant(0, 0, 0), "brightness", 5)[0, :, 0, 0].tolist() == [76, 76, 76]
     assert corrupt(constant(250, 125, 0), "brightness", 5)[0, :, 0, 0].tolist() == [255, 128, 0]
 
 
-def test_saturate_by_hand() -> None:
+def test_saturate_by_hand():
     assert corrupt(constant(200, 100, 100), "saturate", 3)[0, :, 0, 0].tolist() == [200, 50, 50]
     assert corrupt(constant(200, 100, 150), "saturate", 1)[0, :, 0, 0].tolist() == [200, 170, 185]
     assert corrupt(constant(80, 80, 80), "saturate", 4)[0, :, 0, 0].tolist() == [80, 72, 72]
 
 
-def test_pixelate_by_hand() -> None:
+def test_pixelate_by_hand():
     image = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
     image[..., ::2] = 200
     out = corrupt(image, "pixelate", 5)  # 20 to 13 columns and back
@@ -113,7 +113,7 @@ def cloud_point_by_point(decay: float, rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize(
     ("severity", "amount", "decay"), [(1, 0.2, 3), (2, 0.5, 3), (3, 0.75, 2.5), (4, 1, 2), (5, 1.5, 1.75)]
 )
-def test_fog_is_the_published_fractal_point_by_point(severity: int, amount: float, decay: float) -> None:
+def test_fog_is_the_published_fractal_point_by_point(severity, amount, decay):
     image = np.random.default_rng(0).random((1, 32, 32, 3)) / 2
     cloud = cloud_point_by_point(decay, np.random.default_rng(7))[None, :, :, None]
     wanted = (image + amount * cloud) * image.max() / (image.max() + amount)
@@ -134,7 +134,7 @@ DEFOCUS = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
-def test_every_severity_has_the_published_strength(severity: int) -> None:
+def test_every_severity_has_the_published_strength(severity):
     x, colour = 128 / 255, (180, 100, 140)
     grey = constant(128, 128, 128).repeat(60, 1, 1, 1)
     for corruption, strengths in NOISE.items():
@@ -160,7 +160,7 @@ def test_every_severity_has_the_published_strength(severity: int) -> None:
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
-def test_blurs_of_a_point_by_another_library(severity: int) -> None:
+def test_blurs_of_a_point_by_another_library(severity):
     point = np.zeros((1, 17, 17, 3))
     point[0, 8, 8] = 1
     rng = np.random.default_rng(0)
@@ -174,7 +174,7 @@ def test_blurs_of_a_point_by_another_library(severity: int) -> None:
     np.testing.assert_allclose(defocus_blur(point, severity, rng)[0, :, :, 0], kernel, atol=1e-6)
 
 
-def test_noise_stops_at_black_and_at_white() -> None:
+def test_noise_stops_at_black_and_at_white():
     for corruption in ("gaussian_noise", "shot_noise", "speckle_noise"):
         red, green, _ = corrupt(constant(255, 0, 128).repeat(4, 1, 1, 1), corruption, 5).unbind(1)
         assert red.min() > 25, corruption  # five standard deviations of the strongest are 255
@@ -182,18 +182,18 @@ def test_noise_stops_at_black_and_at_white() -> None:
         assert (red == 255).float().mean() > 0.4, corruption
 
 
-def test_impulse_noise_has_the_published_share() -> None:
+def test_impulse_noise_has_the_published_share():
     out = corrupt(constant(128, 128, 128).repeat(40, 1, 1, 1), "impulse_noise", 5)
     assert float((out == 255).float().mean()) == pytest.approx(0.035, abs=0.004)
     assert float((out == 0).float().mean()) == pytest.approx(0.035, abs=0.004)
 
 
-def test_blurs_leave_a_constant_image() -> None:
+def test_blurs_leave_a_constant_image():
     for corruption in ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur"):
         assert torch.equal(corrupt(constant(9, 90, 200), corruption, 5), constant(9, 90, 200)), corruption
 
 
-def test_bad_arguments_are_refused(images: Tensor) -> None:
+def test_bad_arguments_are_refused(images):
     with pytest.raises(ValueError, match="severity must be between 1 and 5, got 6"):
         corrupt(images, "fog", 6)
     with pytest.raises(ValueError, match="unknown corruption 'mist'"):

@@ -34,7 +34,7 @@ def start(size: int, rng: Generator) -> Direction:
 
 
 @pytest.mark.parametrize("values", [[5.0, 3.0, 1.0, 0.5], [-7.0, 4.0, 2.0, 0.0, 1.0]])
-def test_the_leading_directions_of_a_quadratic_are_its_eigenvectors(values: list[float]) -> None:
+def test_the_leading_directions_of_a_quadratic_are_its_eigenvectors(values):
     matrix = symmetric(values)
     pairs = leading_eigenpairs(
         partial(times, matrix), partial(start, len(values), Generator().manual_seed(1)), **EXACTLY
@@ -47,11 +47,11 @@ def test_the_leading_directions_of_a_quadratic_are_its_eigenvectors(values: list
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_the_iteration_stops_when_the_eigenvalue_changes_little_of_itself(sign: int) -> None:
+def test_the_iteration_stops_when_the_eigenvalue_changes_little_of_itself(sign):
     """From (1, 1) the values are 2.5, 3.8235, 3.9883 and 3.9993, of which the last changes by less than 3 %."""
     asked = []
 
-    def product(direction: Direction) -> Direction:
+    def product(direction):
         asked.append(direction)
         return {"x": sign * torch.tensor([4.0, 1.0], dtype=torch.float64) * direction["x"]}
 
@@ -61,19 +61,19 @@ def test_the_iteration_stops_when_the_eigenvalue_changes_little_of_itself(sign: 
     assert pair.value == pytest.approx(sign * 3.9993, abs=1e-4)
 
 
-def test_nothing_is_left_of_a_matrix_of_rank_one() -> None:
+def test_nothing_is_left_of_a_matrix_of_rank_one():
     matrix = symmetric([2.0, 0.0, 0.0])
     pairs = leading_eigenpairs(partial(times, matrix), partial(start, 3, Generator().manual_seed(1)), **EXACTLY)
     assert [pair.value for pair in pairs] == pytest.approx([2.0, 0.0], abs=1e-12)
 
 
-def test_every_draw_of_a_diagonal_matrix_has_its_trace() -> None:
+def test_every_draw_of_a_diagonal_matrix_has_its_trace():
     matrix = torch.diag(torch.tensor([3.0, -1.0, 0.25, 2.0], dtype=torch.float64))
     trace, error = hutchinson_trace(partial(times, matrix), start(4, Generator()), Generator().manual_seed(0), 5)
     assert (trace, error) == (pytest.approx(4.25), pytest.approx(0, abs=1e-12))
 
 
-def test_the_error_of_a_trace_is_that_of_the_mean_of_the_draws() -> None:
+def test_the_error_of_a_trace_is_that_of_the_mean_of_the_draws():
     """The trace of this matrix is 0 and every draw gives 2 or -2, so that their mean tells their deviation."""
     matrix, draws = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64), 6
     trace, error = hutchinson_trace(partial(times, matrix), start(3, Generator()), Generator().manual_seed(0), draws)
@@ -94,13 +94,13 @@ def data() -> list[tuple[Tensor, Tensor]]:
 
 
 @pytest.fixture(scope="module")
-def exact() -> Tensor:
+def exact():
     """Return the whole Hessian of the small network's loss, (P, P), by forward-over-reverse differentiation."""
     net = network().eval()
     sizes = {name: p.shape for name, p in net.named_parameters()}
     images, labels = (torch.cat(parts) for parts in zip(*data(), strict=True))
 
-    def loss(flat: Tensor) -> Tensor:
+    def loss(flat):
         parts = flat.split([size.numel() for size in sizes.values()])
         named = {name: part.view(size) for (name, size), part in zip(sizes.items(), parts, strict=True)}
         return cross_entropy(functional_call(net, named, images), labels)
@@ -112,7 +112,7 @@ def flat(direction: Direction) -> Tensor:
     return torch.cat([change.flatten() for change in direction.values()])
 
 
-def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone(exact: Tensor) -> None:
+def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone(exact):
     net = network().train()
     direction = gaussian_direction(net, Generator().manual_seed(3))
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -123,7 +123,7 @@ def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone
 
 
 @pytest.mark.slow
-def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exact_hessian(exact: Tensor) -> None:
+def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exact_hessian(exact):
     net, rng = network(), Generator().manual_seed(4)
     product = partial(hessian_product, net, data(), 7)
     pairs = leading_eigenpairs(product, lambda: gaussian_direction(net, rng), iterations=400, tolerance=1e-9)
@@ -137,7 +137,7 @@ def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exac
     assert abs(trace - float(exact.trace())) < 4 * expected
 
 
-def test_a_step_along_the_leading_direction_raises_the_loss_by_half_the_eigenvalue(exact: Tensor) -> None:
+def test_a_step_along_the_leading_direction_raises_the_loss_by_half_the_eigenvalue(exact):
     """The even part of the loss along a unit direction is eigenvalue / 2 x step squared, up to the fourth power."""
     net = network()
     product = partial(hessian_product, net, data(), 7)
@@ -148,7 +148,7 @@ def test_a_step_along_the_leading_direction_raises_the_loss_by_half_the_eigenval
     assert bend == pytest.approx(pair.value, rel=2e-3)
 
 
-def test_noise_moves_every_parameter_alike_and_is_the_same_for_a_seed() -> None:
+def test_noise_moves_every_parameter_alike_and_is_the_same_for_a_seed():
     net = network()
     one, two = (gaussian_direction(net, Generator().manual_seed(0)) for _ in range(2))
     assert set(one) == {name for name, _ in net.named_parameters()}  # biases and batch norm too

@@ -20,7 +20,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(6, 3, 16, 12, generator=rng), torch.arange(6) % 5
 
 
-def test_every_filter_of_a_direction_is_as_long_as_the_networks_own() -> None:
+def test_every_filter_of_a_direction_is_as_long_as_the_networks_own():
     net = network()
     direction = random_direction(net, torch.Generator().manual_seed(0))
     assert set(direction) == {"0.weight", "4.weight"}  # neither biases nor batch norm
@@ -29,7 +29,7 @@ def test_every_filter_of_a_direction_is_as_long_as_the_networks_own() -> None:
         torch.testing.assert_close(change.flatten(1).norm(dim=1), own)
 
 
-def test_a_rescaled_network_has_the_same_direction_rescaled() -> None:
+def test_a_rescaled_network_has_the_same_direction_rescaled():
     net = network()
     one = random_direction(net, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -39,7 +39,7 @@ def test_a_rescaled_network_has_the_same_direction_rescaled() -> None:
     assert torch.equal(two["4.weight"], one["4.weight"])
 
 
-def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved() -> None:
+def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved():
     net, (images, labels) = network(), data()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     directions = [random_direction(net, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
@@ -58,7 +58,7 @@ def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved() -> None
     assert plane[0, 2].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_an_error_leaves_the_network_as_it_was() -> None:
+def test_an_error_leaves_the_network_as_it_was():
     net = network()
     before = net[0].weight.detach().clone()
     with (
@@ -69,7 +69,7 @@ def test_an_error_leaves_the_network_as_it_was() -> None:
     assert torch.equal(net[0].weight, before)
 
 
-def test_sharpness_by_hand() -> None:
+def test_sharpness_by_hand():
     grid = (-1.0, -0.5, 0.0, 0.5, 1.0)
     line = torch.tensor([9.0, 2.0, 1.0, 3.0, 9.0], dtype=torch.float64)
     assert sharpness(line, grid) == pytest.approx((1 + 0 + 2) / 3)

@@ -1,7 +1,5 @@
 """Occlusion by hand: patches, masks and the accuracy under them."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Generator, Tensor, nn
@@ -18,7 +16,7 @@ from trainables.robustness.occlusion import (
 )
 
 
-def occlude(model: nn.Module, images: Tensor, labels: Tensor, side: int = 4, size: int = 6, **options: Any) -> Tensor:
+def occlude(model: nn.Module, images: Tensor, labels: Tensor, side: int = 4, size: int = 6, **options) -> Tensor:
     """Return the accuracy on ``images`` in batches of ``size``, with patches of ``side`` pixels."""
     batches = zip(images.split(size), labels.split(size), strict=True)
     return occlusion_accuracy(model, batches, len(images), patch_of_pixel(16, 12, side), **options)
@@ -42,7 +40,7 @@ class Recorder(nn.Module):
         return torch.stack((torch.full_like(visible, 0.5), visible), 1)
 
 
-def test_patch_numbers_by_hand_on_an_oblong_image() -> None:
+def test_patch_numbers_by_hand_on_an_oblong_image():
     assert patch_of_pixel(3, 5, 2).tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
     assert patch_of_pixel(2, 3, 1).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert patch_of_pixel(2, 3, 2).tolist() == [[0, 0, 1], [0, 0, 1]]
@@ -54,7 +52,7 @@ def test_patch_numbers_by_hand_on_an_oblong_image() -> None:
             patch_of_pixel(16, 12, side)
 
 
-def test_mask_by_hand() -> None:
+def test_mask_by_hand():
     images = torch.ones(2, 3, 2, 4)
     patches = patch_of_pixel(2, 4, 2)  # left half 0, right half 1
     out = mask(images, patches, torch.tensor([[0, 1], [1, 0]]), 50, torch.tensor([0.1, 0.2, 0.3]))
@@ -65,7 +63,7 @@ def test_mask_by_hand() -> None:
     assert (images == 1).all()
 
 
-def test_accuracy_falls_at_the_share_that_is_counted_by_hand() -> None:
+def test_accuracy_falls_at_the_share_that_is_counted_by_hand():
     model = Recorder().train()
     labels = torch.tensor([1, 1, 1, 0])
     accuracy = occlude(model, torch.ones(4, 3, 16, 12), labels, rng=seeded(), draws=2)
@@ -76,7 +74,7 @@ def test_accuracy_falls_at_the_share_that_is_counted_by_hand() -> None:
     assert masked == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12]
 
 
-def test_everything_masked_is_one_colour_and_nothing_masked_is_the_image() -> None:
+def test_everything_masked_is_one_colour_and_nothing_masked_is_the_image():
     model = Recorder()
     images = torch.rand(3, 3, 16, 12, generator=seeded())
     occlude(model, images, torch.zeros(3), rng=seeded(), fill=(0.5, 0.25, 0.125), draws=1)
@@ -84,7 +82,7 @@ def test_everything_masked_is_one_colour_and_nothing_masked_is_the_image() -> No
     assert torch.equal(model.seen[-1], torch.tensor([0.5, 0.25, 0.125])[:, None, None].expand(3, 3, 16, 12))
 
 
-def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch_size() -> None:
+def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch_size():
     images = torch.ones(6, 1, 16, 12)
     whole, split = Recorder(), Recorder()
     labels = torch.zeros(6)
@@ -99,7 +97,7 @@ def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch
 
 
 @pytest.mark.parametrize("side", [4, 5])  # those of 5 pixels are cut at the far borders
-def test_saliency_orders_follow_the_mean_saliency_of_the_patches(side: int) -> None:
+def test_saliency_orders_follow_the_mean_saliency_of_the_patches(side):
     images = torch.rand(2, 3, 16, 12, generator=seeded(1))
     saliency = fine_grained_saliency(images)
     corners = [(row, column) for row in range(0, 16, side) for column in range(0, 12, side)]
@@ -113,14 +111,14 @@ def test_saliency_orders_follow_the_mean_saliency_of_the_patches(side: int) -> N
         assert last[row].tolist() == (11 - first[row]).tolist()
 
 
-def test_equally_salient_patches_are_masked_in_random_order() -> None:
+def test_equally_salient_patches_are_masked_in_random_order():
     patches, chance = patch_of_pixel(16, 12, 4), torch.rand(2, 12, generator=seeded())
     ranks = masking_ranks(torch.full((2, 3, 16, 12), 0.5), patches, "salient", chance)
     assert torch.equal(ranks, masking_ranks(torch.rand(2, 3, 16, 12), patches, "random", chance))
     assert ranks.sort(1).values.tolist() == [list(range(12))] * 2
 
 
-def test_area_by_hand() -> None:
+def test_area_by_hand():
     assert area_under_curve(torch.tensor([[100.0, 50, 0], [80, 80, 80]]), (0, 50, 100)).tolist() == [50, 80]
     assert area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
     assert area_under_curve(torch.tensor([80.0, 60]), (50, 100)).item() == pytest.approx(70)

@@ -18,7 +18,7 @@ def by_definition(scores: Tensor, positive: Tensor) -> float:
     return total
 
 
-def test_average_precision_by_hand() -> None:
+def test_average_precision_by_hand():
     scores = torch.tensor([4.0, 3.0, 2.0, 1.0])
     assert average_precision(scores, torch.tensor([True, False, True, False])) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert average_precision(scores, torch.tensor([False, False, False, True])) == pytest.approx(1 / 4)
@@ -27,7 +27,7 @@ def test_average_precision_by_hand() -> None:
         average_precision(scores, torch.zeros(4, dtype=torch.bool))
 
 
-def test_average_precision_is_its_definition_with_many_equal_scores() -> None:
+def test_average_precision_is_its_definition_with_many_equal_scores():
     rng = torch.Generator().manual_seed(0)
     for _ in range(20):
         scores = torch.randint(0, 7, (40,), generator=rng).double()
@@ -36,13 +36,13 @@ def test_average_precision_is_its_definition_with_many_equal_scores() -> None:
         assert average_precision(scores, positive) == pytest.approx(by_definition(scores, positive), rel=1e-6)
 
 
-def test_outsiders_of_low_confidence_are_found_and_by_chance_the_aupr_is_their_share() -> None:
+def test_outsiders_of_low_confidence_are_found_and_by_chance_the_aupr_is_their_share():
     assert aupr_of_outsiders(torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0.2, 0.6])) == pytest.approx(100)
     assert aupr_of_outsiders(torch.full((3,), 0.5), torch.full((1,), 0.5)) == pytest.approx(25)
     assert aupr_of_outsiders(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.9])) == pytest.approx(25)
 
 
-def test_only_the_logits_of_the_classes_count() -> None:
+def test_only_the_logits_of_the_classes_count():
     logits = torch.tensor([[9.0, 1.0, 0.0, 2.0], [0.0, 3.0, 8.0, 1.0]])
     classes = torch.tensor([1, 3])
     expected = torch.tensor([[1.0, 2.0], [3.0, 1.0]]).double().softmax(1).amax(1)
