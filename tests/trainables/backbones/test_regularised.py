@@ -7,13 +7,7 @@ import torch
 
 from tests.trainables.backbones.networks import SMALL_IMAGES, drawn, on_meta
 from trainables.backbones.names import RESIDUAL
-from trainables.backbones.regularised import (
-    BRANCH_END,
-    add_drop_block,
-    add_drop_path,
-    drop_block,
-    residual_blocks,
-)
+from trainables.backbones.regularised import BRANCH_END, add_drop_block, add_drop_path, drop_block, residual_blocks
 from trainables.backbones.resnet import resnet8
 
 

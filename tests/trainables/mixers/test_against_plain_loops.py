@@ -10,9 +10,7 @@ from torch import Generator, Tensor
 from trainables.mixers.boxes import uniform_pixels
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.fmix import draw as draw_fmix
-from trainables.mixers.fmix import (
-    fmix,
-)
+from trainables.mixers.fmix import fmix
 from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.mixed import Mixed, beta, dirichlet, partners

@@ -8,14 +8,7 @@ from torch import Tensor
 
 from trainables.mixers.grid_labelling import minimise
 from trainables.mixers.mixed import Mixed
-from trainables.mixers.puzzlemix import (
-    arrange,
-    border_differences,
-    cell_saliency,
-    puzzle_energy,
-    puzzlemix,
-    surprise,
-)
+from trainables.mixers.puzzlemix import arrange, border_differences, cell_saliency, puzzle_energy, puzzlemix, surprise
 
 B = 6
 
