@@ -8,26 +8,6 @@ import pytest
 from trainables.config import checked, flatten, parse
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"loss": "binary", "label_smoothing": 0.1}, "'cross_entropy' with label_smoothing 0.1, got 'binary'"),
-        ({"loss": "binary", "sumix.lam": "learned"}, "loss must be 'cross_entropy' with SUMix, got 'binary'"),
-        (
-            {"backbone": "mobilenet_v2", "drop_path": 0.1},
-            "drop_path must be 0 with backbone 'mobilenet_v2', which has no drop-path, got 0.1",
-        ),
-        ({"backbone": "vit_tiny_32", "drop_block": 0.1}, "got 0.1 with backbone 'vit_tiny_32'"),
-        ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels, got 0.1 with dataset 'fashion_mnist'"),
-        ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum above 0, got 0.0"),
-        ({"pretrained": "IMAGENET1K_V1"}, "torchvision has no weights 'IMAGENET1K_V1' for backbone 'resnet8'"),
-    ],
-)
-def test_what_cannot_be_run_is_refused(keys, message):
-    with pytest.raises(ValueError, match=message):
-        parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", **keys})
-
-
 def test_a_configuration_survives_the_flat_form():
     keys = {
         **{"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "image_size": 16, "batch_size": 4},

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Generator
 
-from tests.trainables.refusal import check
 from tests.trainables.runs import run_of, weights
 from tests.trainables.test_cost import FEW
 from trainables import cuda_graph
@@ -47,17 +46,6 @@ def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_b
     )
     with pytest.raises(ValueError, match=sentence):
         cuda_graph.check(config)
-
-
-def test_what_no_graph_can_hold_and_another_value_are_refused():
-    config = {"dataset": "cifar10", "backbone": "resnet8", "cuda_graph": True}
-    with pytest.raises(ValueError, match="cuda_graph must be 'auto' or False with mixer 'mixup'"):
-        check({**config, "mixer": "mixup", "mixer.probability": 0.5})
-    with pytest.raises(ValueError, match="cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'"):
-        check({**config, "mixer": "cutmix", "optimiser": "lamb"})
-    for value in ("yes", 2, None):
-        with pytest.raises(ValueError, match=f"cuda_graph must be True, False or 'auto', got {value!r}"):
-            parse({**config, "cuda_graph": value})
 
 
 @pytest.mark.parametrize(

@@ -114,27 +114,6 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
             require_refused({**BASE, **(FOLDER if in_folder else {}), "dataset": dataset, **whole, key: value}, key)
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"mixer": "transmix"}, "needs a backbone with a class token, such as .*, got 'resnet8'$"),
-        ({"mixer": "manifoldmix", "mixer__layers": (0, 7)}, r"layers must lie in 0\.\.3"),
-        ({"mixer": "dcutmix", "sumix__preset": "release", "sumix__lam": "learned"}, "mixtures of 2 images"),
-        ({"mixer": "comixup", "sumix__preset": "release", "sumix__lam": "learned"}, "mixtures of 2 images, got 3"),
-        (
-            {"mixer": "augmix", "sumix__lam": "learned"},
-            "mixes an image with itself: sumix.lam must be 'fixed', got 'learned'",
-        ),
-        ({"mixer": "attentivemix", "mixer__top_k": 65}, "top_k must be between 1 and 64"),
-        ({"mixer": "supermix", "mixer__teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),
-        ({"drop_last": True, "batch_size": 60000}, "batch_size must be at most 50000, .* with drop_last, got 60000"),
-    ],
-)
-def test_what_cannot_be_trained_is_found(given, message):
-    with pytest.raises(ValueError, match=message):
-        check(keys(**given))
-
-
 def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels():
     config = {**BASE, "mixer": "puzzlemix"}
     for blocks in ((64, 224), (2, 300)):

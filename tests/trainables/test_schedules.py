@@ -1,11 +1,11 @@
-"""The learning rate at hand-computed times, and a schedule with values that do not fit together."""
+"""The learning rate at hand-computed times."""
 
 import math
 
 import pytest
 
 from trainables.config import parse
-from trainables.schedules import check_schedule, learning_rate
+from trainables.schedules import learning_rate
 
 
 def rate(done: float, **keys) -> float:
@@ -40,17 +40,3 @@ def test_the_warm_up_multiplies_the_schedule_in_every_step():
     assert rate(1.5, **warm) == pytest.approx(rate(1.5) * 0.875)
     assert rate(2, **warm) == rate(2)
     assert rate(0, warmup_epochs=2) == 0
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"min_lr": 0.5}, "min_lr must be at most lr, 0.4, got 0.5"),
-        ({"warmup_epochs": 8}, "warmup_epochs must be less than epochs, 8, got 8"),
-        ({"milestones": (0.5, 1.0)}, r"milestones must be less than 1, got \(0.5, 1.0\)"),
-        ({"lr_changes": "epoch"}, "lr_changes must be 'each_epoch' or 'each_step', got 'epoch'"),
-    ],
-)
-def test_what_cannot_be(keys, message):
-    with pytest.raises(ValueError, match=message):
-        check_schedule(parse({"epochs": 8, "lr": 0.4, **keys}))

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from tests.trainables.refusal import check
-from tests.trainables.runs import SETTINGS, run_of, weights
+from tests.trainables.runs import run_of, weights
 from trainables.seeds import generator
 from trainables.training import Run
 
@@ -63,21 +62,6 @@ def test_batch_norm_sees_one_part_at_a_time():
     assert len(means) > 5
     for name, value in means.items():
         torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("keys", "sentence"),
-    [
-        ({"accumulate": 3}, "accumulate must divide batch_size 8, got 3"),
-        ({"accumulate": 0}, "accumulate must be greater than or equal to 1"),
-        ({"accumulate": 2, "train_images": 21}, "the last batch of 21 training images has 1 image"),
-    ],
-)
-def test_parts_that_cannot_be_normalised_are_refused(keys, sentence):
-    # A map of 4 x 4 pixels can be normalised even for one image; a last map of one pixel cannot.
-    small = {"backbone": "resnet18", "image_size": 8, "train_images": 16}
-    with pytest.raises(ValueError, match=sentence):
-        check({**SETTINGS, **small, **keys})
 
 
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):

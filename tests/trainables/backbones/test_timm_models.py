@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.trainables.refusal import check
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
@@ -142,27 +141,6 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
     with pytest.raises(DataError, match=r"r160_in1k/model\.safetensors and cannot be fetched .*: no route to host$"):
         load_pretrained("timm/test_resnet", "timm", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("config", "sentence"),
-    [
-        ({"backbone": "timm/resnet18x"}, "unknown backbone 'timm/resnet18x'; did you mean 'timm/resnet18'?"),
-        ({"backbone": "timm/resnet18.a9", "pretrained": "timm"}, "it has timm/resnet18.a1_in1k"),
-        ({"backbone": "timm/vgg11", "drop_path": 0.1, "image_size": 64}, "'timm/vgg11' cannot be built for images of"),
-        ({"backbone": "timm/test_vit", "image_size": 33}, "cannot see images of 33x33 pixels"),
-        (
-            {"backbone": "timm/test_vit2", "image_size": 64, "mixer": "transmix"},
-            "needs a backbone with a class token",
-        ),
-        ({"backbone": "timm/mixer_s16_224", "image_size": 224}, "whose features have the shape (2, 196, 512)"),
-        ({"backbone": "resnet18", "pretrained": "timm"}, "torchvision has no weights 'timm' for backbone 'resnet18'"),
-    ],
-)
-def test_what_cannot_work_is_refused_before_anything_starts(config, sentence):
-    with pytest.raises(ValueError) as refused:
-        check({"dataset": "cifar10", **config})
-    assert sentence in str(refused.value)
 
 
 @pytest.mark.parametrize(

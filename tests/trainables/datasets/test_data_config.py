@@ -10,27 +10,6 @@ from trainables.datasets.data_config import check_read, held_out_count
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"evaluate": "validation"}, r"^evaluate 'validation' needs the key validation, a share or a number"),
-        ({"train_images": 50_001}, r"^train_images must be at most 50000, the size of cifar10, got 50001$"),
-        ({"test_images": 10_001}, r"^test_images must be at most 10000, the size of cifar10, got 10001$"),
-        ({"dataset": "folder", "num_classes": 3}, r"^dataset 'folder' needs the key folder$"),
-        ({"dataset": "webdataset", "num_classes": 3}, r"^dataset 'webdataset' needs the key folder$"),
-        ({"dataset": "folder", "folder": "flowers"}, r"^dataset 'folder' needs the key num_classes$"),
-        ({"num_classes": 10}, r"^num_classes is for the data sets 'folder', 'webdataset', 'parquet' only, got 10 with"),
-        ({"folder": "x"}, r"^folder is for the data sets 'folder', .* only, got 'x' with dataset 'cifar10'$"),
-        ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
-        ({"augment.scale": 0}, r"^augment.scale must be greater than 0, got 0$"),
-        ({"augment.size": 3}, r"^unknown key 'augment.size'; did you mean 'augment.resize'\?$"),
-    ],
-)
-def test_keys_that_cannot_be_are_refused(keys, message):
-    with pytest.raises(ValueError, match=message):
-        train.resolve({"dataset": "cifar10", **keys})
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
         ({"test_size": 80}, r"^test_size is for images that are streamed from files: it must be None or \d\d with"),
         ({"image_size": 48, "test_size": 64}, r"^test_size .* it must be None or 48 with dataset '\w+', got 64$"),
         ({"resize": 72}, r"^resize is for images that are streamed from files: it must be None or \d\d with"),

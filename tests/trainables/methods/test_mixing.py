@@ -152,19 +152,6 @@ def test_one_pass_of_both_batches_by_hand(preset, clean_loss):
     assert (loss - step(apart)[0]).abs() > 1e-4
 
 
-@pytest.mark.parametrize(
-    ("mixer", "keys", "sentence"),
-    [
-        ("manifoldmix", {}, "mixes maps, which have left the images behind: sumix.raw_forward must be 'train_grad'"),
-        ("automix", {"mixer__pipeline": "mp"}, "makes its masks of a pass of its own: sumix.raw_forward must be"),
-        ("cutmix", {"sumix__raw_statistics": "leave"}, "'keep' with sumix.raw_forward 'joint', .*, got 'leave'$"),
-    ],
-)
-def test_one_pass_that_cannot_be_is_refused(mixer, keys, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        method_for(mixer, sumix__lam="learned", sumix__raw_forward="joint", **keys)
-
-
 def test_the_batch_before_mixing_goes_through_the_network_first():
     method = method_for("mixup", sumix__lam="learned")
     seen = []
@@ -201,13 +188,6 @@ def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix):
     networks = (method.network.parameters() for method in (both, plain, clean))
     for ours, mixed, before in zip(*networks, strict=True):
         torch.testing.assert_close(ours.grad, mixed.grad + 0.5 * before.grad)
-
-
-def test_a_clean_loss_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match=r"'train_grad' or 'joint' with clean_loss 1\.0, .*, got 'train_nograd'$"):
-        method_for("cutmix", clean_loss=1.0, sumix__raw_forward="train_nograd")
-    with pytest.raises(ValueError, match=r"its own loss on the images as they are: clean_loss must be 0, got 1\.0"):
-        method_for("augmix", clean_loss=1.0)
 
 
 @pytest.mark.parametrize("name", ["saliency", "attention"])
