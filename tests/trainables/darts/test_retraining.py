@@ -11,7 +11,7 @@ from mixlab.spec.complete import complete
 from tests.trainables.darts.small import SMALL, coloured, numbers
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork
-from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype, read_genotype
+from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype
 from trainables.darts.retraining import retraining_rate
 from trainables.darts.search_config import NEUTRAL, flatten, parse
 from trainables.darts.search_run import SearchRun
@@ -178,6 +178,8 @@ def test_what_cannot_be_run_is_refused(keys, sentence):
         ("{", "cannot be read: Expecting property name"),
         ('{"normal": []}', "must hold the cells normal and reduce"),
         ("[1, 2]", "must hold the cells normal and reduce"),
+        ('{"normal": [["sep_conv_3x3", Infinity]], "reduce": []}', "must hold the cells normal and reduce"),
+        pytest.param("[" * 100_000, "cannot be read", id="deep"),
         ('{"normal": [["nor_conv_3x3", 0]], "reduce": []}', "cell 'normal': it must have 8 edges, .* got 1"),
         (
             ("skip_connect", "nor_conv_3x3"),
@@ -224,11 +226,3 @@ def test_a_folder_of_photographs_is_read_from_its_files(tmp_path, monkeypatch):
     assert last.metrics.keys() >= {"test_top1_error", "test_top5_error", "params", "mflops"}
     with pytest.raises(ValueError, match="has 3 classes, but num_classes is 4"):
         train.prepare(train.resolve({**keys, "retrain.num_classes": 4}).settings, tmp_path)
-
-
-def test_a_genotype_of_another_form_is_a_sentence(tmp_path):
-    file = tmp_path / "genotype.json"
-    for content in ('{"normal": [["sep_conv_3x3", Infinity]], "reduce": []}', "[" * 100_000):
-        file.write_text(content)
-        with pytest.raises(ValueError, match=r"^genotype_file '.*' (must hold the cells|cannot be read)"):
-            read_genotype(str(file))
