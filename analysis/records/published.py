@@ -97,26 +97,21 @@ def _by_cell() -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
 
 
 def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
-    """Return whether a row of the file is of a run with a configuration, whatever the metric."""
+    """Return whether a run has all that a row of the file names, and no unusual setting, whatever the metric."""
+    named = settings_of(row)
+    usual = {**USUAL, "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none")}
     return (
         row["sumix"] == sumix_terms(config)
         and tuple(row[key] for key in EXACT) == cell_of(config)
         and all(pd.isna(row[column]) or row[column] == config.get(key) for column, key in IF_KNOWN.items())
-        and _fits(row, config)
+        and all(_is(config.get(key), value) for key, value in named.items())
+        and all(key in named or config.get(key) in values for key, values in usual.items())
     )
 
 
 def settings_of(row: Mapping[Any, Any]) -> dict[str, str]:
     """Return the settings that a row names, by their keys."""
     return dict(part.split("=") for part in row[SETTINGS].split(";") if part)
-
-
-def _fits(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
-    """Return whether a run has every setting that a row names, and no unusual one besides them."""
-    named = settings_of(row)
-    usual = {**USUAL, "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none")}
-    as_named = all(_is(config.get(key), value) for key, value in named.items())
-    return as_named and all(key in named or config.get(key) in values for key, values in usual.items())
 
 
 def _is(value: Any, text: str) -> bool:
