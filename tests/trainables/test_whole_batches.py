@@ -60,8 +60,7 @@ def test_batch_norm_sees_one_part_at_a_time():
     means = {name: value for name, value in network.named_buffers() if name.endswith("running_mean")}
     found = dict(run.method.network.named_buffers())
     assert len(means) > 5
-    for name, value in means.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close({name: found[name] for name in means}, means, rtol=1e-10, atol=1e-12)
 
 
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):
@@ -72,5 +71,4 @@ def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch
     two = run_of(8, mixer="cutmix")
     assert not torch.are_deterministic_algorithms_enabled()
     two.train_epoch(1)
-    for name, value in weights(one).items():
-        assert torch.equal(value, weights(two)[name]), name
+    torch.testing.assert_close(weights(one), weights(two), rtol=0, atol=0)

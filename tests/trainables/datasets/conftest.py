@@ -15,7 +15,11 @@ def asked(request, monkeypatch):
     if request.node.get_closest_marker("slow") or request.path.name == "test_download.py":
         return hosts
 
-    def refuse(what, *_):
+    fetch_file = download.fetch_file
+
+    def refuse(what, *rest):
+        if "://127.0.0.1" in what:  # a server of the test's own
+            return fetch_file(what, *rest)
         hosts.append(download.host(what) if "://" in what else what)
         raise DataError(f"no route to {hosts[-1]}")
 

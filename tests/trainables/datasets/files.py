@@ -1,8 +1,9 @@
 """Files by their paths: written into a folder, packed in an archive, or listed with the labels of their images."""
 
+import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from trainables.datasets.file_list import FileList
@@ -22,6 +23,15 @@ def tar(files: Mapping[str, bytes], mode="w:gz") -> bytes:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def md5_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {path: hashlib.md5(content).hexdigest() for path, content in files.items()}
+
+
+def in_place(root: Path, paths: Iterable[str]) -> dict[str, bytes]:
+    """Return those of the files that are there."""
+    return {path: (root / path).read_bytes() for path in paths if (root / path).exists()}
 
 
 def pairs(files: FileList) -> set[tuple[str, int]]:

@@ -1,17 +1,14 @@
 """Small files in the official layout, written here without the code under test."""
 
-import hashlib
 import pickle
 
 import numpy as np
 import pytest
 
 from tests.servers import file_server
-from tests.trainables.datasets.files import tar, write
+from tests.trainables.datasets.files import in_place, md5_of, tar, write
 from trainables.datasets import DATASETS, cifar100, download
 from trainables.datasets.dataset import DataError
-
-FETCH_FILE = download.fetch_file  # it refuses in every test here except one
 
 
 def batch(labels):
@@ -27,13 +24,7 @@ def batch(labels):
 
 FILES = {"cifar-100-python/train": batch([99, 0, 42, 7]), "cifar-100-python/test": batch([13, 87])}
 ARCHIVE = tar({**FILES, "cifar-100-python/meta": b"class names"})
-MD5 = {
-    path: hashlib.md5(content).hexdigest() for path, content in {**FILES, "cifar-100-python.tar.gz": ARCHIVE}.items()
-}
-
-
-def in_place(root):
-    return {path: (root / path).read_bytes() for path in FILES if (root / path).exists()}
+MD5 = md5_of({**FILES, "cifar-100-python.tar.gz": ARCHIVE})
 
 
 def test_load_gives_fine_labels_and_channels_in_order(tmp_path):
@@ -51,17 +42,16 @@ def test_load_gives_fine_labels_and_channels_in_order(tmp_path):
 def test_archive_in_the_data_root_is_unpacked(tmp_path, asked):
     write(tmp_path, {"cifar-100-python.tar.gz": ARCHIVE})
     cifar100.prepare(tmp_path, MD5)
-    assert in_place(tmp_path) == FILES
+    assert in_place(tmp_path, FILES) == FILES
     assert asked == []
 
 
 def test_a_mirror_goes_on_where_the_official_page_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "fetch_file", FETCH_FILE)
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
     with file_server.running(ARCHIVE, "cut", 404) as official, file_server.running(ARCHIVE) as mirror:
         monkeypatch.setattr(cifar100, "URLS", (official.url, mirror.url))
         cifar100.prepare(tmp_path, MD5)
-    assert in_place(tmp_path) == FILES
+    assert in_place(tmp_path, FILES) == FILES
     third = len(ARCHIVE) // 3
     assert (official.asked, mirror.asked) == ([0, third], [third])
     assert {path.name for path in tmp_path.iterdir()} == {"cifar-100-python", ".cifar-100.lock"}
@@ -71,7 +61,7 @@ def test_broken_archive_is_not_opened(tmp_path, asked):
     write(tmp_path, {"cifar-100-python.tar.gz": ARCHIVE[:-1]})
     with pytest.raises(DataError, match=r"cifar-100-python\.tar\.gz is broken: its md5 is not"):
         cifar100.prepare(tmp_path, MD5)
-    assert in_place(tmp_path) == {}
+    assert in_place(tmp_path, FILES) == {}
     assert asked == ["www.cs.toronto.edu", "huggingface.co"]
 
 
@@ -86,7 +76,7 @@ def test_only_the_broken_file_is_replaced(tmp_path):
     write(tmp_path, {**FILES, "cifar-100-python/train": b"half", "cifar-100-python.tar.gz": ARCHIVE})
     untouched = (tmp_path / "cifar-100-python/test").stat().st_mtime_ns
     cifar100.prepare(tmp_path, MD5)
-    assert in_place(tmp_path) == FILES
+    assert in_place(tmp_path, FILES) == FILES
     assert (tmp_path / "cifar-100-python/test").stat().st_mtime_ns == untouched
 
 

@@ -29,13 +29,23 @@ def file(tmp_path):
     return tmp_path / "folder" / "archive.tar.gz"
 
 
-def test_a_connection_that_is_cut_three_times_goes_on_where_it_was(file):
-    with file_server.running(CONTENT, "cut", "cut", "cut") as server:
+# A third of what is left arrives each time: 1024, then (3072 - 1024) // 3 = 682 more, then 455 more.
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        pytest.param(("cut", "cut", "cut"), [0, 1024, 1706, 2161], id="it goes on where it was"),
+        pytest.param(("cut", "whole"), [0, 1024], id="a host that cannot serve a part serves the whole"),
+        pytest.param(("wrong",), [0, 0], id="wrong bytes are thrown away and fetched once more"),
+        pytest.param((503,), [0, 0], id="a refusal may be temporary"),
+    ],
+)
+def test_a_download_that_is_disturbed_ends_well(answers, asked, file, capfd):
+    with file_server.running(CONTENT, *answers) as server:
         fetch_file(server.url, file, is_right)
     assert is_right(file)
-    # A third of what is left each time: 1024, then (3072 - 1024) // 3 = 682 more, then 455 more.
-    assert server.asked == [0, 1024, 1706, 2161]
+    assert server.asked == asked
     assert list(file.parent.iterdir()) == [file]
+    assert ("has served wrong bytes" in capfd.readouterr().err) == ("wrong" in answers)
 
 
 def test_a_process_that_was_killed_goes_on_where_it_was_and_a_right_file_is_not_fetched_again(file):
@@ -46,14 +56,6 @@ def test_a_process_that_was_killed_goes_on_where_it_was_and_a_right_file_is_not_
             fetch_file(server.url, file, is_right)
     assert is_right(file)
     assert server.asked == [1000]
-
-
-def test_wrong_bytes_are_thrown_away_and_fetched_once_more(file, capfd):
-    with file_server.running(CONTENT, "wrong") as server:
-        fetch_file(server.url, file, is_right)
-    assert is_right(file)
-    assert server.asked == [0, 0]
-    assert "has served wrong bytes" in capfd.readouterr().err
 
 
 def test_a_host_that_serves_something_else_is_given_up_on(file):
@@ -85,13 +87,6 @@ def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monk
     assert server.asked == [0] * download.FIRST_TRIES
 
 
-def test_a_host_that_cannot_serve_a_part_serves_the_whole(file):
-    with file_server.running(CONTENT, "cut", "whole") as server:
-        fetch_file(server.url, file, is_right)
-    assert is_right(file)
-    assert server.asked == [0, 1024]
-
-
 def test_a_part_that_is_whole_already_is_judged_by_its_checksum(file):
     file.parent.mkdir()
     for there in (CONTENT, bytes(len(CONTENT))):
@@ -103,12 +98,9 @@ def test_a_part_that_is_whole_already_is_judged_by_its_checksum(file):
     assert server.asked == [len(CONTENT), 0]
 
 
-def test_a_refusal_is_final_unless_it_is_temporary(file):
+def test_another_refusal_is_final(file):
     with file_server.running(CONTENT, 404) as server, pytest.raises(DataError, match=r"answers 404 Not Found$"):
         fetch_file(server.url, file, is_right)
-    with file_server.running(CONTENT, 503) as server:
-        fetch_file(server.url, file, is_right)
-    assert is_right(file)
 
 
 def test_an_archive_is_unpacked_whole_and_what_is_there_is_not_fetched_again(tmp_path, capfd):

@@ -1,12 +1,11 @@
 """Small files in the official layout: images of 16x12 pixels, so that a swapped axis fails."""
 
 import gzip
-import hashlib
 
 import numpy as np
 import pytest
 
-from tests.trainables.datasets.files import write
+from tests.trainables.datasets.files import in_place, md5_of, write
 from trainables.datasets import download, fashion_mnist
 from trainables.datasets.dataset import DataError
 
@@ -24,7 +23,7 @@ FILES = {
     "FashionMNIST/raw/t10k-images-idx3-ubyte": idx(TEST),
     "FashionMNIST/raw/t10k-labels-idx1-ubyte": idx(np.array([2, 8], np.uint8)),
 }
-MD5 = {path: hashlib.md5(content).hexdigest() for path, content in FILES.items()}
+MD5 = md5_of(FILES)
 
 
 def gz(content):
@@ -57,7 +56,7 @@ def test_files_from_the_second_page_are_unpacked_into_place(tmp_path, monkeypatc
     monkeypatch.setattr(download, "fetch_file", fetched)
     fashion_mnist.prepare(tmp_path, MD5)
     assert asked == ["fashion-mnist.s3-website.eu-central-1.amazonaws.com"]
-    assert {path: (tmp_path / path).read_bytes() for path in FILES} == FILES
+    assert in_place(tmp_path, FILES) == FILES
     assert {path.name for path in tmp_path.iterdir()} == {"FashionMNIST", ".fashion-mnist.lock"}
 
 

@@ -83,24 +83,6 @@ def test_a_run_sees_the_subset_alone(file):
     assert whole.fingerprint != opened.fingerprint
 
 
-@pytest.mark.parametrize(
-    ("keys", "sentence"),
-    [
-        (
-            {"share": 0.5},
-            "^subset.share needs a subset.rule, one of random, cv, easy, hard, std, dropout, k_centre, got 'none'",
-        ),
-        ({"rule": "cv"}, "subset.rule 'cv' needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"),
-        ({"rule": "random", "scores": "a.csv"}, "subset.rule 'random' reads no subset.scores, got 'a.csv'"),
-        ({"rule": "random", "share": 0.0}, "subset.share must be greater than 0, got 0.0"),
-        ({"rule": "best"}, "subset.rule must be"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(keys, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        config(**keys)
-
-
 @pytest.mark.filterwarnings("error")
 def test_scores_that_a_spreadsheet_saved_again_are_read_and_a_broken_file_is_refused(tmp_path):
     """NumPy's first words about a line that lacks a column were "Some errors were detected !"."""

@@ -7,15 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables.methods.small import pixels
 from trainables.mixers.comixup import comixup
 from trainables.mixers.mixed import Mixed, dirichlet
 from trainables.mixers.puzzlemix import cell_saliency
 
 module = importlib.import_module("trainables.mixers.comixup")  # the package's attribute is the function
-
-
-def pixels(size: int) -> Tensor:
-    return torch.rand(size, 3, 16, 12, generator=torch.Generator().manual_seed(5))
 
 
 def salient(size: int) -> Tensor:
