@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow.store.db import utils as db_utils
+from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, event
 
 from mixlab.tracking.mlflow_private import make_database
@@ -145,3 +146,8 @@ def new_store(empty_store) -> Callable[[Path], str]:
 def tracking_uri(new_store, tmp_path) -> str:
     """Return the URI of an empty MLflow database of this test's own, ``mlflow.db`` in ``tmp_path``."""
     return new_store(tmp_path)
+
+
+@pytest.fixture
+def client(tracking_uri) -> MlflowClient:
+    return MlflowClient(tracking_uri)

@@ -32,7 +32,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 @pytest.mark.slow
 def test_a_study_runs_through_all_of_it_and_the_doctor_names_only_the_odd_node(tmp_path):
-    run_alone(__file__, tmp_path)
+    run_alone(run_on_the_topology, tmp_path)
 
 
 def run_on_the_topology(folder: Path) -> None:
@@ -135,7 +135,3 @@ def examination(*options: str) -> Callable[..., list[str]]:
         return said.getvalue().splitlines()
 
     return examine
-
-
-if __name__ == "__main__":
-    run_on_the_topology(Path(sys.argv[1]))

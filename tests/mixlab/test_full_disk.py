@@ -1,18 +1,15 @@
 """A disk that is full under the storage is said in one sentence, and the same command goes on once there is room."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.servers.isolation import AS_ROOT
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
 from tests.toy import epochs_of
-
-MOUNTS = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--mount")
 
 
 def mount(folder: Path, *options: str) -> None:
@@ -21,7 +18,7 @@ def mount(folder: Path, *options: str) -> None:
 
 
 def with_mounts(command: Sequence[str]) -> list[str]:
-    return [*MOUNTS, *command]
+    return ["unshare", *AS_ROOT, "--mount", *command]
 
 
 def why_not() -> str:
@@ -34,7 +31,7 @@ def why_not() -> str:
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_a_full_disk_is_a_sentence(tmp_path, new_store):
     new_store(tmp_path)
-    run_alone(__file__, tmp_path, with_mounts)
+    run_alone(fill_the_disk, tmp_path, with_mounts)
 
 
 def fill_the_disk(folder: Path) -> None:
@@ -63,7 +60,3 @@ def fill_the_disk(folder: Path) -> None:
     toy.run_here()
     assert epochs_of(folder) == {0: [1, 2, 2, 3]}  # the second had no room
     assert toy.statuses() == {"FINISHED"}
-
-
-if __name__ == "__main__":
-    fill_the_disk(Path(sys.argv[1]))

@@ -4,7 +4,6 @@ if undisturbed.
 A machine falls silent as without power or cable: no connection is closed. A study, and at the same time a search.
 """
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -35,7 +34,7 @@ SOON = {
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_what_is_lost_moves_no_number(tmp_path, new_store):
     new_store(tmp_path)
-    run_on_the_switch(__file__, tmp_path)
+    run_on_the_switch(lose_all_in_turn, tmp_path)
 
 
 def lose_the_drivers_network(study: StudyFolder, cluster: ray_cluster.RayCluster, desk: Machine) -> None:
@@ -123,7 +122,3 @@ def lose_all_in_turn(folder: Path) -> None:
     study.run_here(*OPTIONS)
     require_everything_once(study, SEEDS, EPOCHS)
     go_on_with_the_search(search)
-
-
-if __name__ == "__main__":
-    lose_all_in_turn(Path(sys.argv[1]))

@@ -1,6 +1,5 @@
 """A study on a real SLURM: a job on two nodes that meets its time limit goes on on one, and records everything once."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ runpy.run_path({str(TOY)!r}, run_name="__main__")
 @pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
 def test_a_job_at_its_time_limit_is_requeued_and_records_everything_once(tmp_path):
-    run_on_the_switch(__file__, tmp_path)
+    run_on_the_switch(run_a_job, tmp_path)
 
 
 def run_a_job(folder: Path) -> None:
@@ -86,7 +85,3 @@ def wait_until(cluster: Slurm, job: str, toy: StudyFolder, condition: Callable[[
 def output(job: str, toy: StudyFolder) -> str:
     file = toy.folder / f"mixlab-{job}.out"
     return file.read_text() if file.exists() else ""
-
-
-if __name__ == "__main__":
-    run_a_job(Path(sys.argv[1]))

@@ -10,9 +10,6 @@ from mixlab.slurm import main, parser
 from mixlab.uris import sqlite_file
 from tests.endings import ended
 
-# The part of the script between a job's start and the study: SLURM's variables are given.
-PROBE = 'study_and_options() { echo "$study" "${options[@]}" "$@"; }; study_and_options "$@"; exit\n'
-
 SCRIPT = Path(__file__).parents[2] / "slurm" / "study.sbatch"
 
 TINY = """
@@ -41,15 +38,12 @@ def written(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def started(script: str, folder: Path, **variables: str) -> list[str]:
-    """Return the study and its options as the script understands them."""
+def started(script: str, folder: Path, *arguments: str, **variables: str) -> list[str]:
+    """Return the study and its options as the script understands them, by its part before a cluster is started."""
     before, _, _ = script.partition("\ncluster=")
+    command = ["bash", "-c", f'{before}\nprintf "%s\n" "$study" "${{options[@]}}" "$@"', "study.sbatch", *arguments]
     variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **variables}
-    done = subprocess.run(
-        ["bash", "-c", f"{before}\n{PROBE}"], cwd=folder, env=variables, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    return subprocess.check_output(command, cwd=folder, env=variables, text=True).splitlines()
 
 
 def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_has(tiny, tmp_path, capsys):
@@ -66,7 +60,7 @@ def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_h
     assert study == tiny
     database = f"sqlite:///{tmp_path}/mlflow-tiny.py.db"
     assert options[:4] == ["--tracking-uri", database, "--storage", f"{tmp_path}/results"]
-    assert options[4:] == " ".join(given).split()
+    assert options[4:] == given
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
 
 
@@ -155,10 +149,7 @@ def test_every_file_has_a_database_of_its_own_however_its_path_is_written(tmp_pa
     (tmp_path / "link.py").symlink_to("a/study.py")
 
     def database(study: str) -> Path:
-        before, _, _ = SCRIPT.read_text().partition("\ncluster=")
-        command = ["bash", "-c", f'{before}\nprintf %s "${{options[1]}}"', "study.sbatch", study]
-        variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin"}
-        return sqlite_file(subprocess.check_output(command, cwd=tmp_path, env=variables, text=True))
+        return sqlite_file(started(SCRIPT.read_text(), tmp_path, study)[2])
 
     found = [database(file) for file in files]
     assert len(set(found)) == len(files)

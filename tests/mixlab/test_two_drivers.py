@@ -4,7 +4,6 @@ The machines are processes with a host's name, a home and a working folder of th
 """
 
 import itertools
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import pytest
 
 from mixlab.processes import repeated
 from tests.servers import s3
+from tests.servers.isolation import AS_ROOT
 from tests.servers.program import Program, environment
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import epochs_of, hold, notes, release
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 EPOCHS = 5
 WATCH_SECONDS = 8.0
 OPTIONS = ("--epochs", str(EPOCHS), "--seeds", "2")
-UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--uts")
+UNSHARE = ("unshare", *AS_ROOT, "--uts")
 
 
 @dataclass(frozen=True)

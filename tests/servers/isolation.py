@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+AS_ROOT = () if os.geteuid() == 0 else ("--user", "--map-root-user")  # options of unshare
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 # The first process of its own takes all others with it when it ends, and is killed when the one outside ends.
 PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")

@@ -9,11 +9,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.servers import program
-from tests.servers.isolation import PROCESSES, raise_loopback
+from tests.servers.isolation import AS_ROOT, PROCESSES, raise_loopback
 
 SWITCH = "10.77.0.1"
 OWN = ("--net", "--mount", "--uts", "--pid")
@@ -27,8 +27,7 @@ NO_NAMES = (
 
 def alone(command: Sequence[str]) -> list[str]:
     """Return the command in a network of its own, with root's rights over it, its mounts and its processes."""
-    users = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    return ["unshare", *users, "--net", "--mount", "--uts", *PROCESSES, *command]
+    return ["unshare", *AS_ROOT, "--net", "--mount", "--uts", *PROCESSES, *command]
 
 
 def why_not() -> str:
@@ -107,9 +106,9 @@ def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden
         keeper.wait()
 
 
-def run_on_the_switch(file: str, folder: Path) -> None:
-    """Run a test's own file as the program that makes the machines; see ``program.run_alone``."""
-    program.run_alone(file, folder, alone)
+def run_on_the_switch(function: Callable[[Path], None], folder: Path) -> None:
+    """Run a function in a process that makes the machines."""
+    program.run_alone(function, folder, alone)
 
 
 def _ip(*command: str) -> None:

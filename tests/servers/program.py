@@ -1,6 +1,7 @@
 """Programs that tests start: each writes to a file of its own, and none outlives the process that started it."""
 
 import contextlib
+import importlib
 import math
 import os
 import shutil
@@ -133,9 +134,12 @@ def run(
         return program.finish(code)
 
 
-def run_alone(file: str, folder: Path, within: Callable[[Sequence[str]], list[str]] = isolated) -> None:
-    """Run a test's file as a program ``within`` its own network, with the folder as argument; show how it fails."""
-    command = within([sys.executable, file, str(folder)])
+def run_alone(
+    function: Callable[[Path], None], folder: Path, within: Callable[[Sequence[str]], list[str]] = isolated
+) -> None:
+    """Run a function of a folder in a process ``within`` its own network; show how it fails."""
+    where = (function.__module__, function.__name__, str(folder))
+    command = within([sys.executable, "-P", "-m", "tests.servers.program", *where])
     paths = environment(PYTHONPATH=f"{ROOT / 'platform'}:{ROOT}")
     with Program(command, folder, "program.txt", paths, ends_by="KILL") as program:
         program.finish(seconds=math.inf)  # whatever it waits for has a limit of its own
@@ -150,3 +154,8 @@ def _name(process: psutil.Process) -> str:
         return process.name()
     except psutil.NoSuchProcess:
         return ""
+
+
+if __name__ == "__main__":
+    module, function, folder = sys.argv[1:]
+    getattr(importlib.import_module(module), function)(Path(folder))

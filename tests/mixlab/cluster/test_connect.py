@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -29,17 +30,12 @@ from trainables import classify
 NEEDED = ("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat")
 
 
-def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Let a start of Ray raise ``error``; return what the start is then given."""
-    given: dict[str, Any] = {}
-
-    def init(**options: Any) -> None:
-        given.update(options)
-        raise error
-
+def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Let a start of Ray raise ``error``; return what takes its place."""
+    init = Mock(side_effect=error)
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
-    return given
+    return init
 
 
 @pytest.mark.parametrize(
@@ -112,11 +108,10 @@ def test_a_head_whose_connection_is_encrypted_is_left_to_ray(monkeypatch):
 
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:
     """Return what Ray is told about the environment of a worker."""
-    given = ray_raises(RuntimeError("enough"), monkeypatch)
+    init = ray_raises(RuntimeError("enough"), monkeypatch)
     with pytest.raises((HeadLost, BadInput)), connect.connected(address, *travelling):
         raise AssertionError
-    environment: dict[str, Any] = given["runtime_env"]
-    return environment
+    return init.call_args.kwargs["runtime_env"]
 
 
 def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(monkeypatch):

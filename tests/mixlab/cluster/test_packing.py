@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -169,7 +168,7 @@ def test_a_trial_with_a_gpu_to_itself_may_take_all_of_it():
 @pytest.mark.slow
 def test_trials_are_packed_and_one_that_runs_out_gets_more_room(tmp_path, new_store):
     new_store(tmp_path)
-    run_alone(__file__, tmp_path)
+    run_alone(run_studies, tmp_path)
 
 
 def run_studies(folder: Path) -> None:
@@ -198,7 +197,3 @@ def run_studies(folder: Path) -> None:
         for run in toy.runs("seed")
     }
     assert shares == {"large": [0.3333, 0.3333], "greedy": [0.3333, 0.6666]}
-
-
-if __name__ == "__main__":
-    run_studies(Path(sys.argv[1]))

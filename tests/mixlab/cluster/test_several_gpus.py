@@ -1,7 +1,6 @@
 """A trial of two processes, on two GPUs in which only Ray believes: one is lost, and the trial goes on."""
 
 import multiprocessing
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,14 @@ class Deadly(Classification):
 def test_a_trial_on_two_gpus_goes_on_after_it_has_lost_one(tmp_path, new_store):
     new_store(tmp_path)
     draw_images(tmp_path)
-    run_alone(__file__, tmp_path)
+    run_alone(run_the_study, tmp_path)
 
 
 def run_the_study(folder: Path) -> None:
     """Run in a network of its own."""
     with ray_cluster.running(head=("--num-gpus", "2", "--num-cpus", "2")) as cluster:
         cluster.wait()
-        toy = StudyFolder(folder, "study", (__file__, "study"), environment=cluster.environment)
+        toy = StudyFolder(folder, "study", (__file__,), environment=cluster.environment)
         where = ("--address", cluster.address, "--data-root", str(folder))
         said = toy.run_here(*where, "--gpus-per-trial", "2", "--cpus-per-trial", "2")
     lost = "LostProcess: process 1 of the 2 that train together was ended by SIGKILL"
@@ -56,8 +55,4 @@ def run_the_study(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "study":
-        del sys.argv[1]
-        main(Study(name="study", base=BASE, arms=(Arm("plain", {}),), seeds=range(1)), Deadly())
-    else:
-        run_the_study(Path(sys.argv[1]))
+    main(Study(name="study", base=BASE, arms=(Arm("plain", {}),), seeds=range(1)), Deadly())

@@ -32,13 +32,12 @@ STUDY = STUDIES["sequential"]().with_base(epochs=1)
 SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
 
 
-def test_whatever_ends_the_schedule_leaves_no_run_running(launch, tracking_uri):
+def test_whatever_ends_the_schedule_leaves_no_run_running(launch, client):
     """The sentence for it is in ``test_run_phase``."""
     code, said = launch(SMALL, raising(RuntimeError("a bug\nand more"), after=1))
     assert code == 1
     assert "stopped by RuntimeError: a bug; finished epochs are kept" in said
     assert "Traceback" not in said
-    client = MlflowClient(tracking_uri)
     (experiment,) = (each.experiment_id for each in client.search_experiments() if each.name == STUDY.name)
     runs = client.search_runs([experiment])
     assert sorted((run.data.tags["mixlab.level"], run.info.status) for run in runs) == [

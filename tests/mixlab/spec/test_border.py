@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"name": "x" * 300}, ["300", "200"]),
         ({"base": [1]}, ["[1]", "mapping"]),
         ({"base": {"lr": {1, 2}}}, ["lr", "{1, 2}"]),
-        ({"base": {"lr": Path("x")}}, ["lr", "Path"]),
         ({"base": {1: 2}}, ["1", "text"]),
         ({"base": {"lr": 2**63}}, ["lr", "9223372036854775808", "a number of 64 bits"]),
         ({"base": {"lr": "a\0"}}, ["lr", "'a\\x00'", "text in UTF-8"]),
@@ -40,7 +38,6 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"arms": ()}, ["arms", "at least 1"]),
         ({"arms": ("base",)}, ["'base'", "Arm"]),
         ({"arms": (Arm("a", {}), Arm("a", {"lr": 1}))}, ["'a'", "same name"]),
-        ({"arms": (Arm(5, {}),)}, ["5", "text"]),
         ({"arms": (Arm(" ", {}),)}, ["' '", "name"]),
         ({"arms": (Arm("a\0", {}),)}, ["'a\\x00'", "control"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="c"))}, ["'c'", "'b'"]),
@@ -49,7 +46,6 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"factors": {"mixer": "cutmix"}}, ["'cutmix'", '("cutmix",)']),
         ({"factors": {"mixer": ()}}, ["mixer", "at least 1"]),
         ({"factors": {"mixer": ("", "cutmix")}}, ["mixer", "''", "a name in text"]),
-        ({"factors": {"mixer": np.array(1)}}, ["mixer", "list or tuple", "got 1"]),
         ({"factors": {"mixer": (10**400, 1)}}, ["mixer", "64 bits", "1000"]),
         ({"factors": {"mixer": (0.1, "0.1")}}, ["mixer", "'0.1'"]),
         ({"factors": ("mixer",)}, ["('mixer',)", "mapping"]),
@@ -58,7 +54,6 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"seeds": ["a"]}, ["['a']", "whole numbers"]),
         ({"seeds": [True]}, ["True", "whole numbers"]),
         ({"seeds": 5}, ["5", "range(6)"]),
-        ({"seeds": np.array(5)}, ["got 5", "range(6)"]),
         ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
         ({"seeds": range(10**5000, 10**5000 + 2)}, ["thousands of digits", "64 bits"]),
         ({"seeds": range(20240607)}, ["20240607", "1000"]),
@@ -69,7 +64,6 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"delta": 0}, ["0", "delta"]),
         ({"delta": True}, ["True", "delta"]),
         ({"sequential": "no"}, ["'no'", "True or False"]),
-        ({"base": {"lr": "\udcff"}}, ["lr", "'\\udcff'", "UTF-8"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, control="no"))}, ["'b'", "'no'", "True or False"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, signs={"x": 5}))}, ["'b'", "{'x': 5}", "1 or -1"]),
         ({"arms": (*factorial([("x", X)]), *factorial([("y", Y)], "none"))}, ["'baseline'", "'none'", "two factorial"]),

@@ -27,7 +27,6 @@ def refuse(message: str) -> None:
         ("neutral", [1], r"neutral .* must be a mapping, got \[1\]"),
         ("held_out", ["a"], r"held_out .* must be a mapping, got \['a'\]"),
         ("files", "lr", "files .* must be a tuple of configuration keys, got 'lr'"),
-        ("files", 3, "files .* must be a tuple of configuration keys, got 3"),
         ("timed", np.array("lr"), "timed .* must be a tuple of configuration keys, got 'lr'"),
         ("final", torch.tensor(0), "final .* must be a tuple of exceptions"),
         ("final", ("x",), "final .* must be a tuple of exceptions"),

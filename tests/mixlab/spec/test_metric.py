@@ -95,12 +95,10 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name):
     [
         ((Metric("a", rules=("mean",), higher_is_better=True),), "unknown rule 'mean'"),
         ((Metric("a", rules=("best",)),), "needs higher_is_better"),
-        ((Metric(" "),), "needs a name"),
         ((Metric(5),), "needs a name, got 5"),
         ((Metric("top-1 (%)"),), r"'top-1 \(%\)', but MLflow records at most 250 letters"),
         ((Metric("x" * 250, rules=("last",)),), "x_last', but MLflow records at most 250 letters"),
         ((Metric("train/../loss"),), "'train/../loss', which MLflow takes for a path"),
-        ((Metric("/loss"),), "'/loss', which MLflow takes for a path"),
         ((Metric("a", unit=None),), "unit of the metric 'a' must be text, got None"),
         ((Metric("a", digits=-1),), "digits of the metric 'a' must be from 0 to 15, got -1"),
         ((Metric("a", higher_is_better="yes"),), "must be True, False or None, got 'yes'"),
@@ -142,7 +140,6 @@ def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json():
     ("value", "number"),
     [
         (True, 1.0),
-        (np.bool_(True), 1.0),
         (np.array(2.0), 2.0),
         (torch.tensor([0.5], requires_grad=True), 0.5),
         (torch.tensor(3, dtype=torch.bfloat16), 3.0),
@@ -167,7 +164,6 @@ def test_words_are_stored_whatever_letters_they_have():
         (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),
         (Epoch(1, 3, {"loss": np.ma.array([0.5], mask=True)}), "'loss' must be a real number"),
         (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),
-        (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
         (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),
         (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),

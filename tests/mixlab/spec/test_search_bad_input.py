@@ -73,7 +73,6 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (lambda: replace(SEARCH, space={5: Float(0, 1)}), [], ["5", "text"]),
         (of(**{"ze%ta": Float(0, 1)}), [], ["'ze%ta'", "MLflow"]),
         (lambda: replace(SEARCH, space=["zeta"]), [], ["['zeta']", "mapping"]),
-        (lambda: replace(SEARCH, tuning=["evaluate"]), [], ["['evaluate']", "mapping"]),
         (lambda: replace(SEARCH, budget=4.0), [], ["4.0", "whole number"]),
         (lambda: replace(SEARCH, budgets=[4]), [], ["[4]", "presets"]),
         (lambda: replace(SEARCH, budgets={"smoke": "4"}), [], ["'smoke'", "'4'", "whole number"]),

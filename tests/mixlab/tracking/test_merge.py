@@ -163,8 +163,7 @@ def test_a_deleted_experiment_is_named(folders):
         main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"])
 
 
-def test_two_drivers_may_put_a_file_of_one_name_at_once(tracking_uri, tmp_path):
-    client = MlflowClient(tracking_uri)
+def test_two_drivers_may_put_a_file_of_one_name_at_once(client, tmp_path):
     experiment = client.create_experiment("toy", artifact_location=(tmp_path / "mlruns").as_uri())
     run_id = client.create_run(experiment).info.run_id
     with ThreadPoolExecutor(4) as threads:

@@ -3,8 +3,8 @@
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -116,28 +116,13 @@ def test_tensorboard_shows_what_it_was_given(tmp_path):
 @pytest.mark.parametrize("name", ["trackio", "wandb"])
 def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkeypatch):
     """This holds the arguments that both document; trackio itself is tried in ``test_trackio``."""
-    calls: list[Any] = []
-
-    class Run:
-        def __init__(self, given: dict[str, Any]) -> None:
-            self.name = given["name"]
-            calls.append(("init", given["project"], given["name"], given["config"], given["resume"]))
-
-        def log(self, metrics: dict[str, float], step: int) -> None:
-            calls.append(("log", self.name, metrics, step))
-
-        def finish(self) -> None:
-            calls.append(("finish", self.name))
-
-    monkeypatch.setitem(sys.modules, name, SimpleNamespace(init=lambda **given: Run(given)))
+    package = Mock()
+    monkeypatch.setitem(sys.modules, name, package)
     shown_to(opened([name], "study", tmp_path, pytest.fail))
-    one = trial(0).name
-    assert calls[:2] == [
-        ("init", "study", one, {"lr": 0.1, "seed": 0}, "allow"),
-        ("log", one, {"top1": 10.0}, 1),
-    ]
-    assert calls[4] == ("finish", one)
-    assert len(calls) == 10
+    given = {"project": "study", "name": trial(0).name, "config": {"lr": 0.1, "seed": 0}, "resume": "allow"}
+    assert given.items() <= package.init.call_args_list[0].kwargs.items()
+    assert package.init.return_value.log.call_args_list[0] == call({"top1": 10.0}, step=1)
+    assert [made for made, *_ in package.mock_calls] == 2 * ["init", *3 * ["init().log"], "init().finish"]
 
 
 def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path, monkeypatch):

@@ -44,8 +44,7 @@ def as_text(run: store.StoredRun) -> str:
     return json.dumps(asdict(run), sort_keys=True)
 
 
-def test_the_database_says_what_mlflow_says(tracking_uri, monkeypatch):
-    client = MlflowClient(tracking_uri)
+def test_the_database_says_what_mlflow_says(client, monkeypatch):
     experiment = write(client, 7)
     for tags in ({"mixlab.level": "seed"}, {"mixlab.cell": 'it\'s "1"'}, {"mixlab.level": "arm"}, {}):
         ours = store.search_runs(client, experiment, tags)
@@ -57,8 +56,7 @@ def test_the_database_says_what_mlflow_says(tracking_uri, monkeypatch):
         assert [as_text(run) for run in ours] == [as_text(run) for run in theirs], message
 
 
-def test_reading_any_number_of_runs_takes_as_many_statements(tracking_uri):
-    client = MlflowClient(tracking_uri)
+def test_reading_any_number_of_runs_takes_as_many_statements(client):
     experiment = write(client, 4)
     statements: list[str] = []
 

@@ -148,8 +148,7 @@ def test_an_experiment_that_the_server_refuses_is_a_sentence():
             assert "secret" not in str(caught.value)
 
 
-def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri):
-    client = MlflowClient(tracking_uri)
+def test_runs_are_found_by_any_value_and_only_theirs(client):
     experiment = client.create_experiment("names")
     for name in NAMES:
         client.create_run(experiment, tags={"mixlab.level": "arm", "mixlab.cell": name})
@@ -159,24 +158,21 @@ def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri):
         assert [run.tags["mixlab.cell"] for run in found] == [name]
 
 
-def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(tracking_uri):
-    client = MlflowClient(tracking_uri)
+def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(client):
     client.delete_experiment(client.create_experiment("toy"))
     for ask in (store.recorded, store.experiment_id, open_experiment):
         with pytest.raises(BadInput, match="'toy' is deleted; restore it"):
             ask(client, "toy")
 
 
-def test_a_run_whose_key_was_deleted_is_of_no_trial(tracking_uri):
-    client = MlflowClient(tracking_uri)
+def test_a_run_whose_key_was_deleted_is_of_no_trial(client):
     experiment = client.create_experiment("toy")
     runs = [client.create_run(experiment, tags={names.LEVEL: "seed", names.KEY: key}).info.run_id for key in ("a", "b")]
     client.delete_tag(runs[0], names.KEY)
     assert {key: run.run_id for key, run in store.recorded(client, "toy").items()} == {"b": runs[1]}
 
 
-def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri, monkeypatch):
-    client = MlflowClient(tracking_uri)
+def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
     with pytest.raises(BadInput, match="MLflow holds none"):
         store.experiment_id(client, "ablation_tiny")
     experiment = client.create_experiment("ablation_tiny")
@@ -197,8 +193,7 @@ def test_a_dropped_connection_is_tried_again(error, monkeypatch):
         store.patiently(Mock(side_effect=[error] * 3))
 
 
-def test_what_the_store_refuses_is_not_tried_again(tracking_uri):
-    client = MlflowClient(tracking_uri)
+def test_what_the_store_refuses_is_not_tried_again(client):
     ask = Mock(side_effect=lambda: client.get_run("0" * 32))
     with pytest.raises(MlflowException, match="not found"):
         store.patiently(ask)

@@ -64,13 +64,12 @@ CURVES: dict[str, list[dict[str, float]]] = {
 }
 
 
-def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri):
+def test_a_relaunch_doubles_no_epoch_of_any_metric(client, tracking_uri):
     """Every curve is that of one trial."""
     trials = {kind: replace(TRIAL, key=kind) for kind in CURVES}
     epochs = {kind: [Epoch(number, 4, each) for number, each in enumerate(CURVES[kind], 1)] for kind in CURVES}
     for first, last in ((0, 2), (1, 4), (0, 4)):  # each time by a new driver, from its own checkpoint
         runs = written(tracking_uri, *((trials[kind], epochs[kind][first:last]) for kind in CURVES))
-    client = MlflowClient(tracking_uri)
     for kind, run in zip(CURVES, runs, strict=True):
         for name in {name for each in CURVES[kind] for name in each}:
             steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
@@ -89,9 +88,8 @@ def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri):
 
 @pytest.mark.parametrize("resumed", [0, 2], ids=["from the start", "from a checkpoint"])
 @pytest.mark.parametrize("retried", [False, True], ids=["by a new driver", "by the same driver"])
-def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alone(tracking_uri, resumed, retried):
+def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alone(client, resumed, retried):
     """An attempt ends after epoch 3; the next goes on from the checkpoint of an earlier epoch, or from none."""
-    client = MlflowClient(tracking_uri)
     first = [Epoch(number, 4, {"loss": float(number), "rare": math.inf}) for number in (1, 2, 3)]
     second = first[:resumed] + [Epoch(number, 4, {"loss": 10.0 + number}) for number in range(resumed + 1, 5)]
     tracker = opened(client)
@@ -117,9 +115,8 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
             assert [value for _, value in points] == [epoch.metrics["loss"] for epoch in second]
 
 
-def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(tracking_uri, monkeypatch):
+def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(client, monkeypatch):
     monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
-    client = MlflowClient(tracking_uri)
     tracker = opened(client)
     tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
     assert tracker.drain(20)
