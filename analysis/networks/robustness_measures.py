@@ -48,15 +48,13 @@ def measure(
     made = protocol["corruptions"] and official is None and dataset_of(config).image_shape[0] == 3
     # One tensor for all images: many small ones that stay, between the large ones of a batch, would keep the allocator
     # from using the memory of one batch for the next.
-    logits = torch.empty(0)
+    logits = torch.empty(len(source), dataset_of(config).num_classes)
     truth = torch.empty(len(source), dtype=torch.int64)
     under_attack: Counter[Name] = Counter()  # how many images are classified correctly
     corrupted: Counter[tuple[str, int]] = Counter()  # the same, by corruption and severity
     first = 0
     for number, (images, labels) in enumerate(batches(source, config)):
         found = predict(network, images)
-        if not number:
-            logits = torch.empty(len(source), found.shape[1], dtype=found.dtype)
         rows = slice(first, first + len(labels))
         logits[rows], truth[rows], first = found, labels, rows.stop
         for name, (attack, other) in attacks.items():
