@@ -72,7 +72,7 @@ def choose_images(options: argparse.Namespace) -> int:
     if options.pick is None:
         return int(options.images)
     parts = [part.strip() for part in options.pick.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise ValueError(f"--pick must be positions in the test set such as 3,17,42, got {options.pick!r}")
     options.images = [int(part) for part in parts]
     return len(parts)

@@ -78,6 +78,7 @@ def test_the_images_may_be_picked(trained, tmp_path, capsys):
     capsys.readouterr()
     for text, sentence in (
         ("7,x", "--pick must be positions in the test set such as 3,17,42, got '7,x'"),
+        ("7,²", "--pick must be positions in the test set such as 3,17,42, got '7,²'"),
         ("7", "--pick must be at least 2, for a mixture, got 1"),
         ("7,99", "the test set has images 0 to 39, got 99"),
     ):
