@@ -75,6 +75,11 @@ MIXERS = [
     ({"mixer": "manifoldmix", "mixer.layers": (0, 7)}, r"layers must lie in 0\.\.3"),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),
     ({"mixer": "supermix", "mixer.teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),
+    *(
+        ({"mixer": mixer, "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$")
+        for mixer in ("manifoldmix", "alignmix", "automix", "samix", "adautomix")
+    ),
+    ({"mixer": "adautomix", "mixer.pipeline": "mp"}, "mixer.pipeline must be 'mp_ce', got 'mp'"),
     ({"clean_loss": 1.0, "sumix.raw_forward": "train_nograd"}, r"or 'joint' with clean_loss 1\.0, .*'train_nograd'$"),
     ({"mixer": "augmix", "clean_loss": 1.0}, r"its own loss on the images as they are: clean_loss must be 0, got 1\.0"),
 ]

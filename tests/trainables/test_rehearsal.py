@@ -26,10 +26,6 @@ BASE = {"dataset": "cifar10", "backbone": "resnet8"}
 FOLDER = {"dataset": "folder", "folder": "flowers", "num_classes": 3}
 
 
-def keys(**given: object) -> dict[str, object]:
-    return {**BASE, **{k.replace("__", "."): v for k, v in given.items()}}
-
-
 def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device():
     """So ``test_cuda_graph`` finds what a step reads back."""
     for reads in (lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x[0] > 0)):
@@ -69,7 +65,7 @@ def require_refused(config: dict[str, Any], *named: str) -> None:
 def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer):
     kinds = inspect.get_annotations(MIXERS[mixer])
     network = {"backbone": "deit_small", "image_size": 32} if mixer in OF_TOKENS else {}
-    for option, value in parse(keys(mixer=mixer)).mixer_options.items():
+    for option, value in parse({**BASE, "mixer": mixer}).mixer_options.items():
         for bad in wrong(value, kinds.get(option)):
             require_refused({**BASE, **network, "mixer": mixer, f"mixer.{option}": bad}, option, str(bad))
 
@@ -125,25 +121,20 @@ def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail():
     small = {"train_images": 9, "batch_size": 8, "backbone": "resnet18", "image_size": 8}
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image.*drop_last.*batch_size"):
-        check(keys(**small))
+        check({**BASE, **small})
     lone_images = (({"batch_size": 1}, "another batch_size than 1"), ({"train_images": 1}, "more training images"))
     for lone, way_out in lone_images:
         with pytest.raises(ValueError, match=rf"of this size: give {way_out}$"):  # drop_last would leave no image
-            check(keys(**{**small, **lone}))
+            check({**BASE, **small, **lone})
     # The last map of resnet8 has more than one pixel, even of one image.
     for fine in ({"drop_last": True}, {"backbone": "resnet8"}, {"train_images": 10, "validation": 2}):
-        check(keys(**{**small, **fine}))
+        check({**BASE, **small, **fine})
     with pytest.raises(ValueError, match="the last batch of 9 training images"):
-        check(keys(**{**small, "train_images": 10, "validation": 1}))
+        check({**BASE, **small, "train_images": 10, "validation": 1})
 
 
 @pytest.mark.parametrize(
-    ("backbone", "mixer"),
-    [
-        ("deit_small", "transmix"),
-        ("swin_tiny", "cutmix"),
-        ("convnext_tiny_cifar", "automix"),
-    ],
+    ("backbone", "mixer"), [("deit_small", "transmix"), ("swin_tiny", "cutmix"), ("convnext_tiny_cifar", "automix")]
 )
 def test_a_transformer_is_resolved_with_what_asks_it(backbone, mixer):
     released = {"sumix.preset": "release", "sumix.lam": "learned"} if mixer == "cutmix" else {}
@@ -185,7 +176,7 @@ def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer
     ],
 )
 def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(mixer, key, value):
-    check(keys(mixer=mixer))
+    check({**BASE, "mixer": mixer})
     require_refused({**BASE, "mixer": mixer, key: value}, key, str(value))
 
 
@@ -237,7 +228,7 @@ def test_a_number_that_torch_cannot_compute_with_is_refused(key, value):
 
 def test_nothing_is_left_behind():
     state = torch.get_rng_state()
-    check(keys(mixer="cutmix", sumix__lam="learned"))
+    check({**BASE, "mixer": "cutmix", "sumix.lam": "learned"})
     assert torch.equal(torch.get_rng_state(), state)
-    method = build_method(parse(keys(mixer="cutmix")), DATASETS["cifar10"], 0)
+    method = build_method(parse({**BASE, "mixer": "cutmix"}), DATASETS["cifar10"], 0)
     assert all(type(p) is torch.nn.Parameter for p in method.parameters())

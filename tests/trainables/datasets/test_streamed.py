@@ -47,13 +47,6 @@ def test_the_number_of_workers_changes_nothing_and_leaves_torch_s_global_generat
     assert other.workers_mib > 0
 
 
-def test_crops_and_order_do_not_depend_on_the_size_of_a_batch(files):
-    images, labels = epoch(source(files, augment=None), batch_size=10)
-    others, others_labels = epoch(source(files, augment=None), batch_size=7)
-    assert torch.equal(images, others)
-    assert torch.equal(labels, others_labels)
-
-
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_truncated_image_stops_the_epoch_with_one_sentence(files, truncated, workers):
     path = truncated(files.path(30))

@@ -194,10 +194,3 @@ def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_
     assert torch.equal(even[1, :, 0, 0], torch.full((3,), 1 / 3))
     _, lam = draw_three(2000, 0.01, False, Generator().manual_seed(0))
     torch.testing.assert_close(lam.sum(dim=1), torch.ones(2000))  # even where all three draws are 0
-
-
-def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match=r"mixer.pipeline must be 'mp_ce', got 'mp'"):
-        method_for("adautomix", mixer__pipeline="mp")
-    with_sumix = method_for("samix", sumix__lam="learned", sumix__regulariser="su").double()
-    assert "lam_shift" in with_sumix(pixels(dtype=torch.float64), LABELS, Generator().manual_seed(0)).log

@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, method_for, pixels
-from tests.trainables.refusal import check
 from trainables.methods import Method, mixing
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
@@ -269,9 +268,3 @@ def test_groups_are_mixed_among_themselves_one_after_another(mixer, edges):
         assert torch.equal(mixed.weights[start:end, :count], alone.weights)
         assert not mixed.weights[start:end, count:].any()
     assert mixer == "cutmix" or mixed.sources[:4, 2].tolist() == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("mixer", ["manifoldmix", "alignmix", "automix", "samix", "adautomix"])
-def test_what_mixes_a_whole_batch_at_once_refuses_groups(mixer):
-    with pytest.raises(ValueError, match=r"whole batch.*: mixer\.groups must be 1, got 2$"):
-        check({"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "mixer.groups": 2})
