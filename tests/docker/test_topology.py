@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mixlab.cluster import entrance
+from mixlab.cluster import head
 from mixlab.doctor import __main__ as doctor
 from mixlab.doctor.facts import tracking_fault
 from mixlab.errors import BadInput
@@ -120,7 +120,7 @@ def require_the_token(folder: Path, cluster: ray_cluster.RayCluster) -> None:
         patch.delenv("RAY_AUTH_TOKEN", raising=False)
         patch.setenv("HOME", str(folder))  # Ray would find this machine's token below another
         with pytest.raises(BadInput, match="set RAY_AUTH_TOKEN"):
-            entrance.require_entrance(cluster.address)
+            head.require_entrance(cluster.address)
 
 
 def examination(*options: str) -> Callable[..., list[str]]:

@@ -92,7 +92,7 @@ def run_the_study(folder: Path) -> None:
         database = f"sqlite:///{shutil.copy(folder / 'mlflow.db', own['switch'])}"
         uri = stack.enter_context(mlflow_server.running(database, own["switch"], cluster.environment, SWITCH)).uri
         run = partial(run_at, machines["desk"], here, cluster.environment)
-        enter = f"from mixlab.cluster import entrance; entrance.require_entrance('{cluster.address}')"
+        enter = f"from mixlab.cluster import head; head.require_entrance('{cluster.address}')"
         assert f"join it by `ray start --address {cluster.address}`" in run("-c", enter, code=2)
         for at in machines.values():
             cpus = ("--num-cpus", "0") if at.name == "desk" else ()

@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 
-from mixlab.cluster import entrance, head, ray_private
+from mixlab.cluster import head, ray_private
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost, root_cause
@@ -62,7 +62,7 @@ def _start(address: str, sources: list[str]) -> None:
         _keep_token()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
     else:
-        entrance.require_entrance(address)
+        head.require_entrance(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     ray_private.keep_off_the_terminal()
     try:
@@ -75,7 +75,7 @@ def _start(address: str, sources: list[str]) -> None:
         raise KeyboardInterrupt from None
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
         if address != "local":
-            raise entrance.fault(address, error) from error
+            raise head.fault(address, error) from error
         logs = Path(ray_private.usual_folder(), "ray", "session_latest", "logs")
         raise HeadLost(
             f"Ray did not start on this machine ({root_cause(error)}): its logs are in {logs}; "

@@ -67,22 +67,18 @@ def share_of(
     share = checked_share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
     if share.gpus > 1 and not train.parallel:
         raise BadInput(f"--gpus-per-trial must be at most 1 for what trains in one process, got {share.gpus:g}")
-    _require_node(share)
+    # One node must have room for a trial, which cannot run on several.
+    every = nodes.resources()
+    with_gpus = [node for node in every if node.get("GPU", 0) >= share.gpus]
+    where = "any node of the Ray cluster" + (" with such GPUs" if share.gpus and with_gpus else "")
+    most = {unit: max(node.get(unit, 0) for node in with_gpus or every) for unit in ("CPU", "GPU")}
+    checked_share(share.cpus, share.gpus, most, where)
     if options.gpus_per_trial != AUTO or not share.gpus:
         return share
     with console.status("measuring the GPU memory of a trial of each arm ..."):
         packing = measure(trials, train, share, Path(options.data_root).absolute())
     say(console, str(packing))
     return replace(share, gpus=packing.gpus)
-
-
-def _require_node(share: Share) -> None:
-    """Raise ``BadInput`` unless one node of the connected cluster has room for a trial, which cannot run on several."""
-    every = nodes.resources()
-    with_gpus = [node for node in every if node.get("GPU", 0) >= share.gpus]
-    where = "any node of the Ray cluster" + (" with such GPUs" if share.gpus and with_gpus else "")
-    most = {unit: max(node.get(unit, 0) for node in with_gpus or every) for unit in ("CPU", "GPU")}
-    checked_share(share.cpus, share.gpus, most, where)
 
 
 def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, data_root: Path) -> Packing:

@@ -53,10 +53,8 @@ def check_versions(asked: Question, machines: Sequence[Facts]) -> Found:
         for name in names:
             its = facts.versions.get(name, "not at all")
             yield RED, f"{facts.node} has {name} {its}, the driver {driver.versions[name]}", FIX_VERSIONS
-        for what, its, ours in (
-            ("commit", facts.commit, driver.commit),
-            ("constraints", facts.constraints, driver.constraints),
-        ):
+        for what in ("commit", "constraints"):
+            its, ours = getattr(facts, what), getattr(driver, what)
             if its != ours:
                 text = f"{facts.node} has {what} {its[:12] or 'of no image'}, the driver {ours[:12] or 'of no image'}"
                 yield WARNING, text, "run one image on every node and in the driver"

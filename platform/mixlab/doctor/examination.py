@@ -9,7 +9,7 @@ from functools import partial
 import ray
 
 from mixlab.cluster import ray_private
-from mixlab.cluster.entrance import asks_for_token, require_listener
+from mixlab.cluster.head import asks_for_token, require_listener
 from mixlab.cluster.nodes import alive, call_on, names_of
 from mixlab.doctor.checks import OK, RED, Finding
 from mixlab.doctor.facts import Facts, Question, collect

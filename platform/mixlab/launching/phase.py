@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mixlab.cluster.source import End, Job, Source, Wait
@@ -19,6 +20,15 @@ from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.uris import shown
 
 OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run was begun and is not over
+
+
+@dataclass(frozen=True)
+class Left:
+    """A trial that is not done."""
+
+    trial: Trial
+    share: float = 1.0  # of its training that is left, from 0 to 1
+    times: int = 1  # how often it is run, such as once per seed of a search
 
 
 class Phase(Source, Progress, Protocol):

@@ -7,9 +7,8 @@ from typing import Any
 
 from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.errors import BadInput, last_line
-from mixlab.launching.cost import Left
 from mixlab.launching.display import Shown
-from mixlab.launching.phase import Phase
+from mixlab.launching.phase import Left, Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.messages import say

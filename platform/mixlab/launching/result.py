@@ -37,12 +37,5 @@ class Result:
     def json(self) -> str:
         """Return all of it but the tables as one JSON object, whose paths are below ``paths``."""
         paths = {"page": str(self.page) if self.page else None, "files": [str(file) for file in self.files]}
-        content = {
-            "exit_code": self.exit_code,
-            "plan": self.plan,
-            "outlook": self.outlook,
-            "verdicts": self.verdicts,
-            "failures": self.failures,
-            "paths": paths,
-        }
-        return json_form.dumps(content, indent=2)
+        shown = ("exit_code", "plan", "outlook", "verdicts", "failures")
+        return json_form.dumps({**{name: getattr(self, name) for name in shown}, "paths": paths}, indent=2)

@@ -40,7 +40,13 @@ class CompleteTrainable:
         self.held_out: Config = self._given("held_out", {})
         self.parallel: bool = self._given("parallel", False)
         border.require_flag("parallel of a trainable", self.parallel)
-        self._require_kinds()
+        for name in ("presets", "neutral", "held_out"):
+            given = self._given(name, {})
+            require(isinstance(given, Mapping), f"{name} of a trainable", "a mapping", given)
+        final = all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final)
+        require(final, "final of a trainable", "a tuple of exceptions", self.final)
+        if self.metrics:
+            require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
         self._resolved: dict[str, Configuration] = {}
         self._checked: set[str] = set()
         self._read_files: dict[str, bytes] = {}  # by path
@@ -55,15 +61,6 @@ class CompleteTrainable:
 
     def _keys(self, name: str) -> Sequence[str]:
         return tuple(_texts(self._given(name, ()), f"{name} of a trainable must be a tuple of configuration keys"))
-
-    def _require_kinds(self) -> None:
-        for name in ("presets", "neutral", "held_out"):
-            given = self._given(name, {})
-            require(isinstance(given, Mapping), f"{name} of a trainable", "a mapping", given)
-        final = all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final)
-        require(final, "final of a trainable", "a tuple of exceptions", self.final)
-        if self.metrics:
-            require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_resolved": {}, "_checked": set(), "_read_files": {}}

@@ -194,14 +194,6 @@ class Search:
         require_known("scheduler", self.scheduler, SCHEDULERS)
         require_known("direction", self.direction, DIRECTIONS)
         border.require_name("the objective of a search", self.objective)
-        self._check_budget()
-        border.require_seeds(self.search_seeds, "a search")
-        if both := set(self.search_seeds) & set(self.study.seeds):
-            raise BadInput(f"seed {min(both)} is both of the search and of the confirmation, whose seeds must be fresh")
-        for cell in self.study.cells():
-            self._check_cell(cell, train)
-
-    def _check_budget(self) -> None:
         arms = len(self.study.cells())
         border.require_few("the budget of a search is", self.budget)
         if self.budget < arms:
@@ -212,6 +204,11 @@ class Search:
             down = self.budget - self.budget % arms
             text = f"a budget of {self.budget} trials cannot be divided equally among {arms} arms"
             raise BadInput(f"{text}: give {down} or {down + arms}")
+        border.require_seeds(self.search_seeds, "a search")
+        if both := set(self.search_seeds) & set(self.study.seeds):
+            raise BadInput(f"seed {min(both)} is both of the search and of the confirmation, whose seeds must be fresh")
+        for cell in self.study.cells():
+            self._check_cell(cell, train)
 
     def _check_cell(self, cell: Cell, train: CompleteTrainable) -> None:
         for key in self.space:

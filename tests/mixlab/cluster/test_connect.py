@@ -22,7 +22,7 @@ from ray._private.utils import check_version_info
 
 import mixlab
 import trainables
-from mixlab.cluster import connect, entrance, ray_private
+from mixlab.cluster import connect, head, ray_private
 from mixlab.errors import BadInput, HeadLost
 from trainables import classify
 
@@ -34,7 +34,7 @@ def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Let a start of Ray raise ``error``; return what takes its place."""
     init = Mock(side_effect=error)
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
+    monkeypatch.setattr(head, "require_entrance", lambda address: None)
     return init
 
 
@@ -76,7 +76,7 @@ def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch):
 @pytest.mark.parametrize("address", ["a..b:6379", "127.0.0.1:99999", "nobody.invalid:6379", "[::1:1"])
 def test_an_address_that_cannot_be_is_a_sentence(address):
     with pytest.raises(BadInput, match=re.escape(f"no Ray cluster answers at --address {address!r} (")):
-        entrance.require_entrance(address)
+        head.require_entrance(address)
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"])
@@ -96,14 +96,14 @@ def test_what_listens_and_is_no_head_is_refused_at_once(answer):
         with pytest.raises(
             BadInput, match=rf"at --address '{address}' \(what listens there is no head of Ray\); start"
         ):
-            entrance.require_entrance(address)
+            head.require_entrance(address)
         assert time.monotonic() - began < 5
 
 
 def test_a_head_whose_connection_is_encrypted_is_left_to_ray(monkeypatch):
     monkeypatch.setenv("RAY_USE_TLS", "1")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        entrance.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
+        head.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:
