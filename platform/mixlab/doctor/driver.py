@@ -159,7 +159,6 @@ def check_results(asked: Question) -> list[Finding]:
         if trials and "://" not in asked.storage and not folder.is_dir():
             lost = f"{asked.storage!r} has no checkpoint of it: they would start anew"
             text = f"trials of {experiment.name!r} were begun, but {lost}"
-            faults.append(
-                Finding("results", WARNING, text, "give --storage the folder to which its results were moved")
-            )
+            fix = "give --storage the folder to which its results were moved"
+            faults.append(Finding("results", WARNING, text, fix))
     return faults or [Finding("results", OK, f"all that {str(file)!r} names is where it was written")]

@@ -1,16 +1,26 @@
-"""Runs the missing trials of a study, which is one phase, or of a search, which is two."""
+"""Runs the missing trials of a study, which is one phase, or of a search, which is two.
 
+No start replaces the table of an earlier one by a table that holds less.
+"""
+
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from mixlab.cluster.resources import require_place
-from mixlab.launching.larger_table import note_table, require_no_more_seeds, require_no_more_trials
+from mixlab.errors import BadInput
 from mixlab.launching.launch_study import launch_study
 from mixlab.launching.plan import print_plan
 from mixlab.launching.result import Result
 from mixlab.launching.start import LOG_FILE, Start, undisturbed
+from mixlab.spec import json_form
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
+from mixlab.tracking import artifacts, store
+
+TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
+FORM = {"asked": {str: str}, "done": [str]}
 
 
 def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Result:
@@ -35,3 +45,48 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Resul
         if result.page is not None:
             note_table(trials, result, start.tables)
         return result
+
+
+def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
+    """Put down in ``folder`` which of ``trials`` its new table has, for ``require_no_more_trials``."""
+    done = [trial.key for trial in trials if (trial.cell, trial.seed) in result.tabled]
+    content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
+    with contextlib.suppress(OSError):  # the table is there all the same
+        (folder / TABLE_FILE).write_text(json_form.dumps(content), encoding="utf-8")
+
+
+def require_no_more_seeds(study: Study, tracking_uri: str) -> None:
+    """Raise ``BadInput`` if every arm of the same plan has finished more seeds than ``study`` has.
+
+    Where seeds were added until every comparison was decided, the arms have different numbers, and one is enough.
+    """
+    client = store.existing(tracking_uri)
+    for _, plan in artifacts.plans(client, study.name, study.identity):
+        trials = plan.get("trials", [])
+        if len({trial["seed"] for trial in trials}) <= len(study.seeds):
+            continue
+        done = store.finished(store.recorded(client, study.name))
+        seeds, whose = {trial["seed"] for trial in trials if trial["key"] in done}, "some arm"
+        if not plan.get("sequential"):
+            seeds, whose = seeds - {trial["seed"] for trial in trials if trial["key"] not in done}, "every arm"
+        if len(seeds) > len(study.seeds):
+            raise BadInput(
+                f"{whose} of {study.name!r} has finished {len(seeds)} seeds, and a table of {len(study.seeds)} would "
+                f"replace theirs: give --seeds {len(seeds)}, or another --tracking-uri and --storage"
+            )
+
+
+def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
+    """Raise ``BadInput`` if the table in ``folder`` is of the same trials and of more."""
+    try:
+        there = json_form.loads((folder / TABLE_FILE).read_bytes(), FORM)
+    except (OSError, ValueError):  # none, or one that a full disk has cut short, or that is no note of a table
+        return
+    asked = {trial.key for trial in trials}
+    done = set(there["done"])
+    lost = [name for key, name in there["asked"].items() if key in done and key not in asked]
+    if lost and asked <= there["asked"].keys():
+        raise BadInput(
+            f"{str(folder)!r} has a table of {len(there['done'])} trials, and one of {len(asked)} of them would "
+            f"replace it, without {lost[0]!r}: give the same arms, levels and seeds, or another --storage"
+        )

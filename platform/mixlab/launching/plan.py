@@ -66,7 +66,7 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     if left and options.address == "local":  # each node of a cluster has a data root of its own
         _print_data(left, start)
     if left:
-        _print_cost(left, start)
+        print_cost(left, start)
     return Result(0, plan=plan, outlook=outlook)
 
 
@@ -116,7 +116,7 @@ def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, 
     return lines
 
 
-def _print_cost(left: Sequence[Left], start: Start) -> None:
+def print_cost(left: Sequence[Left], start: Start) -> None:
     """Print roughly how long the trials that are ``left`` will take."""
     train, options, console = start.train, start.options, start.console
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time

@@ -98,10 +98,8 @@ class Start:
         if not local:
             gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
             if not self.options.quiet:
-                say(
-                    self.console,
-                    "Looking on each node for the data that the trials read, and fetching what is missing ...",
-                )
+                looking = "Looking on each node for the data that the trials read, and fetching what is missing ..."
+                say(self.console, looking)
             nodes.prepare_nodes(self.train, trials, data_root, gpus)
         return packing.share_of(trials, self.train, self.resources, self.options, self.console)
 

@@ -2,7 +2,6 @@
 
 import pkgutil
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +70,10 @@ def build_pruner(name: str, epochs: int) -> BasePruner:
     stopped reports so many ``epochs``.
     """
     first = max(1, epochs // REDUCTION**2)  # epochs before a trial can be stopped
-    built: dict[str, Callable[[], BasePruner]] = {
-        "none": NopPruner,
-        "asha": lambda: SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION),
-        "hyperband": lambda: HyperbandPruner(
-            min_resource=first, max_resource=max(epochs, first), reduction_factor=REDUCTION
-        ),
-        "median": lambda: MedianPruner(n_startup_trials=4, n_warmup_steps=first),
+    built = {
+        "none": NopPruner(),
+        "asha": SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION),
+        "hyperband": HyperbandPruner(first, max_resource=max(epochs, first), reduction_factor=REDUCTION),
+        "median": MedianPruner(n_startup_trials=4, n_warmup_steps=first),
     }
-    return built[name]()
+    return built[name]

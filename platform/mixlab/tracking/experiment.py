@@ -67,12 +67,6 @@ def history(client: MlflowClient, run_id: str, metrics: Iterable[str]) -> list[M
     return [point for name in metrics for point in client.get_metric_history(run_id, name)]
 
 
-def discard(client: MlflowClient, run_id: str) -> None:
-    """Delete a run, unless that is done: MLflow keeps it among the deleted ones until ``mlflow gc``."""
-    if client.get_run(run_id).info.lifecycle_stage == "active":
-        client.delete_run(run_id)
-
-
 def log(
     client: MlflowClient,
     run_id: str,

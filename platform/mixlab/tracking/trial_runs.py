@@ -24,7 +24,7 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import discard, find_or_create, history, log
+from mixlab.tracking.experiment import find_or_create, history, log
 from mixlab.tracking.store import StoredRun, recorded, search_runs
 from mixlab.tracking.writer import Writer
 
@@ -120,7 +120,8 @@ class TrialRuns:
             self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
         points = _points_of(_metrics(epochs, now))
         if any(self._points[key].get(point, value) != value for point, value in points.items()):
-            discard(self.client, self.run_ids[key])
+            if self.client.get_run(self.run_ids[key]).info.lifecycle_stage == "active":  # else a repetition
+                self.client.delete_run(self.run_ids[key])
             self._start(trial, known=None)
             self._points[key] = {}
         if not self._points[key]:

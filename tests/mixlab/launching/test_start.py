@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mixlab import Options
 from mixlab.errors import BadInput
-from mixlab.launching.larger_table import TABLE_FILE, require_no_more_trials
+from mixlab.launching.launch import TABLE_FILE, require_no_more_trials
 from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
 from tests.mixlab.search_toy import TRAIN
