@@ -4,7 +4,6 @@ if undisturbed.
 A machine falls silent as without power or cable: no connection is closed. A study, and at the same time a search.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -49,11 +48,9 @@ def lose_the_head(
     lose: Callable[[], None], cluster: ray_cluster.RayCluster, *started: tuple[StudyFolder, Program]
 ) -> None:
     """Check that every driver says so in time, and ends, and that MLflow knows that nothing runs any more."""
-    before = time.monotonic()
     lose()
     for _, driver in started:
         wait_for_word_of_the_head(driver, cluster.address)
-    print(f"{time.monotonic() - before:.1f} s from the loss of the head to the last driver's word")
     for folder, driver in started:
         assert "Traceback" not in driver.finish(code=1)
         ends = Counter(run.info.status for run in folder.runs())
@@ -71,11 +68,9 @@ def lose_two_nodes(
     driver.until(lambda: furthest(study) == [4, 4])
     late = cluster.add_worker("--num-cpus", str(SEEDS + 1))
     driver.until(lambda: late.children("ray::Implicit"))
-    lost = time.monotonic()
     near.kill()
     far.lose_power()
     driver.until_said("crashed, attempt 2 goes on from its last epoch", times=2)
-    print(f"{time.monotonic() - lost:.1f} s from the lost power to the last attempt that follows")
     return late
 
 

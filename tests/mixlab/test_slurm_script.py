@@ -19,8 +19,9 @@ from mixlab import Arm, Metric, Study, main
 def train(settings, seed, report, *, resume_from=None, data_root="data"):
     raise AssertionError("trained")
 
-train.metrics = (Metric("rmse", higher_is_better=False, rules=("last",)),)
-study = Study(name="tiny", base={"x": 1}, arms=(Arm("one", {}), Arm("+ lam", {"x": 2})))
+train.metrics = (Metric("rmse", "µm", higher_is_better=False, rules=("last",)),)
+arms = (Arm("one", {}), Arm("+ lam", {"x": 2}), Arm("Größe · λ ≤ ½ 🙂", {"x": 3}))
+study = Study(name="tiny", base={"x": 1}, arms=arms)
 main(study, train, report=SimpleNamespace(report=print))  # the usual one takes seconds to import
 """
 

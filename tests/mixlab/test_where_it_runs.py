@@ -26,17 +26,7 @@ from mixlab.tracking import names
 from mixlab.tracking.store import connect as open_store
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked
-
-LIST = """
-from mixlab import Arm, Metric, Study, main
-
-class Toy:
-    metrics = (Metric("rmse", "µm", higher_is_better=False, rules=("last",)),)
-    def __call__(self, settings, seed, report, *, resume_from=None, data_root=None): ...
-
-arms = (Arm("plain", {}), Arm("Größe · λ ≤ ½ 🙂", {"lr": 1}))
-main(Study(name="Maße", base={"lr": 0}, arms=arms, seeds=range(2)), Toy(), ["--list"])
-"""
+from tests.mixlab.test_slurm_script import TINY
 
 
 @pytest.fixture
@@ -90,12 +80,12 @@ def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys):
     "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
 def test_letters_that_the_terminal_lacks_are_replaced(environment, tmp_path):
-    (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
-    command = [sys.executable, str(tmp_path / "study.py")]
+    (tmp_path / "study.py").write_text(TINY, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "study.py"), "--list"]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    assert b"arm plain: the base" in done.stdout
-    assert b"lr=1" in done.stdout
+    assert b"arm one: the base" in done.stdout
+    assert b"x=3" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -106,8 +96,8 @@ def test_letters_that_the_terminal_lacks_are_replaced(environment, tmp_path):
     ],
 )
 def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, error, tmp_path):
-    (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
-    command = f"{sys.executable} {tmp_path / 'study.py'} {redirection}"
+    (tmp_path / "study.py").write_text(TINY, encoding="utf-8")
+    command = f"{sys.executable} {tmp_path / 'study.py'} --list {redirection}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (code, error)
 

@@ -75,13 +75,9 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden: Sequence[Path]) -> Iterator[Machine]:
-    """Yield a machine inside the block.
+    """Yield a machine with a host's name inside the block.
 
-    Args:
-        name: its host's name.
-        number: the last part of its address, 2 to 254.
-        folders: pairs of a folder and its path there.
-        hidden: folders that are empty there.
+    Its address ends with ``number``; of ``folders`` each is given with its path there, and those ``hidden`` are empty.
     """
     script = [f"hostname {name}", "ip link set lo up", "mount -t tmpfs -o size=1g none /dev/shm", *NO_NAMES]
     script += [f"mount --bind '{folder}' '{seen}'" for folder, seen in folders]

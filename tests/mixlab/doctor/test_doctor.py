@@ -43,8 +43,7 @@ NODE = replace(DRIVER, node="n1", gpus=H200, ray_gpus=1.0, clock_error=0.1)
 
 def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
     """Return the findings about the second of two nodes, which differs from the first by ``changes``."""
-    odd = replace(NODE, **{"node": "n2", **changes})
-    return [finding for finding in judge(asked, [DRIVER, NODE, odd]) if finding.level != OK]
+    return wrong_with(DRIVER, NODE, replace(NODE, **{"node": "n2", **changes}), asked=asked)
 
 
 def test_a_cluster_that_is_well_gets_one_good_line_a_check():
@@ -103,8 +102,8 @@ def test_what_is_no_fault(changes):
     assert wrong(**changes) == []
 
 
-def wrong_with(driver: Facts, *nodes: Facts) -> list[Finding]:
-    return [each for each in judge(ASKED, [driver, *nodes]) if each.level != OK]
+def wrong_with(*facts: Facts, asked: Question = ASKED) -> list[Finding]:
+    return [each for each in judge(asked, [*facts]) if each.level != OK]
 
 
 def test_a_full_disk_of_the_storage_is_named_by_the_storage():

@@ -12,10 +12,8 @@ from rich.console import Console
 
 from mixlab import Options, Study, run
 from mixlab.cluster import schedule
-from mixlab.cluster.resources import Share
 from mixlab.configure import configure
 from mixlab.errors import BadInput
-from mixlab.launching.start import Start
 from tests.mixlab.sequential_toy import ARMS, TRAIN, asked_of, rounds_of, seeds_by_arm, study_of
 from tests.mixlab.without_ray import in_this_process, raising
 from tests.toy import SEARCH, STUDIES, Toy, score
@@ -62,6 +60,7 @@ def test_a_dry_run_says_what_may_come(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_say_how(
     tmp_path, tracking_uri, monkeypatch
 ):
@@ -73,7 +72,6 @@ def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_
     configured = configure(study, TRAIN, options)
     values = {trial.key: score(trial.config, trial.seed, 2) for trial in configured.trials(TRAIN)}
     expected = seeds_by_arm(asked_of(rounds_of(configured), values))
-    monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
     for stop_after, code in ((7, 130), (9, 130), (99, 0)):
         monkeypatch.setattr(schedule, "run", in_this_process(raising(KeyboardInterrupt(), stop_after)))
         result = run(study, Toy(), options)
