@@ -72,6 +72,7 @@ STEPS = [
 ]
 MIXERS = [
     ({"mixer": "transmix"}, "needs a backbone with a class token, such as .*, got 'resnet8'$"),
+    ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
     ({"mixer": "manifoldmix", "mixer.layers": (0, 7)}, r"layers must lie in 0\.\.3"),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),
     ({"mixer": "supermix", "mixer.teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),

@@ -1,12 +1,10 @@
 """The ways of a batch through the network: in parts, or by deterministic operations only."""
 
 import copy
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import nn
 
 from tests.trainables.runs import run_of, weights
 from trainables.seeds import generator
@@ -16,13 +14,13 @@ from trainables.training import Run
 class InDouble:
     """A source whose batches are float64, so that two ways of one sum can be compared."""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source):
         self.source = source
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.source)
 
-    def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def train_batches(self, batch_size, order, augment):
         for images, labels in self.source.train_batches(batch_size, order, augment):
             yield images.double(), labels
 

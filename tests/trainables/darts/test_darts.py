@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from tests.trainables.darts.small import SMALL, coloured, numbers
 from trainables.darts import operations
@@ -78,11 +78,11 @@ def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges():
 class Noise(nn.Module):
     """An operation that no network can use: what comes out has nothing to do with what goes in."""
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, stride):
         super().__init__()
         self.stride = stride
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps):
         return 3 * torch.randn_like(maps[:, :, :: self.stride, :: self.stride])
 
 

@@ -13,13 +13,8 @@ from trainables.datasets.decoding import decode
 from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
 
 
-def test_images_of_class_folders_have_the_label_of_their_folder(tmp_path, picture):
-    for name in "b/1.jpg", "b/2.PNG", "a/3.JPEG", "a/notes.txt":
-        if name.endswith("txt"):
-            (tmp_path / name).write_text("not an image")
-        else:
-            picture(tmp_path / name)
-    (tmp_path / "README").write_text("a file beside the folders")
+def test_images_of_class_folders_have_the_label_of_their_folder(tmp_path, lay_out):
+    lay_out({"b/1.jpg": None, "b/2.PNG": None, "a/3.JPEG": None, "a/notes.txt": "no image", "README": "no folder"})
     (tmp_path / ".cache").mkdir()
     assert class_names(tmp_path) == ["a", "b"]
     assert pairs(in_class_folders(tmp_path, ["a", "b"])) == {("a/3.JPEG", 0), ("b/1.jpg", 1), ("b/2.PNG", 1)}

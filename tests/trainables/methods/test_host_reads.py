@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -33,13 +32,11 @@ STEPS = [
 class Reads(TorchDispatchMode):
     """Collects the operations that wait for a value."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.found: list[str] = []
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = str(func).rsplit(".", 1)[0]
         masks = name in ("aten.index", "aten.index_put", "aten.index_put_") and any(
             index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.robustness.adversarial import EPSILON, fgsm, fgsm_sumix_release, logits_under_attack, pgd
@@ -20,13 +20,13 @@ def seeded(seed: int = 0) -> Generator:
 class Linear(nn.Module):
     """Two classes; the margin of class 1 is a weighted sum of the pixels, with dropout that only training applies."""
 
-    def __init__(self, seed: int = 1, offset: float = 0.0) -> None:
+    def __init__(self, seed=1, offset=0.0):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(3 * 16 * 12, generator=seeded(seed)))
         self.offset = offset
         self.dropout = nn.Dropout(0.9)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         margin = self.dropout(images.flatten(1)) @ self.weight + self.offset
         return torch.stack((torch.zeros_like(margin), margin), 1)
 

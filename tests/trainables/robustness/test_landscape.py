@@ -4,20 +4,10 @@ from itertools import product
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
+from tests.trainables.robustness.test_hessian import data, network
 from trainables.robustness.landscape import loss_at, moved, random_direction, sharpness
-
-
-def network() -> nn.Module:
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 10, 5))
-
-
-def data() -> tuple[torch.Tensor, torch.Tensor]:
-    rng = torch.Generator().manual_seed(2)
-    return torch.rand(6, 3, 16, 12, generator=rng), torch.arange(6) % 5
 
 
 def test_every_filter_of_a_direction_is_as_long_as_the_networks_own():
@@ -40,20 +30,20 @@ def test_a_rescaled_network_has_the_same_direction_rescaled():
 
 
 def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved():
-    net, (images, labels) = network(), data()
+    net, batches, grid = network(), data(), (-0.5, 0.0, 1.0)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     directions = [random_direction(net, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
-    batches, grid = list(zip(images.split(4), labels.split(4), strict=True)), (-0.5, 0.0, 1.0)
     plane = loss_at(net, batches, [(directions, steps) for steps in product(grid, repeat=2)]).view(3, 3)
     line = loss_at(net, batches, [(directions[:1], (step,)) for step in grid])
     assert torch.equal(plane[:, 1], line)
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
     by_hand = network().eval()
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     with torch.no_grad():
         for name, parameter in by_hand.named_parameters():
             if name in directions[0]:
                 parameter += -0.5 * directions[0][name] + 1.0 * directions[1][name]
-        expected = cross_entropy(by_hand(images).double(), labels)
+        expected = cross_entropy(by_hand(images), labels)
     assert plane[0, 2].item() == pytest.approx(expected.item(), rel=1e-6)
 
 

@@ -29,11 +29,11 @@ def seeded(seed: int = 0) -> Generator:
 class Recorder(nn.Module):
     """Sees class 1 where at least half of the image is visible (not black), else class 0, and keeps what it saw."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.seen: list[Tensor] = []
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         assert not self.training
         self.seen.append(images.clone())
         visible = (images.amax(1) > 0).float().mean((1, 2))
