@@ -26,11 +26,12 @@ from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, history, log
 from mixlab.tracking.store import StoredRun, recorded, search_runs
-from mixlab.tracking.writer import Writer
+from mixlab.tracking.writer import Writer, is_outage
 
 DIGITS = 6  # the decimals of a share
 
 Checkpoint = Callable[[], AbstractContextManager[Path]]
+Timed = tuple[Epoch, int]  # with the time of its report, in milliseconds
 Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for NaN, which does not equal itself
 
 
@@ -61,8 +62,10 @@ class TrialRuns:
     writer: Writer
     recorded: dict[str, StoredRun] = field(default_factory=dict, init=False)
     run_ids: dict[str, str] = field(default_factory=dict, init=False)
-    # By key, of the trials that are not over: the epochs of the attempt that goes on, and the points of the run.
-    _attempts: dict[str, dict[int, Epoch]] = field(default_factory=dict, init=False)
+    # By key, of the trials that are not over: the epochs that are not written yet, in the order of their reports, those
+    # of the attempt that goes on, by number, and the points of the run.
+    _waiting: dict[str, list[Timed]] = field(default_factory=dict, init=False)
+    _attempts: dict[str, dict[int, Timed]] = field(default_factory=dict, init=False)
     _points: dict[str, Points] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -105,30 +108,48 @@ class TrialRuns:
         """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice.
 
         If it then has other numbers, the run holds an attempt that nothing goes on from. It is deleted, and a new one
-        has every epoch of the attempt that does go on: MLflow cannot replace a number in a curve.
+        has every epoch of the attempt that does go on: MLflow cannot replace a number in a curve. Epochs that wait
+        while MLflow is slow are written together.
         """
         now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
         if epochs:
-            self.writer.put(partial(self._log_epochs, trial, epochs, now))
+            self._waiting.setdefault(trial.key, []).extend((epoch, now) for epoch in epochs)
+            self.writer.put(partial(self._log_waiting, trial))
 
-    def _log_epochs(self, trial: Trial, epochs: Sequence[Epoch], now: int) -> None:
+    def _log_waiting(self, trial: Trial) -> None:
+        waiting = list(self._waiting[trial.key])
+        if not waiting:  # an earlier write took them
+            return
+        over = True
+        try:
+            self._log_epochs(trial, waiting)
+        except Exception as error:
+            over = not is_outage(error)  # through which the writer repeats it
+            raise
+        finally:
+            if over:
+                del self._waiting[trial.key][: len(waiting)]
+
+    def _log_epochs(self, trial: Trial, waiting: Sequence[Timed]) -> None:
         key = trial.key
+        latest, _ = waiting[-1]
+        new = {epoch.number: (epoch, at) for epoch, at in waiting if epoch.number <= latest.number}
         attempt = self._attempts.setdefault(key, {})
-        attempt |= {epoch.number: epoch for epoch in epochs}
+        attempt |= new
         if key not in self._points:
             run = self.client.get_run(self.run_ids[key])
             self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
-        points = _points_of(_metrics(epochs, now))
+        points = _points_of(_metrics(new.values()))
         if any(self._points[key].get(point, value) != value for point, value in points.items()):
             if self.client.get_run(self.run_ids[key]).info.lifecycle_stage == "active":  # else a repetition
                 self.client.delete_run(self.run_ids[key])
             self._start(trial, known=None)
             self._points[key] = {}
         if not self._points[key]:
-            epochs = [attempt[number] for number in sorted(attempt) if number <= epochs[-1].number]
+            new = {number: attempt[number] for number in sorted(attempt) if number <= latest.number}
         known = self._points[key]
-        missing = [point for point in _metrics(epochs, now) if (point.key, point.step) not in known]
-        words = {names.WORD + name: word for name, word in epochs[-1].words.items()}
+        missing = [point for point in _metrics(new.values()) if (point.key, point.step) not in known]
+        words = {names.WORD + name: word for name, word in latest.words.items()}
         log(self.client, self.run_ids[key], missing, tags=words)
         known |= _points_of(missing)
 
@@ -193,8 +214,8 @@ class TrialRuns:
         self.client.set_terminated(self.run_ids[key], names.STATUS[State.INTERRUPTED])
 
 
-def _metrics(epochs: Iterable[Epoch], now: int) -> list[Metric]:
-    return [Metric(name, value, now, epoch.number) for epoch in epochs for name, value in epoch.metrics.items()]
+def _metrics(epochs: Iterable[Timed]) -> list[Metric]:
+    return [Metric(name, value, at, epoch.number) for epoch, at in epochs for name, value in epoch.metrics.items()]
 
 
 def _points_of(metrics: Iterable[Metric]) -> Points:

@@ -20,6 +20,7 @@ from mixlab.errors import first_line, no_room, root_cause
 LOG = logging.getLogger("mixlab")
 
 RETRY_SECONDS = 2.0
+TELL_SECONDS = 10.0
 FULL_SECONDS = 5.0  # for a disk that is full, since nobody frees some without being told
 AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")  # MLflow's words
 AWAY_STATUS = (408, 429, 500, 502, 503, 504)  # a server's, or a proxy's
@@ -46,14 +47,21 @@ class Writer:
         """Queue a write; running it twice must do no harm."""
         self._queue.put(write)
 
-    def drain(self, seconds: float) -> bool:
-        """Wait for the queue; return False if nothing is taken from it for ``seconds``, or less if a disk is full."""
+    def drain(self, seconds: float, tell: Callable[[int], None] = lambda left: None) -> bool:
+        """Wait for the queue; return False if nothing is taken from it for ``seconds``, or less if a disk is full.
+
+        While it empties, ``tell`` is called from time to time with how many writes are left.
+        """
         left, since = self._queue.unfinished_tasks, time.monotonic()
+        told = since
         while left and time.monotonic() - since < (min(seconds, FULL_SECONDS) if self.full else seconds):
             with self._queue.all_tasks_done:
                 self._queue.all_tasks_done.wait(0.02)
             if self._queue.unfinished_tasks < left:
                 since = time.monotonic()
+                if since - told > TELL_SECONDS:
+                    told = since
+                    tell(self._queue.unfinished_tasks)
             left = self._queue.unfinished_tasks
         return not left
 

@@ -2,15 +2,18 @@
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
@@ -113,6 +116,44 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
         assert [step for step, _ in points] == [epoch.number for epoch in second if name in epoch.metrics]
         if name == "loss":
             assert [value for _, value in points] == [epoch.metrics["loss"] for epoch in second]
+
+
+def test_epochs_that_wait_for_a_slow_server_are_written_together(client, monkeypatch):
+    """The server takes nothing until the last report, of an epoch that was trained again with other numbers."""
+    tracker = opened(client)
+    asked, batches = client.log_batch, []
+    reported = Event()
+
+    def slow(run_id: str, metrics: Sequence[Metric], *words: Any) -> None:
+        reported.wait(20)
+        batches.append([point.value for point in metrics])
+        asked(run_id, metrics, *words)
+
+    monkeypatch.setattr(client, "log_batch", slow)
+    for number, loss in ((1, 1.0), (2, 2.0), (3, 3.0), (2, 2.5)):
+        tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": loss})])
+    reported.set()
+    assert tracker.drain(20)
+    assert batches in ([[1.0], [2.5]], [[1.0, 2.5]])  # the first epoch alone, if the writer was quick
+    (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+    points = client.get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 2.5)]
+
+
+def test_an_epoch_that_mlflow_refuses_is_not_in_the_way_of_the_next(client, monkeypatch):
+    tracker = opened(client)
+    ask = client.log_batch
+
+    def refusing(run_id: str, metrics: Sequence[Metric], *words: Any) -> None:
+        if any(point.step == 2 for point in metrics):
+            raise MlflowException("no", INVALID_PARAMETER_VALUE)
+        ask(run_id, metrics, *words)
+
+    monkeypatch.setattr(client, "log_batch", refusing)
+    for number in (1, 2, 3):
+        tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0})])
+        assert tracker.drain(20)
+    assert tracker.newly_refused() == ["no"]
 
 
 def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(client, monkeypatch):

@@ -4,6 +4,7 @@ The errors come from a real server and a real database.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
     away = False
     assert ours.drain(10)
     assert not later
+
+
+def test_a_long_queue_is_counted_while_it_empties(monkeypatch):
+    monkeypatch.setattr(writer, "TELL_SECONDS", 0.0)
+    ours, told = Writer(), []
+    for _ in range(3):
+        ours.put(lambda: time.sleep(0.1))
+    assert ours.drain(10, told.append)
+    assert told == [2, 1, 0]
 
 
 def test_an_outage_is_named_by_what_caused_it(monkeypatch):
