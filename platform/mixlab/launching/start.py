@@ -107,6 +107,7 @@ class Start:
 USUAL = {  # for the environment, where it does not say otherwise
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal and MLflow hold the same
     "RAY_AIR_NEW_OUTPUT": "0",  # its banner comes even at verbosity 0
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines for each run, through the live table
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # a second of Ctrl-C is ours to clean up after
 }
 ALWAYS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # the writer tries again, and looks first whether a run was made
