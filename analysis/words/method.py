@@ -169,10 +169,11 @@ def pairing_text(level: LevelTable) -> str | None:
     if not paired:
         return None
     ratio = statistics.median(with_pairs / without for with_pairs, without in zip(paired, unpaired, strict=True))
+    alike = ratio < 1e-9  # the differences are equal but for rounding
+    worth = "" if alike else f"; pairing is worth {float(f'{1 / ratio**2:.2g}'):g} times the seeds (median)"
     return (
-        f"Pairing by seed: the sd of a difference is {statistics.median(paired):.3g} (median), that of unpaired runs "
-        f"would be {statistics.median(unpaired):.3g}"
-        + (f"; pairing is worth {float(f'{1 / ratio**2:.2g}'):g} times the seeds (median)." if ratio > 0 else ".")
+        f"Pairing by seed: the sd of a difference is {0 if alike else statistics.median(paired):.3g} (median), that of "
+        f"unpaired runs would be {statistics.median(unpaired):.3g}{worth}."
     )
 
 

@@ -74,6 +74,9 @@ def test_the_worth_of_pairing(level_of):
     assert "the sd of a difference is 0.115 (median), that of unpaired runs would be 1.79" in text
     assert "worth 240 times the seeds (median)" in text  # of several, it need not follow from the other medians
     assert pairing_text(level_of(full(1), seeds=1)) is None
+    alike = {(arm, s): 66.33 + s / 100 + 0.01 * (arm == "+ lam") for arm in ARMS[:2] for s in range(4)}
+    text = pairing_text(level_of(alike, seeds=4, arms=ARMS[:2]))  # the differences are 0.01 but for rounding
+    assert text.endswith("the sd of a difference is 0 (median), that of unpaired runs would be 0.0183.")
 
 
 def test_one_seed_has_no_spread(level_of):
