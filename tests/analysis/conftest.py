@@ -1,74 +1,43 @@
 """Studies written to a real MLflow store by the platform's own tracker."""
 
-import hashlib
-import itertools
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from analysis.statistics.tables import level_tables
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.metric import Metric
 from mixlab.spec.trial import State, Trial, cell_name
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked
+from tests.analysis.planned import make_plan
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 
-ARMS = ("baseline", "+ lam", "+ l_s")
-RULES = ("median10", "last", "best")
-METRICS = (
-    Metric("test_top1", "%", 2, higher_is_better=True, rules=RULES, label="top-1 accuracy"),
-    Metric("train_loss", "nats", 4, higher_is_better=False, label="training loss"),
-)
-
-
-def make_plan(
-    study: str = "ablation_tiny",
-    arms: tuple[str, ...] = ARMS,
-    seeds: int = 3,
-    factors: Mapping[str, tuple[Any, ...]] | None = None,
-) -> dict[str, Any]:
-    factors = {"mixer": ("cutmix",)} if factors is None else factors
-    trials = []
-    for levels in itertools.product(*factors.values()):
-        for arm, seed in itertools.product(arms, range(seeds)):
-            named = dict(zip(factors, levels, strict=True))
-            key = hashlib.sha256(f"{named}{arm}{seed}".encode()).hexdigest()[:12]
-            trials.append({"key": key, "arm": arm, "levels": named, "seed": seed})
-    return {
-        "study": study,
-        "preset": "quick",
-        "factors": list(factors),
-        "arms": list(arms),
-        "baseline": arms[0],
-        "metric": "test_top1_median10",
-        "metrics": [metric.json() for metric in METRICS],
-        "trials": trials,
-    }
-
-
 PROVENANCE = Provenance(commit="0123456789abcdef", dirty=False, diff="", versions={})
 
 
 class TrackedStudy:
-    """Writes one study as a driver does, by the platform's own tracker; every call waits until all is written."""
+    """Writes one study as a driver does, by the platform's own tracker; every call waits until all is written.
+
+    ``run_ids`` holds the run of each arm and seed, ``plan`` the plan that was added last.
+    """
 
     def __init__(self, folder: Path, study: str = "ablation_tiny") -> None:
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.study = study
         self.client = MlflowClient(tracking_uri=self.uri)
+        self.plan: dict[str, Any] = {}
+        self.run_ids: dict[tuple[str, int], str] = {}
         self.tracker = self._tracker({}, "")
         self.experiment = self.tracker.experiment_id
 
@@ -78,7 +47,7 @@ class TrackedStudy:
         return Tracker(self.client, tracked, PROVENANCE)
 
     def add_plan(self, plan: dict[str, Any], plan_hash: str = "a1b2c3d4") -> str:
-        self.tracker = self._tracker(plan, plan_hash)
+        self.plan, self.tracker = plan, self._tracker(plan, plan_hash)
         self.tracker.open()
         self.tracker.close("FINISHED", dict.fromkeys(self.tracker.arm_runs, "FINISHED"))
         self._written()
@@ -113,7 +82,7 @@ class TrackedStudy:
         if not wait:
             return ""
         self._written()
-        run_id = self.tracker.trials.run_ids[made.key]
+        run_id = self.run_ids[trial["arm"], trial["seed"]] = self.tracker.trials.run_ids[made.key]
         for name, text in (tags or {}).items():
             self.client.set_tag(run_id, name, text)
         return run_id
@@ -128,12 +97,24 @@ class TrackedStudy:
         value: Callable[[dict[str, Any]], float],
         config: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda trial: {},
         plan_hash: str = "a1b2c3d4",
+        **run: Any,
     ) -> None:
         """Add a plan and a finished run of each of its trials, with the value and the configuration of a trial."""
         self.add_plan(plan, plan_hash)
         for trial in plan["trials"]:
-            self.add_run(trial, value(trial), config=config(trial), wait=False)
+            self.add_run(trial, value(trial), config=config(trial), wait=False, **run)
         self._written()
+        for trial in plan["trials"]:
+            self.run_ids[trial["arm"], trial["seed"]] = self.tracker.trials.run_ids[trial["key"]]
+
+    def add_file(self, file: Path) -> None:
+        """Add a file to every run."""
+        for run_id in self.run_ids.values():
+            self.client.log_artifact(run_id, str(file))
+
+    def call(self, command: ModuleType, *options: str) -> int:
+        """Call a command of the analysis on this study, and return its exit code."""
+        return command.main([self.study, "--tracking-uri", self.uri, *options])
 
 
 @pytest.fixture(scope="session")
@@ -154,81 +135,32 @@ def track(track_in, tmp_path) -> Callable[..., TrackedStudy]:
     return partial(track_in, tmp_path)
 
 
-@pytest.fixture(scope="session", name="make_plan")
-def make_plan_fixture() -> Callable[..., dict[str, Any]]:
-    return make_plan
-
-
-@pytest.fixture(scope="session")
-def planned_runs() -> Callable[..., pd.DataFrame]:
-    """Return a function that makes the rows of ``load_runs`` from values by (arm, seed); others are missing."""
-
-    def rows(plan: dict[str, Any], values: Mapping[tuple[str, int], float], **columns: Any) -> pd.DataFrame:
-        trials = [{**trial, **{f"factor.{k}": v for k, v in trial["levels"].items()}} for trial in plan["trials"]]
-        frame = pd.DataFrame(trials).drop(columns="levels")
-        known = [(arm, seed) in values for arm, seed in zip(frame["arm"], frame["seed"], strict=True)]
-        frame["status"] = ["done" if yes else "pending" for yes in known]
-        frame = frame.assign(
-            error="",
-            commit="0123456789abcdef",
-            dirty=False,
-            patch="none",
-            data="feedc0de",
-            hardware="a CPU",
-            versions="torch 2",
-            epochs=20,
-            run_id="r",
-        )
-        cells = zip(frame["arm"], frame["seed"], strict=True)
-        frame["metric.test_top1_median10"] = [values.get(cell, float("nan")) for cell in cells]
-        return frame.assign(**{"config.dataset": "cifar10", "config.backbone": "resnet20", **columns})
-
-    return rows
-
-
-@pytest.fixture(scope="session")
-def tables_of(planned_runs):
-    """Return a function that makes a study's tables from values by (arm, seed), or a function of both.
-
-    Its other arguments are those of ``make_plan``, and what the plan holds besides.
-    """
-
-    def tables(values: Any, arms: tuple[str, ...] = ARMS, seeds: int = 3, factors: Any = None, **plan: Any) -> Any:
-        made = make_plan(arms=arms, seeds=seeds, factors=factors) | plan
-        if callable(values):
-            values = {cell: values(*cell) for cell in itertools.product(arms, range(seeds))}
-        return level_tables(planned_runs(made, values), made)
-
-    return tables
-
-
-Untrained = tuple[TrackedStudy, dict[str, Any], dict[tuple[str, int], str]]
-
-
-def write_untrained(study: TrackedStudy, folder: Path, config: Mapping[str, Any]) -> Untrained:
-    """Write two arms and two seeds with untrained networks as checkpoints; return the study, its plan and run ids.
+def write_untrained(study: TrackedStudy, folder: Path, config: Mapping[str, Any]) -> TrackedStudy:
+    """Write two arms and two seeds with untrained networks as checkpoints, and return the study.
 
     The seed of a network is that of its run, and 10 more in the second arm.
     """
-    plan, run_ids = make_plan(arms=("baseline", "+ lam"), seeds=2), {}
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        run_id = study.add_run(trial, 40.0, epochs=1, config=config)
-        number = 10 * (trial["arm"] == "+ lam") + trial["seed"]
+    study.add_all(make_plan(arms=("baseline", "+ lam"), seeds=2), lambda trial: 40.0, lambda trial: config, epochs=1)
+    for (arm, seed), run_id in study.run_ids.items():
         parsed = parse(config)
-        network = build_network(parsed, dataset_of(parsed), seed=number)
+        network = build_network(parsed, dataset_of(parsed), seed=10 * (arm == "+ lam") + seed)
         torch.save(network.backbone.state_dict(), folder / "model.pt")
         study.client.log_artifact(run_id, str(folder / "model.pt"))
-        run_ids[trial["arm"], trial["seed"]] = run_id
-    return study, plan, run_ids
+    return study
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    """Return the folder for the files of a command, which makes it."""
+    return tmp_path / "out"
 
 
 @pytest.fixture(scope="session")
-def untrained(track_in, tmp_path_factory) -> Callable[[Mapping[str, Any]], Untrained]:
+def untrained(track_in, tmp_path_factory) -> Callable[[Mapping[str, Any]], TrackedStudy]:
     """Return a function that returns the study of ``write_untrained`` of a configuration, which no test changes."""
-    written: dict[str, Untrained] = {}
+    written: dict[str, TrackedStudy] = {}
 
-    def study(config: Mapping[str, Any]) -> Untrained:
+    def study(config: Mapping[str, Any]) -> TrackedStudy:
         if str(config) not in written:
             folder = tmp_path_factory.mktemp("untrained")
             written[str(config)] = write_untrained(track_in(folder), folder, config)
@@ -250,12 +182,12 @@ RESNET8 = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "c
 
 
 @pytest.fixture
-def trained(untrained, noise) -> Untrained:
+def trained(untrained, noise) -> TrackedStudy:
     """Return the study of ``write_untrained`` on CIFAR-10, which no test changes, with images to test it on."""
     return untrained(RESNET8)
 
 
 @pytest.fixture
-def own_trained(track, tmp_path, noise) -> Untrained:
+def own_trained(track, tmp_path, noise) -> TrackedStudy:
     """Return what ``trained`` returns, in this test's own store, for a test that changes it."""
     return write_untrained(track(), tmp_path, RESNET8)

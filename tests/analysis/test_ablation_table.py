@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis import ablation_table
 from analysis.ablation_table import main, study_table, with_ratios, write_study_table
 from analysis.statistics.tables import level_tables
+from tests.analysis.planned import make_plan, planned_runs
 from tests.strict_json import strict
 from trainables.config import flatten, parse
 from trainables.recipes import CIFAR100_PREACT_RESNET18
@@ -19,7 +21,7 @@ FILES = ["table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains
 
 
 @pytest.fixture(scope="module")
-def tiny(track_in, make_plan, tmp_path_factory):
+def tiny(track_in, tmp_path_factory):
     """Return a study of 2 mixers x 3 arms x 2 seeds with one failed cell, which no test changes."""
     study = track_in(tmp_path_factory.mktemp("tiny"))
     plan = make_plan(seeds=2, factors={"mixer": ("cutmix", "saliencymix")}) | {"config": {"clip": math.inf}}
@@ -47,7 +49,7 @@ def test_files_of_a_study(tiny, printed, tmp_path):
     assert "too few seeds to tell" in result.text
 
 
-def test_a_plan_may_be_given(tiny, make_plan):
+def test_a_plan_may_be_given(tiny):
     plan = make_plan(seeds=2, factors={"mixer": ("cutmix",)})
     result = study_table(tiny.uri, tiny.study, plan)
     assert [level.name for level in result.levels] == ["mixer = cutmix"]
@@ -55,27 +57,26 @@ def test_a_plan_may_be_given(tiny, make_plan):
 
 @pytest.mark.slow
 def test_the_command_prints_and_writes(tiny, tmp_path, capsys):
-    assert main([tiny.study, "--tracking-uri", tiny.uri, "--out", str(tmp_path)]) == 0
+    assert tiny.call(ablation_table, "--out", str(tmp_path)) == 0
     out = capsys.readouterr().out
     assert "mixer = cutmix" in out
     assert str(tmp_path / "table.tex") in out
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
-    assert main([tiny.study, "--tracking-uri", tiny.uri, "--metric", "test_top1_last", "--show-last-best"]) == 0
+    assert tiny.call(ablation_table, "--metric", "test_top1_last", "--show-last-best") == 0
     assert "top-1 accuracy, %, last epoch" in capsys.readouterr().out
-    assert main([tiny.study, "--tracking-uri", tiny.uri, "--ratios", "test_top1_last, test_top1_best"]) == 0
+    assert tiny.call(ablation_table, "--ratios", "test_top1_last, test_top1_best") == 0
     (header, *_) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("arm")]
     assert "last_ratio" in header
     assert "best_ratio" in header
 
 
-def test_a_published_ratio_stands_next_to_ours(track, make_plan, capsys):
+def test_a_published_ratio_stands_next_to_ours(track, capsys):
     study, plan = track(), make_plan(arms=("none", "puzzlemix"), seeds=1)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        config = flatten(parse({**CIFAR100_PREACT_RESNET18, "mixer": trial["arm"]}))
-        run_id = study.add_run(trial, 78.0, config=config)
-        study.client.log_metric(run_id, "train_seconds_total", 2.0 if trial["arm"] == "none" else 6.0)
-    assert main([study.study, "--tracking-uri", study.uri, "--ratios", "train_seconds_total"]) == 0
+    recipe = CIFAR100_PREACT_RESNET18
+    study.add_all(plan, lambda _: 78.0, lambda trial: flatten(parse({**recipe, "mixer": trial["arm"]})))
+    for (arm, _), run_id in study.run_ids.items():
+        study.client.log_metric(run_id, "train_seconds_total", 2.0 if arm == "none" else 6.0)
+    assert study.call(ablation_table, "--ratios", "train_seconds_total") == 0
     lines = capsys.readouterr().out.splitlines()
     header = next(line for line in lines if line.startswith("arm"))
     row = next(line for line in lines if line.startswith("puzzlemix"))
@@ -104,16 +105,16 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tiny, capsys, arguments, sent
     assert len(captured.err.strip().splitlines()) == 1
 
 
-def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, capsys):
+def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, capsys):
     study, plan = track(), make_plan(seeds=1)
     study.add_plan(plan)
     study.add_run(plan["trials"][0], None, status="FAILED")
-    assert main([study.study, "--tracking-uri", study.uri]) == 2
+    assert study.call(ablation_table) == 2
     assert "no run that is done: 2 pending, 1 failed" in capsys.readouterr().err
 
     study.add_run(plan["trials"][1], 70.0)
     study.add_plan({**plan, "baseline": "base"}, "bbbb2222")
-    assert main([study.study, "--tracking-uri", study.uri]) == 2
+    assert study.call(ablation_table) == 2
     assert "the baseline 'base' is not an arm" in capsys.readouterr().err
 
 
@@ -126,18 +127,17 @@ def test_the_folder_of_a_command_shadows_no_standard_module():
 
 
 def test_it_prints_json_that_any_program_can_read(tiny, tmp_path, capsys):
-    arguments = [tiny.study, "--tracking-uri", tiny.uri, "--json", "--out", str(tmp_path / "out")]
-    assert main(arguments) == 0
+    assert tiny.call(ablation_table, "--json", "--out", str(tmp_path / "out")) == 0
     found = strict(capsys.readouterr().out)
     assert (found["plan"]["baseline"], found["plan"]["config"]) == ("baseline", {"clip": "Infinity"})
     assert [verdict["arm"] for verdict in found["verdicts"]] == 2 * ["+ lam", "+ l_s"]
     assert all(Path(file).is_file() for file in found["paths"]["files"])
 
 
-def test_each_run_is_divided_by_its_references_run_of_the_seed(make_plan, planned_runs):
+def test_each_run_is_divided_by_its_references_run_of_the_seed():
     plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
     plan["against"] = {"+ lam": "baseline", "+ l_s": "+ lam"}
-    runs = planned_runs(plan, {(arm, seed): 70.0 for arm in plan["arms"] for seed in range(2)})
+    runs = planned_runs(plan, lambda *_: 70.0)
     seconds = {
         **{("baseline", 0): 2.0, ("baseline", 1): 4.0},
         **{("+ lam", 0): 3.0, ("+ lam", 1): 5.0},

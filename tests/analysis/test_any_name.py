@@ -21,6 +21,7 @@ from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from tests.analysis.pages import Page
+from tests.analysis.planned import planned_runs
 
 # All but those that are refused; hypothesis's own characters ask for a table that takes seconds to make.
 LETTERS = st.integers(0, sys.maxunicode).map(chr).filter(lambda letter: category(letter) not in ("Cc", "Cs"))
@@ -75,7 +76,7 @@ def one_line(name: str) -> str:
 @pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=20)
 @given(arms=MANY, factor=NAMES, levels=MANY)
-def test_any_name_is_right_in_every_rendering(planned_runs, arms, factor, levels):
+def test_any_name_is_right_in_every_rendering(arms, factor, levels):
     plan = drawn_plan(arms, factor, levels)
     if plan is None:
         return

@@ -4,15 +4,31 @@ import argparse
 import contextlib
 import importlib
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
-from analysis import command, curvature, evaluation, loss_landscape
+from analysis import (
+    cam,
+    command,
+    curvature,
+    detection,
+    evaluation,
+    learned_lambda,
+    localisation,
+    loss_landscape,
+    mixed_accuracy,
+    mixtures,
+    occlusion,
+    out_of_distribution,
+    robustness,
+    subsampling,
+)
 
 NOT_ODD = "must be an odd number from 5, so that the network is in it, got"
 KINDS = [command.new_folder, command.new_file, command.new_picture, command.given, command.names]
-COMMANDS = {"curvature": curvature.main, "loss_landscape": loss_landscape.main}
+NO_SUCH_SEED = "--seed 7 has no such run that is done; done: 0, 1"
 
 
 @pytest.mark.parametrize(
@@ -49,22 +65,61 @@ def test_a_reader_that_has_had_enough_is_no_error(capfd):
 
 
 @pytest.mark.parametrize(
-    ("name", "option", "value", "sentence"),
+    ("asked", "option", "value", "sentence"),
     [
-        ("curvature", "--sigma", "0", "--sigma must be above 0 and finite, got 0.0"),
-        ("curvature", "--draws", "1", "--draws must be at least 2, for a standard error, got 1"),
-        ("curvature", "--plane", "4", "--plane must be 0 or an odd number from 5, with the network in it, got 4"),
-        ("curvature", "--noises", "0", "--noises must be at least 1, got 0"),
-        ("loss_landscape", "--steps", "4", f"--steps {NOT_ODD} 4"),
-        ("loss_landscape", "--plane", "3", f"--plane {NOT_ODD} 3"),
-        ("loss_landscape", "--directions", "1", "--directions must be at least 2, for the plane, got 1"),
-        ("loss_landscape", "--images", "0", "--images must be at least 1, got 0"),
+        (curvature, "--sigma", "0", "--sigma must be above 0 and finite, got 0.0"),
+        (curvature, "--draws", "1", "--draws must be at least 2, for a standard error, got 1"),
+        (curvature, "--plane", "4", "--plane must be 0 or an odd number from 5, with the network in it, got 4"),
+        (curvature, "--noises", "0", "--noises must be at least 1, got 0"),
+        (loss_landscape, "--steps", "4", f"--steps {NOT_ODD} 4"),
+        (loss_landscape, "--plane", "3", f"--plane {NOT_ODD} 3"),
+        (loss_landscape, "--directions", "1", "--directions must be at least 2, for the plane, got 1"),
+        (loss_landscape, "--images", "0", "--images must be at least 1, got 0"),
     ],
 )
-def test_a_wrong_number_is_refused_before_a_store_is_opened(name, option, value, sentence, tmp_path, capsys):
-    where = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out")]
-    assert COMMANDS[name]([*where, option, value]) == 2
-    assert capsys.readouterr().err == f"{name}.py: {sentence}\n"
+def test_a_wrong_number_is_refused_before_a_store_is_opened(asked, option, value, sentence, out, capsys):
+    assert asked.main(["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(out), option, value]) == 2
+    assert capsys.readouterr().err == f"{asked.__name__.partition('.')[2]}.py: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "sentence"),
+    [
+        (cam, "--arms 'baseline,+ lan'", "--arms '+ lan' is not an arm; the arms are: baseline, + lam"),
+        (cam, "--seed 7", NO_SUCH_SEED),
+        (cam, "--images 1", "--images must be at least 2, for a mixture, got 1"),
+        (cam, "--pick 7,x", "--pick must be positions in the test set such as 3,17,42, got '7,x'"),
+        (cam, "--pick 7", "--pick must be at least 2, for a mixture, got 1"),
+        (cam, "--pick 7,99", "the test set has images 0 to 39, got 99"),
+        (detection, "--layout voc --data-root nowhere", "trainval.txt cannot be read"),
+        (detection, "--iterations 0", "--iterations must be at least 1, got 0"),
+        (detection, "--lr nan", "--lr must be above 0, got nan"),
+        (detection, "--side 8", "--side must be at least 32 pixels, got 8"),
+        (learned_lambda, "", "no run that is done and learns lambda"),
+        (localisation, "", "there are boxes for networks of cub200; those of the study are of cifar10"),
+        (mixed_accuracy, "--images 1 --draws 2", "no mixture holds two classes: give more --images than 1"),
+        (mixed_accuracy, "--mixer cutmx", "unknown --mixer 'cutmx'; did you mean 'cutmix'?"),
+        (mixtures, "", "has kept mixtures: only methods that learn masks do"),
+        (mixtures, "--arms '+ lan'", "--arms '+ lan' is not an arm"),
+        (mixtures, "--seed 7", NO_SUCH_SEED),
+        (occlusion, "--draws 0", "--draws must be at least 1, got 0"),
+        (occlusion, "--patch-size 33", "patch_size must be between 1 and 32 pixels, got 33"),
+        (occlusion, "--grid 0", "--grid must be at least 1, got 0"),
+        (occlusion, "--address head", "--address must be local, auto or HOST:PORT, got 'head'"),
+        (occlusion, "--address 127.0.0.1:1", "no Ray cluster answers at --address '127.0.0.1:1'"),
+        (out_of_distribution, "", "networks of cifar8, imagenet; those of the study are of cifar10"),
+        (robustness, "--substitutes 0123", "--substitutes '0123': MLflow has no config.json of it"),
+        (robustness, "--substitutes baseline:7", "no run that is done; there are, for instance: baseline:0, + lam:0"),
+        (robustness, "--substitutes torchvision/resnet8", "torchvision has no weights 'IMAGENET1K_V1'"),
+        (subsampling, "", "no run that is done logged 'test_top1_median10' and a subset.share"),
+    ],
+)
+def test_what_a_study_cannot_answer_is_one_sentence_without_a_table(trained, asked, options, sentence, out, capsys):
+    assert trained.call(asked, "--out", str(out), *shlex.split(options)) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{asked.__name__.partition('.')[2]}.py: ")
+    assert sentence in said
+    assert not list(out.glob("*.csv"))
 
 
 @pytest.mark.parametrize(

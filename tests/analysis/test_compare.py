@@ -7,10 +7,11 @@ import pytest
 
 from analysis.compare import compare, comparison_text, main
 from mixlab.spec.metric import Metric
+from tests.analysis.planned import make_plan, planned_runs
 
 
 @pytest.fixture(scope="module")
-def uri(track_in, make_plan, tmp_path_factory):
+def uri(track_in, tmp_path_factory):
     """Return a store with two studies of an arm and six seeds; one has a plan of three, too, and one until decided."""
     folder = tmp_path_factory.mktemp("compared")
     for name, gain in (("first", 0.0), ("second", 1.0)):
@@ -64,7 +65,7 @@ VALUE = "metric.test_top1_median10"
 
 
 @pytest.fixture
-def two(make_plan, planned_runs):
+def two():
     """Return two studies of 8 seeds: B has half the learning rate, 1 more in all runs of "plain", and an own arm."""
     luck = np.random.default_rng(0).normal(0, 3, 8)
     wobble = 0.1 * (-1) ** np.arange(8)
@@ -137,7 +138,7 @@ def test_a_run_that_has_diverged_is_not_counted(two):
     assert np.isfinite(found[["B", "gain", "gain_low", "gain_high", "p"]].to_numpy()).all()
 
 
-def test_a_factor_that_the_other_lacks_is_refused(two, make_plan, planned_runs):
+def test_a_factor_that_the_other_lacks_is_refused(two):
     plan = make_plan(arms=("plain",), seeds=1, factors={"mixer": ("cutmix",), "backbone": ("r20", "r8")})
     runs = planned_runs(plan, {("plain", 0): 70.0})
     with pytest.raises(ValueError, match="B has several runs of 'cutmix · plain' and one seed"):

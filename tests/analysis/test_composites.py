@@ -14,12 +14,10 @@ def test_equal_labels_add_up_and_the_heaviest_is_first():
     assert composites.label_bars(mixed, 0, torch.tensor([1, 2, 3])) == [(2, 0.5), (1, 0.25), (3, 0.25)]
 
 
-def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(noise, tmp_path, capsys):
-    assert composites.main(["--out", str(tmp_path / "out"), "--columns", "2", "--num-images", "4"]) == 0
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        f"composites.{end}" for end in ("png", "pdf", "csv")
-    }
-    rows = pd.read_csv(tmp_path / "out" / "composites.csv")
+def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(noise, out, capsys):
+    assert composites.main(["--out", str(out), "--columns", "2", "--num-images", "4"]) == 0
+    assert {file.name for file in out.iterdir()} == {f"composites.{end}" for end in ("png", "pdf", "csv")}
+    rows = pd.read_csv(out / "composites.csv")
     assert list(dict.fromkeys(rows["mixer"])) == list(composites.KIMAGE)
     sums = rows.groupby(["mixer", "composite"])["weight"].sum()
     assert len(sums) == 3 * 2

@@ -1,8 +1,6 @@
 """The command on checkpoints in a real store: noise, eigenvalues, trace, and the plane of the first seed."""
 
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,18 +9,12 @@ from analysis import curvature
 from analysis.figures.drawing import log_ticks
 
 
-def call(study: Any, out: Path, *options: str) -> int:
-    few = ["--images", "2", "--noises", "1", "--draws", "2", "--plane", "5"]
-    return curvature.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
-
-
 @pytest.mark.slow
-def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted, tmp_path, capsys, monkeypatch):
+def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted, out, capsys, monkeypatch):
     monkeypatch.setattr(curvature, "NOISE_STEPS", 3)
     monkeypatch.setattr(curvature, "leading_eigenpairs", partial(curvature.leading_eigenpairs, iterations=2))
-    study, _, _ = trained
-    out = tmp_path / "out"
-    assert call(study, out) == 0
+    few = ("--images", "2", "--noises", "1", "--draws", "2", "--plane", "5")
+    assert trained.call(curvature, "--out", str(out), *few) == 0
     names = {f"{stem}.{ending}" for stem in ("noise", "plane") for ending in ("png", "pdf", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
     noise, plane = pd.read_csv(out / "noise.csv"), pd.read_csv(out / "plane.csv")

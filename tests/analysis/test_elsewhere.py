@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis import ablation_table, report
+from tests.analysis.planned import make_plan
 from tests.chromium import needs_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,37 +39,30 @@ sys.exit(ablation_table.main([*where, "--out", "again"]) or report.main([*where,
 """
 
 
-def run(cwd: Path, *command: str) -> None:
-    done = subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.slow
-def test_a_fresh_process_without_the_results_makes_the_same_files(printed, track, make_plan, tmp_path):
-    study, plan = track(), make_plan(seeds=2)
-    study.add_plan(plan)
-    for place, trial in enumerate(plan["trials"]):
-        study.add_run(trial, 70.0 + place, curve=(10.0, 20.0))
-    results, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    where = (study.study, "--tracking-uri", study.uri)
-    assert ablation_table.main([*where, "--out", str(results)]) == 0
-    assert report.main([*where, "--out", str(results / "report.html")]) == 0
+def test_a_fresh_process_without_the_results_makes_the_same_files(printed, track, tmp_path):
+    study, results, elsewhere = track(), tmp_path / "results", tmp_path / "elsewhere"
+    study.add_all(make_plan(seeds=2), lambda trial: 70.0 + trial["seed"], curve=(10.0, 20.0))
+    assert study.call(ablation_table, "--out", str(results)) == 0
+    assert study.call(report, "--out", str(results / "report.html")) == 0
     shutil.move(results, tmp_path / "moved")
-    run(elsewhere, "-c", AGAIN, study.study, study.uri)
+    elsewhere.mkdir()
+    command = [sys.executable, "-c", AGAIN, study.study, study.uri]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
     for name in ("table.md", "table.csv", "table.tex", "table.html", "report.html"):
         assert (elsewhere / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes(), name
 
 
 @pytest.mark.slow
 @needs_chromium
-def test_the_page_fits_a_laptop_and_a_telephone(painted, track, make_plan, tmp_path):
-    study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
-    study.add_plan(plan)
+def test_the_page_fits_a_laptop_and_a_telephone(painted, track, tmp_path):
+    study = track()
+    plan = make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
+    study.add_all(plan, lambda _: 70.0, lambda _: {"sumix.lam": "learned"}, curve=(10.0, 20.0))
     bins = {"epochs": [1, 2], "lam_drawn": [[0.1] * 10] * 2, "lam_learned": [[0.1] * 10] * 2}
-    for place, trial in enumerate(plan["trials"]):
-        run_id = study.add_run(trial, 70.0 + place, curve=(10.0, 20.0), config={"sumix.lam": "learned"})
-        study.client.log_dict(run_id, bins, "histograms.json")
+    (tmp_path / "histograms.json").write_text(json.dumps(bins))
+    study.add_file(tmp_path / "histograms.json")
     page = report.write_report(study.uri, study.study, tmp_path / "report.html")[0].read_text(encoding="utf-8")
     measured = html.escape(page.replace("</body>", MEASURE + "</body>"), quote=True)
     frames = "".join(f'<iframe width="{width}" height="800" srcdoc="{measured}"></iframe>' for width in WIDTHS)

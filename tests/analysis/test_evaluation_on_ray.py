@@ -16,17 +16,15 @@ SECONDS = 300.0  # until the first result: before, an evaluation says nothing
 
 
 @pytest.mark.slow
-def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(trained, tmp_path, monkeypatch):
+def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(trained, tmp_path, out, monkeypatch):
     """The checkpoints are read from MLflow alone: the command runs in a folder of its own."""
-    study, _, _ = trained
-    out = tmp_path / "out"
 
     def done() -> dict[str, Any]:
         file = out / "evaluations.json"
         return json.loads(file.read_text()) if file.exists() else {}
 
     # Seconds a network, so that some are left.
-    options = [study.study, "--images", "120", "--draws", "2", "--tracking-uri", study.uri]
+    options = [trained.study, "--images", "120", "--draws", "2", "--tracking-uri", trained.uri]
     options += ["--data-root", str(ROOT / "data")]
     command = [sys.executable, str(ROOT / "analysis" / "occlusion.py"), *options, "--out", str(out)]
     with Program([*command, "--address", "local"], tmp_path, "said.txt", environment()) as evaluation:

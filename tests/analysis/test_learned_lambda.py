@@ -1,5 +1,6 @@
 """The learned lambda of single pairs is Eq. 4 by hand, and the command on checkpoints in a real store."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ import torch
 from torch import Generator
 
 from analysis import learned_lambda
+from tests.analysis.planned import make_plan
 from trainables.config import parse
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
@@ -51,27 +53,17 @@ def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned():
 
 
 @pytest.fixture
-def call(track, make_plan, tmp_path) -> Any:
+def call(track, tmp_path, out) -> Any:
     """Return a function that calls the command on a study of which one arm learns lambda."""
-    other, plan = track(study="sumix"), make_plan(study="sumix", arms=("baseline", "SUMix"), seeds=1)
-    other.add_plan(plan)
-    for trial in plan["trials"]:
-        terms = {"sumix.lam": "learned" if trial["arm"] == "SUMix" else "fixed"}
-        run_id = other.add_run(trial, 40.0, epochs=1, config={**CONFIG, **terms})
-        torch.save(network().backbone.state_dict(), tmp_path / "model.pt")
-        other.client.log_artifact(run_id, str(tmp_path / "model.pt"))
-
-    def called(*options: str) -> int:
-        where = ["--tracking-uri", other.uri, "--out", str(tmp_path / "out")]
-        return learned_lambda.main(["sumix", *where, *options])
-
-    return called
+    study, lam = track(), {"baseline": "fixed", "SUMix": "learned"}
+    plan = make_plan(arms=("baseline", "SUMix"), seeds=1)
+    study.add_all(plan, lambda _: 40.0, lambda trial: {**CONFIG, "sumix.lam": lam[trial["arm"]]}, epochs=1)
+    torch.save(network().backbone.state_dict(), tmp_path / "model.pt")
+    study.add_file(tmp_path / "model.pt")
+    return partial(study.call, learned_lambda, "--out", str(out))
 
 
-def test_bad_input_is_one_sentence(trained, call, tmp_path, capsys):
-    none = trained[0]
-    assert learned_lambda.main([none.study, "--tracking-uri", none.uri, "--out", str(tmp_path)]) == 2
-    assert "no run that is done and learns lambda" in capsys.readouterr().err
+def test_bad_input_is_one_sentence(call, capsys):
     for options, sentence in (
         (["--pick", "3,17,8"], "pairs need an even number of images, from 2, got 3"),
         (["--lam", "1"], "--lam must be between 0 and 1, got 1.0"),
@@ -82,8 +74,7 @@ def test_bad_input_is_one_sentence(trained, call, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command(noise, painted, call, tmp_path):
-    out = tmp_path / "out"
+def test_the_command(noise, painted, call, out):
     assert call("--pick", "3,17") == 0
     names = {f"strip.{ending}" for ending in ("png", "pdf", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"evaluations.json"}

@@ -17,6 +17,7 @@ from analysis.records.published import (
     published_numbers,
     settings_of,
 )
+from tests.analysis.planned import make_plan
 from trainables.metric import METRICS
 from trainables.mixers import MIXERS
 from trainables.recipes import CIFAR100_RESNET18
@@ -93,17 +94,16 @@ def test_the_rare_metrics_are_measured_by_the_command_of_their_name(metric):
     assert {name for number in numbers for name in commands_for(number)} == {names.get(metric, "robustness")}
 
 
-def test_ours_stands_next_to_theirs_in_their_terms(track, make_plan, tmp_path, capsys):
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        terms = {"sumix.lam": "learned" if trial["arm"] == "+ lam" else "fixed", "sumix.regulariser": "none"}
-        study.add_run(trial, 78.0 + trial["seed"], epochs=800, config={**CIFAR100_RESNET18, "mixer": "cutmix", **terms})
-    assert literature.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 0
+def test_ours_stands_next_to_theirs_in_their_terms(track, out, capsys):
+    study, lam = track(), {"baseline": "fixed", "+ lam": "learned"}
+
+    def config(trial: dict[str, Any]) -> dict[str, Any]:
+        return {**CIFAR100_RESNET18, "mixer": "cutmix", "sumix.lam": lam[trial["arm"]], "sumix.regulariser": "none"}
+
+    study.add_all(make_plan(arms=tuple(lam), seeds=2), lambda trial: 78.0 + trial["seed"], config, epochs=800)
+    assert study.call(literature, "--out", str(out)) == 0
     assert "adautomix" in capsys.readouterr().out
-    found = (
-        pd.read_csv(tmp_path / "out" / "literature.csv").set_index(["mixer", "sumix", "metric", "source"]).sort_index()
-    )
+    found = pd.read_csv(out / "literature.csv").set_index(["mixer", "sumix", "metric", "source"]).sort_index()
     sources = {"none": "OpenMixup docs/en/mixup_benchmarks/Mixup_cifar.md", "lam": "SUMix Table 6"}
     for terms, theirs in (("none", 78.17), ("lam", 79.13)):
         row = found.loc[("cutmix", terms, "top1", sources[terms])]
@@ -111,9 +111,8 @@ def test_ours_stands_next_to_theirs_in_their_terms(track, make_plan, tmp_path, c
     assert found.loc["adautomix", "ours"].isna().all()
 
 
-def test_a_study_on_a_part_of_the_data_has_no_literature(track, make_plan, capsys):
-    study, plan = track(), make_plan(seeds=1)
-    study.add_plan(plan)
-    study.add_run(plan["trials"][0], 40.0, config={"train_images": 4000})
-    assert literature.main([study.study, "--tracking-uri", study.uri]) == 2
+def test_a_study_on_a_part_of_the_data_has_no_literature(track, capsys):
+    study = track()
+    study.add_all(make_plan(seeds=1), lambda _: 40.0, lambda _: {"train_images": 4000})
+    assert study.call(literature) == 2
     assert "no run of the study has started on a whole data set" in capsys.readouterr().err

@@ -84,11 +84,8 @@ def test_pasted_objects_are_found_and_as_a_hole_by_evidence_against_them(birds):
 
 
 @pytest.mark.slow
-def test_the_command(birds, untrained, tmp_path, capsys):
-    study, _, _ = untrained(SMALL)
-    out = tmp_path / "out"
-    where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(birds)]
-    assert localisation.main([study.study, *where]) == 0
+def test_the_command(birds, untrained, out, capsys):
+    assert untrained(SMALL).call(localisation, "--out", str(out), "--data-root", str(birds)) == 0
     assert "4 test images" in capsys.readouterr().out
     table = pd.read_csv(out / "table.csv")
     assert set(table["metric"]) == set(localisation.MEASURES)
@@ -96,11 +93,9 @@ def test_the_command(birds, untrained, tmp_path, capsys):
     assert np.allclose(means["max_box_acc_v2"], means[localisation.AT].mean(axis=1))
 
 
-def test_boxes_that_are_not_there_are_one_sentence(birds, untrained, tmp_path, capsys):
-    study, _, _ = untrained(SMALL)
+def test_boxes_that_are_not_there_are_one_sentence(birds, untrained, out, capsys):
     (birds / "CUB_200_2011" / "bounding_boxes.txt").unlink()
-    where = ["--tracking-uri", study.uri, "--out", str(tmp_path / "out"), "--data-root", str(birds)]
-    assert localisation.main([study.study, *where]) == 2
+    assert untrained(SMALL).call(localisation, "--out", str(out), "--data-root", str(birds)) == 2
     assert "bounding_boxes.txt cannot be read" in capsys.readouterr().err
 
 
@@ -112,9 +107,3 @@ def test_only_the_tables_of_data_sets_with_boxes_are_measured():
     birds = localisation.of_boxes(Evaluation(Namespace(), plan, runs))
     assert list(birds.runs["key"]) == ["a", "b"]
     assert birds.plan["trials"] == [{"key": "a"}, {"key": "b"}]
-
-
-def test_networks_of_a_data_set_without_boxes_are_refused(untrained, tmp_path, capsys):
-    study, _, _ = untrained({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
-    assert localisation.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path)]) == 2
-    assert "there are boxes for networks of cub200; those of the study are of cifar10" in capsys.readouterr().err

@@ -1,17 +1,9 @@
 """The landscape command on checkpoints in a real store."""
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 import pytest
 
 from analysis import loss_landscape
-
-
-def call(study: Any, out: Path, *options: str) -> int:
-    few = ["--images", "2", "--steps", "5", "--plane", "5", "--directions", "2"]
-    return loss_landscape.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
 
 
 def test_the_grid_has_the_network_in_its_middle():
@@ -19,10 +11,9 @@ def test_the_grid_has_the_network_in_its_middle():
 
 
 @pytest.mark.slow
-def test_lines_planes_and_the_table_of_sharpness(trained, painted, tmp_path, capsys):
-    study, _, _ = trained
-    out = tmp_path / "out"
-    assert call(study, out) == 0
+def test_lines_planes_and_the_table_of_sharpness(trained, painted, out, capsys):
+    few = ("--images", "2", "--steps", "5", "--plane", "5", "--directions", "2")
+    assert trained.call(loss_landscape, "--out", str(out), *few) == 0
     names = {f"{stem}.{ending}" for stem in ("line", "plane") for ending in ("png", "pdf", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"sharpness.md", "sharpness.csv", "evaluations.json"}
     line, plane = pd.read_csv(out / "line.csv"), pd.read_csv(out / "plane.csv")

@@ -1,8 +1,5 @@
 """The figure of a run's mixtures, from the file that it kept in a real store."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 
@@ -29,26 +26,11 @@ def test_a_mixture_is_the_image_and_its_partner_by_the_mask():
     torch.testing.assert_close(own, torch.full((32, 32), share))
 
 
-def call(study: Any, out: Path, *options: str) -> int:
-    return mixtures.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *options])
-
-
-def test_runs_that_kept_none_are_one_sentence(trained, tmp_path, capsys):
-    assert call(trained[0], tmp_path) == 2
-    assert "has kept mixtures: only methods that learn masks do" in capsys.readouterr().err
-    assert call(trained[0], tmp_path, "--seed", "7") == 2
-    assert capsys.readouterr().err == "mixtures.py: --seed 7 has no such run that is done; done: 0, 1\n"
-
-
 @pytest.mark.slow
-def test_the_command(own_trained, painted, tmp_path, capsys):
-    study, _, run_ids = own_trained
-    out = tmp_path / "out"
+def test_the_command(own_trained, painted, tmp_path, out):
     torch.save(album().state_dict(), tmp_path / mixtures.FILE)
-    for (arm, _), run_id in run_ids.items():
+    for (arm, _), run_id in own_trained.run_ids.items():
         if arm == "+ lam":
-            study.client.log_artifact(run_id, str(tmp_path / mixtures.FILE))
-    assert call(study, out, "--arms", "+ lan") == 2
-    assert "--arms '+ lan' is not an arm" in capsys.readouterr().err
-    assert call(study, out, "--seed", "1") == 0
+            own_trained.client.log_artifact(run_id, str(tmp_path / mixtures.FILE))
+    assert own_trained.call(mixtures, "--out", str(out), "--seed", "1") == 0
     assert {file.name for file in out.iterdir()} == {"mixtures.png", "mixtures.pdf"}

@@ -3,35 +3,33 @@
 import numpy as np
 
 from analysis import per_image
-from analysis.statistics.tables import level_tables
+from tests.analysis.planned import make_plan, tables_of
 
 
-def test_the_command_prints_names_as_they_are_and_tells_which_runs_lack_logits(track, make_plan, tmp_path, capsys):
+def test_the_command_prints_names_as_they_are_and_tells_which_runs_lack_logits(track, tmp_path, capsys):
     """The arms, whose names look like numbers, have 40 images of 4 classes; one gets 8 more of them right."""
-    study, plan = track(), make_plan(arms=("0.125", "1e3"), seeds=2)
-    study.add_all(plan, lambda trial: 70.0)
-    asked, labels = [study.study, "--tracking-uri", study.uri], np.arange(40) % 4
+    study, labels = track(), np.arange(40) % 4
+    study.add_all(make_plan(arms=("0.125", "1e3"), seeds=2), lambda trial: 70.0)
 
     def log_predictions(trial):
         right = np.arange(40) < (30 if trial["arm"] == "1e3" else 22) + trial["seed"]
         logits = 6 * np.eye(4, dtype=np.float16)[np.where(right, labels, (labels + 1) % 4)]
         np.savez_compressed(tmp_path / "predictions.npz", logits=logits, labels=labels)
-        run_id = study.tracker.trials.run_ids[trial["key"]]
-        study.client.log_artifact(run_id, str(tmp_path / "predictions.npz"))
+        study.client.log_artifact(study.run_ids[trial["arm"], trial["seed"]], str(tmp_path / "predictions.npz"))
 
-    first, *others = plan["trials"]
-    assert per_image.main(asked) == 2
+    first, *others = study.plan["trials"]
+    assert study.call(per_image) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert error.endswith("no run of the study 'ablation_tiny' has predictions.npz")
     log_predictions(first)
-    assert per_image.main(asked) == 0
+    assert study.call(per_image) == 0
     assert capsys.readouterr().err == (
         "per_image.py: not counted: 3 runs without predictions.npz: cutmix, '0.125', seed 1; "
         "cutmix, '1e3', seed 0; cutmix, '1e3', seed 1\n"
     )
     for trial in others:
         log_predictions(trial)
-    assert per_image.main(asked) == 0
+    assert study.call(per_image) == 0
     text = capsys.readouterr().out
     assert "mixer = cutmix" in text
     assert "1e3 against 0.125: gain +20.00 points; standard error 0.00 over seeds" in text
@@ -43,14 +41,14 @@ def test_the_command_prints_names_as_they_are_and_tells_which_runs_lack_logits(t
         assert [name, "2", mean] in [row[:3] for row in rows]
 
 
-def test_one_seed_tells_no_spread_over_seeds(track, make_plan, tmp_path, capsys):
-    study, plan, labels = track(), make_plan(arms=("baseline", "+ lam"), seeds=1, factors={}), np.arange(40) % 4
-    study.add_all(plan, lambda trial: 70.0)
-    for trial, wrong in zip(plan["trials"], (20, 0), strict=True):
+def test_one_seed_tells_no_spread_over_seeds(track, tmp_path, capsys):
+    study, labels = track(), np.arange(40) % 4
+    study.add_all(make_plan(arms=("baseline", "+ lam"), seeds=1, factors={}), lambda trial: 70.0)
+    for run_id, wrong in zip(study.run_ids.values(), (20, 0), strict=True):
         logits = np.eye(4, dtype=np.float16)[np.where(np.arange(40) < wrong, (labels + 1) % 4, labels)]
         np.savez_compressed(tmp_path / "predictions.npz", logits=logits, labels=labels)
-        study.client.log_artifact(study.tracker.trials.run_ids[trial["key"]], str(tmp_path / "predictions.npz"))
-    assert per_image.main([study.study, "--tracking-uri", study.uri]) == 0
+        study.client.log_artifact(run_id, str(tmp_path / "predictions.npz"))
+    assert study.call(per_image) == 0
     text = capsys.readouterr().out
     assert "+50.00 points; standard error 8.01 over test images; one seed tells none over seeds." in text
     rows = [line.split() for line in text.splitlines()]
@@ -59,19 +57,15 @@ def test_one_seed_tells_no_spread_over_seeds(track, make_plan, tmp_path, capsys)
     assert "nan" not in text
 
 
-def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_added_until_decided(
-    make_plan, planned_runs
-):
+def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_added_until_decided():
     labels = np.arange(40) % 2
     right = np.where(labels == 0, labels, 1 - labels) * np.ones((6, 1), dtype=int)  # class 1 is always wrong
-    logits = {"baseline": right, "+ lam": np.tile(labels, (6, 1))}  # and here it is right
     by_arm = {
         arm: per_image.Predictions(list(range(6)), np.eye(2, dtype=np.float16)[found], labels)
-        for arm, found in logits.items()
+        for arm, found in {"baseline": right, "+ lam": np.tile(labels, (6, 1))}.items()  # in the arm all are right
     }
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={})
-    runs = planned_runs(plan, {(arm, seed): 50.0 + seed for arm in plan["arms"] for seed in range(6)})
-    (level,) = level_tables(runs, plan)
+    levels = {"values": lambda _, seed: 50.0 + seed, "arms": tuple(by_arm), "seeds": 6, "factors": {}}
+    (level,) = tables_of(**levels)
     assert "differs (p over 2 classes < 0.05): 1; 1: +100.0." in per_image.comparisons_text(level, by_arm)[-1]
-    (level,) = level_tables(runs, plan | {"sequential": {"budget": 20}})
+    (level,) = tables_of(**levels, sequential={"budget": 20})
     assert per_image.comparisons_text(level, by_arm)[-1].endswith("so no p over its classes holds.")

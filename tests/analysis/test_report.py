@@ -4,13 +4,15 @@ import re
 
 import pytest
 
+from analysis import report as page_of_study
 from analysis.records.runs import configuration, load_runs, provenance
-from analysis.report import main, report, summary
+from analysis.report import report, summary
 from tests.analysis.pages import Page
+from tests.analysis.planned import make_plan, tables_of
 
 
 @pytest.fixture(scope="module")
-def tracked(track_in, make_plan, tmp_path_factory):
+def tracked(track_in, tmp_path_factory):
     """Return a study with one failed run, which no test changes, and its plan."""
     study, plan = track_in(tmp_path_factory.mktemp("tracked")), make_plan(seeds=2)
     study.add_plan(plan)
@@ -27,7 +29,7 @@ def tracked(track_in, make_plan, tmp_path_factory):
 def test_the_command_writes_a_page_that_is_whole_and_loads_nothing(tracked, tmp_path, capsys):
     study, _ = tracked
     file = tmp_path / "pages" / "report.html"
-    assert main([study.study, "--tracking-uri", study.uri, "--out", str(file)]) == 0
+    assert study.call(page_of_study, "--out", str(file)) == 0
     assert capsys.readouterr().out.strip() == str(file)
     page = Page(file.read_text(encoding="utf-8"))
     assert len(page.addresses) == 2
@@ -35,8 +37,6 @@ def test_the_command_writes_a_page_that_is_whole_and_loads_nothing(tracked, tmp_
     for part in ("Of 2 comparisons, paired over", "too few seeds to tell", "resnet20", "0123456789ab", "feedc0de"):
         assert part in page.text
     assert page.text.count("RuntimeError: <loss> is NaN") == 2  # under the table, and among the failures
-    assert main(["ablation_tyni", "--tracking-uri", study.uri]) == 2
-    assert "the nearest is 'ablation_tiny'" in capsys.readouterr().err
 
 
 def test_a_launch_gets_the_text_the_tables_and_the_files_and_none_of_an_earlier_plan(tracked, tmp_path):
@@ -58,11 +58,9 @@ def test_a_launch_gets_the_text_the_tables_and_the_files_and_none_of_an_earlier_
     assert set(found.arm_summaries) == {"cutmix · baseline", "cutmix · + lam", "cutmix · + l_s"}
 
 
-def test_a_study_of_one_arm_leaves_out_what_compares(track, make_plan, tmp_path):
+def test_a_study_of_one_arm_leaves_out_what_compares(track, tmp_path):
     study, plan = track(), make_plan(arms=("baseline",), seeds=2, factors={})
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        study.add_run(trial, 70.0, curve=(10.0, 20.0))
+    study.add_all(plan, lambda _: 70.0, curve=(10.0, 20.0))
     found = report(study.uri, study.study, plan, tmp_path / "out")
     assert [file.name for file in found.files if file.suffix == ".png"] == ["curves.png"]
     page = Page(found.page.read_text(encoding="utf-8"))
@@ -97,7 +95,7 @@ def test_provenance_counts_the_runs(tracked):
     ]
 
 
-def test_summary_lists_the_wins_and_only_them(tables_of):
+def test_summary_lists_the_wins_and_only_them():
     arms = ("baseline", "better", "same")
     text = summary(tables_of(lambda arm, seed: 70.0 + seed + (arm == "better"), arms, 8))
     assert re.findall("<li>(.*)</li>", text) == [

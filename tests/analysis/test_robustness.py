@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from analysis.networks import robustness_measures as measures
 from analysis.networks import transfer
 from analysis.networks.evaluate import all_of, open_images
 from analysis.networks.transfer import find_substitutes
+from tests.analysis.planned import tables_of
 from trainables.backbones import pretrained
 from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
@@ -35,30 +35,31 @@ def short_attacks(monkeypatch) -> None:
     monkeypatch.setattr(measures, "pgd", partial(pgd, iterations=2))
 
 
-def call(study: Any, out: Path, *options: str) -> int:
-    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", str(IMAGES)]
-    return robustness.main([study.study, *where, *options])
+@pytest.fixture
+def asked(out) -> tuple[str, ...]:
+    return "--out", str(out), "--images", str(IMAGES)
 
 
 @pytest.mark.slow
-def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, tmp_path, monkeypatch, capsys):
-    study, plan, _ = own_trained
+def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, asked, tmp_path, out, monkeypatch, capsys):
     monkeypatch.setattr(measures, "CORRUPT", TWO)
     config = {"dataset": "cifar10", "backbone": "resnet20", "epochs": 1, "mixer": "none"}
-    other_network = study.add_run({**plan["trials"][0], "key": "another"}, 40.0, epochs=1, config=config)
+    trial = {**own_trained.plan["trials"][0], "key": "another"}
+    other_network = own_trained.add_run(trial, 40.0, epochs=1, config=config)
     network = build_network(parse(config), dataset_of(parse(config)))
     torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
-    study.client.log_artifact(other_network, str(tmp_path / "model.pt"))
-    all_measures = ("--pgd", "--fgsm-release", "--substitutes", f"baseline:0,baseline:1,{other_network}")
-    assert call(study, tmp_path / "out", *all_measures, "--data-root", str(tmp_path)) == 0
+    own_trained.client.log_artifact(other_network, str(tmp_path / "model.pt"))
+    substitutes = f"baseline:0,baseline:1,{other_network}"
+    all_measures = ("--pgd", "--fgsm-release", "--substitutes", substitutes, "--data-root", str(tmp_path))
+    assert own_trained.call(robustness, *asked, *all_measures) == 0
     shown = capsys.readouterr().out
     assert "| mixer   | arm      | n   | Clean" in shown
     assert "CIFAR-C-style" in shown
-    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    table = pd.read_csv(out / "table.csv")
     assert list(dict.fromkeys(table["metric"])) == list(robustness.MEASURES)
     assert table["mean"].between(0, 100).all()
     assert (table.loc[table["arm"] == "+ lam", "pairs"] == 2).all()
-    corrupted = pd.read_csv(tmp_path / "out" / "corruptions.csv")
+    corrupted = pd.read_csv(out / "corruptions.csv")
     assert len(corrupted) == 2 * 2 * len(TWO) * 5
     by_hand = corrupted.groupby("arm")["test_top1"].mean()
     means = table[table["metric"] == "test_top1_corrupted"].set_index("arm")["mean"]
@@ -66,55 +67,38 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, tmp_pa
     assert means["+ lam"] == pytest.approx(by_hand["+ lam"])
 
 
-def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_the_baseline(tables_of):
+def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_the_baseline():
     levels = tables_of(lambda *_: 70.0, seeds=1, against={"+ l_s": "+ lam"})
     said = robustness.protocol_text({"run": {"images": 10}}, {"test_top1_clean": levels})
     assert r"In brackets: gain over the baseline (+ l\_s over + lam), paired by seed." in said
 
 
 @pytest.mark.slow
-def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained, tmp_path):
-    study, _, run_ids = trained
-    options = ("--no-corruptions", "--substitutes", f"baseline:0,{run_ids['baseline', 1]}")
-    assert call(study, tmp_path / "out", *options) == 0
-    table = pd.read_csv(tmp_path / "out" / "table.csv").set_index(["metric", "arm"])["mean"]
-    points = pd.read_csv(tmp_path / "out" / "transfers.csv")
+def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained, asked, out):
+    other = trained.run_ids["baseline", 1]
+    assert trained.call(robustness, *asked, "--no-corruptions", "--substitutes", f"baseline:0,{other}") == 0
+    table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
+    points = pd.read_csv(out / "transfers.csv")
     assert len(points) == 2 * (1 + 1 + 2 + 2)
     assert set(points["box"]) == {"grey"}
     by_network = points[points["attack"] == "pgd"].groupby(["arm", "seed"])["error"].mean()
     assert table["pgd_grey_error", "+ lam"] == pytest.approx(by_network["+ lam"].mean())
     assert table["pgd_grey_error", "baseline"] == pytest.approx(by_network["baseline"].mean())
     own = points[(points["arm"] == "baseline") & (points["seed"] == 0)]
-    assert set(own["substitute"]) == {run_ids["baseline", 1]}
+    assert set(own["substitute"]) == {other}
 
 
 def test_a_transferred_attack_is_the_attack_on_the_substitute(trained, tmp_path):
     """Any other network is shown the images that fool the substitute by its own error."""
-    study, _, run_ids = trained
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
     victim, other = (build_network(config, dataset_of(config), seed=seed).eval() for seed in (10, 0))
     source = open_images(config, 10, tmp_path)
     images, labels = all_of(source, config)
-    (substitute,) = find_substitutes([run_ids["baseline", 0]], study.uri, pd.DataFrame(), tmp_path)
+    (substitute,) = find_substitutes([trained.run_ids["baseline", 0]], trained.uri, pd.DataFrame(), tmp_path)
     result = measures.measure(victim, source, config, PLAIN, [substitute])
     shown = fgsm(other, images, labels)
     assert result["fgsm_grey_error"] == pytest.approx(100 - top1(predict(victim, shown), labels))
     assert "pgd_black_error" not in result
-
-
-def test_the_substitutes_are_found_before_anything_is_attacked(trained, tmp_path, capsys):
-    study, _, _ = trained
-    for name, sentence in (
-        ("0" * 32, f"--substitutes {'0' * 32!r}: MLflow has no config.json of it"),
-        (
-            "baseline:7",
-            "--substitutes 'baseline:7' has no run that is done; there are, for instance: baseline:0, + lam:0",
-        ),
-        ("torchvision/resnet8", "--substitutes 'torchvision/resnet8': torchvision has no weights 'IMAGENET1K_V1'"),
-    ):
-        assert call(study, tmp_path / "out", "--substitutes", name) == 2
-        assert sentence in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
@@ -131,22 +115,21 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path, monkeypatch):
     torch.testing.assert_close(network(images), theirs(network.normalise(images)), rtol=1e-4, atol=1e-5)
 
 
-def test_without_corruptions_the_bins_hold_every_image(trained, tmp_path, capsys):
-    study, _, _ = trained
-    assert call(study, tmp_path / "out", "--no-corruptions") == 0
+def test_without_corruptions_the_bins_hold_every_image(trained, asked, out, capsys):
+    assert trained.call(robustness, *asked, "--no-corruptions") == 0
     assert "Corruption" not in capsys.readouterr().out
-    assert set(pd.read_csv(tmp_path / "out" / "table.csv")["metric"]) == {
+    assert set(pd.read_csv(out / "table.csv")["metric"]) == {
         *("test_top1_clean", "fgsm_error", "ece", "ece_10_bins", "adaptive_ece")
     }
-    assert pd.read_csv(tmp_path / "out" / "corruptions.csv").empty
-    kept = json.loads((tmp_path / "out" / "evaluations.json").read_text())
-    bins = pd.read_csv(tmp_path / "out" / "reliability.csv")
+    assert pd.read_csv(out / "corruptions.csv").empty
+    kept = json.loads((out / "evaluations.json").read_text())
+    bins = pd.read_csv(out / "reliability.csv")
     assert (bins.groupby(["arm", "seed"])["predictions"].sum() == IMAGES).all()
     ece = {tuple(key): 0.0 for key in bins[["arm", "seed"]].drop_duplicates().to_numpy()}
     for row in bins.to_dict("records"):
         ece[row["arm"], row["seed"]] += row["predictions"] / IMAGES * abs(row["accuracy"] - row["confidence"])
     assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
-    assert all((tmp_path / "out" / f"reliability.{ending}").exists() for ending in ("png", "pdf"))
+    assert all((out / f"reliability.{ending}").exists() for ending in ("png", "pdf"))
 
 
 def test_the_calibration_error_has_fifteen_bins_and_ten():

@@ -18,6 +18,7 @@ from analysis.search_report import SearchReport, main, report, write_page
 from analysis.statistics.tables import level_tables
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import cell_name
+from tests.analysis.planned import make_plan, planned_runs
 from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
 from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
@@ -39,7 +40,7 @@ def without_figures(monkeypatch) -> None:
 
 
 @pytest.fixture
-def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
+def searched(track, tmp_path) -> Callable[..., Any]:
     """Return a function that writes a search from the trials and the confirmation's values by (cell, seed).
 
     The cells are the arms or, with a mixer as a factor, such as ``cutmix · plain``.
@@ -232,7 +233,7 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, wi
     assert "<tr><td>0</td><td>2</td><td>60</td><td>won</td></tr>" in page
 
 
-def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level(planned_runs):
+def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level():
     metric = "test_top1_last"
     winners = {cell.name: {"zeta": 1.0, "alpha": 0.2} for cell in SEARCH.study.cells()}
     study = SEARCH.confirmation(winners)

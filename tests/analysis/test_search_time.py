@@ -5,6 +5,7 @@ import pytest
 
 from analysis import search_time
 from analysis.search_time import plot_search_time, search_points
+from tests.analysis.planned import make_plan
 
 METRIC = "metric.test_top1_error_median10"
 
@@ -41,7 +42,7 @@ def test_a_study_that_searches_nothing_is_refused():
         search_points(runs().drop(columns="metric.search_seconds"), "test_top1_error_median10")
 
 
-def test_it_draws_and_writes_the_points(monkeypatch, make_plan, tmp_path, capsys):
+def test_it_draws_and_writes_the_points(monkeypatch, tmp_path, capsys):
     plan = make_plan() | {"metric": "test_top1_error_median10"}
     named = runs().replace({"all images": "1", "all images (10 epochs)": "1e3", "CV t = 0.1": "0.125"})
     monkeypatch.setattr("analysis.command.read_study", lambda _: (plan, named))

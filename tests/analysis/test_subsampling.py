@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis import subsampling
+from tests.analysis.planned import make_plan
 
 
 def accuracy(trial: dict[str, Any]) -> float:
@@ -13,11 +14,11 @@ def accuracy(trial: dict[str, Any]) -> float:
 
 
 @pytest.mark.slow
-def test_it_writes_the_points_and_prints_the_means(track, make_plan, painted, tmp_path, capsys):
-    study, out = track(), tmp_path / "out"
+def test_it_writes_the_points_and_prints_the_means(track, painted, out, capsys):
+    study = track()
     plan = make_plan(arms=("0.125", "1e3"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
     study.add_all(plan, accuracy)  # whose levels are in the configuration
-    assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
+    assert study.call(subsampling, "--out", str(out)) == 0
     assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}
     points = pd.read_csv(out / "shares.csv")
     assert len(points) == 8
@@ -27,9 +28,3 @@ def test_it_writes_the_points_and_prints_the_means(track, make_plan, painted, tm
     printed = [line.split() for line in said.splitlines()]
     assert ["0.125", "63.00", "80.50"] in printed  # a name, not a number
     assert ["1e3", "68.00", "85.50"] in printed
-
-
-def test_a_study_without_subsets_is_refused(trained, tmp_path, capsys):
-    study, _, _ = trained
-    assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 2
-    assert "no run that is done logged 'test_top1_median10' and a subset.share" in capsys.readouterr().err

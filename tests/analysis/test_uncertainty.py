@@ -13,20 +13,18 @@ from trainables.datasets.dataset import Split, Splits
 
 @pytest.fixture
 def called(trained, tmp_path, monkeypatch) -> Any:
-    study, _, run_ids = trained
     images = torch.randint(0, 256, (41, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     split = Split(images, torch.arange(41) % 10)
     monkeypatch.setattr(uncertainty, "images_of", lambda config, root: Splits(split, split))
     monkeypatch.setattr("analysis.networks.evaluate.MOST_IMAGES", 8)  # the last batch has one image
 
-    def call(out: Path, *options: str, run: str = run_ids["+ lam", 0]) -> int:
-        return uncertainty.main([run, "--tracking-uri", study.uri, "--out", str(out), "--mixings", "3", *options])
+    def call(out: Path, *options: str, run: str = trained.run_ids["+ lam", 0]) -> int:
+        return uncertainty.main([run, "--tracking-uri", trained.uri, "--out", str(out), "--mixings", "3", *options])
 
     return call
 
 
-def test_every_image_is_scored_once_and_in_its_own_row(called, tmp_path, capsys):
-    out = tmp_path / "out"
+def test_every_image_is_scored_once_and_in_its_own_row(called, out, capsys):
     assert called(out, "--baselines") == 0
     scores = pd.read_csv(out / "scores.csv")
     assert scores["image"].tolist() == list(range(41))

@@ -25,11 +25,7 @@ def trial(params: dict[str, Any], value: float | None, state: TrialState = Trial
     reported = {1: value} if value is not None else {}
     shown = value if state != TrialState.FAIL else None
     return create_trial(
-        state=state,
-        value=shown,
-        params=params,
-        distributions=distributions,
-        intermediate_values=reported,
+        state=state, value=shown, params=params, distributions=distributions, intermediate_values=reported
     )
 
 

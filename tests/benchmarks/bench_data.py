@@ -56,13 +56,7 @@ def main() -> None:
     cifar10.prepare(ROOT / "data")
     train = subset(cifar10.load(ROOT / "data").train, IMAGES)
     resident = Resident(train, "cpu", augment=crop_and_flip)
-    loader = DataLoader(
-        PILImages(train),
-        BATCH,
-        shuffle=True,
-        num_workers=WORKERS,
-        persistent_workers=True,
-    )
+    loader = DataLoader(PILImages(train), BATCH, shuffle=True, num_workers=WORKERS, persistent_workers=True)
 
     def ours(threads: int) -> Batches:
         torch.set_num_threads(threads)

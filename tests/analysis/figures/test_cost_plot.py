@@ -7,9 +7,10 @@ import pytest
 from analysis.figures.plots import plot_cost
 from analysis.statistics.tables import level_tables
 from tests.analysis.figures.test_forest import texts
+from tests.analysis.planned import make_plan, planned_runs
 
 
-def test_marks_stand_at_the_means(make_plan, planned_runs):
+def test_marks_stand_at_the_means():
     plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
     runs = planned_runs(plan, {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): 74.0})
     assert plot_cost("tiny", level_tables(runs, plan)) is None
@@ -21,10 +22,10 @@ def test_marks_stand_at_the_means(make_plan, planned_runs):
     assert figure.subfigs[0].get_supxlabel() == "training time of a run, minutes"
 
 
-def test_equal_seeds_have_no_bars_though_their_mean_is_rounded(make_plan, planned_runs):
+def test_equal_seeds_have_no_bars_though_their_mean_is_rounded():
     plan = make_plan(arms=("baseline",), seeds=3)
     seconds = {"metric.train_seconds_total": 0.1}  # the mean of three is 0.10000000000000002
-    runs = planned_runs(plan, {("baseline", seed): 70.1 for seed in range(3)}, **seconds)
+    runs = planned_runs(plan, lambda *_: 70.1, **seconds)
     figure = plot_cost("tiny", level_tables(runs, plan))
     (mark,) = figure.subfigs[0].axes[0].containers
     bars = [end for lines in mark.lines[2] for (segment,) in [lines.get_segments()] for end in segment.ravel()]
@@ -34,7 +35,7 @@ def test_equal_seeds_have_no_bars_though_their_mean_is_rounded(make_plan, planne
     assert "one seed, so no bars" in texts(plot_cost("tiny", alone))
 
 
-def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark(make_plan, planned_runs):
+def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark():
     plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
     values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): math.inf}
     runs = planned_runs(plan, values, **{"metric.train_seconds_total": 60.0})

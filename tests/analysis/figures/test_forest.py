@@ -19,6 +19,7 @@ from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
 from analysis.words.page import png
 from mixlab.spec.metric import Metric
+from tests.analysis.planned import VALUE, lose, make_plan, planned_runs, tables_of
 
 TWO_OF_A = {"arms": ("none", "a"), "factors": {"mixer": ("x", "y")}}  # two tables of one comparison
 DESIGN = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
@@ -38,12 +39,12 @@ def texts(figure: Figure) -> str:
 
 
 @pytest.fixture(scope="module")
-def levels(make_plan, planned_runs) -> Any:
+def levels() -> Any:
     plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")})
     rng = np.random.default_rng(0)
-    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in plan["arms"] for seed in range(6)})
+    runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
     gain = np.where(runs["arm"] == "+ lam", 1.0, 0.0)
-    runs["metric.test_top1_median10"] += gain + rng.normal(0, 0.3, len(runs))
+    runs[VALUE] += gain + rng.normal(0, 0.3, len(runs))
     printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ lam"): 79.13}
     published = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
     return level_tables(runs, plan, published=published)
@@ -66,18 +67,18 @@ def test_a_forest_has_a_row_a_table_and_both_answers(levels):
     assert plot_forest("tiny", levels[:1]) is None
 
 
-def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline", "a", "rare", "lost"), seeds=2, factors={"mixer": ("cutmix", "fmix")})
-    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in plan["arms"] for seed in range(2)})
-    lost = (runs["arm"] == "lost") | ((runs["arm"] == "rare") & (runs["factor.mixer"] == "fmix"))
-    runs.loc[lost, "metric.test_top1_median10"] = np.nan
-    figure = plot_forest("tiny", level_tables(runs, plan))
+def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain():
+    arms, factors = ("baseline", "a", "rare", "lost"), {"mixer": ("cutmix", "fmix")}
+    levels = tables_of(
+        lambda _, seed: 70.0 + seed, arms, 2, factors, lambda runs: lose(lose(runs, "lost"), "rare", mixer="fmix")
+    )
+    figure = plot_forest("tiny", levels)
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["a against baseline"]
     assert "from 6 tables on. Not shown" in texts(figure)  # and no word of p, which needs more seeds or tables
     assert "Not shown, as no two tables have a gain of it: rare, lost." in texts(figure)
 
 
-def test_ranks_of_many_arms_say_over_how_many_tables(tables_of):
+def test_ranks_of_many_arms_say_over_how_many_tables():
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix")
     levels = tables_of(lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": ("a", "b")})
     figure = plot_ranks("tiny", levels)
@@ -88,7 +89,7 @@ def test_ranks_of_many_arms_say_over_how_many_tables(tables_of):
     assert plot_ranks("tiny", levels[:1]) is None
 
 
-def test_ranks_say_which_arms_and_tables_they_leave_out(tables_of):
+def test_ranks_say_which_arms_and_tables_they_leave_out():
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "raw pass", "lost")
     shown = {(arm, seed): 70.0 + arms.index(arm) for arm in arms[:-1] for seed in range(2)}
     levels = tables_of(shown, arms, 2, {"backbone": ("a", "b")}, controls=["raw pass"])
@@ -101,7 +102,7 @@ def test_ranks_say_which_arms_and_tables_they_leave_out(tables_of):
     assert "Of the 3 tables of the study, the others lack the value of an arm." in said
 
 
-def test_effects_of_a_design(tables_of):
+def test_effects_of_a_design():
     arms = {"baseline": (-1, -1), "+ a": (1, -1), "+ b": (-1, 1), "+ a + b": (1, 1)}
     levels = tables_of(lambda arm, seed: 70.0 + seed + arms[arm][0] + 2 * arms[arm][1], tuple(arms), 6)
     signs = {arm: {"a": x, "b": y} for arm, (x, y) in arms.items()}
@@ -113,18 +114,18 @@ def test_effects_of_a_design(tables_of):
     assert plot_effects("tiny", levels, None) is None
 
 
-def test_an_arrow_is_explained_where_there_is_one(tables_of):
+def test_an_arrow_is_explained_where_there_is_one():
     for apart, said in ((1.0, True), (0.0, False)):  # an interval of two seeds is 18 sd wide
         levels = tables_of(lambda arm, seed, apart=apart: 70.0 + (arm == "a") * (1 + seed * apart), seeds=2, **TWO_OF_A)
         for figure in (plot_gains("tiny", levels), plot_forest("tiny", levels), plot_effects("tiny", levels, DESIGN)):
             assert ("Arrow: the interval goes on." in texts(figure)) == said
 
 
-def test_a_table_without_an_arm_of_the_design_has_no_panel(make_plan, planned_runs):
+def test_a_table_without_an_arm_of_the_design_has_no_panel():
     """A search confirms no arm of which it has found no winner."""
     plan = make_plan(seeds=6, **TWO_OF_A)
     plan["trials"] = [each for each in plan["trials"] if (each["levels"]["mixer"], each["arm"]) != ("x", "a")]
-    levels = level_tables(planned_runs(plan, {(arm, s): 70.0 + s for arm in ("none", "a") for s in range(6)}), plan)
+    levels = level_tables(planned_runs(plan, lambda _, seed: 70.0 + seed), plan)
     figure = plot_effects("tiny", levels, DESIGN)
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["mixer = y"]
     assert plot_effects("tiny", levels[:1], DESIGN) is None
@@ -149,7 +150,7 @@ def test_letters_that_every_font_lacks_are_told_apart(installed):
     assert plain("切割") != plain("混合")
 
 
-def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, tables_of, tmp_path):
+def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, tmp_path):
     clock = "\u231a"  # in STIXGeneral, which comes with matplotlib
     assert plain(clock) == "U+231A"
     installed("no such font", "STIXGeneral", "cmsy10")
@@ -162,16 +163,16 @@ def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, ta
     assert f"{clock} arm against none" in texts(figure)
 
 
-def test_what_is_better_lower_is_no_gain(make_plan, planned_runs):
+def test_what_is_better_lower_is_no_gain():
     plan = make_plan(seeds=2, **TWO_OF_A)
-    runs = planned_runs(plan, {(arm, s): 70.0 + s for arm in plan["arms"] for s in range(2)})
+    runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
     for higher, said in ((True, "gain, percentage points"), (False, "difference, percentage points")):
         declared = Metric("test_top1_median10", "%", higher_is_better=higher)
         figure = plot_forest("tiny", level_tables(runs, plan, declared))
         assert figure.subfigs[0].axes[-1].get_xlabel() == said
 
 
-def test_an_approximate_p_is_not_called_exact(tables_of):
+def test_an_approximate_p_is_not_called_exact():
     for seeds, exact in ((6, True), (21, False)):
         levels = tables_of(lambda _, seed: 70.0 + seed % 5, seeds=seeds, **TWO_OF_A)
         for figure in (plot_forest("tiny", levels), plot_effects("tiny", levels, DESIGN)):
@@ -179,7 +180,7 @@ def test_an_approximate_p_is_not_called_exact(tables_of):
             assert ("exact" in said, "10,000 sign patterns" in said) == (exact, not exact)
 
 
-def test_the_numbers_of_many_ranks_do_not_overlap(tables_of):
+def test_the_numbers_of_many_ranks_do_not_overlap():
     arms = tuple(f"arm {number}" for number in range(41))
     figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
     figure.canvas.draw()
@@ -188,14 +189,14 @@ def test_the_numbers_of_many_ranks_do_not_overlap(tables_of):
     assert all(left[1] < right[0] for left, right in itertools.pairwise(ends))
 
 
-def test_wealth_is_said_to_be_corrected_for_its_family(tables_of):
+def test_wealth_is_said_to_be_corrected_for_its_family():
     study = {"seeds": 4, "factors": {"mixer": ("x", "y")}, "sequential": {"budget": 20}}
     for family, said in (("study", "for all 4 comparisons of the study"), ("table", "2 comparisons of a table alone")):
         figure = plot_wealth("tiny", tables_of(lambda arm, seed: 70.0 + seed + len(arm), **study, family=family))
         assert said in texts(figure)
 
 
-def test_wealth_begins_at_one_and_ends_at_the_e_value(tables_of):
+def test_wealth_begins_at_one_and_ends_at_the_e_value():
     def value(arm, seed):
         return 70.0 + seed + (arm == "+ lam") * (1 + seed / 20)
 
@@ -209,12 +210,11 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value(tables_of):
 
 
 @pytest.fixture
-def named(make_plan, planned_runs) -> list[Figure]:
+def named() -> list[Figure]:
     """Return the figures of a study whose names hold every kind of letter."""
     factors = {"[1] $a": ("5% of _b", "x" * 300)}
-    plan = {**make_plan("x" * 300, ("base $x$", *HARD), 3, factors), "sequential": {"budget": 9}}
-    values = {(arm, s): 70.0 + s + number for number, arm in enumerate(plan["arms"]) for s in range(3)}
-    runs = planned_runs(plan, values)
+    plan = make_plan("x" * 300, ("base $x$", *HARD), 3, factors, sequential={"budget": 9})
+    runs = planned_runs(plan, lambda arm, seed: 70.0 + seed + plan["arms"].index(arm))
     levels = level_tables(runs, plan)
     curves, name = runs.assign(epoch=1, value=10.0), plan["study"]
     figures = plot_forest(name, levels), plot_wealth(name, levels), plot_gains(name, levels)

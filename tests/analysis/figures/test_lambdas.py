@@ -8,6 +8,7 @@ import pytest
 from analysis.ablation_table import study_table
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from mixlab.errors import BadInput
+from tests.analysis.planned import make_plan
 
 
 def in_bin(place: int) -> list[float]:
@@ -15,7 +16,7 @@ def in_bin(place: int) -> list[float]:
     return [float(bin_ == place) for bin_ in range(10)]
 
 
-def test_one_seed_of_each_arm_that_learned_lambda(track, make_plan):
+def test_one_seed_of_each_arm_that_learned_lambda(track):
     study, plan = track(), make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
     study.add_plan(plan)
     for trial in plan["trials"]:
@@ -36,7 +37,7 @@ def test_one_seed_of_each_arm_that_learned_lambda(track, make_plan):
     assert "seed 0" in " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts)
 
 
-def test_histograms_of_another_form_are_named(track, make_plan):
+def test_histograms_of_another_form_are_named(track):
     study, plan = track(), make_plan(arms=("baseline",), seeds=1)
     study.add_plan(plan)
     run_id = study.add_run(plan["trials"][0], 40.0, config={"sumix.lam": "learned"})

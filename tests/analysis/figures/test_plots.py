@@ -18,19 +18,17 @@ from analysis.robustness import plot_reliability
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import paper_cells
 from tests.analysis.figures.test_forest import texts
-
-ARMS = ("baseline", "+ lam", "+ l_s")
+from tests.analysis.planned import ARMS, lose, make_plan, planned_runs, tables_of
 
 
 @pytest.fixture(scope="module")
-def levels(make_plan, planned_runs):
-    plan = make_plan(factors={"mixer": ("cutmix", "saliencymix")})
-    values = {(arm, seed): 70.0 + number + seed * number for number, arm in enumerate(ARMS) for seed in range(3)}
-    runs = planned_runs(plan, values)
-    runs.loc[(runs["factor.mixer"] == "saliencymix") & (runs["arm"] == "+ l_s"), "metric.test_top1_median10"] = float(
-        "nan"
+def levels():
+    factors = {"mixer": ("cutmix", "saliencymix")}
+    return tables_of(
+        lambda arm, seed: 70.0 + ARMS.index(arm) * (1 + seed),
+        factors=factors,
+        change=lambda runs: lose(runs, "+ l_s", mixer="saliencymix"),
     )
-    return level_tables(runs, plan)
 
 
 def lines_at(axis, y):
@@ -116,16 +114,13 @@ def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
     assert list(line.get_ydata()) == [2.0, 2.0]
 
 
-def test_a_table_may_lack_an_arm_of_the_others(make_plan, planned_runs):
+def test_a_table_may_lack_an_arm_of_the_others():
     """A search confirms no arm of which it has found no winner."""
     arms, factors = tuple("abcdef"), {"mixer": ("cutmix", "mixup", "fmix")}
-    whole = make_plan(arms=arms, seeds=6, factors=factors)
-    trials = [each for each in whole["trials"] if (each["levels"]["mixer"], each["arm"]) != ("cutmix", "b")]
-    plan = {**whole, "trials": trials}
-    values = {
-        (arm, seed): 70.0 + seed + place + 0.1 * seed * place for place, arm in enumerate(arms) for seed in range(6)
-    }
-    levels = level_tables(planned_runs(plan, values), plan)
+    plan = make_plan(arms=arms, seeds=6, factors=factors)
+    plan["trials"] = [each for each in plan["trials"] if (each["levels"]["mixer"], each["arm"]) != ("cutmix", "b")]
+    runs = planned_runs(plan, lambda arm, seed: 70.0 + seed + arms.index(arm) * (1 + seed / 10))
+    levels = level_tables(runs, plan)
     assert paper_cells(levels)["b"].tolist() == ["–", "73.75 ± 2.06", "73.75 ± 2.06"]
     for drawn in (plot_forest("tiny", levels), plot_ranks("tiny", levels)):
         assert drawn is not None
@@ -138,7 +133,7 @@ def test_a_table_may_lack_an_arm_of_the_others(make_plan, planned_runs):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(tables_of, seeds):
+def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(seeds):
     drawn = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, seeds=seeds)
     points = pd.concat([curves_of(drawn), curves_of(drawn).assign(epoch=2)])
     said = [texts(plot_gains("tiny", drawn)), texts(plot_curves("tiny", points, drawn))]
@@ -152,7 +147,7 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(t
     assert [word in said[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
 
 
-def test_long_names_that_differ_at_either_end_stay_apart(tables_of):
+def test_long_names_that_differ_at_either_end_stay_apart():
     arms = ("baseline", *(f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"))
     drawn = tables_of(lambda *_: 70.0, arms, factors={})
     names = [tick.get_text() for tick in plot_gains("tiny", drawn).axes[0].get_yticklabels()]
@@ -161,7 +156,7 @@ def test_long_names_that_differ_at_either_end_stay_apart(tables_of):
     assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
 
 
-def test_names_that_differ_only_in_the_middle_stay_apart(tables_of):
+def test_names_that_differ_only_in_the_middle_stay_apart():
     parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
     arms = ("baseline", *(f"{part} regulariser and all the rest of it" for part in parts), "a\nb", "a b", "_" * 99)
     levels = tables_of(lambda *_: 70.0, arms)
@@ -175,7 +170,7 @@ def test_names_that_differ_only_in_the_middle_stay_apart(tables_of):
     ]
 
 
-def test_a_study_of_one_arm_has_no_figure_of_gains(tables_of):
+def test_a_study_of_one_arm_has_no_figure_of_gains():
     assert plot_gains("tiny", tables_of(lambda *_: 70.0, ("baseline",))) is None
 
 
@@ -209,7 +204,7 @@ def curves_of(levels):
     return pd.concat([level.runs.assign(epoch=1, value=10.0) for level in levels])
 
 
-def test_panels_of_tables_with_long_names_are_told_apart(tables_of):
+def test_panels_of_tables_with_long_names_are_told_apart():
     long = "a mixer of a name that is too long for the title"
     factors = {"mixer": (long, f"{long} 2"), "backbone": ("a network of a rather long name",)}
     levels = tables_of(lambda *_: 70.0, seeds=1, factors=factors)
@@ -219,7 +214,7 @@ def test_panels_of_tables_with_long_names_are_told_apart(tables_of):
         assert max(map(len, titles)) <= 40
 
 
-def test_a_legend_of_many_arms_is_whole(tables_of):
+def test_a_legend_of_many_arms_is_whole():
     levels = tables_of(lambda *_: 70.0, tuple(f"arm {number}" for number in range(41)), 1)
     figure = plot_curves("tiny", curves_of(levels), levels)
     figure.canvas.draw()
@@ -236,10 +231,9 @@ def test_a_hundred_and_five_arms_look_different():
 
 
 @pytest.mark.slow
-def test_forty_arms_are_told_apart_and_legends_cover_no_line(painted, make_plan, planned_runs):
+def test_forty_arms_are_told_apart_and_legends_cover_no_line(painted):
     """The legends of panels lay over their curves."""
-    plan = make_plan(arms=tuple(f"an arm of a long name {number}" for number in range(41)), seeds=1, factors={})
-    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in plan["arms"]}), plan)
+    levels = tables_of(lambda *_: 70.0, tuple(f"an arm of a long name {number}" for number in range(41)), 1, {})
     runs = pd.concat([levels[0].runs] * 2).assign(accuracy=50.0, predictions=99)
     points = runs.assign(epoch=runs.groupby("arm").cumcount() + 1)
     points = points.assign(**dict.fromkeys(("bin", "confidence", "masked", "x"), points["epoch"]), y=50.0, value=1.0)

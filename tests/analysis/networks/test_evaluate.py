@@ -8,11 +8,12 @@ import pytest
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from mixlab.errors import BadInput
+from tests.analysis.planned import make_plan
 from tests.strict_json import strict
 
 
 @pytest.fixture(scope="module")
-def one_run(track_in, make_plan, tmp_path_factory) -> tuple[Any, str]:
+def one_run(track_in, tmp_path_factory) -> tuple[Any, str]:
     """Return a study and its only run, whose ``config.json`` each test writes anew."""
     study, plan = track_in(tmp_path_factory.mktemp("run")), make_plan(arms=("baseline",), seeds=1)
     study.add_plan(plan)

@@ -40,11 +40,7 @@ def source() -> Resident:
 
 @pytest.mark.parametrize(
     ("measure", "protocol"),
-    [
-        (robustness_measures.measure, ROBUSTNESS),
-        (loss_landscape.measure, LANDSCAPE),
-        (occlusion.measure, OCCLUSION),
-    ],
+    [(robustness_measures.measure, ROBUSTNESS), (loss_landscape.measure, LANDSCAPE), (occlusion.measure, OCCLUSION)],
 )
 def test_batches_change_no_number(measure, protocol, config, source, monkeypatch):
     network = build_network(config, dataset_of(config)).eval().double()

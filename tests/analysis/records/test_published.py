@@ -5,14 +5,9 @@ from typing import Any
 import pytest
 
 from analysis.ablation_table import study_table
-from analysis.records.published import (
-    FILE,
-    published_number,
-    published_numbers,
-    published_of_runs,
-    sumix_terms,
-)
+from analysis.records.published import FILE, published_number, published_numbers, published_of_runs, sumix_terms
 from analysis.records.runs import load_runs
+from tests.analysis.planned import make_plan
 from trainables import recipes
 from trainables.backbones import BACKBONES
 from trainables.config import flatten, parse
@@ -138,12 +133,11 @@ def test_terms():
     assert sumix_terms(SUMIX) == "lam+su"
 
 
-def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track, make_plan):
+def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track):
     study, plan = track(), make_plan(arms=("baseline", "SUMix", "short"), seeds=1)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        terms = {"SUMix": SUMIX, "short": {"epochs": 1}}.get(trial["arm"], {})
-        study.add_run(trial, 78.0, config=flatten(parse({**recipes.CIFAR100_RESNET18, "mixer": "cutmix", **terms})))
+    terms = {"baseline": {}, "SUMix": SUMIX, "short": {"epochs": 1}}
+    base = {**recipes.CIFAR100_RESNET18, "mixer": "cutmix"}
+    study.add_all(plan, lambda _: 78.0, lambda trial: flatten(parse({**base, **terms[trial["arm"]]})))
     found = published_of_runs(load_runs(study.uri, study.study, plan), ["mixer"])
     assert {cell: number.value for cell, number in found.items()} == {
         ("cutmix", "baseline"): 78.17,

@@ -14,10 +14,11 @@ from mixlab.spec.epoch import Epoch
 from mixlab.spec.study_plan import OPTIONAL
 from mixlab.spec.trial import Trial
 from mixlab.tracking import names
+from tests.analysis.planned import make_plan
 
 
 @pytest.fixture(scope="module")
-def tracked(track_in, make_plan, tmp_path_factory):
+def tracked(track_in, tmp_path_factory):
     """Return a study with runs of every kind, which no test changes, and its plan."""
     study, plan = track_in(tmp_path_factory.mktemp("tracked")), make_plan(seeds=4)
     study.add_plan(plan)
@@ -77,7 +78,7 @@ def test_curves_take_the_later_value_of_a_repeated_epoch(tracked):
     assert by_cell["+ lam", 1] == [(1, 10.0), (2, -math.inf)]
 
 
-def test_a_configuration_and_a_metric_may_have_the_names_of_columns(track, make_plan):
+def test_a_configuration_and_a_metric_may_have_the_names_of_columns(track):
     study, plan = track(), make_plan(arms=("baseline",), seeds=1, factors={"epochs": ("1", "2")})
     study.add_plan(plan)
     config = {"seed": 7, "arm": "x", "status": "y", "key": "z", "error": "none", "commit": "c"}
@@ -96,7 +97,7 @@ def test_a_configuration_and_a_metric_may_have_the_names_of_columns(track, make_
         assert (row["metric.seed"], row["metric.arm"]) == (3.0, 4.0)
 
 
-def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track, make_plan):
+def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track):
     study = track()
     small, large = make_plan(seeds=1), make_plan(seeds=2)
     first = study.add_plan(small, "aaaa1111")
@@ -107,7 +108,7 @@ def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track, make_p
     assert load_plan(study.uri, study.study) == small
 
 
-def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track, make_plan):
+def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track):
     """The search has no winners yet, and so is no study."""
     study, search = track("ablation_cifar100"), track("search_mixers")
     with pytest.raises(BadInput, match="no study 'ablaton_cifar10'; the nearest is 'ablation_cifar100'"):
@@ -125,7 +126,7 @@ def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track, make_plan):
 
 
 @pytest.fixture(scope="module")
-def planned(track_in, make_plan, tmp_path_factory):
+def planned(track_in, tmp_path_factory):
     """Return a study, its plan and its run, whose ``plan.json`` each test writes anew."""
     study, plan = track_in(tmp_path_factory.mktemp("planned")), make_plan(seeds=1)
     return study, plan, study.add_plan(plan)
@@ -161,7 +162,7 @@ def test_a_part_of_a_plan_that_is_null_is_one_that_it_lacks(planned):
     assert load_runs(study.uri, study.study)["status"].tolist() == ["pending"] * len(plan["trials"])
 
 
-def test_a_plan_of_a_search_that_has_another_form_is_named(track, make_plan):
+def test_a_plan_of_a_search_that_has_another_form_is_named(track):
     study = track()
     run_id = study.add_plan(make_plan(seeds=1))
     study.client.set_tag(run_id, names.LEVEL, "search")

@@ -7,15 +7,14 @@ from analysis.statistics.pairs import aligned
 from analysis.statistics.sequential import e_value
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import Family, ablation_table, level_tables
+from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 
-VALUE = "metric.test_top1_median10"
 
-
-def test_one_table_per_level_in_the_order_of_the_plan(make_plan, planned_runs):
+def test_one_table_per_level_in_the_order_of_the_plan():
     plan = make_plan(arms=("plain", "+ a"), factors={"mixer": ("puzzlemix", "cutmix"), "backbone": ("r20", "r8")})
-    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in ("plain", "+ a") for seed in range(3)})
+    runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
     here = (runs["factor.mixer"] == "cutmix") & (runs["factor.backbone"] == "r8") & (runs["arm"] == "+ a")
-    runs.loc[here, "metric.test_top1_median10"] += 2
+    runs.loc[here, VALUE] += 2
     tables = level_tables(runs.sample(frac=1, random_state=0), plan)
     assert [table.name for table in tables] == [
         "mixer = puzzlemix, backbone = r20",
@@ -27,7 +26,7 @@ def test_one_table_per_level_in_the_order_of_the_plan(make_plan, planned_runs):
     assert all(list(table.table.index) == ["plain", "+ a"] for table in tables)
 
 
-def test_without_factors_there_is_one_table(tables_of):
+def test_without_factors_there_is_one_table():
     (level,) = tables_of({("plain", 0): 70.0, ("+ a", 0): 71.0}, ("plain", "+ a"), factors={})
     assert level.levels == {}
     assert level.table["pending"].tolist() == [2, 2]
@@ -35,10 +34,10 @@ def test_without_factors_there_is_one_table(tables_of):
 
 
 @pytest.fixture
-def two_tables(make_plan, planned_runs):
+def two_tables():
     """Return a plan of 2 tables, 2 arms, 8 seeds, and its runs: "real" gains about 1 in the second table only."""
     plan = make_plan(arms=("plain", "real", "null"), seeds=8, factors={"mixer": ("cutmix", "mixup")})
-    runs = planned_runs(plan, {(arm, s): 70.0 for arm in plan["arms"] for s in range(8)})
+    runs = planned_runs(plan, lambda *_: 70.0)
     runs[VALUE] += np.random.default_rng(3).normal(0, 0.1, len(runs))
     runs.loc[(runs["factor.mixer"] == "mixup") & (runs["arm"] == "real"), VALUE] += 1
     return plan, runs
@@ -57,9 +56,9 @@ def test_the_family_is_the_whole_study(two_tables):
     assert levels[1].table["win"].tolist() == [False, True, False]
 
 
-def test_a_win_of_a_table_by_itself_may_be_none_of_the_study(make_plan, planned_runs):
+def test_a_win_of_a_table_by_itself_may_be_none_of_the_study():
     plan = make_plan(arms=("plain", "+ a"), seeds=6, factors={"mixer": ("cutmix", "mixup")})
-    runs = planned_runs(plan, {(arm, s): 70.0 + (arm == "+ a") for arm in ("plain", "+ a") for s in range(6)})
+    runs = planned_runs(plan, lambda arm, _: 70.0 + (arm == "+ a"))
     runs.loc[(runs["factor.mixer"] == "mixup") & (runs["arm"] == "+ a") & (runs["seed"] == 5), VALUE] = 69.0
     for family, p in (("study", 4 / 64), ("table", 2 / 64)):  # 4 / 64 by hand in test_family.py
         level = level_tables(runs, plan | {"family": family})[0]
@@ -113,7 +112,7 @@ def test_sequential_seeds_have_e_values(two_tables):
     assert "null" in levels[0].table.index[levels[0].table["e"] < 20]
 
 
-def test_the_evidence_shown_is_the_largest_so_far(tables_of):
+def test_the_evidence_shown_is_the_largest_so_far():
     gains = {"plain": [0] * 5, "+ a": [1, 1, 1, -1, -1], "+ b": [0, 0, 0, 0, 0]}
     values = {(arm, seed): 70.0 + gain for arm, row in gains.items() for seed, gain in enumerate(row)}
     (level,) = tables_of(values, tuple(gains), 5, {}, sequential={"budget": 30})
@@ -123,7 +122,7 @@ def test_the_evidence_shown_is_the_largest_so_far(tables_of):
     assert {arm: len(e) for arm, e in level.evidence.items()} == {"+ a": 5, "+ b": 4}  # which was given up after 4
 
 
-def test_a_sequential_study_without_any_pair_yet_has_a_table(tables_of):
+def test_a_sequential_study_without_any_pair_yet_has_a_table():
     (level,) = tables_of({("baseline", 0): 70.0}, ("baseline", "+ lam"), factors={}, sequential={"budget": 20})
     assert level.comparisons == 0
     assert level.table["pending"].tolist() == [0, 1]  # nobody has asked for further seeds yet

@@ -11,25 +11,25 @@ from analysis.statistics.sequential import e_value, fewest_to_claim
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import level_tables
 from analysis.statistics.verdicts import DECIDED
+from tests.analysis.planned import VALUE, make_plan, planned_runs
 
-VALUE = "metric.test_top1_median10"
 ARMS = ("plain", "real", "null")
 
 
 @pytest.fixture
-def study(make_plan, planned_runs):
+def study():
     """Return a plan of one table and its runs: the arm "real" gains 1 with an sd of 0.1, "null" nothing."""
 
     def build(seeds, **plan):
-        made = make_plan(arms=ARMS, seeds=seeds) | plan
-        runs = planned_runs(made, {(arm, s): 70.0 + (arm == "real") for arm in ARMS for s in range(seeds)})
+        made = make_plan(arms=ARMS, seeds=seeds, **plan)
+        runs = planned_runs(made, lambda arm, _: 70.0 + (arm == "real"))
         runs[VALUE] += np.random.default_rng(1).normal(0, 0.1 / 2**0.5, len(runs))
         return made, runs
 
     return build
 
 
-def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could(make_plan):
+def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could():
     size, verdict, more = outlook(make_plan(arms=ARMS, seeds=3))
     assert size == "1 table, 3 arms, 3 seeds: 9 runs, 2 comparisons (one family)."
     assert verdict == (
@@ -40,7 +40,7 @@ def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could(make_pla
     assert more == f"To find a gain of 1 sd of a paired difference would take {seeds} seeds ({3 * seeds} runs)."
 
 
-def test_six_seeds_say_which_gain_they_would_find(make_plan):
+def test_six_seeds_say_which_gain_they_would_find():
     lines = outlook(make_plan(arms=ARMS, seeds=6))
     effect = detectable_effect(1, 2, 6)
     assert lines[1] == (
@@ -50,13 +50,13 @@ def test_six_seeds_say_which_gain_they_would_find(make_plan):
 
 
 @pytest.mark.parametrize(("seeds", "smallest"), [(12, "0.00049"), (13, "0.00024"), (14, "0.00012"), (30, "0.0001")])
-def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(make_plan, seeds, smallest):
+def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(seeds, smallest):
     (_, line) = outlook(make_plan(arms=ARMS[:2], seeds=seeds))  # which finds a gain of 1 sd
     assert line.startswith(f"The smallest possible p is {smallest}, so ")
 
 
-def test_earlier_runs_tell_the_points(make_plan):
-    plan = make_plan(arms=ARMS, seeds=6) | {"against": {"real": "plain", "null": "real"}}
+def test_earlier_runs_tell_the_points():
+    plan = make_plan(arms=ARMS, seeds=6, against={"real": "plain", "null": "real"})
     # The differences of real are 1, 2, 3 and 2, whose sd is 0.816; those of null over real 0, 2, 4 and 2, 1.633.
     seeds = {"plain": (0, 0, 0, 0), "real": (1, 2, 3, 2), "null": (1, 4, 7, 4)}
     results = {t["key"]: 70.0 + seeds[t["arm"]][t["seed"]] for t in plan["trials"] if t["seed"] < 4}
@@ -69,24 +69,24 @@ def test_earlier_runs_tell_the_points(make_plan):
     assert outlook(plan, two) == outlook(plan, nothing) == outlook(plan, alike) == outlook(plan)
 
 
-def test_the_configuration_is_named_where_the_plan_has_it(make_plan):
-    plan = make_plan(arms=ARMS, seeds=6) | {"config": {"lr": 0.1, "dataset": "cifar100", "epochs": 200}}
+def test_the_configuration_is_named_where_the_plan_has_it():
+    plan = make_plan(arms=ARMS, seeds=6, config={"lr": 0.1, "dataset": "cifar100", "epochs": 200})
     lines = outlook(plan)
     assert lines[:3] == ["Every run: cifar100, 200 epochs.", "Recipe: lr 0.1.", "Tables: mixer = cutmix."]
     plan["config"]["epochs"] = 1
     assert outlook(plan)[0] == "Every run: cifar100, 1 epoch."
 
 
-def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table(make_plan):
+def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
     plan = make_plan(arms=ARMS, seeds=6, factors={"mixer": ("cutmix", "mixup")})
     assert outlook(plan)[-1].endswith("to claim that an arm helps in general takes 6 tables.")
     assert "over 4 comparisons" in outlook(plan)[1]
     assert "over 2 comparisons" in outlook(plan | {"family": "table"})[1]
 
 
-def test_a_baseline_alone_and_sequential_seeds(make_plan):
+def test_a_baseline_alone_and_sequential_seeds():
     assert outlook(make_plan(arms=("plain",)))[-1].startswith("There is nothing to compare")
-    plan = make_plan(arms=ARMS, seeds=3) | {"sequential": {"budget": 20}}
+    plan = make_plan(arms=ARMS, seeds=3, sequential={"budget": 20})
     assert outlook(plan)[1] == (
         "Seeds are added until every comparison is decided, at most 20 (60 runs); one may look after every seed."
     )
@@ -140,10 +140,10 @@ def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up(study):
 
 
 @pytest.mark.parametrize("plan", [{}, {"family": "table"}, {"delta": 0.15}])
-def test_a_launch_and_the_tables_decide_alike(make_plan, planned_runs, plan):
+def test_a_launch_and_the_tables_decide_alike(plan):
     factors = {"mixer": ("cutmix", "mixup"), "backbone": ("r20", "r8")}
     made = make_plan(arms=ARMS, seeds=8, factors=factors) | {"sequential": {"budget": 12}} | plan
-    runs = planned_runs(made, {(arm, s): 70.0 for arm in ARMS for s in range(8)})
+    runs = planned_runs(made, lambda *_: 70.0)
     runs[VALUE] += np.random.default_rng(4).normal(0, 0.1, len(runs))
     gains = 0.2 * (runs["factor.mixer"] == "mixup") + 0.1 * (runs["factor.backbone"] == "r8")
     runs.loc[runs["arm"] == "real", VALUE] += gains

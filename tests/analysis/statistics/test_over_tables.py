@@ -8,7 +8,7 @@ import pytest
 
 from analysis.statistics.over_tables import here, in_general, over_tables
 from analysis.statistics.significance import mean_interval, sign_flip_p
-from analysis.statistics.tables import level_tables
+from tests.analysis.planned import lose, tables_of
 
 
 def test_here_flips_all_tables_of_a_seed_together():
@@ -57,7 +57,7 @@ def test_tables_that_differ_by_chance_are_no_gain_in_general():
     assert everything > 0.1 * studies
 
 
-def test_of_a_study(tables_of):
+def test_of_a_study():
     arms = ("plain", "+ a")
     two = tables_of(lambda arm, seed: 70.0 + seed + (arm == "+ a"), arms, 6, {"mixer": ("cutmix", "mixup")})
     table = over_tables(two)
@@ -68,10 +68,14 @@ def test_of_a_study(tables_of):
     assert over_tables(tables_of({(arm, 0): 70.0 for arm in arms}, arms, 6)).empty
 
 
-def test_a_table_in_which_an_arm_has_no_pair_is_none_of_its_tables(make_plan, planned_runs):
-    plan = make_plan(arms=("plain", "+ a"), seeds=6, factors={"mixer": ("cutmix", "mixup", "fmix")})
-    runs = planned_runs(plan, {(arm, seed): 70.0 + (arm == "+ a") for arm in plan["arms"] for seed in range(6)})
-    runs.loc[(runs["factor.mixer"] == "fmix") & (runs["arm"] == "+ a"), "metric.test_top1_median10"] = math.nan
-    table = over_tables(level_tables(runs, plan))
+def test_a_table_in_which_an_arm_has_no_pair_is_none_of_its_tables():
+    levels = tables_of(
+        lambda arm, _: 70.0 + (arm == "+ a"),
+        ("plain", "+ a"),
+        6,
+        {"mixer": ("cutmix", "mixup", "fmix")},
+        lambda runs: lose(runs, "+ a", mixer="fmix"),
+    )
+    table = over_tables(levels)
     assert table["n"].tolist() == [6, 2]
     assert table["effect"].tolist() == [1, 1]

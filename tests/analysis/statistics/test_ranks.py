@@ -8,6 +8,7 @@ from scipy.stats import f, friedmanchisquare
 
 from analysis.statistics.over_tables import ranking, ranking_of
 from analysis.statistics.tables import level_tables
+from tests.analysis.planned import VALUE, lose, make_plan, planned_runs, tables_of
 
 ARMS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
 AUC = (  # of 14 data sets; "voting" ties only as it is printed
@@ -77,25 +78,26 @@ def test_two_tables_cannot_tell_five_arms_apart():
     assert ranking([range(5)] * 3, "abcde").able
 
 
-def test_a_study_counts_complete_tables_and_no_control(make_plan, planned_runs):
+def test_a_study_counts_complete_tables_and_no_control():
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "raw pass")
-    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b", "c")}) | {"controls": ["raw pass"]}
-    runs = planned_runs(plan, {(arm, seed): 70.0 + arms.index(arm) for arm in arms for seed in range(2)})
+    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b", "c")}, controls=["raw pass"])
+    runs = planned_runs(plan, lambda arm, _: 70.0 + arms.index(arm))
     found = ranking_of(level_tables(runs, plan))
     assert (list(found.ranks.index), found.tables) == (["puzzlemix", "fmix", "cutmix", "mixup", "none"], 3)
-    runs.loc[(runs["factor.backbone"] == "c") & (runs["arm"] == "fmix"), "metric.test_top1_median10"] = math.nan
+    runs = lose(runs, "fmix", backbone="c")
     found = ranking_of(level_tables(runs, plan))
     assert found.tables == 2
     four = plan | {"controls": ["raw pass", "none"]}
     assert ranking_of(level_tables(runs, four)) is None
     assert ranking_of(level_tables(runs, plan)[:1]) is None
-    undirected = runs.rename(columns={"metric.test_top1_median10": "metric.size"})
+    undirected = runs.rename(columns={VALUE: "metric.size"})
     assert ranking_of(level_tables(undirected, plan, "size")) is None
 
 
-def test_an_arm_without_any_value_is_not_ranked(make_plan, planned_runs):
+def test_an_arm_without_any_value_is_not_ranked():
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "failed")
-    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b", "c")})
-    runs = planned_runs(plan, {(arm, seed): 70.0 + arms.index(arm) for arm in arms[:5] for seed in range(2)})
-    found = ranking_of(level_tables(runs, plan))
+    levels = tables_of(
+        lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": ("a", "b", "c")}, lambda runs: lose(runs, "failed")
+    )
+    found = ranking_of(levels)
     assert (list(found.ranks.index), found.tables) == (["puzzlemix", "fmix", "cutmix", "mixup", "none"], 3)

@@ -20,7 +20,7 @@ from analysis.statistics.search_findings import (
     explained_p,
     landscape,
 )
-from analysis.statistics.tables import level_tables
+from tests.analysis.planned import tables_of
 from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points, trial, tuned
 
 
@@ -122,26 +122,19 @@ def test_equal_values_are_not_told_apart_by_the_order_of_their_trials():
         (-2.0, ("plain", "sumix"), "sumix is worse than plain, both tuned: -2.00"),
     ],
 )
-def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(
-    make_plan, planned_runs, found, tuned_arms, said
-):
-    plan = make_plan("search", ("plain", "sumix"), 8, factors={}) | {"delta": 0.5}
-    values = {
-        (arm, s): 70.0 + s + (arm == "sumix") * (found + 0.01 * (-1) ** s) for arm in plan["arms"] for s in range(8)
-    }
-    levels = level_tables(planned_runs(plan, values), plan)
+def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(found, tuned_arms, said):
+    gains = {"plain": lambda seed: 0.0, "sumix": lambda seed: found + 0.01 * (-1) ** seed}
+    levels = tables_of(lambda arm, seed: 70.0 + seed + gains[arm](seed), tuple(gains), 8, {}, delta=0.5)
     point = points(1, 0)[0]
-    arms = [tuned([trial(point if arm in tuned_arms else {}, 60.0)], arm) for arm in plan["arms"]]
+    arms = [tuned([trial(point if arm in tuned_arms else {}, 60.0)], arm) for arm in gains]
     search, nothing = SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}
     (claim,) = claims(search, nothing, levels)
     assert claim.startswith(f"{said} (95 % interval ")
     assert not any("too small to tell" in caution for caution in cautions(search, levels))
 
 
-def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed(make_plan, planned_runs):
-    plan = make_plan("search", ARMS, 3, factors={})
-    values = {(arm, s): 70.0 + s + (arm == "mixup") for arm in ARMS for s in range(3)}
-    levels = level_tables(planned_runs(plan, values), plan)
+def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed():
+    levels = tables_of(lambda arm, seed: 70.0 + seed + (arm == "mixup"), ARMS, 3, {})
     arms = [tuned([trial(points(1, 0)[0], 60.0)], arm) for arm in ARMS]
     assert claims(SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}, levels) == []
     said = cautions(SearchRecord({}, arms), levels)

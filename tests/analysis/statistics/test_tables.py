@@ -11,8 +11,8 @@ from analysis.statistics.pairs import aligned, logged_metrics
 from analysis.statistics.tables import ablation_table, level_tables
 from analysis.words.captions import published_rules
 from mixlab.spec.metric import Metric
+from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 
-VALUE = "metric.test_top1_median10"
 COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win"]
 
 
@@ -120,26 +120,25 @@ def test_errors_name_what_there_is():
 
 
 @pytest.mark.parametrize(("declared", "verdict"), [(True, "win"), (False, "worse"), (None, "differs")])
-def test_the_direction_is_the_declared_one_and_without_one_nothing_wins(make_plan, planned_runs, declared, verdict):
+def test_the_direction_is_the_declared_one_and_without_one_nothing_wins(declared, verdict):
     """The name of a metric such as wer or perplexity gives no direction."""
     plan = make_plan(arms=("plain", "+ a"), seeds=8, factors={})
-    values = {(arm, s): 70.0 + s + (arm == "+ a") for arm in ("plain", "+ a") for s in range(8)}
+    runs = planned_runs(plan, lambda arm, seed: 70.0 + seed + (arm == "+ a"))
     metric = Metric("perplexity", higher_is_better=declared)
-    runs = planned_runs(plan, values).rename(columns={"metric.test_top1_median10": "metric.perplexity"})
-    (level,) = level_tables(runs, plan, metric)
+    (level,) = level_tables(runs.rename(columns={VALUE: "metric.perplexity"}), plan, metric)
     assert level.table.loc["+ a", "verdict"] == verdict
     assert level.table.loc["+ a", "win"] == (verdict == "win")
 
 
 @pytest.mark.parametrize("name", ["seed", "epochs", "arm", "status", "mean", "key"])
-def test_a_factor_may_have_the_name_of_any_column(make_plan, planned_runs, name):
+def test_a_factor_may_have_the_name_of_any_column(name):
     plan = make_plan(arms=("plain", "+ a"), factors={name: (1, 2)})
-    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in ("plain", "+ a") for seed in range(3)})
+    runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
     assert [level.name for level in level_tables(runs, plan)] == [f"{name} = 1", f"{name} = 2"]
     assert logged_metrics(runs) == ["test_top1_median10"]
 
 
-def test_verdicts(tables_of):
+def test_verdicts():
     arms = ("plain", "better", "worse", "same", "few", "none", "apart")
     wobble = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.01, -0.01, 0.02]
     shift = {"plain": 0.0, "better": 1.0, "worse": -1.0, "few": 1.0}
@@ -165,7 +164,7 @@ def test_seeds_are_aligned_by_their_number():
     np.testing.assert_array_equal(aligned([first, second]), [[math.nan, 2, 1], [6, 5, math.nan]])
 
 
-def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, planned_runs):
+def test_published_values_are_compared_with_the_interval_of_our_mean():
     plan = make_plan(arms=("plain", "+ a", "+ b"))
     values = {("plain", s): 70.0 + s for s in range(3)} | {("+ a", s): 72.0 + s for s in range(3)}
     printed = {("cutmix", "plain"): 73.4, ("cutmix", "+ a"): 76.0, ("saliencymix", "+ a"): 73.0}
@@ -184,13 +183,13 @@ def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, 
     assert not published_rules(*level_tables(planned_runs(plan, values), plan, published=same))
 
 
-def test_logged_metrics_are_those_with_a_number(make_plan, planned_runs):
+def test_logged_metrics_are_those_with_a_number():
     plan = make_plan(factors={"mixer.alpha": (0.2, 1.0)})
     runs = planned_runs(plan, {("baseline", 0): 70.0}).assign(**{"metric.never": math.nan, "metric.test_ece": 0.1})
     assert logged_metrics(runs) == ["test_top1_median10", "test_ece"]
 
 
-def test_no_finished_run_and_unknown_metric(make_plan, planned_runs):
+def test_no_finished_run_and_unknown_metric():
     plan = make_plan()
     with pytest.raises(ValueError, match="study 'ablation_tiny' has no run that is done: 9 pending"):
         level_tables(planned_runs(plan, {}), plan)

@@ -3,11 +3,12 @@
 import pytest
 
 from analysis.statistics.tables import level_tables
+from tests.analysis.planned import make_plan, planned_runs
 from tests.analysis.words.five_arms import ARMS
 
 
 @pytest.fixture
-def level_of(make_plan, planned_runs):
+def level_of():
     """Return the one table of a study of five arms with known ``values``, with some columns changed."""
 
     def build(values, seeds=3, arms=ARMS, change=None):

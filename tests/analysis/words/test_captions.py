@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from analysis.statistics.tables import level_tables
 from analysis.words.captions import label_text, metric_text, notes, provenance_text
 from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
+from tests.analysis.planned import tables_of
 from tests.analysis.words.five_arms import ARMS, full
 
 METRICS = (
@@ -137,12 +137,13 @@ def test_other_seeds_of_the_same_number_are_told(level_of):
 
 
 @pytest.mark.parametrize("all_dirty", [True, False])
-def test_a_remark_below_several_tables_counts_the_runs_of_the_one_that_it_names(make_plan, planned_runs, all_dirty):
-    plan = make_plan(arms=ARMS[:2], factors={"mixer": ("cutmix", "fmix")})
-    runs = planned_runs(plan, full(arms=ARMS[:2]))
-    runs["dirty"] = all_dirty | (runs["seed"] == 0)
-    runs["hardware"] = ["a GPU" if seed else "a CPU" for seed in runs["seed"]]
-    text = terminal_text("tiny", level_tables(runs, plan)).replace("\n", " ")
+def test_a_remark_below_several_tables_counts_the_runs_of_the_one_that_it_names(all_dirty):
+    def change(runs):
+        hardware = runs["seed"].map({0: "a CPU", 1: "a GPU", 2: "a GPU"})
+        return runs.assign(dirty=all_dirty | (runs["seed"] == 0), hardware=hardware)
+
+    levels = tables_of(full(arms=ARMS[:2]), ARMS[:2], 3, {"mixer": ("cutmix", "fmix")}, change)
+    text = terminal_text("tiny", levels).replace("\n", " ")
     for mixer in ("cutmix", "fmix"):
         assert f"The runs of mixer = {mixer} differ in hardware: a CPU in 2 runs, a GPU in 4 runs." in text
         assert (f"2 of 6 runs of mixer = {mixer} had uncommitted changes" in text) is not all_dirty
@@ -170,7 +171,7 @@ def test_the_seeds_that_are_still_pending_are_named(level_of):
         ({"comparisons": 2}, "Other tables of the study made 2 more comparisons with these runs, for which p (family)"),
     ],
 )
-def test_what_was_looked_at_before_is_named(tables_of, looks, said):
+def test_what_was_looked_at_before_is_named(looks, said):
     text = " ".join(terminal_text("tiny", tables_of(full(6, ARMS[:2]), ARMS[:2], 6, looks=looks)).split())
     if said is None:
         assert "Looked at before" not in text

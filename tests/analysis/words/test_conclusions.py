@@ -9,9 +9,10 @@ from analysis.words.captions import NOT_YET, notes
 from analysis.words.cells import tidy
 from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict
 from mixlab.spec.metric import Metric
+from tests.analysis.planned import make_plan, planned_runs, tables_of
 
 
-def test_the_largest_gain_is_named_with_its_interval(tables_of):
+def test_the_largest_gain_is_named_with_its_interval():
     shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 2.0}
     said = answer(tables_of(lambda arm, seed: 70 + seed + shift[arm] + 0.01 * (seed % 2) * shift[arm], seeds=8))
     held = "paired over 8 seeds and held together to an error rate of 5 %"
@@ -20,7 +21,7 @@ def test_the_largest_gain_is_named_with_its_interval(tables_of):
     assert said.endswith(").")
 
 
-def test_gains_losses_and_the_undecided_are_counted(tables_of):
+def test_gains_losses_and_the_undecided_are_counted():
     noise = (0.9, -1.1, 0.7, -0.6, 1.2, -0.8, 0.5, -0.9)
     shift = {"baseline": lambda seed: 0.0, "+ lam": lambda seed: -1.0 - 0.01 * seed, "+ l_s": lambda seed: noise[seed]}
     said = answer(tables_of(lambda arm, seed: 70 + shift[arm](seed), seeds=8))
@@ -30,13 +31,13 @@ def test_gains_losses_and_the_undecided_are_counted(tables_of):
 
 
 @pytest.mark.parametrize(("seeds", "word"), [(1, "1 seed"), (3, "3 seeds")])
-def test_too_few_seeds_claim_nothing(tables_of, seeds, word):
+def test_too_few_seeds_claim_nothing(seeds, word):
     assert answer(tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds)) == (
         f"Of 2 comparisons, paired over {word} and held together to an error rate of 5 %, 2 have too few seeds."
     )
 
 
-def test_one_comparison_and_none(tables_of):
+def test_one_comparison_and_none():
     one = answer(tables_of(lambda arm, seed: 70.0 + seed + len(arm), ("baseline", "+ lam"), 8))
     assert one.startswith("The one comparison, paired over 8 seeds, is a loss (")
     alone = answer(tables_of(lambda _, seed: 70.0 + seed, ("baseline",), 8))
@@ -46,7 +47,7 @@ def test_one_comparison_and_none(tables_of):
 LOSS = Metric("val_loss", "nats", 4, higher_is_better=False)
 
 
-def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignificant(make_plan, planned_runs):
+def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignificant():
     plan = {
         **make_plan(arms=("baseline", "+ lam"), seeds=8, factors={}),
         "metric": "val_loss",
@@ -67,7 +68,7 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
     assert verdict(tables(0.0025)) == "No gain can be claimed: the one comparison is not a win."
 
 
-def test_arms_that_have_no_seed_with_their_reference_are_told(tables_of):
+def test_arms_that_have_no_seed_with_their_reference_are_told():
     def said(*finished):
         return answer(tables_of({(arm, seed): 70.0 + seed for arm in finished for seed in range(8)}, seeds=8))
 
@@ -77,7 +78,7 @@ def test_arms_that_have_no_seed_with_their_reference_are_told(tables_of):
     assert " 1 arm has no seed in common with what it is compared with." in said("baseline", "+ l_s")
 
 
-def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands(make_plan, planned_runs):
+def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands():
     plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=7, factors={}) | {"against": {"+ l_s": "+ lam"}}
     shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 3.0}
     values = {(arm, seed): 70 + seed + size + seed * size / 100 for arm, size in shift.items() for seed in range(7)}
@@ -91,7 +92,7 @@ def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands(m
 
 
 @pytest.fixture(scope="module")
-def levels(make_plan, planned_runs):
+def levels():
     """Return eight seeds in which one arm gains exactly 1 and the other nothing; one run of the latter failed."""
     plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
     values = {(arm, seed): 70.0 + seed + (arm == "better") for arm in plan["arms"] for seed in range(8)}
@@ -136,7 +137,7 @@ def test_a_study_counts_its_claims_and_holds_its_tables(levels):
 
 
 @pytest.mark.parametrize("status", ["pending", "running", "interrupted", "failed"])
-def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(make_plan, planned_runs, status):
+def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(status):
     plan = make_plan(arms=("baseline", "+ lam"), seeds=8, factors={"mixer": ("cutmix", "fmix")})
     values = {(arm, seed): 70.0 + seed + 3 * (arm == "+ lam") for arm in plan["arms"] for seed in range(8)}
     runs = planned_runs(plan, values)
@@ -152,7 +153,7 @@ def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(make_plan, p
     assert arm.startswith(f"win{' so far' * waits}: 76.50 ± 2.45 over 8 seeds; gain")
 
 
-def test_an_arm_without_a_value_or_a_pair_has_no_row_of_dashes_in_mlflow(tables_of):
+def test_an_arm_without_a_value_or_a_pair_has_no_row_of_dashes_in_mlflow():
     levels = tables_of({("+ lam", seed): 70.0 + seed for seed in range(8)}, seeds=8)
     found = {cell: summary.text.partition("\n")[0] for cell, summary in of_arms(levels).items()}
     assert found == {

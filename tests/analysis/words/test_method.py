@@ -7,6 +7,7 @@ import pytest
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells
 from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
+from tests.analysis.planned import make_plan, planned_runs, tables_of
 from tests.analysis.words.five_arms import ARMS, full
 
 
@@ -35,13 +36,13 @@ def test_the_method_names_the_tests_the_family_and_the_unit(level_of):
     assert "Delta" not in text
 
 
-def test_a_family_of_one_table_says_what_is_not_controlled(tables_of):
+def test_a_family_of_one_table_says_what_is_not_controlled():
     text = method_text(*tables_of(full(), ARMS, factors={"mixer": ("cutmix", "mixup")}, family="table"))
     assert "corrected for the 4 comparisons of a table alone" in text
     assert "over the 2 tables of the study the error rate is not controlled" in text
 
 
-def test_controls_references_and_delta_are_named(tables_of):
+def test_controls_references_and_delta_are_named():
     plan = {"controls": ["+ lam"], "against": {"+ l_s": "+ lam"}, "delta": 5.0}
     (level,) = tables_of(full(8), ARMS, 8, **plan)
     text = method_text(level)
@@ -59,7 +60,7 @@ def test_controls_references_and_delta_are_named(tables_of):
     assert "Delta is 5, from the study's file" in method_text(level)
 
 
-def test_sequential_seeds_say_so_and_show_no_p(tables_of):
+def test_sequential_seeds_say_so_and_show_no_p():
     (level,) = tables_of(full(9), ARMS, 9, sequential={"budget": 20})
     text = method_text(level)
     assert "Seeds were added until a comparison was decided, at most 20, so no p holds" in text
@@ -85,7 +86,7 @@ def test_one_seed_has_no_spread(level_of):
     assert "sd" not in text
 
 
-def test_a_table_of_another_metric_or_rule_names_the_studys_own(make_plan, planned_runs):
+def test_a_table_of_another_metric_or_rule_names_the_studys_own():
     plan = make_plan(arms=ARMS, seeds=8)
     runs = planned_runs(plan, full(8))
     runs["metric.test_top1_best"] = runs["metric.test_top1_median10"]
@@ -98,7 +99,7 @@ def test_a_table_of_another_metric_or_rule_names_the_studys_own(make_plan, plann
     )
 
 
-def test_every_column_of_one_seed_is_explained(tables_of):
+def test_every_column_of_one_seed_is_explained():
     columns = {"controls": ["+ l_s"], "against": {"+ l_su": "+ lam"}}
     (level,) = tables_of(full(1), ARMS, 1, sequential={"budget": 20}, **columns)
     text = method_text(level)

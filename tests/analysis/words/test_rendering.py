@@ -15,6 +15,7 @@ from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, paper_cells, power_cells, tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from tests.analysis.pages import Page
+from tests.analysis.planned import make_plan, planned_runs, tables_of
 
 AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
 HARD = (
@@ -24,7 +25,7 @@ HARD = (
 
 
 @pytest.fixture(scope="module")
-def study(make_plan, planned_runs):
+def study():
     """Return a study with two levels of a factor; in both, one arm has a failed cell and one a missing cell.
 
     Every study is built once for all tests, which must not change it.
@@ -65,7 +66,7 @@ def test_cells_by_hand(study):
     assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
-def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing(tables_of):
+def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing():
     (level,) = tables_of(lambda arm, _: 70.0 + (arm == "+ lam"), ("baseline", "+ lam"), 1, {})
     assert cells(level).iloc[1].tolist()[2:5] == ["71.00 ± –", "+1.00", "–"]
     assert "1 seed cannot reach p < 0.05" in terminal_text("tiny", [level])
@@ -74,7 +75,7 @@ def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing(tables_of):
 
 
 @pytest.mark.parametrize(("higher", "beats"), [(True, "0.25"), (False, "0.75"), (None, "–")])
-def test_to_beat_is_to_be_better_by_the_metric(make_plan, planned_runs, higher, beats):
+def test_to_beat_is_to_be_better_by_the_metric(higher, beats):
     plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2, factors={})
     plan = {**plan, "metrics": [{**plan["metrics"][0], "higher_is_better": higher}], "against": {"+ l_s": "+ lam"}}
     plan["metrics"][0]["rules"] = ["median10"]
@@ -137,7 +138,7 @@ def test_power_is_shown_on_request(study):
     assert "seeds needed" not in terminal_text("ablation_tiny", study())
 
 
-def test_one_arm_alone_is_compared_with_nothing(tables_of):
+def test_one_arm_alone_is_compared_with_nothing():
     text = terminal_text("tiny", tables_of(lambda *_: 70.0, ("baseline",), factors={}), power=True)
     assert "Nothing was compared: the baseline is the only arm." in text
     assert "seeds needed" not in text
@@ -167,7 +168,7 @@ def test_markdown_rows_have_one_cell_a_column(study):
     assert {row.count("|") for row in rows} == {9}
 
 
-def test_a_long_name_takes_several_lines_and_leaves_the_other_columns_in_sight(tables_of):
+def test_a_long_name_takes_several_lines_and_leaves_the_other_columns_in_sight():
     long = "a name that goes on until nobody reads it any more"
     page = html_page("s", tables_of(lambda _, seed: 70.0 + seed, ("baseline", long), 2))
     assert f'<td class="long-text">{long}</td>' in page
@@ -193,7 +194,7 @@ def test_latex_is_balanced_and_escaped(study):
     assert r"\label{tab:a-study-mixer-cutmix}" in text
 
 
-def test_latex_writes_a_minus_where_a_number_is_negative(tables_of):
+def test_latex_writes_a_minus_where_a_number_is_negative():
     arms = ("baseline", "- lam", "CIFAR-10", "CutMix - tuned")
     levels = tables_of(lambda arm, seed: 70.0 - seed - arms.index(arm), arms, 2, {"shift": ("-1", "1e-05")})
     first, second = latex("tiny", levels).split(r"\end{table}")[:2]
@@ -205,7 +206,7 @@ def test_latex_writes_a_minus_where_a_number_is_negative(tables_of):
     assert not re.search(r"(?<![\w-])-\d", first)
 
 
-def test_latex_gives_every_table_a_label_of_its_own(tables_of):
+def test_latex_gives_every_table_a_label_of_its_own():
     def labels(*levels):
         tables = tables_of(lambda *_: 70.0, ("baseline", "+ lam"), 1, {"shift": levels})
         return re.findall(r"\\label{(.*)}", latex("tiny", tables))
@@ -247,7 +248,7 @@ def test_csv_reads_back_with_full_precision(study):
     assert back["provenance"].str.contains("commit 0123456789ab").all()
 
 
-def test_a_running_cell_is_shown_as_such(make_plan, planned_runs):
+def test_a_running_cell_is_shown_as_such():
     plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={})
     values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 71.0}
     runs = planned_runs(plan, values)
