@@ -5,7 +5,7 @@ import re
 import pytest
 
 from analysis.records.published import matching
-from tests.studies.cells import FOLDER, cells, load, trials
+from tests.studies.cells import cells, load, trials
 from trainables.recipes import recipe_of
 
 # studies: how many cells they have, and how many of them have a published number in their header
@@ -29,12 +29,7 @@ AUTOMIX = {
     "automix_definitions": (8, 8),
     "automix_successors": (2 * 3, 2 * 3),
 }
-TRANSFORMERS = ("automix_deit_imagenet", "automix_vits_cifar100", "automix_table9_layer")  # in their short presets
 PERCENT = re.compile(r"\d\d\.\d\d")
-
-
-def test_every_study_is_here():
-    assert set(AUTOMIX) == {file.stem for file in FOLDER.glob("automix_*.py")}
 
 
 @pytest.mark.parametrize(("name", "count", "with_number"), [(name, *counts) for name, counts in AUTOMIX.items()])
@@ -54,20 +49,6 @@ def test_the_table_of_robustness_has_its_numbers():
         for column, metric in enumerate(("clean_top1", "corruption_top1", "fgsm_error")):
             (value,) = (row["value"] for row in matching(config, metric))
             assert rows[config["mixer"]][column] == f"{value:.2f}"
-
-
-@pytest.mark.parametrize("name", AUTOMIX)
-@pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_is_small_whatever_the_table(name, preset):
-    found = cells(name, "--preset", preset)
-    network = "vit_tiny_32" if name in TRANSFORMERS else "resnet8"
-    for config in found.values():
-        assert (config["backbone"], config["dataset"], config["pretrained"]) == (network, "cifar10", "none")
-        assert config["epochs"] <= (8 if name == "automix_figure6_collapse" else 4)
-        if config["mixer"] == "automix" and config["mixer.pipeline"] in (None, "mp", "mp_ce"):
-            assert config["mixer.last_momentum"] == 0.98  # the slow copy leaves its start
-    study, _ = load(name)
-    assert len(found) == len(study.arms) * (3 if "mixer" in study.factors else 1)
 
 
 def test_a_level_that_changes_the_network_changes_to_its_recipe():

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -17,13 +16,12 @@ from analysis.statistics.significance import FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
 from mixlab.spec.study_plan import study_plan
+from tests.analysis.planned import planned_runs
 from tests.studies.cells import FOLDER, TRAIN, load, trials
 from tests.trainables.refusal import check
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
-OF_CLASSIFIERS = [
-    name for name in NAMES if "main(study, classify" in (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-]
+OF_CLASSIFIERS = [name for name in NAMES if "main(study, classify" in (FOLDER / f"{name}.py").read_text("utf-8")]
 TERMS = (("lam", {"sumix.lam": "learned"}), ("l_s", {"sumix.regulariser": "s"}))
 
 
@@ -56,16 +54,7 @@ def drawn(name: str, most: int = 99) -> tuple[dict[str, Any], list[LevelTable]]:
     chosen = [trial for trial in trials(name) if tuple(trial.levels.values()) in shown]
     plan = study_plan(study_of(name), chosen, "paper", TRAIN)
     rng = np.random.default_rng(0)
-    rows = [
-        {
-            **{"key": trial.key, "arm": trial.arm, "seed": trial.seed, "status": "done", "epochs": 1, "dirty": False},
-            **dict.fromkeys(("error", "commit", "patch", "data", "hardware", "versions", "run_id"), ""),
-            **{f"factor.{factor}": level for factor, level in trial.levels.items()},
-            f"metric.{plan['metric']}": 70 + rng.normal(),
-        }
-        for trial in chosen
-    ]
-    return plan, level_tables(pd.DataFrame(rows), plan)
+    return plan, level_tables(planned_runs(plan, lambda *_: 70 + rng.normal()), plan)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,15 +138,9 @@ def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(nam
 def test_designs_of_the_terms_of_sumix():
     """A study of each design is planned, and its arms differ in what their names say."""
     base = replace(study_of("ablation_cifar100"), factors={}).with_base(mixer="cutmix")
-    one_in = replace(base, arms=add_one_in(TERMS)).trials(TRAIN)
-    assert {trial.arm: sumix_terms(trial.config) for trial in one_in} == {
-        "baseline": "none",
-        "+ lam": "lam",
-        "+ l_s": "s",
-    }
-    one_out = replace(base, arms=leave_one_out(TERMS)).trials(TRAIN)
-    assert {trial.arm: sumix_terms(trial.config) for trial in one_out} == {
-        "full": "lam+s",
-        "- lam": "s",
-        "- l_s": "lam",
-    }
+    for arms, terms in (
+        (add_one_in(TERMS), {"baseline": "none", "+ lam": "lam", "+ l_s": "s"}),
+        (leave_one_out(TERMS), {"full": "lam+s", "- lam": "s", "- l_s": "lam"}),
+    ):
+        found = replace(base, arms=arms).trials(TRAIN)
+        assert {trial.arm: sumix_terms(trial.config) for trial in found} == terms

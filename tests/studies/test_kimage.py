@@ -11,7 +11,7 @@ from mixlab.cli import parse as parse_options
 from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
-from tests.studies.cells import FOLDER, cells, load, trials
+from tests.studies.cells import cells, load, trials
 from trainables import search_architecture
 from trainables.classify import train
 
@@ -76,23 +76,6 @@ def test_the_networks_of_tables_4_and_5_are_in_table_3():
         "cutmix": 40.89,
         "dcutmix": 32.90,
         "saliency_dcutmix": 41.37,
-    }
-
-
-@pytest.mark.parametrize("name", KIMAGE)
-@pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_is_small_and_on_cifar10(name, preset):
-    found = cells(name, "--preset", preset)
-    assert len(found) == len(load(name)[0].arms) * (2 if name == "kimage_table3_k" else 1)
-    for config in found.values():
-        assert (config["backbone"], config["dataset"], config["augment.lighting"]) == ("resnet8", "cifar10", 0.0)
-        assert config["epochs"] <= 3
-    assert not any(published_number(config, "test_top1_error") for config in found.values())
-
-
-def test_every_study_is_here():
-    assert {*KIMAGE, "kimage_subsampling", "kimage_nas", "kimage_table6", "kimage_style"} == {
-        file.stem for file in FOLDER.glob("kimage_*.py")
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from analysis.records.published import sumix_terms
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from tests.studies.cells import FOLDER, cells, load, published, trials
+from tests.studies.cells import cells, load, published, trials
 from tests.studies.steps import require_dry_run
 from trainables import cost
 from trainables.classify import train
@@ -25,10 +25,6 @@ TABLES = {
     "table4_saliency_mixers": 2 * 2 * 2 + 2,
 }
 UNPUBLISHED = {"table4_saliency_mixers": 2}  # the paper has AdAutoMix without SUMix
-
-
-def test_every_table_is_here():
-    assert set(TABLES) == {file.stem for kind in ("table*.py", "ablation_*.py") for file in FOLDER.glob(kind)}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -96,18 +92,6 @@ def test_each_cell_has_its_own_settings():
     assert masks["resnet18 · puzzlemix · SUMix"]["mixer.alpha"] == 1.0
     learned = masks["resnext50 · automix · SUMix"]
     assert (learned["mixer.alpha"], learned["min_lr"], learned["mixer.first_momentum"]) == (2.0, 0.05, 0.999)
-
-
-@pytest.mark.parametrize("name", [name for name in TABLES if name != "ablation_cifar100"])
-@pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_a_short_preset_is_small_whatever_the_table(name, preset):
-    found = cells(name, "--preset", preset)
-    study, _ = load(name)
-    assert len(found) == len(study.levels("mixer")) * len(study.arms)
-    for config in found.values():
-        assert (config["backbone"], config["dataset"], config["pretrained"]) == ("resnet8", "cifar10", "none")
-        assert config["epochs"] <= 4
-    assert not published(name, "--preset", preset)
 
 
 @pytest.mark.slow
