@@ -125,11 +125,11 @@ def machine() -> dict[str, Any]:
 
 def write_page(found: dict[str, Any], page: Path) -> None:
     """Put the table between the comments of ``page``, and draw the ratios next to it."""
-    rows = [
-        (of["benchmark"].removeprefix("bench_"), of["name"], *(number(of[key], of["unit"]) for key in ("median",)),
-         f"{number(of['low'], '')} to {number(of['high'], '')}" if of["n"] > 1 else "", of["n"])
-        for of in found["measurements"]
-    ]  # fmt: skip
+    rows = []
+    for of in found["measurements"]:
+        spread = f"{number(of['low'], '')} to {number(of['high'], '')}" if of["n"] > 1 else ""
+        name = of["benchmark"].removeprefix("bench_")
+        rows.append((name, of["name"], number(of["median"], of["unit"]), spread, of["n"]))
     at = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in at["versions"].items())
     words = f"{at['processor']}, {at['cores']} cores, Python {at['python']}, {versions}; commit {at['commit'][:12]}"

@@ -47,7 +47,6 @@ Step = Callable[[], None]
 
 
 def main() -> None:
-    """Time every backbone, and print the table."""
     parser = arguments(__doc__, threads=1, rounds=3, device="cpu")
     parser.add_argument("--batch", type=int, help="images a step (default: 8 on a processor, 100 on a GPU)")
     parser.add_argument("--backbones", help="comma-separated (default: those for small images)")
@@ -56,10 +55,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     names = options.backbones.split(",") if options.backbones else list(BACKBONES) if options.all else SMALL
     batch = options.batch or (8 if options.device == "cpu" else 100)
-    print(
-        f"Training images a second; batches of {batch}, {options.threads} threads, {options.device}, "
-        f"torch {torch.__version__}\n"
-    )
+    print(f"Training images a second; batches of {batch}, {options.threads} threads, {options.device}, ", end="")
+    print(f"torch {torch.__version__}\n")
     rows = []
     for name in names:
         sys.stderr.write(f"\r{name:24}")

@@ -20,18 +20,16 @@ from tests.mixlab.search_toy import SPACE, TRAIN, search, store_of
 
 def fill(history: History, count: int) -> None:
     """Give every arm its share of ``count`` trials that have ended."""
+    distributions = {
+        key: optuna.distributions.FloatDistribution(of.low, of.high, log=of.log) for key, of in SPACE.items()
+    }
     for name, arm in history.arms.items():
-        trials = []
         for number in range(count // len(history.arms)):
             point = {"zeta": 0.05 + number / count, "alpha": 0.1 + number / count}
-            distributions = {
-                key: optuna.distributions.FloatDistribution(of.low, of.high, log=of.log) for key, of in SPACE.items()
-            }
             attrs = {DRIVER: history.drivers.me, KEY: f"{name}{number}"}
-            trials.append(
+            arm.add_trial(
                 optuna.trial.create_trial(params=point, distributions=distributions, value=50.0, user_attrs=attrs)
             )
-        arm.add_trials(trials)
 
 
 def main() -> None:

@@ -35,13 +35,8 @@ class PILImages(Dataset[tuple[Tensor, int]]):
     def __init__(self, split: Split) -> None:
         self.pixels = split.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C)
         self.labels = split.labels.tolist()
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomCrop(32, padding=4, padding_mode="reflect"),
-                transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-            ]
-        )
+        crop = transforms.RandomCrop(32, padding=4, padding_mode="reflect")
+        self.transform = transforms.Compose([crop, transforms.RandomHorizontalFlip(), transforms.ToTensor()])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +46,6 @@ class PILImages(Dataset[tuple[Tensor, int]]):
 
 
 def main() -> None:
-    """Print the table."""
     cifar10 = DATASETS["cifar10"]
     cifar10.prepare(ROOT / "data")
     train = subset(cifar10.load(ROOT / "data").train, IMAGES)

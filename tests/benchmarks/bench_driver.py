@@ -69,9 +69,8 @@ def main() -> None:
 def driver(folder: Path, count: int) -> tuple[Events, Tracker]:
     """Return the events of a study of ``count`` trials, and what writes them to a new store."""
     train = complete(Scored())
-    study = Study(
-        name="driver", base={}, arms=(Arm("one", {"arm": 1}), Arm("other", {"arm": 2})), seeds=range(count // 2)
-    )
+    arms = (Arm("one", {"arm": 1}), Arm("other", {"arm": 2}))
+    study = Study(name="driver", base={}, arms=arms, seeds=range(count // 2))
     storage = Storage(str(folder / "results"), study.name)
     console = Console(quiet=True)
     start = Start(study.name, train, Options(storage=str(folder / "results")), console, Path(__file__))

@@ -120,20 +120,16 @@ def main() -> None:
     print("| backbone | images | ours, s | a plain script | timm's parts |\n| --- | ---: | ---: | ---: | ---: |")
     for backbone in given.backbones.split(","):
         count = IMAGES.get(backbone, MANY)
-        settings = {
-            "dataset": "cifar10",
-            "backbone": backbone,
-            "mixer": "cutmix",
-            "batch_size": BATCH,
-            "cuda_graph": ON_GPU,
-        }
+        settings = {"dataset": "cifar10", "backbone": backbone, "mixer": "cutmix", "batch_size": BATCH}
+        settings["cuda_graph"] = ON_GPU
         config = parse(settings)
         noise = noise_splits(config, count)
         splits = noise._replace(test=subset(noise.test, count // 5))
+        script_network, timms_network = (build_network(config, dataset_of(config)).to(device()) for _ in range(2))
         epochs = {
             "ours": ours(settings, splits),
-            "a plain script": script(build_network(config, dataset_of(config)).to(device()), splits),
-            "timm's parts": timms(build_network(config, dataset_of(config)).to(device()), splits),
+            "a plain script": script(script_network, splits),
+            "timm's parts": timms(timms_network, splits),
         }
         in_turn(epochs, 1)  # starts the workers
         seconds = in_turn(epochs, given.rounds)

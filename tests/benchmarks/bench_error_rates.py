@@ -7,12 +7,12 @@ anything, by the family of the study and by what it replaced (Holm's correction 
 and the time of the largest family. Two minutes for 2,000 studies a line on one core.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from recording import arguments
 from scipy import stats
 from tabulate import tabulate
 
@@ -33,19 +33,18 @@ POWER = ((2, 4, 8, 2.0), (1, 4, 6, 2.5), (1, 4, 8, 2.5))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=2000, help="null studies a line (default: %(default)s)")
-    parser.add_argument("--power-studies", type=int, default=1000, help="studies with a gain (default: %(default)s)")
+    parser = arguments(__doc__, studies=2000, power_studies=1000)
     parser.add_argument("--only", choices=("errors", "power", "tables", "time"), help="one table alone")
-    options = parser.parse_args()
-    if options.only in (None, "errors"):
-        print_errors(options.studies)
-    if options.only in (None, "power"):
-        print_power(options.power_studies)
-    if options.only in (None, "tables"):
-        print_tables(options.power_studies)
-    if options.only in (None, "time"):
-        print_time()
+    given = parser.parse_args()
+    tables = {
+        "errors": lambda: print_errors(given.studies),
+        "power": lambda: print_power(given.power_studies),
+        "tables": lambda: print_tables(given.power_studies),
+        "time": print_time,
+    }
+    for name, show in tables.items():
+        if given.only in (None, name):
+            show()
 
 
 def study(
@@ -104,32 +103,21 @@ def print_power(count: int) -> None:
 
 
 def print_tables(count: int) -> None:
+    tests: dict[str, Callable[[NDArray[np.float64]], float]] = {
+        "in general": lambda d: in_general(d).p,
+        "here": lambda d: here(d).p,
+        # A t test, whose p is close to that of flipping every pair by itself, which takes longer.
+        "every pair by itself": lambda d: float(stats.ttest_1samp(d.ravel(), 0).pvalue),
+    }
     rows = []
     for tables, seeds, spread in ((6, 6, 0.0), (6, 6, 0.5), (12, 6, 0.0), (12, 6, 0.5)):
         rng = np.random.default_rng([tables, seeds, int(10 * spread)])
         noise = rng.normal(0, 1, (count, tables, seeds)) + rng.normal(0, spread, (count, tables, 1))
-        shares = [np.mean([test(d) < ALPHA for d in noise]) for test in (general_p, here_p, every_pair_p)]
+        shares = [np.mean([test(d) < ALPHA for d in noise]) for test in tests.values()]
         rows.append([tables, seeds, f"{spread} sd", *map(percent, shares)])
     print(f"An arm that helps on average over tables in nothing, of {count} studies: claims that it helps or harms\n")
-    print(
-        tabulate(
-            rows, ["tables", "seeds", "the tables differ by", "in general", "here", "every pair by itself"], "pipe"
-        )
-    )
+    print(tabulate(rows, ["tables", "seeds", "the tables differ by", *tests], "pipe"))
     print()
-
-
-def general_p(d: NDArray[np.float64]) -> float:
-    return in_general(d).p
-
-
-def here_p(d: NDArray[np.float64]) -> float:
-    return here(d).p
-
-
-def every_pair_p(d: NDArray[np.float64]) -> float:
-    """Return the p of a t test, close to that of flipping every pair by itself, which takes longer."""
-    return float(stats.ttest_1samp(d.ravel(), 0).pvalue)
 
 
 def print_time() -> None:

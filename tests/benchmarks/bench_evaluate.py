@@ -76,9 +76,8 @@ def main() -> None:
     }
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     forward(network, images, 1)
-    print(
-        f"Evaluation of {given.images} images of 32x32 by {given.backbone}, batches of {BATCH}, {given.rounds} rounds\n"
-    )
+    print(f"Evaluation of {given.images} images of 32x32 by {given.backbone}, batches of {BATCH}, ", end="")
+    print(f"{given.rounds} rounds\n")
     print("| measure | images a second | times the forward pass |\n| --- | ---: | ---: |")
     for name, (work, passes) in ways.items():
         steps = {OURS: work, BARE: partial(forward, network, images, passes)}

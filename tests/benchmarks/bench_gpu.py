@@ -19,9 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from recording import ROUNDS, arguments, run_on_noise, seconds_of
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from recording import ROUNDS, arguments, forward_flops, run_on_noise, seconds_of
 
 from trainables.evaluation import test_batch
 from trainables.seeds import generator
@@ -40,7 +38,6 @@ COPIED = 2**30  # bytes
 
 
 def main() -> None:
-    """Measure, and print the tables."""
     lists = {"backbones": "resnet18,resnet20", "batches": "100,1024", "processes": "1,2,4,8", "steps": ",".join(HOW)}
     parser = arguments(__doc__, **lists, mixer="cutmix", precision="auto", seconds=5.0)
     parser.add_argument("--child", choices=HOW, help=argparse.SUPPRESS)
@@ -65,7 +62,8 @@ def main() -> None:
         run = run_of({**keys, "backbone": backbone, "batch_size": batch, **HOW[how]})
         runs[backbone, batch, how] = run
         step = step_seconds(run)
-        rate = 3 * forward_flops(run) * batch / step / 1e12
+        image = next(iter(run.test_set.test_batches(1)))[0]
+        rate = 3 * forward_flops(run.method.network.eval(), image) * batch / step / 1e12
         print(f"| {backbone} | {batch} | {how} | {1000 * step:.2f} | {batch / step:,.0f} | ", end="")
         print(f"{rate:.1f} | {rate / peak:.1%} |", flush=True)
 
@@ -114,22 +112,6 @@ def copy_terabytes() -> float:
 def step_seconds(run: Run) -> float:
     """Return the time of a step of the training loop, with its share of what is done once an epoch."""
     return seconds(lambda: run.train_epoch(2)) / STEPS
-
-
-def first_batch(run: Run) -> tuple[Tensor, Tensor]:
-    """Return the images and labels of a run's first step."""
-    run.method.train()
-    order, augment = generator(0, "data", 1), generator(0, "augment", 1, "cuda")
-    return next(iter(run.train_set.train_batches(run.settings.batch_size, order, augment)))
-
-
-def forward_flops(run: Run) -> float:
-    """Return the operations of an image's forward pass; a multiplication and an addition are two."""
-    images, _ = first_batch(run)
-    network = run.method.network.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(images[:1])
-    return counter.get_total_flops()
 
 
 def loader_rate(run: Run) -> float:

@@ -22,11 +22,6 @@ SMALL = {"train_images": 320, "test_images": 200}
 MIXERS = ("none", "cutmix", "mixup", "saliencymix", "fmix", "puzzlemix")  # trials of a study differ
 
 
-def resident_mib() -> float:
-    """Return the resident memory of this process."""
-    return psutil.Process().memory_info().rss / MIB
-
-
 def trial(number: int, data_root: Path) -> float:
     """Train once in a new thread; return the peak that is reported."""
     peaks: list[float] = []
@@ -42,17 +37,14 @@ def trial(number: int, data_root: Path) -> float:
 
 
 def main() -> None:
-    """Train, and print the memory."""
-    parser = arguments(__doc__, trials=200)
-    parser.add_argument("--data-root", type=Path, default=Path("data"))
-    options = parser.parse_args()
+    options = arguments(__doc__, trials=200, data_root="data").parse_args()
     torch.set_num_threads(1)
     print("| trials | resident MiB | above the first | peak of the trial |\n|---:|---:|---:|---:|")
     first = 0.0
     for number in range(options.trials):
-        peak = trial(number, options.data_root)
+        peak = trial(number, Path(options.data_root))
         gc.collect()
-        held = resident_mib()
+        held = psutil.Process().memory_info().rss / MIB
         first = first or held
         if number == 0 or (number + 1) % 10 == 0:
             print(f"| {number + 1} | {held:.0f} | {held - first:+.0f} | {peak:.0f} |", flush=True)

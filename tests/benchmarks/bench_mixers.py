@@ -40,7 +40,6 @@ Step = Callable[[], object]
 
 
 def main() -> None:
-    """Time every mixer, and print the table."""
     parser = arguments(__doc__, threads=1, rounds=7, device="cpu")
     parser.add_argument("--channels-last", action="store_true", help="the order of memory that training uses")
     parser.add_argument("--mixers", help="comma-separated (default: all)")
@@ -56,19 +55,19 @@ def main() -> None:
         if options.channels_last:
             images = images.to(memory_format=torch.channels_last)
         labels = torch.randint(CLASSES, shape[:1], generator=Generator().manual_seed(1)).to(options.device)
+        size = f"{shape[0]} x {shape[2]}x{shape[3]}"
         for name in [name for name in names if name not in slow]:
-            sys.stderr.write(f"\r{shape[0]} x {shape[2]}x{shape[3]} {name:20}")
+            sys.stderr.write(f"\r{size} {name:20}")
             seconds = alternate(candidates(name, images, labels), options.rounds)
             slow |= {name} if min(seconds["mixlab"]) > 0.05 else set()
             rate = {who: f"{shape[0] / min(spent) / 1000:.3g}" for who, spent in seconds.items()}
-            peers = ", ".join(f"{who} {fast}" for who, fast in rate.items() if not who.startswith("mixlab"))
-            size = f"{shape[0]} x {shape[2]}x{shape[3]}"
+            others = [who for who in seconds if not who.startswith("mixlab")]
             times = []
-            for who in seconds:
-                if not who.startswith("mixlab"):
-                    same = "mixlab" if who in PER_ROW or "mixlab per batch" not in seconds else "mixlab per batch"
-                    name_of_ratio = f"{name} of {shape[2]} pixels, {who.strip('[]')} / ours"
-                    times.append(record(name_of_ratio, ratios(seconds, who, same)))
+            for who in others:
+                same = "mixlab" if who in PER_ROW or "mixlab per batch" not in seconds else "mixlab per batch"
+                of = f"{name} of {shape[2]} pixels, {who.strip('[]')} / ours"
+                times.append(record(of, ratios(seconds, who, same)))
+            peers = ", ".join(f"{who} {rate[who]}" for who in others)
             least = f"{min(times):.2f}" if times else ""
             rows.append((size, name, rate["mixlab"], rate.get("mixlab per batch", ""), peers, least))
     sys.stderr.write("\r" + " " * 50 + "\r")
@@ -122,26 +121,17 @@ def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step
             augmentation = kinds[name](p=1.0, data_keys=["input", "class"])
             yield "kornia", lambda: augmentation(images, labels)
     one_hot = torch.nn.functional.one_hot(labels, CLASSES).float()
-    classes = {
-        "mixup": "VanillaMixUp",
-        "cutmix": "CutMix",
-        "resizemix": "ResizeMix",
-        "fmix": "FMix",
-        "saliencymix": "SaliencyMix",
-    }
-    try:
+    classes = {"mixup": "VanillaMixUp", "cutmix": "CutMix", "resizemix": "ResizeMix", "fmix": "FMix"}
+    classes["saliencymix"] = "SaliencyMix"
+    with suppress(ImportError):
         import mixup
-    except ImportError:
-        pass
-    else:
+
         if name in classes:
             mixer = getattr(mixup, classes[name])()
             yield "mixup" if name == "saliencymix" else "[mixup]", lambda: mixer(images, one_hot)
-    try:
+    with suppress(ImportError):
         from openmixup.models import augments
-    except ImportError:
-        pass
-    else:
+
         if hasattr(augments, name):
             yield "[openmixup]", lambda: getattr(augments, name)(images.clone(), labels)
     loops = {"fmix": fmix_loop, "saliencymix": saliencymix_loop}

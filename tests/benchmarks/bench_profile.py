@@ -10,9 +10,8 @@ counted and taken three times. Run it on a quiet machine: it takes the time of t
 from collections import Counter
 
 import torch
-from recording import arguments, record, run_on_noise, seconds_of, step_seconds
+from recording import arguments, forward_flops, record, run_on_noise, seconds_of, step_seconds
 from torch.profiler import profile
-from torch.utils.flop_counter import FlopCounterMode
 
 KINDS = {  # by the beginning or a part of an operation's name; the first that fits counts
     "convolutions": ("mkldnn_convolution", "convolution", "conv2d", "mkldnn_rnn"),
@@ -43,17 +42,14 @@ def main() -> None:
     given = arguments(__doc__, backbones="resnet8,resnet20", mixer="cutmix", batch=100, steps=5).parse_args()
     torch.set_num_threads(1)
     best = peak()
-    print(
-        f"A step of batch {given.batch} at 32x32 with {given.mixer}, one thread; a product of {SIDE} x {SIDE}: ", end=""
-    )
-    print(f"{best / 1e9:.0f} GFLOP/s\n")
+    print(f"A step of batch {given.batch} at 32x32 with {given.mixer}, one thread; ", end="")
+    print(f"a product of {SIDE} x {SIDE}: {best / 1e9:.0f} GFLOP/s\n")
     for backbone in given.backbones.split(","):
         run = run_on_noise({"backbone": backbone, "mixer": given.mixer}, given.batch)
         step_seconds(run)
         spent = min(step_seconds(run) for _ in range(given.steps))
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            run.method.network(torch.rand(given.batch, 3, 32, 32))
-        share = record(f"a step of {backbone} / the processor's peak", [3 * counter.get_total_flops() / spent / best])
+        flops = 3 * forward_flops(run.method.network, torch.rand(given.batch, 3, 32, 32))
+        share = record(f"a step of {backbone} / the processor's peak", [flops / spent / best])
         with profile() as seen:
             for _ in range(given.steps):
                 run.train_epoch(1)

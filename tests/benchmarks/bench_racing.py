@@ -9,6 +9,7 @@ column is of eleven others that are just as good as the one that is asked: how o
 """
 
 import argparse
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 
@@ -33,21 +34,12 @@ def main() -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rules: dict[str, Rule] = {"all seeds": lambda *_: "", "race": race, "WilcoxonPruner": wilcoxon}
-    rows = []
-    for seeds in SEEDS:
-        for name, rule in rules.items():
-            rows.append([seeds, name, *_line(rule, seeds, count)])
-    rows.insert(0, [1, "all seeds", *_line(rules["all seeds"], 1, count)])
+    rows = [[1, "all seeds", *_line(rules["all seeds"], 1, count)]]
+    for seeds, (name, rule) in itertools.product(SEEDS, rules.items()):
+        rows.append([seeds, name, *_line(rule, seeds, count)])
     print(f"Arms of {COUNT} configurations, {count} a line\n")
-    heads = [
-        "seeds",
-        "rule",
-        "seeds a configuration",
-        "below the optimum",
-        "same winner",
-        "an equal is decided against",
-    ]
-    print(tabulate(rows, heads, "pipe"))
+    heads = ("seeds a configuration", "below the optimum", "same winner", "an equal is decided against")
+    print(tabulate(rows, ["seeds", "rule", *heads], "pipe"))
 
 
 def _line(rule: Rule, seeds: int, count: int) -> list[str]:

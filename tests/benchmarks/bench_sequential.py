@@ -7,11 +7,10 @@ to 60, by the law of its noise and its effect; studies of several tables and arm
 of which three are real, against fixed plans.
 """
 
-import argparse
-from collections.abc import Callable
-
 import numpy as np
+from bench_error_rates import LAWS, STUDIES, percent, study
 from numpy.typing import NDArray
+from recording import arguments
 from tabulate import tabulate
 
 from analysis.statistics.power import seeds_for
@@ -22,21 +21,11 @@ from analysis.statistics.verdicts import WIN, WORSE, sequential_verdicts
 LOOKS = 60  # seeds
 EFFECTS = (2.0, 1.5, 1.0, 0.7)  # in standard deviations of a paired difference
 ARMS, REAL, EFFECT = 12, 3, 1.5
-SHAPES = ((1, 4), (12, 1), (2, 4), (12, 4))  # tables x arms
 BUDGET = 20  # seeds of a study without an effect
-LAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]] = {
-    "normal": lambda rng, shape: rng.standard_normal(shape),
-    "t (3 degrees)": lambda rng, shape: rng.standard_t(3, shape) / 3**0.5,
-    "exponential": lambda rng, shape: rng.standard_exponential(shape),
-    "negative exponential": lambda rng, shape: -rng.standard_exponential(shape),
-}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=1000)
-    parser.add_argument("--races", type=int, default=2000)
-    options = parser.parse_args()
+    options = arguments(__doc__, studies=1000, races=2000).parse_args()
     print_one_comparison(options.studies)
     print_families(options.studies)
     print_race(options.races)
@@ -52,7 +41,7 @@ def print_one_comparison(count: int) -> None:
             reached = wealth(noise + effect) >= DECISIVE
             first = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, LOOKS + 1)
             medians.append(f"{np.median(first):.0f}")
-        rows.append([name, f"{100 * wrong:.1f} %", *medians])
+        rows.append([name, percent(wrong), *medians])
     rows.append(["fixed plan (t test, 80 % power)", "5 %", *(seeds_for(effect) for effect in EFFECTS)])
     print(f"One comparison, looked at after every seed up to {LOOKS}, {count} studies a line: median seeds\n")
     print(tabulate(rows, ["noise", "false decisions", *(f"{effect} sd" for effect in EFFECTS)], "pipe"))
@@ -61,16 +50,15 @@ def print_one_comparison(count: int) -> None:
 
 def print_families(count: int) -> None:
     rows = []
-    for tables, arms_of_table in SHAPES:
+    for tables, arms_of_table in STUDIES:
         of = np.repeat(np.arange(tables), arms_of_table).tolist()
         shares_wrong = []
-        for draw in LAWS.values():
+        for law in LAWS.values():
             rng, wrong = np.random.default_rng(2), 0
             for _ in range(count):
-                runs = draw(rng, (tables, arms_of_table + 1, BUDGET))
-                d = (runs[:, 1:] - runs[:, :1]).reshape(-1, BUDGET)
+                d = study(rng, law, tables, arms_of_table, BUDGET).reshape(-1, BUDGET)
                 wrong += bool((family_wealth(d, tables=of) >= DECISIVE).any())
-            shares_wrong.append(f"{100 * wrong / count:.1f} %")
+            shares_wrong.append(percent(wrong / count))
         rows.append([f"{tables} x {arms_of_table}", *shares_wrong])
     print(f"Studies without an effect that claim anything, looked at after every seed up to {BUDGET}, {count} a line\n")
     print(tabulate(rows, ["tables x arms", *LAWS], "pipe"))

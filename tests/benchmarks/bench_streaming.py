@@ -11,7 +11,6 @@ an epoch, and each says how much memory it took with its workers. Expected on 2 
 reading takes 0.9 GiB, and both stay under 2 GiB.
 """
 
-import argparse
 import concurrent.futures
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from recording import Batches, compare
+from recording import Batches, arguments, compare
 from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -41,13 +40,8 @@ CLASSES = 10
 TESTED = 100  # images of the test split; the loader needs one
 SIDE = 256
 
-CONFIG = {
-    "dataset": "folder",
-    "folder": "photos",
-    "num_classes": CLASSES,
-    "augment": "rrc_flip",
-    "interpolation": "bilinear",
-}
+CONFIG = {"dataset": "folder", "folder": "photos", "num_classes": CLASSES}
+CONFIG |= {"augment": "rrc_flip", "interpolation": "bilinear"}
 
 
 def write(folder: Path, first: int, last: int) -> None:
@@ -80,6 +74,10 @@ def ours(root: Path, images: int | None) -> BatchSource:
     return open_dataset(parse({**CONFIG, "train_images": images}), root, "cpu", workers=WORKERS).train
 
 
+def epoch_of(source: BatchSource) -> Batches:
+    return source.train_batches(BATCH, generator(0, "data"), generator(0, "augment"))
+
+
 def torchvision_loader(root: Path, images: int) -> Batches:
     """Return torchvision's loader of as many."""
     steps = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
@@ -94,9 +92,7 @@ def compare_loaders(root: Path, images: int) -> None:
     source, other = ours(root, images), torchvision_loader(root, images)
     sources: dict[str, Callable[[], Batches]] = {
         f"torchvision ImageFolder and DataLoader, {WORKERS} workers": lambda: other,
-        f"Streamed, {WORKERS} workers": lambda: source.train_batches(
-            BATCH, generator(0, "data"), generator(0, "augment")
-        ),
+        f"Streamed, {WORKERS} workers": lambda: epoch_of(source),
     }
     compare(f"{images} JPEG files of {SIDE}x{SIDE} pixels, crops of 224", sources)
 
@@ -105,7 +101,7 @@ def read_epoch(root: Path) -> tuple[int, float]:
     """Read one epoch of all images: how many there were, and the peak of memory with the workers, MiB."""
     memory.forget_peak()
     source = ours(root, None)
-    seen = sum(len(labels) for _, labels in source.train_batches(BATCH, generator(0, "data"), generator(0, "augment")))
+    seen = sum(len(labels) for _, labels in epoch_of(source))
     return seen, memory.peak_mib(torch.device("cpu")) + source.workers_mib
 
 
@@ -117,9 +113,7 @@ def train_epoch(root: Path) -> tuple[int, float]:
 
 
 def main() -> None:
-    """Generate, measure, print, delete."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000)
+    parser = arguments(__doc__, images=20_000)
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FOLDER"), help="what a process of its own does")
     options = parser.parse_args()
     if options.measure is not None:

@@ -103,17 +103,15 @@ def fill(folder: Path, uri: str, count: int) -> None:
 
 def _insert_run(store: sqlite3.Connection, template: dict[str, Any], trial: Trial, value: float) -> None:
     identity = uuid.uuid4().hex
-    _insert(
-        store, "runs", {**template, "run_uuid": identity, "status": "FINISHED", "end_time": template["start_time"] + 1}
-    )
+    run = {**template, "run_uuid": identity, "status": "FINISHED", "end_time": template["start_time"] + 1}
+    _insert(store, "runs", run)
     tags = {"mixlab.level": "seed", "mixlab.key": trial.key, "mixlab.study": STUDY, "mixlab.arm": trial.arm}
     tags |= {"mixlab.seed": str(trial.seed), "mixlab.commit": "0" * 40, "mixlab.dirty": "false", "mixlab.data": "1"}
-    tags |= {"mixlab.constraints": "0" * 12, "mlflow.parentRunId": "0" * 32}
-    tags["mlflow.runName"] = trial.name
-    for key, text in tags.items():
-        _insert(store, "tags", {"key": key, "value": text, "run_uuid": identity})
-    for key, text in {**PARAMS, "epochs": "200", "mixer": trial.levels["mixer"]}.items():
-        _insert(store, "params", {"key": key, "value": text, "run_uuid": identity})
+    tags |= {"mixlab.constraints": "0" * 12, "mlflow.parentRunId": "0" * 32, "mlflow.runName": trial.name}
+    params = {**PARAMS, "epochs": "200", "mixer": trial.levels["mixer"]}
+    for table, texts in (("tags", tags), ("params", params)):
+        for key, text in texts.items():
+            _insert(store, table, {"key": key, "value": text, "run_uuid": identity})
     for key in (*METRICS, *ENDS):
         values = {"key": key, "value": value, "timestamp": 0, "step": 200, "is_nan": 0, "run_uuid": identity}
         _insert(store, "latest_metrics", values)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
@@ -93,6 +94,13 @@ def run_on_noise(keys: Mapping[str, Any], batch: int = 100, steps: int = 1) -> R
 def step_seconds(run: Run) -> float:
     """Return the seconds of one epoch of one batch."""
     return seconds_of(lambda: run.train_epoch(1))
+
+
+def forward_flops(network: nn.Module, images: Tensor) -> float:
+    """Return the operations of a forward pass; a multiplication and an addition are two."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(images)
+    return counter.get_total_flops()
 
 
 def where() -> str:

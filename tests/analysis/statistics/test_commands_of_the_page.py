@@ -29,6 +29,7 @@ def heads(text: str) -> set[tuple[str, ...]]:
 
 @pytest.mark.parametrize(("file", "options"), COMMANDS)
 def test_a_command_prints_a_table_of_the_page(file, options, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str((ROOT / file).parent))
     monkeypatch.setattr(sys, "argv", [file, *options.split(), *FEW[file]])
     runpy.run_path(str(ROOT / file), run_name="__main__")
     printed = heads(capsys.readouterr().out)

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.statistics.racing import opponents, race
 from analysis.statistics.sequential import DECISIVE, wealth
+from tests.benchmarks.bench_racing import noise, run
 
 NAN = math.nan
 
@@ -66,26 +67,13 @@ def test_the_best_is_rarely_decided_against_though_the_leader_is_the_luckiest_of
     assert wrong.mean() <= 0.05
 
 
-def raced(results):
-    """Return the winner of a race through results (N, K), one configuration after another, and the runs it took."""
-    values, seeds = {}, results.shape[1]
-    for number, row in enumerate(results.tolist()):
-        values[number] = []
-        for value in row:
-            values[number].append(value)
-            if race(values, number, seeds, True):
-                break
-    whole = {number: np.mean(found) for number, found in values.items() if len(found) == seeds}
-    return max(whole, key=whole.get), sum(map(len, values.values()))
-
-
 def test_the_winner_is_that_of_all_seeds_at_half_of_the_runs():
     rng, same, runs = np.random.default_rng(6), 0, 0
     for _ in range(12):
         quality = -8 * (rng.uniform(-1, 1, (30, 2)) ** 2).sum(axis=1)
-        results = quality[:, None] + rng.standard_normal((30, 6)) + rng.standard_normal(6) / 2
-        winner, took = raced(results)
+        results = quality[:, None] + noise(rng, 30, 6)
+        winner, values, _ = run(results, race)
         same += winner == results.mean(axis=1).argmax()
-        runs += took
+        runs += sum(map(len, values.values()))
     assert same >= 11
     assert runs <= 0.5 * 12 * 30 * 6
