@@ -89,6 +89,7 @@ def test_a_wrong_number_is_refused_before_a_store_is_opened(asked, option, value
         (cam, "--seed 7", NO_SUCH_SEED),
         (cam, "--images 1", "--images must be at least 2, for a mixture, got 1"),
         (cam, "--pick 7,x", "--pick must be positions in the test set such as 3,17,42, got '7,x'"),
+        (cam, "--pick 7,²", "--pick must be positions in the test set such as 3,17,42, got '7,²'"),
         (cam, "--pick 7", "--pick must be at least 2, for a mixture, got 1"),
         (cam, "--pick 7,99", "the test set has images 0 to 39, got 99"),
         (detection, "--layout voc --data-root nowhere", "trainval.txt cannot be read"),

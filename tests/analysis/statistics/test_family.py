@@ -36,11 +36,8 @@ def plain_loop(differences, one_sided=False):
         flipped = statistics(pattern)
         for k, m in enumerate(order):
             largest = max(flipped[other] for other in order[k:])
-            reached[m] += (
-                largest >= observed[m] - 1e-9 * abs(observed[m])
-                if math.isfinite(observed[m])
-                else (largest >= observed[m])
-            )
+            slack = 1e-9 * abs(observed[m]) if math.isfinite(observed[m]) else 0.0
+            reached[m] += largest >= observed[m] - slack
     p, so_far = [0.0] * comparisons, 0.0
     for m in order:
         so_far = max(so_far, reached[m] / 2**seeds)
@@ -93,25 +90,11 @@ def test_patterns_are_gone_through_in_parts(monkeypatch):
     assert family_p(d).tolist() == whole.tolist()
 
 
-def test_of_one_comparison_it_is_the_sign_flip_test():
-    for seed in range(5):
-        d = np.random.default_rng(seed).normal(0.5, 1, (1, 8))
-        assert family_p(d) == pytest.approx([sign_flip_p(d[0])])
-
-
 @pytest.mark.parametrize("comparisons", [1, 10, 1000])
 def test_six_seeds_can_decide_any_study_and_five_none(comparisons):
-    signs = np.random.default_rng(comparisons).choice([-1.0, 1.0], (comparisons, 6))
-    signs[0] = 1
-    sizes = np.random.default_rng(1).uniform(0.5, 1.5, (comparisons, 6))
-    sizes[0] = 1 + 1e-3 * np.arange(6)
-    study = 3.0 * signs * sizes
-    study[1:] -= study[1:].mean(axis=1, keepdims=True) * 0.9  # the others are noise
-    if comparisons == 1:
-        assert family_p(study) == pytest.approx([2 / 2**6])
-    assert family_p(study[:, :5]).min() >= 2 / 2**5 > 0.05
-    everywhere = np.tile(study[0], (comparisons, 1))
-    assert family_p(everywhere) == pytest.approx(np.full(comparisons, 2 / 2**6))
+    gains = np.tile(1 + 1e-3 * np.arange(6), (comparisons, 1))
+    assert family_p(gains) == pytest.approx(np.full(comparisons, 2 / 2**6))
+    assert family_p(gains[:, :5]).min() >= 2 / 2**5 > 0.05
 
 
 def test_neither_scale_nor_order_nor_the_sign_of_a_study_matters():
@@ -119,8 +102,7 @@ def test_neither_scale_nor_order_nor_the_sign_of_a_study_matters():
     expected = family_p(d)
     rows, columns = np.random.default_rng(3).permutation(5), np.random.default_rng(4).permutation(8)
     assert family_p(d[rows][:, columns]) == pytest.approx(expected[rows])
-    assert family_p(-d) == pytest.approx(expected)
-    assert family_p(d * np.array([[1e-3], [1], [7], [1e3], [2]])) == pytest.approx(expected)
+    assert family_p(-d * np.array([[1e-3], [1], [7], [1e3], [2]])) == pytest.approx(expected)
 
 
 def test_comparisons_of_few_pairs_never_decide_and_do_not_hinder_the_others():

@@ -5,15 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.predictions import (
-    agreement,
-    calibration,
-    class_gains,
-    correct,
-    mcnemar,
-    probabilities,
-    uncertainty,
-)
+from analysis.statistics import predictions
+from analysis.statistics.predictions import agreement, class_gains, correct, mcnemar, probabilities, uncertainty
 from analysis.statistics.significance import family_p
 
 
@@ -89,7 +82,7 @@ def test_agreement_and_ensemble_by_hand():
 def test_calibration_by_hand():
     # Confidences 0.9 (right), 0.9 (wrong) and 0.6 (right): gaps |1 - 1.8| and |1 - 0.6|, over 3 images.
     predicted = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
-    found = calibration(predicted, np.array([0, 1, 1]))
+    found = predictions.calibration(predicted, np.array([0, 1, 1]))
     assert found.ece == pytest.approx(100 * (0.8 + 0.4) / 3)
     assert found.nll == pytest.approx(-(math.log(0.9) + math.log(0.1) + math.log(0.6)) / 3)
 

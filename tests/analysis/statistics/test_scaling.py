@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from analysis.statistics.power import seeds_needed
-from analysis.statistics.sequential import family_wealth
+from analysis.statistics.sequential import family_wealth, prospects, shares, wealth
 from analysis.statistics.significance import family_p, mean_and_sd, mean_interval, scaled, sign_flip_p
+from analysis.statistics.verdicts import sequential_verdicts
 
 UNITS = (2.0**-900, 2.0**-40, 2.0**40, 2.0**900)  # powers of two, so that every bit must stay
 RNG = np.random.default_rng(0)
@@ -29,6 +30,10 @@ def test_the_unit_changes_no_bit_of_a_p_or_of_a_decision(unit):
     assert family_p(D * unit, one_sided=True).tolist() == family_p(D, one_sided=True).tolist()
     assert sign_flip_p(D[0] * unit) == sign_flip_p(D[0])
     assert seeds_needed(D[0] * unit) == seeds_needed(D[0])
+    assert wealth(D * unit).tolist() == wealth(D).tolist()
+    assert shares(D * unit).tolist() == shares(D).tolist()
+    assert prospects(D * unit, 12).tolist() == prospects(D, 12).tolist()
+    assert sequential_verdicts(D * unit, 10)[0] == sequential_verdicts(D, 10)[0]
     assert mean_interval(D[0] * unit) == tuple(unit * end for end in mean_interval(D[0]))
     assert mean_and_sd(D[0] * unit) == (unit * D[0].mean(), unit * D[0].std(ddof=1))
 

@@ -17,7 +17,12 @@ from analysis.statistics.sequential import (
     shares,
     wealth,
 )
-from analysis.statistics.verdicts import sequential_verdicts
+
+LAWS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "t with 3 degrees": lambda rng, shape: rng.standard_t(3, shape),
+    "exponential": lambda rng, shape: rng.standard_exponential(shape),
+}
 
 
 def plain_loop(differences, delta=0.0, directions=(1, -1)):
@@ -41,7 +46,7 @@ def plain_loop(differences, delta=0.0, directions=(1, -1)):
 def test_agrees_with_a_plain_loop(seed):
     d = np.random.default_rng(seed).normal(0.5, 1, 9)
     d[seed] = (math.nan, 0.0, 3.0)[seed % 3]
-    assert e_value(d) == pytest.approx(plain_loop(d))
+    assert e_value(d) == e_value(-d) == pytest.approx(plain_loop(d))
     assert e_value(d, delta=0.4, side="above") == pytest.approx(plain_loop(d, 0.4, (1,)))
     assert e_value(d, delta=0.4, side="below") == pytest.approx(plain_loop(d, 0.4, (-1,)))
 
@@ -64,23 +69,6 @@ def test_wealth_is_by_seed_and_stays_where_one_is_missing():
     assert found[0, 2] == found[0, 1]
     assert found[1, 0] == 1.0
     assert found[0, 3] == found[1, 3] == pytest.approx(e_value([1.0, 2.0, 0.5]))
-
-
-def test_scale_and_sign_do_not_matter():
-    d = np.random.default_rng(0).normal(0.5, 1, 10)
-    assert e_value(1e3 * d) == pytest.approx(e_value(d))
-    assert e_value(-d) == pytest.approx(e_value(d))
-
-
-@pytest.mark.parametrize("power", [-560, 560])
-def test_differences_whose_squares_are_no_numbers_decide_as_others_do(power):
-    """A loss that has all but diverged lies beyond 1e154: its square is infinite, and below 1e-162 a square is zero."""
-    d = np.random.default_rng(0).normal([[1.5], [0.0], [0.1]], 1, (3, 10))
-    shifted = np.ldexp(d, power)
-    assert np.array_equal(wealth(shifted), wealth(d))
-    assert np.array_equal(shares(shifted), shares(d))
-    assert np.array_equal(prospects(shifted, 12), prospects(d, 12))
-    assert sequential_verdicts(shifted, 10)[0] == sequential_verdicts(d, 10)[0]
 
 
 def test_mean_wealth_is_one_whatever_the_sizes_are():
@@ -146,15 +134,10 @@ def test_closed_testing_by_hand():
     assert family_e([]).shape == (0,)
 
 
-@pytest.mark.parametrize("law", ["normal", "t3", "exponential"])
+@pytest.mark.parametrize("law", LAWS)
 def test_no_difference_is_rarely_decided_though_one_looks_after_every_seed(law):
     rng = np.random.default_rng(7)
-    draw = {
-        "normal": rng.standard_normal,
-        "t3": lambda n: rng.standard_t(3, n),
-        "exponential": rng.standard_exponential,
-    }
-    d = draw[law]((2000, 60)) - draw[law]((2000, 60))
+    d = LAWS[law](rng, (2000, 60)) - LAWS[law](rng, (2000, 60))
     assert (wealth(d) >= DECISIVE).any(axis=1).mean() <= 0.05
 
 

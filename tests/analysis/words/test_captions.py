@@ -7,13 +7,8 @@ import pytest
 from analysis.words.captions import label_text, metric_text, notes, provenance_text
 from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
-from tests.analysis.planned import tables_of
+from tests.analysis.planned import METRICS, VALUE, tables_of
 from tests.analysis.words.five_arms import ARMS, full
-
-METRICS = (
-    Metric("test_top1", "%", higher_is_better=True, rules=("median10", "last"), label="top-1 accuracy"),
-    Metric("train_loss", "nats", higher_is_better=False, label="training loss"),
-)
 
 
 @pytest.mark.parametrize(
@@ -22,23 +17,18 @@ METRICS = (
         ("test_top1_median10", [200], "top-1 accuracy, %, median of the last 10 epochs"),
         ("test_top1_median10", [10], "top-1 accuracy, %, median of all epochs"),
         ("test_top1_median10", [4, 4], "top-1 accuracy, %, median of all epochs"),
+        ("test_top1_median10", [4, 200], "top-1 accuracy, %, median of the last 10 epochs or median of all epochs"),
         ("test_top1_last", [4], "top-1 accuracy, %, last epoch"),
         ("train_loss", [4], "training loss, nats (lower is better)"),
     ],
 )
 def test_the_rule_of_the_metric(metric, epochs, expected):
-    declared = find(METRICS, metric)
-    assert metric_text(declared, metric, epochs) == expected
+    assert metric_text(find(METRICS, metric), metric, epochs) == expected
 
 
 @pytest.mark.parametrize(("unit", "label"), [("%", "top-1 error, %"), ("", "top-1 error")])
 def test_the_label_of_an_axis_has_the_unit_if_there_is_one(unit, label):
     assert label_text(Metric("top1_error", unit, label="top-1 error")) == label
-
-
-def test_both_rules_are_named_when_epochs_differ():
-    text = metric_text(METRICS[0], "test_top1_median10", [4, 200])
-    assert "median of the last 10 epochs or median of all epochs" in text
 
 
 def test_provenance(level_of):
@@ -66,16 +56,14 @@ def test_unequal_n_and_missing_cells_are_told(level_of):
     text = "\n".join(notes(level))
     assert "differ in n (baseline 3, + lam 2, + l_s 3, + l_u 3, + l_su 3)" in text
     assert "Pending: '+ lam' seed 1." in text
-    assert (
-        "Not every seed of the study is done yet: p and the verdict hold once all are" in text
-    )  # nobody may stop at a good look
+    # Nobody may stop at a good look.
+    assert "Not every seed of the study is done yet: p and the verdict hold once all are" in text
     assert "n = 2 to 3" in provenance_text(level)
 
 
 def test_failed_cells_are_told_with_their_error(level_of):
     def fail(runs):
-        failed = ["failed", "RuntimeError: loss is NaN", math.nan]
-        runs.loc[1, ["status", "error", "metric.test_top1_median10"]] = failed
+        runs.loc[1, ["status", "error", VALUE]] = ["failed", "RuntimeError: loss is NaN", math.nan]
         return runs
 
     text = "\n".join(notes(level_of(full(), change=fail)))
@@ -120,7 +108,7 @@ def test_what_should_speed_steps_up_and_slows_them_down_is_told(level_of, metric
 
 def test_a_finished_run_without_the_metric_is_told(level_of):
     def blank(runs):
-        runs.loc[0, "metric.test_top1_median10"] = math.nan
+        runs.loc[0, VALUE] = math.nan
         return runs
 
     said = "Finished without a finite value of test_top1_median10, and not counted: 'baseline' seed 0."

@@ -4,12 +4,11 @@ import math
 
 import pytest
 
-from analysis.statistics.tables import level_tables
 from analysis.words.captions import NOT_YET, notes
 from analysis.words.cells import tidy
 from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict
 from mixlab.spec.metric import Metric
-from tests.analysis.planned import make_plan, planned_runs, tables_of
+from tests.analysis.planned import VALUE, tables_of
 
 
 def test_the_largest_gain_is_named_with_its_interval():
@@ -48,16 +47,11 @@ LOSS = Metric("val_loss", "nats", 4, higher_is_better=False)
 
 
 def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignificant():
-    plan = {
-        **make_plan(arms=("baseline", "+ lam"), seeds=8, factors={}),
-        "metric": "val_loss",
-        "metrics": [LOSS.json()],
-    }
-
     def tables(gain):
-        values = {(arm, seed): 0.5 + seed / 100 + gain * (arm == "+ lam") for arm in plan["arms"] for seed in range(8)}
-        runs = planned_runs(plan, values)
-        return level_tables(runs.rename(columns={"metric.test_top1_median10": "metric.val_loss"}), plan)
+        def value(arm, seed):
+            return 0.5 + seed / 100 + gain * (arm == "+ lam")
+
+        return tables_of(value, ("baseline", "+ lam"), 8, {}, metric="val_loss", metrics=[LOSS.json()])
 
     (claim,) = claims(tables(-0.0025))
     assert claim == "+ lam: -0.0025 (95 % interval -0.0025 to -0.0025, p (family) 0.0078)"
@@ -79,10 +73,10 @@ def test_arms_that_have_no_seed_with_their_reference_are_told():
 
 
 def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands():
-    plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=7, factors={}) | {"against": {"+ l_s": "+ lam"}}
     shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 3.0}
-    values = {(arm, seed): 70 + seed + size + seed * size / 100 for arm, size in shift.items() for seed in range(7)}
-    levels = level_tables(planned_runs(plan, values), plan)
+    levels = tables_of(
+        lambda arm, seed: 70 + seed + shift[arm] * (1 + seed / 100), seeds=7, factors={}, against={"+ l_s": "+ lam"}
+    )
     assert [claim[: claim.index(" (")] for claim in claims(levels)] == [
         "+ lam over baseline: +1.03",
         "+ l_s over + lam: +2.06",
@@ -94,15 +88,14 @@ def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands()
 @pytest.fixture(scope="module")
 def levels():
     """Return eight seeds in which one arm gains exactly 1 and the other nothing; one run of the latter failed."""
-    plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
-    values = {(arm, seed): 70.0 + seed + (arm == "better") for arm in plan["arms"] for seed in range(8)}
-    runs = planned_runs(plan, values)
-    runs.loc[(runs["arm"] == "same") & (runs["seed"] == 7), ["status", "metric.test_top1_median10"]] = [
-        "failed",
-        float("nan"),
-    ]
-    runs["config.sumix.lam"] = runs["arm"].map({"baseline": "fixed", "better": "learned", "same": "fixed"})
-    return level_tables(runs, plan)
+
+    def change(runs):
+        runs.loc[(runs["arm"] == "same") & (runs["seed"] == 7), ["status", VALUE]] = ["failed", math.nan]
+        return runs.assign(**{"config.sumix.lam": runs["arm"].map({"better": "learned"}).fillna("fixed")})
+
+    return tables_of(
+        lambda arm, seed: 70.0 + seed + (arm == "better"), ("baseline", "better", "same"), 8, change=change
+    )
 
 
 def test_an_arm_has_its_row_of_the_table(levels):
@@ -138,13 +131,13 @@ def test_a_study_counts_its_claims_and_holds_its_tables(levels):
 
 @pytest.mark.parametrize("status", ["pending", "running", "interrupted", "failed"])
 def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(status):
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=8, factors={"mixer": ("cutmix", "fmix")})
-    values = {(arm, seed): 70.0 + seed + 3 * (arm == "+ lam") for arm in plan["arms"] for seed in range(8)}
-    runs = planned_runs(plan, values)
-    last = runs["seed"].eq(7) & runs["factor.mixer"].eq("fmix")
-    runs.loc[last, ["status", "metric.test_top1_median10"]] = [status, math.nan]
-    levels = level_tables(runs, plan)
+    def change(runs):
+        last = runs["seed"].eq(7) & runs["factor.mixer"].eq("fmix")
+        runs.loc[last, ["status", VALUE]] = [status, math.nan]
+        return runs
 
+    factors = {"mixer": ("cutmix", "fmix")}
+    levels = tables_of(lambda arm, seed: 70.0 + seed + 3 * (arm == "+ lam"), ("baseline", "+ lam"), 8, factors, change)
     waits = status != "failed"  # after which nothing more will come
     assert answer(levels).endswith(f"). {NOT_YET}") == waits
     assert [NOT_YET in notes(level) for level in levels] == [waits, waits]  # p (family) waits for the other table, too

@@ -7,7 +7,7 @@ import pytest
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells
 from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
-from tests.analysis.planned import make_plan, planned_runs, tables_of
+from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.words.five_arms import ARMS, full
 
 
@@ -87,16 +87,14 @@ def test_one_seed_has_no_spread(level_of):
 
 
 def test_a_table_of_another_metric_or_rule_names_the_studys_own():
-    plan = make_plan(arms=ARMS, seeds=8)
-    runs = planned_runs(plan, full(8))
-    runs["metric.test_top1_best"] = runs["metric.test_top1_median10"]
+    def text(metric, **parts):
+        plan = make_plan(arms=ARMS, seeds=8, **parts)
+        runs = planned_runs(plan, full(8))
+        return method_text(*level_tables(runs.assign(**{"metric.test_top1_best": runs[VALUE]}), plan, metric))
+
     said = "The study's own metric is test_top1_median10; p (family) is not corrected for a choice of metric."
-    for metric, other in ((None, False), ("test_top1_median10", False), ("test_top1_best", True)):
-        assert (said in method_text(*level_tables(runs, plan, metric))) == other
-    sequential = plan | {"sequential": {"budget": 20}}
-    assert "; e (family) is not corrected for a choice" in method_text(
-        *level_tables(runs, sequential, "test_top1_best")
-    )
+    assert [said in text(metric) for metric in (None, "test_top1_median10", "test_top1_best")] == [False, False, True]
+    assert "; e (family) is not corrected for a choice" in text("test_top1_best", sequential={"budget": 20})
 
 
 def test_every_column_of_one_seed_is_explained():

@@ -1,7 +1,9 @@
 """One table as terminal text, Markdown, LaTeX and HTML."""
 
+import functools
 import io
 import itertools
+import math
 import re
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, paper_cells, power_cells, tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from tests.analysis.pages import Page
-from tests.analysis.planned import make_plan, planned_runs, tables_of
+from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 
 AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
 HARD = (
@@ -30,31 +32,20 @@ def study():
 
     Every study is built once for all tests, which must not change it.
     """
-    built = {}
 
-    def built_once(*arguments, **options):
-        asked = repr((arguments, options))
-        if asked not in built:
-            built[asked] = build(*arguments, **options)
-        return built[asked]
-
-    def build(arms=("baseline", "+ lam", "+ l_s"), **kwargs):
+    @functools.cache
+    def build(arms=("baseline", "+ lam", "+ l_s"), printed=()):
         plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
-        values = {(arm, seed): 78.0 + seed / 4 + number for number, arm in enumerate(arms) for seed in range(3)}
-        runs = planned_runs(plan, values).assign(**{"metric.test_top1_last": 77.0, "metric.test_top1_best": 80.0})
-        runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", "metric.test_top1_median10"]] = [
-            "failed",
-            "RuntimeError: out of memory",
-            float("nan"),
-        ]
-        gone = runs["arm"] == arms[2]
-        runs.loc[gone & (runs["factor.mixer"] == "saliencymix"), ["status", "metric.test_top1_median10"]] = [
-            "pending",
-            float("nan"),
-        ]
-        return level_tables(runs, plan, **kwargs)
+        runs = planned_runs(plan, lambda arm, seed: 78.0 + seed / 4 + arms.index(arm))
+        runs = runs.assign(**{"metric.test_top1_last": 77.0, "metric.test_top1_best": 80.0})
+        failed = ["failed", "RuntimeError: out of memory", math.nan]
+        runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", VALUE]] = failed
+        gone = (runs["arm"] == arms[2]) & (runs["factor.mixer"] == "saliencymix")
+        runs.loc[gone, ["status", VALUE]] = ["pending", math.nan]
+        published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed}
+        return level_tables(runs, plan, published=published or None)
 
-    return built_once
+    return build
 
 
 def test_cells_by_hand(study):
@@ -121,9 +112,8 @@ def test_the_means_alone_in_the_layout_of_papers(study):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
 def test_latex_compiles_it(study, tmp_path):
-    printed = PublishedNumber(78.17, "best10", "SUMix Table 6")
     for name, arms in ("usual", ("baseline", "+ lam", "+ l_s")), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
-        found = study(arms=arms, published={("cutmix", arms[0]): printed})
+        found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
         (tmp_path / f"{name}.tex").write_text(latex(name, levels))
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{usual}\input{awkward}\end{document}"
@@ -146,9 +136,7 @@ def test_one_arm_alone_is_compared_with_nothing():
 
 
 def test_published_values_are_shown(study):
-    printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ l_s"): 79.51}
-    published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed.items()}
-    shown = cells(study(published=published)[0])
+    shown = cells(study(printed=((("cutmix", "baseline"), 78.17), (("cutmix", "+ l_s"), 79.51)))[0])
     assert list(shown["paper"]) == ["78.17", "–", "79.51"]
     assert list(shown["ours − paper"]) == ["+0.08", "–", "+0.74"]
     assert list(shown["paper in our interval"]) == ["yes", "–", "no"]
@@ -249,10 +237,11 @@ def test_csv_reads_back_with_full_precision(study):
 
 
 def test_a_running_cell_is_shown_as_such():
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={})
+    def change(runs):
+        runs.loc[3, "status"] = "running"
+        return runs
+
     values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 71.0}
-    runs = planned_runs(plan, values)
-    runs.loc[3, "status"] = "running"
-    (level,) = level_tables(runs, plan)
+    (level,) = tables_of(values, ("baseline", "+ lam"), 2, {}, change)
     assert list(cells(level)["n"]) == ["2", "1 (1 running)"]
     assert "Running: '+ lam' seed 1." in terminal_text("tiny", [level])
