@@ -73,7 +73,15 @@ STEPS = [
 MIXERS = [
     ({"mixer": "transmix"}, "needs a backbone with a class token, such as .*, got 'resnet8'$"),
     ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
-    ({"mixer": "manifoldmix", "mixer.layers": (0, 7)}, r"layers must lie in 0\.\.3"),
+    *(
+        ({"mixer": "manifoldmix", "mixer.layers": layers}, r"layers must lie in 0\.\.3")
+        for layers in ((), (4,), (-1,), (0, 7))
+    ),
+    ({"mixer": "gridmix", "mixer.holes": (3, 2)}, r"holes .* got \(3, 2\)"),
+    *(
+        ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two rising shares of a side, .* got")
+        for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1))
+    ),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),
     ({"mixer": "supermix", "mixer.teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),
     *(

@@ -188,6 +188,7 @@ def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(mixe
         ("mixup_cutmix", "cutmix_share", 1.0, 1.5),
         ("dmixup", "num_images", 2, 1),
         ("alignmix", "eps", 0.01, 0.0),
+        ("resizemix", "scope", (0.0, 1.0), (0.0, 1.1)),
     ],
 )
 def test_the_last_number_of_a_range_is_right_and_the_next_is_not(mixer, option, right, wrong):

@@ -250,8 +250,7 @@ def test_a_batch_that_is_not_mixed_is_learned_as_it_is(mixer):
 
 
 @pytest.mark.parametrize(
-    ("mixer", "edges"),
-    [("cutmix", [0, 1]), ("cutmix", [0, 1, 2]), ("cutmix", [0, 2, 4, 7]), ("comixup", [0, 2, 4, 7])],
+    ("mixer", "edges"), [("cutmix", [0, 1]), ("cutmix", [0, 1, 2]), ("cutmix", [0, 2, 4, 7]), ("comixup", [0, 2, 4, 7])]
 )
 def test_groups_are_mixed_among_themselves_one_after_another(mixer, edges):
     """Co-Mixup makes a mixture of all images of a group: of two, of two and of three, which stand side by side."""

@@ -54,12 +54,6 @@ def test_per_batch_has_one_lambda_and_the_gradient_reaches_the_stages_before_the
     assert gradient.any()
 
 
-def test_a_layer_that_is_not_there_is_refused(network):
-    for layers in ((), (4,), (-1,), (0, 7)):
-        with pytest.raises(ValueError, match=r"layers must lie in 0\.\.3"):
-            mix(network, 0, layers=layers)
-
-
 def test_choose_is_uniform_repeats_with_the_seed_and_moves_the_generator():
     rng = torch.Generator().manual_seed(1)
     drawn = [choose("abc", rng) for _ in range(600)]

@@ -9,7 +9,6 @@ from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
 from trainables.mixers.gridmix import gridmix
 from trainables.mixers.mixed import beta
-from trainables.mixers.resizemix import resizemix
 from trainables.mixers.smoothmix import smoothmix
 
 B, C, H, W = 16, 3, 16, 12
@@ -106,15 +105,6 @@ def test_gridmix_of_cells_takes_each_cell_from_one_image():
     drawn = beta(1.0, 512, rng())
     assert torch.corrcoef(torch.stack((drawn, mixed.weights[:, 0])))[0, 1] > 0.9  # kept with probability lambda
     assert own.mean().item() == pytest.approx(0.5, abs=0.05)
-
-
-def test_a_range_from_the_larger_number_to_the_smaller_is_refused():
-    with pytest.raises(ValueError, match=r"holes .* got \(3, 2\)"):
-        gridmix(photographs(), rng(), holes=(3, 2))
-    for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1)):
-        with pytest.raises(ValueError, match=r"scope must be two rising shares of a side, .* got"):
-            resizemix(photographs(), rng(), scope=scope)
-    assert resizemix(photographs(), rng(), scope=(0.0, 1.0)).images.shape == photographs().shape
 
 
 @pytest.mark.parametrize("per_batch", [False, True])
