@@ -123,7 +123,8 @@ def test_the_direction_is_the_declared_one_and_without_one_nothing_wins(gain, de
     metric = Metric("perplexity", higher_is_better=declared)
     (level,) = level_tables(runs.rename(columns={VALUE: "metric.perplexity"}), plan, metric)
     assert level.table.loc["+ a", "verdict"] == verdict
-    assert level.table.loc["+ a", "win"] == (verdict == "win")
+    alone = ablation_table(level.runs, level.metric, "plain", higher_is_better=declared)
+    assert level.table.loc["+ a", "win"] == alone.loc["+ a", "win"] == (verdict == "win")
 
 
 @pytest.mark.parametrize("name", ["seed", "epochs", "arm", "status", "mean", "key"])
