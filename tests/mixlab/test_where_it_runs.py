@@ -166,7 +166,7 @@ def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri
 def test_only_what_mlflow_has_whole_ends_well(drained, refused, outage, said):
     tracker: Any = SimpleNamespace(
         client=SimpleNamespace(tracking_uri="sqlite:///mlflow.db"),
-        drain=lambda seconds: drained,
+        drain=lambda seconds, tell: drained,
         newly_refused=lambda: refused,
         writer=SimpleNamespace(outage=outage, abandoned=False),
         end_without_room=lambda: "Errno 28" in outage,

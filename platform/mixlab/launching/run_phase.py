@@ -66,7 +66,7 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
     def tell(left: int) -> None:
         say(console, f"Writing to MLflow, which is slow: {left} writes left")
 
-    written = tracker.writer.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS, tell) and complete
+    written = tracker.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS, tell) and complete
     refused = tracker.newly_refused()
     for line in dict.fromkeys(refused):  # of a run that somebody has deleted, the same for each epoch
         say(console, f"MLflow refused a write: {line}", style="red")

@@ -7,7 +7,7 @@ write is in the journal, and is written at the next start.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -105,9 +105,9 @@ class Tracker:
 
         self.writer.put(write)
 
-    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
-        """Wait until everything is written; return False if the store takes nothing for ``seconds``."""
-        return self.writer.drain(seconds)
+    def drain(self, seconds: float = DRAIN_SECONDS, tell: Callable[[int], None] = lambda left: None) -> bool:
+        """Wait until everything is written; see :meth:`Writer.drain`."""
+        return self.writer.drain(seconds, tell)
 
     def end_without_room(self) -> bool:
         """Leave out what has no room, and end the study's run and the arms' as interrupted; return whether it can be.
