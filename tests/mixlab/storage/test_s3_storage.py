@@ -43,7 +43,7 @@ def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(server, tm
     chosen = (*storage, "--seeds", "1", "--epochs", "3")
     hold(study.folder, epoch=2)
     driver = study.start(*chosen)
-    driver.until(lambda: server.whole_checkpoints(bucket, "epoch") == 1)
+    driver.until(lambda: notes(study.folder, "reported"))  # the first epoch, with its checkpoint
     server.stop()
     hold(study.folder, epoch=3)
     driver.until(lambda: epochs_of(study.folder) == {0: [1, 2]})
