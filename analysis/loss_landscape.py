@@ -73,9 +73,11 @@ def line_points(result: Result, key: str, steps: Sequence[float]) -> list[dict[s
 
 def plane_points(result: Result, steps: int, reach: float = REACH) -> list[dict[str, float]]:
     """Return ``first`` and ``second`` (steps) and ``loss`` (nats) of every point of a plane."""
+    if "plane" not in result:
+        return []
     points = itertools.product(grid(steps, reach), repeat=2)
-    losses = itertools.chain.from_iterable(result.get("plane", ()))
-    return [{"first": x, "second": y, "loss": loss} for (x, y), loss in zip(points, losses, strict=False)]
+    losses = itertools.chain.from_iterable(result["plane"])
+    return [{"first": x, "second": y, "loss": loss} for (x, y), loss in zip(points, losses, strict=True)]
 
 
 def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mapping[str, Any]) -> None:
