@@ -75,7 +75,10 @@ def half_mixed(images: Tensor) -> Tensor:
 
 
 def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
-    """Return each image (N, C, H, W) in [0, 1] mixed with the next, and its share; ``ValueError`` for hidden maps."""
+    """Return each image (N, C, H, W) in [0, 1] mixed with the next, and what the first of the two weighs in the label.
+
+    A mixer of hidden maps, which are not images, raises ``ValueError``.
+    """
     if config.mixer in ALONE:
         return half_mixed(images), [HALF] * len(images)
     mix, mixed = mixer_of(network, config), []

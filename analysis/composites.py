@@ -40,7 +40,10 @@ class Composite(NamedTuple):
 
 
 def composites(mixer: str, images: Tensor, num_images: int, alpha: float, seed: int) -> Mixed:
-    """Return a composite of each image (N, C, H, W) in [0, 1] with K - 1 others, by shares from Dirichlet(alpha)."""
+    """Return a composite of every image (N, C, H, W) in [0, 1] with K - 1 others, by one of the mixers ``KIMAGE``.
+
+    The shares are drawn from Dirichlet(alpha); the seed is that of all draws.
+    """
     return MIXERS[mixer](images, Generator(images.device).manual_seed(seed), alpha=alpha, num_images=num_images)
 
 

@@ -23,7 +23,10 @@ SECONDS = METRIC + "search_seconds"
 
 
 def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return ``images`` (the rule), ``arm``, ``seed``, ``hours`` and ``value``; ``ValueError`` if none logged them."""
+    """Return ``images`` (the rule by which a search chose its images), ``arm``, ``seed``, ``hours`` and ``value``.
+
+    If no run that is done logged the metric and the time of its search, that is a ``ValueError``.
+    """
     finished = done(runs)
     if finished.empty or not {SECONDS, METRIC + metric} <= set(finished):
         raise ValueError(f"no run that is done logged {metric!r} and search_seconds")

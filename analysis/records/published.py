@@ -163,7 +163,10 @@ PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
 def published_of_runs(
     runs: pd.DataFrame, factors: Sequence[str], metric: str = "test_top1"
 ) -> dict[tuple[Any, ...], PublishedNumber]:
-    """Return a study's published numbers by (level of each factor ..., arm); the metric is without its rule."""
+    """Return the published numbers of a study, by (level of each factor ..., arm), from what its runs logged.
+
+    Numbers that nobody published are missing. The metric is without its rule.
+    """
     columns = [*(FACTOR + factor for factor in factors), "arm"]
     started = runs[runs["run_id"] != ""].drop_duplicates(columns).to_dict("records")
     numbers = {tuple(row[name] for name in columns): published_number(config_of_run(row), metric) for row in started}

@@ -37,7 +37,10 @@ def page(title: str, body: str) -> str:
 
 
 def write_page(out: Path, title: str, sections: Iterable[tuple[str, str]]) -> Path:
-    """Write a page of sections, each a heading and its HTML; return its file. Titles and headings are escaped here."""
+    """Write a page of sections, each a heading and its HTML, and return its file; its folder is made if it is missing.
+
+    The title and the headings are escaped here.
+    """
     heading = html.escape(title)
     parts = [f"<section>\n<h2>{html.escape(name)}</h2>\n{content}\n</section>" for name, content in sections]
     out.parent.mkdir(parents=True, exist_ok=True)
