@@ -8,6 +8,8 @@ import signal
 
 if "TEST_ON_GPU" not in os.environ:  # tests/gpu alone
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: most tests know the CPU's numbers
+# Ray gives its workers the least of the processors: beside two busy tests, a third's trials would stand still.
+os.environ.update(RAY_worker_niceness="0")
 
 import pytest
 
