@@ -150,16 +150,22 @@ class Evaluation:
                     yield run_id, checkpoint
 
         outcomes = self._outcomes(fetched(), measure, protocol, options.images, options.data_root.absolute())
+        progress = tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False)
+
+        def told() -> str:
+            return f"{sum(key in cached for key in keys.values())} of {len(rows)} networks are evaluated"
+
         try:
-            for run_id, outcome in tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False):
+            for run_id, outcome in progress:
                 if isinstance(outcome, str):
                     problems.append(f"{names[run_id]}: {outcome}")
-                else:
-                    cached[keys[run_id]] = outcome
-                    evaluate.write_results(cache, cached)
+                    continue
+                cached[keys[run_id]] = outcome
+                evaluate.write_results(cache, cached)
+                if progress.disable:  # no terminal but a log, in which a bar would be one endless line
+                    print(told(), file=sys.stderr, flush=True)
         except KeyboardInterrupt:
-            ready = sum(key in cached for key in keys.values())
-            raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
+            raise KeyboardInterrupt(f"{told()}, and kept in {cache}") from None
         more = len(problems) - MOST_NAMED
         for problem in [*problems[:MOST_NAMED], *([count_text(more, "more network")] if more > 0 else [])]:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)

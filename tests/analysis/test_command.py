@@ -117,7 +117,8 @@ def test_a_wrong_number_is_refused_before_a_store_is_opened(asked, option, value
 )
 def test_what_a_study_cannot_answer_is_one_sentence_without_a_table(trained, asked, options, sentence, out, capsys):
     assert trained.call(asked, "--out", str(out), *shlex.split(options)) == 2
-    (said,) = capsys.readouterr().err.splitlines()
+    *progress, said = capsys.readouterr().err.splitlines()
+    assert all("networks are evaluated" in line for line in progress)
     assert said.startswith(f"{asked.__name__.partition('.')[2]}.py: ")
     assert sentence in said
     assert not list(out.glob("*.csv"))

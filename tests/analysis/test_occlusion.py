@@ -75,6 +75,9 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, o
     monkeypatch.setattr(occlusion, "measure", measure)
     assert call(trained, out) == 1
     error = capsys.readouterr().err
+    assert [line for line in error.splitlines() if "are evaluated" in line] == [
+        f"{number} of 4 networks are evaluated" for number in (1, 2, 3)
+    ]  # a log shows how far it is; a terminal has a bar
     assert "not evaluated: cutmix, 'baseline', seed 0" in error
     assert error.strip().endswith("RuntimeError: CUDA error: out of memory")
     assert len(json.loads((out / "evaluations.json").read_text())) == 3
