@@ -29,7 +29,6 @@ from mixlab.tracking import store
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import images_of
-from trainables.datasets.resident import subset
 from trainables.seeds import generator
 from trainables.training import device
 
@@ -60,8 +59,10 @@ def show(options: argparse.Namespace) -> int:
         raise ValueError(f"run {options.run!r}: {error}") from None
     config = replace(trained, bad_images="refuse")  # none may be left out, as each has its row
     images = images_of(config, options.data_root).train
-    if options.images is not None:
-        images = subset(images, options.images)
+    there = len(images.labels)
+    if options.images is not None and not 1 <= options.images <= there:
+        raise ValueError(f"--images must be between 1 and {there}, the training images, got {options.images}")
+    images = images.take(slice(options.images))
     if len(images.labels) <= OTHERS:
         raise ValueError(f"each image is mixed with {OTHERS} others, so there must be more, got {len(images.labels)}")
     # In random order, so that an image is not mixed with its neighbours, which may be of its own class.

@@ -15,7 +15,6 @@ from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, on_all_images
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, images_of, open_splits
-from trainables.datasets.resident import subset
 from trainables.evaluation import test_batch
 from trainables.hardware import device, seconds_of
 from trainables.memory import MIB, ran_out
@@ -167,10 +166,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     if not torch.cuda.is_available():
         raise ValueError("the memory of a trial cannot be measured: torch sees no GPU")
     splits = images_of(settings, data_root)
-    few = Splits(
-        subset(splits.train, min(settings.batch_size, len(splits.train.labels))),
-        subset(splits.test, min(test_batch(settings), len(splits.test.labels))),
-    )
+    few = Splits(splits.train.take(slice(settings.batch_size)), splits.test.take(slice(test_batch(settings))))
     free = 0.0
     try:
         torch.cuda.empty_cache()

@@ -21,7 +21,7 @@ from torchvision import transforms
 from trainables.augment.crop_and_flip import crop_and_flip
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split
-from trainables.datasets.resident import Resident, subset
+from trainables.datasets.resident import Resident
 from trainables.seeds import generator
 
 BATCH = 100
@@ -48,7 +48,7 @@ class PILImages(Dataset[tuple[Tensor, int]]):
 def main() -> None:
     cifar10 = DATASETS["cifar10"]
     cifar10.prepare(ROOT / "data")
-    train = subset(cifar10.load(ROOT / "data").train, IMAGES)
+    train = cifar10.load(ROOT / "data").train.take(slice(IMAGES))
     resident = Resident(train, "cpu", augment=crop_and_flip)
     loader = DataLoader(PILImages(train), BATCH, shuffle=True, num_workers=WORKERS, persistent_workers=True)
 

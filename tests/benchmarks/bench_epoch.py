@@ -30,7 +30,6 @@ from trainables.config import parse
 from trainables.cost import noise_splits
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
-from trainables.datasets.resident import subset
 from trainables.hardware import device
 from trainables.methods import build_network
 from trainables.training import Run
@@ -124,7 +123,7 @@ def main() -> None:
         settings["cuda_graph"] = ON_GPU
         config = parse(settings)
         noise = noise_splits(config, count)
-        splits = noise._replace(test=subset(noise.test, count // 5))
+        splits = noise._replace(test=noise.test.take(slice(count // 5)))
         script_network, timms_network = (build_network(config, dataset_of(config)).to(device()) for _ in range(2))
         epochs = {
             "ours": ours(settings, splits),

@@ -44,8 +44,7 @@ def severity(split: Split, level: int) -> Split:
     if not 1 <= level <= SEVERITIES:
         raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {level}")
     images = len(split.labels) // SEVERITIES
-    part = slice((level - 1) * images, level * images)
-    return Split(split.images[part], split.labels[part])
+    return split.take(slice((level - 1) * images, level * images))
 
 
 def _array(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:

@@ -24,8 +24,8 @@ class Split(NamedTuple):
     images: Tensor  # (N, C, H, W) uint8
     labels: Tensor  # (N,) int64
 
-    def take(self, indices: Tensor) -> "Split":
-        """Return the images at ``indices`` (n,), in that order."""
+    def take(self, indices: Tensor | slice) -> "Split":
+        """Return the images at ``indices`` (n,), in that order; those of a slice are not copied."""
         return Split(self.images[indices], self.labels[indices])
 
 

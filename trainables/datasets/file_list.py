@@ -64,8 +64,8 @@ class FileList:
             file.seek(int(piece[2]))
             return file.read(int(piece[3]))
 
-    def take(self, indices: Tensor) -> "FileList":
-        """Return the images at ``indices`` (n,), in that order."""
+    def take(self, indices: Tensor | slice) -> "FileList":
+        """Return the images at ``indices`` (n,) or of a slice, in that order."""
         return FileList(self.root, self.names, self.starts[indices], self.ends[indices], self.labels[indices])
 
     def digest(self) -> bytes:

@@ -15,7 +15,7 @@ from trainables.datasets.data_config import DataConfig, held_out_count
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
 from trainables.datasets.decoding import View
 from trainables.datasets.file_list import FileList
-from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
+from trainables.datasets.resident import Resident, fingerprint, load_cached
 from trainables.datasets.streamed import Streamed
 from trainables.datasets.subsampling import chosen, hold_out
 
@@ -104,13 +104,10 @@ def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None,
         given, there = getattr(config, key), len(images.labels)
         if given is not None and given > there:
             raise DataError(f"{key} must be at most {there}, the size of {config.folder or dataset.name}, got {given}")
-    train, test = splits
-    if config.train_images is not None:
-        train = subset(train, config.train_images)
+    # The first images are the same for every seed and every arm of a study.
+    train, test = splits.train.take(slice(config.train_images)), splits.test.take(slice(config.test_images))
     if config.subset.rule != "none":
         train = train.take(chosen(config.subset, train.labels))
-    if config.test_images is not None:
-        test = subset(test, config.test_images)
     validation = None
     if config.validation:
         count = held_out_count(config.validation, len(train.labels))

@@ -64,13 +64,6 @@ def in_unit_range(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def subset(images: Images, n: int) -> Images:
-    """Return the first ``n`` images: the same for every seed and every arm of a study."""
-    if not 1 <= n <= len(images.labels):
-        raise ValueError(f"a subset must have between 1 and {len(images.labels)} images, got {n}")
-    return images.take(torch.arange(n)) if isinstance(images, FileList) else Split(images.images[:n], images.labels[:n])
-
-
 def fingerprint(splits: Iterable[Images]) -> str:
     """Return 16 hex digits of a SHA-256 over shapes, images and labels, which identify the data of a run.
 

@@ -7,7 +7,7 @@ from tests.trainables.datasets.test_every_source import epoch
 from trainables.augment.crop_and_flip import crop_and_flip
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError, Split, Splits
-from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
+from trainables.datasets.resident import Resident, fingerprint, load_cached
 
 N, C, H, W = 23, 3, 16, 12
 
@@ -46,16 +46,6 @@ def test_grey_images_keep_their_channel():
     grey = Split(split().images[:, :1], split().labels)
     images, _ = next(Resident(grey, "cpu", augment=crop_and_flip).test_batches(4))
     assert torch.equal(images, grey.images[:4] / 255)
-
-
-def test_subset_is_the_first_images():
-    part = subset(split(), 7)
-    assert torch.equal(part.images, split().images[:7])
-    assert part.labels.tolist() == list(range(7))
-    assert len(Resident(part, "cpu", augment=None)) == 7
-    for n in (0, -1, N + 1):
-        with pytest.raises(ValueError, match=rf"^a subset must have between 1 and 23 images, got {n}$"):
-            subset(split(), n)
 
 
 def test_fingerprint_changes_with_one_pixel_one_label_or_the_border_between_the_splits():
