@@ -1,6 +1,5 @@
 """The functions that the keys ``augment`` and ``augment.*`` stand for; they take a batch of bytes on the device."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -16,31 +15,22 @@ from trainables.datasets.dataset import Dataset
 from trainables.datasets.resident import Augment
 
 
-def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Augment | None:
-    """Return the augmentation of images that live on the device, which the network may see in their ``own_size``."""
+def augmentation(config: DataConfig, dataset: Dataset, *, streamed: bool, own_size: bool) -> Augment | None:
+    """Return the augmentation of training images; their ``own_size`` may be that which the network sees.
+
+    Worker processes have cut ``streamed`` images and, except for ``crop_flip``, mirrored them.
+    """
     _, height, width = dataset.image_shape
+    options = config.augment_options
     steps: list[Augment] = []
-    if config.augment == "rrc_flip":
-        scale = config.augment_options.scale
-        steps.append(partial(random_resized_crop, size=height, scale=scale, interpolation=config.interpolation))
+    if config.augment == "crop_flip":
+        steps.append(partial(crop_and_flip, mode=options.padding))
+    if config.augment == "rrc_flip" and not streamed:
+        steps.append(partial(random_resized_crop, size=height, scale=options.scale, interpolation=config.interpolation))
     elif not own_size:
         steps.append(lambda images, _: resize(images, (height, width), config.interpolation))
-    if config.augment in ("rrc_flip", "flip"):
+    if config.augment in ("rrc_flip", "flip") and not streamed:
         steps.append(flip)
-    return _around(steps, config, dataset)
-
-
-def streamed_augment(config: DataConfig, dataset: Dataset) -> Augment | None:
-    """Return the augmentation of images that worker processes have cut and, except for ``crop_flip``, mirrored."""
-    return _around([], config, dataset)
-
-
-def _around(sizing: Sequence[Augment], config: DataConfig, dataset: Dataset) -> Augment | None:
-    """Return the whole augmentation: the crop of small images, ``sizing``, and what changes colours and pixels."""
-    options = config.augment_options
-    steps = [*sizing]
-    if config.augment == "crop_flip":
-        steps.insert(0, partial(crop_and_flip, mode=options.padding))
     if options.randaugment != "none":
         steps.append(partial(rand_augment, options=options, mean=dataset.mean))
     if options.jitter:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from trainables.augment.pipeline import resident_augment, streamed_augment
+from trainables.augment.pipeline import augmentation
 from trainables.augment.resized_crop import resize
 from trainables.datasets import DATASETS, EVALUATION_SETS
 from trainables.datasets.data_config import DataConfig, held_out_count
@@ -166,7 +166,7 @@ def _source(
             device,
             train_view=train_view,
             test_view=test_view,
-            augment=streamed_augment(config, dataset),
+            augment=augmentation(config, dataset, streamed=True, own_size=True),
             skip_bad=config.bad_images == "skip",
             workers=workers,
         )
@@ -174,6 +174,6 @@ def _source(
     return Resident(
         images,
         device,
-        augment=resident_augment(config, dataset, own_size),
+        augment=augmentation(config, dataset, streamed=False, own_size=own_size),
         test_view=None if own_size else partial(resize, size=size, interpolation=config.interpolation),
     )
