@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from analysis import command, evaluation
@@ -29,7 +30,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.decoding import View
 from trainables.datasets.streamed import Streamed
-from trainables.robustness.localisation import OVERLAPS, MaxBoxAccuracy, as_shown, class_activation_maps, resized
+from trainables.robustness.localisation import OVERLAPS, accuracies, as_shown, class_activation_maps, overlaps, resized
 
 AT = [f"max_box_acc_{100 * share:.0f}" for share in OVERLAPS]
 OF_SHARES = [f"images with a box that overlaps by {share * 100:.0f} %" for share in OVERLAPS]
@@ -46,16 +47,15 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     boxes = read_boxes(Path(protocol["data_root"]))
     view = View(size=side, resize=None, squeeze=True, interpolation=config.interpolation)
     squeezed = Streamed(files, source.device, train_view=view, test_view=view, augment=None, workers=source.workers)
-    found, index = MaxBoxAccuracy(), 0
+    found: list[NDArray[np.float64]] = []
     for images, labels in batches(squeezed, config):
         for evidence in class_activation_maps(network, images, labels).float().cpu().numpy():
-            with Image.open(files.path(index)) as image:
-                box = resized(boxes[files.name(index)], image.size, side)
-            found.add(as_shown(evidence, side), np.array([box], np.float64))
-            index += 1
-    accuracies = found.accuracies()
-    mean = sum(accuracies) / len(accuracies)
-    return {"images": found.images, "max_box_acc_v2": mean, **dict(zip(AT, accuracies, strict=True))}
+            with Image.open(files.path(len(found))) as image:
+                box = resized(boxes[files.name(len(found))], image.size, side)
+            found.append(overlaps(as_shown(evidence, side), np.array([box], np.float64)))
+    at_each = accuracies(found)
+    mean = sum(at_each) / len(at_each)
+    return {"images": len(found), "max_box_acc_v2": mean, **dict(zip(AT, at_each, strict=True))}
 
 
 def of_boxes(study: Evaluation) -> Evaluation:

@@ -73,18 +73,10 @@ def resized(box: Sequence[float], image: tuple[int, int], side: int) -> list[int
     return [int(value * side / whole) for value, whole in zip(box, (width, height, width, height), strict=True)]
 
 
-class MaxBoxAccuracy:
-    """Counts, at every threshold, in how many images a box of the map fits; each overlap has its own best threshold."""
+def accuracies(found: Sequence[NDArray[np.float64]]) -> list[float]:
+    """Return the accuracy in percent at each of ``OVERLAPS`` and its best threshold; their mean is MaxBoxAccV2.
 
-    def __init__(self) -> None:
-        self.images = 0
-        self.right = np.zeros((len(OVERLAPS), STEPS), np.int64)
-
-    def add(self, shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> None:
-        """Count one image; the arguments are those of ``overlaps``."""
-        self.images += 1
-        self.right += overlaps(shown, boxes)[None] >= np.array(OVERLAPS)[:, None]
-
-    def accuracies(self) -> list[float]:
-        """Return the accuracy in percent at each of ``OVERLAPS``; their mean is MaxBoxAccV2."""
-        return (100 * self.right.max(axis=1) / max(1, self.images)).tolist()
+    Each image is ``found`` by what ``overlaps`` returns for it.
+    """
+    best = np.stack(found)  # (N, STEPS)
+    return [float(100 * (best >= overlap).sum(axis=0).max() / len(best)) for overlap in OVERLAPS]

@@ -10,7 +10,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 from trainables.robustness.localisation import (
     OVERLAPS,
-    MaxBoxAccuracy,
+    accuracies,
     as_shown,
     boxes_above,
     class_activation_maps,
@@ -74,13 +74,11 @@ def test_an_overlap_counted_by_hand():
 def test_each_overlap_has_its_own_best_threshold():
     """A core in a halo: the halo fits one image, the core two others."""
     shown = np.maximum(square(inside=100), square(box=(30, 40, 49, 69), inside=250))
-    found = MaxBoxAccuracy()
-    found.add(shown, np.array([[20, 30, 60, 80]], np.float64))  # the halo's box
-    for _ in range(2):
-        found.add(shown, np.array([[30, 40, 50, 70]], np.float64))  # the core's, 21 x 31 of the halo's 41 x 51
+    halo = overlaps(shown, np.array([[20, 30, 60, 80]], np.float64))
+    core = overlaps(shown, np.array([[30, 40, 50, 70]], np.float64))  # 21 x 31 of the halo's 41 x 51
     core_in_halo = 21 * 31 / (41 * 51)
     assert 0.3 < core_in_halo < 0.5
-    assert found.accuracies() == [100.0, pytest.approx(200 / 3), pytest.approx(200 / 3)]
+    assert accuracies([halo, core, core]) == [100.0, pytest.approx(200 / 3), pytest.approx(200 / 3)]
     assert [f"{overlap:g}" for overlap in OVERLAPS] == ["0.3", "0.5", "0.7"]
 
 
