@@ -3,7 +3,6 @@
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config, parse
 from trainables.datasets import DATASETS, cub200
 from trainables.datasets.opening import dataset_of
-from trainables.datasets.photographs import load_whole
+from trainables.datasets.photographs import photographs
 
 CONFIG = {"dataset": "cub200", "backbone": "resnet18_imagenet", "image_size": 64, "epochs": 1}
 SMALL = {**CONFIG, "backbone": "resnet8", "image_size": 32}
@@ -51,10 +50,8 @@ def birds(tmp_path, monkeypatch) -> Path:
     for file, rows in lines.items():
         (folder / file).write_text("\n".join(rows) + "\n")
 
-    def load(root: Path) -> Any:
-        return load_whole(root, files=cub200.files, num_classes=2, num_train=2, num_test=4)
-
-    monkeypatch.setitem(DATASETS, "cub200", replace(DATASETS["cub200"], load=load, num_classes=2))
+    small = photographs(title="", num_classes=2, num_train=2, num_test=4, files=cub200.files, remedy="")
+    monkeypatch.setitem(DATASETS, "cub200", replace(DATASETS["cub200"], load=small.load, num_classes=2))
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import labelled, listed, read_table
+from trainables.datasets.image_files import listed, read_table
 from trainables.datasets.photographs import photographs
 
 ARCHIVE_FOLDER = "fgvc-aircraft-2013b"
@@ -35,7 +35,7 @@ def files(root: Path, num_classes: int) -> list[FileList]:
 
 def _split(data: Path, table: Path, label_of: Mapping[str, int]) -> FileList:
     pairs = ((f"{image}.jpg", variant) for image, variant in read_table(table, 2))
-    return listed(data / "images", labelled(table, pairs, label_of))
+    return listed(data / "images", table, pairs, label_of)
 
 
 AIRCRAFT = photographs(

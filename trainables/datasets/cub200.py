@@ -8,47 +8,42 @@ from pathlib import Path
 
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import integers, listed, read_table
+from trainables.datasets.image_files import listed, read_table
 from trainables.datasets.photographs import photographs
 
 FOLDER = "CUB_200_2011"
+HALVES = ("1", "0")  # what the official list says of images to train and to test on
 
 
-def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
+def files(root: Path, num_classes: int) -> list[FileList]:
     """List both splits; the label is the official class number less one."""
-    folder = root / FOLDER
-    name_of = dict(read_table(folder / "images.txt", 2))
-    labels_file, split_file = folder / "image_class_labels.txt", folder / "train_test_split.txt"
-    class_of, half_of = dict(read_table(labels_file, 2)), dict(read_table(split_file, 2))
-    chosen: dict[str, list[tuple[str, int]]] = {"1": [], "0": []}  # 1: training
-    for identifier, name in name_of.items():
-        for table, file in ((class_of, labels_file), (half_of, split_file)):
-            if identifier not in table:
-                raise DataError(f"{file} has no line for image {identifier}, {name}")
-        (number,) = integers(labels_file, [class_of[identifier]])
-        if not 1 <= number <= num_classes:
-            raise DataError(
-                f"{labels_file} has the label {number} for image {identifier}, but labels lie in 1..{num_classes}"
-            )
-        half = half_of[identifier]
-        if half not in chosen:
-            raise DataError(f"{split_file} must say 1 (training) or 0 (test), got {half!r} for image {identifier}")
-        chosen[half].append((name, number - 1))
-    return listed(folder / "images", chosen["1"]), listed(folder / "images", chosen["0"])
+    labels_file, split_file = root / FOLDER / "image_class_labels.txt", root / FOLDER / "train_test_split.txt"
+    class_of, half_of = of_images(labels_file, 2), of_images(split_file, 2)
+    for name, (half,) in half_of.items():
+        if half not in HALVES:
+            raise DataError(f"{split_file} must say 1 (training) or 0 (test), got {half!r} for image {name}")
+    pairs = [[(name, class_of[name][0]) for name, (half,) in half_of.items() if half == own] for own in HALVES]
+    label_of = {str(number): number - 1 for number in range(1, num_classes + 1)}
+    return [listed(root / FOLDER / "images", labels_file, each, label_of) for each in pairs]
+
+
+def of_images(file: Path, columns: int) -> dict[str, list[str]]:
+    """Return the words that a file of ``columns`` has for each image after its number, by the image's name."""
+    words_of = {identifier: words for identifier, *words in read_table(file, columns)}
+    names = read_table(file.with_name("images.txt"), 2)
+    if lacking := [words for words in names if words[0] not in words_of]:
+        raise DataError(f"{file} has no line for image {', '.join(lacking[0])}")
+    return {name: words_of[identifier] for identifier, name in names}
 
 
 def boxes(root: Path) -> dict[str, tuple[float, float, float, float]]:
     """Return the box around the bird of each image, by the image's name: left, top, right, bottom, in pixels."""
-    folder = root / FOLDER
-    file, found = folder / "bounding_boxes.txt", {}
-    table = {identifier: rest for identifier, *rest in read_table(file, 5)}
-    for identifier, name in read_table(folder / "images.txt", 2):
-        if identifier not in table:
-            raise DataError(f"{file} has no line for image {identifier}, {name}")
+    file, found = root / FOLDER / "bounding_boxes.txt", {}
+    for name, words in of_images(file, 5).items():
         try:
-            left, top, width, height = map(float, table[identifier])
+            left, top, width, height = map(float, words)
         except ValueError as error:
-            raise DataError(f"{file} has a line that is not four numbers: {' '.join(table[identifier])}") from error
+            raise DataError(f"{file} has a line that is not four numbers: {' '.join(words)}") from error
         found[name] = (left, top, left + width, top + height)
     return found
 

@@ -70,25 +70,28 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
     return FileList.of(folder, names, labels)
 
 
-def listed(root: Path, pairs: Iterable[tuple[str, int]]) -> FileList:
-    """Return the images that a text file lists, from their names relative to ``root`` and their labels."""
+def listed(folder: Path, table: Path, pairs: Iterable[tuple[str, Any]], label_of: Mapping[Any, int]) -> FileList:
+    """Return the images in ``folder`` whose names and classes a file ``table`` gives, here as pairs.
+
+    Raises:
+        DataError: the first class that is not one of ``label_of``, which are in the order of their labels, or the first
+            image that is missing.
+    """
     pairs = list(pairs)
     there: dict[str, set[str]] = {}
-    for name, _ in pairs:
-        folder, _, file = name.rpartition("/")
-        if folder not in there:
-            there[folder] = {entry.name for entry in _entries(root / folder)}
-        if file not in there[folder]:
-            raise DataError(f"{shown(root / name)} is missing")
-    return FileList.of(root, [name for name, _ in pairs], [label for _, label in pairs])
-
-
-def labelled(table: Path, pairs: Iterable[tuple[str, Any]], label_of: Mapping[Any, int]) -> Iterator[tuple[str, int]]:
-    """Yield the names of images and the labels of their classes, of which a file ``table`` makes pairs."""
     for name, kind in pairs:
         if kind not in label_of:
-            raise DataError(f"{table} gives {name} the class {kind!r}, which is not one of the {len(label_of)} classes")
-        yield name, label_of[kind]
+            known = [*label_of]
+            raise DataError(
+                f"{table} gives {name} the class {kind!r}, which is not one of the {len(known)} classes, {known[0]!r} "
+                f"to {known[-1]!r}"
+            )
+        inner, _, file = name.rpartition("/")
+        if inner not in there:
+            there[inner] = {entry.name for entry in _entries(folder / inner)}
+        if file not in there[inner]:
+            raise DataError(f"{shown(folder / name)} is missing")
+    return FileList.of(folder, [name for name, _ in pairs], [label_of[kind] for _, kind in pairs])
 
 
 def require_count(images: FileList, count: int) -> FileList:
@@ -115,17 +118,6 @@ def read_table(path: Path, columns: int, *, separator: str | None = None) -> lis
             if len(table[-1]) != columns:
                 raise DataError(f"{path} is broken: line {number} has {len(table[-1])} words instead of {columns}")
     return table
-
-
-def integers(path: Path, words: Iterable[str]) -> list[int]:
-    """Return ``words`` of the file ``path`` as whole numbers; ``DataError`` names the first that is not one."""
-    numbers: list[int] = []
-    for word in words:
-        try:
-            numbers.append(int(word))
-        except ValueError:
-            raise DataError(f"{path} is broken: {word!r} is not a whole number") from None
-    return numbers
 
 
 def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:

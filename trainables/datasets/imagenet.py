@@ -23,7 +23,7 @@ from torch import Tensor
 
 from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, EvaluationSet
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
+from trainables.datasets.image_files import class_names, in_class_folders, listed, read_table, require_count
 from trainables.datasets.photographs import photographs
 
 FOLDER = "imagenet"
@@ -53,20 +53,16 @@ def flat_validation(folder: Path, classes: list[str]) -> FileList:
     place = {wnid: label for label, wnid in enumerate(classes)}
     try:
         synsets = scipy.io.loadmat(meta, squeeze_me=True)["synsets"]
-        label_of = {int(synset["ILSVRC2012_ID"]): place.get(str(synset["WNID"])) for synset in synsets}
+        wnid_of = {str(int(synset["ILSVRC2012_ID"])): str(synset["WNID"]) for synset in synsets}
     except Exception as error:  # a broken file can raise nearly anything
         raise DataError(
             f"{meta} cannot be read, and {folder / 'val'} has no class folders; unpack ILSVRC2012_devkit_t12.tar.gz to "
             f"{folder}"
         ) from error
     truth = folder / DEVKIT / "ILSVRC2012_validation_ground_truth.txt"
-    pairs: list[tuple[str, int]] = []
-    for number, identifier in enumerate(integers(truth, (word for (word,) in read_table(truth, 1))), 1):
-        label = label_of.get(identifier)
-        if label is None:
-            raise DataError(f"{truth} has the label {identifier} in line {number}, but {meta} knows no such class")
-        pairs.append((f"ILSVRC2012_val_{number:08}.JPEG", label))
-    return listed(folder / "val", pairs)
+    pairs = ((f"ILSVRC2012_val_{number:08}.JPEG", word) for number, (word,) in enumerate(read_table(truth, 1), 1))
+    label_of = {identifier: place[wnid] for identifier, wnid in wnid_of.items() if wnid in place}
+    return listed(folder / "val", truth, pairs, label_of)
 
 
 IMAGENET = photographs(

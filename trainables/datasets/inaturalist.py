@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainables.datasets.dataset import DataError, Dataset
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import labelled, listed, text_of
+from trainables.datasets.image_files import listed, text_of
 from trainables.datasets.photographs import photographs
 
 
@@ -38,7 +38,7 @@ def _split(folder: Path, file: Path, num_classes: int) -> FileList:
     if unlisted := [image for image, _ in annotated if image not in name_of]:
         raise DataError(f"{file} annotates image {unlisted[0]}, which it does not list")
     pairs = ((name_of[image], category) for image, category in annotated)
-    return listed(folder, labelled(file, pairs, label_of))
+    return listed(folder, file, pairs, label_of)
 
 
 def _edition(year: int, *, num_classes: int, num_train: int, num_test: int, images: str) -> Dataset:

@@ -14,17 +14,22 @@ from pathlib import Path
 
 from trainables.datasets import download
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import class_names, in_class_folders
-from trainables.datasets.photographs import listed_with_labels, photographs
+from trainables.datasets.image_files import class_names, in_class_folders, listed, read_table
+from trainables.datasets.photographs import photographs
 
 LISTS_205 = "places205/trainvalsplit_places205"
 IMAGES_205 = "places205/data/vision/torralba/deeplearning/images256"
 
 
+def _split(table: Path, images: Path, num_classes: int) -> FileList:
+    pairs = ((name.lstrip("/"), label) for name, label in read_table(table, 2))
+    return listed(images, table, pairs, {str(label): label for label in range(num_classes)})
+
+
 def files_205(root: Path, num_classes: int) -> list[FileList]:
     """List both splits of Places205."""
     tables = (root / LISTS_205 / f"{split}_places205.csv" for split in ("train", "val"))
-    return [listed_with_labels(table, root / IMAGES_205, num_classes) for table in tables]
+    return [_split(table, root / IMAGES_205, num_classes) for table in tables]
 
 
 PLACES205 = photographs(
@@ -70,7 +75,7 @@ def files_365(root: Path, num_classes: int) -> list[FileList]:
     """List both splits of Places365."""
     folder = root / FOLDER_365
     if (folder / CATEGORIES).exists():
-        return [listed_with_labels(folder / file, folder / images, num_classes) for file, images in LISTS_365]
+        return [_split(folder / file, folder / images, num_classes) for file, images in LISTS_365]
     classes = class_names(folder / "train", num_classes)
     return [in_class_folders(folder / split, classes) for split in ("train", "val")]
 

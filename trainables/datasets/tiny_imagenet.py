@@ -13,7 +13,7 @@ import torch
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.decoding import decode
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import in_class_folders, labelled, listed, read_table
+from trainables.datasets.image_files import in_class_folders, listed, read_table
 from trainables.datasets.photographs import photographs
 
 FOLDER = "tiny-imagenet-200"
@@ -29,8 +29,8 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     train = in_class_folders(folder / "train", wnids, inner="images")
     annotations = folder / "val" / "val_annotations.txt"
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    pairs = labelled(annotations, ((name, wnid) for name, wnid, *_ in read_table(annotations, 6)), label_of)
-    return train, listed(folder / "val" / "images", pairs)
+    pairs = ((name, wnid) for name, wnid, *_ in read_table(annotations, 6))
+    return train, listed(folder / "val" / "images", annotations, pairs, label_of)
 
 
 def decoded(images: FileList) -> Split:

@@ -10,7 +10,7 @@ from tests.trainables.datasets.files import pairs
 from trainables.datasets import DATASETS, folder
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
-from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
+from trainables.datasets.image_files import class_names, in_class_folders, listed, read_table, require_count
 
 
 def test_images_of_class_folders_have_the_label_of_their_folder(tmp_path, lay_out):
@@ -91,12 +91,15 @@ def test_what_is_wrong_with_class_folders_is_named(tmp_path, picture):
 
 
 def test_the_first_listed_image_that_is_not_there_is_named(tmp_path, picture):
+    def found(*names):
+        return pairs(listed(tmp_path, tmp_path / "list.txt", [(name, "kind") for name in names], {"kind": 4}))
+
     picture(tmp_path / "x" / "1.jpg")
-    assert pairs(listed(tmp_path, [("x/1.jpg", 4)])) == {("x/1.jpg", 4)}
+    assert found("x/1.jpg") == {("x/1.jpg", 4)}
     with pytest.raises(DataError, match=rf"^{tmp_path}/x/2.jpg is missing$"):
-        listed(tmp_path, [(f"x/{number}.jpg", 4) for number in (1, 2, 3)])
+        found("x/1.jpg", "x/2.jpg", "x/3.jpg")
     with pytest.raises(DataError, match=rf"^the folder {tmp_path}/y is missing$"):
-        listed(tmp_path, [("y/2.jpg", 4)])
+        found("y/2.jpg")
 
 
 def test_tables_are_read_line_by_line(tmp_path):
@@ -107,9 +110,6 @@ def test_tables_are_read_line_by_line(tmp_path):
         read_table(table, 3)
     with pytest.raises(DataError, match=r"none.txt cannot be read \(No such file or directory\)$"):
         read_table(tmp_path / "none.txt", 1)
-    assert integers(table, ["1", "-2"]) == [1, -2]
-    with pytest.raises(DataError, match=rf"^{table} is broken: 'one' is not a whole number$"):
-        integers(table, ["1", "one"])
 
 
 def test_a_folder_has_the_classes_of_its_training_folders(lay_out):

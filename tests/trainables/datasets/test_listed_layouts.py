@@ -11,7 +11,7 @@ import pytest
 from tests.trainables.datasets.files import pairs, tar
 from trainables.datasets import DATASETS, aircraft, cub200, download, inaturalist, places
 from trainables.datasets.dataset import DataError
-from trainables.datasets.photographs import load_whole
+from trainables.datasets.photographs import photographs
 
 
 class Layout(NamedTuple):
@@ -47,7 +47,7 @@ LAYOUTS = {
             f"{CUB}/train_test_split.txt": "1 0\n2 1\n3 1\n4 0\n",
             **pictures(f"{CUB}/images", "001.Auk/a", "001.Auk/b", "002.Jay/c", "002.Jay/d"),
         },
-        partial(load_whole, files=cub200.files, num_classes=2, num_train=2, num_test=2),
+        photographs(title="", num_classes=2, num_train=2, num_test=2, files=cub200.files, remedy="").load,
         {("001.Auk/b.jpg", 0), ("002.Jay/c.jpg", 1)},
         {("001.Auk/a.jpg", 0), ("002.Jay/d.jpg", 1)},
     ),
@@ -119,7 +119,7 @@ VAL, BROKEN = f"{INAT}/val2018.json", r"val2018\.json is broken \("
     [
         (
             *("cub200", f"{CUB}/image_class_labels.txt", "1 1\n2 1\n3 3\n4 2\n"),
-            r"labels.txt has the label 3 for image 3, but labels lie in 1\.\.2$",
+            r"labels.txt gives 002.Jay/c.jpg the class '3', which is not one of the 2 classes, '1' to '2'$",
         ),
         (
             *("cub200", f"{CUB}/image_class_labels.txt", "1 1\n2 1\n3 2\n"),
@@ -127,7 +127,7 @@ VAL, BROKEN = f"{INAT}/val2018.json", r"val2018\.json is broken \("
         ),
         (
             *("cub200", f"{CUB}/train_test_split.txt", "1 0\n2 1\n3 1\n4 2\n"),
-            r"must say 1 \(training\) or 0 \(test\), got '2' for image 4$",
+            r"must say 1 \(training\) or 0 \(test\), got '2' for image 002.Jay/d.jpg$",
         ),
         ("cub200", f"{CUB}/train_test_split.txt", "1 0\n2 1\n3 1\n4 1\n", r"images has 3 images instead of 2"),
         (
@@ -136,7 +136,7 @@ VAL, BROKEN = f"{INAT}/val2018.json", r"val2018\.json is broken \("
         ),
         (
             *("aircraft", f"{DATA}/images_variant_test.txt", "1514522 A320\n"),
-            r"gives 1514522.jpg the class 'A320', which is not one of the 2 classes$",
+            r"gives 1514522.jpg the class 'A320', which is not one of the 2 classes, 'Boeing 737-700' to 'A310'$",
         ),
         ("aircraft", f"{DATA}/images_variant_test.txt", "1514523 A310\n", r"images/1514523.jpg is missing$"),
         (
@@ -156,11 +156,11 @@ VAL, BROKEN = f"{INAT}/val2018.json", r"val2018\.json is broken \("
         pytest.param("inat2018", VAL, "[" * 100_000, BROKEN, id="deep"),
         (
             *("places365", f"{PLACES}/places365_val.txt", "Places365_val_00000001.jpg 2\n"),
-            r"_val.txt has the label 2 for Places365_val_00000001.jpg, but labels lie in 0\.\.1$",
+            r"_val.txt gives Places365_val_00000001.jpg the class '2', which is not .* classes, '0' to '1'$",
         ),
         (
             *("places205", f"{places.LISTS_205}/train_places205.csv", "y/yard/gsun_2.jpg 2\n"),
-            r"train_places205.csv has the label 2 for y/yard/gsun_2.jpg, but labels lie in 0\.\.1$",
+            r"train_places205.csv gives y/yard/gsun_2.jpg the class '2', which is not .* classes, '0' to '1'$",
         ),
     ],
 )
