@@ -10,6 +10,7 @@ statistics of its beginning) and its activation leaks. The others are the paper'
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -64,23 +65,28 @@ class Block(nn.Module):
         return branch + self.shortcut(active if self.activate_shortcut else x)
 
 
-def _stage(blocks: int, width: int, out_width: int, stride: int, variant: Variant, first: bool) -> list[nn.Module]:
-    activate = first or not variant.first_shortcut_only
-    head = Block(width, out_width, stride, variant, activate_shortcut=activate)
-    return [head, *(Block(out_width, out_width, 1, variant, activate_shortcut=False) for _ in range(blocks - 1))]
+def _network(
+    depth: int,  # blocks in each stage
+    widths: tuple[int, ...],  # of the stem and of each stage; every stage but the first halves the map
+    variant: Variant,
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+) -> Backbone:
+    stages: list[nn.Module] = [variant.conv(in_channels, widths[0], 3)]
+    for width, out_width in pairwise(widths):
+        first = len(stages) == 1
+        activate = first or not variant.first_shortcut_only
+        blocks = [Block(width, out_width, 1 if first else 2, variant, activate_shortcut=activate)]
+        blocks += [Block(out_width, out_width, 1, variant, activate_shortcut=False) for _ in range(depth - 1)]
+        stages.append(nn.Sequential(*blocks))
+    stages[-1] = nn.Sequential(*blocks, variant.norm(widths[-1]), variant.activation())
+    return Backbone(stages, num_features=widths[-1], num_classes=num_classes)
 
 
 def _wrn(depth: int, variant: Variant, *, num_classes: int, in_channels: int = 3) -> Backbone:
-    blocks = (depth - 4) // 6
     widths = (16, 16 * WIDER, 32 * WIDER, 64 * WIDER)
-    last = (variant.norm(widths[3]), variant.activation())
-    stages = (
-        variant.conv(in_channels, 16, 3),
-        nn.Sequential(*_stage(blocks, widths[0], widths[1], 1, variant, first=True)),
-        nn.Sequential(*_stage(blocks, widths[1], widths[2], 2, variant, first=False)),
-        nn.Sequential(*_stage(blocks, widths[2], widths[3], 2, variant, first=False), *last),
-    )
-    return Backbone(stages, num_features=widths[3], num_classes=num_classes)
+    return _network((depth - 4) // 6, widths, variant, num_classes=num_classes, in_channels=in_channels)
 
 
 # constructor(num_classes=..., in_channels=3), none with dropout; millions of parameters
@@ -95,12 +101,4 @@ def preact_resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
     The mixup papers' code pools the last block's sum as it is; here a batch norm and a ReLU come between, as in He
     et al., which adds 1024 parameters.
     """
-    last = (PAPER.norm(512), PAPER.activation())
-    stages = (
-        PAPER.conv(in_channels, 64, 3),
-        nn.Sequential(*_stage(2, 64, 64, 1, PAPER, first=True)),
-        nn.Sequential(*_stage(2, 64, 128, 2, PAPER, first=False)),
-        nn.Sequential(*_stage(2, 128, 256, 2, PAPER, first=False)),
-        nn.Sequential(*_stage(2, 256, 512, 2, PAPER, first=False), *last),
-    )
-    return Backbone(stages, num_features=512, num_classes=num_classes)
+    return _network(2, (64, 64, 128, 256, 512), PAPER, num_classes=num_classes, in_channels=in_channels)
