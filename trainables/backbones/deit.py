@@ -7,7 +7,6 @@ Shape letters: B batch, D features, T tokens (the class token, then the patches 
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +14,6 @@ from torchvision.models.vision_transformer import EncoderBlock, VisionTransforme
 from torchvision.ops import StochasticDepth
 
 from trainables.backbones.backbone import Backbone, layer_defaults
-
-
-class Size(NamedTuple):
-    """The numbers that distinguish one vision transformer from another."""
-
-    patch: int  # pixels a side
-    width: int  # D
-    depth: int  # blocks
-    heads: int
 
 
 class Tokens(nn.Module):
@@ -49,8 +39,8 @@ class Tokens(nn.Module):
 class Block(EncoderBlock):
     """Self-attention and a perceptron, each with a shortcut and drop-path, which torchvision's block lacks."""
 
-    def __init__(self, size: Size, drop_path: float) -> None:
-        super().__init__(size.heads, size.width, 4 * size.width, dropout=0.0, attention_dropout=0.0)
+    def __init__(self, width: int, heads: int, drop_path: float) -> None:
+        super().__init__(heads, width, 4 * width, dropout=0.0, attention_dropout=0.0)
         self.drop_path = StochasticDepth(drop_path, "row")
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -77,15 +67,23 @@ class DeiT(Backbone):
     drawn_as = "transformer"
 
     def __init__(
-        self, size: Size, *, num_classes: int, in_channels: int = 3, image_size: int = 224, drop_path: float = 0.0
+        self,
+        *,
+        patch: int,  # pixels a side
+        width: int,  # D
+        depth: int,  # blocks
+        heads: int,
+        num_classes: int,
+        in_channels: int = 3,
+        image_size: int = 224,
+        drop_path: float = 0.0,
     ) -> None:
-        patch, width, depth, heads = size
         if image_size % patch != 0:
             raise ValueError(f"image_size must be a multiple of {patch}, the side of a patch, got {image_size}")
         full = layer_defaults(VisionTransformer(image_size, patch, 0, heads, width, 4 * width))
         if in_channels != 3:
             full.conv_proj = nn.Conv2d(in_channels, width, patch, patch)
-        blocks = [Block(size, drop_path * index / (depth - 1)) for index in range(depth)]
+        blocks = [Block(width, heads, drop_path * index / (depth - 1)) for index in range(depth)]
         super().__init__([Tokens(full), *map(layer_defaults, blocks)], width, num_classes, neck=full.encoder.ln)
         self.side = image_size // patch
 
@@ -107,7 +105,7 @@ class DeiT(Backbone):
 
 # constructor(num_classes=..., in_channels=3, image_size=..., drop_path=0.0)
 # 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1.
-deit_small = partial(DeiT, Size(patch=16, width=384, depth=12, heads=6))
+deit_small = partial(DeiT, patch=16, width=384, depth=12, heads=6)
 # 0.46 M: DeiT with a quarter of the width and a third of the depth, which cuts 32 pixels into 8 x 8 patches and learns
 # small images on a laptop's processor; no paper has it.
-vit_tiny_32 = partial(DeiT, Size(patch=4, width=96, depth=4, heads=3), image_size=32)
+vit_tiny_32 = partial(DeiT, patch=4, width=96, depth=4, heads=3, image_size=32)
