@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, beta, itself_and_partners
+from trainables.mixers.mixed import Mixed, beta, blend_by_masks, itself_and_partners
 from trainables.ranges import Share
 
 IMAGES = 3  # K
@@ -69,7 +69,4 @@ def even_near_the_end(masks: Tensor, lam: Tensor, margin: float) -> Tensor:
 
 def mix_three(images: Tensor, sources: Tensor, lam: Tensor, masks: Tensor) -> Mixed:
     """Return mixtures of the sources (B, K) of each row by masks (B, K, H, W), which get gradient."""
-    masks = masks.to(images.dtype)
-    mixed = sum(masks[:, k, None] * images[sources[:, k]] for k in range(sources.shape[1]))
-    assert isinstance(mixed, Tensor)
-    return Mixed(mixed, sources, lam)
+    return Mixed(blend_by_masks(images, sources, masks), sources, lam)

@@ -155,6 +155,14 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     return mixed
 
 
+def blend_by_masks(images: Tensor, sources: Tensor, masks: Tensor) -> Tensor:
+    """Return the sum (B, C, H, W) of each row's sources (B, K) int64, by masks (B, K, H, W)."""
+    mixed = torch.zeros_like(images)
+    for source, mask in zip(sources.T, masks.to(images.dtype).unbind(1), strict=True):
+        mixed = mixed + images[source] * mask[:, None]
+    return mixed
+
+
 def each_channel(own: Tensor, images: Tensor) -> Tensor:
     """Return the shares ``own``, repeated for each channel where this is faster than broadcasting.
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, dirichlet, distinct_sources
+from trainables.mixers.mixed import Mixed, blend_by_masks, dirichlet, distinct_sources
 from trainables.ranges import Iterations, NotNegative, Several
 
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 2e3
@@ -64,7 +64,7 @@ def supermix(
         with torch.enable_grad():
             masks.requires_grad_()
             spread = spread_masks(masks, images.shape[2:])
-            logits = teach(blend(pixels, sources, spread)).float()
+            logits = teach(blend_by_masks(pixels, sources, spread)).float()
             loss = divergence(logits, wanted, shares) + sparsity * (spread * (1 - spread)).mean(dim=(1, 2, 3))
             found = (logits.topk(min(num_images, logits.shape[1])).indices[:, None] == wanted[..., None]).any(dim=2)
             if iteration:  # plain averages are not taken for masks
@@ -75,7 +75,7 @@ def supermix(
         step = newton_step(loss, gradient / LOSS_SCALE, sigma)
         masks = torch.where(solved[:, None, None, None], masks, masks - step).detach()
 
-    mixed = blend(images, sources, spread_masks(masks.detach(), images.shape[2:]))
+    mixed = blend_by_masks(images, sources, spread_masks(masks.detach(), images.shape[2:]))
     own = torch.arange(num_images, device=images.device) == 0
     return Mixed(
         torch.where(solved[:, None, None, None], mixed, images),
@@ -88,12 +88,6 @@ def spread_masks(masks: Tensor, size: torch.Size) -> Tensor:
     """Return masks (B, K, S, S), enlarged to (B, K, H, W) and squashed so that those of a row's sources sum to 1."""
     positive = F.interpolate(masks, size, mode="bilinear").sigmoid()
     return positive / positive.sum(dim=1, keepdim=True)
-
-
-def blend(images: Tensor, sources: Tensor, masks: Tensor) -> Tensor:
-    """Return the sum (B, C, H, W) of each row's sources, by masks (B, K, H, W)."""
-    parts = zip(sources.T, masks.to(images.dtype).unbind(1), strict=True)
-    return torch.stack([images[source] * mask[:, None] for source, mask in parts]).sum(dim=0)
 
 
 def divergence(logits: Tensor, wanted: Tensor, shares: Tensor) -> Tensor:

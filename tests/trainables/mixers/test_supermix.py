@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.mixers.mixed import Mixed, distinct_sources
-from trainables.mixers.supermix import blend, divergence, newton_step, spread_masks, supermix
+from trainables.mixers.mixed import Mixed, blend_by_masks, distinct_sources
+from trainables.mixers.supermix import divergence, newton_step, spread_masks, supermix
 
 B, L = 6, 6
 
@@ -75,7 +75,7 @@ def test_masks_are_shares_and_blend_by_them():
     torch.testing.assert_close(spread.sum(dim=1), torch.ones(B, 16, 12))
     sources = distinct_sources(B, 3, torch.Generator().manual_seed(2))
     wanted = (spread[:, :, None] * pixels()[sources]).sum(dim=1)
-    torch.testing.assert_close(blend(pixels(), sources, spread), wanted)
+    torch.testing.assert_close(blend_by_masks(pixels(), sources, spread), wanted)
 
 
 def test_the_divergence_by_hand_counts_equal_classes_together():
