@@ -7,29 +7,17 @@ Shape letters: B batch, G groups, I inputs and O = I outputs of a group, M rows 
 L labels: the inputs, and three mixtures of two of them.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.cells import assign, spread_cells
 from trainables.mixers.grid_labelling import Energy, settle
-from trainables.mixers.mixed import Mixed, dirichlet, one_hot
+from trainables.mixers.mixed import Mixed, dirichlet, one_hot, side_by_side
 from trainables.mixers.puzzlemix import cell_saliency
 from trainables.ranges import Count, Iterations, NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
 PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
-
-
-class _Objective(NamedTuple):
-    """The constants of what a labelling minimises; ``comixup`` says what they are."""
-
-    beta: float
-    gamma: float
-    threshold: float
-    eta: float
-    omega: float
 
 
 def comixup(
@@ -75,25 +63,23 @@ def comixup(
     count = min(group, size)
     whole = size - size % count
     cells = min(block, height, width)
-    objective = _Objective(beta, gamma, threshold, eta, omega)
-    parts = [(0, whole, count)] + ([(whole, size, size - whole)] if whole < size else [])
-    mixed, sources, shares = [], [], []
-    for first, last, inputs in parts:  # all groups but a smaller last one, then that
-        groups = saliency[first:last].detach().unflatten(0, (-1, inputs))
+    constants = beta, gamma, threshold, eta, omega
+    mixed = []
+    # All groups but a smaller last one, then that.
+    for part, salient in zip(images.split(whole), saliency.detach().split(whole), strict=True):
+        inputs = min(count, len(part))
+        groups = salient.unflatten(0, (-1, inputs))
         prior = dirichlet(alpha, (len(groups), inputs), rng)
-        of_cells = _label(groups, prior, cells, objective, iterations, rng)  # (G, O, M, N, I)
-        out, share = _mix(images[first:last].unflatten(0, (-1, inputs)), of_cells)
+        of_cells = _label(groups, prior, cells, constants, iterations, rng)  # (G, O, M, N, I)
+        out, share = _mix(part.unflatten(0, (-1, inputs)), of_cells)
         at = torch.arange(inputs, device=images.device)
         own_first = (at[:, None] + torch.arange(count, device=images.device)) % inputs  # (O, K)
         share = share.gather(2, own_first.expand(len(share), -1, -1))
         share[:, :, inputs:] = 0  # a smaller group's sources are named again, without weight
-        mixed.append(out.flatten(0, 1))
-        sources.append(
-            (torch.arange(first, last, inputs, device=images.device)[:, None, None] + own_first).flatten(0, 1)
-        )
-        shares.append(share.flatten(0, 1))
-    weights = torch.cat(shares)
-    return Mixed(torch.cat(mixed), torch.cat(sources), weights / weights.sum(dim=1, keepdim=True))
+        sources = torch.arange(0, len(part), inputs, device=images.device)[:, None, None] + own_first
+        weights = share / share.sum(dim=2, keepdim=True)
+        mixed.append(Mixed(out.flatten(0, 1), sources.flatten(0, 1), weights.flatten(0, 1)))
+    return side_by_side(mixed)
 
 
 def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,12 +102,12 @@ def _label(
     saliency: Tensor,  # (G, I, H, W)
     prior: Tensor,  # (G, I)
     cells: int,  # M = N
-    objective: _Objective,
+    constants: tuple[float, ...],  # beta, gamma, threshold, eta and omega, as in ``comixup``
     iterations: int,
     rng: Generator,
 ) -> Tensor:
     """Return the share of every input in every cell of every output, (G, O, M, N, I)."""
-    beta, gamma, threshold, eta, omega = objective
+    beta, gamma, threshold, eta, omega = constants
     groups, inputs = prior.shape
     area = cells * cells
     salient = cell_saliency(saliency.flatten(0, 1), (cells, cells)).unflatten(0, (groups, inputs))
