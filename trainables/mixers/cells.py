@@ -18,7 +18,7 @@ def cell_of_pixel(side: int, cells: int, device: torch.device) -> Tensor:
 
 
 def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
-    """Return the value of each pixel's cell, (B, H, W), from values (B, M, N), with H at least M, and W at least N."""
+    """Return the value of each pixel's cell, (B, H, W), from values (B, M, N); of several in a pixel, the first."""
     rows = cell_of_pixel(height, values.shape[1], values.device)
     columns = cell_of_pixel(width, values.shape[2], values.device)
     return values[:, rows][:, :, columns]

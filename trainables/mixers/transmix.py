@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import inside, paste
+from trainables.mixers.cells import spread_cells
 from trainables.mixers.cutmix import draw
 from trainables.mixers.mixed import Mixed, pair
 from trainables.ranges import Share
@@ -44,11 +45,7 @@ def transmix(
     mixed = paste(images, partner, boxes, lam)
 
     attention = attend(mixed.images).detach().float()  # (B, M, N)
-    rows, columns = (
-        torch.arange(cells, device=images.device) * side // cells
-        for cells, side in zip(attention.shape[1:], (height, width), strict=True)
-    )
-    pasted = inside(boxes, height, width)[:, 0, rows][:, :, columns]  # (B, M, N)
+    pasted = spread_cells(inside(boxes, height, width)[:, 0], *attention.shape[1:])  # (B, M, N)
     total = attention.sum(dim=(1, 2)).clamp_min(torch.finfo(attention.dtype).tiny)
     attended = 1 - (attention * pasted).sum(dim=(1, 2)) / total  # (B,) to the own image
     return pair(mixed.images, partner, torch.lerp(mixed.weights[:, 0], attended, attention_share))
