@@ -91,17 +91,15 @@ def moves(drawn: Tensor, signed: Tensor, height: int, width: int) -> Tensor:
     ``drawn`` (B,) int64 numbers ``OPERATIONS``. ``signed`` (B,) is the strength in [-1, 1]: of 30 degrees, a shear of
     0.3, or a third of the side; degrees and pixels are cut down to whole ones.
     """
-    matrix = torch.eye(2, 3, device=drawn.device).repeat(len(drawn), 1, 1)
-    is_drawn = {name: drawn == number for number, name in enumerate(OPERATIONS)}
-    turned = rotation((signed * 30).trunc(), height, width).float()
-    matrix = torch.where(is_drawn["rotate"][:, None, None], turned, matrix)
-    for name, at, value in (
-        ("shear_x", (0, 1), signed * 0.3),
-        ("shear_y", (1, 0), signed * 0.3),
-        ("translate_x", (0, 2), (signed * (width / 3)).trunc()),
-        ("translate_y", (1, 2), (signed * (height / 3)).trunc()),
-    ):
-        matrix[:, at[0], at[1]] = torch.where(is_drawn[name], value, matrix[:, at[0], at[1]])
+
+    def of(name: str, amount: Tensor) -> Tensor:
+        return torch.where(drawn == OPERATIONS.index(name), amount, 0)
+
+    matrix = rotation(of("rotate", (signed * 30).trunc()), height, width).float()
+    matrix[:, 0, 1] += of("shear_x", signed * 0.3)
+    matrix[:, 1, 0] += of("shear_y", signed * 0.3)
+    matrix[:, 0, 2] += of("translate_x", (signed * (width / 3)).trunc())
+    matrix[:, 1, 2] += of("translate_y", (signed * (height / 3)).trunc())
     return matrix
 
 
