@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from trainables.parallel.rows import shares
 from trainables.precision import wide
 
 PORTION = 2**16  # pixels of a channel
@@ -132,9 +133,7 @@ def portions(images: Tensor) -> list[slice]:
     """
     rows = len(images)
     size = max(2, PORTION // (images.shape[-2] * images.shape[-1]))
-    count = max(1, rows // size) if images.device.type == "cpu" else 1
-    edges = [rows * number // count for number in range(count + 1)]
-    return [slice(*pair) for pair in itertools.pairwise(edges)]
+    return shares(rows, max(1, rows // size) if images.device.type == "cpu" else 1)
 
 
 def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
