@@ -153,7 +153,7 @@ class Evaluation:
         progress = tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False)
 
         def told() -> str:
-            return f"{sum(key in cached for key in keys.values())} of {len(rows)} networks are evaluated"
+            return f"evaluated {sum(key in cached for key in keys.values())} of {count_text(len(rows), 'network')}"
 
         try:
             for run_id, outcome in progress:
@@ -165,7 +165,7 @@ class Evaluation:
                 if progress.disable:  # no terminal but a log, in which a bar would be one endless line
                     print(told(), file=sys.stderr, flush=True)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{told()}, and kept in {cache}") from None
+            raise KeyboardInterrupt(f"{told()}, kept in {cache}") from None
         more = len(problems) - MOST_NAMED
         for problem in [*problems[:MOST_NAMED], *([count_text(more, "more network")] if more > 0 else [])]:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)

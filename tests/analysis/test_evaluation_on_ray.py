@@ -31,7 +31,7 @@ def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(trained,
         evaluation.until(done, SECONDS)
         evaluation.interrupt(signal.SIGTERM)
         said = evaluation.finish(code=130)
-    assert f"occlusion.py: interrupted; {len(done())} of 4 networks are evaluated" in said, said
+    assert f"occlusion.py: interrupted; evaluated {len(done())} of 4 networks" in said, said
     assert "Traceback" not in said
     assert [file.name for file in out.iterdir()] == ["evaluations.json"]
 

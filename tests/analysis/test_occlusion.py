@@ -75,8 +75,8 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, o
     monkeypatch.setattr(occlusion, "measure", measure)
     assert call(trained, out) == 1
     error = capsys.readouterr().err
-    assert [line for line in error.splitlines() if "are evaluated" in line] == [
-        f"{number} of 4 networks are evaluated" for number in (1, 2, 3)
+    assert [line for line in error.splitlines() if line.startswith("evaluated")] == [
+        f"evaluated {number} of 4 networks" for number in (1, 2, 3)
     ]  # a log shows how far it is; a terminal has a bar
     assert "not evaluated: cutmix, 'baseline', seed 0" in error
     assert error.strip().endswith("RuntimeError: CUDA error: out of memory")
@@ -110,7 +110,7 @@ def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(trained, out, tmp_
     assert call(trained, out) == 130
     assert signal.getsignal(signal.SIGTERM) is before
     said = capsys.readouterr().err
-    assert "occlusion.py: interrupted; 2 of 4 networks are evaluated" in said
+    assert "occlusion.py: interrupted; evaluated 2 of 4 networks" in said
     assert said.strip().endswith("the same command goes on")
     assert [file.name for file in out.iterdir()] == ["evaluations.json"]
     assert not list((tmp_path / "scratch").iterdir())
