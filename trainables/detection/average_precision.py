@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -104,39 +103,20 @@ def voc_average_precision(
     return AveragePrecision(float(means.mean()), float(means[0]), float(means[5]))
 
 
-class _Objects(NamedTuple):
-    """The objects of one class in one photograph."""
-
-    boxes: NDArray[np.float64]  # (n, 4)
-    ignored: list[bool]
-
-
 class _Match(NamedTuple):
     """The object of its own class that a detection overlaps most."""
 
-    photograph: int
     overlap: float
-    number: int  # of the object in the photograph; -1 where there is none
+    place: tuple[int, int]  # the photograph, and the object in it; -1 where there is none
+    ignored: bool
 
 
 def _of_class(truth: Sequence[Annotated], found: Sequence[Detections], label: int) -> list[float]:
     """Return the average precision of one class at each overlap; NaN where it has no object that counts."""
-    objects = [_objects(photograph, label) for photograph in truth]
-    count = sum(not ignored for one in objects for ignored in one.ignored)
+    objects = [pair for one in truth for pair in zip(one.labels, one.ignored, strict=True)]
+    count = objects.count((label, False))
     if not count:
         return [math.nan] * len(OVERLAPS)
-    matches = _matches(objects, found, label)
-    return [_at_overlap(matches, objects, count, least) for least in OVERLAPS]
-
-
-def _objects(photograph: Annotated, label: int) -> _Objects:
-    rows = [row for row, own in enumerate(photograph.labels) if own == label]
-    boxes = np.array([photograph.boxes[row] for row in rows]).reshape(-1, 4)
-    return _Objects(boxes, [photograph.ignored[row] for row in rows])
-
-
-def _matches(objects: Sequence[_Objects], found: Sequence[Detections], label: int) -> list[_Match]:
-    """Return the best object of each detection of a class, whatever overlap is asked for, the highest score first."""
     seen = [
         (score, photograph, box)
         for photograph, one in enumerate(found)
@@ -144,18 +124,21 @@ def _matches(objects: Sequence[_Objects], found: Sequence[Detections], label: in
         if own == label
     ]
     seen.sort(key=lambda row: -row[0])
-    return [_best(photograph, np.array([box]), objects[photograph].boxes) for _, photograph, box in seen]
+    matches = [_best(photograph, truth[photograph], box, label) for _, photograph, box in seen]
+    return [_at_overlap(matches, count, least) for least in OVERLAPS]
 
 
-def _best(photograph: int, box: NDArray[np.float64], objects: NDArray[np.float64]) -> _Match:
-    """Return the match of a box (1, 4) with the objects (n, 4) of its photograph."""
-    if not len(objects):
-        return _Match(photograph, 0.0, -1)
-    (overlaps,) = intersection_over_union(box, objects)
-    return _Match(photograph, float(overlaps.max()), int(overlaps.argmax()))
+def _best(photograph: int, truth: Annotated, box: Box, label: int) -> _Match:
+    """Return the match of a box in a photograph, whatever overlap is asked for."""
+    rows = [row for row, own in enumerate(truth.labels) if own == label]
+    if not rows:
+        return _Match(0.0, (photograph, -1), ignored=False)
+    (overlaps,) = intersection_over_union(np.array([box]), np.array([truth.boxes[row] for row in rows]))
+    best = rows[int(overlaps.argmax())]
+    return _Match(float(overlaps.max()), (photograph, best), truth.ignored[best])
 
 
-def _at_overlap(matches: Sequence[_Match], objects: Sequence[_Objects], count: int, least: float) -> float:
+def _at_overlap(matches: Sequence[_Match], count: int, least: float) -> float:
     """Return the average precision of one class, where a match counts that overlaps by more than ``least``.
 
     ``count`` is the number of objects that are to be found. An object that is found again counts as a wrong detection,
@@ -164,12 +147,12 @@ def _at_overlap(matches: Sequence[_Match], objects: Sequence[_Objects], count: i
     taken: set[tuple[int, int]] = set()
     right = np.zeros(len(matches))  # (D,)
     wrong = np.zeros(len(matches))  # (D,)
-    for row, (photograph, overlap, number) in enumerate(matches):
+    for row, (overlap, place, ignored) in enumerate(matches):
         if overlap > least:
-            if objects[photograph].ignored[number]:
+            if ignored:
                 continue
-            right[row] = (photograph, number) not in taken
-            taken.add((photograph, number))
+            right[row] = place not in taken
+            taken.add(place)
         wrong[row] = not right[row]
     recall = right.cumsum() / count
     precision = right.cumsum() / np.maximum(right.cumsum() + wrong.cumsum(), 1)
