@@ -19,7 +19,7 @@ from analysis.networks.transfer import Substitute
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets import EVALUATION_SETS
-from trainables.datasets.cifar_c import SEVERITIES, severity
+from trainables.datasets.cifar_c import SEVERITIES, by_severity
 from trainables.datasets.dataset import BatchSource, Split
 from trainables.datasets.opening import dataset_of
 from trainables.robustness.adversarial import Attack, fgsm, fgsm_sumix_release, logits_under_attack, pgd
@@ -165,6 +165,5 @@ def official_images(name: str, data_root: Path, count: int, corruption: str) -> 
     """Yield images (N, 3, 32, 32) uint8 and labels (N,) of severities 1 to 5: those of the clean images, by spacing."""
     split = EVALUATION_SETS[name].load(data_root, corruption)
     assert isinstance(split, Split)  # CIFAR is decoded
-    for level in range(1, SEVERITIES + 1):
-        part = severity(split, level)
+    for part in by_severity(split):
         yield part.take(torch.linspace(0, len(part.labels) - 1, count).long())

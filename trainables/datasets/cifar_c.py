@@ -8,6 +8,7 @@ a file of 50,000 images a corruption, and ``labels.npy``.
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,8 @@ def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int
     The file has the name of the corruption, and lies in ``folder`` in the data root, with ``images`` of each severity.
     """
     rows = SEVERITIES * images
-    pixels = _array(root / folder / f"{corruption}.npy", (rows, 32, 32, 3))
-    labels = _array(root / folder / "labels.npy", (rows,))
+    pixels = _array(root / folder / f"{corruption}.npy", np.uint8, (rows, 32, 32, 3))
+    labels = _array(root / folder / "labels.npy", np.integer, (rows,))
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if len(wrong):
         raise DataError(
@@ -39,15 +40,12 @@ def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int
     return Split(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels.astype(np.int64)))
 
 
-def severity(split: Split, level: int) -> Split:
-    """Return the images of one severity, 1 to 5, of what ``load_corrupted`` gives."""
-    if not 1 <= level <= SEVERITIES:
-        raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {level}")
-    images = len(split.labels) // SEVERITIES
-    return split.take(slice((level - 1) * images, level * images))
+def by_severity(split: Split) -> list[Split]:
+    """Return the images of each severity, from 1 to 5, of what ``load_corrupted`` gives."""
+    return [Split(*parts) for parts in zip(*(tensor.chunk(SEVERITIES) for tensor in split), strict=True)]
 
 
-def _array(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
+def _array(file: Path, kind: Any, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
     try:
         with file.open("rb") as content:
             array = np.lib.format.read_array(content, allow_pickle=False)
@@ -55,10 +53,8 @@ def _array(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
         raise DataError(f"{file} cannot be read ({error.strerror or error})") from error
     except (ValueError, EOFError, TokenError) as error:
         raise DataError(f"{file} is broken ({error})") from error
-    if array.shape != shape or not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{file} holds {array.dtype} of shape {array.shape} instead of whole numbers of shape {shape}")
-    if len(shape) > 1 and array.dtype != np.uint8:
-        raise DataError(f"{file} holds {array.dtype} instead of uint8")
+    if array.shape != shape or not np.issubdtype(array.dtype, kind):
+        raise DataError(f"{file} holds {array.dtype} of shape {array.shape}, not {kind.__name__} of shape {shape}")
     return array
 
 
