@@ -17,6 +17,8 @@ from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig
 from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Positive, Share, ShareBelowOne, Whole
 from trainables.refusals import require_known
 
+Cells = Annotated[int, Field(ge=3, le=2**31 - 1)]  # two of them halve the map
+
 # Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
 SECTIONS = {"augment": "augment_options", "subset": "subset", "retrain": "retrain"}
 HALVES = 0.5  # of the images that a search sees, half learn the weights and half the architecture
@@ -66,7 +68,7 @@ class SearchConfig(DataConfig):
     search_epochs: Count = 50
     frozen_epochs: int = 15  # the first, in which only the weights are learned
     search_channels: Count = 16
-    search_cells: Count = 8
+    search_cells: Cells = 8
     partial: Count = 4  # operations see one channel in so many
     search_batch_size: Count = 256
     search_lr: Positive = 0.1
@@ -77,7 +79,7 @@ class SearchConfig(DataConfig):
     epochs: Count = 600  # of the network that was found, from scratch, on all images
     retrain: RetrainConfig = RetrainConfig()  # where that differs from the search, such as in its data set
     channels: Annotated[int, Field(ge=2, multiple_of=2)] = 36
-    cells: Count = 20
+    cells: Cells = 20
     batch_size: Count = 96
     lr: Positive = 0.025
     drop_path: ShareBelowOne = 0.3  # at the end; it grows from 0
@@ -129,9 +131,6 @@ def _check(config: SearchConfig) -> None:
         key = option_set(config.subset)
         given = getattr(config.subset, key)
         raise ValueError(f"subset.{key} is for a search, which a known genotype does not need, got {given!r}")
-    for key in "search_cells", "cells":
-        if getattr(config, key) < 3:
-            raise ValueError(f"{key} must be at least 3, so that two cells halve the map, got {getattr(config, key)}")
     if config.validation or config.evaluate != "test":
         raise ValueError(
             "validation must be 0 and evaluate 'test', because a search holds out half of its images itself, got "

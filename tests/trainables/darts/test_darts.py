@@ -175,7 +175,7 @@ def test_the_configuration_survives_the_flat_form_and_has_the_papers_values():
         ({"train_images": 1}, "train_images must be at least 2, one for each half of the search, got 1"),
         ({"train_images": 9, "auxiliary": 0.4}, "last batch of 9 training images has 1 image, .* than 4$"),
         ({"batch_size": 1, "auxiliary": 0.4}, "set auxiliary to 0, or another batch_size than 1$"),
-        ({"cells": 2}, "cells must be at least 3, so that two cells halve the map, got 2"),
+        ({"cells": 2}, "cells must be greater than or equal to 3, got 2"),
         ({"dataset": "tiny_imagenet"}, "32 pixels in three channels, got dataset 'tiny_imagenet' at 64 pixels"),
         ({"image_size": 64, "auxiliary": 0.0}, "32 pixels in three channels, got dataset 'cifar10' at 64 pixels"),
         ({"validation": 0.1}, "validation must be 0 and evaluate 'test', .*, got 0.1 and 'test'$"),
