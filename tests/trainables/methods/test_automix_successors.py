@@ -1,4 +1,4 @@
-"""SAMix's and AdAutoMix's generators by plain loops, and a step of each by hand."""
+"""SAMix's and AdAutoMix's generators by plain loops, and a step of AdAutoMix by hand."""
 
 import math
 
@@ -9,12 +9,9 @@ from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
 from tests.trainables.methods.test_automix_by_loops import attended, by
-from trainables.losses.mix_block import mask_loss
 from trainables.methods.adversarial_masks import AdversarialBlock
 from trainables.methods.scenario_agnostic import SAMixBlock, mask_variance
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
-from trainables.mixers.automix import draw, even_near_the_ends, mix_by
-from trainables.mixers.mixed import mixed_cross_entropy
 from trainables.mixers.samix import samix, with_mean
 
 
@@ -47,34 +44,6 @@ def test_the_variance_of_masks():
     mask = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64).view(2, 1, 1, 2)
     assert mask_variance(mask, "row").item() == pytest.approx(0.125)  # a quarter, and none
     assert mask_variance(mask + torch.tensor([0.0, 0.5]).view(2, 1, 1, 1), "batch").item() == pytest.approx(0.1875)
-
-
-def test_a_step_of_samix_by_hand():
-    ours, other = method_for("samix").double(), method_for("samix").double()
-    for method in (ours, other):
-        draw_weights(method.block)
-    images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
-    loss, log = ours(images, LABELS, Generator().manual_seed(0))
-    with torch.no_grad():
-        maps = other.teacher.encode(images, 4)
-        other.teacher.forward_features(maps, 4)
-    partner, lam = draw(B, 2.0, False, rng)
-    mask = other.block(maps, maps[partner], lam, (16, 12))
-    gap = mask_loss(mask, lam, "row") - 2 * sum(m.var(correction=0) for m in mask) / B
-    first = mix_by(images, partner, lam, mask)
-    wanted = mixed_cross_entropy(other.teacher(first.images), LABELS, first) + 0.1 * gap
-    with torch.no_grad():
-        partner, lam = draw(B, 2.0, False, rng)
-        mask = even_near_the_ends(other.block(maps, maps[partner], lam, (16, 12)), lam, 0.08)
-    second = mix_by(images, partner, lam, mask)
-    wanted = wanted + F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
-    wanted = wanted + mixed_cross_entropy(other.network(second.images), LABELS, second)
-    torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=0)  # the drawn lambda is float32
-    torch.testing.assert_close(log["mask_gap"], gap.detach(), rtol=1e-6, atol=1e-8)
-    loss.backward()
-    assert all(p.grad is None for p in ours.teacher.parameters())
-    assert ours.block.key.weight.grad.any()
-    assert ours.also_saved["mix_block"] is ours.block
 
 
 def test_a_mask_is_scaled_until_its_mean_is_lambda():

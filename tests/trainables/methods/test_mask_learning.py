@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Generator, nn
 
-from tests.trainables.methods.small import LABELS, B, method_for, pixels
+from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels
 from trainables.backbones.backbone import Network
 from trainables.config import flatten, parse
 from trainables.losses.mix_block import mask_loss
@@ -144,41 +145,51 @@ def test_sumix_changes_the_students_mixed_loss_and_nothing_else():
     assert norm.num_batches_tracked == 2  # the images as they are serve both losses
 
 
-@pytest.mark.parametrize("pipeline", ["none", "mp_m0", "mp"])
-def test_each_row_of_table_8_but_automix_s_own_by_hand(pipeline):
+@pytest.mark.parametrize(
+    ("mixer", "pipeline"), [*(("automix", row) for row in ("none", "mp_m0", "mp")), ("samix", "mp_ce")]
+)
+def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
     """The loss agrees with the networks of another method that starts alike; the right parts learn and are tested.
 
-    AutoMix itself, "mp_ce", is computed by ``test_automix_by_loops``.
+    AutoMix itself, "mp_ce", is computed by ``test_automix_by_loops``. SAMix takes the masks' variance off their loss.
     """
-    method, other = (method_for("automix", mixer__pipeline=pipeline).double() for _ in range(2))
+    method, other = (method_for(mixer, mixer__pipeline=pipeline).double() for _ in range(2))
+    for each in (method, other):
+        draw_weights(each.block)
     images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
     loss, log = method(images, LABELS, Generator().manual_seed(0))
     slow = other.network if other.teacher is None else other.teacher
     maps = slow.encode(images, 4)
     partner, lam = draw(B, 2.0, False, rng)
     mask = other.block(maps, maps[partner], lam, (16, 12))
-    wanted = 0.1 * mask_loss(mask, lam, "row")
+    gap = mask_loss(mask, lam, "row") - (2 * sum(m.var(correction=0) for m in mask) / B if mixer == "samix" else 0)
+    wanted = 0.1 * gap
     first = mix_by(images, partner, lam, even_near_the_ends(mask, lam, 0.08) if pipeline == "none" else mask)
     wanted = wanted + mixed_cross_entropy(slow(first.images), LABELS, first)
     if pipeline != "none":
         second = automix(images, rng, generate=lambda p, given: other.block(maps, maps[p], given, (16, 12)))
         wanted = wanted + mixed_cross_entropy(other.network(second.images), LABELS, second)
-    torch.testing.assert_close(loss, wanted)
-    assert ("loss_one" in log, "loss_block" in log) == (False, pipeline != "none")
+    if pipeline == "mp_ce":
+        wanted = wanted + F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
+    torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=0)  # the drawn lambda is float32
+    torch.testing.assert_close(log["mask_gap"], gap.detach(), rtol=1e-6, atol=1e-8)
+    assert ("loss_one" in log, "loss_block" in log) == (pipeline == "mp_ce", pipeline != "none")
 
     loss.backward()
     learns = {name.split(".")[0] for name, p in method.named_parameters() if p.grad is not None and p.grad.any()}
-    assert learns == {"network", "block"}
+    assert learns == {"network", "block", *(("heads",) if pipeline == "mp_ce" else ())}
+    assert method.also_saved["mix_block"] is method.block
     with torch.no_grad():
         for parameter in method.network.parameters():
             parameter.add_(1.0)
     before = [p.clone() for p in (method.teacher or method.network).parameters()]
     method.after_step(0.0)
-    keep = 0.999 if pipeline == "mp" else 0.0
+    keep = 0.999 if pipeline in ("mp", "mp_ce") else 0.0
     for tested, old, new in zip(method.evaluated.parameters(), before, method.network.parameters(), strict=True):
         torch.testing.assert_close(tested, keep * old + (1 - keep) * new)
     assert (method.evaluated is method.network) == (pipeline == "none")
-    assert list(method.also_tested) == ([] if pipeline == "none" else ["student_mixed"])
+    plain = ["teacher_one", "student_mixed", "student_one"]
+    assert list(method.also_tested) == {"none": [], "mp_ce": plain}.get(pipeline, ["student_mixed"])
 
 
 def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch):
