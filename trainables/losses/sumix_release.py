@@ -40,7 +40,10 @@ class ReleasedSUMixLoss(SUMixLoss):
                 f"sumix.preset 'release' is defined for mixtures of 2 images, got {mixed.sources.shape[1]}; "
                 "'paper' takes any number"
             )
-        distance = released_distance(raw[1][mixed.sources], seen[1], labels[mixed.sources])
+        before, after = (logits.detach().softmax(dim=-1) for logits in (raw[1][mixed.sources], seen[1]))
+        other_class = labels[mixed.sources].flip(1)  # (B, 2)
+        moved = after[:, None] - before.scatter(-1, other_class[..., None], 0)
+        distance = F.normalize(moved.softmax(dim=-1), dim=-1)
         return distance * (self.terms.sem_scale * len(labels))  # (B, 2, L)
 
     def learned(self, shift: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
@@ -51,14 +54,3 @@ class ReleasedSUMixLoss(SUMixLoss):
 
     def semantic(self, shift: Tensor) -> Tensor:
         return shift
-
-
-def released_distance(source_logits: Tensor, mixed_logits: Tensor, own: Tensor) -> Tensor:
-    """Return how far mixing moved each source, per class: unit vectors (B, 2, L) without gradient, before the factor N.
-
-    The logits are (B, 2, L) of the sources and (B, L) of the mixed images; ``own`` (B, 2) are the sources' classes.
-    """
-    before = source_logits.detach().softmax(dim=-1)
-    before = before.scatter(-1, own.flip(1)[..., None], 0)  # the other source's class
-    after = mixed_logits.detach().softmax(dim=-1)[:, None]
-    return F.normalize((after - before).softmax(dim=-1), dim=-1)
