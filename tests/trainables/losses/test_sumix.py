@@ -79,19 +79,10 @@ def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand():
     assert of_rows.weights[:, 0].std() > 0.01
     mean = [sum(column) / B for column in zip(*of_rows.weights.tolist(), strict=True)]
     assert found.weights.tolist() == [pytest.approx(mean)] * B
+    assert found.regulariser == found.z_su == 0  # there is none
     log_p, classes = mixed_logits.log_softmax(dim=1), labels[mixed.sources]
     loss = -sum(mean[k] * log_p[b, classes[b, k]].item() for b in range(B) for k in range(len(mean))) / B
     assert found.loss.item() == pytest.approx(loss, rel=1e-6)
-
-
-@both_presets
-def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind):
-    arguments = batch(torch.float32)
-    *_, mixed_logits, labels, mixed = arguments
-    off = loss_of(SUMixTerms(lam="fixed", regulariser="none"), torch.float32, kind)
-    assert torch.equal(off(*arguments), mixed_cross_entropy(mixed_logits, labels, mixed))
-    parts = off.parts(*arguments)
-    assert parts.regulariser == parts.z_su == 0
 
 
 def test_gradients_stop_where_the_definition_says():
