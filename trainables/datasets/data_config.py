@@ -109,7 +109,8 @@ def on_all_images(config: C) -> C:
 def check_data(config: DataConfig) -> None:
     """Raise ``ValueError``, one sentence, for any fault that no file could fix; the data set is a known one."""
     _check_folder(config)
-    _check_counts(config)
+    dataset = DATASETS[config.dataset]
+    check_counts(config, dataset.num_train, dataset.num_test)
     check_subset(config.subset)
     if config.num_train is not None:
         held_out_count(config.validation, config.num_train)
@@ -130,12 +131,13 @@ def _check_folder(config: DataConfig) -> None:
             raise ValueError(f"{key} is for the data sets {others} only, got {given!r} with dataset {config.dataset!r}")
 
 
-def _check_counts(config: DataConfig) -> None:
-    dataset = DATASETS[config.dataset]
-    for key, there in ("train_images", dataset.num_train), ("test_images", dataset.num_test):
+def check_counts(config: DataConfig, num_train: int | None, num_test: int | None) -> None:
+    """Raise ``ValueError`` if more images are asked for than there are, as far as that is known."""
+    for key, there in ("train_images", num_train), ("test_images", num_test):
         given = getattr(config, key)
         if given is not None and there is not None and given > there:
-            raise ValueError(f"{key} must be at most {there}, the size of {dataset.name}, got {given}")
+            name = config.folder or config.dataset
+            raise ValueError(f"{key} must be at most {there}, the size of {name}, got {given}")
 
 
 def _check_colours(config: DataConfig) -> None:

@@ -11,7 +11,7 @@ import torch
 from trainables.augment.pipeline import augmentation
 from trainables.augment.resized_crop import resize
 from trainables.datasets import DATASETS, EVALUATION_SETS
-from trainables.datasets.data_config import DataConfig, held_out_count
+from trainables.datasets.data_config import DataConfig, check_counts, held_out_count
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
 from trainables.datasets.decoding import View
 from trainables.datasets.file_list import FileList
@@ -98,12 +98,9 @@ def open_splits(
 
 def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None, Images | None]:
     """Return the images to train, to validate and to test on; ``ValueError`` refuses what they cannot give."""
-    dataset = dataset_of(config)
-    for key, images in (("train_images", splits.train), ("test_images", splits.test)):
-        _check_labels(images, dataset)
-        given, there = getattr(config, key), len(images.labels)
-        if given is not None and given > there:
-            raise DataError(f"{key} must be at most {there}, the size of {config.folder or dataset.name}, got {given}")
+    for images in splits:
+        _check_labels(images, dataset_of(config))
+    check_counts(config, *(len(images.labels) for images in splits))
     # The first images are the same for every seed and every arm of a study.
     train, test = splits.train.take(slice(config.train_images)), splits.test.take(slice(config.test_images))
     if config.subset.rule != "none":

@@ -28,15 +28,14 @@ ROWS = 256  # that are held at a time
 
 def prepare(folder: Path) -> None:
     """Write the shards that are missing or of earlier tables, and check them."""
-    for name, files in _tables(folder).items():
-        if not files:
+    for name, shard_of in _tables(folder).items():
+        if not shard_of:
             wanted = "train" if name == "train" else " or ".join(TESTS)
             raise DataError(f"{_data(folder)} has no file {wanted}-*.parquet")
         out = folder / SHARDS / name
         try:
             out.mkdir(parents=True, exist_ok=True)
-            for file in files:
-                shard = _shard(folder, name, file)
+            for file, shard in shard_of.items():
                 if not _is_of(shard, file):  # nothing is written to a folder that is complete
                     with FileLock(shard.with_suffix(".lock")):
                         _write_shard(file, shard)
@@ -50,12 +49,11 @@ def load(folder: Path) -> Splits:
 
     Once there are shards, the tables may be deleted.
     """
-    for name, files in _tables(folder).items():
-        for file in files:
-            if not _is_of(shard := _shard(folder, name, file), file):
+    for name, shard_of in _tables(folder).items():
+        for file, shard in shard_of.items():
+            if not _is_of(shard, file):
                 raise DataError(f"{shard} is missing, or older than {file}, of which it has to be written again")
-        written = {_shard(folder, name, file) for file in files}
-        left = sorted(set((folder / SHARDS / name).glob("*.tar")) - written) if files else []
+        left = sorted({*(folder / SHARDS / name).glob("*.tar")} - {*shard_of.values()}) if shard_of else []
         if left:
             raise DataError(
                 f"{left[0]} belongs to no table in {_data(folder)}, and its images would count as well: delete it, or "
@@ -68,15 +66,13 @@ def _data(folder: Path) -> Path:
     return folder / "data" if (folder / "data").is_dir() else folder
 
 
-def _tables(folder: Path) -> dict[str, list[Path]]:
-    """Return the Parquet files by the split, ``train`` or ``test``, whose shards they become."""
+def _tables(folder: Path) -> dict[str, dict[Path, Path]]:
+    """Return the Parquet files by the split, ``train`` or ``test``, and the shard that each becomes."""
     data = _data(folder)
     tests = next((found for name in TESTS if (found := sorted(data.glob(f"{name}-*.parquet")))), [])
-    return {"train": sorted(data.glob("train-*.parquet")), "test": tests}
-
-
-def _shard(folder: Path, split: str, table: Path) -> Path:
-    return folder / SHARDS / split / f"{table.stem}.tar"
+    tables = {"train": sorted(data.glob("train-*.parquet")), "test": tests}
+    shards = folder / SHARDS
+    return {split: {file: shards / split / f"{file.stem}.tar" for file in files} for split, files in tables.items()}
 
 
 def _is_of(shard: Path, table: Path) -> bool:

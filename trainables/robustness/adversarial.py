@@ -41,8 +41,7 @@ def fgsm(model: Classifier, images: Tensor, labels: Tensor, *, epsilon: float = 
 
     The model takes pixels in [0, 1], of which ``epsilon`` bounds the change, and is attacked in evaluation mode.
     """
-    with evaluation_mode(model):
-        return (images + epsilon * loss_gradient(model, images, labels).sign()).clamp(0, 1)
+    return pgd(model, images, labels, epsilon=epsilon, step=epsilon, iterations=1)
 
 
 def pgd(
