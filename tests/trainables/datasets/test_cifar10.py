@@ -81,11 +81,7 @@ def test_load_keeps_channels_rows_columns_and_labels_apart(tmp_path):
 
 @pytest.mark.parametrize(
     "files",
-    [
-        PYTHON,
-        {k: v for k, v in ARCHIVES.items() if "binary" in k},
-        {k: v for k, v in ARCHIVES.items() if "python" in k},
-    ],
+    [PYTHON, *({name: content} for name, content in ARCHIVES.items())],
     ids=["python folder", "binary archive", "python archive"],
 )
 def test_whatever_lies_in_the_data_root_becomes_the_binary_version(tmp_path, files, asked, capfd):

@@ -12,7 +12,6 @@ import torch
 from PIL import Image, TiffImagePlugin
 from torchvision.transforms import v2
 
-from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import Decoder, View, decode, decode_bytes
 from trainables.datasets.file_list import FileList
@@ -101,20 +100,6 @@ def test_a_picture_of_one_value_is_black_and_one_that_is_not_finite_is_refused(t
     Image.fromarray(np.array([[0.0, np.nan]], np.float32)).save(tmp_path / "nan.tif")
     with pytest.raises(DataError, match=r"nan.tif is not a whole image \(it has values that are not finite\)$"):
         decode(tmp_path / "nan.tif")
-
-
-@pytest.mark.slow
-def test_two_classes_of_16_bit_pictures_are_told_apart(tmp_path):
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 16), ("test", 8)):
-        for label, name in enumerate(("across", "down")):
-            (tmp_path / split / name).mkdir(parents=True)
-            for number in range(count):
-                stripes = np.indices((16, 16))[label] // 2 % 2 * 1500 + rng.integers(0, 2500, (16, 16))  # 12 bits
-                Image.fromarray(stripes.astype(np.uint16)).save(tmp_path / split / name / f"{number}.png")
-    keys = {"dataset": "folder", "folder": ".", "num_classes": 2, "image_size": 16, "resize": 16, "backbone": "resnet8"}
-    keys |= {"init": "torch_default", "augment": "none", "epochs": 4, "batch_size": 4, "lr": 0.05}
-    assert train(keys, 0, data_root=tmp_path, workers=0).metrics["test_top1"] == 100
 
 
 def test_the_orientation_that_a_camera_noted_is_not_applied_as_torchvision_does_not(tmp_path):
