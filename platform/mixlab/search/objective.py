@@ -18,8 +18,9 @@ PAST = "earlier_seeds.json"
 class OverSeeds:
     """A trainable made of another: it trains with each seed in turn, and reports the mean of a metric so far.
 
-    Its epochs count through all seeds. After each, the metric is the mean over the seeds that are done, at their last
-    epoch, and the one that runs, at its latest: at the same epoch, two configurations are compared alike.
+    Its epochs count through all seeds, each of which has as many as the longest has announced so far: the last epoch of
+    a seed that ends early counts as the last of those. After each, the metric is the mean over the seeds that are done,
+    at their last epoch, and the one that runs, at its latest: at the same epoch, two configurations are compared alike.
     """
 
     train: CompleteTrainable
@@ -29,7 +30,7 @@ class OverSeeds:
     def __call__(
         self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
     ) -> None:
-        """Train with every seed; ``seed`` is not used."""
+        """Train with every seed, up to one that returns before its last epoch; ``seed`` is not used."""
         past = _past(resume_from)
         if past.over:  # the checkpoint is of a seed's last epoch
             resume_from = None
@@ -37,6 +38,8 @@ class OverSeeds:
             mean = _Mean(self.metric, len(self.seeds), report, past)
             self.train(settings, each, mean, resume_from, data_root, processes)
             past, resume_from = mean.after, None
+            if not past.over:
+                return
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,15 @@ class _Past:
     """The progress of a trial after an epoch."""
 
     values: tuple[float, ...] = ()  # the metric of each seed that is done
-    epochs: int = 0  # the epochs of those
     over: bool = False  # whether the epoch was the last of its seed, which ``values`` then includes
+    planned: int = 0  # the most epochs that a seed has announced
 
 
 def _past(folder: Path | None) -> _Past:
     if folder is None or not (folder / PAST).exists():
         return _Past()
-    values, epochs, over = json_form.loads((folder / PAST).read_bytes(), object)
-    return _Past(tuple(values), epochs, over)
+    values, _, over, *planned = json_form.loads((folder / PAST).read_bytes(), object)  # older files end after ``over``
+    return _Past(tuple(values), over, *planned)
 
 
 @dataclass
@@ -65,7 +68,7 @@ class _Mean:
     past: _Past
 
     def __post_init__(self) -> None:
-        self.after = self.past  # the progress if the seed ends after its latest report
+        self.after = replace(self.past, over=False)  # the progress after the latest report
 
     def __call__(self, reported: Any, save: Save | None = None) -> None:
         epoch = epoch_of(reported)
@@ -74,14 +77,13 @@ class _Mean:
         metrics = dict(epoch.metrics)
         if self.metric in metrics:
             metrics[self.metric] = statistics.fmean(values)
-        number = self.past.epochs + epoch.number
-        of = self.past.epochs + epoch.of * (self.seeds - len(self.past.values))  # one may end earlier than another
-        self.after = _Past(values, number, True)
-        here = self.after if epoch.last else self.past
-        text = json_form.dumps([here.values, here.epochs, here.over])
+        planned, done = max(self.after.planned, epoch.of), len(self.past.values)
+        number = done * planned + (planned if epoch.last else epoch.number)
+        self.after = _Past(values if epoch.last else self.past.values, epoch.last, planned)
+        text = json_form.dumps([self.after.values, number, self.after.over, planned])
 
         def save_all(folder: Path) -> None:
             save_seed(folder)
             (folder / PAST).write_text(text, encoding="utf-8")
 
-        self.report(replace(epoch, number=number, of=of, metrics=metrics), save_all)
+        self.report(replace(epoch, number=number, of=planned * self.seeds, metrics=metrics), save_all)

@@ -1,24 +1,106 @@
 """The mean over a search's seeds, each of which is a training of its own."""
 
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mixlab import Epoch
-from mixlab.search.objective import OverSeeds
+from mixlab.search.history import History
+from mixlab.search.objective import PAST, OverSeeds
+from mixlab.search.race import Race
 from mixlab.spec.epoch import epoch_of
+from tests.mixlab.search_toy import TRAIN, InMemory, search
 
-ENDS = {1000: 2, 1001: 4, 1002: 1}  # the epoch with which a training stops by itself, by its seed
-
-
-def train(settings: Any, seed: int, report: Any, *_: Any) -> None:
-    for number in range(1, ENDS[seed] + 1):
-        report(Epoch(number, ENDS[seed] if number == ENDS[seed] else 5, {"acc": 1.0}), lambda folder: None)
+OF = 5  # epochs of a training that does not end early
+ENDS = {1000: 2, 1001: 4, 1002: 5, 1003: 1}  # the epoch with which a training stops by itself, by its seed
 
 
-def test_trainings_may_end_at_different_epochs():
+class Killed(Exception):
+    """The trial's process is lost after a report."""
+
+
+class Trial:
+    """A trial over several seeds, and what it has reported; it may be killed, and goes on."""
+
+    def __init__(self, folder: Path, ends: Mapping[int, int], announced: bool = True) -> None:
+        self.folder, self.ends, self.announced = folder, ends, announced
+        self.reported: list[Epoch] = []
+        self.trained: list[tuple[int, int]] = []
+
+    def train(self, settings: Any, seed: int, report: Any, resume_from: Path | None, *_: Any) -> None:
+        done = int((resume_from / "epoch").read_text()) if resume_from else 0
+        for number in range(done + 1, self.ends[seed] + 1):
+            self.trained.append((seed, number))
+            of = number if self.announced and number == self.ends[seed] else OF
+            report(Epoch(number, of, {"acc": float(seed)}), lambda folder, number=number: save(folder, number))
+
+    def run(self, resume_from: Path | None = None, killed_after: int = 10**6) -> None:
+        def report(epoch: Any, save_all: Any) -> None:
+            self.reported.append(epoch_of(epoch))
+            save_all(self.folder)
+            if len(self.reported) == killed_after:
+                raise Killed
+
+        whole: Any = OverSeeds(self.train, "acc", tuple(self.ends))  # type: ignore[arg-type]
+        whole(None, 0, report, resume_from, Path())
+
+
+def save(folder: Path, number: int) -> None:
+    (folder / "epoch").write_text(str(number))
+
+
+def numbers(trial: Trial) -> Iterator[tuple[int, int]]:
+    return ((epoch.number, epoch.of) for epoch in trial.reported)
+
+
+def test_trainings_may_end_at_different_epochs(tmp_path):
     """One that ended sooner than those before was refused: "the number of an epoch must be from 1 to 3, got 7"."""
-    reported: list[Epoch] = []
-    whole: Any = OverSeeds(train, "acc", tuple(ENDS))
-    whole(None, 0, lambda epoch, save: reported.append(epoch_of(epoch)), None, Path())
-    assert [epoch.number for epoch in reported] == list(range(1, 8))
-    assert [epoch.last for epoch in reported] == [False] * 6 + [True]
+    trial = Trial(tmp_path, ENDS)
+    trial.run()
+    seeds = [[1, 5], [6, 7, 8, 10], [11, 12, 13, 14, 15], [20]]
+    assert list(numbers(trial)) == [(number, 20) for seed in seeds for number in seed]
+    assert [epoch.last for epoch in trial.reported] == [False] * 11 + [True]
+    assert trial.reported[-1].metrics == {"acc": 1001.5}
+
+
+def test_a_race_decides_after_every_seed_that_ends_early(tmp_path):
+    """It found no seed's end after the first that ended early, and so dropped nothing more of the trial."""
+    history = History(search(search_seeds=tuple(ENDS)), TRAIN, InMemory())
+    claim, asked = history.claim(), []
+    race = Race(history, lambda values, *_: asked.append(list(values[0])) or "")  # type: ignore[func-returns-value]
+    trial = Trial(tmp_path, ENDS)
+    trial.run()
+    for epoch in trial.reported:
+        race.out(claim, epoch, epoch.metrics["acc"])
+    assert asked == [[1000.0], [1000.0, 1001.0], [1000.0, 1001.0, 1002.0], [1000.0, 1001.0, 1002.0, 1003.0]]
+
+
+@pytest.mark.parametrize("killed_after", range(1, 12))
+def test_a_trial_that_is_killed_goes_on_from_its_last_epoch(tmp_path, killed_after):
+    """One that was killed in the midst of its second seed, or of a later one, began that seed again."""
+    undisturbed, trial = Trial(tmp_path, ENDS), Trial(tmp_path, ENDS)
+    undisturbed.run()
+    with pytest.raises(Killed):
+        trial.run(killed_after=killed_after)
+    trial.run(tmp_path)
+    assert trial.trained == undisturbed.trained
+    assert trial.reported == undisturbed.reported
+
+
+def test_a_training_that_returns_before_its_last_epoch_ends_the_trial_there(tmp_path):
+    """It was taken for one that was done, although alone, as in a study, it would have failed."""
+    trial = Trial(tmp_path, {1000: 5, 1001: 3, 1002: 5}, announced=False)
+    trial.run()
+    assert list(numbers(trial)) == [(number, 15) for number in range(1, 9)]
+
+
+@pytest.mark.parametrize(("content", "left"), [([[1000.0], 5, True], 10), ([[], 0, False], 13)])
+def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path, content, left):
+    (tmp_path / PAST).write_text(json.dumps(content))
+    save(tmp_path, 5 if content[0] else 2)
+    trial = Trial(tmp_path, {1000: 5, 1001: 5, 1002: 5})
+    trial.run(tmp_path)
+    assert list(numbers(trial)) == [(number, 15) for number in range(16 - left, 16)]
