@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.config import Config
 from trainables.cuda_graph import GraphedStep
 from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
@@ -29,7 +28,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, settings: Config, precision: torch.dtype, device: torch.device, network: nn.Module, *, graphed: bool
+        self, settings: DataConfig, precision: torch.dtype, device: torch.device, network: nn.Module, *, graphed: bool
     ) -> None:
         self.network = network
         self.batch_size = test_batch(settings)

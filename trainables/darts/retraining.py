@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import Genotype
 from trainables.darts.search_config import SMALL_SIDE, SearchConfig
-from trainables.darts.testing import accuracies, mean_loss, normalised
+from trainables.darts.testing import FromPixels, mean_loss, normalised
 from trainables.datasets.opening import Opened, dataset_of
-from trainables.evaluation import test_batch
+from trainables.evaluation import Evaluation
 from trainables.mixers.cutout import cutout
 from trainables.schedules import cosine
 from trainables.seeds import derive_seed, generator
@@ -35,6 +35,8 @@ class Retraining:
             self.large = settings.retrained.side > SMALL_SIDE
             network = DartsNetwork(genotype, *sizes, large=self.large, auxiliary=settings.auxiliary > 0)
         self.network = network.to(device)
+        shown = FromPixels(self.network, self.dataset)
+        self.test = Evaluation(settings.retrained, torch.float32, device, shown, graphed=False)
         decay = settings.weight_decay if settings.retrain.weight_decay is None else settings.retrain.weight_decay
         weights = self.network.parameters()
         self.weights = torch.optim.SGD(weights, settings.lr, settings.momentum, weight_decay=decay)
@@ -64,8 +66,8 @@ class Retraining:
                 losses.append((loss.item(), len(part)))
             nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)
             self.weights.step()
-        top1, top5 = accuracies(self.predict, self.test_set, self.dataset, test_batch(settings.retrained))
-        errors = {"test_top1_error": 100 - top1, "test_top5_error": 100 - top5}
+        tested = self.test(self.test_set)
+        errors = {f"test_{name}_error": 100 - tested[name] for name in ("top1", "top5")}
         return {"train_loss": mean_loss(losses), **errors, "test_top1": 100 - errors["test_top1_error"]}
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -80,11 +82,6 @@ class Retraining:
         if second is not None:
             loss = loss + self.settings.auxiliary * F.cross_entropy(second, labels, label_smoothing=smoothing)
         return loss
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Return logits (B, L) of normalised images (B, 3, H, W), in evaluation mode."""
-        logits: Tensor = self.network.eval()(images)[0]
-        return logits
 
     def sizes(self) -> dict[str, float]:
         """Return the parameters and the millions of operations of the network in testing."""

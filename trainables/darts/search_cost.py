@@ -9,10 +9,8 @@ from trainables.darts.genotype import PUBLISHED, Genotype
 from trainables.darts.retraining import Retraining
 from trainables.darts.search_config import HALVES, SMALL_SIDE, SearchConfig
 from trainables.darts.search_phase import SearchPhase
-from trainables.darts.testing import accuracies
 from trainables.datasets.data_config import on_all_images
-from trainables.datasets.opening import dataset_of, open_splits
-from trainables.evaluation import test_batch
+from trainables.datasets.opening import open_splits
 from trainables.hardware import device
 
 FEW = 16  # images of a timed step without a GPU
@@ -40,12 +38,11 @@ def search_seconds(settings: SearchConfig) -> float:
 def retraining_seconds(settings: SearchConfig, genotype: Genotype) -> float:
     """Return the seconds in which the network of a genotype is trained and tested after every epoch."""
     images = settings.retrained
-    dataset = dataset_of(images)
     size = _timed_images(settings.batch_size // settings.retrain.accumulate, images.side)
     few = replace(on_all_images(settings), batch_size=size, retrain=replace(settings.retrain, accumulate=1))
     opened = open_splits(on_all_images(images), noise_splits(images, size), device())
     phase = Retraining(few, 0, genotype, opened, device())
-    test = least_seconds(lambda: accuracies(phase.predict, phase.test_set, dataset, test_batch(images)))
+    test = least_seconds(lambda: phase.test(phase.test_set))
     train = least_seconds(lambda: phase.epoch(1, 0)) - test
     num_train, num_test = images.num_train or UNKNOWN_IMAGES, images.num_test or UNKNOWN_IMAGES
     return settings.epochs * (train * num_train + test * num_test) / size

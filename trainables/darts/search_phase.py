@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from trainables.darts.search_config import HALVES, SearchConfig
 from trainables.darts.supernet import SuperNet
-from trainables.darts.testing import accuracies, mean_loss, normalised
+from trainables.darts.testing import FromPixels, mean_loss, normalised
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, open_splits
-from trainables.evaluation import TEST_BATCH
+from trainables.evaluation import Evaluation
 from trainables.schedules import cosine
 from trainables.seeds import derive_seed, generator
 
@@ -33,6 +33,8 @@ class SearchPhase:
             torch.manual_seed(derive_seed(seed, "init"))
             sizes = (settings.search_channels, settings.search_cells, self.dataset.num_classes, settings.partial)
             self.supernet = SuperNet(settings.operations, *sizes, generator(seed, "architecture")).to(device)
+        shown = FromPixels(self.supernet, self.dataset)
+        self.test = Evaluation(settings, torch.float32, device, shown, graphed=False)
         self.weights = torch.optim.SGD(
             self.supernet.weights(), settings.search_lr, settings.momentum, weight_decay=settings.weight_decay
         )
@@ -60,8 +62,7 @@ class SearchPhase:
             half = (normalised(others, self.dataset), theirs) if number > settings.frozen_epochs else None
             batch, optimisers = (normalised(images, self.dataset), labels), (self.weights, self.architecture)
             losses.append((search_step(self.supernet, optimisers, batch, half, settings.grad_clip), len(images)))
-        top1, _ = accuracies(self.supernet.eval(), self.sources[1], self.dataset, TEST_BATCH)
-        return {"train_loss": mean_loss(losses), "search_top1": top1}
+        return {"train_loss": mean_loss(losses), "search_top1": self.test(self.sources[1])["top1"]}
 
     @property
     def parts(self) -> dict[str, Any]:

@@ -1,12 +1,11 @@
-"""The steps that both phases of a run share: they normalise images, average losses and test a network."""
+"""The steps that both phases of a run share: they normalise images, average losses and show a network to a test."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from trainables.datasets.dataset import BatchSource, Dataset
+from trainables.datasets.dataset import Dataset
 
 
 def normalised(images: Tensor, dataset: Dataset) -> Tensor:
@@ -20,19 +19,14 @@ def mean_loss(losses: Sequence[tuple[float, int]]) -> float:
     return math.fsum(loss * count for loss, count in losses) / sum(count for _, count in losses)
 
 
-@torch.no_grad()
-def accuracies(
-    predict: Callable[[Tensor], Tensor], source: BatchSource, dataset: Dataset, batch_size: int
-) -> tuple[float, float]:
-    """Return the top-1 and the top-5 accuracy on a source, in percent.
+class FromPixels(nn.Module):
+    """A network as a test sees it, which takes images as a source gives them."""
 
-    ``predict`` maps normalised images (B, 3, H, W) to logits (B, L), in evaluation mode.
-    """
-    first = among_five = seen = 0
-    for images, labels in source.test_batches(batch_size):
-        logits = predict(normalised(images, dataset))
-        hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]  # (B, 5)
-        first += int((logits.argmax(dim=1) == labels).sum())
-        among_five += int(hits.sum())
-        seen += len(labels)
-    return 100 * first / seen, 100 * among_five / seen
+    def __init__(self, network: nn.Module, dataset: Dataset) -> None:
+        super().__init__()
+        self.network, self.dataset = network, dataset
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (B, L) of the first head for images (B, 3, H, W) in [0, 1]."""
+        logits = self.network(normalised(images, self.dataset))
+        return logits[0] if isinstance(logits, tuple) else logits
