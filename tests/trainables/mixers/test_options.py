@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from trainables.config import mixer_options
 from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
 from trainables.mixers.gridmix import gridmix
@@ -20,39 +19,6 @@ def rng(seed: int = 0) -> Generator:
 
 def photographs() -> Tensor:
     return torch.rand(B, C, H, W, generator=rng(3))
-
-
-# The constants of the papers, their codes and OpenMixup, where a study sets none.
-DEFAULTS = {
-    "fmix": {"decay": 3.0},
-    "gridmix": {"pattern": "holes", "holes": (2, 6), "area": (0.5, 1.0), "aspect": (0.5, 2.0)},
-    "resizemix": {"scope": (0.1, 0.8), "interpolation": "nearest"},
-    "saliencymix": {"saliency_input": "uint8"},
-    "smoothmix": {"legacy_label": False},
-    "manifoldmix": {"layers": (0, 1, 2)},
-    "alignmix": {"alternate": "manifoldmix", "eps": 0.1, "iterations": 100},
-    "attentivemix": {"top_k": None},
-    "augmix": {"severity": 3.0, "width": 3, "depth": 3},
-    "transmix": {"attention_share": 0.5},
-    "puzzlemix": {
-        **{"alpha": 1.0, "blocks": (2, 4, 8, 16), "beta": 1.2, "gamma": 0.5, "eta": 0.2, "num_labels": 3},
-        **{"transport": True, "t_eps": 0.8, "t_size": 4},
-    },
-    "comixup": {
-        **{"alpha": 2.0, "block": 4, "group": 20, "beta": 0.32, "gamma": 1.0, "threshold": 0.83, "eta": 0.05},
-        **{"omega": 0.001, "iterations": 4},
-    },
-    "supermix": {"alpha": 3.0, "num_images": 2, "mask_size": 8, "sigma": 1.0, "sparsity": 25.0},
-    "automix": {"alpha": 2.0, "lam_margin": 0.08, "mask_weight": 0.1, "epsilon": 0.1, "first_momentum": 0.999},
-    "samix": {"alpha": 2.0, "lam_margin": 0.08, "lam_k": 0.25, "mask_weight": 0.1, "variance_weight": 2.0},
-    "adautomix": {"alpha": 1.0, "lam_margin": 0.03, "adversarial_share": 0.3, "plain_mixing": 0.5},
-}
-
-
-@pytest.mark.parametrize("name", DEFAULTS)
-def test_a_mixer_has_the_published_constants(name):
-    options = mixer_options(name, {})
-    assert {option: options[option] for option in DEFAULTS[name]} == DEFAULTS[name]
 
 
 def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
