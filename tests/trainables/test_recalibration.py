@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables import runs
-from tests.trainables.refusal import check
 from trainables.recalibration import recalibrated
 from trainables.training import Run
 
@@ -69,9 +68,3 @@ def test_what_is_saved_is_what_was_tested(tmp_path):
     run.tested = []
     run.test_metrics(last=True)
     assert torch.equal(last_logits(run), logits)
-
-
-def test_a_network_without_batch_norm_is_refused():
-    with pytest.raises(ValueError, match=r"^recalibrate must be False .* 'vit_tiny_32', which has no batch norm"):
-        check({"dataset": "cifar10", "backbone": "vit_tiny_32", "recalibrate": True})
-    check({"dataset": "cifar10", "backbone": "resnet8", "recalibrate": True})
