@@ -1,4 +1,7 @@
-"""A small search on a few images, and what a run of it reports."""
+"""A small search on a few images, and what a run of it reports, whether or not it is interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Generator
@@ -13,12 +16,30 @@ SMALL = {
 }
 
 
-def coloured(count: int = 8) -> Splits:
+def coloured(count: int = 8, classes: int = 10) -> Splits:
     """Return images of noise whose brightness is their class."""
-    labels = torch.arange(count) % 10
+    labels = torch.arange(count) % classes
     noise = torch.randint(0, 60, (count, 3, 32, 32), generator=Generator().manual_seed(0))
     split = Split((noise + 19 * labels[:, None, None, None]).to(torch.uint8), labels)
     return Splits(split, split)
+
+
+def resumed(start: Callable[[], SearchRun], folder: Path, done: int) -> SearchRun:
+    """Return a run; require the same of one that is interrupted after ``done`` epochs and after each that follows."""
+    whole = start()
+    while not whole.finished:
+        whole.next_epoch()
+        if len(whole.history) == done:
+            whole.save(folder)
+            assert (folder / "genotype.json").exists() == (whole.genotype is not None)
+    for _ in range(done, whole.epochs):
+        run = start()
+        run.restore(folder)
+        run.next_epoch()
+        run.save(folder)
+    assert run.finished
+    assert numbers(run) == numbers(whole)
+    return whole
 
 
 def numbers(run: SearchRun) -> list[dict[str, float]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from tests.trainables.darts.small import SMALL, coloured, numbers
+from tests.trainables.darts.small import SMALL, coloured, resumed
 from trainables.darts import operations
 from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
@@ -106,19 +106,8 @@ def test_the_one_good_operation_is_found(monkeypatch):
 
 @pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path):
-    whole = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
-    while not whole.finished:
-        whole.next_epoch()
-        if len(whole.history) == 1:
-            whole.save(tmp_path)
-            assert not (tmp_path / "genotype.json").exists()
-    for _ in range(3):  # in the search, after it, and in the training of what was found
-        run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
-        run.restore(tmp_path)
-        run.next_epoch()
-        run.save(tmp_path)
-    assert run.finished
-    assert numbers(run) == numbers(whole)
+    """In the search, after it, and in the training of what was found."""
+    whole = resumed(lambda: SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu")), tmp_path, 1)
     assert (tmp_path / "genotype.json").exists()
     assert set(whole.history[-1].metrics) >= {"search_seconds", "params", "mflops", "test_top1_error"}
     assert "test_top1" not in whole.history[1].metrics

@@ -8,14 +8,13 @@ from PIL import Image
 from torch import Generator, nn
 
 from mixlab.spec.complete import complete
-from tests.trainables.darts.small import SMALL, coloured, numbers
+from tests.trainables.darts.small import SMALL, coloured, resumed
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork
 from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype
 from trainables.darts.retraining import retraining_rate
 from trainables.darts.search_config import NEUTRAL, flatten, parse
 from trainables.darts.search_run import SearchRun
-from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.resident import Resident
 from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
@@ -24,54 +23,29 @@ CPU = torch.device("cpu")
 FOLDER = {"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3}
 
 
-def photographs(count: int = 6, side: int = 32) -> Splits:
-    """Return noise in three classes."""
-    noise = torch.randint(0, 256, (count, 3, side, side), generator=Generator().manual_seed(0), dtype=torch.uint8)
-    split = Split(noise, torch.arange(count) % 3)
-    return Splits(split, split)
-
-
 @pytest.mark.slow
 def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_after_any_epoch(tmp_path):
+    """It goes on from between the two phases, too."""
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "retrain.accumulate": 2})
-    whole = SearchRun(settings, 0, coloured(), photographs(), CPU)
-    while not whole.finished:
-        whole.next_epoch()
-        if len(whole.history) == 2:
-            whole.save(tmp_path)
+    whole = resumed(lambda: SearchRun(settings, 0, coloured(), coloured(6, 3), CPU), tmp_path, 2)
     assert whole.retraining.network.head.out_features == 3
     assert whole.search.supernet.head.out_features == 10
-    known = SearchRun(parse({**SMALL, **FOLDER, "genotype": "pc_darts_imagenet"}), 0, None, photographs(), CPU)
+    known = SearchRun(parse({**SMALL, **FOLDER, "genotype": "pc_darts_imagenet"}), 0, None, coloured(6, 3), CPU)
     assert whole.words["data"] == known.words["data"]  # they may be compared
-    for _ in range(2):  # from between the two phases
-        run = SearchRun(settings, 0, coloured(), photographs(), CPU)
-        run.restore(tmp_path)
-        run.next_epoch()
-        run.save(tmp_path)
-    assert run.finished
-    assert numbers(run) == numbers(whole)
 
 
 def test_a_last_part_of_one_image_of_a_folder_is_refused_before_the_search():
     """Only the folder says how many images it has."""
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "retrain.accumulate": 2, "auxiliary": 0.4})
     with pytest.raises(ValueError, match=r"^the last batch of 7 training images has 1 image.* than 4$"):
-        SearchRun(settings, 0, coloured(), photographs(7), CPU)
+        SearchRun(settings, 0, coloured(), coloured(7, 3), CPU)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_genotype_is_trained_without_a_search(name, tmp_path):
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "genotype": name})
-    run = SearchRun(settings, 0, None, photographs(), CPU)
-    run.next_epoch()
-    run.save(tmp_path)
-    again = SearchRun(settings, 0, None, photographs(), CPU)
-    again.restore(tmp_path)
-    for each in (run, again):
-        each.next_epoch()
-        assert each.finished
-    assert numbers(run) == numbers(again)
+    run = resumed(lambda: SearchRun(settings, 0, None, coloured(6, 3), CPU), tmp_path, 1)
     assert "search_seconds" not in run.history[-1].metrics
     assert Genotype.of(json.loads((tmp_path / "genotype.json").read_text())) == PUBLISHED[name]
 
