@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.records.runs import Plan, at_levels, done, metric_of
-from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
+from analysis.statistics.pairs import aligned, differences_of, logged_metrics, values_by_arm
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, RESAMPLES, mean_and_sd, smallest_p
-from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
+from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts, without_pairs
 from analysis.words.captions import count_text
 from mixlab.spec.metric import decimals
 
@@ -105,8 +105,9 @@ def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> l
 def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:
     """Return the verdict of every comparison so far, for a launch that adds seeds until all are decided.
 
-    It is, by (level of each factor, ...) and arm, one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
-    for a comparison that needs more seeds. The same runs give the same verdicts, and a decision stands.
+    It is, by (level of each factor, ...) and arm, one of :data:`analysis.statistics.verdicts.DECIDED`, what the table
+    says of a comparison that is given up without a pair, or "not decided" for one that needs more seeds. The same runs
+    give the same verdicts, and a decision stands.
     """
     factors, metric = list(plan["factors"]), plan["metric"]
     cells = [(tuple(trial["levels"][name] for name in factors), trial["arm"]) for trial in plan["trials"]]
@@ -114,11 +115,15 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:
     if metric not in logged_metrics(done(runs)):
         return verdicts
     tables = list(dict.fromkeys(levels for levels, _ in cells))
+    against = plan.get("against") or {}
+    values: dict[Cell, pd.Series] = {}
     differences: dict[Cell, pd.Series] = {}
     for levels in tables:
         mine = at_levels(runs, dict(zip(factors, levels, strict=True)))
-        by_arm = paired_differences(mine, metric, plan["baseline"], plan.get("against"))
-        differences |= {(levels, arm): row for arm, row in by_arm.items()}
+        by_arm = values_by_arm(mine, metric, [plan["baseline"], *against.values()])
+        values |= {(levels, arm): row for arm, row in by_arm.items()}
+        paired = differences_of(by_arm, plan["baseline"], against)
+        differences |= {(levels, arm): row for arm, row in paired.items()}
     families = [[levels] for levels in tables] if plan.get("family") == "table" else [tables]
     for family in families:
         compared = [cell for cell in differences if cell[0] in family]
@@ -129,7 +134,11 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:
             delta=plan.get("delta"),
             higher_is_better=metric_of(plan, metric).higher_is_better,
         )
-        verdicts |= {cell: said for cell, said in zip(compared, found, strict=True) if said in DECIDED}
+        verdicts |= {
+            cell: said if len(differences[cell]) else without_pairs(len(values[cell]))
+            for cell, said in zip(compared, found, strict=True)
+            if said in DECIDED
+        }
     return verdicts
 
 

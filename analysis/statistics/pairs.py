@@ -12,20 +12,8 @@ NOT_METRICS = ("seed", "epochs", "dirty")
 ByArm = Mapping[str, pd.Series]  # values or differences by seed (N,)
 
 
-def paired_differences(
-    runs: pd.DataFrame, metric: str, baseline: str, against: Mapping[str, str] | None = None
-) -> dict[str, pd.Series]:
-    """Return arm minus reference, by the seeds that both have (N,), for every arm but the baseline.
-
-    Raises:
-        ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
-    """
-    values = values_by_arm(runs, metric, [baseline, *(against or {}).values()])
-    return differences_of(values, baseline, against)
-
-
 def differences_of(values: ByArm, baseline: str, against: Mapping[str, str] | None = None) -> dict[str, pd.Series]:
-    """Return what :func:`paired_differences` does, from the values of :func:`values_by_arm`."""
+    """Return arm minus reference, by the seeds that both have (N,), for every arm but the baseline."""
     references = against or {}
     return {
         arm: (series - values[references.get(arm, baseline)]).dropna()
@@ -41,9 +29,12 @@ def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
 
 
 def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
-    """Return the metric by seed of every arm, where it is finite; errors as for :func:`paired_differences`.
+    """Return the metric by seed of every arm, where it is finite.
 
     The ``references`` are the baseline, then other arms that must be there.
+
+    Raises:
+        ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
     """
     column = metric_column(runs, metric)
     for name in ("arm", "seed", column):

@@ -26,7 +26,7 @@ from analysis.statistics.significance import (
     probability_of_beating,
     sign_flip_p,
 )
-from analysis.statistics.verdicts import WIN
+from analysis.statistics.verdicts import WIN, without_pairs
 from mixlab.spec.metric import Metric
 from mixlab.spec.trial import State
 
@@ -210,9 +210,9 @@ def _decided(tables: Sequence[LevelTable], planned: Family) -> list[LevelTable]:
     of_table = [tuple(level.levels.values()) for level, _ in compared]
     direction = tables[0].declared.higher_is_better
     found, evidence = decisions(differences, of_table, family, higher_is_better=direction)
-    for m in np.flatnonzero(~paired):
-        level, arm = compared[m]
-        found.loc[m, "verdict"] = "no common seed" if level.table.loc[arm, "n"] else "–"
+    for m, (level, arm) in enumerate(compared):
+        if not paired[m]:
+            found.loc[m, "verdict"] = without_pairs(int(level.table["n"][arm]))
     decided = []
     for level in tables:
         rows = {arm: m for m, (owner, arm) in enumerate(compared) if owner is level}

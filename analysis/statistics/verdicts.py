@@ -21,6 +21,8 @@ NO_WORSE = "no worse than delta"
 NO_BETTER = "no better than delta"
 GIVEN_UP = "given up"  # with sequential seeds: no claim, and the budget would not bring one
 TOO_FEW = "too few seeds"
+NO_PAIR = "no common seed"
+NO_VALUE = "–"
 
 DECIDED = (WIN, WORSE, DIFFERS, EQUAL, NO_BETTER, GIVEN_UP)  # more seeds would not change these
 
@@ -108,6 +110,11 @@ def sequential_verdicts(
         found[undecided] = verdicts[undecided]
         undecided &= ~np.isin(verdicts, DECIDED)
     return [str(verdict) for verdict in found], turn * seen
+
+
+def without_pairs(values: int) -> str:
+    """Return the verdict on an arm that has so many values, and no seed in common with what it is compared with."""
+    return NO_PAIR if values else NO_VALUE
 
 
 def _claims(differences: NDArray[np.float64], higher_is_better: bool | None) -> NDArray[np.str_]:

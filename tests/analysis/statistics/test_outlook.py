@@ -139,6 +139,18 @@ def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up(study):
     assert decide(plan, early)[("cutmix",), "null"] == decide(plan, seen)[("cutmix",), "null"] == "given up"
 
 
+@pytest.mark.parametrize("kept", [range(0), range(6, 8), range(3)])
+def test_a_comparison_without_a_pair_is_given_up_in_the_words_of_the_tables(study, kept):
+    """A launch called it given up, where the tables said that there was no pair."""
+    plan, runs = study(8, sequential={"budget": 12})
+    lost = (runs["arm"] == "null") & ~runs["seed"].isin(kept) | (runs["arm"] == "plain") & (runs["seed"] >= 6)
+    runs.loc[lost, [VALUE, "status"]] = [np.nan, "failed"]
+    (level,) = level_tables(runs, plan)
+    found = decide(plan, runs)[("cutmix",), "null"]
+    assert found == level.table.loc["null", "verdict"]
+    assert found == {range(0): "–", range(6, 8): "no common seed", range(3): "not decided"}[kept]
+
+
 @pytest.mark.parametrize("plan", [{}, {"family": "table"}, {"delta": 0.15}])
 def test_a_launch_and_the_tables_decide_alike(plan):
     factors = {"mixer": ("cutmix", "mixup"), "backbone": ("r20", "r8")}
