@@ -25,12 +25,14 @@ SECONDS = METRIC + "search_seconds"
 def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return ``images`` (the rule by which a search chose its images), ``arm``, ``seed``, ``hours`` and ``value``.
 
+    A search without a rule has used all images.
+
     If no run that is done logged the metric and the time of its search, that is a ``ValueError``.
     """
-    finished = done(runs)
-    if finished.empty or not {SECONDS, METRIC + metric} <= set(finished):
+    columns = [RULE, "arm", "seed", SECONDS, METRIC + metric]
+    points = done(runs).reindex(columns=columns).astype({RULE: object}).fillna({RULE: "none"}).dropna()
+    if points.empty:
         raise ValueError(f"no run that is done logged {metric!r} and search_seconds")
-    points = finished[[RULE, "arm", "seed", SECONDS, METRIC + metric]].dropna()
     points = points.set_axis(["images", "arm", "seed", "hours", "value"], axis="columns").reset_index(drop=True)
     return points.assign(images=points["images"].replace("none", "all images"), hours=points["hours"] / 3600)
 

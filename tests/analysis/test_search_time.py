@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis import search_time
-from analysis.search_time import plot_search_time, search_points
+from analysis.search_time import RULE, plot_search_time, search_points
 from tests.analysis.planned import make_plan
 
 METRIC = "metric.test_top1_error_median10"
@@ -37,9 +37,32 @@ def test_the_hours_are_written_as_numbers():
     assert [label.get_text() for label in axis.get_xticklabels(which="both")] == ["0.1", "0.2", "0.3", "0.5", "1", "2"]
 
 
-def test_a_study_that_searches_nothing_is_refused():
+def without(runs: pd.DataFrame, rows: slice, *columns: str) -> pd.DataFrame:
+    found = runs.copy()
+    found.loc[rows, list(columns)] = None
+    return found
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        runs().drop(columns="metric.search_seconds"),
+        runs().drop(columns=METRIC),
+        runs().assign(status="failed"),
+        without(without(runs(), slice(0, 1), METRIC), slice(2, 3), "metric.search_seconds"),  # no run has both
+    ],
+)
+def test_a_study_that_searches_nothing_is_refused(lacking):
     with pytest.raises(ValueError, match="no run that is done logged 'test_top1_error_median10' and search_seconds"):
-        search_points(runs().drop(columns="metric.search_seconds"), "test_top1_error_median10")
+        search_points(lacking, "test_top1_error_median10")
+
+
+@pytest.mark.parametrize("searched", [runs().drop(columns=RULE), without(runs(), slice(2, 3), RULE)])
+def test_a_search_without_a_rule_has_used_all_images(searched):
+    """A study of searches whose trainable has no such key ended in a KeyError."""
+    points = search_points(searched, "test_top1_error_median10")
+    assert points["images"].tolist() == ["all images"] * 4
+    assert points["value"].tolist() == [20.0, 22.0, 21.0, 23.0]
 
 
 def test_it_draws_and_writes_the_points(monkeypatch, tmp_path, capsys):
