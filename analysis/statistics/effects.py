@@ -40,8 +40,11 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
         (corrected for all effects). Values that too few seeds leave open are NaN.
 
     Raises:
-        ValueError: a column is missing, a factor does not have two levels, or a seed has two runs of one combination.
+        ValueError: there are no factors, a column is missing, a factor does not have two levels, or a seed has two
+            runs of one combination.
     """
+    if not factors:
+        raise ValueError("effects are those of factors, got none: give the names of one or more, of two levels each")
     value = metric_column(runs, metric)
     columns = [FACTOR + name if FACTOR + name in runs else name for name in factors]
     for name in ("seed", value, *columns):

@@ -96,6 +96,8 @@ def test_errors_name_what_is_wrong():
     runs = runs_of(2, TRUE)
     with pytest.raises(ValueError, match="no column 'x3'; available: x1, x2, seed, top1"):
         factorial_effects(runs, "top1", ["x1", "x3"])
+    with pytest.raises(ValueError, match=r"^effects are those of factors, got none: give the names of one or more"):
+        factorial_effects(runs, "top5", [])
     with pytest.raises(ValueError, match="factor 'x1' needs two levels, got 1"):
         factorial_effects(runs[runs["x1"] == 1], "top1", ["x1", "x2"])
     with pytest.raises(ValueError, match="seed 0 has two runs of one combination of x1, x2"):
