@@ -27,7 +27,6 @@ STATES = {state: outcome for outcome, state in OUTCOMES.items()}
 WORDS = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
 JOURNAL = "journal:///"
 BEGINNING = b'{"op_code":'  # of a journal
-SQLITE = "sqlite:///"
 WAIT_SECONDS = 60  # the wait for another driver's claim or write
 
 
@@ -134,19 +133,17 @@ def url_of(given: str | None, folder: Path) -> str:
 def file_of(url: str) -> Path | None:
     """Return the file of the store; None if it is on a server."""
     url = absolute(url)
-    if url.startswith(SQLITE):
-        return Path(url.removeprefix(SQLITE).partition("?")[0])  # as in sqlite:///optuna.db?timeout=60
-    return Path(url.removeprefix(JOURNAL)) if url.startswith(JOURNAL) else None
+    return Path(url.removeprefix(JOURNAL)) if url.startswith(JOURNAL) else uris.sqlite_file(url)
 
 
 def absolute(url: str) -> str:
     """Return the URL of the same store in a form that holds in any folder."""
     if "://" not in url:
         url = JOURNAL + url
-    for scheme in (JOURNAL, SQLITE):
-        if url.startswith(scheme):
-            return scheme + str(Path(url.removeprefix(scheme)).absolute())
-    return url
+    if url.startswith(JOURNAL):
+        return JOURNAL + str(Path(url.removeprefix(JOURNAL)).absolute())
+    file, query = uris.sqlite_file(url), "".join(url.partition("?")[1:])
+    return url if file is None else uris.sqlite_uri(file.absolute()) + query
 
 
 def shown(url: str) -> str:

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import filelock
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
 
 from mixlab import Arm
 from mixlab.cluster.events import Events
@@ -19,7 +20,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.processes import WATCH_SECONDS
 from mixlab.search.history import DRIVER, History
-from mixlab.search.trial_store import TrialStore, shown
+from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
@@ -223,10 +224,32 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_th
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 2.0, 27)
 
 
-def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path):
-    url = f"sqlite:///{tmp_path}/trials.db?timeout=60"
-    assert TrialStore(url, "toy").file == tmp_path / "trials.db"
-    assert (tmp_path / "trials.db").is_file()
+@pytest.mark.parametrize("name", ["t.db", "t.db?timeout=60", "a%20b+c.db", "100%25.db", "ä#b.db", "x/../y.db"])
+def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkeypatch, name):
+    """The trials of a name with a quoted letter were looked for, and locked, at a file that nobody had made."""
+    folder = tmp_path / "50%20 off"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    url = f"sqlite:///{name}"
+    asked = make_url(url)
+    assert file_of(url) == folder / asked.database
+    whole = make_url(absolute(url))
+    assert (whole.database, whole.query) == (f"{folder}/{asked.database}", asked.query)
+    assert absolute(absolute(url)) == absolute(url)
+
+
+def test_an_sqlite_store_makes_its_file(tmp_path):
+    url = f"sqlite:///{tmp_path}/my%20trials.db?timeout=60"
+    assert TrialStore(url, "toy").file == tmp_path / "my trials.db"
+    assert (tmp_path / "my trials.db").is_file()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///", "sqlite://", "sqlite:///?timeout=60"])
+def test_an_sqlite_url_without_a_file_is_refused(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="names no file; give sqlite:///FILE"):
+        TrialStore(url, "toy")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])
