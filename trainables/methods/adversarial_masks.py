@@ -21,8 +21,8 @@ from trainables.losses.mix_block import attended, draw_small, with_channel
 from trainables.methods.mask_learning import AutoMixing, pipeline_of
 from trainables.methods.method import Step
 from trainables.methods.mixing import require
-from trainables.mixers.adautomix import draw_three, mix_three
-from trainables.mixers.mixed import alone
+from trainables.mixers.adautomix import draw_three
+from trainables.mixers.mixed import Mixed, alone, blend_by_masks
 from trainables.precision import wide
 
 
@@ -61,7 +61,7 @@ class AdAutoMixing(AutoMixing):
         self.album.see(images)
         generate = partial(self.shares, maps, (images.shape[2], images.shape[3]))
         sources, lam = draw_three(len(images), self.options["alpha"], self.options["per_batch"], rng)
-        for_block = mix_three(images, sources, lam, generate(sources, lam))
+        for_block = Mixed(blend_by_masks(images, sources, generate(sources, lam)), sources, lam)
         of_mixed = self.teacher(for_block.images)
         block_loss = self.loss(of_mixed, labels, for_block)
         alike = likeness(of_mixed.float(), logits[sources].float(), lam)
@@ -77,13 +77,13 @@ class AdAutoMixing(AutoMixing):
         log |= {"loss_block": block_loss.detach(), "likeness": alike.detach()}
         return Step(loss + generation, log)
 
-    def classification(self, images: Tensor, mixed: Any, labels: Tensor) -> Step:
+    def classification(self, images: Tensor, mixed: Mixed, labels: Tensor) -> Step:
         """Return the classifier's loss on mixtures by masks, on the images as they are, and on even mixtures."""
         assert self.heads is not None
         raw = self.network.forward_features(images)
         one_loss = self.loss(read_out(self.heads[0], raw), labels, alone(images))
-        even = mix_three(images, mixed.sources, mixed.weights, mixed.weights[:, :, None, None])
-        even_loss = self.loss(self.network(even.images), labels, even)
+        even = blend_by_masks(images, mixed.sources, mixed.weights[:, :, None, None])
+        even_loss = self.loss(self.network(even), labels, mixed)
         loss, log = self.mixed_loss((raw, self.network.head(raw)), mixed, labels)
         share = self.options["plain_mixing"]
         loss = loss + (1 - share) * one_loss + share * even_loss

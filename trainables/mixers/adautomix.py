@@ -50,7 +50,8 @@ def adautomix(
     which makes nearly every mask even.
     """
     sources, lam = draw_three(len(images), alpha, per_batch, rng)
-    return mix_three(images, sources, lam, even_near_the_end(generate(sources, lam), lam, lam_margin))
+    masks = even_near_the_end(generate(sources, lam), lam, lam_margin)
+    return Mixed(blend_by_masks(images, sources, masks), sources, lam)
 
 
 def draw_three(size: int, alpha: float, per_batch: bool, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -65,8 +66,3 @@ def even_near_the_end(masks: Tensor, lam: Tensor, margin: float) -> Tensor:
     """Return ``masks`` (B, K, H, W), but the shares ``lam`` (B, K) everywhere in rows whose own is nearly all."""
     extreme = (1 - lam[:, 0] < margin)[:, None, None, None]
     return torch.where(extreme, lam[:, :, None, None], masks)
-
-
-def mix_three(images: Tensor, sources: Tensor, lam: Tensor, masks: Tensor) -> Mixed:
-    """Return mixtures of the sources (B, K) of each row by masks (B, K, H, W), which get gradient."""
-    return Mixed(blend_by_masks(images, sources, masks), sources, lam)
