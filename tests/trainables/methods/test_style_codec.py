@@ -3,21 +3,15 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
-from tests.trainables.methods.small import method_for
+from tests.trainables.methods.small import B, method_for, pixels
 from tests.trainables.refusal import check
 from trainables.methods.style_codec import PIXELS, StyleNetwork
 from trainables.mixers.boxes import inside
 from trainables.mixers.cutmix import draw
 from trainables.mixers.mixed import beta, partners
 from trainables.mixers.stylemix import in_style_of, stylecutmix, stylemix
-
-B = 6
-
-
-def photographs() -> Tensor:
-    return torch.rand(B, 3, 16, 12, generator=Generator().manual_seed(7))
 
 
 def padded(inner: int, width: int) -> list[nn.Module]:
@@ -44,7 +38,7 @@ def file(tmp_path):
 
 
 def test_a_style_is_the_mean_and_deviation_of_each_channel():
-    content, style = photographs().double(), photographs().double().flip(0) * 3 + 1
+    content, style = pixels().double(), pixels().double().flip(0) * 3 + 1
     found = in_style_of(content, style)
     torch.testing.assert_close(found.mean(dim=(2, 3)), style.mean(dim=(2, 3)))
     torch.testing.assert_close(found.std(dim=(2, 3)), style.std(dim=(2, 3)), rtol=1e-3, atol=0)
@@ -52,7 +46,7 @@ def test_a_style_is_the_mean_and_deviation_of_each_channel():
 
 
 def test_stylemix_is_the_paper_s_sum_of_four():
-    images = photographs()
+    images = pixels()
     mixed = stylemix(images, Generator().manual_seed(2), content=0.7, codec=PIXELS)
     rng = Generator().manual_seed(2)
     own, style = beta(1.0, B, rng), beta(1.0, B, rng)
@@ -71,7 +65,7 @@ def test_stylemix_is_the_paper_s_sum_of_four():
 
 
 def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhere():
-    images = photographs()
+    images = pixels()
     mixed = stylecutmix(images, Generator().manual_seed(3), content=0.7, codec=PIXELS)
     rng = Generator().manual_seed(3)
     boxes, partner, _ = draw((B, 16, 12), rng, alpha=1.0, per_batch=False)
@@ -91,7 +85,7 @@ def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhe
 
 def test_the_networks_of_a_file_are_laid_out_as_adain_s(file):
     network, (encoder, decoder) = StyleNetwork(file, 32), small_networks()
-    images = photographs()
+    images = pixels()
     enlarged = F.interpolate(images, (32, 32), mode="bilinear", align_corners=False)
     features = encoder[:8](enlarged)  # up to the first map of eight channels, which the decoder takes
     torch.testing.assert_close(network.encode(images), features.detach())

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from tests.trainables.backbones.test_deit import network, pixels
-from tests.trainables.methods.small import method_for
+from tests.trainables.methods import small
 from trainables.backbones.token_merging import attend, destinations, merge, merged_attention
 from trainables.mixers.mergemix import mergemix
 from trainables.mixers.mixed import beta, partners
@@ -72,15 +72,11 @@ def attention() -> Tensor:
 
 
 def mix(**options):
-    return mergemix(images(), Generator().manual_seed(0), attend_merged=lambda pixels, share: attention(), **options)
-
-
-def images() -> Tensor:
-    return torch.rand(B, 3, 16, 12, generator=Generator().manual_seed(1))
+    return mergemix(small.pixels(B), Generator().manual_seed(0), attend_merged=lambda *_: attention(), **options)
 
 
 def test_the_most_attended_patches_stay_by_plain_loops():
-    mixed, before, seen = mix(), images(), attention()
+    mixed, before, seen = mix(), small.pixels(B), attention()
     rng = Generator().manual_seed(0)
     partner, lam = partners(B, rng), beta(1.0, B, rng)
     for b in range(B):
@@ -104,7 +100,7 @@ def test_the_paper_s_label_is_gaussian_and_spans_the_batch():
 
 
 def test_a_step_trains_a_transformer():
-    method = method_for("mergemix", backbone="vit_tiny_32")
+    method = small.method_for("mergemix", backbone="vit_tiny_32")
     rows = torch.rand(4, 3, 32, 32, generator=Generator().manual_seed(0))
     loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))
     loss.backward()
