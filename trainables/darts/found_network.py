@@ -11,7 +11,7 @@ from torchvision.ops import stochastic_depth
 
 from trainables.backbones.modes import evaluation_mode
 from trainables.darts.genotype import NODES, Edges, Genotype
-from trainables.darts.operations import OPERATIONS, Widths, cell_inputs, sizes_of_cells
+from trainables.darts.operations import OPERATIONS, Widths, cell_inputs, conv_norm, sizes_of_cells
 
 
 class Cell(nn.Module):
@@ -56,17 +56,11 @@ class DartsNetwork(nn.Module):
         stem = 3 * channels
         if large:
             stem = channels
-            self.stem: nn.Module = nn.Sequential(
-                nn.Conv2d(3, channels // 2, 3, 2, padding=1, bias=False),
-                nn.BatchNorm2d(channels // 2),
-                nn.ReLU(),
-                nn.Conv2d(channels // 2, channels, 3, 2, padding=1, bias=False),
-                nn.BatchNorm2d(channels),
-            )
-            halving = nn.Conv2d(channels, channels, 3, 2, padding=1, bias=False)
-            self.second_stem: nn.Module = nn.Sequential(nn.ReLU(), halving, nn.BatchNorm2d(channels))
+            half = channels // 2
+            self.stem: nn.Module = nn.Sequential(*conv_norm(3, half, 2), nn.ReLU(), *conv_norm(half, channels, 2))
+            self.second_stem: nn.Module = nn.Sequential(nn.ReLU(), *conv_norm(channels, channels, 2))
         else:
-            self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+            self.stem = nn.Sequential(*conv_norm(3, stem))
             self.second_stem = nn.Identity()
         self.auxiliary_after = 2 * cells // 3
         self.cells = nn.ModuleList()

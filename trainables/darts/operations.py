@@ -47,6 +47,11 @@ class HalvedMap(nn.Module):
         return self.norm(torch.cat((self.even(even), self.odd(odd)), dim=1))
 
 
+def conv_norm(width: int, out_width: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    """Return a 3x3 convolution and its batch norm."""
+    return nn.Conv2d(width, out_width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out_width)
+
+
 def pointwise(width: int, out_width: int, affine: bool) -> nn.Sequential:
     """Return a ReLU, a 1x1 convolution and a batch norm."""
     return nn.Sequential(

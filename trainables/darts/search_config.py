@@ -125,7 +125,8 @@ def _check(config: SearchConfig) -> None:
             f"{config.genotype_file!r}"
         )
     if config.known_genotype is None:
-        _check_searched_images(config)
+        check_data(config)
+        check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
         _check_search(config)
     elif config.subset != NO_SUBSET:
         key = option_set(config.subset)
@@ -140,14 +141,9 @@ def _check(config: SearchConfig) -> None:
     _check_retraining(config)
 
 
-def _check_searched_images(config: SearchConfig) -> None:
-    check_data(config)
+def _check_search(config: SearchConfig) -> None:
     if config.train_images == 1:
         raise ValueError("train_images must be at least 2, one for each half of the search, got 1")
-    check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
-
-
-def _check_search(config: SearchConfig) -> None:
     for name in config.operations:
         require_known("operation", name, OPERATION_NAMES)
     if not set(config.operations) - {"none"} or len(set(config.operations)) < len(config.operations):

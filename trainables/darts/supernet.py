@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from trainables.darts.genotype import NODES, Edges, Genotype
-from trainables.darts.operations import OPERATIONS, Widths, cell_inputs, sizes_of_cells
+from trainables.darts.operations import OPERATIONS, Widths, cell_inputs, conv_norm, sizes_of_cells
 
 EDGES = tuple((node, state) for node in range(NODES) for state in range(node + 2))  # 14
 INTO = [[edge for edge, (to, _) in enumerate(EDGES) if to == node] for node in range(NODES)]  # edges into each node
@@ -75,7 +75,7 @@ class SuperNet(nn.Module):
         super().__init__()
         self.names = tuple(operations)
         stem = 3 * channels
-        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        self.stem = nn.Sequential(*conv_norm(3, stem))
         self.cells = nn.ModuleList()
         for widths, halves, after_halving in sizes_of_cells(cells, channels, stem, False):
             self.cells.append(MixedCell(operations, widths, partial, halves=halves, after_halving=after_halving))
