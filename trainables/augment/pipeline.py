@@ -15,7 +15,7 @@ from trainables.datasets.dataset import Dataset
 from trainables.datasets.resident import Augment
 
 
-def augmentation(config: DataConfig, dataset: Dataset, *, streamed: bool, own_size: bool) -> Augment | None:
+def augmentation(config: DataConfig, dataset: Dataset, *, streamed: bool, own_size: bool) -> Augment:
     """Return the augmentation of training images; their ``own_size`` may be that which the network sees.
 
     Worker processes have cut ``streamed`` images and, except for ``crop_flip``, mirrored them.
@@ -41,8 +41,6 @@ def augmentation(config: DataConfig, dataset: Dataset, *, streamed: bool, own_si
         steps.append(partial(lighting, strength=options.lighting))
     if options.erasing:
         steps.append(partial(random_erasing, probability=options.erasing, mean=dataset.mean, std=dataset.std))
-    if not steps:
-        return None
 
     def augment(images: Tensor, rng: Generator) -> Tensor:
         for step in steps:

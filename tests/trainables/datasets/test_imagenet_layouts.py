@@ -126,7 +126,7 @@ def test_tiny_imagenet_names_what_is_wrong(tiny_root, picture, truncated):
         DATASETS["tiny_imagenet"].prepare(tiny_root)
     train, _ = load(tiny_root, tiny.files)
     picture(train.path(2), width=60, height=64)
-    with pytest.raises(DataError, match=rf"^{train.path(2)} has 60x64 pixels instead of 64$".replace("64$", "64x64$")):
+    with pytest.raises(DataError, match=rf"^{train.path(2)} has 60x64 pixels instead of 64x64$"):
         tiny.decoded(train)
     truncated(train.path(2))
     with pytest.raises(DataError, match=rf"^{train.path(2)} is not a whole image"):
