@@ -63,6 +63,8 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
     to = open_experiment(target, experiment.name)
     own = {name: tag for name, tag in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
     offer(target, to, own)
+    for cut_off in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # an earlier merge
+        target.delete_run(cut_off.run_id)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
     replacing: set[str] = set()  # the studies' runs of the source that took the place of another, with all their arms
     added = 0
@@ -97,7 +99,7 @@ def _further(source: MlflowClient, run: StoredRun, target: MlflowClient, known: 
 def _copy(
     source: MlflowClient, target: MlflowClient, run: StoredRun, experiment: str, counterpart: Mapping[str, str]
 ) -> str:
-    tags = {name: value for name, value in run.tags.items() if name not in (names.PARENT, names.LEVEL)}
+    tags = {name: value for name, value in run.tags.items() if name != names.PARENT} | {names.LEVEL: names.COPYING}
     if (parent := counterpart.get(run.tags.get(names.PARENT, ""))) is not None:  # it may have been deleted
         tags[names.PARENT] = parent
     made = target.create_run(experiment, start_time=run.start_time, tags=tags).info.run_id

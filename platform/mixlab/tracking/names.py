@@ -42,6 +42,7 @@ STATUS = {
 # Levels: of a study, and of a search.
 STUDY_LEVELS = ("study", "arm", "seed")
 SEARCH_LEVELS = ("search", "arm", "trial")
+COPYING = "copying"  # the level of a run that a merge copies, until it is whole
 
 # By level, the tags that no two runs share; parents come first, and of the tags the one that fewest runs have last.
 IDENTITY = {

@@ -104,9 +104,12 @@ def test_a_copy_that_was_cut_off_is_made_again(folders, monkeypatch):
         patch.setattr(artifacts, "put", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             merge(source, target)
+    experiment = target.get_experiment_by_name("toy").experiment_id
+    assert len(target.search_runs([experiment])) == 3
     for added in (1, 0):
         assert merge(source, target) == {"toy": added}
         assert seeds_of(target) == {"0": ("FAILED", "weights of away")}
+        assert len(target.search_runs([experiment])) == 3  # nothing is left of the copy
 
 
 def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(folders):
