@@ -23,6 +23,7 @@ from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import count_text, span_text, unit
 
 ALONE = "Nothing was compared: the baseline is the only arm."
+MOST_PLANNED = 10  # arms of which a sentence says how many seeds they need
 DRAWN = f"{RESAMPLES + 1:,} sign patterns"
 
 
@@ -199,6 +200,11 @@ def power_heading(level: LevelTable) -> str:
 
 
 def power_text(level: LevelTable) -> str:
-    """Return the plan as a sentence."""
-    answers = power_table(level)["answer"]
-    return f"{power_heading(level)}: {', '.join(f'{arm}: {answer}' for arm, answer in answers.items())}."
+    """Return the plan as a sentence; of many arms, it names those that need the fewest seeds."""
+    plan, left_out = power_table(level), ""
+    if len(plan) > MOST_PLANNED:
+        left_out = f" (of {len(plan)} arms, the {MOST_PLANNED} that need the fewest)"
+        effects = (plan["gain"] / plan["sd"]).abs()
+        plan = plan.loc[effects.sort_values(ascending=False, kind="stable").index[:MOST_PLANNED]]
+    named = ", ".join(f"{arm}: {answer}" for arm, answer in plan["answer"].items())
+    return f"{power_heading(level)}: {named}{left_out}."

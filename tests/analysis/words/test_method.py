@@ -134,3 +134,17 @@ def test_power_plan_of_every_arm(level_of):
     assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
     assert plan.loc["+ lam", "answer"] == "6"
     assert re.search(r"80 % power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
+
+
+def test_of_many_arms_the_power_plan_names_those_that_need_the_fewest_seeds(level_of):
+    """With 200 arms the sentence under a table had 200 numbers."""
+    arms = ("baseline", *(f"a{gain}" for gain in range(1, 201)))
+    sway = (-1, 0, 1)  # of every difference, by seed
+    values = {
+        (arm, seed): 70 + gain / 100 + (gain > 0) * sway[seed] for gain, arm in enumerate(arms) for seed in range(3)
+    }
+    (level,) = tables_of(values, arms, 3)
+    seeds = power_table(level)["answer"]
+    named = ", ".join(f"{arm}: {seeds[arm]}" for arm in (f"a{gain}" for gain in range(200, 190, -1)))
+    assert power_text(level).endswith(f": {named} (of 200 arms, the 10 that need the fewest).")
+    assert int(seeds["a200"]) < int(seeds["a100"])
