@@ -77,9 +77,7 @@ class Mixing(Method):
         mixed = self.mix(images, labels, rng)
         if needs_raw and joint:
             features = self.network.forward_features(torch.cat((images, mixed.images)))
-            logits = self.network.head(features)
-            count = len(images)
-            raw, seen = (features[:count], logits[:count]), (features[count:], logits[count:])
+            raw, seen = zip(features.chunk(2), self.network.head(features).chunk(2), strict=True)
         loss, log = self.mixed_loss(raw, mixed, labels, seen)
         if raw is not None and self.clean_loss:
             loss = loss + self.clean_loss * self.loss(raw[1], labels, alone(images))
