@@ -37,7 +37,7 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"arms": (Arm("a", {}), Arm("b", {"x/../y": 1}))}, ["'x/../y'", "MLflow"]),
         ({"arms": ()}, ["arms", "at least 1"]),
         ({"arms": ("base",)}, ["'base'", "Arm"]),
-        ({"arms": (Arm("a", {}), Arm("a", {"lr": 1}))}, ["'a'", "same name"]),
+        ({"arms": (Arm("a", {}), Arm("a", {"lr": 1}))}, ["two arms", "'a'", "same name"]),
         ({"arms": (Arm(" ", {}),)}, ["' '", "name"]),
         ({"arms": (Arm("a\0", {}),)}, ["'a\\x00'", "control"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="c"))}, ["'c'", "'b'"]),
