@@ -46,7 +46,7 @@ class OverSeeds:
 class _Past:
     """The progress of a trial after an epoch."""
 
-    values: tuple[float, ...] = ()  # the metric of each seed that is done
+    values: Sequence[float] = ()  # the metric of each seed that is done
     over: bool = False  # whether the epoch was the last of its seed, which ``values`` then includes
     planned: int = 0  # the most epochs that a seed has announced
 
@@ -54,8 +54,10 @@ class _Past:
 def _past(folder: Path | None) -> _Past:
     if folder is None or not (folder / PAST).exists():
         return _Past()
-    values, _, over, *planned = json_form.loads((folder / PAST).read_bytes(), object)  # older files end after ``over``
-    return _Past(tuple(values), over, *planned)
+    found = json_form.loads((folder / PAST).read_bytes(), object)
+    if isinstance(found, list):  # of an earlier version: the values, an epoch's number, and whether it was the last
+        found = {"values": found[0], "over": found[2]}
+    return _Past(**found)
 
 
 @dataclass
@@ -80,7 +82,7 @@ class _Mean:
         planned, done = max(self.after.planned, epoch.of), len(self.past.values)
         number = done * planned + (planned if epoch.last else epoch.number)
         self.after = _Past(values if epoch.last else self.past.values, epoch.last, planned)
-        text = json_form.dumps([self.after.values, number, self.after.over, planned])
+        text = json_form.dumps(vars(self.after))
 
         def save_all(folder: Path) -> None:
             save_seed(folder)
