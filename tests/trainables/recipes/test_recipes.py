@@ -103,13 +103,7 @@ FURTHER = {
         **{**STEPS, "batch_size": 256, "lr": 0.1, "milestones": (0.25, 0.5, 0.75)},
         **{"augment.jitter": 0.4, "augment.lighting": 0.1},
     },
-    "CIFAR100_PREACT_RESNET18": {
-        **STEPS,
-        "batch_size": 100,
-        "lr": 0.2,
-        "weight_decay": 1e-4,
-        "milestones": (1 / 3, 2 / 3),
-    },
+    "CIFAR100_PREACT_RESNET18": {**STEPS, "batch_size": 100, "lr": 0.2, "milestones": (1 / 3, 2 / 3)},
 }
 
 
