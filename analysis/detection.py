@@ -4,11 +4,11 @@
     python analysis/detection.py automix_table2_imagenet --layout coco --address auto
 
 Every finished run's network is fine-tuned as a Faster R-CNN (R50-C4 where it is a ResNet-50) on PASCAL VOC 2007 and
-2012, or on COCO 2017, by Detectron2's recipe, and tested by the official evaluation: VOC's on the test set of 2007,
-COCO's on its validation set. A run's seed is also the seed of its fine-tuning. The paper does not say for how many
-epochs its classifiers were trained; its numbers are shown for those of 100. The command needs ``model.pt`` and the
-photographs in the data root, takes hours per network on a GPU, and writes into results/detection: table.md and .csv.
-A network that is interrupted begins again; those that are done are kept.
+2012, or on COCO 2017, by the recipe of MoCo, to which AutoMix's released code refers, and tested by the official
+evaluation: VOC's on the test set of 2007, COCO's on its validation set. A run's seed is also the seed of its
+fine-tuning. The paper does not say for how many epochs its classifiers were trained; its numbers are shown for those of
+100. The command needs ``model.pt`` and the photographs in the data root, takes hours per network on a GPU, and writes
+into results/detection: table.md and .csv. A network that is interrupted begins again; those that are done are kept.
 """
 
 import argparse
@@ -60,10 +60,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     if options.side is not None:
         if options.side < 32:
             raise ValueError(f"--side must be at least 32 pixels, got {options.side}")
-        anchors = tuple(max(8, round(anchor * options.side / recipe.test_side)) for anchor in recipe.anchors)
-        given |= {"sides": (options.side,), "test_side": options.side, "anchors": anchors}
-    if options.train_all:
-        given |= {"frozen_stages": 0, "frozen_norm": False}
+        anchors = tuple(max(8, round(anchor * options.side / recipe.sides[-1])) for anchor in recipe.anchors)
+        given |= {"sides": (options.side,), "anchors": anchors}
     return replace(recipe, **given)
 
 
@@ -72,8 +70,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
-    splits = LAYOUTS[options.layout](root)
-    protocol = {"kind": "detection", "version": 1, "layout": options.layout, "recipe": asdict(recipe)}
+    LAYOUTS[options.layout](root)  # refuses files that are missing or broken before anything is trained
+    protocol = {"kind": "detection", "version": 2, "layout": options.layout, "recipe": asdict(recipe)}
     seeds = sorted(done(study.runs)["seed"].unique())
     if not seeds:
         raise ValueError("the study has no run that is done: there is nothing to fine-tune")
@@ -89,8 +87,6 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
         f"{images} test photographs of {options.layout.upper()}."
     )
-    if flat := sum(image.ignored.count(False) - len(image.learned) for image in splits.train):
-        how += f" Objects to train on that have no area and were left out: {flat}."
     return study.finish(study.write_tables(tables, how))
 
 
@@ -101,7 +97,6 @@ add("--iterations", type=int, metavar="N", help="instead of the recipe's; its mi
 add("--batch-size", type=int, metavar="N", help="photographs in a step (default: the recipe's 16)")
 add("--lr", type=float, metavar="X", help="learning rate (default: the recipe's 0.02)")
 add("--side", type=int, metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
-add("--train-all", action="store_true", help="also train the first two stages and the batch norms")
 main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":

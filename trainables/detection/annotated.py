@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trainables.datasets.dataset import DataError
 from trainables.datasets.image_files import text_of
 
@@ -30,13 +27,12 @@ class Annotated(NamedTuple):
     file: Path
     boxes: list[Box]
     labels: list[int]  # from 1; 0 is the background
-    ignored: list[bool]  # objects that nobody need find: VOC's difficult ones, COCO's crowds
+    ignored: list[bool]  # objects neither to learn nor to find: COCO's crowds, and the difficult ones of VOC's test set
 
     @property
-    def learned(self) -> list[int]:
-        """Return the places of the objects to learn: as in Detectron2, those that have an area and count."""
-        areas = [(right - left) * (bottom - top) for left, top, right, bottom in self.boxes]
-        return [place for place, area in enumerate(areas) if area > 0 and not self.ignored[place]]
+    def counted(self) -> list[int]:
+        """Return the places of the objects that are not ignored."""
+        return [place for place, ignored in enumerate(self.ignored) if not ignored]
 
 
 class AnnotatedSplits(NamedTuple):
@@ -50,8 +46,8 @@ class AnnotatedSplits(NamedTuple):
 def voc(root: Path) -> AnnotatedSplits:
     """Read PASCAL VOC: trained on ``trainval`` of 2007 and 2012, tested on ``test`` of 2007.
 
-    A box of a single row or column of pixels is to be found, as in the official evaluation, but not to be learned.
-    ``DataError`` names the first file that is missing or broken, here and in ``coco``.
+    As in Detectron2 difficult objects are learned as all others are, and need not be found. ``DataError`` names the
+    first file that is missing or broken, here and in ``coco``.
     """
     kit = root / "VOCdevkit"
     train = [*_voc_part(kit / "VOC2007", "trainval"), *_voc_part(kit / "VOC2012", "trainval")]
@@ -60,12 +56,12 @@ def voc(root: Path) -> AnnotatedSplits:
 
 def _voc_part(folder: Path, part: str) -> list[Annotated]:
     listed = folder / "ImageSets" / "Main" / f"{part}.txt"
-    return _photographs([_voc_image(folder, name) for name in text_of(listed).split()], listed)
+    return _photographs([_voc_image(folder, name, part) for name in text_of(listed).split()], listed)
 
 
 def _photographs(images: list[Annotated], listed: Path) -> list[Annotated]:
     """Return what a file lists; raise ``DataError`` if there is no object that counts, or a photograph is missing."""
-    if all(all(image.ignored) for image in images):
+    if not any(image.counted for image in images):
         raise DataError(f"{listed} lists no photograph with an object that counts")
     if missing := [image.file for image in images if not image.file.is_file()]:
         which = f"{len(missing)} of the {len(images)} photographs that {listed} lists"
@@ -73,24 +69,25 @@ def _photographs(images: list[Annotated], listed: Path) -> list[Annotated]:
     return images
 
 
-def _voc_image(folder: Path, name: str) -> Annotated:
+def _voc_image(folder: Path, name: str, part: str) -> Annotated:
     file = folder / "Annotations" / f"{name}.xml"
     text = text_of(file)
     try:
         objects = ElementTree.fromstring(text).findall("object")
         labels = [VOC_CLASSES.index(str(found.findtext("name"))) + 1 for found in objects]
-        # VOC counts pixels from 1.
-        boxes = [
-            tuple(float(str(found.findtext(f"bndbox/{end}"))) - 1 for end in ("xmin", "ymin", "xmax", "ymax"))
+        corners = [
+            [float(str(found.findtext(f"bndbox/{end}"))) for end in ("xmin", "ymin", "xmax", "ymax")]
             for found in objects
         ]
-        for left, top, right, bottom in boxes:
+        for left, top, right, bottom in corners:
             if not (left <= right and top <= bottom):
-                raise ValueError(f"a box ends at {right + 1:g}, {bottom + 1:g}, before {left + 1:g}, {top + 1:g}")
+                raise ValueError(f"a box ends at {right:g}, {bottom:g}, before {left:g}, {top:g}")
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"{file} is broken ({error})") from error
-    difficult = [found.findtext("difficult") == "1" for found in objects]
-    return Annotated(folder / "JPEGImages" / f"{name}.jpg", boxes, labels, difficult)  # type: ignore[arg-type]
+    # VOC counts pixels from 1, and the last ones belong to the box: from 1 to the width is the whole image.
+    boxes: list[Box] = [(left - 1, top - 1, right, bottom) for left, top, right, bottom in corners]
+    ignored = [part == "test" and found.findtext("difficult") == "1" for found in objects]
+    return Annotated(folder / "JPEGImages" / f"{name}.jpg", boxes, labels, ignored)
 
 
 def coco(root: Path) -> AnnotatedSplits:
@@ -120,15 +117,6 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
     return _photographs(list(images.values()), file), names
-
-
-def intersection_over_union(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the overlap of each found box (n, 4) with each true one (m, 4), (n, m); a box includes its last pixels."""
-    low = np.maximum(found[:, None, :2], true[:, :2])
-    high = np.minimum(found[:, None, 2:], true[:, 2:])
-    shared = np.prod(np.maximum(high - low + 1, 0), axis=2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1) for boxes in (found, true)]
-    return shared / (areas[0][:, None] + areas[1] - shared)
 
 
 LAYOUTS: dict[str, Callable[[Path], AnnotatedSplits]] = {"voc": voc, "coco": coco}

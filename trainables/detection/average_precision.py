@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from torchvision.ops import box_iou
 
-from trainables.detection.annotated import Annotated, Box, intersection_over_union
+from trainables.detection.annotated import Annotated, Box
 
 OVERLAPS = np.arange(50, 100, 5) / 100
 RECALLS = np.arange(11) / 10
@@ -133,7 +135,8 @@ def _best(photograph: int, truth: Annotated, box: Box, label: int) -> _Match:
     rows = [row for row, own in enumerate(truth.labels) if own == label]
     if not rows:
         return _Match(0.0, (photograph, -1), ignored=False)
-    (overlaps,) = intersection_over_union(np.array([box]), np.array([truth.boxes[row] for row in rows]))
+    true = torch.tensor([truth.boxes[row] for row in rows], dtype=torch.float64)
+    (overlaps,) = box_iou(torch.tensor([box], dtype=torch.float64), true)
     best = rows[int(overlaps.argmax())]
     return _Match(float(overlaps.max()), (photograph, best), truth.ignored[best])
 

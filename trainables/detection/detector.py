@@ -1,7 +1,9 @@
 """Faster R-CNN on a trained classifier: all stages but the last see the whole image, the last sees each region (C4).
 
 S. Ren, K. He, R. Girshick and J. Sun, Faster R-CNN, NeurIPS 2015, arXiv:1506.01497; torchvision's, with the heads that
-Detectron2 calls C4, which AutoMix's Table 5 has.
+Detectron2 calls C4, which AutoMix's Table 5 has, and as many proposals as these. As in MoCo's configurations another
+batch norm follows the last stage. The losses of boxes, the rounding of anchors and the alignment of regions are
+torchvision's, which differ from Detectron2's.
 
 Shape letters: B regions, C channels, H height, W width of a map, D features.
 """
@@ -14,7 +16,6 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from trainables.backbones.backbone import Backbone, Network
 from trainables.detection.fine_tuning import Recipe
@@ -42,32 +43,20 @@ def faster_rcnn(network: Network, num_classes: int, recipe: Recipe) -> FasterRCN
     if type(backbone).grid is not Backbone.grid or type(backbone).pool is not Backbone.pool or len(backbone.stages) < 3:
         name = type(backbone).__name__
         raise ValueError(f"a detector needs a network of stages that ends with the mean of its last map, unlike {name}")
-    stages = [_with_frozen_norm(stage) if recipe.frozen_norm else stage for stage in backbone.stages]
-    for stage in stages[: recipe.frozen_stages]:
-        stage.requires_grad_(False)
-    detector = FasterRCNN(
-        Body(*stages[:-1]),
-        min_size=recipe.test_side,
+    *first, last = backbone.stages
+    features = backbone.head.in_features
+    return FasterRCNN(
+        Body(*first),
+        min_size=recipe.sides,  # torchvision draws one in training, and tests at the last
         max_size=recipe.longest,
         image_mean=network.mean.flatten().tolist(),
         image_std=network.std.flatten().tolist(),
         rpn_anchor_generator=AnchorGenerator((recipe.anchors,), (ASPECTS,)),
+        rpn_pre_nms_top_n_train=12_000,
+        rpn_pre_nms_top_n_test=6_000,
         box_roi_pool=MultiScaleRoIAlign(["0"], output_size=REGION, sampling_ratio=0),
-        box_head=nn.Sequential(stages[-1], nn.AdaptiveAvgPool2d(1), nn.Flatten()),  # (B, C, 14, 14) to (B, D)
+        # (B, C, 14, 14) to (B, D)
+        box_head=nn.Sequential(last, nn.BatchNorm2d(features), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         box_batch_size_per_image=recipe.regions,
-        box_predictor=FastRCNNPredictor(backbone.head.in_features, num_classes + 1),
+        box_predictor=FastRCNNPredictor(features, num_classes + 1),
     )
-    # torchvision tests at the last, and draws from all in training.
-    detector.transform.min_size = (*recipe.sides, recipe.test_side)
-    return detector
-
-
-def _with_frozen_norm(module: nn.Module) -> nn.Module:
-    """Return the module with every batch norm replaced by one that never changes."""
-    if isinstance(module, nn.BatchNorm2d):
-        frozen = FrozenBatchNorm2d(module.num_features, eps=module.eps)
-        frozen.load_state_dict({name: value for name, value in module.state_dict().items() if "num" not in name})
-        return frozen
-    for name, child in module.named_children():
-        setattr(module, name, _with_frozen_norm(child))
-    return module

@@ -1,9 +1,11 @@
 """Fine-tunes a detector and tests it: recipes, the loop, and the detections of the test photographs.
 
-The recipes are Detectron2's for R50-C4, which AutoMix's Table 5 names: 24,000 iterations on VOC, the 2x schedule on
-COCO.
+AutoMix's Table 5 names Detectron2's R50-C4, 24,000 iterations on VOC and the 2x schedule on COCO. Its released code
+(OpenMixup) refers to MoCo's configurations, which have these and train every layer, batch norms too: K. He et al.,
+"Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020, arXiv:1911.05722, Appendix A.4 and A.5.
 """
 
+import collections
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import FasterRCNN
 from tqdm import tqdm
 
+from trainables.backbones.modes import batch_norms
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
 from trainables.detection.annotated import Annotated
@@ -21,6 +24,7 @@ from trainables.detection.average_precision import Detections
 from trainables.seeds import derive_seed
 
 WARMUP_START = 0.001  # of the learning rate
+NORM_BATCHES = 200  # from which the batch norms' statistics are taken at the end ("precise" in Detectron2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +33,15 @@ class Recipe:
 
     iterations: int
     milestones: tuple[int, ...]  # the learning rate falls to a tenth at each
-    sides: tuple[int, ...]  # of an image's shorter side in training, one of which is drawn for each image
+    sides: tuple[int, ...]  # of an image's shorter side: one is drawn for each in training, the last is that of tests
     batch_size: int = 16
     lr: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup: int = 100
     longest: int = 1333  # the most pixels of an image's longer side
-    test_side: int = 800  # its shorter side in tests
     anchors: tuple[int, ...] = (32, 64, 128, 256, 512)  # the sides of the boxes that are proposed
     regions: int = 512  # proposed boxes of a photograph that the head learns from
-    frozen_stages: int = 2  # the stem and the first stage
-    frozen_norm: bool = True  # keep the statistics and the scales of every batch norm as they are
 
 
 RECIPES = {
@@ -62,8 +63,8 @@ class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         """Return one photograph, its boxes (n, 4) and their labels (n,)."""
         image = self.images[index if index >= 0 else -1 - index]
         target = {
-            "boxes": torch.tensor([image.boxes[place] for place in image.learned], dtype=torch.float32).view(-1, 4),
-            "labels": torch.tensor([image.labels[place] for place in image.learned], dtype=torch.int64),
+            "boxes": torch.tensor([image.boxes[place] for place in image.counted], dtype=torch.float32).view(-1, 4),
+            "labels": torch.tensor([image.labels[place] for place in image.counted], dtype=torch.int64),
         }
         pixels = decode(image.file).float() / 255
         return (pixels, target) if index >= 0 else mirrored(pixels, target)
@@ -81,27 +82,41 @@ def fine_tune(
 ) -> None:
     """Train a detector in place; photographs without an object to learn are left out, as in Detectron2.
 
-    The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn. ``DataError``
-    says that no photograph is left.
+    Batch norms do not decay, and test with the mean statistics of ``NORM_BATCHES`` batches, or of as many as there were
+    steps. The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn.
+    ``DataError`` says that no photograph is left.
     """
-    useful = [image for image in images if image.learned]
+    useful = [image for image in images if image.counted]
     if not useful:
         raise DataError(f"none of the {len(images)} photographs to train on has an object to learn")
     rng = torch.Generator().manual_seed(derive_seed(seed, "detection"))
-    trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.SGD(trained, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
     detector.to(device).train()
+    scales = [parameter for norm in batch_norms(detector) for parameter in norm.parameters()]
+    free = {id(parameter) for parameter in scales}
+    decayed = [parameter for parameter in detector.parameters() if id(parameter) not in free]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": scales}]
+    optimiser = torch.optim.SGD(groups, recipe.lr, recipe.momentum)
+
+    def losses(steps: int, doing: str) -> Iterator[Tensor]:
+        """Yield the sum of the losses of one batch after another."""
+        batches = _batches(len(useful), steps, recipe.batch_size, rng)
+        for images, targets in tqdm(_loader(Photographs(useful), batches, device), doing, disable=None, leave=False):
+            there = [{name: value.to(device) for name, value in target.items()} for target in targets]
+            yield torch.stack([*detector([image.to(device) for image in images], there).values()]).sum()
+
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(seed, "regions"))
-        batches = _loader(Photographs(useful), _batches(len(useful), recipe, rng), device)
-        for step, (photographs, targets) in enumerate(tqdm(batches, "fine-tuning", disable=None, leave=False)):
+        for step, loss in enumerate(losses(recipe.iterations, "fine-tuning")):
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr * rate(step, recipe)
-            there = [{name: value.to(device) for name, value in target.items()} for target in targets]
-            losses = detector([image.to(device) for image in photographs], there)
             optimiser.zero_grad(set_to_none=True)
-            sum(losses.values()).backward()
+            loss.backward()
             optimiser.step()
+        for norm in batch_norms(detector):
+            norm.reset_running_stats()
+            norm.momentum = None  # each batch counts alike
+        with torch.no_grad():
+            collections.deque(losses(min(NORM_BATCHES, recipe.iterations), "averaging norms"), maxlen=0)
 
 
 def rate(step: int, recipe: Recipe) -> float:
@@ -122,14 +137,13 @@ def detect(detector: FasterRCNN, images: Sequence[Annotated], device: torch.devi
     return found
 
 
-def _batches(count: int, recipe: Recipe, rng: torch.Generator) -> list[list[int]]:
-    """Return the indices of the photographs of every iteration, epoch after epoch; half of them are mirrored."""
+def _batches(count: int, steps: int, batch_size: int, rng: torch.Generator) -> list[list[int]]:
+    """Return the indices of the photographs of every step, epoch after epoch; half of them are mirrored."""
     order: list[int] = []
-    while len(order) < recipe.iterations * recipe.batch_size:
+    while len(order) < steps * batch_size:
         indices = torch.randperm(count, generator=rng)
         order += torch.where(torch.rand(count, generator=rng) < 0.5, -1 - indices, indices).tolist()
-    starts = range(0, recipe.iterations * recipe.batch_size, recipe.batch_size)
-    return [order[start : start + recipe.batch_size] for start in starts]
+    return [order[start : start + batch_size] for start in range(0, steps * batch_size, batch_size)]
 
 
 def _loader(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.backbones.backbone import Backbone, Network
-from trainables.detection.annotated import intersection_over_union
 
 OVERLAPS = (0.3, 0.5, 0.7)  # the intersections over union from which a box is right
 STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greatest value, below 1
@@ -53,8 +52,17 @@ def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np
     top = int(shown.max())
     levels = np.array([int(step / STEPS * top) for step in range(STEPS)])
     found = {level: boxes_above(shown, level) for level in set(levels.tolist())}
-    best = {level: float(intersection_over_union(each, boxes).max()) for level, each in found.items()}
+    best = {level: float(_intersection_over_union(each, boxes).max()) for level, each in found.items()}
     return np.array([best[level] for level in levels.tolist()])
+
+
+def _intersection_over_union(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the overlap of each found box (n, 4) with each true one (m, 4), (n, m); a box includes its last pixels."""
+    low = np.maximum(found[:, None, :2], true[:, :2])
+    high = np.minimum(found[:, None, 2:], true[:, 2:])
+    shared = np.prod(np.maximum(high - low + 1, 0), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1) for boxes in (found, true)]
+    return shared / (areas[0][:, None] + areas[1] - shared)
 
 
 def boxes_above(shown: NDArray[np.uint8], level: int) -> NDArray[np.float64]:

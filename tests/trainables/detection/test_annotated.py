@@ -30,12 +30,12 @@ def kit(tmp_path):
 
 
 def test_voc_is_trained_on_two_years_and_counts_pixels_from_one(kit):
+    """Of a box from 48 to 195 the last pixel, too, is a part: it is 148 pixels wide."""
     train, test, classes = voc(kit)
     assert [image.file.name for image in train] == ["000005.jpg", "2008_1.jpg"]
     (image,) = test
-    assert image.boxes == [(47, 239, 194, 370), (7, 11, 351, 497)]
+    assert image.boxes == [(47, 239, 195, 371), (7, 11, 352, 498)]
     assert [classes[label - 1] for label in image.labels] == ["dog", "person"]
-    assert image.ignored == [False, True]
     assert len(VOC_CLASSES) == 20
 
 
@@ -58,13 +58,15 @@ def test_a_broken_annotation_of_voc_is_named(kit, content):
         voc(kit)
 
 
-def test_a_box_without_an_area_is_found_but_not_learned(kit):
+def test_difficult_objects_of_voc_are_learned_but_need_not_be_found(kit):
+    train, test, _ = voc(kit)
+    assert [image.ignored for image in (*train, *test)] == [[False, False], [False, False], [False, True]]
+
+
+def test_a_box_of_a_single_pixel_has_an_area(kit):
     file = kit / "VOCdevkit" / "VOC2007" / "Annotations" / "000005.xml"
-    places = (5, 9, 5, 20), (5, 9, 6, 20), (5, 9, 6, 9), (5, 9, 6, 20)
-    objects = [OBJECT.format(*box, name="dog", difficult=int(n == 3)) for n, box in enumerate(places)]
-    file.write_text(f"<annotation>{''.join(objects)}</annotation>")
-    image = voc(kit).train[0]
-    assert (len(image.boxes), image.learned) == (4, [1])
+    file.write_text(f"<annotation>{OBJECT.format(5, 9, 5, 9, name='dog', difficult=0)}</annotation>")
+    assert voc(kit).train[0].boxes == [(4, 8, 5, 9)]
 
 
 def test_a_photograph_that_is_missing_is_named_with_the_number_of_all(kit):

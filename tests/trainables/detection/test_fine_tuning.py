@@ -15,8 +15,7 @@ from trainables.detection.fine_tuning import Photographs, Recipe, detect, fine_t
 from trainables.methods import build_network
 
 SMALL = Recipe(
-    iterations=2, milestones=(1,), sides=(64,), test_side=64, anchors=(24,), batch_size=2, lr=0.01, warmup=1,
-    regions=8, frozen_stages=1, frozen_norm=False,
+    iterations=2, milestones=(1,), sides=(64,), anchors=(24,), batch_size=2, lr=0.01, warmup=1, regions=8
 )  # fmt: skip
 
 
@@ -31,8 +30,8 @@ def classifier(backbone="resnet8"):
     return build_network(config, dataset_of(config), seed=3)
 
 
-def detector(network, **changes):
-    return faster_rcnn(network, 2, replace(SMALL, **{"sides": (96,), "test_side": 96, "frozen_stages": 0, **changes}))
+def detector(network, sides=(96,)):
+    return faster_rcnn(network, 2, replace(SMALL, sides=sides))
 
 
 def test_the_parts_are_those_of_the_classifier():
@@ -43,20 +42,31 @@ def test_the_parts_are_those_of_the_classifier():
     transformed = found.transform([*images])[0].tensors
     torch.testing.assert_close(found.backbone(transformed), maps)
     regions = torch.rand(3, maps.shape[1], 14, 14)
-    torch.testing.assert_close(found.roi_heads.box_head(regions), network.backbone.stages[-1](regions).mean((2, 3)))
+    expected = network.backbone.stages[-1](regions).mean((2, 3)) / (1 + 1e-5) ** 0.5  # a new norm has a variance of 1
+    torch.testing.assert_close(found.roi_heads.box_head(regions), expected)
 
 
-def test_frozen_parts_stay_and_the_classifier_is_left_alone(collages):
+def test_every_layer_is_trained_and_the_classifier_is_left_alone(collages):
     network = classifier()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = detector(network, frozen_stages=1, frozen_norm=True)
-    body = {name: value.clone() for name, value in found.backbone.state_dict().items()}
-    fine_tune(found, collages.train, SMALL, 0, torch.device("cpu"))
-    moved = {name for name, value in found.backbone.state_dict().items() if not torch.equal(value, body[name])}
-    assert moved
-    assert not any(name.startswith("0.") for name in moved)
-    assert all(name.endswith("weight") for name in moved)  # neither statistics nor biases of a norm
+    found = detector(network)
+    start = {name: value.clone() for name, value in found.state_dict().items()}
+    fine_tune(found, collages.train, replace(SMALL, lr=0.3, milestones=()), 0, torch.device("cpu"))
+    assert [name for name, value in found.state_dict().items() if torch.equal(value, start[name])] == []
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_norms_do_not_decay_and_test_with_the_mean_statistics_of_the_last_batches(collages):
+    """A rate of 1e-30 leaves the weights alone, so that each batch's statistics can be taken again by hand."""
+    recipe = replace(SMALL, lr=1e-30, weight_decay=1e30)
+    found = detector(classifier())
+    means: list[torch.Tensor] = []
+    norm = found.roi_heads.box_head[1]
+    norm.register_forward_pre_hook(lambda _, maps: means.append(maps[0].detach().mean((0, 2, 3))))
+    fine_tune(found, collages.train, recipe, 0, torch.device("cpu"))
+    assert len(means) == 2 * recipe.iterations
+    torch.testing.assert_close(norm.running_mean, torch.stack(means[recipe.iterations :]).mean(0))
+    assert all(scale.isfinite().all() for scale in (norm.weight, norm.bias))
 
 
 @pytest.mark.slow
@@ -64,7 +74,7 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
     weights = []
     for seed in (0, 0, 1):
         torch.manual_seed(5)
-        found = detector(classifier(), sides=(64,), test_side=64)
+        found = detector(classifier(), sides=(64,))
         state = torch.get_rng_state()
         fine_tune(found, collages.train, SMALL, seed, torch.device("cpu"))
         assert torch.equal(torch.get_rng_state(), state)
@@ -75,14 +85,13 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
 
 def test_photographs_without_an_object_to_learn_are_refused(collages):
     ignored = [image._replace(ignored=[True] * len(image.ignored)) for image in collages.train]
-    flat = [image._replace(boxes=[(*box[:2], box[0], box[3]) for box in image.boxes]) for image in collages.train]
-    network = detector(classifier())
-    for images in (ignored, flat):
-        with pytest.raises(DataError, match="none of the 4 photographs to train on has an object to learn"):
-            fine_tune(network, images, SMALL, 0, torch.device("cpu"))
+    with pytest.raises(DataError, match="none of the 4 photographs to train on has an object to learn"):
+        fine_tune(detector(classifier()), ignored, SMALL, 0, torch.device("cpu"))
     kept = collages.train[0]
-    one_flat = kept._replace(boxes=[*kept.boxes, (1.0, 1.0, 1.0, 5.0)], labels=[*kept.labels, 1])
-    both = [Photographs([image._replace(ignored=[False] * len(image.boxes))])[0][1] for image in (kept, one_flat)]
+    crowded = kept._replace(
+        boxes=[*kept.boxes, (1.0, 1.0, 9.0, 5.0)], labels=[*kept.labels, 1], ignored=[*kept.ignored, True]
+    )
+    both = [Photographs([image])[0][1] for image in (kept, crowded)]
     assert both[0]["boxes"].tolist() == both[1]["boxes"].tolist()
     assert both[0]["labels"].tolist() == both[1]["labels"].tolist()
 
