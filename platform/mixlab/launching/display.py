@@ -152,11 +152,16 @@ class Display:
         return f"{duration((time.monotonic() - self.started_at) / self.run * left)} left"
 
     def _render(self) -> Group:
+        """Return the progress and the table; while trials run, without idle arms for which the terminal has no line."""
         with self._lock:
             cells: dict[str, dict[int, Text]] = {}
             for trial in self.phase.rows:
                 cells.setdefault(trial.cell, {})[trial.seed] = self.state.get(trial.key, Text("·", "dim"))
-            running = len(self.running)
+            busy = [trial.cell for trial in self.phase.rows if trial.key in self.running]
+        over = max(0, len(cells) - (self.console.height - 3)) if busy else 0
+        hidden = [cell for cell in reversed(cells) if cell not in busy][:over]
+        for cell in hidden:
+            del cells[cell]
         verdicts = self.phase.verdicts()
         seeds = sorted({trial.seed for trial in self.phase.rows})
         needed = (
@@ -168,15 +173,17 @@ class Display:
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("arm", overflow="fold")
         for name in [f"seed {seed}" for seed in seeds] if wide else ["seeds"]:
-            table.add_column(name, min_width=SEED_WIDTH, overflow="fold")
+            table.add_column(name, min_width=SEED_WIDTH if wide else None, overflow="fold")
         if verdicts:
-            table.add_column("verdict")
+            table.add_column("verdict", overflow="fold")
         for cell, states in cells.items():
             row = [Text(cell), *([states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)])]
             row += [Text(verdicts.get(cell, ""))] if verdicts else []
             table.add_row(*map(self._letters, row))
-        last = ", ".join(filter(None, [self._progress(), f"{running} running", self.gpus.text]))
-        return Group(table, self._letters(Text(last, "bold")))
+        more = f"{len(hidden)} arms not shown" if hidden else ""
+        said = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
+        # Above the table, whose end is cut off where it is too high.
+        return Group(self._letters(Text(said, "bold")), table)
 
     def _letters(self, text: Text) -> Text:
         if self.console.options.ascii_only:

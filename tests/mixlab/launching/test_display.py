@@ -56,12 +56,12 @@ def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -
 
 
 def test_a_wide_terminal_shows_every_seed_and_the_decided_arms():
-    head, baseline, lam, last = shown(verdicts={"cutmix · + lam": "win"}).splitlines()
+    said, head, baseline, lam = shown(verdicts={"cutmix · + lam": "win"}).splitlines()
     assert head.split() == ["arm", "seed", "0", "seed", "1", "seed", "2", "seed", "3", "verdict"]
     assert baseline.split() == ["cutmix", "·", "baseline", "✓", "71.50", "%", "✗", "failed", "·", "✓", "70.10"]
     assert lam.split() == ["cutmix", "·", "+", "lam", "3/10", "41.25", "%", "·", "·", "·", "win"]
-    assert last.startswith("2 of 8 done, ")
-    assert " left, 1 running" in last
+    assert said.startswith("2 of 8 done, ")
+    assert " left, 1 running" in said
     assert "verdict" not in shown()
 
 
@@ -83,11 +83,29 @@ def test_nothing_is_nearly_there_once_all_is_done():
 
 
 def test_a_narrow_terminal_shows_a_letter_for_each_seed():
-    head, baseline, lam, *last = shown(width=40).splitlines()
-    assert head.split() == ["arm", "seeds"]
-    assert baseline.split() == ["cutmix", "·", "baseline", "✓✗·✓"]
+    lines = shown(width=40, verdicts={"cutmix · baseline": "not decided"}).splitlines()
+    *_, head, baseline, lam = lines
+    assert head.split() == ["arm", "seeds", "verdict"]
+    assert baseline.split() == ["cutmix", "·", "baseline", "✓✗·✓", "not", "decided"]
     assert lam.split() == ["cutmix", "·", "+", "lam", "3···"]
-    assert all(len(line) <= 40 for line in (head, baseline, lam, *last))
+    assert all(len(line) <= 40 for line in lines)
+
+
+def test_a_table_that_is_higher_than_the_terminal_shows_its_progress_and_all_that_runs():
+    console, file = console_of(force_terminal=True, legacy_windows=False)
+    console.height = 10
+    arms = [Trial(str(number), f"arm {number}", {}, 0, {}) for number in range(30)]
+    with Display(console, Phase("0 of 30 done", arms), quiet=False) as display:
+        display.started(arms[25], None)
+        file.seek(file.truncate(0) or 0)
+        display._live.refresh()
+        said, head, *rows = file.getvalue().splitlines()
+        file.seek(file.truncate(0) or 0)
+        display.ended(arms[25], State.DONE, None, "")
+    assert said.endswith("0 of 30 done, 1 running, 23 arms not shown")
+    assert head.split() == ["arm", "seed", "0"]
+    assert [row.split()[1] for row in rows] == ["0", "1", "2", "3", "4", "5", "25"]
+    assert file.getvalue().count("arm ") >= 30  # in the end, all of them
 
 
 def test_a_terminal_without_these_letters_gets_others():
