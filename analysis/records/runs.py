@@ -243,5 +243,5 @@ def provenance(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the number of ``runs`` from each ``commit``, ``uncommitted changes``, ``data`` and ``hardware``."""
     started = runs[runs["run_id"] != ""]
     counts = started.groupby(["commit", "dirty", "data", "hardware"], sort=False).size().reset_index(name="runs")
-    counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"})
+    counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"}).mask(counts["commit"] == "unknown", "unknown")
     return counts.rename(columns={"dirty": "uncommitted changes"}).astype(str)

@@ -75,7 +75,7 @@ def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
 
 
 def _commits(runs: pd.DataFrame) -> str:
-    dirty = set(runs.loc[runs["dirty"], "commit"])
+    dirty = set(runs.loc[_changed(runs), "commit"])
     commits = _distinct(runs, "commit")
     return " and ".join(shortened(sha) + " with uncommitted changes" * (sha in dirty) for sha in commits)
 
@@ -125,10 +125,15 @@ def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
 
 
 def _uncommitted(finished: pd.DataFrame, of_table: str) -> list[str]:
-    dirty = int(finished["dirty"].sum())
+    dirty = int(_changed(finished).sum())
     some = f"{dirty} of {count_text(len(finished), 'run')}{of_table}"
     whose = "Every run" if dirty == len(finished) else some
     return [f"{whose} had uncommitted changes, which no commit holds."] if dirty else []
+
+
+def _changed(runs: pd.DataFrame) -> pd.Series:
+    """Return whether the code of each run is known to differ from its commit; of no known commit it is not."""
+    return runs["dirty"] & (runs["commit"] != "unknown")
 
 
 def _slowdowns(finished: pd.DataFrame) -> list[str]:

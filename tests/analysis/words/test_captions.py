@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from analysis.records.runs import provenance
 from analysis.words.captions import label_text, metric_text, notes, provenance_text
 from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
@@ -96,6 +97,13 @@ def test_what_is_uneven_is_told(level_of, column, value, told):
     lines = notes(level_of(full(), change=change))
     assert len(lines) == 1
     assert told in lines[0]
+
+
+def test_of_an_installation_without_a_repository_nothing_is_said_of_changes(level_of):
+    level = level_of(full(), change=lambda runs: runs.assign(commit="unknown", dirty=True, patch="unknown"))
+    assert ", commit unknown, " in provenance_text(level)
+    assert notes(level) == []
+    assert set(provenance(level.runs)["uncommitted changes"]) == {"unknown"}
 
 
 @pytest.mark.parametrize(("metric", "what"), [("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")])
