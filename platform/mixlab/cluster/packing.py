@@ -51,7 +51,8 @@ class Packing:
     def __str__(self) -> str:
         """Return one line for the terminal."""
         return (
-            f"{self.count} trials to a GPU: {self.cell}, which needs most, takes {self.needed:,.0f} MiB (measured); "
+            f"{self.count} trial{'s' * (self.count != 1)} to a GPU: "
+            f"{self.cell}, which needs most, takes {self.needed:,.0f} MiB (measured); "
             f"a GPU has {self.free:,.0f} MiB free, of which {MARGIN * 100:.0f} % stay so."
         )
 

@@ -180,7 +180,7 @@ class Display:
             row = [Text(cell), *([states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)])]
             row += [Text(verdicts.get(cell, ""))] if verdicts else []
             table.add_row(*map(self._letters, row))
-        more = f"{len(hidden)} arms not shown" if hidden else ""
+        more = f"{len(hidden)} arm{'s' * (len(hidden) != 1)} not shown" if hidden else ""
         said = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
         # Above the table, whose end is cut off where it is too high.
         return Group(self._letters(Text(said, "bold")), table)

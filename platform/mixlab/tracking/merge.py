@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
         return 1
     for study, count in added.items():
-        print(f"{study}: {count} runs added")
+        print(f"{study}: {count} run{'s' * (count != 1)} added")
     return 0
 
 

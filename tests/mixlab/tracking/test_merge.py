@@ -133,12 +133,13 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
     assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("of 1 seeds", "of 2 seeds")
 
 
-def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(folders):
+def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(folders, capsys):
     here, away = folders
     source = write(away, {0: "FINISHED"})
     source.create_run(source.create_experiment("other work"))
     brought = shutil.move(away, here.parent / "brought")
     assert main([str(brought / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 0
+    assert capsys.readouterr().out == "toy: 1 run added\n"
     assert not away.exists()
     shutil.rmtree(brought)
     target = client_of(here)
