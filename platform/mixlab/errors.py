@@ -82,7 +82,7 @@ def require(fits: object, what: str, valid: str, given: object) -> None:
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     if name in known:
         return
     text = name if isinstance(name, str) else quoted(name)

@@ -3,6 +3,7 @@
 import csv
 import functools
 import inspect
+import itertools
 import operator
 import posixpath
 import re
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from mixlab.errors import BadInput, quoted, require, require_known
+from mixlab.errors import BadInput, quoted, require, require_known, shortly
 from mixlab.spec import border
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
@@ -85,21 +86,22 @@ def _storable(value: Any) -> bool:
 
 
 def seeds(given: Any) -> Any:
-    """Return an iterable of whole numbers as a tuple, and anything else as it is, for ``require_seeds``."""
-    if isinstance(given, str | Mapping) or (hasattr(given, "__len__") and len(given) > MOST_SEEDS):
+    """Return an iterable of whole numbers as a tuple, and anything else for ``require_seeds`` to refuse."""
+    if isinstance(given, str | Mapping):
         return given
     try:
-        return plain(tuple(seed if isinstance(seed, bool) else operator.index(seed) for seed in given))
+        first = itertools.islice(given, MOST_SEEDS + 1)  # an iterable may have no end
+        found = tuple(seed if isinstance(seed, bool) else operator.index(seed) for seed in first)
     except TypeError:
         return given
+    return plain(found) if len(found) <= MOST_SEEDS else Unfit(shortly(given))
 
 
 def require_seeds(given: Any, whose: str) -> None:
     """Raise ``BadInput`` unless ``given`` are different whole numbers, at least one."""
-    if hasattr(given, "__len__") and len(given) > MOST_SEEDS:
-        raise BadInput(f"{whose} has {len(given)} seeds: give at most {MOST_SEEDS}; a single seed is written as (N,)")
     fits = isinstance(given, tuple) and all(type(seed) is int and -MOST_SEED <= seed < MOST_SEED for seed in given)
-    require(fits, f"the seeds of {whose}", "whole numbers of 64 bits, such as range(6) or (0, 1, 2)", given)
+    valid = f"at most {MOST_SEEDS} whole numbers of 64 bits, such as range(6), or (7,) for the seed 7 alone"
+    require(fits, f"the seeds of {whose}", valid, given)
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
     if twice := [seed for place, seed in enumerate(given) if seed in given[:place]]:

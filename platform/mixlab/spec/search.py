@@ -178,6 +178,7 @@ class Search:
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
         ranges.check_space(self.space)
+        border.require_seeds(self.search_seeds, "a search")
         border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
         border.require_count("the budget of a search", self.budget, 0)
         border.require_mapping("the budgets of a search", "from presets to numbers", self.budgets)
@@ -204,7 +205,6 @@ class Search:
             down = self.budget - self.budget % arms
             text = f"a budget of {self.budget} trials cannot be divided equally among {arms} arms"
             raise BadInput(f"{text}: give {down} or {down + arms}")
-        border.require_seeds(self.search_seeds, "a search")
         if both := set(self.search_seeds) & set(self.study.seeds):
             raise BadInput(f"seed {min(both)} is both of the search and of the confirmation, whose seeds must be fresh")
         for cell in self.study.cells():

@@ -1,5 +1,6 @@
 """Whatever a study says is either run or refused in one sentence, before anything starts."""
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -54,6 +55,8 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"seeds": ["a"]}, ["['a']", "whole numbers"]),
         ({"seeds": [True]}, ["True", "whole numbers"]),
         ({"seeds": 5}, ["5", "range(6)"]),
+        ({"seeds": itertools.count()}, ["count(", "at most 1000 whole"]),
+        ({"seeds": range(10**30)}, ["range(0, 1000", "at most 1000 whole"]),
         ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
         ({"seeds": range(10**5000, 10**5000 + 2)}, ["thousands of digits", "64 bits"]),
         ({"seeds": range(20240607)}, ["20240607", "1000"]),
