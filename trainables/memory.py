@@ -9,11 +9,8 @@ import psutil
 import torch
 
 MIB = 2**20
-# The messages of CUDA, cuBLAS and cuDNN about a full GPU; torch's own allocator has an exception for it.
-FULL = re.compile(
-    r"CUDA (driver )?error: (out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED))"
-    r"|cuDNN error: CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR)"
-)
+# The messages of CUDA and its libraries about a full GPU; torch's own allocator has an exception for it.
+FULL = re.compile(r"(CUDA( driver)?|cu\w+) error: (out of memory|CU\w+_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR))")
 
 
 def ran_out(error: RuntimeError) -> bool:

@@ -23,6 +23,8 @@ FULL = [
     torch.AcceleratorError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the documentation."),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
+    # Of FMix: https://github.com/pytorch/pytorch/issues/119420
+    RuntimeError("cuFFT error: CUFFT_INTERNAL_ERROR"),
 ]
 
 

@@ -21,11 +21,11 @@ from mixlab.spec.trial import Trial
 
 MARGIN = 0.1  # the share of a GPU's free memory left for fragments, and for steps that need more than those measured
 ABREAST = 8  # trials measured at once on a GPU: each is a process that takes longer to start than to measure
-# The messages of torch's allocator, CUDA, cuBLAS and cuDNN on a full GPU; cuDNN was seen to call it an internal error.
+# The messages of torch's allocator, CUDA and its libraries on a full GPU, which some of them call an internal error.
 FULL = re.compile(
     r"^torch\.(cuda\.)?OutOfMemoryError"
-    r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA (driver )?error: |cuDNN error: )"
-    r"(out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR))",
+    r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA( driver)?|cu\w+) error: "
+    r"(out of memory|CU\w+_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR))",
     re.MULTILINE,
 )
 
