@@ -180,7 +180,7 @@ class Search:
         ranges.check_space(self.space)
         border.require_seeds(self.search_seeds, "a search")
         border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
-        border.require_count("the budget of a search", self.budget, 0)
+        border.require_count("the budget of a search", self.budget)
         border.require_mapping("the budgets of a search", "from presets to numbers", self.budgets)
         for preset, budget in self.budgets.items():
             border.require_count(f"the budget of the preset {quoted(preset)}", budget)

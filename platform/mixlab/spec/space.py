@@ -157,10 +157,11 @@ def _applying(space: Space, config: Mapping[str, Any], full: Point) -> Point:
 def _levels(key: str, values: Range) -> list[Any]:
     if isinstance(values, Choice):
         return list(values.values)
-    if values.step is None or (values.log and isinstance(values, Float)):
+    if values.step is None:
+        step = "" if values.log else "give it a step, "  # which a log scale cannot have
         raise BadInput(
             f"sampler 'grid' needs a finite range, but {key} is continuous ({describe(values)}): "
-            "give it a step, make it a Choice, or use the sampler 'qmc'"
+            f"{step}make it a Choice, or use the sampler 'qmc'"
         )
     count = math.floor((values.high - values.low) / values.step + 1e-9) + 1
     border.require_few(OF_GRID, count)
