@@ -1,5 +1,7 @@
 """The batched fine-grained saliency agrees with OpenCV's own detector, image by image."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.datasets import DATASETS
 from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
 
 
@@ -45,6 +48,12 @@ def correlation(one: Tensor, two: Tensor) -> Tensor:
 )
 def test_it_is_opencvs_to_the_last_bit(height, width):
     images = scenes(12, height, width)
+    torch.testing.assert_close(fine_grained_saliency(images), opencv(blue_first(images)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_it_is_opencvs_on_photographs_to_the_last_bit():
+    images = DATASETS["cifar10"].load(Path(__file__).parents[3] / "data").test.images[:1000]
     torch.testing.assert_close(fine_grained_saliency(images), opencv(blue_first(images)), rtol=0, atol=1e-6)
 
 
