@@ -27,7 +27,7 @@ from trainables import classify
 from trainables.backbones import BACKBONES
 from trainables.config import DEFAULTS, flatten, parse
 from trainables.datasets import DATASETS
-from trainables.methods import build_method
+from trainables.methods import METHODS, build_method
 from trainables.mixers import MIXERS
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +90,8 @@ def test_every_command_is_accepted(page, line):
 @pytest.mark.parametrize("page", PAGE)
 def test_every_file_that_a_page_names_exists(page):
     named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])
-    examples = {f"trainables/{name}.py" for name in ("mixers/halfmix", "backbones/small", "datasets/stripes")}
+    ours = ("mixers/halfmix", "backbones/small", "datasets/stripes", "methods/weight_norm")
+    examples = {f"trainables/{name}.py" for name in ours}
     examples |= {f"platform/mixlab/{name}.py" for name in ("search/halton", "tracking/mirrors/jsonlines")}
     for path in {re.sub(r"\.$", "", path) for path in named} - examples:
         if "NAME" not in path and "STUDY" not in path:
@@ -159,6 +160,18 @@ def test_the_backbone_and_the_data_set_train(monkeypatch, tmp_path):
     classify.train(config, 0, lambda epoch, save: epochs.append(epoch), data_root=tmp_path)
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].metrics["test_top1"] == 100  # stripes are easy
+
+
+def test_the_metric_is_reported_after_every_epoch(monkeypatch, tmp_path):
+    names = names_of("extending.md")
+    monkeypatch.setitem(BACKBONES, "small", names["small"])
+    monkeypatch.setitem(DATASETS, "stripes", names["STRIPES"])
+    monkeypatch.setitem(MIXERS, "halfmix", names["halfmix"])
+    monkeypatch.setitem(METHODS, "halfmix", names["WithWeightNorm"])
+    config = {"dataset": "stripes", "backbone": "small", "epochs": 2, "batch_size": 24, "mixer": "halfmix"}
+    norms: list[float] = []
+    classify.train(config, 0, lambda epoch, save: norms.append(epoch.metrics["weight_norm"]), data_root=tmp_path)
+    assert norms[0] != norms[1] > 1
 
 
 def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path):
