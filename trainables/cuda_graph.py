@@ -108,7 +108,7 @@ class GraphedStep:
         graph = torch.cuda.CUDAGraph()
         if self.rng is not None:
             graph.register_generator_state(self.rng)
-        # Of this thread only: another may be pinning the memory of streamed images.
+        # Only this thread is captured: another may be pinning the memory of streamed images.
         capture = torch.cuda.graph(graph, _pool(), _side_stream(), capture_error_mode="thread_local")
         with no_choices(), capture:
             step(self.images, self.labels)

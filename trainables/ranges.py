@@ -12,7 +12,7 @@ LARGEST = 1e38  # that a network computes with: a number of 32 bits
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]  # a count that may be 0
-# Of what every batch waits for, so that a slip of the finger is refused and not waited for without end.
+# Every batch waits for these: a slip of the finger is refused, and not waited for without end.
 Few = Annotated[int, Field(ge=1, le=100)]
 Several = Annotated[int, Field(ge=2, le=100)]
 Iterations = Annotated[int, Field(ge=1, le=1000)]

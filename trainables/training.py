@@ -97,7 +97,7 @@ class Run:
         start = time.perf_counter()
         self.method.train()
         batches = self.train_set.train_batches(self.settings.batch_size, order, augment)
-        # By their number: a batch in the middle is smaller where images that cannot be decoded are skipped.
+        # A step is a batch, however few images it has: one in the middle may lack some that cannot be decoded.
         for number, (images, labels) in enumerate(itertools.islice(batches, self.steps)):
             set_lr(self.optimiser, self.settings, epoch - 1 + number / self.steps)
             if self.graphed is None:

@@ -98,7 +98,7 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
         every = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: "seed"})
     except MlflowException as error:
         raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
-    # Of a key the last counts: a finished run before a running and a failed one, then the later start.
+    # The last run of a key counts: a finished one before a running and a failed one, then the later start.
     in_order = sorted(every, key=lambda run: (PREFERENCE.index(STATES[run.status]), -run.start_time), reverse=True)
     runs = {run.tags.get(names.KEY, ""): run for run in in_order}
     found = [run for trial in plan["trials"] if (run := runs.get(trial["key"]))]

@@ -107,11 +107,11 @@ def _outside(files: Iterable[Path]) -> list[str | None]:
 def _sources(files: Sequence[Path]) -> list[Path]:
     """Return those of the files that exist, and what is imported from their folders, in the order of their paths."""
     folders = {file.parent for file in files}
-    # Of its dictionary: a module that is imported when it is first used would be so by asking it for its file.
+    # A module may put off its import until it is first used: to ask it for its file would import it.
     imported = [getattr(module, "__dict__", {}).get("__file__") for module in [*sys.modules.values()]]
     every = [Path(file) for file in imported if isinstance(file, str)]
-    beside = [file for file in every if file.parent in folders and file.suffix == ".py"]
-    return sorted({file for file in (*files, *beside) if file.is_file()})
+    neighbours = [file for file in every if file.parent in folders and file.suffix == ".py"]
+    return sorted({file for file in (*files, *neighbours) if file.is_file()})
 
 
 def _changes(root: Path) -> list[str | None]:

@@ -77,7 +77,7 @@ class DataConfig:
     test_size: Side | None = None  # the same in testing, where images are streamed; None: image_size
     # Where images are streamed, the shorter side before the test's centre crop; None: by the data set's crop ratio.
     resize: Side | None = None
-    # Of images that are resized: those that are streamed, and others under rrc_flip or at another image_size.
+    # For images that are resized: those that are streamed, and others under rrc_flip or at another image_size.
     interpolation: Interpolation = "bicubic"
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
     augment_options: AugmentConfig = AugmentConfig()

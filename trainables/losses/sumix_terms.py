@@ -18,7 +18,7 @@ class SUMixTerms:
     lam: Literal["fixed", "learned"] = "learned"
     regulariser: Literal["none", "s", "u", "su"] = "su"  # s: semantic distance, u: uncertainty, su: both
     zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
-    # Of the distance of Eq. 4, for a learned lambda; the paper has 1. With "release" it multiplies N, in Eq. 6 too.
+    # The factor of the distance of Eq. 4, for a learned lambda: 1 in the paper. "release" has it times N, in Eq. 6 too.
     sem_scale: NotNegative = 1.0
     # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode; joint: in one pass
     # with the mixed batch, so that batch norm normalises both by the statistics that they have together. Only the
@@ -28,7 +28,7 @@ class SUMixTerms:
     # those of a baseline; leave: only the mixed batch moves them, as in any case with eval_nograd. The paper does not
     # say.
     raw_statistics: Literal["keep", "leave"] = "keep"
-    # Of "s", the gradient of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper lets it flow, the release detaches it.
+    # The gradient of "s", ||sigma(z~ - z)|| in Eq. 6, through z~. The paper lets it flow, the release detaches it.
     distance_gradient: Literal["flow", "detach"] = "flow"
     # The z of Eq. 4 and 6, "feature vectors" in the paper. The release takes probabilities, as does its own preset.
     # With features or probabilities Eq. 4 hardly moves lambda; features have no classes, so that Eq. 6 takes their

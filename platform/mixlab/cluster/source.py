@@ -34,7 +34,7 @@ class End:
     state: State  # done, pruned or failed
     value: float | None = None  # in a search, the objective's last value
     error: str = ""  # for a failed trial, a traceback or a sentence
-    # Whether it failed by an exception that the trainable documents, which is an answer about the configuration; any
+    # True if it failed by an exception that the trainable documents, which is an answer about the configuration; any
     # other failure is a fault.
     answer: bool = False
 

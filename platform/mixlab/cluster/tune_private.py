@@ -19,7 +19,7 @@ from ray.tune.execution.tune_controller import TuneController
 from mixlab.cluster.ray_private import process_of
 from mixlab.errors import Crash
 
-# Of a process; a RayActorError is another.
+# The process was lost, which a RayActorError says as well.
 LOSSES = (exceptions.OutOfMemoryError, exceptions.WorkerCrashedError, exceptions.NodeDiedError)
 SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
 

@@ -24,7 +24,7 @@ class Refused(ValueError):
     """A report is not an epoch; the sentence says what is wrong with it."""
 
 
-# Of an epoch in JSON; see ``mixlab.spec.json_form``.
+# The form of an epoch in JSON; see ``mixlab.spec.json_form``.
 FORM = {"number": int, "of": int, "metrics": {str: float}, "words": {str: str}, "histograms": {str: [float]}}
 
 

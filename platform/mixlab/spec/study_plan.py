@@ -51,7 +51,7 @@ def _design(study: Study) -> dict[str, Any] | None:
     return {"kind": "factorial", "terms": terms, "signs": signs}
 
 
-# By the level in MLflow of the run that has the plan.
+# The fields that a plan must have, by the level in MLflow of the run that has it.
 NEEDED: Mapping[str, Mapping[str, Any]] = {
     "study": {
         "study": str,

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Select, event, select
 from mixlab.uris import sqlite_uri
 
 FEW = 100  # runs that are named in a statement; more are looked for again
-# Of a run: its id, its status, the milliseconds of its start and its end, its tags, parameters and latest metrics.
+# A run's id, its status, the milliseconds of its start and its end, its tags, its parameters and its latest metrics.
 Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
 Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
 

@@ -44,7 +44,7 @@ STUDY_LEVELS = ("study", "arm", "seed")
 SEARCH_LEVELS = ("search", "arm", "trial")
 COPYING = "copying"  # the level of a run that a merge copies, until it is whole
 
-# By level, the tags that no two runs share; parents come first, and of the tags the one that fewest runs have last.
+# The tags that no two runs of a level share; parents come first, and the tag that fewest runs have is the last.
 IDENTITY = {
     "study": (LEVEL, PLAN),
     "search": (LEVEL, PLAN),

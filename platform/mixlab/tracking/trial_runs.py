@@ -62,8 +62,8 @@ class TrialRuns:
     writer: Writer
     recorded: dict[str, StoredRun] = field(default_factory=dict, init=False)
     run_ids: dict[str, str] = field(default_factory=dict, init=False)
-    # By key, of the trials that are not over: the epochs that are not written yet, in the order of their reports, those
-    # of the attempt that goes on, by number, and the points of the run.
+    # For each trial that is not over, by key: the epochs that are not written yet, in the order of their reports; those
+    # of the attempt that goes on, by number; and the points of its run.
     _waiting: dict[str, list[Timed]] = field(default_factory=dict, init=False)
     _attempts: dict[str, dict[int, Timed]] = field(default_factory=dict, init=False)
     _points: dict[str, Points] = field(default_factory=dict, init=False)
