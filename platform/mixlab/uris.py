@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 from mixlab.errors import BadInput, require_known
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")  # of the stores that MLflow knows
+# A URL that begins with postgresql:// asks for psycopg 3, which Mixlab does not install.
+DATABASE = "a database such as postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
 SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", re.IGNORECASE)

@@ -52,7 +52,8 @@ class TrialStore:
         try:
             self.storage = self._open()
         except Exception as error:  # any database's own exceptions
-            raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {root_cause(error)}") from error
+            why = f"cannot be opened ({root_cause(error)}); give a file that can be written, or {uris.DATABASE}"
+            raise BadInput(f"--optuna-storage {shown(url)!r} {why}") from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import make_database, runs_in_database
-from mixlab.uris import existing_part, require_uri, shown, sqlite_file
+from mixlab.uris import DATABASE, existing_part, require_uri, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
 FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
@@ -87,7 +87,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     error = asking.exception() if asking.done() else TimeoutError(f"it did not answer within {seconds:.0f} s")
     if error is None:
         return asking.result()
-    way = "give sqlite:///FILE or the http:// address of a running server"
+    way = f"give sqlite:///FILE, the http:// address of a running server, or {DATABASE}"
     if file is not None:  # first what keeps the finished runs, as where another program holds the database
         way = "put that right, or give another file, in a folder of this machine that can be written"
     why = shown(root_cause(error))  # any of the stores' own exceptions

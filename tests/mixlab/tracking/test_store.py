@@ -40,6 +40,10 @@ NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "ðŸ
         ),
         ("htpp://head:5000", "kind of store in --tracking-uri 'htpp://head:5000': 'htpp'; did you mean 'http'"),
         ("postgres+psycopg2://me:secret@head/db", r"me:\*\*\*@head/db': 'postgres'; did you mean 'postgresql'"),
+        (
+            "postgresql+nodriver://me@head/db",
+            r"nodriver\); give .* postgresql\+psycopg2://USER:PASSWORD@HOST/DATABASE$",
+        ),
         ("mlflow.db", "'mlflow.db' is no URI; did you mean sqlite:///mlflow.db"),
         ("./mlruns", "'./mlruns' is no URI; give sqlite:///FILE"),
         ("file:///tmp/mlruns", "is a folder, in which MLflow no longer writes"),
