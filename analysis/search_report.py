@@ -86,7 +86,7 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
     for arm in search.arms:
         counts, best = arm.counts(), arm.best
         row = {"arm": arm.name, **{what: str(number) for what, number in counts.items()}}
-        row |= {name: short(best.params.get(name, "–")) if best else "–" for name in arm.space}
+        row |= {name: short(best.params.get(name, "–")) if best else "–" for name in search.plan["space"]}
         row[f"{search.plan['objective']} in the search"] = short(best.value) if best else "–"
         rows.append({**row, fresh: found.get(arm.name, "not yet")})
     return pd.DataFrame(rows)
@@ -131,7 +131,9 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     if len(axes) > 1:
         figures[f"Map of {axes[0]} and {axes[1]}"] = plot_map(arm, axes[0], axes[1], objective)
     if len(arm.complete) > 1:
-        figures |= {"Slices": plot_slices(arm, objective), "Parallel coordinates": plot_parallel(arm, objective)}
+        figures["Slices"] = plot_slices(arm, objective)
+        if arm.varied(arm.complete):
+            figures["Parallel coordinates"] = plot_parallel(arm, objective)
     parts = []
     if arm in found.search.raced:
         words = html.escape(race_sentence(arm, len(found.search.plan["search_seeds"])))

@@ -37,11 +37,12 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
 
 
 def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
-    """Draw every trial over two parameters, and Optuna's contour of four complete trials or more that differ."""
+    """Draw the trials that have two parameters, and Optuna's contour of four complete ones or more that differ."""
     x, y = sorted((x, y))  # as Optuna does, whatever order it is given
     with _figures():
-        enough = len(arm.complete) >= FEWEST
-        contour = enough and len({trial.value for trial in arm.complete}) > 1
+        values = [trial.value for trial in arm.complete if {x, y} <= set(trial.params)]
+        enough = len(values) >= FEWEST
+        contour = enough and len(set(values)) > 1
         if contour:
             axis = optuna_plots.plot_contour(arm.study, params=[x, y], target_name=objective)
         else:
@@ -76,9 +77,10 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
 
 
 def plot_parallel(arm: Tuned, objective: str) -> Figure:
-    """Draw every complete trial as a line through its parameters, by Optuna."""
+    """Draw every complete trial as a line through the parameters that all of them have, by Optuna."""
     with _figures():
-        axis = optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective)
+        params = arm.varied(arm.complete)
+        axis = optuna_plots.plot_parallel_coordinate(arm.study, params=params, target_name=objective)
         axis.set_title(_name(arm))
         plt.setp(axis.get_xticklabels(), rotation=20, ha="right", rotation_mode="anchor")
         figure = plt.gcf()

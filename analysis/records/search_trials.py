@@ -25,7 +25,7 @@ class Tuned:
 
     name: str
     study: optuna.Study
-    space: dict[str, dict[str, Any]]  # by parameter: kind, low, high, log, step, values
+    space: dict[str, dict[str, Any]]  # by parameter that a trial of the arm has: kind, low, high, log, step, values
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Return the trials that ended in one of ``states``, or all if none is given."""
@@ -84,9 +84,11 @@ def load_search(
     arms = []
     for name, study in plan["arms"].items():
         try:
-            arms.append(Tuned(name, optuna.load_study(study_name=study, storage=opened), plan["space"]))
+            loaded = optuna.load_study(study_name=study, storage=opened)
         except KeyError as error:
             raise ValueError(f"the storage {storage or plan['storage']!r} has no Optuna study {study!r}") from error
+        drawn = {key for trial in loaded.get_trials(deepcopy=False) for key in trial.params}
+        arms.append(Tuned(name, loaded, {key: spec for key, spec in plan["space"].items() if key in drawn}))
     return SearchRecord(plan, arms)
 
 

@@ -56,11 +56,16 @@ def comparable(arm: Tuned) -> Comparable:
     """
     complete = Comparable(arm.complete, np.array([trial.value for trial in arm.complete], dtype=float), None)
     every = [trial for trial in arm.trials(TrialState.COMPLETE, TrialState.PRUNED) if trial.intermediate_values]
-    if len(arm.complete) >= PER_PARAMETER * len(arm.space) or len(every) <= len(arm.complete):
+    if len(arm.complete) >= wanted(arm, arm.complete) or len(every) <= len(arm.complete):
         return complete
     epoch = min(max(trial.intermediate_values) for trial in every)
     every = [trial for trial in every if epoch in trial.intermediate_values]
     return Comparable(every, np.array([trial.intermediate_values[epoch] for trial in every]), epoch)
+
+
+def wanted(arm: Tuned, trials: list[FrozenTrial]) -> int:
+    """Return the number of trials below which nothing is said about the parameters that all of ``trials`` have."""
+    return PER_PARAMETER * max(1, len(arm.varied(trials)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def landscape(arm: Tuned) -> Landscape:
     of = comparable(arm)
     names, count = arm.varied(of.trials), len(of.trials)
     left_out = [name for name in arm.space if name not in names]
-    if count < PER_PARAMETER * max(1, len(names)) or np.ptp(of.values) == 0 or not names:
+    if count < wanted(arm, of.trials) or np.ptp(of.values) == 0 or not names:
         return Landscape(of, pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
     rng = np.random.default_rng(0)
     whole = _importance(arm, of, np.arange(count))
@@ -122,10 +127,13 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Se
         corrected = p[arm.name]
         if corrected < ALPHA:
             table = landscapes[arm.name].importance
-            alone = len(table) == 1 or table["low"].iloc[0] > table["high"].iloc[1]
-            most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
+            said, most = f"{table.index[0]} is", ""
+            if len(table) > 1:
+                alone = table["low"].iloc[0] > table["high"].iloc[1]
+                most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
+                said = f"{', '.join(table.index)} are"
             how = f"(p {corrected:.3f}, {landscapes[arm.name].of.when})"
-            found.append(f"In {arm.name} it matters how {', '.join(table.index)} are set {how}{most}.")
+            found.append(f"In {arm.name} it matters how {said} set {how}{most}.")
     return found
 
 
@@ -156,11 +164,11 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
         if counts["unfinished"]:
             have = "has" if counts["unfinished"] == 1 else "have"
             found.append(f"{arm.name}: {count_text(counts['unfinished'], 'trial')} {have} not ended.")
-        wanted, there = PER_PARAMETER * len(arm.space), len(comparable(arm).trials)
-        if there < wanted:
+        there = comparable(arm).trials
+        if len(there) < (least := wanted(arm, there)):
             found.append(
-                f"{arm.name}: {count_text(there, 'trial')} can be compared, too few to say how the parameters act; "
-                f"at least {wanted} would be needed."
+                f"{arm.name}: {count_text(len(there), 'trial')} can be compared, too few to say how the parameters "
+                f"act; at least {least} would be needed."
             )
     return found + _too_small(search, confirmed)
 

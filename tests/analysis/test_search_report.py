@@ -164,6 +164,20 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path, complete, pictu
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("other", "figures"), [("alpha", {"Parallel coordinates"}), ("zeta", {"Map of zeta and alpha"})]
+)
+def test_a_parameter_that_an_arm_has_in_no_trial_or_in_some(searched, tmp_path, other, figures):
+    """A condition left zeta out: in the whole arm, or in all of its complete trials but one."""
+    some = points(4, 0)
+    trials = [trial({"alpha": point["alpha"]}, point["alpha"]) for point in some[1:]]
+    found = judged(searched({"plain": [trial({other: some[0][other]}, 0.05), *trials]}))
+    assert found.winners.loc[0, "zeta"] == "–"
+    text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+    assert text.count("data:image/png;base64,") == 3
+    assert {name for name in ("Parallel coordinates", "Map of zeta and alpha") if name in text} == figures
+
+
 def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(searched, without_figures, tmp_path):
     found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
     assert "No claim" in found.text

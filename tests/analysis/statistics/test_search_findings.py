@@ -213,6 +213,16 @@ def test_on_a_null_objective_nothing_is_claimed():
     assert claimed <= 3
 
 
+def test_one_parameter_is_claimed_in_the_singular_and_its_trials_are_enough():
+    arm = tuned([trial({"alpha": p["alpha"]}, p["alpha"]) for p in points(8, 0)], space={"alpha": SPACE["alpha"]})
+    search = SearchRecord({}, [arm])
+    seen = Landscape(comparable(arm), SOME.loc[["alpha"]], [], 0.01)
+    assert claims(search, {"cutmix": seen}, []) == [
+        "In cutmix it matters how alpha is set (p 0.010, of complete trials)."
+    ]
+    assert cautions(search, []) == []
+
+
 def test_one_trial_is_told_of_in_the_singular():
     (point,) = points(1, 0)
     arm = tuned([trial(point, 60.0), create_trial(state=TrialState.RUNNING)])
