@@ -21,6 +21,7 @@ from trainables.methods import METHODS
 from trainables.methods.inputs import INPUTS, inputs_of
 from trainables.methods.mask_learning import AutoMixing
 from trainables.mixers import MIXERS
+from trainables.mixers.automix import random_grids
 from trainables.mixers.mixed import Mixed
 
 Mix = Callable[[Tensor, Tensor, Generator], Mixed]  # images (B, C, H, W) in [0, 1], labels (B,), generator
@@ -48,7 +49,7 @@ def mixer_of(network: Network, config: Config) -> Mix:
     def mix(images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         inputs = {name: make(network, images, labels) for name, make in inputs_of(config.mixer).items()}
         if learns_masks(config.mixer):
-            inputs["generate"] = _masks(network, config, images)
+            inputs["generate"] = _masks(network, config, images, rng)
         return mixer(images, rng, alpha=1.0, **options, **inputs)
 
     return mix
@@ -66,10 +67,10 @@ def learns_masks(mixer: str) -> bool:
     return mixer in MIXERS and "generate" in inspect.signature(MIXERS[mixer]).parameters
 
 
-def _masks(network: Network, config: Config, images: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def _masks(network: Network, config: Config, images: Tensor, rng: Generator) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the function that ``mixers.automix``, ``mixers.samix`` and ``mixers.adautomix`` call ``generate``."""
     block = getattr(network, "mix_block", None)
-    if block is None:
+    if block is None and config.mixer_options.get("masks") != "grids":
         raise ValueError(f"the run has kept no Mix Block, so {config.mixer} cannot make its masks")
     with torch.no_grad():
         maps = network.backbone.grid(network.encode(images, config.mixer_options["layer"] + 1))
@@ -77,6 +78,8 @@ def _masks(network: Network, config: Config, images: Tensor) -> Callable[[Tensor
 
     @torch.no_grad()
     def generate(others: Tensor, lam: Tensor) -> Tensor:
+        if block is None:
+            return random_grids(lam, (maps.shape[2], maps.shape[3]), size, rng)
         if others.ndim == 1:  # partners
             return block(maps, maps[others], lam, size)
         return block(maps[others], lam, size)  # all sources, (B, K)

@@ -30,8 +30,9 @@ def pair() -> torch.Tensor:
     return torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
 
 
-def network_with(mixer: str) -> tuple[Any, Any]:
-    own = {"mixer": mixer, "mixer.layer": 2} if mixer == "automix" else {"mixer": mixer}
+def network_with(mixer: str, **options: object) -> tuple[Any, Any]:
+    own = {"mixer": mixer, **({"mixer.layer": 2} if mixer == "automix" else {})}
+    own |= {f"mixer.{name}": value for name, value in options.items()}
     config = parse({"dataset": "cifar10", "backbone": BACKBONE.get(mixer, "resnet8"), **own})
     return build_network(config, dataset_of(config)).eval(), config
 
@@ -70,6 +71,17 @@ def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it():
     inner = mixed.images * 0 + images * (1 - masks) + images[mixed.sources[:, 1]] * masks
     far = (mixed.weights[:, 0] > 0.08) & (mixed.weights[:, 0] < 0.92)
     torch.testing.assert_close(mixed.images[far], inner[far])
+
+
+def test_random_grids_need_no_block():
+    """They are the first row of AutoMix's Table 7."""
+    network, config = network_with("automix", masks="grids", lam_margin=0.0)
+    images = torch.stack((torch.ones(3, 32, 32), torch.zeros(3, 32, 32)))
+    mixture = nearest_mixture(mixer_of(network, config), images, torch.tensor([0, 1]), 0.3)
+    cells = mixture.image[0, ::2, ::2]  # of the map after the second stage, 16 x 16
+    assert torch.equal(mixture.image[0], cells.repeat_interleave(2, 0).repeat_interleave(2, 1))
+    assert set(cells.unique().tolist()) == {0.0, 1.0}
+    assert float(cells.mean()) == pytest.approx(mixture.share, abs=0.5 / 256 + 1e-6)
 
 
 def test_a_mixer_of_one_image_is_refused():
