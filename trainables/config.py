@@ -93,6 +93,7 @@ NEUTRAL: dict[str, Any] = {
     "mixer.likeness": "lowered",
     "mixer.derangement": False,
     "mixer.ema": 0.0,
+    "mixer.lam_per_batch": False,
     "mixer.momentum_from": 0.1,
     "mixer.block_lr": None,
     "mixer.block_min_lr": None,

@@ -43,8 +43,7 @@ def mixer_of(network: Network, config: Config) -> Mix:
     parameters = inspect.signature(mixer).parameters
     taken = parameters.keys() - {"alpha", "extractor"}
     options = {name: value for name, value in config.mixer_options.items() if name in taken}
-    if "per_batch" in options:
-        options["per_batch"] = False
+    options |= {name: False for name in ("per_batch", "lam_per_batch") if name in options}
 
     def mix(images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         inputs = {name: make(network, images, labels) for name, make in inputs_of(config.mixer).items()}

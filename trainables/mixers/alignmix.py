@@ -25,6 +25,7 @@ def alignmix(
     rng: Generator,
     *,
     alpha: float = 2.0,
+    lam_per_batch: bool = False,
     alternate: Literal["manifoldmix", "mixup", "nothing"] = "manifoldmix",
     eps: Positive = 0.1,
     iterations: Iterations = 100,
@@ -35,6 +36,7 @@ def alignmix(
 
     Args:
         alpha: draws lambda ~ Beta(alpha, alpha), one a row.
+        lam_per_batch: one lambda for the whole batch, as in the official code, also where another mixer takes turns.
         alternate: what every second batch, at random, is mixed by instead, with the same ``alpha``:
             ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code.
         eps: weight of the entropy in the transport.
@@ -43,7 +45,7 @@ def alignmix(
         num_stages: the depth of the last map.
 
     The ``images`` of the result are feature maps, of the depth ``num_stages`` when aligned. The official code has one
-    lambda and one direction a batch; here each row has its own. It stops the iterations once a potential moves by less
+    direction a batch; here each row has its own. It stops the iterations once a potential moves by less
     than 0.1 in the batch's mean, which with the distances of a trained network does not happen before its 100th; here
     they are always ``iterations``, with the last update on the map that is moved to. Note what the plan's marginals
     imply: aligning permutes and averages positions, so a head that averages the map sees plain mixing in so far as the
@@ -51,10 +53,10 @@ def alignmix(
     """
     if alternate != "nothing" and choose(("align", "alternate"), rng) == "alternate":
         if alternate == "mixup":
-            return mixup(images, rng, alpha=alpha)
-        return manifoldmix(images, rng, alpha=alpha, encode=encode, num_stages=num_stages)
+            return mixup(images, rng, alpha=alpha, per_batch=lam_per_batch)
+        return manifoldmix(images, rng, alpha=alpha, per_batch=lam_per_batch, encode=encode, num_stages=num_stages)
 
-    lam = beta(alpha, len(images), rng)
+    lam = beta(alpha, 1 if lam_per_batch else len(images), rng).expand(len(images))
     partner = partners(len(images), rng)
     own_is_moved = torch.rand(len(images), generator=rng, device=rng.device) < 0.5
 

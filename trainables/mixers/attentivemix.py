@@ -19,6 +19,7 @@ def attentivemix(
     rng: Generator,
     *,
     alpha: float = 2.0,
+    lam_per_batch: bool = False,
     top_k: int | None = None,
     extractor: str | None = None,
     ema: ShareBelowOne = 0.999,
@@ -29,6 +30,7 @@ def attentivemix(
     Args:
         alpha: draws lambda ~ Beta(alpha, alpha), one a row, the share of the cells that is kept: OpenMixup's
             ``AttentiveMix+``. At least one cell is kept.
+        lam_per_batch: one lambda for the whole batch, as in OpenMixup; each row keeps cells of its own.
         top_k: as published, this number of cells whatever lambda is (6 of 49 in the paper); the share of an
             image is then the same in every row.
         extractor, ema: read by ``methods/attention_extractor.py``, which chooses where ``attention`` comes from.
@@ -43,7 +45,8 @@ def attentivemix(
     cells = attention[0].numel()
     if top_k is not None and not 1 <= top_k <= cells:
         raise ValueError(f"top_k must be between 1 and {cells}, the cells of the attention map, got {top_k}")
-    kept = (beta(alpha, len(images), rng) * cells).long().clamp_(min=1)  # (B,) cells
+    lam = beta(alpha, 1 if lam_per_batch else len(images), rng)
+    kept = (lam * cells).long().clamp_(min=1).expand(len(images))  # (B,) cells
     if top_k is not None:
         kept = torch.full_like(kept, top_k)
     partner = partners(len(images), rng)

@@ -28,6 +28,7 @@ def puzzlemix(
     rng: Generator,
     *,
     alpha: float = 1.0,
+    lam_per_batch: bool = False,
     blocks: tuple[int, ...] = (2, 4, 8, 16),
     beta: NotNegative = 1.2,
     gamma: NotNegative = 0.5,
@@ -42,6 +43,7 @@ def puzzlemix(
 
     Args:
         alpha: draws lambda ~ Beta(alpha, alpha), one a row, to which the mask's prior leans.
+        lam_per_batch: one lambda for the whole batch, as in the official code; each row has a mask of its own.
         blocks: cells along a side of the grid, drawn anew for every batch; one that exceeds the image's
             smaller side is left out.
         beta: weight of the smoothness of the mask.
@@ -55,15 +57,14 @@ def puzzlemix(
             hundreds of times as long, and 40 MB an image for each table of their costs.
         saliency: (B, H, W) not negative, any scale: the length of the loss' gradient at each pixel.
 
-    The weights are the mean of the mask, counted in pixels. The official code draws one lambda a batch and cuts graphs
-    on the processor, image by image; here both problems are solved for the whole batch on its device, nearly as well
-    (see the tests). It leaves a black hole where a cell was moved away and none came; here cells are permuted, as the
-    paper has it. The loss on clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is
-    not included.
+    The weights are the mean of the mask, counted in pixels. The official code cuts graphs on the processor, image by
+    image; here both problems are solved for the whole batch on its device, nearly as well (see the tests). It leaves a
+    black hole where a cell was moved away and none came; here cells are permuted, as the paper has it. The loss on
+    clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is not included.
     """
     height, width = images.shape[2:]
     block = choose(fitting(blocks, height, width), rng)
-    lam = draw_lambda(alpha, len(images), rng)
+    lam = draw_lambda(alpha, 1 if lam_per_batch else len(images), rng).expand(len(images))
     partner = partners(len(images), rng)
 
     energy = puzzle_energy(images, saliency, partner, lam, block, (beta, gamma, eta), num_labels)

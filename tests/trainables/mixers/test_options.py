@@ -73,6 +73,26 @@ def test_gridmix_of_cells_takes_each_cell_from_one_image():
     assert own.mean().item() == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.parametrize("lam_per_batch", [False, True])
+def test_one_lambda_may_be_drawn_for_the_whole_batch_by_mixers_whose_masks_are_each_rows_own(lam_per_batch):
+    images, alike = photographs(), torch.ones(B, H, W)
+    given: dict[str, dict[str, object]] = {
+        "attentivemix": {"attention": torch.rand(B, 4, 3, generator=rng(1))},
+        "puzzlemix": {"saliency": alike, "beta": 0.0, "eta": 1.0, "num_labels": 9, "transport": False},
+        **{f"alignmix {other}": {"alternate": other} for other in ("nothing", "mixup", "manifoldmix")},
+    }
+    for name, options in given.items():
+        mixer = name.split()[0]
+        if mixer == "alignmix":
+            options |= {"encode": lambda images, depth: images[..., :2, :2], "num_stages": 4}
+        drawn = set()
+        for seed in range(6):
+            lam = MIXERS[mixer](images, rng(seed), lam_per_batch=lam_per_batch, **options).weights[:, 0].unique()
+            assert (len(lam) == 1) == lam_per_batch, name
+            drawn.add(lam[0].item())
+        assert len(drawn) > 1, name  # another batch has another
+
+
 @pytest.mark.parametrize("per_batch", [False, True])
 @pytest.mark.parametrize("name", ["cutmix", "saliencymix", "resizemix", "fmix", "mixup_cutmix"])
 def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name, per_batch):
