@@ -99,13 +99,14 @@ def test_the_block_learns_from_the_teacher_and_the_student_from_both_batches():
 
 
 def test_the_teachers_weights_follow_and_its_statistics_are_its_own():
-    method, teacher, heads = with_teacher()
+    method, teacher, heads = with_teacher(mixer__layer=2)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     method(pixels(), LABELS, Generator().manual_seed(0))
     changed = {name for name, value in teacher.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if "running" in name or "num_batches" in name}
-    norm = next(m for m in teacher.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert norm.num_batches_tracked == 2  # the images as they are, and the block's mixed ones
+    norms = [module for module in teacher.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    # Also after the map: the images as they are, and the block's mixed ones.
+    assert all(norm.num_batches_tracked == 2 for norm in norms)
 
     statistics = {name: value.clone() for name, value in teacher.named_buffers()}
     with torch.no_grad():
@@ -176,6 +177,9 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
     assert ("loss_one" in log, "loss_block" in log) == (pipeline == "mp_ce", pipeline != "none")
 
     loss.backward()
+    wanted.backward()  # without a teacher it flows on through the maps of the masks
+    for ours, theirs in zip(method.network.parameters(), other.network.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-8)
     learns = {name.split(".")[0] for name, p in method.named_parameters() if p.grad is not None and p.grad.any()}
     assert learns == {"network", "block", *(("heads",) if pipeline == "mp_ce" else ())}
     assert method.also_saved["mix_block"] is method.block
