@@ -31,6 +31,7 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
         if pruned:
             cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early"}
             axis.scatter(*zip(*pruned, strict=True), **cross)
+            axis.legend(bbox_to_anchor=(1.05, 1), loc="upper left")  # Optuna's own lacks the crosses
         whole_ticks(axis)
         axis.set_title(f"{_name(arm)}: best so far")
         return plt.gcf()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from analysis.figures.search_plots import plot_map, plot_slices
+from analysis.figures.search_plots import plot_history, plot_map, plot_slices
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.search_report import importance_text
 from analysis.statistics.search_findings import (
@@ -46,6 +46,12 @@ def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_re
     assert (seen.of.epoch, len(seen.of.trials)) == (1, 40)
     assert seen.importance.loc["zeta", "importance"] > 0.8
     assert seen.p < 0.05
+
+
+def test_the_history_names_what_was_stopped_early():
+    early = trial({"zeta": 0.4, "alpha": 1.0}, 50.0, TrialState.PRUNED)
+    (axis,) = plot_history(tuned([trial(points(1, 0)[0], 60.0), early]), "val_top1").axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["val_top1", "Best Value", "stopped early"]
 
 
 def test_the_map_marks_the_best_where_it_is():
