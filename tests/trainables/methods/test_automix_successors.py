@@ -47,11 +47,12 @@ def test_the_variance_of_masks():
 
 
 def test_a_mask_is_scaled_until_its_mean_is_lambda():
-    mask = torch.tensor([[0.2, 0.6], [0.2, 0.6], [0.2, 0.6]], dtype=torch.float64).view(3, 1, 1, 2)
-    lam = torch.tensor([0.8, 0.4, 0.6], dtype=torch.float64)
+    mask = torch.tensor([[0.2, 0.6], [0.2, 0.6], [0.2, 0.6], [0.1, 0.3]], dtype=torch.float64).view(4, 1, 1, 2)
+    lam = torch.tensor([0.8, 0.4, 0.6, 0.6], dtype=torch.float64)
     # The partner has 0.4 and should have 0.2, then 0.6: the own shares 0.8 and 0.4 become two thirds of themselves.
-    wanted = torch.tensor([[0.1, 0.3], [1 - 1.6 / 3, 1 - 0.8 / 3], [0.2, 0.6]], dtype=torch.float64)
-    torch.testing.assert_close(with_mean(mask, lam).view(3, 2), wanted)
+    # In the last row it has 0.2 and should have 0.4: the own shares become three quarters of themselves.
+    rows = [[0.1, 0.3], [1 - 1.6 / 3, 1 - 0.8 / 3], [0.2, 0.6], [1 - 0.75 * 0.9, 1 - 0.75 * 0.7]]
+    torch.testing.assert_close(with_mean(mask, lam).view(4, 2), torch.tensor(rows, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

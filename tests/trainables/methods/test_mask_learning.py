@@ -120,6 +120,18 @@ def test_the_teachers_weights_follow_and_its_statistics_are_its_own():
     assert all(torch.equal(value, statistics[name]) for name, value in teacher.named_buffers())
 
 
+def test_the_loss_of_the_masks_fades_as_the_training_goes_on():
+    method, _, _ = with_teacher(automix__preset="paper", mixer__first_momentum=1.0)  # so that the teacher stays
+    losses = []
+    for progress in (0.0, 0.5, 1.0):
+        method.after_step(progress)
+        loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
+        losses.append(loss.item())
+    gap = log["mask_gap"].item()
+    assert gap > 0.01
+    assert [losses[0] - loss for loss in losses] == pytest.approx([0.0, 0.05 * gap, 0.1 * gap], abs=1e-5)
+
+
 def test_the_teacher_with_its_head_for_mixed_images_is_what_is_tested():
     method, teacher, heads = with_teacher()
     method.eval()

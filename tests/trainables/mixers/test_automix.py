@@ -49,11 +49,11 @@ def test_a_derangement_mixes_no_row_with_itself():
 
 
 def test_random_grids_give_the_partner_as_many_cells_as_lambda_says():
-    lam = torch.tensor([0.0, 0.25, 0.7, 1.0])
+    lam = torch.tensor([0.0, 0.25, 0.7, 0.72, 1.0])
     masks = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(0))
-    assert masks.shape == (4, 1, 16, 12)
-    cells = masks[:, 0, ::4, ::4]  # (4, 4, 3)
+    assert masks.shape == (5, 1, 16, 12)
+    cells = masks[:, 0, ::4, ::4]  # (5, 4, 3)
     assert torch.equal(masks[:, 0], cells.repeat_interleave(4, 1).repeat_interleave(4, 2))
-    assert cells.sum(dim=(1, 2)).tolist() == [12, 9, 4, 0]  # the nearest to 12, 9, 3.6 and 0
+    assert cells.sum(dim=(1, 2)).tolist() == [12, 9, 4, 3, 0]  # the nearest to 12, 9, 3.6, 3.36 and 0
     again = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(1))
-    assert not torch.equal(masks[1:3], again[1:3])
+    assert not torch.equal(masks[1:4], again[1:4])
