@@ -51,7 +51,7 @@ def study_table(
         plan: the plan whose cells are wanted; by default the one used last.
         metric: another metric than the plan's.
         extra: metrics to show besides, as means.
-        ratios: metrics to show besides, as multiples of those of the arm that an arm is compared with.
+        ratios: metrics to show besides, as multiples of the baseline's.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, one row per combination of factor levels and one column per arm.
 
@@ -74,16 +74,14 @@ def study_table(
 def with_ratios(level: LevelTable, printed: Mapping[str, Published]) -> LevelTable:
     """Return the table that also shows a ratio for each metric of ``printed``, such as K-image mixing's of time.
 
-    ``metric.NAME_ratio`` is the run's value divided by that of the reference arm's run of the same seed; NaN where one
-    is missing, or the divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has
+    ``metric.NAME_ratio`` is the run's value divided by that of the baseline's run of the same seed, whichever arm it is
+    compared with; NaN where one is missing, or the divisor is zero. Where ratios were published, one more column has
     those.
     """
     runs, names = level.runs, [*level.extra]
     for metric, numbers in printed.items():
         column = metric_column(runs, metric)
-        values = runs.set_index(["arm", "seed"])[column]
-        references = [level.baseline if arm == level.baseline else level.reference(arm) for arm in runs["arm"]]
-        divisors = values.reindex(list(zip(references, runs["seed"], strict=True))).to_numpy()
+        divisors = runs["seed"].map(runs[runs["arm"] == level.baseline].set_index("seed")[column])
         ratio = runs[column].div(divisors).where(divisors != 0)
         name = f"{METRIC if column.startswith(METRIC) else ''}{metric}{RATIO}"
         runs = runs.assign(**{name: ratio})
@@ -153,7 +151,7 @@ add = parser.add_argument
 add("--metric", type=command.given, metavar="NAME", help="compare this metric (default: that of the plan)")
 add("--out", type=command.new_folder, metavar="DIR", help="also write the tables, and the figure of the gains")
 add("--show-last-best", action="store_true", help="also show the values of the last and the best epoch")
-ratios = "also show these metrics, such as step_seconds, as multiples of those of the reference"
+ratios = "also show these metrics, such as step_seconds, as multiples of the baseline's"
 add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratios)
 add("--power", action="store_true", help="also say how many seeds would show each difference")
 add("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
