@@ -19,7 +19,8 @@ baseline, the controls and the release changes one choice of "SUMix as in the pa
 pass" runs the batch before mixing and learns nothing from it: its gain is due to batch norm, not to SUMix. The control
 "recalibrated" is the baseline, tested with batch norm's statistics of unmixed images: what it gains, SUMix need not.
 
-Paper, top-1 %, median of the last 10 epochs: baseline 78.17, SUMix 79.78; there is no number for any other arm.
+Paper, top-1 %, median of the last 10 epochs: baseline 78.17, SUMix 79.78, which stands next to both definitions, the
+paper's and the release's: it does not say which it used. There is no number for any other arm.
 """
 
 from mixlab import Arm, Study, main
