@@ -30,7 +30,7 @@ from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
 from analysis.records.runs import Plan, cell_of_run, of_arms, of_one_seed
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import provenance_text
+from analysis.words.captions import count_text, provenance_text
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
@@ -122,7 +122,10 @@ def default_arms(plan: Mapping[str, Any]) -> list[str]:
 
 
 def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
-    """Return, per network and mixture, the two likeliest classes, in percent, and whether they are those in it."""
+    """Return, per network and mixture, the two likeliest classes, in percent, and whether they are those in it.
+
+    Of a mixture of two images of one class the last is missing.
+    """
     found = []
     for row in rows:
         for index, (two, sure) in enumerate(zip(row.result["classes"], row.result["confidence"], strict=True)):
@@ -131,7 +134,7 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
             cells["share_of_first"] = row.result["shares"][index]
             cells |= {f"top{n + 1}": names[two[n]] for n in range(2)}
             cells |= {f"top{n + 1}_percent": sure[n] for n in range(2)}
-            found.append({**cells, "both": set(two) == set(pair)})
+            found.append({**cells, "both": set(two) == set(pair) if pair[0] != pair[1] else None})
     return pd.DataFrame(found)
 
 
@@ -160,8 +163,8 @@ def draw(options: argparse.Namespace) -> int:
     )
     figure = plot_cam(options.study, rows, levels[0], images, names, caption)
     study.files.extend([*save(figure, options.out / "cam"), options.out / "top2.csv"])
-    both = table.groupby("cell", sort=False)["both"].sum()
-    text = [f"{cell}: names both classes of {number} of {len(labels)} mixtures" for cell, number in both.items()]
+    pairs = table.dropna(subset="both").groupby("cell", sort=False)["both"]
+    text = [f"{cell}: names both classes of {sum(both)} of {count_text(len(both), 'mixture')}" for cell, both in pairs]
     return study.finish("\n".join(text))
 
 

@@ -54,9 +54,17 @@ def test_the_command(trained, painted, out):
     assert set(table["first"]) <= set(CIFAR10)
 
 
-def test_the_images_may_be_picked(trained, out):
+def test_the_images_may_be_picked(trained, out, capsys):
     assert trained.call(cam, "--out", str(out), "--pick", "7, 12", "--arms", "baseline") == 0
+    assert "of 2 mixtures" in capsys.readouterr().out
     assert pd.read_csv(out / "top2.csv")["first"].tolist() == [CIFAR10[7], CIFAR10[2]]
+
+
+def test_a_mixture_of_one_class_has_no_two_classes_to_name():
+    """The first and the last of three images are birds, so that two of three mixtures count."""
+    measured = {"classes": [[2, 5], [5, 3], [2, 5]], "confidence": [[60, 20]] * 3, "shares": [0.5] * 3}
+    table = cam.top_two([cam.CamRow("CutMix", "CutMix", [2, 5, 2], measured)], CIFAR10)
+    assert table["both"].tolist() == [True, False, None]
 
 
 def test_mixtures_are_by_the_mixer_of_the_run_and_half_of_each_without_one():
