@@ -30,12 +30,14 @@ test: $(INSTALLED) lint debian
 	$(FAST)
 	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(SLOW))
 
-# For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
+# For the tests of pages, of the LaTeX tables, of two machines, of SLURM and of the compose file, which are skipped where
+# these are missing.
 debian:
-	(command -v chromium && command -v pdflatex && command -v ip && command -v sbatch && command -v munged) \
+	(command -v chromium && command -v pdflatex && command -v ip && command -v sbatch && command -v munged \
+	    && command -v docker-compose) \
 	    || timeout 600 sh -c 'apt-get update -q && apt-get install -yq --no-install-recommends \
-	    chromium texlive-latex-recommended iproute2 slurm-wlm munge' \
-	    || echo "no chromium, pdflatex, ip, sbatch or munged: their tests will be skipped"
+	    chromium texlive-latex-recommended iproute2 slurm-wlm munge docker-compose' \
+	    || echo "no chromium, pdflatex, ip, sbatch, munged or docker-compose: their tests will be skipped"
 
 # A quarter of an hour, as root on Debian: builds the image and runs a study and a job in it. STORE=DIR keeps its layers.
 test-images: $(INSTALLED)

@@ -1,9 +1,9 @@
-"""The files that start a cluster fit Ray's own schema, and agree with each other.
-
-``image.py`` asks docker-compose about the compose file, also whether it refuses to start without a secret.
-"""
+"""The files that start a cluster fit the schemas of Ray and of Compose, and agree with each other."""
 
 import copy
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,24 @@ def test_the_manifest_is_of_the_pinned_ray_mounts_the_volumes_that_it_has_and_ru
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs docker-compose on the PATH")
+def test_compose_takes_the_file_in_every_profile_and_refuses_to_start_without_a_secret_or_the_commit():
+    def asked(profile: str, **given: str) -> tuple[int, str]:
+        command = ["docker-compose", "-f", str(ROOT / "docker" / "compose.yaml"), "--profile", profile, "config", "-q"]
+        environment = {"PATH": os.environ["PATH"], **given}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    needed = {"POSTGRES_PASSWORD": "p", "RAY_AUTH_TOKEN": "t", "COMMIT": "c"}
+    for profile in ("gpu", "study"):
+        assert asked(profile, **needed) == (0, "")
+    for name in needed:
+        code, said = asked("study", **{other: value for other, value in needed.items() if other != name})
+        assert code != 0
+        assert name in said
 
 
 def test_services_publish_on_loopback_alone_and_wait_for_services_with_a_health_check():
