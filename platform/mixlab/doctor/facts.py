@@ -3,6 +3,7 @@
 import os
 import pkgutil
 import platform
+import re
 import resource
 import shutil
 import subprocess
@@ -134,18 +135,26 @@ def free_memory() -> int:
 
 
 def find_gpus() -> Gpus:
-    """Return the GPUs that the driver lists, and how many torch can use."""
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    """Return the GPUs that the driver lists, and how many torch can use. Slices (MIG) count one by one, as for Ray."""
     try:
-        lines = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        asked = _nvidia_smi("--query-gpu=name,driver_version,mig.mode.current", "--format=csv,noheader").splitlines()
+        slices = re.findall(r"^ +(MIG \S+)", _nvidia_smi("-L"), re.MULTILINE)
     except (OSError, subprocess.SubprocessError):
         return Gpus()
-    rows = [line.rsplit(", ", 1) for line in lines if ", " in line]
+    rows = [line.rsplit(", ", 2) for line in asked if line.count(", ") > 1]
+    names = (*(name for name, _, mig in rows if mig != "Enabled"), *slices)
     # This runs in a process of its own: Ray hides the GPUs from a task that has not asked for one.
     environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, env=environment)
     count, _, cuda = counted.stdout.strip().partition(" ")
-    return Gpus(tuple(name for name, _ in rows), rows[0][1] if rows else "", int(count or 0), cuda)
+    usable = int(count or 0)
+    if slices and usable:  # of which a process sees one
+        usable = len(names)
+    return Gpus(names, rows[0][1] if rows else "", usable, cuda)
+
+
+def _nvidia_smi(*options: str) -> str:
+    return subprocess.run(["nvidia-smi", *options], capture_output=True, text=True, timeout=30, check=True).stdout
 
 
 def tracking_fault(uri: str) -> str:

@@ -182,6 +182,26 @@ def test_what_a_container_has_read_of_files_counts_as_free(tmp_path, monkeypatch
     assert free_memory() == free
 
 
+@pytest.mark.parametrize(
+    ("rows", "listed", "seen", "found"),
+    [
+        ("[N/A]", "", 1, Gpus(("NVIDIA H200",), "570.1", 1, "13.0")),
+        ("Enabled", "  MIG 3g.71gb     Device  0: (UUID: MIG-a)\n  MIG 1g.18gb     Device  1: (UUID: MIG-b)\n", 1,
+         Gpus(("MIG 3g.71gb", "MIG 1g.18gb"), "570.1", 2, "13.0")),
+        ("Enabled", "  MIG 3g.71gb     Device  0: (UUID: MIG-a)\n", 0, Gpus(("MIG 3g.71gb",), "570.1", 0, "13.0")),
+    ],
+)  # fmt: skip
+def test_gpus_and_slices_of_them_are_counted(rows, listed, seen, found, tmp_path, monkeypatch):
+    """By a program that answers as the driver's does."""
+    program = tmp_path / "nvidia-smi"
+    listed = f"GPU 0: NVIDIA H200 (UUID: GPU-a)\n{listed}"
+    program.write_text(f"#!/bin/sh\n[ $1 = -L ] && printf '{listed}' || echo 'NVIDIA H200, 570.1, {rows}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(facts, "COUNT_GPUS", f"print({seen}, '13.0')")
+    assert facts.find_gpus() == found
+
+
 def test_a_data_set_that_is_not_there(tmp_path):
     assert dataset_fault(None, tmp_path) == ""
     assert "cifar" in dataset_fault("cifar10", tmp_path)
