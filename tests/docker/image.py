@@ -147,6 +147,7 @@ def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> 
     assert buildah.inside(container, "id", "-u").strip() == "10001"
     assert buildah.inside(container, "python", "--version").split() == ["Python", python]
     buildah.inside(container, "pip", "check")
+    assert "ablation_cifar100" in buildah.inside(container, "mixlab", "list")
     say("a study")
     shown = buildah.inside(container, "tini", "-s", "--", *STUDY.split())
     print(shown)
