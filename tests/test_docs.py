@@ -1,5 +1,7 @@
 """The documentation is true: its code runs, its commands are accepted, and everything that it names exists."""
 
+import argparse
+import importlib.util
 import inspect
 import json
 import re
@@ -62,6 +64,14 @@ def test_the_code_of_every_page_runs(page):
     assert len(names_of(page)) > 1
 
 
+def parser_of(module: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that is a module, or a package with one that is run."""
+    if importlib.util.find_spec(module).submodule_search_locations:
+        module += ".__main__"
+    found = importlib.import_module(module).parser
+    return found() if callable(found) else found
+
+
 @pytest.mark.parametrize(("page", "line"), SHELL)
 def test_every_command_is_accepted(page, line):
     words = shlex.split(line, comments=True)
@@ -75,11 +85,13 @@ def test_every_command_is_accepted(page, line):
         arguments = ["run", *(word for word in arguments[1:] if word != "--dry-run")]
         with ended(0):
             raise SystemExit(main([*arguments, "--list"]))
-    elif program == "mixlab":
-        assert arguments[0] in ("list", *TOOLS), line
+    elif program == "mixlab" and arguments[0] != "list":
+        parser_of(TOOLS[arguments[0]][0]).parse_args(arguments[1:])
+    elif program == "python" and arguments[0].startswith("analysis/"):
+        parser_of(arguments[0].removesuffix(".py").replace("/", ".")).parse_args(arguments[1:])
     elif program == "python":
         assert (ROOT / arguments[0]).exists() or arguments[0] == "-m", line
-    else:
+    elif program != "mixlab":
         assert program in OTHERS, line
         if program == "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line

@@ -30,11 +30,7 @@ FINISHED = "FINISHED"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Merge, say what was added, and return the exit code; raise ``BadInput`` for a store that cannot be opened."""
-    options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another store, each once.")
-    options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
-    to = "add to this store (default: %(default)s)"
-    options.add_argument("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help=to)
-    given = options.parse_args(argv)
+    given = parser().parse_args(argv)
     try:
         other = given.other if ":" in given.other else sqlite_uri(given.other)
         file = sqlite_file(other)
@@ -47,6 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for study, count in added.items():
         print(f"{study}: {count} run{'s' * (count != 1)} added")
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options."""
+    options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another store, each once.")
+    options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
+    to = "add to this store (default: %(default)s)"
+    options.add_argument("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help=to)
+    return options
 
 
 def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
