@@ -88,10 +88,22 @@ def check_git(code: Path) -> Finding:
 
 
 def check_store(tracking_uri: str) -> Finding:
-    """Return a red finding if a file is not an MLflow database, is locked, or has no folder for artifacts."""
+    """Return a red finding if a file is not an MLflow database, is locked, or has no folder for artifacts.
+
+    A database's server is asked for an answer; an MLflow server is, too, but by every node.
+    """
     file = sqlite_file(tracking_uri)
-    if file is None:
+    if file is None and tracking_uri.startswith("http"):
         return Finding("store", OK, f"{shown(tracking_uri)} is no file")
+    if file is None:
+        from mixlab.tracking import store  # it imports MLflow, which takes seconds
+
+        try:
+            store.connect(tracking_uri)
+        except BadInput as error:
+            text, _, way = str(error).rpartition("; ")
+            return Finding("store", RED, text, way)
+        return Finding("store", OK, f"the database at {shown(tracking_uri)} answers")
     other = f"name another file with --tracking-uri; {str(file)!r} is left as it is"
     artifacts = file.absolute().parent / "mlruns"
     unwritable, _ = probe(str(existing_part(artifacts)))  # which leaves nothing there
@@ -116,7 +128,7 @@ def check_store(tracking_uri: str) -> Finding:
         few = ", ".join(sorted(tables)[:3])
         return Finding("store", RED, f"{str(file)!r} is a database of something else, with tables {few}", other)
     if tables:
-        from mixlab.tracking import store  # it imports MLflow, which takes seconds
+        from mixlab.tracking import store
 
         try:
             store.connect(tracking_uri, make=False)

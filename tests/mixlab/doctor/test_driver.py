@@ -111,6 +111,15 @@ def test_a_store_that_is_an_mlflow_database(tracking_uri, tmp_path):
     assert not (tmp_path / "mlruns").exists()
 
 
+def test_the_server_of_a_database_is_asked(monkeypatch):
+    uri = "postgresql://mlflow:secret@127.0.0.1:1/mlflow"
+    monkeypatch.setattr("mixlab.tracking.store.ANSWER_SECONDS", 0.1)
+    answers = "no MLflow store answers at --tracking-uri 'postgresql://mlflow:***@127.0.0.1:1/mlflow'"
+    require(check_store(uri), RED, answers, "http:// address")
+    monkeypatch.setattr("mixlab.tracking.store.connect", lambda uri: None)
+    require(check_store(uri), OK, "the database at postgresql://mlflow:***@127.0.0.1:1/mlflow answers")
+
+
 def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(tracking_uri, tmp_path, monkeypatch):
     monkeypatch.setattr("mixlab.doctor.driver.LOCK_SECONDS", 0.01)
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
