@@ -23,12 +23,14 @@ from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_cost, plot_curves, plot_gains, plot_wealth
 from analysis.records.runs import CONFIG, FACTOR, Plan, configuration, load_curves, load_plan, provenance
+from analysis.statistics.effects import effects_by_table
 from analysis.statistics.outlook import decide as decide
 from analysis.statistics.outlook import outlook as outlook
+from analysis.statistics.over_tables import over_tables
 from analysis.statistics.racing import race as race  # a launch finds all three here, besides report()
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import count_text
-from analysis.words.cells import power_cells
+from analysis.words.cells import estimate_cells, power_cells
 from analysis.words.conclusions import Summary, answer, claims, of_arms, of_study, verdict, verdicts
 from analysis.words.method import ALONE, power_heading
 from analysis.words.page import image, png, write_page
@@ -121,12 +123,16 @@ def write_report(
         figures |= {"gains": plot_gains(study, levels), "ranks": plot_ranks(study, levels)}
     drawn = {name: figure for name, figure in figures.items() if figure is not None}
     pictures = written | {name: png(figure) for name, figure in drawn.items()}
+    grids = {
+        "forest": html_grid(estimate_cells(over_tables(levels), levels[0])),
+        "effects": _effects(levels, plan.get("design")),
+    }
     factors = list(plan["factors"])
     sections = [
         ("Answer", summary(levels)),
-        *_shown(pictures, "forest", "gains"),
+        *_shown(pictures, "forest", "gains", below=grids),
         ("Results", html_tables(levels)),
-        *_shown(pictures, "ranks", "effects", "wealth"),
+        *_shown(pictures, "ranks", "effects", "wealth", below=grids),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
         *_shown(pictures, "cost", "lambda"),
         ("What the plan could conclude", "\n".join(f"<p>{html.escape(line)}</p>" for line in outlook(plan))),
@@ -142,14 +148,22 @@ def write_report(
     return files
 
 
-def _shown(pictures: Mapping[str, bytes], *names: str) -> list[tuple[str, str]]:
-    """Return a section for each of these figures that the study has."""
+def _shown(pictures: Mapping[str, bytes], *names: str, below: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return a section for each of these figures that the study has, with the HTML that is ``below`` it."""
     found = []
     for name in names:
         if name in pictures:
             heading, alternative = FIGURES[name]
-            found.append((heading, image(pictures[name], alternative)))
+            found.append((heading, image(pictures[name], alternative) + (below or {}).get(name, "")))
     return found
+
+
+def _effects(levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> str:
+    parts = []
+    for name, effects in effects_by_table(levels, design).items():
+        parts += [f"<h3>{html.escape(name)}</h3>"] if name else []
+        parts.append(html_grid(estimate_cells(effects, levels[0])))
+    return "\n".join(parts)
 
 
 def summary(levels: Sequence[LevelTable]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import BASELINE_COLOUR, caption_height, colours_of, distinct, names_of, plain, titled
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.figures.letters import in_letters
-from analysis.statistics.effects import design_runs, factorial_effects
+from analysis.statistics.effects import effects_by_table
 from analysis.statistics.over_tables import Ranking, over_tables, ranking_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, count_text, provenance_text, unit
@@ -70,30 +70,33 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> Figure | None:
     """Draw one panel per table: main effects and interactions of the plan's factorial design.
 
-    A table without runs of one of its arms, of which a search has found no winner, has no panel. It is None without a
-    design, or where no table has a panel.
+    A table without an arm of the design has no panel. It is None without a design, or where no table has a panel.
     """
-    whole = [level for level in levels if design is not None and set(design["signs"]) <= set(level.runs["arm"])]
-    if design is None or not whole:
+    found = effects_by_table(levels, design)
+    if not found:
         return None
+    shown = [level for level in levels if level.name in found]
     fixed = levels[0].family.budget is None
-    panels, titles = [], distinct([level.name for level in whole], 60)
-    for level in whole:
-        effects = factorial_effects(design_runs(level.runs, design), level.metric, design["terms"])
-        rows = [
-            Estimate(
-                *(str(name), row["estimate"], row["low"], row["high"], EFFECT_COLOUR),
-                said=f"p (family) {p_text(row['p_family'])}" if fixed else "",
-            )
-            for name, row in effects.iterrows()
-        ]
-        panels.append((titles[level.name], rows))
+    titles = distinct(list(found), 60)
+    panels = [
+        (
+            titles[name],
+            [
+                Estimate(
+                    *(str(effect), row["estimate"], row["low"], row["high"], EFFECT_COLOUR),
+                    said=f"p (family) {p_text(row['p_family'])}" if fixed else "",
+                )
+                for effect, row in effects.iterrows()
+            ],
+        )
+        for name, effects in found.items()
+    ]
     corrected = f"p (family): corrected for all effects of a table by {correction_text(levels[0].family.seeds)}."
     cut = cut_text([row for _, rows in panels for row in rows])
     caption = (
         "Effects of the factorial design: what a term adds on average over all combinations of the others, and by how "
         "much that changes with another term (×). Every run serves every effect. Bar: 95 % interval over the seeds' "
-        f"contrasts.{cut} {corrected if fixed else NO_P} {provenance_text(*whole)}"
+        f"contrasts.{cut} {corrected if fixed else NO_P} {provenance_text(*shown)}"
     )
     return _draw(study, panels, f"effect, {unit(levels[0].declared)}", caption)
 

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.records.runs import FACTOR
 from analysis.statistics.pairs import finite_values, metric_column
 from analysis.statistics.significance import family_p, mean_interval, sign_flip_p
+from analysis.statistics.tables import LevelTable
 
 BETWEEN = " × "  # the names of an interaction's factors
 
@@ -78,6 +79,19 @@ def _high_and_distance(factor: str, values: pd.Series) -> tuple[Any, float]:
     if not pd.api.types.is_numeric_dtype(values):
         return levels[1], 1.0
     return max(levels), float(max(levels)) - float(min(levels))
+
+
+def effects_by_table(levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> dict[str, pd.DataFrame]:
+    """Return the :func:`factorial_effects` of a plan's design by the name of each table.
+
+    A table without runs of one of the design's arms, of which a search has found no winner, is left out; without a
+    design all are.
+    """
+    return {
+        level.name: factorial_effects(design_runs(level.runs, design), level.metric, design["terms"])
+        for level in levels
+        if design is not None and set(design["signs"]) <= set(level.runs["arm"])
+    }
 
 
 def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:

@@ -7,8 +7,18 @@ import pytest
 from analysis import report as page_of_study
 from analysis.records.runs import configuration, load_runs, provenance
 from analysis.report import report, summary
+from analysis.statistics.effects import effects_by_table
+from analysis.statistics.over_tables import over_tables
+from analysis.statistics.tables import level_tables
+from analysis.words.cells import estimate_cells
 from tests.analysis.pages import Page
-from tests.analysis.planned import make_plan, tables_of
+from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
+
+DESIGN = {"terms": ["a"], "signs": {"baseline": {"a": -1}, "+ a": {"a": 1}}}
+
+
+def gain_by_mixer(trial):
+    return 70.0 + (trial["arm"] == "+ a") * (1.5 if trial["levels"]["mixer"] == "x" else 2.5)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +79,34 @@ def test_a_study_of_one_arm_leaves_out_what_compares(track, tmp_path):
     for left_out in ("Gains", "seeds so far", "Of each arm"):
         assert left_out not in page.text
     assert "Of every run" in page.text
+
+
+@pytest.mark.slow
+def test_the_answers_over_tables_and_the_effects_stand_below_their_figures(track, tmp_path):
+    study, plan = track(), make_plan(arms=("baseline", "+ a"), seeds=2, factors={"mixer": ("x", "y")}, design=DESIGN)
+    study.add_all(plan, gain_by_mixer)
+    page = Page(report(study.uri, study.study, plan, tmp_path / "out").page.read_text(encoding="utf-8"))
+    assert ["+ a", "here", "+2.00", "[+2.00, +2.00]", "2", "0.5000"] in page.rows
+    assert ["a", "+1.50", "[+1.50, +1.50]", "0.5000", "0.5000"] in page.rows
+
+
+@pytest.mark.parametrize(("sequential", "p"), [(None, ["0.5000"]), ({"budget": 9}, [])])
+def test_estimates_as_text_show_a_p_only_where_the_seeds_are_fixed(sequential, p):
+    plan = make_plan(arms=("baseline", "+ a"), seeds=2, factors={"mixer": ("x", "y")}, sequential=sequential)
+    runs = planned_runs(plan, lambda *_: 70.0)
+    runs[VALUE] += [gain_by_mixer(trial) - 70.0 for trial in plan["trials"]]
+    levels = level_tables(runs, plan)
+    shown = estimate_cells(over_tables(levels), levels[0])
+    assert list(shown) == ["arm", "question", "effect", "95 % interval", "n", *["p"] * len(p)]
+    assert shown.to_numpy().tolist() == [
+        ["+ a", "here", "+2.00", "[+2.00, +2.00]", "2", *p],
+        ["+ a", "in general", "+2.00", "[-4.35, +8.35]", "2", *p],  # 12.71 x 0.5 on either side
+    ]
+    effects = effects_by_table(levels, DESIGN)
+    assert list(effects) == ["mixer = x", "mixer = y"]
+    shown = estimate_cells(effects["mixer = y"], levels[0])
+    assert list(shown) == ["effect", "estimate", "95 % interval", *["p", "p (family)"][: 2 * len(p)]]
+    assert shown.to_numpy().tolist() == [["a", "+2.50", "[+2.50, +2.50]", *p, *p]]
 
 
 def test_configuration_tells_the_shared_from_the_differing(tracked):
