@@ -118,8 +118,11 @@ def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
         )
         return f"{few}; at least {FEWEST_PAIRS} would be needed."
     differ = gains[gains["differs"]].sort_values("gain", key=abs, ascending=False)
-    named = [f"; {name}: {decimals(row['gain'], 1, '+')}" for name, row in differ.head(MOST_CLASSES).iterrows()]
-    return f"Classes whose accuracy differs (p over {len(gains)} classes < {ALPHA}): {len(differ)}{''.join(named)}."
+    named = ", ".join(
+        f"class {name} {decimals(row['gain'], 1, '+')}" for name, row in differ.head(MOST_CLASSES).iterrows()
+    )
+    said = f"Accuracy differs in {len(differ)} of {len(gains)} classes (p over all of them < {ALPHA})"
+    return f"{said}{': ' if named else ''}{named}."
 
 
 def show(options: argparse.Namespace) -> int:

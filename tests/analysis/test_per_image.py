@@ -66,6 +66,7 @@ def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_add
     }
     levels = {"values": lambda _, seed: 50.0 + seed, "arms": tuple(by_arm), "seeds": 6, "factors": {}}
     (level,) = tables_of(**levels)
-    assert "differs (p over 2 classes < 0.05): 1; 1: +100.0." in per_image.comparisons_text(level, by_arm)[-1]
+    said = "Accuracy differs in 1 of 2 classes (p over all of them < 0.05): class 1 +100.0."
+    assert per_image.comparisons_text(level, by_arm)[-1] == said
     (level,) = tables_of(**levels, sequential={"budget": 20})
     assert per_image.comparisons_text(level, by_arm)[-1].endswith("so no p over its classes holds.")
