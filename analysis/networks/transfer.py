@@ -67,7 +67,7 @@ def find_substitutes(names: Sequence[str], tracking_uri: str, runs: pd.DataFrame
         if name.startswith(TORCHVISION):
             found.append(of_torchvision(name, data_root))
             continue
-        ids = _runs_of(name, runs) if ":" in name else [name]
+        ids = _runs_of(name, runs) if ":" in name or name in set(runs["arm"]) else [name]
         for run_id in ids:
             called = name if len(ids) == 1 else f"{name}, run {run_id[:8]}"
             with _as_option(called):
@@ -89,7 +89,7 @@ def of_torchvision(name: str, data_root: Path) -> Substitute:
 
 
 def _runs_of(name: str, runs: pd.DataFrame) -> list[str]:
-    """Return the ids of the runs of ``ARM:SEED`` that are done."""
+    """Return the ids of the runs of ``ARM:SEED`` that are done; an arm without a seed has none."""
     arm, _, seed = name.rpartition(":")
     finished = done(runs)
     wanted = finished[(finished["arm"] == arm) & (finished["seed"].astype(str) == seed)]

@@ -111,6 +111,7 @@ def test_a_wrong_number_is_refused_before_a_store_is_opened(asked, option, value
         (out_of_distribution, "", "networks of cifar8, imagenet; those of the study are of cifar10"),
         (robustness, "--substitutes 0123", "--substitutes '0123': MLflow has no config.json of it"),
         (robustness, "--substitutes baseline:7", "no run that is done; there are, for instance: baseline:0, + lam:0"),
+        (robustness, "--substitutes baseline", "no run that is done; there are, for instance: baseline:0, + lam:0"),
         (robustness, "--substitutes torchvision/resnet8", "torchvision has no weights 'IMAGENET1K_V1'"),
         (subsampling, "", "no run that is done logged 'test_top1_median10' and a subset.share"),
     ],
