@@ -213,14 +213,15 @@ def left_of_search(search: Search, start: Start) -> list[Left]:
     if search.racing:
         say(
             console,
-            f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
-            "the cost that follows is the most that there can be",
+            f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm",
         )
     early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
     proposed = f"{_counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
     cells, fresh = len(search.study.cells()), len(search.study.seeds)
     winners = f"{_counted(cells, 'winner')} on {_counted(fresh, 'fresh seed')}"
     say(console, f"{proposed}; then {winners}", style="bold")
+    if left and (search.racing or search.scheduler != "none"):
+        say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
     return left
 
 

@@ -35,6 +35,12 @@ def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("scheduler", "times"), [("asha", 1), ("none", 0)])
+def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, scheduler, times):
+    said = cost_of(replace(SEARCH, scheduler=scheduler), Toy(), tmp_path)
+    assert said.count("The cost that follows is the most that there can be") == times
+
+
 def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
     toy = Toy()
     toy.estimate_seconds = Mock(side_effect=LookupError("no such\nnetwork"))
