@@ -217,11 +217,14 @@ def left_of_search(search: Search, start: Start) -> list[Left]:
         )
     early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
     proposed = f"{_counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
+    if search.tuning:
+        proposed += f", with {', '.join(f'{key}={value}' for key, value in search.tuning.items())}"
     cells, fresh = len(search.study.cells()), len(search.study.seeds)
     winners = f"{_counted(cells, 'winner')} on {_counted(fresh, 'fresh seed')}"
     say(console, f"{proposed}; then {winners}", style="bold")
     if left and (search.racing or search.scheduler != "none"):
         say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
+    say(console, "The winners' runs, which the tables compare:")
     return left
 
 

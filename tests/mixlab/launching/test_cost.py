@@ -39,6 +39,8 @@ def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(tmp_path, 
 def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, scheduler, times):
     said = cost_of(replace(SEARCH, scheduler=scheduler), Toy(), tmp_path)
     assert said.count("The cost that follows is the most that there can be") == times
+    assert ", with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
+    assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
 
 
 def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
