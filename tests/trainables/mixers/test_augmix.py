@@ -47,6 +47,21 @@ def test_severity_is_how_far_it_goes():
     assert change[1] > 1.3 * change[0]
 
 
+def test_strengths_are_uniform_from_a_tenth_to_the_severity_in_both_directions(monkeypatch):
+    drawn = []
+
+    def kept(number, signed, height, width):
+        drawn.append(signed)
+        return moves(number, signed, height, width)
+
+    monkeypatch.setattr(module, "moves", kept)
+    apply_one_each(torch.zeros(4000, 1, 2, 3), torch.Generator().manual_seed(0), severity=3.0)
+    strength = 10 * drawn[0].abs()
+    assert (strength.min().item(), strength.max().item()) == pytest.approx((0.1, 3.0), abs=0.01)
+    assert strength.mean().item() == pytest.approx(1.55, abs=0.06)
+    assert (drawn[0] < 0).float().mean().item() == pytest.approx(0.5, abs=0.04)
+
+
 def test_rotation():
     images = photographs()
     for degrees in (-8, -3, 0, 1, 5, 8, 29):

@@ -113,6 +113,10 @@ def test_a_cell_may_be_soft_only_between_inputs_that_the_output_has():
     assert ((one == 0) | (one == 1)).all()
     two = module._label_output(unary, torch.tensor([[2.0, 2.0, 0.0]]), 0.0, soft=True)
     assert torch.equal(two, torch.tensor([0.5, 0.5, 0.0]).expand(1, 2, 2, 3))
+    for dearer, share in ((9e-4, 0.5), (11e-4, 0.0)):  # half of it is less than 5e-4, or more
+        unary[..., 1] = dearer
+        two = module._label_output(unary, torch.tensor([[2.0, 2.0, 0.0]]), 0.0, soft=True)
+        assert torch.equal(two[..., 1], torch.full((1, 2, 2), share))
 
 
 def test_twins_give_up_one_input_each_and_a_single_input_stays():

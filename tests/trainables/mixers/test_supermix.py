@@ -47,6 +47,18 @@ def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages():
     assert (after < before)[rows].all()
 
 
+def test_sparsity_makes_masks_decide():
+    """Where a row's own image is bright, in a channel of its own, the mixture shows its share."""
+
+    def undecided(sparsity: float) -> Tensor:
+        row = torch.arange(B)
+        shares = mix(sparsity=sparsity).images[row, row][pixels()[row, row] == 1]
+        return (shares * (1 - shares)).mean()
+
+    assert undecided(25.0) < 0.1
+    assert undecided(0.0) > 0.2
+
+
 def test_a_row_without_masks_stays_as_it_is():
     def stubborn(images):
         """Recognise an image that is shown alone, and see class 0 in every mixture."""
