@@ -118,11 +118,11 @@ def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
         )
         return f"{few}; at least {FEWEST_PAIRS} would be needed."
     differ = gains[gains["differs"]].sort_values("gain", key=abs, ascending=False)
-    named = ", ".join(
-        f"class {name} {decimals(row['gain'], 1, '+')}" for name, row in differ.head(MOST_CLASSES).iterrows()
-    )
+    shown = differ["gain"].head(MOST_CLASSES)
+    named = [f"class {name} {decimals(gain, 1, '+')}" for name, gain in shown.items()]
+    named += ["and others"] if len(differ) > MOST_CLASSES else []
     said = f"Accuracy differs in {len(differ)} of {len(gains)} classes (p over all of them < {ALPHA})"
-    return f"{said}{': ' if named else ''}{named}."
+    return f"{said}{': ' if named else ''}{', '.join(named)}."
 
 
 def show(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from analysis import per_image
+from analysis.statistics import predictions
 from tests.analysis.planned import make_plan, tables_of
 
 
@@ -70,3 +71,13 @@ def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_add
     assert per_image.comparisons_text(level, by_arm)[-1] == said
     (level,) = tables_of(**levels, sequential={"budget": 20})
     assert per_image.comparisons_text(level, by_arm)[-1].endswith("so no p over its classes holds.")
+
+
+def test_of_many_classes_that_differ_those_with_the_largest_gains_are_named():
+    labels = np.arange(240) % 12
+    easier = np.ones((6, 240), dtype=bool)
+    easier[:, :12] = False  # of the 20 images of a class one stays wrong
+    harder = (np.arange(240) // 12 > labels + 1) * easier  # the higher the number of the class, the more are wrong
+    said = per_image._classes_text(predictions.class_gains(easier, harder, labels), 6)
+    assert said.startswith("Accuracy differs in 12 of 12 classes (p over all of them < 0.05): class 11 +60.0, class 10")
+    assert said.endswith("class 2 +15.0, and others.")
