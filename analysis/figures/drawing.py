@@ -27,6 +27,7 @@ from analysis.statistics.tables import LevelTable
 
 BASELINE_COLOUR = "#555555"
 MOST_COLUMNS = 3  # the most columns of panels
+MOST_TICKS = 7  # of a logarithmic axis
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
 LEGEND, ENTRY = 1.9, 0.19  # inches, the width of the legend at the right and the height of an arm in it
 LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption
@@ -89,11 +90,15 @@ def whole_ticks(axis: Axes, most: int = 10) -> None:
 def log_ticks(low: float, high: float) -> list[float]:
     """Return 1, 2, 3 or 5 times powers of ten between two ends; where fewer than two fit, three even steps.
 
-    They are for a logarithmic axis, whose own ticks matplotlib writes as formulas, which the style does not read.
+    Where those are too many to be read, they are 1 and 3 times powers of ten, or these alone. They are for a
+    logarithmic axis, whose own ticks matplotlib writes as formulas, which the style does not read.
     """
     low = max(low, 1e-9)  # an end of exactly 0 has no logarithm
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]
+    for digits in ((1, 2, 3, 5), (1, 3), (1,)):
+        found = [t for power in powers for digit in digits if low <= (t := digit * 10.0**power) <= high]
+        if len(found) <= MOST_TICKS:
+            break
     return found if len(found) > 1 else [float(f"{tick:.3g}") for tick in np.linspace(low, high, 3)]
 
 

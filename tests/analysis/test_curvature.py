@@ -32,6 +32,8 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted,
     assert "trace of the Hessian" in capsys.readouterr().out
 
 
-def test_an_axis_of_losses_always_has_ticks():
+def test_an_axis_of_losses_always_has_ticks_and_none_over_another():
     assert log_ticks(0.9, 6.0) == [1.0, 2.0, 3.0, 5.0]
     assert log_ticks(1.4, 1.8) == [1.4, 1.6, 1.8]
+    assert log_ticks(1.9, 320) == [3, 10, 30, 100, 300]
+    assert log_ticks(0.5, 2e5) == [1, 10, 100, 1e3, 1e4, 1e5]
