@@ -66,6 +66,11 @@ class Start:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name in (LOG_FILE, LOCK_FILE):  # which may be another user's
                 (self.folder / name).open("ab").close()
+        except UnicodeEncodeError as error:
+            text = (
+                f"{str(self.folder)!r} is no name of a folder in {error.encoding!r}, in which Python writes names here"
+            )
+            raise BadInput(f"{text}: export PYTHONUTF8=1") from error
         except OSError as error:
             text = f"{str(self.folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"
             raise BadInput(f"{text}: give another --storage, or start it as the user who owns it") from error

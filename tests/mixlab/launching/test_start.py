@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import time
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -38,6 +39,13 @@ def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(monkeyp
     monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))))
     with pytest.raises(BadInput, match=r"cannot be locked \(.*No locks available\).* a file system that has locks"):
         only_driver(start).__enter__()
+
+
+def test_a_name_that_the_file_system_cannot_hold_is_a_sentence(monkeypatch, tmp_path):
+    start = Start("größer", TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=UnicodeEncodeError("ascii", "größer", 2, 3, "not in range")))
+    with pytest.raises(BadInput, match=r"größer' is no name of a folder in 'ascii', .*: export PYTHONUTF8=1"):
+        start.make_folder()
 
 
 @pytest.mark.parametrize(
