@@ -2,7 +2,7 @@
 
 AutoMix's Table 5 names Detectron2's R50-C4, 24,000 iterations on VOC and the 2x schedule on COCO. Its released code
 (OpenMixup) refers to MoCo's configurations, which have these and train every layer, batch norms too: K. He et al.,
-"Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020, arXiv:1911.05722, Appendix A.4 and A.5.
+"Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020, arXiv:1911.05722.
 """
 
 import collections
