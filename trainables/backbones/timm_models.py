@@ -124,8 +124,9 @@ class TimmTransformer(TimmBackbone):
 
 def channels_first(x: Tensor, layout: str) -> Tensor:
     """Return a map of timm's as (B, C, H, W), or (B, D, 1, T) of tokens."""
-    if x.ndim != (3 if layout == "NLC" else 4):
-        raise ValueError(f"a model of timm whose features have the shape {tuple(x.shape)} is not supported")
+    if not isinstance(x, Tensor) or x.ndim != (3 if layout == "NLC" else 4):
+        found = f"of the shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        raise ValueError(f"a model of timm whose features are {found} is not supported")
     if layout == "NLC":
         return x.mT[:, :, None]
     return x.permute(0, 3, 1, 2) if layout == "NHWC" else x
