@@ -10,7 +10,7 @@ Paper, top-1 error %, the best epoch
                     dcutmix      2.42 (K = 3, alpha = 1/3)
 
 The paper says that it trains as CutMix does; its released code has another weight decay and other milestones. Both
-protocols are levels here. It does not state the size of cutout's squares; here it is 16 pixels.
+protocols are levels here. Cutout's squares of 16 pixels are those of CutMix's paper.
 """
 
 from mixlab import Arm, Study, main

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR
 from trainables.config import NEUTRAL
+from trainables.recipes import recipe_of
 
 FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # columns that must be what ``cell_of`` says of a configuration
@@ -29,6 +30,8 @@ USUAL: dict[str, tuple[Any, ...]] = {
     "subset.rule": (None, "none"),
     "recalibrate": (None, False),
 }
+# Those of which a run has what the recipe of its data set and network has, or else none.
+REGULARISERS = ("drop_path", "drop_block", "label_smoothing")
 # A part of the data is another task.
 WHOLE = ("train_images", "test_images", "retrain.train_images", "retrain.test_images")
 FOUND = "pc_darts"  # the backbone of a run that searches its network
@@ -68,7 +71,7 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
 
 
 def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
-    """Return the rows about a run, those with most settings first; a regularised network is not the plain one."""
+    """Return the rows about a run, those with most settings first."""
     terms = sumix_terms(config)
     part = any(config.get(key) is not None for key in WHOLE)
     if part or (terms != "none" and _is_another_sumix(config)):
@@ -99,7 +102,12 @@ def _by_cell() -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
 def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
     """Return whether a run has all that a row of the file names, and no unusual setting, whatever the metric."""
     named = settings_of(row)
-    usual = {**USUAL, "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none")}
+    recipe = recipe_of(config)
+    usual = {
+        **USUAL,
+        "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none"),
+        **{key: (None, recipe.get(key, 0.0)) for key in REGULARISERS},
+    }
     return (
         row["sumix"] == sumix_terms(config)
         and tuple(row[key] for key in EXACT) == cell_of(config)

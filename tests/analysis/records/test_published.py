@@ -99,6 +99,11 @@ def test_another_run_has_no_published_number():
         *({"mixer.alpha": 1.0}, {"weight_decay": 5e-4}, {"sumix.regulariser": "s"}),
     ):
         assert published_number({**config, **change}) is None, change
+    pyramid = resolved(recipes.CUTMIX_PYRAMIDNET200, mixer="none")
+    assert value(pyramid, "top1_error") == 16.45
+    assert value({**pyramid, "drop_path": 0.25}, "top1_error") == 15.86
+    for change in ({"drop_path": 0.5}, {"drop_block": 0.1, "drop_block_size": 7}, {"label_smoothing": 0.3}):
+        assert published_number({**pyramid, **change}, "top1_error") is None, change
     whole = {**config, **SUMIX}
     assert value(whole) == 79.78
     for change in ({"sumix.zeta": 0.1}, {"sumix.z": "features"}, {"mixer.label": "drawn"}, {"sumix.sem_scale": 2.0}):
