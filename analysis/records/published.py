@@ -30,7 +30,7 @@ USUAL: dict[str, tuple[Any, ...]] = {
     "subset.rule": (None, "none"),
     "recalibrate": (None, False),
 }
-# Those of which a run has what the recipe of its data set and network has, or else none.
+# A run without these, or with its recipe's strengths of them, has the number of a row that names none.
 REGULARISERS = ("drop_path", "drop_block", "label_smoothing")
 # A part of the data is another task.
 WHOLE = ("train_images", "test_images", "retrain.train_images", "retrain.test_images")

@@ -45,11 +45,11 @@ def alignmix(
         num_stages: the depth of the last map.
 
     The ``images`` of the result are feature maps, of the depth ``num_stages`` when aligned. The official code has one
-    direction a batch; here each row has its own. It stops the iterations once a potential moves by less
-    than 0.1 in the batch's mean, which with the distances of a trained network does not happen before its 100th; here
-    they are always ``iterations``, with the last update on the map that is moved to. Note what the plan's marginals
-    imply: aligning permutes and averages positions, so a head that averages the map sees plain mixing in so far as the
-    transport has converged.
+    direction a batch; here each row has its own. It stops the iterations once a potential moves by less than 0.1 in the
+    batch's mean, which with the distances of a trained network does not happen before its 100th; here they are always
+    ``iterations``, with the last update on the map that is moved to. Note what the plan's marginals imply: aligning
+    permutes and averages positions, so a head that averages the map sees plain mixing in so far as the transport has
+    converged.
     """
     if alternate != "nothing" and choose(("align", "alternate"), rng) == "alternate":
         if alternate == "mixup":
