@@ -1,4 +1,4 @@
-"""Prints the sentences of a command."""
+"""Prints the sentences of a command, and counts things in them."""
 
 from rich.console import Console
 
@@ -6,3 +6,8 @@ from rich.console import Console
 def say(console: Console, text: str, *, style: str | None = None) -> None:
     """Print a text as it is: no name in it is taken for a style, and only the terminal breaks its lines."""
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def counted(number: int, what: str) -> str:
+    """Return ``1 run`` or ``2 runs``."""
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -14,7 +14,7 @@ from rich.console import Console
 from mixlab.cluster import connect, nodes
 from mixlab.cluster.resources import STEPS, Share, checked_share
 from mixlab.errors import BadInput, first_line
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.options import AUTO, Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
@@ -51,8 +51,8 @@ class Packing:
     def __str__(self) -> str:
         """Return one line for the terminal."""
         return (
-            f"{self.count} trial{'s' * (self.count != 1)} to a GPU: "
-            f"{self.cell}, which needs most, takes {self.needed:,.0f} MiB (measured); "
+            f"{counted(self.count, 'trial')} to a GPU: {self.cell}, which needs most, "
+            f"takes {self.needed:,.0f} MiB (measured); "
             f"a GPU has {self.free:,.0f} MiB free, of which {MARGIN * 100:.0f} % stay so."
         )
 

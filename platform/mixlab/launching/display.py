@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.processes import repeated
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
@@ -180,7 +180,7 @@ class Display:
             row = [Text(cell), *([states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)])]
             row += [Text(verdicts.get(cell, ""))] if verdicts else []
             table.add_row(*map(self._letters, row))
-        more = f"{len(hidden)} arm{'s' * (len(hidden) != 1)} not shown" if hidden else ""
+        more = f"{counted(len(hidden), 'arm')} not shown" if hidden else ""
         said = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
         # Above the table, whose end is cut off where it is too high.
         return Group(self._letters(Text(said, "bold")), table)

@@ -11,7 +11,7 @@ from mixlab.launching.display import Shown
 from mixlab.launching.phase import Left, Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
 from mixlab.search.race import Race
 from mixlab.search.trial_store import OUTCOMES, WORDS, begun, budget, url_of
@@ -216,17 +216,13 @@ def left_of_search(search: Search, start: Start) -> list[Left]:
             f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm",
         )
     early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
-    proposed = f"{_counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
+    proposed = f"{counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
     if search.tuning:
         proposed += f", with {', '.join(f'{key}={value}' for key, value in search.tuning.items())}"
     cells, fresh = len(search.study.cells()), len(search.study.seeds)
-    winners = f"{_counted(cells, 'winner')} on {_counted(fresh, 'fresh seed')}"
+    winners = f"{counted(cells, 'winner')} on {counted(fresh, 'fresh seed')}"
     say(console, f"{proposed}; then {winners}", style="bold")
     if left and (search.racing or search.scheduler != "none"):
         say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
     say(console, "The winners' runs, which the tables compare:")
     return left
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
+from mixlab.messages import counted
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
         return 1
     for study, count in added.items():
-        print(f"{study}: {count} run{'s' * (count != 1)} added")
+        print(f"{study}: {counted(count, 'run')} added")
     return 0
 
 
