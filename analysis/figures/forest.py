@@ -77,20 +77,16 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
         return None
     shown = [level for level in levels if level.name in found]
     fixed = levels[0].family.budget is None
-    titles = distinct(list(found), 60)
-    panels = [
-        (
-            titles[name],
-            [
-                Estimate(
-                    *(str(effect), row["estimate"], row["low"], row["high"], EFFECT_COLOUR),
-                    said=f"p (family) {p_text(row['p_family'])}" if fixed else "",
-                )
-                for effect, row in effects.iterrows()
-            ],
-        )
-        for name, effects in found.items()
-    ]
+    panels, titles = [], distinct(list(found), 60)
+    for name, effects in found.items():
+        rows = [
+            Estimate(
+                *(str(effect), row["estimate"], row["low"], row["high"], EFFECT_COLOUR),
+                said=f"p (family) {p_text(row['p_family'])}" if fixed else "",
+            )
+            for effect, row in effects.iterrows()
+        ]
+        panels.append((titles[name], rows))
     corrected = f"p (family): corrected for all effects of a table by {correction_text(levels[0].family.seeds)}."
     cut = cut_text([row for _, rows in panels for row in rows])
     caption = (

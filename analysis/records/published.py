@@ -102,19 +102,23 @@ def _by_cell() -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
 def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
     """Return whether a run has all that a row of the file names, and no unusual setting, whatever the metric."""
     named = settings_of(row)
-    recipe = recipe_of(config)
-    usual = {
-        **USUAL,
-        "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none"),
-        **{key: (None, recipe.get(key, 0.0)) for key in REGULARISERS},
-    }
     return (
         row["sumix"] == sumix_terms(config)
         and tuple(row[key] for key in EXACT) == cell_of(config)
         and all(pd.isna(row[column]) or row[column] == config.get(key) for column, key in IF_KNOWN.items())
         and all(_is(config.get(key), value) for key, value in named.items())
-        and all(key in named or config.get(key) in values for key, values in usual.items())
+        and all(key in named or config.get(key) in values for key, values in _usual(config).items())
     )
+
+
+def _usual(config: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Return the values with which a run has the number of a row that does not name the key."""
+    recipe = recipe_of(config)
+    return {
+        **USUAL,
+        "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none"),
+        **{key: (None, recipe.get(key, 0.0)) for key in REGULARISERS},
+    }
 
 
 def settings_of(row: Mapping[Any, Any]) -> dict[str, str]:

@@ -117,19 +117,22 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
 
 
 def estimate_cells(estimates: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
-    """Return estimates as text, of which the first columns are the value and the ends of its interval.
+    """Return estimates as text cells: their names, the value, its interval, and n and p where there are such columns.
 
-    The index has their names, in columns of their own. Where seeds were added until a comparison was decided, no p
-    holds, and none is shown.
+    The names are the index of ``estimates``; the first three columns are the value and the ends of its interval. Where
+    seeds were added until a comparison was decided, no p holds, and none is shown.
     """
     value, low, high = map(str, estimates.columns[:3])
     digits = level.declared.digits
     shown = estimates.index.to_frame().astype(str)
     shown[value] = [number_text(number, digits, "+") for number in estimates[value]]
     shown["95 % interval"] = _interval_texts(estimates, (low, high), digits)
-    for name, title in {"n": "n", "p": "p", "p_family": "p (family)"}.items():
-        if name in estimates and (name == "n" or level.family.budget is None):
-            shown[title] = estimates[name].map(str if name == "n" else p_text)
+    if "n" in estimates:
+        shown["n"] = estimates["n"].map(str)
+    if level.family.budget is None:
+        for name, title in {"p": "p", "p_family": "p (family)"}.items():
+            if name in estimates:
+                shown[title] = estimates[name].map(p_text)
     return shown
 
 
