@@ -124,7 +124,7 @@ def default_arms(plan: Mapping[str, Any]) -> list[str]:
 def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
     """Return, per network and mixture, the two likeliest classes, in percent, and whether they are those in it.
 
-    Of a mixture of two images of one class the last is missing.
+    A mixture of two images of one class has no two classes to name: its ``both`` is missing.
     """
     found = []
     for row in rows:

@@ -132,7 +132,7 @@ def _uncommitted(finished: pd.DataFrame, of_table: str) -> list[str]:
 
 
 def _changed(runs: pd.DataFrame) -> pd.Series:
-    """Return whether the code of each run is known to differ from its commit; of no known commit it is not."""
+    """Return whether the code of each run is known to differ from its commit, which needs a commit that is known."""
     return runs["dirty"] & (runs["commit"] != "unknown")
 
 

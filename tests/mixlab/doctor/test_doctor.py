@@ -192,7 +192,7 @@ def test_what_a_container_has_read_of_files_counts_as_free(tmp_path, monkeypatch
     ],
 )  # fmt: skip
 def test_gpus_and_slices_of_them_are_counted(rows, listed, seen, found, tmp_path, monkeypatch):
-    """By a program that answers as the driver's does."""
+    """A program that gives the driver's answers stands in for ``nvidia-smi``."""
     program = tmp_path / "nvidia-smi"
     listed = f"GPU 0: NVIDIA H200 (UUID: GPU-a)\n{listed}"
     program.write_text(f"#!/bin/sh\n[ $1 = -L ] && printf '{listed}' || echo 'NVIDIA H200, 570.1, {rows}'\n")

@@ -30,7 +30,7 @@ def kit(tmp_path):
 
 
 def test_voc_is_trained_on_two_years_and_counts_pixels_from_one(kit):
-    """Of a box from 48 to 195 the last pixel, too, is a part: it is 148 pixels wide."""
+    """A box from 48 to 195 includes both of these pixels, so it is 148 pixels wide."""
     train, test, classes = voc(kit)
     assert [image.file.name for image in train] == ["000005.jpg", "2008_1.jpg"]
     (image,) = test
