@@ -84,9 +84,7 @@ class Classification:
         from trainables.parallel.processes import accompanied
 
         settings = parsed(settings)
-        for key in ("compile", "cuda_graph"):
-            if getattr(settings, key) is True and processes > 1:
-                raise ValueError(f"{key} must be False where several processes train one run, got {processes} of them")
+        _require_processes(settings, processes)
         run = settings, seed, resume_from, data_root, workers
         with accompanied(processes, train_epochs, *run):
             return train_epochs(*run, report)
@@ -96,9 +94,10 @@ class Classification:
         settings = parse(config)
         return Resolved(flatten(settings), settings)
 
-    def check(self, settings: Config) -> None:
+    def check(self, settings: Config, processes: int = 1) -> None:
         """Raise ``ValueError``, one sentence, for what cannot be run though each key by itself is right."""
         check_read(settings)
+        _require_processes(settings, processes)
         from trainables import cuda_graph, rehearsal  # they import torch, for which faults of a key need not wait
 
         rehearsal.check(settings)
@@ -153,6 +152,13 @@ def parsed(settings: Config | Mapping[str, Any]) -> Config:
     config = parse(settings)
     check_read(config)
     return config
+
+
+def _require_processes(settings: Config, processes: int) -> None:
+    """Raise ``ValueError`` if so many processes cannot train a run together."""
+    for key in ("compile", "cuda_graph"):
+        if getattr(settings, key) is True and processes > 1:
+            raise ValueError(f"{key} must be False where several processes train one run, got {processes} of them")
 
 
 def train_epochs(

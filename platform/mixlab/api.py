@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster.resources import require_sensible
+from mixlab.cluster.resources import require_address, wanted_share
 from mixlab.configure import configure
 from mixlab.errors import BadInput, first_line, quoted, require
 from mixlab.launching.result import Result
@@ -55,7 +55,8 @@ def run(
     require_spec(study)
     console = Console(highlight=False) if console is None else console
     require(isinstance(console, Console), "the console of a run", "a rich.console.Console", console)
-    completed = complete(train)
+    require_address(options.address)
+    completed = complete(train, wanted_share(options).processes)
     spec = configure(study, completed, options)
     # Before any configuration is resolved, for which a trainable may import much.
     if options.listing and not options.check_only:
@@ -77,7 +78,6 @@ def run(
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.check_only:
         require_uri(options.tracking_uri)
-        require_sensible(options)
         say(console, f"{spec.name} can be started with these options")
         return Result(0)
     from mixlab.launching.launch import launch

@@ -58,6 +58,8 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--cpus-per-trial", "0.00005"], ["5e-05", "at least 0.0001"]),
         (["--cpus-per-trial", "inf"], ["inf", "finite and at least 0.0001"]),
         (["--gpus-per-trial", "-1"], ["-1", "--gpus-per-trial"]),
+        (["--gpus-per-trial", "2", "--check", "--set", "compile=true"], ["compile must be False", "got 2"]),
+        (["--gpus-per-trial", "4", "--check", "--set", "cuda_graph=true"], ["cuda_graph must be False", "got 4"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
         (["--address", "head:²"], ["'head:²'", "HOST:PORT"]),
         (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),

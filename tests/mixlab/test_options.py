@@ -65,6 +65,12 @@ def test_options_take_paths_and_whole_numbers_for_numbers():
     assert (options.storage, options.data_root) == ("x", "d")
 
 
+@pytest.mark.parametrize("gpus", [2, 4.0])
+def test_several_gpus_for_a_trial_of_one_process(gpus):
+    with refused(f"--gpus-per-trial must be at most 1 for what trains in one process, got {gpus:g}"):
+        run(STUDY, Toy(), Options(gpus_per_trial=gpus, check_only=True))
+
+
 @pytest.mark.parametrize(
     ("report", "sentence"),
     [

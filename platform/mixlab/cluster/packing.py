@@ -66,8 +66,6 @@ def share_of(
 ) -> Share:
     """Return the resources of each of ``trials`` on the connected cluster; measured, if the options ask for that."""
     share = checked_share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
-    if share.gpus > 1 and not train.parallel:
-        raise BadInput(f"--gpus-per-trial must be at most 1 for what trains in one process, got {share.gpus:g}")
     # One node must have room for a trial, which cannot run on several.
     every = nodes.resources()
     with_gpus = [node for node in every if node.get("GPU", 0) >= share.gpus]

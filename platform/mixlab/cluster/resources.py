@@ -25,6 +25,11 @@ class Share:
         """Return the torch threads of a trial: its whole processors, at least one."""
         return max(1, int(self.cpus))
 
+    @property
+    def processes(self) -> int:
+        """Return the number of processes that train a trial together: one for each whole GPU, at least one."""
+        return max(1, int(self.gpus))
+
     def slots(self, nodes: Sequence[Mapping[str, float]]) -> int:
         """Return how many trials fit at a time on nodes with these resources, at least one."""
         return max(1, sum(map(self._on, nodes)))
@@ -87,15 +92,17 @@ def require_address(address: str) -> None:
         raise BadInput(f"--address must be local, auto or HOST:PORT, got {address!r}")
 
 
-def require_sensible(options: Options) -> None:
-    """Raise ``BadInput`` for an address or a share that makes no sense on any machine."""
-    require_address(options.address)
-    checked_share(options.cpus_per_trial, options.gpus_per_trial, {"CPU": math.inf, "GPU": math.inf}, "any machine")
+def wanted_share(options: Options) -> Share:
+    """Return the resources of a trial that options ask for; ``BadInput`` for those that make no sense on any machine.
+
+    Where they do not say, it counts on a GPU.
+    """
+    every = {"CPU": math.inf, "GPU": math.inf}
+    return checked_share(options.cpus_per_trial, options.gpus_per_trial, every, "any machine")
 
 
 def require_place(options: Options) -> None:
     """Raise ``BadInput`` if no trial can run with the options, as far as that is known without a cluster."""
-    require_address(options.address)
     wished = options.cpus_per_trial is not None or options.gpus_per_trial is not None
     if options.address == "local" and wished:  # otherwise torch, which takes seconds to import, is not needed
         checked_share(options.cpus_per_trial, options.gpus_per_trial, this_machine(), "this machine")

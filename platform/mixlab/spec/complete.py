@@ -28,7 +28,7 @@ class Configuration:
 class CompleteTrainable:
     """A trainable with everything that the platform may ask for."""
 
-    def __init__(self, train: Any) -> None:
+    def __init__(self, train: Any, processes: int = 1) -> None:
         if not callable(train) or isinstance(train, type):
             hint = ", a class: give an object of it" if isinstance(train, type) else ""
             raise BadInput(f"a trainable must be a callable object, got {quoted(train)}{hint}")
@@ -40,6 +40,9 @@ class CompleteTrainable:
         self.held_out: Config = self._given("held_out", {})
         self.parallel: bool = self._given("parallel", False)
         border.require_flag("parallel of a trainable", self.parallel)
+        if processes > 1 and not self.parallel:
+            raise BadInput(f"--gpus-per-trial must be at most 1 for what trains in one process, got {processes}")
+        self.processes = processes
         for name in ("presets", "neutral", "held_out"):
             given = self._given(name, {})
             require(isinstance(given, Mapping), f"{name} of a trainable", "a mapping", given)
@@ -54,10 +57,10 @@ class CompleteTrainable:
     def _given(self, name: str, default: Any) -> Any:
         return border.plain(getattr(self.train, name, default))
 
-    def _ask(self, name: str, *given: Any) -> Any:
+    def _ask(self, name: str, *given: Any, **named: Any) -> Any:
         """Return what a function of the trainable answers; ``BadInput`` where it raises an exception."""
         with refused(f"{name} of the trainable fails for {quoted(given[0])}"):
-            return border.plain(getattr(self.train, name)(*given))
+            return border.plain(getattr(self.train, name)(*given, **named))
 
     def _keys(self, name: str) -> Sequence[str]:
         return tuple(_texts(self._given(name, ()), f"{name} of a trainable must be a tuple of configuration keys"))
@@ -97,7 +100,7 @@ class CompleteTrainable:
         """Return the whole configuration, resolved and checked once; ``BadInput`` if the trainable refuses it."""
         found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
         if key not in self._checked and hasattr(self.train, "check"):
-            self._ask("check", found.settings)
+            self._ask("check", found.settings, **self._together(self.processes))
         self._checked.add(key)
         return found
 
@@ -198,13 +201,17 @@ class CompleteTrainable:
         self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
     ) -> None:
         """Train once, by so many processes; see ``Trainable``."""
-        together = {"processes": processes} if self.parallel else {}
+        together = self._together(processes)
         self.train(settings, seed, report, resume_from=resume_from, data_root=data_root, **together)
 
+    def _together(self, processes: int) -> dict[str, int]:
+        """Return the argument that tells a parallel trainable its number of processes."""
+        return {"processes": processes} if self.parallel else {}
 
-def complete(train: Any) -> CompleteTrainable:
-    """Return ``train`` with defaults for everything that it leaves out."""
-    return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train)
+
+def complete(train: Any, processes: int = 1) -> CompleteTrainable:
+    """Return ``train`` with defaults for everything that it leaves out; so many processes will train a run together."""
+    return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train, processes)
 
 
 def _texts(given: Any, rule: str, least: int = 0) -> list[str]:

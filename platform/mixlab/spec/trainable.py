@@ -37,8 +37,8 @@ class Trainable(Protocol):
         prepared: keys that decide what ``prepare`` must prepare.
         timed: keys that decide how long a run takes; all of them by default.
         held_out: keys that a search's own runs change, so that they are judged on data that the table never sees.
-        parallel: True if ``__call__`` also takes ``processes``, the number of processes, with a GPU each, that train a
-            run together. Without it, a trial has one GPU at most.
+        parallel: True if ``__call__`` and ``check`` also take ``processes``, the number of processes, with a GPU each,
+            that train a run together. Without it, a trial has one GPU at most.
         final: exceptions that the same configuration and seed would raise again; they are not tried again.
         resolve(config): every key, with its default where it was not given: a dictionary, or an object that has it as
             ``flat``, and as ``settings`` the form that the trainable takes, parsed once; ``ValueError``, one sentence,

@@ -115,27 +115,25 @@ def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(room, aske
 
 
 @pytest.mark.parametrize(
-    ("parallel", "cpus", "gpus", "sentence"),
+    ("cpus", "gpus", "sentence"),
     [
-        (True, 5.0, 0, "--cpus-per-trial 5 is more than any node of the Ray cluster has: give at most 4 (CPUs)"),
-        (True, 1.0, 3, "--gpus-per-trial 3 is more than any node of the Ray cluster has: give at most 2 (GPUs)"),
+        (5.0, 0, "--cpus-per-trial 5 is more than any node of the Ray cluster has: give at most 4 (CPUs)"),
+        (1.0, 3, "--gpus-per-trial 3 is more than any node of the Ray cluster has: give at most 2 (GPUs)"),
         (
-            *(True, 3.0, 1),
+            *(3.0, 1),
             "--cpus-per-trial 3 is more than any node of the Ray cluster with such GPUs has: give at most 2 (CPUs)",
         ),
-        (True, 2.0, 2, None),
-        (True, 4.0, 0, None),
-        (False, 1.0, 2, "--gpus-per-trial must be at most 1 for what trains in one process, got 2"),
+        (2.0, 2, None),
+        (4.0, 0, None),
     ],
 )
-def test_a_trial_must_have_room_on_one_node_and_a_use_for_several_gpus(parallel, cpus, gpus, sentence, monkeypatch):
+def test_a_trial_must_have_room_on_one_node(cpus, gpus, sentence, monkeypatch):
     nodes = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 2.0}, {}]
     monkeypatch.setattr("mixlab.cluster.nodes.resources", lambda: nodes)
-    train: Any = SimpleNamespace(parallel=parallel)
     refused = pytest.raises(BadInput, match=f"^{re.escape(sentence)}$") if sentence else nullcontext()
     with refused:
         options = Options(cpus_per_trial=cpus, gpus_per_trial=gpus)
-        assert share_of([], train, {"CPU": 7.0, "GPU": 4.0}, options, Console()) == Share(cpus, gpus)
+        assert share_of([], complete(Toy()), {"CPU": 7.0, "GPU": 4.0}, options, Console()) == Share(cpus, gpus)
 
 
 @pytest.mark.parametrize(
