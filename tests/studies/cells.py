@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "studies"
 class Unrehearsed(Classification):
     """Checks nothing: a rehearsal of every cell takes minutes, and a slow test takes a real step of each."""
 
-    def check(self, settings: Config) -> None:
+    def check(self, settings: Config, processes: int = 1) -> None:
         pass
 
 
