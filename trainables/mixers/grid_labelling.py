@@ -28,7 +28,7 @@ class Energy(NamedTuple):
     unary: Tensor  # (B, M, N, L)
     vertical: Tensor  # (B, M - 1, N) weight of each pair of cells one above the other
     horizontal: Tensor  # (B, M, N - 1) weight of each pair of cells side by side
-    penalty: Tensor  # (L, L) or (B, 1, 1, L, L), symmetric
+    penalty: Tensor  # (L, L) or (B, 1, 1, L, L), symmetric, and 0 between equal labels
 
     def given(self, beliefs: Tensor) -> Tensor:
         """Return the cost of each label of each cell, (B, M, N, L), given its neighbours.
@@ -66,7 +66,7 @@ def minimise(energy: Energy) -> Tensor:
 
     labels = settle(energy, beliefs.argmax(dim=-1))
     # Where smoothness rules, one label for all cells may be best, and is the hardest to reach cell by cell.
-    least, label = (unary.sum(dim=(1, 2)) + _all_alike(energy)).min(dim=1)
+    least, label = unary.sum(dim=(1, 2)).min(dim=1)
     labels = torch.where((least < energy.of(labels))[:, None, None], label[:, None, None], labels)
     return settle(energy, labels)
 
@@ -85,9 +85,3 @@ def checkerboard(unary: Tensor) -> tuple[Tensor, Tensor]:
     """Return the black and the white cells, two (M, N) bool, of a grid of costs (B, M, N, L)."""
     at = torch.arange(unary.shape[1], device=unary.device)[:, None] + torch.arange(unary.shape[2], device=unary.device)
     return at % 2 == 0, at % 2 == 1
-
-
-def _all_alike(energy: Energy) -> Tensor:
-    """Return the cost of the pairs when every cell has the label l, (B, L); 0 unless a label is at odds with itself."""
-    weight = energy.vertical.sum(dim=(1, 2)) + energy.horizontal.sum(dim=(1, 2))
-    return weight[:, None] * energy.penalty.diagonal(dim1=-2, dim2=-1).reshape(-1, energy.unary.shape[-1])

@@ -143,6 +143,13 @@ def test_where_smoothness_rules_all_cells_agree():
     assert (labels == labels[:, :1, :1]).all()
 
 
+@pytest.mark.parametrize("unit", [2.0**-20, 2.0**20])
+def test_the_labels_do_not_depend_on_the_unit_of_the_costs(unit):
+    energy = random_energy(6, 6, squares(3), seed=7)
+    scaled = Energy(energy.unary * unit, energy.vertical * unit, energy.horizontal * unit, energy.penalty)
+    assert torch.equal(minimise(scaled), minimise(energy))
+
+
 def test_rows_are_solved_independently():
     energy = random_energy(4, 4, squares(3), seed=5)
     alone = Energy(energy.unary[3:4], energy.vertical[3:4], energy.horizontal[3:4], energy.penalty)
