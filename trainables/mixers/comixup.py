@@ -145,7 +145,7 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
         one = one_hot(which, inputs).float()
         both = torch.stack([(one[:, i] + one[:, j]) / 2 for i, j in pairs], dim=1)  # (G, 3, I)
         mean = (unary[..., None, :] * both[:, None, None]).sum(dim=-1) - SOFT_BONUS
-        allowed = torch.stack([(most[:, i] > 0) & (most[:, j] > 0) for i, j in pairs], dim=1)  # both are there
+        allowed = torch.stack([most[:, j] > 0 for _, j in pairs], dim=1)  # the less frequent of the two is there
         unary = torch.cat((unary, mean.masked_fill(~allowed[:, None, None], torch.inf)), dim=3)
         shares = torch.cat((shares, both), dim=1)  # (G, L, I)
     squared = (shares[:, :, None] - shares[:, None]).square().sum(dim=3)
