@@ -1,5 +1,6 @@
 """Puzzle Mix: its energy by loops, its mask, and that salient cells come into view."""
 
+import importlib
 import math
 
 import pytest
@@ -7,7 +8,17 @@ import torch
 from torch import Tensor
 
 from trainables.mixers.mixed import Mixed
-from trainables.mixers.puzzlemix import arrange, border_differences, puzzle_energy, puzzlemix, surprise
+from trainables.mixers.puzzlemix import (
+    arrange,
+    border_differences,
+    cell_saliency,
+    fitting,
+    puzzle_energy,
+    puzzlemix,
+    surprise,
+)
+
+module = importlib.import_module("trainables.mixers.puzzlemix")  # the package's attribute is the function
 
 B = 6
 
@@ -52,19 +63,24 @@ def test_the_energy_is_that_of_the_paper_by_loops():
         assert max(excess) - min(excess) < 1e-5
 
 
-def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides():
+@pytest.mark.parametrize("block", [2, 4, 8])
+def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides_or_of_the_cells_if_those_are_smaller(block):
     images, partner = pixels(16, 16), torch.arange(B).roll(1)
-    rows, columns = (border_differences(images, partner, 2, axis) for axis in (1, 2))  # cells of 8 pixels
+    rows, columns = (border_differences(images, partner, block, axis) for axis in (1, 2))
+    size = 16 // block  # of a cell
+    side = min(size, 4)
+    before, after = slice(size - side, size), slice(size, size + side)  # the first border
     for b in range(B):
         pair = {"own": images[b], "other": images[partner[b]]}
         for first, second in (("own", "own"), ("own", "other"), ("other", "own"), ("other", "other")):
-            for cell in (0, 1):
+            for cell in (0, block - 1):
                 wanted = [0.0, 0.0]
-                for at in (8 * cell, 8 * cell + 4):
-                    above, below = pair[first][:, 4:8, at : at + 4], pair[second][:, 8:12, at : at + 4]
-                    left, right = pair[first][:, at : at + 4, 4:8], pair[second][:, at : at + 4, 8:12]
+                for at in range(size * cell, size * (cell + 1), side):
+                    above, below = pair[first][:, before, at : at + side], pair[second][:, after, at : at + side]
+                    left, right = pair[first][:, at : at + side, before], pair[second][:, at : at + side, after]
                     for number, (one, two) in enumerate(((above, below), (left, right))):
-                        wanted[number] += (one.mean(dim=(1, 2)) - two.mean(dim=(1, 2))).abs().mean().item() / 2
+                        difference = (one.mean(dim=(1, 2)) - two.mean(dim=(1, 2))).abs().mean().item()
+                        wanted[number] += difference * side / size
                 assert rows[first, second][b, 0, cell].item() == pytest.approx(wanted[0], abs=1e-6)
                 assert columns[first, second][b, cell, 0].item() == pytest.approx(wanted[1], abs=1e-6)
 
@@ -72,6 +88,17 @@ def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides():
 def test_the_prior_is_minus_the_logarithm_of_the_binomial():
     wanted = [-math.log(p + 1e-8) for p in (0.7**2, 2 * 0.3 * 0.7, 0.3**2)]
     torch.testing.assert_close(surprise(torch.tensor([0.3]), 3), torch.tensor([wanted]))
+    never = -math.log(1e-8)  # of what has no chance, as when lambda is 0 or 1
+    found = surprise(torch.tensor([0.0, 1.0]), 2)
+    torch.testing.assert_close(found, torch.tensor([[0.0, never], [never, 0.0]]))
+
+
+def test_the_prior_of_a_whole_mask_is_the_same_in_every_grid():
+    lam = torch.rand(B, generator=torch.Generator().manual_seed(7))
+    for block in (2, 4):
+        energy = puzzle_energy(pixels(), torch.ones(B, 16, 12), torch.arange(B), lam, block, (0.0, 0.0, 0.2), 2)
+        wanted = 1 - 0.2 * torch.stack((1 - lam, lam), dim=1).log()  # all of one image is lost
+        torch.testing.assert_close(energy.unary.sum(dim=(1, 2)), wanted, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize(("labels", "seed"), [(2, 0), (3, 1)])
@@ -117,6 +144,34 @@ def test_transport_brings_a_hidden_salient_cell_into_view():
     assert torch.equal(arrange(mask, saliency, t_eps=100.0)[0], torch.arange(16))
 
 
+@pytest.mark.parametrize("grid", [(4, 4), (2, 2), (4, 2)])
+@pytest.mark.parametrize("far", [(-1, 0), (0, -1)], ids=["down", "across"])
+@pytest.mark.parametrize(("t_eps", "moves"), [(0.44, True), (0.46, False)])
+def test_crossing_the_grid_along_one_side_costs_t_eps(grid, far, t_eps, moves):
+    """Two cells cross it, for a saliency of 0.9 that comes into view: twice 0.44 is less, and twice 0.46 more."""
+    mask, saliency = torch.zeros(1, *grid), torch.zeros(1, *grid)
+    mask[0, 0, 0] = 1.0
+    saliency[0][far] = 0.9
+    cells = arrange(mask, saliency, t_eps)[0]
+    assert cells[0] == (saliency.flatten().argmax() if moves else 0)
+
+
+@pytest.mark.parametrize(
+    ("block", "t_size", "grid"),
+    [(2, 1, (16, 12)), (2, 2, (8, 6)), (2, 4, (4, 2)), (8, 4, (8, 8)), (2, 224, (2, 2)), (4, 2, (8, 4))],
+)
+def test_the_cells_that_are_moved_are_of_t_size_pixels_or_the_grid_s_own(block, t_size, grid, monkeypatch):
+    grids = []
+
+    def stay(images, cells, grid):
+        grids.append(grid)
+        return images
+
+    monkeypatch.setattr(module, "move_cells", stay)
+    mix(blocks=(block,), t_size=t_size)
+    assert grids == [grid, grid]
+
+
 def test_transport_shows_more_of_both_images_by_the_same_mask():
     """One image is red and one green, as bright as they are salient, so that each channel tells what is shown of it."""
     saliency = salient()[:2] / salient()[:2].amax()
@@ -135,13 +190,14 @@ def test_transport_shows_more_of_both_images_by_the_same_mask():
 
 
 def test_a_blank_saliency_gives_no_nan():
+    torch.testing.assert_close(cell_saliency(torch.zeros(B, 16, 12), (4, 3)), torch.full((B, 4, 3), 1 / 12))
     mixed = mix(0, saliency=torch.zeros(B, 16, 12))
     assert mixed.images.isfinite().all()
     assert mixed.weights.isfinite().all()
 
 
 def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_without_cells_is():
-    assert mix(blocks=(2, 13)).images.isfinite().all()
+    assert fitting((2, 12, 13), 16, 12) == fitting((2, 12, 13), 12, 16) == [2, 12]
     with pytest.raises(ValueError, match=r"^blocks must hold a number up to 12, the side of the image in pixels, got"):
         mix(blocks=(13, 16))
     for blocks in ((), (1,)):
