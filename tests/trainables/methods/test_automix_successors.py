@@ -164,3 +164,6 @@ def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_
     assert torch.equal(even[1, :, 0, 0], torch.full((3,), 1 / 3))
     _, lam = draw_three(2000, 0.01, False, Generator().manual_seed(0))
     torch.testing.assert_close(lam.sum(dim=1), torch.ones(2000))  # even where all three draws are 0
+    _, lam = draw_three(B, 1.0, True, Generator().manual_seed(0))
+    assert torch.equal(lam, lam[:1].expand(B, 3))
+    assert lam[0].unique().numel() == 3

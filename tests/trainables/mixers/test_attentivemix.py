@@ -45,10 +45,11 @@ def test_every_kept_cell_is_attended_to_more_than_every_cell_that_is_not():
 
 @pytest.mark.parametrize("seen", [attention(), torch.zeros(B, 4, 3)], ids=["different", "equal"])
 def test_top_k_keeps_that_many_cells_of_every_image(seen):
-    mixed = mix(top_k=5, attention=seen)
-    for kept in kept_cells(mixed):
-        assert kept is None or kept.sum() == 5
-    torch.testing.assert_close(mixed.weights[:, 0], torch.full((B,), 5 / 12))
+    for top_k in (1, 5, 12):
+        mixed = mix(top_k=top_k, attention=seen)
+        for kept in kept_cells(mixed):
+            assert kept is None or kept.sum() == top_k
+        torch.testing.assert_close(mixed.weights[:, 0], torch.full((B,), top_k / 12))
     for top_k in (0, 13):
         with pytest.raises(ValueError, match="top_k must be between 1 and 12"):
             mix(top_k=top_k)

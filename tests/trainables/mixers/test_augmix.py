@@ -97,12 +97,35 @@ def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix():
     """The strengths are those of the official code: whole degrees and pixels, and the directions of x and y."""
     name = {name: number for number, name in enumerate(OPERATIONS)}
     drawn = torch.tensor([name[n] for n in ("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "equalize")])
-    signed = torch.tensor([-0.29, 0.2, -0.1, 0.3, -0.2, 0.3])
+    signed = torch.tensor([-0.99, 0.2, -0.1, 0.3, -0.2, 0.3])
     wanted = torch.eye(2, 3).repeat(6, 1, 1)
-    wanted[0] = rotation(torch.tensor([-8.0]), H, W)[0]  # int(0.29 * 30)
+    wanted[0] = rotation(torch.tensor([-29.0]), H, W)[0]  # int(0.99 * 30)
     wanted[1, 0, 1], wanted[2, 1, 0] = 0.06, -0.03
     wanted[3, 0, 2], wanted[4, 1, 2] = 1.0, -1.0  # int(0.3 * 12 / 3), int(0.2 * 16 / 3)
     torch.testing.assert_close(moves(drawn, signed, H, W), wanted)
+
+
+def test_posterize_and_solarize_are_pillows_with_the_strength_of_augmix(monkeypatch):
+    drawn = []
+
+    def kept(number, signed, height, width):
+        drawn.extend(zip(number.tolist(), signed.abs().tolist(), strict=True))
+        return moves(number, signed, height, width)
+
+    monkeypatch.setattr(module, "moves", kept)
+    ramp = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    found = apply_one_each(ramp.repeat(300, 1, 1, 1), torch.Generator().manual_seed(0), severity=10.0)
+    one, tested = as_pillow(ramp[0]), 0
+    for (number, level), result in zip(drawn, found, strict=True):
+        if OPERATIONS[number] == "posterize":
+            wanted = ImageOps.posterize(one, 4 - int(level * 4))
+        elif OPERATIONS[number] == "solarize":
+            wanted = ImageOps.solarize(one, 256 - int(level * 256))
+        else:
+            continue
+        assert torch.equal(result, as_tensor(wanted))
+        tested += 1
+    assert tested > 40
 
 
 def test_each_row_gets_one_operation_of_its_own_and_all_are_drawn():
