@@ -53,7 +53,7 @@ class Retraining:
             group["lr"] = lr
         order, augment = generator(self.seed, "data", number), generator(self.seed, "augment", number, self.device)
         squares = generator(self.seed, "mixer", number, self.device)
-        losses: list[tuple[float, int]] = []
+        losses: list[tuple[Tensor, int]] = []
         network.train()
         for images, labels in self.train_set.train_batches(settings.batch_size, order, augment):
             if settings.cutout:
@@ -63,7 +63,7 @@ class Retraining:
             for part, theirs in zip(images.split(part_size), labels.split(part_size), strict=True):
                 loss = self._loss(part, theirs)
                 (loss * (len(part) / len(images))).backward()
-                losses.append((loss.item(), len(part)))
+                losses.append((loss.detach(), len(part)))
             nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)
             self.weights.step()
         tested = self.test(self.test_set)

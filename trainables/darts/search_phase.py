@@ -56,7 +56,7 @@ class SearchPhase:
             )
             for half, source in zip(("weights", "architecture"), self.sources, strict=True)
         ]
-        losses: list[tuple[float, int]] = []
+        losses: list[tuple[Tensor, int]] = []
         self.supernet.train()
         for (images, labels), (others, theirs) in zip(*batches, strict=False):
             half = (normalised(others, self.dataset), theirs) if number > settings.frozen_epochs else None
@@ -76,8 +76,8 @@ def search_step(
     batch: tuple[Tensor, Tensor],
     other: tuple[Tensor, Tensor] | None,
     grad_clip: float,
-) -> float:
-    """Take a step of the architecture on one batch and then of the weights on another, and return the latter's loss.
+) -> Tensor:
+    """Take a step of the architecture on one batch, then of the weights on another, and return the latter's loss, ().
 
     The first optimiser and ``batch``, normalised images (B, 3, H, W) and labels (B,), are those of the weights;
     ``other`` is the same for the architecture, None while it is frozen.
@@ -92,4 +92,4 @@ def search_step(
     loss.backward()
     nn.utils.clip_grad_norm_(supernet.weights(), grad_clip)
     of_weights.step()
-    return loss.item()
+    return loss.detach()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from trainables.datasets.dataset import Dataset
@@ -14,9 +15,13 @@ def normalised(images: Tensor, dataset: Dataset) -> Tensor:
     return (images - mean) / std
 
 
-def mean_loss(losses: Sequence[tuple[float, int]]) -> float:
-    """Return the mean over all images of the losses of batches, each of which comes with its number of images."""
-    return math.fsum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+def mean_loss(losses: Sequence[tuple[Tensor, int]]) -> float:
+    """Return the mean over all images of the losses () of batches, each of which comes with its number of images.
+
+    They are read from the device here, once an epoch, so that no step waits for a GPU.
+    """
+    values, counts = torch.stack([loss for loss, _ in losses]).tolist(), [count for _, count in losses]
+    return math.fsum(value * count for value, count in zip(values, counts, strict=True)) / sum(counts)
 
 
 class FromPixels(nn.Module):

@@ -115,6 +115,26 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path):
 
 
 @pytest.mark.slow
+def test_more_steps_read_no_more_numbers_from_the_device(monkeypatch):
+    """A GPU is waited for once an epoch, in the search and in the training of what was found.
+
+    Adam, which the frozen architecture does not need, counts its steps in a tensor that is never on a GPU.
+    """
+    reads = []
+    for name in ("item", "tolist", "__float__", "__int__", "__bool__"):
+        usual = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda tensor, usual=usual: reads.append(1) or usual(tensor))
+    found = {8: [], 24: []}
+    for images, counts in found.items():
+        run = SearchRun(parse(SMALL), 0, coloured(images), coloured(images), torch.device("cpu"))
+        for _ in range(3):  # the architecture learns in the second
+            reads.clear()
+            run.next_epoch()
+            counts.append(len(reads))
+    assert found[8][::2] == found[24][::2]
+
+
+@pytest.mark.slow
 def test_the_architecture_stays_as_it_is_while_it_is_frozen():
     run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
     supernet = run.search.supernet
