@@ -36,13 +36,13 @@ class Body(nn.Sequential):
 def faster_rcnn(network: Network, num_classes: int, recipe: Recipe) -> FasterRCNN:
     """Return a detector whose parts start from a copy of a classifier.
 
-    The background is not among the classes. ``ValueError`` refuses a classifier that does not end with the mean of a
-    map that a convolution made.
+    The background is not among the classes. ``ValueError`` refuses a classifier that does not end with the mean of its
+    last map.
     """
     backbone = copy.deepcopy(network.backbone).cpu()
-    if type(backbone).grid is not Backbone.grid or type(backbone).pool is not Backbone.pool or len(backbone.stages) < 3:
+    if type(backbone).pool is not Backbone.pool:
         name = type(backbone).__name__
-        raise ValueError(f"a detector needs a network of stages that ends with the mean of its last map, unlike {name}")
+        raise ValueError(f"a detector needs a network that ends with the mean of its last map, unlike {name}")
     *first, last = backbone.stages
     features = backbone.head.in_features
     return FasterRCNN(

@@ -56,9 +56,6 @@ class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
     def __init__(self, images: Sequence[Annotated]) -> None:
         self.images = images
 
-    def __len__(self) -> int:
-        return len(self.images)
-
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return one photograph, its boxes (n, 4) and their labels (n,)."""
         image = self.images[index if index >= 0 else -1 - index]

@@ -98,14 +98,15 @@ def test_coco_numbers_its_categories_without_gaps(tmp_path):
         tmp_path,
         [
             {"image_id": 9, "category_id": 18, "bbox": [1, 2, 10, 20], "iscrowd": 0},
-            {"image_id": 9, "category_id": 1, "bbox": [5, 5, 4, 4], "iscrowd": 1},
+            {"image_id": 9, "category_id": 1, "bbox": [5, 5, 0.5, 0.5], "iscrowd": 1},
             {"image_id": 9, "category_id": 1, "bbox": [5, 5, 0, 4], "iscrowd": 0},
+            {"image_id": 9, "category_id": 1, "bbox": [5, 5, 4, 0], "iscrowd": 0},
         ],
     )
     train, test, classes = coco(tmp_path)
     assert classes == ["person", "dog"]
     assert train[0].file == tmp_path / "coco" / "train2017" / "a.jpg"
-    assert test[0].boxes == [(1, 2, 11, 22), (5, 5, 9, 9)]
+    assert test[0].boxes == [(1, 2, 11, 22), (5, 5, 5.5, 5.5)]
     assert test[0].labels == [2, 1]
     assert test[0].ignored == [False, True]
     assert test[1].boxes == []
@@ -119,6 +120,14 @@ def test_a_broken_file_of_coco_is_named(tmp_path):
         file.write_text(content)
         with pytest.raises(DataError, match=r"instances_train2017\.json is broken \("):
             coco(tmp_path)
+
+
+def test_other_categories_to_test_on_are_refused(tmp_path):
+    write_coco(tmp_path, [{"image_id": 9, "category_id": 18, "bbox": [1, 2, 10, 20]}])
+    file = tmp_path / "coco" / "annotations" / "instances_val2017.json"
+    file.write_text(file.read_text().replace("person", "cat"))
+    with pytest.raises(DataError, match=r"coco/annotations has other categories to train on than to test on$"):
+        coco(tmp_path)
 
 
 def test_a_test_set_without_photographs_is_refused_before_anything_is_trained(tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.trainables.detection.collages import squares, write_collages
 from trainables.config import parse
@@ -11,7 +12,7 @@ from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import dataset_of
 from trainables.detection.annotated import coco
 from trainables.detection.detector import faster_rcnn
-from trainables.detection.fine_tuning import Photographs, Recipe, detect, fine_tune, mirrored, rate
+from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, detect, fine_tune, mirrored, rate
 from trainables.methods import build_network
 
 SMALL = Recipe(
@@ -46,6 +47,21 @@ def test_the_parts_are_those_of_the_classifier():
     torch.testing.assert_close(found.roi_heads.box_head(regions), expected)
 
 
+def test_regions_and_proposals_are_those_of_detectron2():
+    found = detector(classifier())
+    pool, proposals = found.roi_heads.box_roi_pool, found.rpn
+    assert (pool.output_size, pool.sampling_ratio) == ((14, 14), 0)
+    assert (proposals._pre_nms_top_n, proposals._post_nms_top_n) == (
+        {"training": 12_000, "testing": 6_000},
+        {"training": 2_000, "testing": 1_000},
+    )
+    (anchors,) = proposals.anchor_generator.cell_anchors
+    width, height = (anchors[:, 2:] - anchors[:, :2]).unbind(1)
+    torch.testing.assert_close(height / width, torch.tensor([0.5, 1.0, 2.0]), rtol=0.1, atol=0)
+    torch.testing.assert_close(height * width, torch.full((3,), 24.0**2), rtol=0.1, atol=0)
+    assert found.roi_heads.box_predictor.cls_score.out_features == 3  # the background besides two classes
+
+
 def test_every_layer_is_trained_and_the_classifier_is_left_alone(collages):
     network = classifier()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -58,12 +74,16 @@ def test_every_layer_is_trained_and_the_classifier_is_left_alone(collages):
 
 def test_norms_do_not_decay_and_test_with_the_mean_statistics_of_the_last_batches(collages):
     """A rate of 1e-30 leaves the weights alone, so that each batch's statistics can be taken again by hand."""
+    rates = []
+    hook = register_optimizer_step_pre_hook(lambda optimiser, *_: rates.append(optimiser.param_groups[0]["lr"]))
     recipe = replace(SMALL, lr=1e-30, weight_decay=1e30)
     found = detector(classifier())
     means: list[torch.Tensor] = []
     norm = found.roi_heads.box_head[1]
     norm.register_forward_pre_hook(lambda _, maps: means.append(maps[0].detach().mean((0, 2, 3))))
     fine_tune(found, collages.train, recipe, 0, torch.device("cpu"))
+    hook.remove()
+    assert rates == pytest.approx([1e-33, 1e-31], rel=1e-6, abs=0)  # the warm-up, and a tenth after the milestone
     assert len(means) == 2 * recipe.iterations
     torch.testing.assert_close(norm.running_mean, torch.stack(means[recipe.iterations :]).mean(0))
     assert all(scale.isfinite().all() for scale in (norm.weight, norm.bias))
@@ -110,10 +130,41 @@ def cut(image, box):
 
 
 def test_boxes_are_mirrored_with_their_photograph(collages):
-    for image, target in map(Photographs(collages.train).__getitem__, range(4)):
+    photographs = Photographs(collages.train)
+    for number in range(4):
+        image, target = photographs[number]
+        assert 0 <= image.min() < image.max() == 1  # pictures are pasted in full red or blue
         flipped, moved = mirrored(image, target)
+        assert torch.equal(photographs[-1 - number][0], flipped)
+        assert torch.equal(photographs[-1 - number][1]["boxes"], moved["boxes"])
         for before, after in zip(target["boxes"].int().tolist(), moved["boxes"].int().tolist(), strict=True):
             assert torch.equal(cut(flipped, after), cut(image, before).flip(2))
+
+
+def test_every_epoch_shows_each_photograph_once_and_half_of_them_mirrored():
+    batches = _batches(50, 30, 8, torch.Generator().manual_seed(0))
+    assert [len(batch) for batch in batches] == [8] * 30
+    shown = [index for batch in batches for index in batch]
+    for start in range(0, 200, 50):
+        assert sorted(max(index, -1 - index) for index in shown[start : start + 50]) == list(range(50))
+    assert 90 < sum(index < 0 for index in shown) < 150
+    assert shown[:50] != shown[50:100]
+
+
+@pytest.mark.parametrize(
+    ("layout", "iterations", "milestones", "sides", "warmup"),
+    [
+        ("voc", 24_000, (18_000, 22_000), (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800), 100),
+        ("coco", 180_000, (120_000, 160_000), (640, 672, 704, 736, 768, 800), 1000),
+    ],
+)
+def test_the_recipes_are_those_of_moco(layout, iterations, milestones, sides, warmup):
+    """What both have is Detectron2's default."""
+    assert RECIPES[layout] == Recipe(
+        **{"iterations": iterations, "milestones": milestones, "sides": sides, "warmup": warmup, "batch_size": 16},
+        **{"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-4, "longest": 1333, "anchors": (32, 64, 128, 256, 512)},
+    )
+    assert RECIPES[layout].regions == 512
 
 
 def test_the_rate_warms_up_and_falls():
@@ -123,5 +174,5 @@ def test_the_rate_warms_up_and_falls():
 
 def test_a_network_that_reads_a_token_is_refused():
     config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32", "image_size": 32})
-    with pytest.raises(ValueError, match="needs a network of stages that ends with the mean of its last map, unlike"):
+    with pytest.raises(ValueError, match="needs a network that ends with the mean of its last map, unlike"):
         detector(build_network(config, dataset_of(config)))
