@@ -8,13 +8,15 @@ as in the authors' figures. One loss is the mean cross-entropy on the images giv
 Shape letters: N images, C channels, H height, W width, S steps.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from trainables.backbones.modes import evaluation_mode
 from trainables.robustness.classifier import predict
 
 Direction = dict[str, Tensor]  # a step for each parameter that moves, by its name
@@ -39,22 +41,13 @@ def random_direction(network: nn.Module, rng: Generator) -> Direction:
     return direction
 
 
-@contextmanager
-def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[float]) -> Iterator[None]:
-    """Add ``steps`` times each direction to the network inside the block; then restore it bit for bit."""
-    parameters = dict(network.named_parameters())
-    touched = {name for direction in directions for name in direction}
-    before = {name: parameters[name].detach().clone() for name in touched}
-    try:
-        with torch.no_grad():
-            for direction, step in zip(directions, steps, strict=True):
-                for name, change in direction.items():
-                    parameters[name].add_(change, alpha=step)
-        yield
-    finally:
-        with torch.no_grad():
-            for name, values in before.items():
-                parameters[name].copy_(values)
+def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[float]) -> Direction:
+    """Return the network's parameters with ``steps`` times each direction added, by their names."""
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    for direction, step in zip(directions, steps, strict=True):
+        for name, change in direction.items():
+            parameters[name] = parameters[name].add(change, alpha=step)
+    return parameters
 
 
 def loss_at(
@@ -64,14 +57,15 @@ def loss_at(
 ) -> Tensor:
     """Return the mean cross-entropy, in nats, (M,) float64, after each of M moves of the network; images are read once.
 
-    A move has directions and the multiple of each. The network is evaluated in evaluation mode, and is then unchanged.
+    A move has directions and the multiple of each. The network is evaluated in evaluation mode, and stays as it is.
     """
     total, count = torch.zeros(len(moves), dtype=torch.float64), 0
-    for images, labels in batches:
-        count += len(labels)
-        for place, (directions, steps) in enumerate(moves):
-            with moved(network, directions, steps):
-                total[place] += float(cross_entropy(predict(network, images).double(), labels, reduction="sum"))
+    with evaluation_mode(network):
+        for images, labels in batches:
+            count += len(labels)
+            for place, move in enumerate(moves):
+                at = partial(functional_call, network, moved(network, *move))
+                total[place] += float(cross_entropy(predict(at, images).double(), labels, reduction="sum"))
     return total / count
 
 

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 
 from trainables.backbones.backbone import Backbone, Network
 
 OVERLAPS = (0.3, 0.5, 0.7)  # the intersections over union from which a box is right
+LAST_PIXELS = np.array((0, 0, 1, 1))  # of a box, which count as a part of it
 STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greatest value, below 1
 
 
@@ -50,19 +52,11 @@ def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np
     ``as_shown`` returns; the true boxes (n, 4) are left, top, right and bottom in its pixels.
     """
     top = int(shown.max())
-    levels = np.array([int(step / STEPS * top) for step in range(STEPS)])
-    found = {level: boxes_above(shown, level) for level in set(levels.tolist())}
-    best = {level: float(_intersection_over_union(each, boxes).max()) for level, each in found.items()}
-    return np.array([best[level] for level in levels.tolist()])
-
-
-def _intersection_over_union(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the overlap of each found box (n, 4) with each true one (m, 4), (n, m); a box includes its last pixels."""
-    low = np.maximum(found[:, None, :2], true[:, :2])
-    high = np.minimum(found[:, None, 2:], true[:, 2:])
-    shared = np.prod(np.maximum(high - low + 1, 0), axis=2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1) for boxes in (found, true)]
-    return shared / (areas[0][:, None] + areas[1] - shared)
+    levels, place = np.unique([int(step / STEPS * top) for step in range(STEPS)], return_inverse=True)
+    found = [boxes_above(shown, level) for level in levels.tolist()]
+    each, true = (torch.from_numpy(of + LAST_PIXELS) for of in (np.concatenate(found), boxes))
+    first = np.cumsum([0, *map(len, found[:-1])])  # box of each level
+    return np.maximum.reduceat(box_iou(each, true).amax(dim=1).numpy(), first)[place]
 
 
 def boxes_above(shown: NDArray[np.uint8], level: int) -> NDArray[np.float64]:
