@@ -15,7 +15,7 @@ from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
 from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
 from trainables.methods.mixing import Mixing
-from trainables.methods.momentum_pipeline import follow, follow_statistics
+from trainables.methods.momentum_pipeline import follow
 from trainables.methods.network import build_network, weights_in
 from trainables.mixers.mixed import Mixed
 
@@ -77,8 +77,7 @@ class MovingAverage(nn.Module):
         """Move towards the network after its latest step."""
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        follow(self.network, network, None, keep)
-        follow_statistics(self.network, network, keep)
+        follow(self.network.state_dict().values(), network.state_dict().values(), keep)
 
 
 class Extractor(nn.Module):

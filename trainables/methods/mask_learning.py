@@ -138,7 +138,10 @@ class AutoMixing(Mixing):
     def after_step(self, progress: float) -> None:
         """See ``Method.after_step``: the teacher's weights follow, Eq. 12; its batch statistics are its own."""
         if self.teacher is not None:
-            follow(self.teacher, self.network, self.heads, momentum(progress, self.options))
+            keep = momentum(progress, self.options)
+            follow(self.teacher.parameters(), self.network.parameters(), keep)
+            if self.heads is not None:
+                follow(self.heads[1].parameters(), self.heads[0].parameters(), keep)
         if "mask_weight" in self.options:
             self.mask_weight.fill_(mask_weight_at(progress, self.options["mask_weight"], self.options["mask_decay"]))
         self.album.take(progress, self.shown_masks)

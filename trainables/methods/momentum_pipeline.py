@@ -7,11 +7,12 @@ Shape letters: B batch, C channels, L classes.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from trainables.backbones.backbone import Network, read_out
 from trainables.config import Config
@@ -50,8 +51,9 @@ class MomentumPipeline(Method):
         """See ``Method.after_step``: the copy follows, Eq. 12."""
         self.method.after_step(progress)
         keep = momentum(progress, self.options)
-        follow(self.teacher, self.network, self.heads, keep)
-        follow_statistics(self.teacher, self.network, keep)
+        follow(self.teacher.state_dict().values(), self.network.state_dict().values(), keep)
+        if self.heads is not None:
+            follow(self.heads[1].parameters(), self.heads[0].parameters(), keep)
 
     @property
     def evaluated(self) -> Network:
@@ -86,20 +88,17 @@ def momentum(progress: float, options: Mapping[str, Any]) -> float:
     return first if progress < options["momentum_from"] else cosine(first, options["last_momentum"], progress)
 
 
-def follow(teacher: Network, network: Network, heads: nn.ModuleList | None, keep: float) -> None:
-    """Let the weights of the slow copy, and of its second head, follow the trained ones: ``keep`` is m of Eq. 12."""
-    for slow, fast in ((teacher, network), *([(heads[1], heads[0])] if heads is not None else [])):
-        for slow_weight, weight in zip(slow.parameters(), fast.parameters(), strict=True):
-            slow_weight.lerp_(weight, 1 - keep)
+def follow(slow: Iterable[Tensor], fast: Iterable[Tensor], keep: float) -> None:
+    """Let the tensors of a slow copy follow the trained ones, by m of Eq. 12: ``keep``, or 0 for a copy of the latter.
 
-
-def follow_statistics(teacher: Network, network: Network, keep: float) -> None:
-    """Let the statistics of the slow copy's batch norms follow those of the trained network, as weights do."""
-    for slow, fast in zip(teacher.buffers(), network.buffers(), strict=True):
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - keep)
-        else:
-            slow.copy_(fast)
+    Whole numbers, such as how many batches a batch norm has seen, are copied in any case.
+    """
+    pairs = list(zip(slow, fast, strict=True))
+    averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+    get_ema_multi_avg_fn(keep)([own for own, _ in averaged], [trained for _, trained in averaged], 0)
+    for own, trained in pairs:
+        if not own.is_floating_point():
+            own.copy_(trained)
 
 
 def other_heads(network: Network, teacher: Network, heads: nn.ModuleList | None) -> dict[str, nn.Module]:

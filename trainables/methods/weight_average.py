@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from trainables.backbones.backbone import Network
 from trainables.methods.method import Method, Step
+from trainables.methods.momentum_pipeline import follow
 
 
 class WeightAverage(Method):
@@ -26,7 +26,7 @@ class WeightAverage(Method):
         super().__init__(method.network)
         self.method = method
         self.average = copy.deepcopy(method.evaluated).requires_grad_(False)
-        self.blend = get_ema_multi_avg_fn(decay)
+        self.decay = decay
         self.begun = False
 
     def get_extra_state(self) -> Tensor:
@@ -43,13 +43,8 @@ class WeightAverage(Method):
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
         self.method.after_step(progress)
-        now, average = self.method.evaluated.state_dict(), self.average.state_dict()
-        for name in average:
-            if not (self.begun and average[name].is_floating_point()):
-                average[name].copy_(now[name])
-        if self.begun:
-            moving = [name for name in average if average[name].is_floating_point()]
-            self.blend([average[name] for name in moving], [now[name] for name in moving], 0)
+        keep = self.decay if self.begun else 0.0
+        follow(self.average.state_dict().values(), self.method.evaluated.state_dict().values(), keep)
         self.begun = True
 
     def own_groups(self) -> list[dict[str, Any]]:
