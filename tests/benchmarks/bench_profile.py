@@ -8,9 +8,10 @@ counted and taken three times. Run it on a quiet machine: it takes the time of t
 """
 
 from collections import Counter
+from functools import partial
 
 import torch
-from recording import arguments, forward_flops, record, run_on_noise, seconds_of, step_seconds
+from recording import arguments, forward_flops, record, run_on_noise, seconds_of
 from torch.profiler import profile
 
 KINDS = {  # by the beginning or a part of an operation's name; the first that fits counts
@@ -46,8 +47,7 @@ def main() -> None:
     print(f"a product of {SIDE} x {SIDE}: {best / 1e9:.0f} GFLOP/s\n")
     for backbone in given.backbones.split(","):
         run = run_on_noise({"backbone": backbone, "mixer": given.mixer}, given.batch)
-        step_seconds(run)
-        spent = min(step_seconds(run) for _ in range(given.steps))
+        spent = min(seconds_of(partial(run.train_epoch, 1)) for _ in range(1 + given.steps))  # the first warms up
         flops = 3 * forward_flops(run.method.network, torch.rand(given.batch, 3, 32, 32))
         share = record(f"a step of {backbone} / the processor's peak", [flops / spent / best])
         with profile() as seen:

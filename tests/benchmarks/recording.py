@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import parse
-from trainables.datasets.dataset import Split, Splits
+from trainables.cost import noise_splits
 from trainables.datasets.opening import open_splits
 from trainables.hardware import device
 from trainables.training import Run
@@ -86,14 +86,7 @@ def synchronise() -> None:
 def run_on_noise(keys: Mapping[str, Any], batch: int = 100, steps: int = 1) -> Run:
     """Return a run of these settings on so many batches of CIFAR's size, of noise."""
     settings = parse({"dataset": "cifar10", "batch_size": batch, **keys})
-    noise = torch.randint(0, 256, (batch * steps, 3, 32, 32), dtype=torch.uint8)
-    split = Split(noise, torch.arange(batch * steps) % 10)
-    return Run(settings, 0, open_splits(settings, Splits(split, split), device()))
-
-
-def step_seconds(run: Run) -> float:
-    """Return the seconds of one epoch of one batch."""
-    return seconds_of(lambda: run.train_epoch(1))
+    return Run(settings, 0, open_splits(settings, noise_splits(settings, batch * steps), device()))
 
 
 def forward_flops(network: nn.Module, images: Tensor) -> float:
