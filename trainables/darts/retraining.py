@@ -107,6 +107,7 @@ def linear(lr: float, done: int, epochs: int) -> float:
 
 
 def retraining_rate(schedule: str, lr: float, done: int, epochs: int, warmup_epochs: int) -> float:
-    """Return the rate of the epoch that follows ``done`` others; it rises over the first ``warmup_epochs``."""
-    rate = linear(lr, done, epochs) if schedule == "linear" else cosine(lr, 0.0, done / epochs)
-    return rate * (done + 1) / warmup_epochs if done < warmup_epochs else rate
+    """Return the rate of the epoch that follows ``done`` others; it rises to ``lr`` in the first ``warmup_epochs``."""
+    if done < warmup_epochs:
+        return lr * (done + 1) / warmup_epochs
+    return linear(lr, done, epochs) if schedule == "linear" else cosine(lr, 0.0, done / epochs)

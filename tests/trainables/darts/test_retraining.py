@@ -90,7 +90,7 @@ def test_the_linear_rate_is_that_of_pc_darts():
     def rate(done):
         return retraining_rate("linear", 0.5, done, 250, 5)
 
-    assert [rate(done) for done in (0, 4, 5)] == pytest.approx([0.5 / 5, 0.5 * 241 / 245, 0.5 * 240 / 245])
+    assert [rate(done) for done in (0, 3, 4, 5)] == pytest.approx([0.1, 0.4, 0.5, 0.5 * 240 / 245])
     assert [rate(done) for done in (244, 245, 249)] == pytest.approx([0.5 / 245, 0.5 / 245, 0.5 / (5 * 245)])
     assert [retraining_rate("linear", 1.0, done, 4, 0) for done in range(4)] == [1.0, 0.75, 0.5, 0.25]
 
