@@ -89,13 +89,13 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
     require_pretrained(backbone, pretrained)
     path = _file_of(backbone, pretrained, data_root)
     if pretrained == TIMM:
-        if not path.exists():
+        if not os.path.exists(path):
             _fetch_from_hub(backbone, path)
         return path
     url = PRETRAINED[backbone][pretrained].url
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.path.exists(path):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):  # one process of the machine fetches, while the others wait
                 if not path.exists():
                     fetch_file(url, path, lambda part: sha256_of(part).startswith(_hash_prefix(path)))

@@ -36,7 +36,7 @@ def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
     address of the same file all go on from there. Bytes that ``is_right`` refuses, which checks a file by its checksum,
     are thrown away and fetched once more. Only one process at a time may fetch a file.
     """
-    if file.exists() and is_right(file):
+    if os.path.exists(file) and is_right(file):
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")
@@ -75,7 +75,7 @@ def unpack_archive(
     """
 
     def there() -> bool:
-        return all((root / name).exists() for name in names.values())
+        return all(os.path.exists(root / name) for name in names.values())
 
     if there():  # in a data root that may not be written to
         return

@@ -4,6 +4,7 @@ A study names it by the key ``folder``, and says how many classes there are (``n
 before anything starts.
 """
 
+import os
 from pathlib import Path
 
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
@@ -12,12 +13,12 @@ from trainables.datasets.image_files import class_names, in_class_folders, test_
 
 def load(folder: Path) -> Splits:
     """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(
             f"the folder {folder} is missing; it should have train/ and test/, each with a folder for every class"
         )
-    tests = test_folder(folder)
     classes = class_names(folder / "train")
+    tests = test_folder(folder)
     return Splits(in_class_folders(folder / "train", classes), in_class_folders(tests, classes))
 
 

@@ -23,7 +23,7 @@ _say_once = cache(say)
 
 def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
     """Return the names of the class folders in ``folder``, sorted: the order that numbers the classes."""
-    names = sorted(entry.name for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith("."))
+    names = sorted(entry.name for entry in entries(folder) if _is_folder(entry) and not entry.name.startswith("."))
     if not names:
         raise DataError(f"{folder} has no class folders")
     if num_classes is not None and len(names) != num_classes:
@@ -34,7 +34,7 @@ def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
 def test_folder(folder: Path) -> Path:
     """Return the folder of the test split, by whichever of its usual names it has; ``DataError`` if there is none."""
     for name in ("test", "val", "validation"):
-        if (folder / name).is_dir():
+        if os.path.isdir(folder / name):
             return folder / name
     raise DataError(f"{folder} has no folder test, val or validation")
 
@@ -88,7 +88,7 @@ def listed(folder: Path, table: Path, pairs: Iterable[tuple[str, Any]], label_of
             )
         inner, _, file = name.rpartition("/")
         if inner not in there:
-            there[inner] = {entry.name for entry in _entries(folder / inner)}
+            there[inner] = {entry.name for entry in entries(folder / inner)}
         if file not in there[inner]:
             raise DataError(f"{shown(folder / name)} is missing")
     return FileList.of(folder, [name for name, _ in pairs], [label_of[kind] for _, kind in pairs])
@@ -104,7 +104,7 @@ def require_count(images: FileList, count: int) -> FileList:
 def text_of(path: Path) -> str:
     """Return the content of a text file; ``DataError`` if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
@@ -120,25 +120,36 @@ def read_table(path: Path, columns: int, *, separator: str | None = None) -> lis
     return table
 
 
-def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
+def _below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield the files in and below ``folder``, by their names relative to it, without hidden ones.
 
     ``above`` are the folders through which it was reached, without links.
     """
-    real = folder.resolve()
+    real = os.path.realpath(folder)
     if real in above:
         raise DataError(f"{shown(folder)} is a link to a folder above it, whose images would be read again and again")
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name, (*above, real)))
-        # A broken link is named when it is read; a pipe would be waited for.
-        elif entry.is_file() or entry.is_symlink():
+        # A link that leads nowhere is named when it is read; a pipe would be waited for.
+        elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry) or not os.path.exists(entry):
             yield entry.name
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or leads to one, which a link that cannot be followed does not."""
+    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return what a folder holds, in the order of names; ``DataError`` if it cannot be read."""
+    return sorted(folder / entry.name for entry in entries(folder))
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what a folder holds; ``DataError`` if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)

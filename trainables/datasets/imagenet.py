@@ -23,7 +23,7 @@ from torch import Tensor
 
 from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, EvaluationSet
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import class_names, in_class_folders, listed, read_table, require_count
+from trainables.datasets.image_files import class_names, entries, in_class_folders, listed, read_table, require_count
 from trainables.datasets.photographs import photographs
 
 FOLDER = "imagenet"
@@ -42,7 +42,7 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
 def validation(root: Path, classes: list[str]) -> FileList:
     """Return the validation images, in class folders or flat; raise ``DataError`` if one is missing."""
     folder = root / FOLDER
-    if any((folder / "val").glob("ILSVRC2012_val_*")):
+    if any(entry.name.startswith("ILSVRC2012_val_") for entry in entries(folder / "val")):
         return flat_validation(folder, classes)
     return in_class_folders(folder / "val", classes)
 

@@ -46,7 +46,7 @@ def folder_of(config: DataConfig, data_root: Path) -> Path:
 
 def images_of(config: DataConfig, data_root: Path) -> Splits:
     """Return all images of ``config``'s data set; errors as for ``load_cached``."""
-    return load_cached(config.dataset, folder_of(config, data_root).resolve())
+    return load_cached(config.dataset, Path(os.path.realpath(folder_of(config, data_root))))
 
 
 def prepare(config: DataConfig, data_root: Path) -> None:

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from trainables.datasets import webdataset
 from trainables.datasets.dataset import DataError, Splits
+from trainables.datasets.image_files import files_in
 from trainables.refusals import first_line
 
 SHARDS = "shards"
@@ -53,7 +54,8 @@ def load(folder: Path) -> Splits:
         for file, shard in shard_of.items():
             if not _is_of(shard, file):
                 raise DataError(f"{shard} is missing, or older than {file}, of which it has to be written again")
-        left = sorted({*(folder / SHARDS / name).glob("*.tar")} - {*shard_of.values()}) if shard_of else []
+        kept = files_in(folder / SHARDS / name) if shard_of else []
+        left = [file for file in kept if file.suffix == ".tar" and file not in shard_of.values()]
         if left:
             raise DataError(
                 f"{left[0]} belongs to no table in {_data(folder)}, and its images would count as well: delete it, or "
@@ -63,14 +65,18 @@ def load(folder: Path) -> Splits:
 
 
 def _data(folder: Path) -> Path:
-    return folder / "data" if (folder / "data").is_dir() else folder
+    return folder / "data" if os.path.isdir(folder / "data") else folder
 
 
 def _tables(folder: Path) -> dict[str, dict[Path, Path]]:
     """Return the Parquet files by the split, ``train`` or ``test``, and the shard that each becomes."""
     data = _data(folder)
-    tests = next((found for name in TESTS if (found := sorted(data.glob(f"{name}-*.parquet")))), [])
-    tables = {"train": sorted(data.glob("train-*.parquet")), "test": tests}
+    there = [file for file in files_in(data) if file.suffix == ".parquet"]
+
+    def of(split: str) -> list[Path]:
+        return [file for file in there if file.name.startswith(f"{split}-")]
+
+    tables = {"train": of("train"), "test": next((found for name in TESTS if (found := of(name))), [])}
     shards = folder / SHARDS
     return {split: {file: shards / split / f"{file.stem}.tar" for file in files} for split, files in tables.items()}
 
@@ -80,7 +86,9 @@ def _is_of(shard: Path, table: Path) -> bool:
 
     The table may be a link to a file that was deleted since, as from the cache of Hugging Face.
     """
-    return shard.exists() and (not table.exists() or int(shard.stat().st_mtime) >= int(table.stat().st_mtime))
+    if not os.path.exists(shard):
+        return False
+    return not os.path.exists(table) or int(shard.stat().st_mtime) >= int(table.stat().st_mtime)
 
 
 def _write_shard(file: Path, shard: Path) -> None:

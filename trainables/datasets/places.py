@@ -10,6 +10,7 @@ Database for Scene Recognition, TPAMI 2018. Networks are tested on the official 
 ``places365/data_256_standard/`` and ``places365/val_256/`` next to the official lists.
 """
 
+import os
 from pathlib import Path
 
 from trainables.datasets import download
@@ -65,7 +66,7 @@ DOWNLOADS: tuple[tuple[str, str, dict[str, str]], ...] = (
 def fetch(root: Path) -> None:
     """Download all (24 GB) if the folder is missing; raise ``DataError`` if that fails."""
     folder = root / FOLDER_365
-    if (folder / "train").exists():
+    if os.path.exists(folder / "train"):
         return
     for archive, md5, names in DOWNLOADS:
         download.unpack_archive("Places365", folder, names, URL + archive, md5, remedy=REMEDY_365.format(root=root))
@@ -74,7 +75,7 @@ def fetch(root: Path) -> None:
 def files_365(root: Path, num_classes: int) -> list[FileList]:
     """List both splits of Places365."""
     folder = root / FOLDER_365
-    if (folder / CATEGORIES).exists():
+    if os.path.exists(folder / CATEGORIES):
         return [_split(folder / file, folder / images, num_classes) for file, images in LISTS_365]
     classes = class_names(folder / "train", num_classes)
     return [in_class_folders(folder / split, classes) for split in ("train", "val")]

@@ -98,9 +98,9 @@ def fetch(root: Path, title: str, md5: Mapping[str, str], sources: Iterable[Sour
         missing = unusable(root, md5)  # another process may have served while this one waited for the lock
         if not missing:
             return
-        failures = [f"{root / path} is broken" for path in missing if (root / path).exists()]
+        failures = [f"{root / path} is broken" for path in missing if os.path.exists(root / path)]
         for source in sources:
-            if source.needs is not None and not source.needs.exists():
+            if source.needs is not None and not os.path.exists(source.needs):
                 continue
             say(f"{title}: trying {source.name} ...")
             try:

@@ -19,7 +19,7 @@ from filelock import FileLock
 from trainables.datasets.dataset import DataError, Splits
 from trainables.datasets.file_list import FileList, slice_name
 from trainables.datasets.folder import FOLDER
-from trainables.datasets.image_files import ENDINGS, test_folder
+from trainables.datasets.image_files import ENDINGS, files_in, test_folder
 
 INDEX = "mixlab-index.json"
 LABEL = ".cls"
@@ -33,7 +33,11 @@ def load(folder: Path) -> Splits:
 
 def split(folder: Path) -> FileList:
     """Return the images of the shards in ``folder``, from their index if that is of these shards."""
-    shards = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(folder.glob("*.tar"))}
+    files = [file for file in files_in(folder) if file.suffix == ".tar"]
+    try:
+        shards = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+    except OSError as error:  # of a link that leads nowhere
+        raise DataError(f"{error.filename} cannot be read ({error.strerror})") from error
     if not shards:
         raise DataError(f"{folder} has no shard, which is a file that ends in .tar")
     file = folder / INDEX
@@ -61,6 +65,8 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
             for member in archive:
                 key, ending = _key(member.name)
                 if member.isfile() and ending.lower() in ENDINGS:
+                    if key in images:
+                        raise ValueError(f"{key} has two images")
                     images[key] = slice_name(shard.name, member.offset_data, member.size)
                 elif member.isfile() and ending == LABEL:
                     content = archive.extractfile(member)
@@ -68,9 +74,10 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
         _require_end(shard)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{shard} is not a whole shard of images and classes, without compression: {error}") from error
+    for key in sorted(images.keys() ^ labels.keys()):
+        lacking = f"{key}{LABEL}, the class of an image" if key in images else f"image of the class {key}{LABEL}"
+        raise DataError(f"{shard} has no {lacking}")
     for key, name in images.items():
-        if key not in labels:
-            raise DataError(f"{shard} has no {key}{LABEL}, the class of an image")
         yield name, labels[key]
     if not images:
         raise DataError(f"{shard} has no image")

@@ -5,6 +5,7 @@ M. Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010; T.-
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +64,7 @@ def _photographs(images: list[Annotated], listed: Path) -> list[Annotated]:
     """Return what a file lists; raise ``DataError`` if there is no object that counts, or a photograph is missing."""
     if not any(image.counted for image in images):
         raise DataError(f"{listed} lists no photograph with an object that counts")
-    if missing := [image.file for image in images if not image.file.is_file()]:
+    if missing := [image.file for image in images if not os.path.isfile(image.file)]:
         which = f"{len(missing)} of the {len(images)} photographs that {listed} lists"
         raise DataError(f"{which} cannot be found, the first of which is {missing[0]}")
     return images

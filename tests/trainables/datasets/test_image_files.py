@@ -57,6 +57,21 @@ def test_a_pipe_is_not_waited_for(tmp_path, picture):
     assert pairs(in_class_folders(tmp_path, ["a"])) == {("a/1.jpg", 0)}
 
 
+def test_a_link_that_leads_to_itself_is_named_and_one_to_a_pipe_is_not_waited_for(tmp_path, picture):
+    picture(tmp_path / "a" / "1.jpg")
+    for loop in (tmp_path / "b", tmp_path / "a" / "2.jpg"):
+        loop.symlink_to(loop.name)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a" / "3.jpg").symlink_to(tmp_path / "pipe")
+    assert class_names(tmp_path) == ["a"]
+    files = in_class_folders(tmp_path, ["a"])
+    assert pairs(files) == {("a/1.jpg", 0), ("a/2.jpg", 0)}
+    with pytest.raises(DataError, match=rf"^{tmp_path}/a/2.jpg cannot be read \(Too many levels of symbolic links\)$"):
+        decode(tmp_path / "a" / "2.jpg")
+    with pytest.raises(DataError, match=rf"^the folder {tmp_path}/b cannot be read \(Too many levels of"):
+        in_class_folders(tmp_path, ["a", "b"])
+
+
 def test_names_in_any_encoding(tmp_path, picture):
     latin = os.fsdecode("caf\xe9".encode("latin-1"))
     picture(tmp_path / latin / f"{latin}.jpg")
@@ -104,7 +119,7 @@ def test_the_first_listed_image_that_is_not_there_is_named(tmp_path, picture):
 
 def test_tables_are_read_line_by_line(tmp_path):
     table = tmp_path / "table.txt"
-    table.write_text("1 one two\n\n2 three\n")
+    table.write_text("\ufeff1 one two\n\n2 three\n")  # as an editor on Windows marks a file
     assert read_table(table, 2) == [["1", "one two"], ["2", "three"]]
     with pytest.raises(DataError, match=rf"^{table} is broken: line 3 has 2 words instead of 3$"):
         read_table(table, 3)

@@ -172,7 +172,9 @@ def test_tables_may_be_deleted_once_there_are_shards(tmp_path):
     ("members", "mode", "sentence"),
     [
         ({"a.png": b"x"}, "w", r"has no a\.cls, the class of an image"),
-        ({"a.cls": b"1"}, "w", "has no image"),
+        ({}, "w", "has no image"),
+        ({"a.cls": b"1", "b.png": b"x", "b.cls": b"1"}, "w", r"has no image of the class a\.cls"),
+        ({"a.png": b"x", "a.jpg": b"x", "a.cls": b"1"}, "w", "a has two images"),
         ({"a.png": b"x", "a.cls": b"cat"}, "w", "is not a whole shard .* 'cat'|invalid literal"),
         ({"a.png": b"x", "a.cls": b"1"}, "w:gz", "is not a whole shard of images and classes, without compression"),
     ],
@@ -183,6 +185,13 @@ def test_a_faulty_shard_is_named(members, mode, sentence, tmp_path):
     with pytest.raises(DataError, match=sentence) as refused:
         webdataset.load(tmp_path)
     assert "train-0001.tar" in str(refused.value)
+
+
+def test_a_shard_that_is_a_link_to_nowhere_is_named(tmp_path):
+    shards(tmp_path)
+    (tmp_path / "train" / "train-0002.tar").symlink_to("nowhere.tar")
+    with pytest.raises(DataError, match=r"train-0002\.tar cannot be read \(No such file or directory\)$"):
+        webdataset.load(tmp_path)
 
 
 def test_a_faulty_table_is_named(tmp_path):
