@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision.models.resnet import resnet18, resnet34
+from torchvision.models.resnet import resnet18, resnet34, resnet50
 
 from tests.trainables.methods.small import method_for
 from trainables.mixers.attentivemix import attentivemix
@@ -17,11 +17,12 @@ def method_with(extractor: Path | None):
 
 
 @pytest.mark.slow
-def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path):
+@pytest.mark.parametrize("kind", [resnet18, resnet50])
+def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(kind, tmp_path):
     torch.manual_seed(0)
-    original = resnet18().eval()
-    torch.save(original.state_dict(), tmp_path / "resnet18.pth")
-    method = method_with(tmp_path / "resnet18.pth").float()
+    original = kind().eval()
+    torch.save(original.state_dict(), tmp_path / "resnet.pth")
+    method = method_with(tmp_path / "resnet.pth").float()
     images = IMAGES.float()
 
     maps = []

@@ -98,7 +98,7 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel):
     require_equal_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
 
 
-@pytest.mark.parametrize(("number", "likeness", "sign"), [(0, "lowered", 1), (0, "raised", -1), (1, "lowered", 0)])
+@pytest.mark.parametrize(("number", "likeness", "sign"), [(2, "lowered", 1), (0, "raised", -1), (1, "lowered", 0)])
 def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     """Even steps work against the slow copy, odd ones for it."""
     ours, other = (method_for("adautomix", mixer__likeness=likeness).double() for _ in range(2))
@@ -106,7 +106,7 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
         draw_weights(method.block)
         method.step += number
     images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
-    loss, _ = ours(images, LABELS, Generator().manual_seed(0))
+    loss, log = ours(images, LABELS, Generator().manual_seed(0))
     with torch.no_grad():
         maps = other.teacher.encode(images, 4)
         logits = other.teacher.head(other.teacher.forward_features(maps, 4))
@@ -131,7 +131,8 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     cosine = sum(
         lam[b, k] * F.cosine_similarity(of_mixed[b], logits[sources[b, k]], dim=0) for b in range(B) for k in range(3)
     )
-    generation = -0.3 * of_block + sign * 0.7 * cosine / B if number == 0 else of_block
+    assert (log["loss_block"].item(), log["likeness"].item()) == pytest.approx((of_block.item(), cosine.item() / B))
+    generation = -0.3 * of_block + sign * 0.7 * cosine / B if number % 2 == 0 else of_block
     with torch.no_grad():
         x, even, sources, lam = mixture(0.03)
     wanted = generation + 0.5 * F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
@@ -145,6 +146,28 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     assert ours.block.query.weight.grad.any()
     ours.after_step(0.5)
     assert ours.step == number + 1
+
+
+def test_the_masks_that_adautomix_shows_are_those_of_two_images_with_a_third_of_no_share():
+    method = method_for("adautomix").double()
+    draw_weights(method.block)
+    images, partner = pixels(dtype=torch.float64), torch.arange(B).roll(1)
+    lam = torch.linspace(0.1, 0.9, B, dtype=torch.float64)
+    shown = method.shown_masks(images, partner, lam)
+    maps = method.teacher.eval().encode(images, 4)
+    for b in range(B):
+        three = torch.stack([maps[b], maps[b - 1], maps[b - 2]])[None]
+        of_label = torch.tensor([[lam[b], 1 - lam[b], 0.0]], dtype=torch.float64)
+        masks = method.block(three, of_label, (16, 12))[0]
+        torch.testing.assert_close(shown[b, 0], masks[1] + masks[2])
+
+
+@pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])
+def test_the_convolutions_of_a_block_start_small_and_without_biases(mixer):
+    convolutions = [m for m in method_for(mixer).block.modules() if isinstance(m, torch.nn.Conv2d)]
+    weights = torch.cat([convolution.weight.flatten() for convolution in convolutions])
+    assert weights.std().item() == pytest.approx(0.01, rel=0.06)
+    assert not any(convolution.bias.any() for convolution in convolutions)
 
 
 def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly():

@@ -32,6 +32,7 @@ def test_the_teacher_is_read_and_never_trained_and_decides_what_is_mixed(saved):
     assert torch.equal(method.teacher.backbone.head.weight, own)
     assert not torch.equal(method.network.backbone.head.weight, own)
 
+    assert not any(p.requires_grad for p in method.teacher.parameters())
     optimiser = torch.optim.SGD(method.parameters(), lr=0.1, weight_decay=0.1)
     images = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0))
     loss, _ = method(images, torch.arange(4), torch.Generator().manual_seed(0))

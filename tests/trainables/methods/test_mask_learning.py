@@ -208,6 +208,21 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
     assert list(method.also_tested) == {"none": [], "mp_ce": plain}.get(pipeline, ["student_mixed"])
 
 
+@pytest.mark.parametrize("raw_forward", ["train_grad", "eval_nograd"])
+def test_without_plain_images_in_the_loss_sumix_sees_them_in_any_way(raw_forward):
+    sumix = {"sumix__lam": "learned", "sumix__raw_forward": raw_forward}
+    plain, method = (method_for("automix", mixer__pipeline="mp", **keys) for keys in ({}, sumix))
+    alone, _ = plain(pixels(), LABELS, Generator().manual_seed(0))
+    loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
+    assert (log["lam_shift"] > 0).any()
+    assert not torch.equal(loss, alone)
+
+
+def test_the_masks_are_made_from_any_stage_after_the_stem():
+    depths = [method_for("automix", mixer__layer=layer).depth for layer in (1, 2, 3)]
+    assert depths == [2, 3, 4]
+
+
 def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch):
     method = method_for("automix", mixer__derangement=True)
     masks, drawn = method.masks, []
@@ -243,3 +258,6 @@ def test_the_block_may_have_an_optimiser_of_its_own():
     assert (rest["momentum"], block["momentum"], block["peak_lr"], block["min_lr"]) == (0.9, 0.0, 0.4, 0.2)
     assert len(rest["params"]) + len(block["params"]) == len(list(method.parameters()))
     assert len(build_optimiser(config, 0.1, method_for("automix")).param_groups) == 1
+    for key, name in (("lr", "peak_lr"), ("min_lr", "min_lr"), ("momentum", "momentum")):
+        (group,) = method_for("automix", **{f"mixer__block_{key}": 0.05}).own_groups()
+        assert (group.keys(), group[name]) == ({"params", name}, 0.05)

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import itertools
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.trainables.methods.small import LABELS, B, method_for, pixels
 from trainables.methods import Method, mixing
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
-from trainables.mixers.mixed import mixed_cross_entropy
+from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy
 
 TOKENS = {"attend", "attend_merged"}  # what only a transformer with a class token can give
 NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.signature(mixer).parameters.keys()}
@@ -26,6 +27,9 @@ def step(method: Method, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
     loss, log = method(images, LABELS, torch.Generator().manual_seed(seed))
     loss.backward()
     return loss.detach(), log
+
+
+smoothed = partial(mixed_cross_entropy, smoothing=0.1)
 
 
 def gradients(method: Method) -> list[Any]:
@@ -87,6 +91,26 @@ def test_the_log_changes_no_number(preset, regulariser, monkeypatch):
         assert one.grad is None or torch.equal(one.grad, two.grad), name
 
 
+def test_a_fixed_lambda_has_no_histograms():
+    _, log = step(method_for("cutmix", sumix__regulariser="su"))
+    assert "regulariser" in log
+    assert not {"lam_drawn", "lam_learned"} & log.keys()
+
+
+def test_the_last_bin_of_lambda_holds_1_too():
+    bins = mixing.in_bins(torch.tensor([0.0, 0.09, 0.1, 0.95, 1.0]))
+    assert bins.sum(dim=1).tolist() == [1] * 5
+    assert bins.argmax(dim=1).tolist() == [0, 0, 1, 9, 9]
+
+
+@pytest.mark.parametrize(("name", "loss"), [("binary", mixed_binary_cross_entropy), ("cross_entropy", smoothed)])
+def test_the_loss_is_the_configured_one(name, loss):
+    method = method_for("cutmix", loss=name, label_smoothing=0.1 if name == "cross_entropy" else 0.0)
+    mixed = MIXERS["cutmix"](pixels(), torch.Generator().manual_seed(0))
+    wanted = loss(method.network(mixed.images), LABELS, mixed)
+    assert step(method)[0].item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
 def test_the_log_says_what_sumix_did():
     method = method_for("mixup", sumix__lam="learned", sumix__regulariser="s")
     rng = torch.Generator().manual_seed(0)
@@ -121,9 +145,15 @@ def test_gradient_length_is_that_of_each_row_alone():
     assert not mixing.gradient_length(torch.tensor(1.0), rows).any()
 
 
-@pytest.mark.parametrize("raw_forward", ["train_grad", "train_nograd", "eval_nograd", "joint"])
-def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward):
-    method = method_for("cutmix", sumix__lam="learned", sumix__raw_forward=raw_forward)
+@pytest.mark.parametrize(
+    ("mixer", "raw_forward"),
+    [
+        *(("cutmix", way) for way in ("train_grad", "train_nograd", "eval_nograd", "joint")),
+        ("manifoldmix", "eval_nograd"),
+    ],
+)
+def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(mixer, raw_forward):
+    method = method_for(mixer, sumix__lam="learned", sumix__raw_forward=raw_forward)
     step(method)
     assert method.network.training
     norm = next(m for m in method.modules() if isinstance(m, torch.nn.BatchNorm2d))

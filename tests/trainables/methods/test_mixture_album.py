@@ -8,12 +8,15 @@ from tests.trainables.methods.small import method_for
 from trainables.methods.mixture_album import LAMBDAS, SHOWN, Album
 
 
-def own_share(images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-    assert partner.tolist() == [5, 0, 1, 2, 3, 4]
-    return (1 - lam).view(-1, 1, 1, 1).expand(len(images), 1, *images.shape[2:])
-
-
 def test_pictures_are_taken_at_the_end_of_even_epochs():
+    asked = []
+
+    def own_share(shown: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        assert partner.tolist() == [5, 0, 1, 2, 3, 4]
+        torch.testing.assert_close(shown, images[:SHOWN], rtol=0, atol=0.5 / 255)
+        asked.append(lam[0].item())
+        return (1 - lam).view(-1, 1, 1, 1).expand(len(shown), 1, *shown.shape[2:])
+
     album = Album((3, 32, 24), epochs=100)
     assert len(album.due) == 8
     assert album.due[-1] == 100
@@ -24,9 +27,11 @@ def test_pictures_are_taken_at_the_end_of_even_epochs():
     for step in range(1, 2501):  # 25 steps an epoch
         album.take(step / 2500, own_share)
     assert album.epochs.tolist() == album.due
+    assert asked == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9] * 8)  # once for each picture
     assert album.masks.shape == (8, len(LAMBDAS) * SHOWN, 16, 16)
     assert album.masks[0, ::SHOWN, 0, 0].tolist() == [230, 178, 128, 76, 26]  # 255 times what lambda leaves
     assert Album((3, 32, 32), epochs=3).due == [1, 2, 3]
+    assert Album((3, 32, 12), epochs=3).masks.shape == (3, len(LAMBDAS) * SHOWN, 16, 12)
 
 
 @pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])
@@ -41,6 +46,8 @@ def test_a_training_keeps_them_and_nothing_else_changes(mixer):
     assert method.album.epochs.tolist() == [1, 0]
     assert 0 < method.album.masks[0].float().mean() < 255
     assert method.also_saved["mixtures"] is method.album
+    method.after_step(1.0)
+    assert method.album.epochs.tolist() == [1, 2]
 
     other = method_for(mixer, epochs=2)
     other.load_state_dict(method.state_dict())
