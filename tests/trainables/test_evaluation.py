@@ -1,8 +1,29 @@
-"""The logits that are kept of a test."""
+"""A test by hand, and the logits that are kept of it."""
 
 import numpy as np
+import pytest
+import torch
 
-from trainables.evaluation import rounded
+from tests.trainables.runs import run_of
+from trainables import evaluation
+from trainables.evaluation import Evaluation, rounded
+
+
+def test_accuracy_and_loss_are_those_of_all_images_each_time(monkeypatch):
+    monkeypatch.setattr(evaluation, "TEST_BATCH", 8)  # the last batch is of 4 images
+    run = run_of(20)
+    evaluate = Evaluation(run.settings, torch.float32, torch.device("cpu"), run.method.network, graphed=False)
+    tested: list[evaluation.Tested] = []
+    found = evaluate(run.test_set, tested)
+    assert [len(labels) for _, labels in tested] == [8, 8, 4]
+    logits, labels = (torch.cat(parts) for parts in zip(*tested, strict=True))
+    order = logits.argsort(dim=1, descending=True)
+    places = [row.index(label) for row, label in zip(order.tolist(), labels.tolist(), strict=True)]
+    shares = [100 * sum(place < best for place in places) / 20 for best in (1, 5)]
+    loss = -sum(row.log_softmax(dim=0)[label].item() for row, label in zip(logits, labels, strict=True)) / 20
+    assert found == pytest.approx({"top1": shares[0], "top5": shares[1], "loss": loss})
+    assert 0 < shares[1] < 100
+    assert evaluate(run.test_set) == found
 
 
 def test_rounded_logits_keep_the_largest_of_each_row():
