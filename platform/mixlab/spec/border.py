@@ -17,6 +17,7 @@ from mixlab.errors import BadInput, quoted, require, require_known, shortly
 from mixlab.spec import border
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and the halves of letters, which UTF-8 does not have
 MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
 PRINTED_BITS = 14_000  # Python prints no whole number of more than 4300 digits
@@ -61,7 +62,7 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     require_mapping(where, "from configuration keys to values", config)
     found = {}
     for key, value in plain(dict(config)).items():
-        if not isinstance(key, str) or not key:
+        if not isinstance(key, str):
             raise BadInput(f"{where} has the key {quoted(key)}: keys of a configuration are text")
         require_recordable(f"{where} has the key {key!r}", key)
         require(
@@ -77,9 +78,7 @@ def _storable(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _storable(each) for key, each in value.items())
     if isinstance(value, str):
-        return "\0" not in value and (
-            value.isascii() or not any(unicodedata.category(letter) == "Cs" for letter in value)
-        )
+        return UNSTORABLE.search(value) is None
     if isinstance(value, int):
         return -MOST_SEED <= value < MOST_SEED
     return value is None or isinstance(value, float)
@@ -122,7 +121,7 @@ def names(text: str) -> list[str]:
 
 def require_name(what: str, name: Any) -> None:
     """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str) or not _as_seen(name):
         raise BadInput(f"{what} needs a name in text, got {quoted(name)}")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
         raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
@@ -131,7 +130,7 @@ def require_name(what: str, name: Any) -> None:
 def require_recordable(what: str, name: str) -> None:
     """Raise ``BadInput``, a sentence that begins with ``what``, unless MLflow records a value under ``name``."""
     if not RECORDABLE.fullmatch(name):
-        raise BadInput(f"{what}, but MLflow records at most 250 letters, digits, spaces and any of ._-:/")
+        raise BadInput(f"{what}, but MLflow records 1 to 250 letters, digits, spaces and any of ._-:/")
     if posixpath.normpath(name) != name or name == "." or name.startswith(("/", "..")):
         raise BadInput(
             f"{what}, which MLflow takes for a path: it must have no empty part, '.' or '..' between slashes"
@@ -184,8 +183,7 @@ def require_different(what: str, names: Iterable[str]) -> None:
     """Raise ``BadInput`` if a name occurs twice, or two of them look the same wherever they are printed."""
     seen: dict[str, str] = {}
     for name in names:
-        visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
-        looks = " ".join(unicodedata.normalize("NFC", visible).split())
+        looks = _as_seen(name)
         if looks in seen:
             same = (
                 f"have the same name {name!r}"
@@ -194,6 +192,12 @@ def require_different(what: str, names: Iterable[str]) -> None:
             )
             raise BadInput(f"{what} {same}: give each its own")
         seen[looks] = name
+
+
+def _as_seen(name: str) -> str:
+    """Return a name as it looks in print: without what is invisible, and with single spaces within it."""
+    visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 Called = TypeVar("Called", bound=Callable[..., Any])  # a class or a function
