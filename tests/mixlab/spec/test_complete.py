@@ -1,7 +1,11 @@
 """A trainable may leave out most parts; one that is wrong is a sentence, and a configuration is asked about once."""
 
+import hashlib
+import math
+import pickle
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +13,21 @@ import numpy as np
 import pytest
 import torch
 
+from mixlab import Metric
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
-from tests.mixlab.spec.minimal import STUDY, Toy
+from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 
 
 def refuse(message: str) -> None:
     raise ValueError(message)
+
+
+def with_attributes(**attributes: Any) -> Toy:
+    """Return a trainable with these attributes besides those that it must have."""
+    train = Toy()
+    vars(train).update(attributes)
+    return train
 
 
 @pytest.mark.parametrize(
@@ -27,10 +39,14 @@ def refuse(message: str) -> None:
         ("neutral", [1], r"neutral .* must be a mapping, got \[1\]"),
         ("held_out", ["a"], r"held_out .* must be a mapping, got \['a'\]"),
         ("files", "lr", "files .* must be a tuple of configuration keys, got 'lr'"),
+        ("prepared", ("lr", 3), r"prepared .* must be a tuple of configuration keys, got \('lr', 3\)"),
         ("timed", np.array("lr"), "timed .* must be a tuple of configuration keys, got 'lr'"),
         ("final", torch.tensor(0), "final .* must be a tuple of exceptions"),
         ("final", ("x",), "final .* must be a tuple of exceptions"),
+        ("final", (KeyboardInterrupt,), "final .* must be a tuple of exceptions"),
         ("numbers", "2", "numbers .* must be a whole number, at least 1, got '2'"),
+        ("numbers", 0, "numbers .* must be a whole number, at least 1, got 0"),
+        ("parallel", 1, "parallel .* must be True or False, got 1"),
         ("resolve", lambda config: None, "resolve .* must return a mapping, or flat and settings, got None"),
         ("resolve", lambda config: {"x": {1}}, "x must be text"),
         ("resolve", lambda config: config["lr"] < "1", r"fails for {'lr': 0.1}: TypeError: .* \(.*, line \d+\)$"),
@@ -43,10 +59,8 @@ def refuse(message: str) -> None:
     ],
 )
 def test_a_trainable_that_is_wrong_is_a_sentence(field, value, sentence):
-    train = Toy()
-    setattr(train, field, value)
     with pytest.raises(BadInput, match=sentence):
-        STUDY.trials(train)
+        STUDY.trials(with_attributes(**{field: value}))
 
 
 class Checking(Toy):
@@ -99,15 +113,89 @@ def test_a_trainable_is_asked_whether_so_many_processes_can_train_a_run():
         STUDY.trials(complete(Together(), 4))
 
 
-@pytest.mark.parametrize("seconds", [None, float("nan"), float("inf"), -5.0, 1e300, 10**400, "soon", 1j])
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [
+        ((Metric("loss"),), "loss"),
+        ((Metric("loss"), Metric("top1", rules=("last", "median3"))), "top1_last"),
+        ((Metric("top1", rules=("median3", "last")), Metric("loss", rules=("last",))), "top1_median3"),
+    ],
+)
+def test_a_study_compares_the_first_metric_with_a_rule_by_its_first_rule(metrics, name):
+    assert complete(with_attributes(metrics=metrics)).metric == name
+    assert complete(with_attributes(metrics=(*metrics, Metric("own")), metric="own")).metric == "own"
+
+
+def test_one_exception_or_a_list_of_them_is_final():
+    assert complete(Toy()).final == (ValueError,)
+    assert complete(with_attributes(final=KeyError)).final == (KeyError,)
+    assert complete(with_attributes(final=[KeyError, OSError])).final == (KeyError, OSError)
+
+
+@pytest.mark.parametrize("seconds", [None, float("nan"), float("inf"), -5.0, 1e10, 1e300, 10**400, "soon", 1j])
 def test_an_estimate_that_is_no_number_is_unknown(seconds):
-    train = Toy()
-    train.estimate_seconds = lambda settings: seconds
-    assert complete(train).estimate_seconds({}) is None
+    assert complete(with_attributes(estimate_seconds=lambda settings: seconds)).estimate_seconds({}) is None
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(0, 0.0), (np.float32(2.5), 2.5), (9.9e9, 9.9e9)])
+def test_an_estimate_may_be_any_number_below_three_centuries(given, seconds):
+    assert complete(with_attributes(estimate_seconds=lambda settings: given)).estimate_seconds({}) == seconds
 
 
 def test_a_lack_that_is_no_list_is_refused():
-    train = Toy()
-    train.lacking = lambda settings, data_root: "no data"
+    assert complete(Toy()).lacking({}, Path("data")) is None
+    assert complete(with_attributes(lacking=lambda *_: ("no data",))).lacking({}, Path("data")) == ["no data"]
     with pytest.raises(BadInput, match=r"lacking .* must return a list of sentences, got 'no data'"):
-        complete(train).lacking({}, Path("data"))
+        complete(with_attributes(lacking=lambda *_: "no data")).lacking({}, Path("data"))
+
+
+def test_the_memory_on_a_gpu_is_a_need_above_0_and_what_is_free():
+    with pytest.raises(ValueError, match="this trainable does not measure what memory it needs: give a number of GPUs"):
+        complete(Toy()).gpu_memory({}, Path("data"))
+    for found in ((0.5, 0), (4_000, 16_000.0)):
+        assert complete(with_attributes(gpu_memory=lambda *_, found=found: found)).gpu_memory({}, Path()) == found
+    for found in ((1, -1.0), (math.inf, 1), (1, math.nan)):
+        with pytest.raises(ValueError, match="must return MiB above 0, and the free MiB, got"):
+            complete(with_attributes(gpu_memory=lambda *_, found=found: found)).gpu_memory({}, Path())
+
+
+def test_data_is_prepared_once_for_runs_that_need_the_same():
+    trials = replace(STUDY, factors={"dataset": ("cifar10", "cifar100")}).trials(TRAIN)
+    for prepared, configurations in (((), 1), (("dataset",), 2), (("dataset", "lr"), 4)):
+        found = complete(with_attributes(prepared=prepared)).to_prepare(trials)
+        assert len(found) == configurations
+        assert [each["dataset"] for each in found] == sorted(each["dataset"] for each in found)
+
+
+def test_a_file_is_read_once_and_one_that_is_not_there_is_a_sentence(tmp_path):
+    """A trial reads what its key describes, also if the file is written anew while the study runs."""
+    train = complete(with_attributes(files=("teacher", "labels")))
+    path = tmp_path / "a.pt"
+    path.write_bytes(b"one")
+    before = train.contents({"teacher": str(path), "labels": None, "lr": 0.1})
+    assert before == {"teacher": f"sha256:{hashlib.sha256(b'one').hexdigest()}"}
+    path.write_bytes(b"two")
+    assert train.content(str(path)) == b"one"
+    assert train.contents({"teacher": str(path)}) == before
+    assert pickle.loads(pickle.dumps(train)).content(str(path)) == b"two"
+    with pytest.raises(BadInput, match="^teacher must be a file, but there is none at '/proc/none.pt'$"):
+        train.contents({"teacher": "/proc/none.pt"})
+    with pytest.raises(BadInput, match=r"^labels '/proc/self/mem' cannot be read \(.*\): give a file that can$"):
+        train.contents({"labels": "/proc/self/mem"})
+
+
+class Parts(Toy):
+    """Notes how it is called."""
+
+    def __init__(self, parallel: bool) -> None:
+        self.parallel = parallel
+
+    def __call__(self, *given: Any, **named: Any) -> None:
+        self.called = given, named
+
+
+@pytest.mark.parametrize(("parallel", "more"), [(False, {}), (True, {"processes": 3})])
+def test_only_a_trainable_that_takes_processes_is_given_them(parallel, more):
+    train = Parts(parallel)
+    complete(train)({"lr": 1}, 7, print, Path("saved"), Path("data"), 3)
+    assert train.called == (({"lr": 1}, 7, print), {"resume_from": Path("saved"), "data_root": Path("data"), **more})
