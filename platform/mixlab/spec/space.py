@@ -142,7 +142,13 @@ def describe(values: Range) -> str:
 
 
 def _applies(values: Range, config: Mapping[str, Any]) -> bool:
-    return all(config.get(key) in wanted for key, wanted in values.when.items())
+    return all(any(_same(config.get(key), each) for each in wanted) for key, wanted in values.when.items())
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Return whether two values are equal; 0.1 + 2 * 0.1, as steps from 0.1 draw it, is the same as 0.3."""
+    numbers = isinstance(value, float) and isinstance(wanted, int | float)
+    return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-12) if numbers else bool(value == wanted)
 
 
 def _applying(space: Space, config: Mapping[str, Any], full: Point) -> Point:
@@ -175,22 +181,22 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
         for other, wanted in values.when.items():
             fits = isinstance(wanted, tuple | list) and wanted
             require(fits, f"the condition of {key} on {other}", "a tuple such as ('su',)", wanted)
+            said = f"the condition of {key} wants {other} in {quoted(list(wanted))}"
             if other not in space:
                 require_known(f"key in the condition of {key},", other, [*space, *config])
-            elif isinstance(choice := space[other], Choice) and not any(value in choice.values for value in wanted):
-                known = ", ".join(map(repr, choice.values))
-                raise BadInput(
-                    f"the condition of {key} wants {other} in {quoted(list(wanted))}, whose choice is {known}"
-                )
-            elif not isinstance(choice, Choice) and not any(_may_be(choice, value) for value in wanted):
-                drawn = f"which a draw from {describe(choice)} never is"
-                raise BadInput(f"the condition of {key} wants {other} in {quoted(list(wanted))}, {drawn}")
+            elif isinstance(choice := space[other], Choice):
+                if not any(value in choice.values for value in wanted):
+                    raise BadInput(f"{said}, whose choice is {', '.join(map(repr, choice.values))}")
+            elif not any(_may_be(choice, value) for value in wanted):
+                raise BadInput(f"{said}, which a draw from {describe(choice)} never is")
 
 
 def _may_be(values: Float | Int, wanted: Any) -> bool:
     """Return whether a range of numbers may give just this one; a continuous one never gives a certain number."""
-    stepped = isinstance(values, Int) or values.step is not None
-    return stepped and isinstance(wanted, int | float) and values.low <= wanted <= values.high
+    if values.step is None or not isinstance(wanted, int | float) or not values.low <= wanted <= values.high:
+        return False
+    nearest = values.low + round((wanted - values.low) / values.step) * values.step
+    return _same(float(nearest), wanted)
 
 
 def check_space(space: Space) -> None:
@@ -212,14 +218,9 @@ def check_space(space: Space) -> None:
 def _check_choice(key: str, values: Choice) -> None:
     if len(values.values) < 2:
         raise BadInput(f"the choice of {key} needs at least 2 values, got {quoted(list(values.values))}")
-    for value in values.values:
-        require(
-            isinstance(value, str | int | float | bool | None),
-            f"a choice of {key}",
-            "text, a number, true, false or None",
-            value,
-        )
     for place, value in enumerate(values.values):
+        fits = isinstance(value, str | int | float | None)
+        require(fits, f"a choice of {key}", "text, a number, true, false or None", value)
         if any(value == other or str(value) == str(other) for other in values.values[:place]):
             raise BadInput(f"the choice of {key} has the value {value!r} twice: {list(values.values)}")
 

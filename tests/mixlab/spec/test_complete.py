@@ -178,7 +178,7 @@ def test_a_file_is_read_once_and_one_that_is_not_there_is_a_sentence(tmp_path):
     assert train.content(str(path)) == b"one"
     assert train.contents({"teacher": str(path)}) == before
     assert pickle.loads(pickle.dumps(train)).content(str(path)) == b"two"
-    with pytest.raises(BadInput, match="^teacher must be a file, but there is none at '/proc/none.pt'$"):
+    with pytest.raises(BadInput, match=r"^teacher must be a file, but there is none at '/proc/none\.pt'$"):
         train.contents({"teacher": "/proc/none.pt"})
     with pytest.raises(BadInput, match=r"^labels '/proc/self/mem' cannot be read \(.*\): give a file that can$"):
         train.contents({"labels": "/proc/self/mem"})

@@ -10,7 +10,7 @@ from mixlab import Arm, Choice, Float, Int, Metric, Search, Study
 from mixlab.cli import parse
 from mixlab.configure import configure
 from mixlab.spec.complete import complete
-from mixlab.spec.space import Space, corners, describe, grid, suggest
+from mixlab.spec.space import Space, corners, describe, grid, short, suggest
 from mixlab.spec.study_plan import study_plan
 from tests.mixlab.spec import minimal
 
@@ -155,6 +155,16 @@ def test_a_condition_sees_the_other_keys_in_any_order():
     assert "zeta" in suggest({"zeta": SPACE["zeta"]}, {"term": "su"}, optuna.trial.FixedTrial({"zeta": 1.0}))
 
 
+def test_a_condition_on_steps_holds_for_the_number_that_was_meant():
+    """A draw of 0.1 and two steps of 0.1 is 0.30000000000000004, so that a condition on 0.3 never held."""
+    space = {"alpha": Float(0.1, 0.5, step=0.1), "zeta": Float(0.5, 2, step=1.5, when={"alpha": (0.3, 0.5)})}
+    assert [len(point) for point in grid(space, {})] == [1, 1, 2, 2, 1, 2, 2]
+    trial = optuna.trial.FixedTrial({"alpha": 0.1 + 2 * 0.1, "zeta": 0.5})
+    assert set(suggest(space, {}, trial)) == {"alpha", "zeta"}
+    around_zero = {"alpha": Float(-0.3, 0.3, step=0.1), "zeta": Choice(1, 2, when={"alpha": (0,)})}
+    assert sum("zeta" in point for point in grid(around_zero, {})) == 2
+
+
 def test_corners_are_the_ends_and_every_choice():
     found = list(corners(SPACE, {}))
     assert {"term": "none", "layers": 1} in found
@@ -169,9 +179,15 @@ def test_a_grid_has_every_point_that_applies_once():
     assert sum(point == {"term": "none", "layers": 1} for point in points) == 1
     assert len(grid({"layers": Int(1, 100), "zeta": Float(0, 99, step=1)}, {})) == 10_000
     assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.3, step=0.1)}, {})] == [0.1, 0.2, 0.3]
+    assert [point["zeta"] for point in grid({"zeta": Float(0, 1, step=0.375)}, {})] == [0, 0.375, 0.75]
+    assert [point["layers"] for point in grid({"layers": Int(2, 9, step=3)}, {})] == [2, 5, 8]
 
 
 def test_ranges_in_words():
     assert describe(Float(0.05, 2, log=True)) == "0.05 to 2 on a log scale"
     assert describe(Int(1, 9, step=2)) == "1 to 9, steps of 2"
-    assert describe(Choice("a", "b", when={"term": ("su", "s")})) == "a | b, where term is su or s"
+    assert describe(Int(1, 9)) == "1 to 9"
+    assert describe(Float(0, 9, step=1)) == "0 to 9, steps of 1"
+    both = {"term": ("su", "s"), "layers": (2,)}
+    assert describe(Choice("a", None, when=both)) == "a | None, where term is su or s and layers is 2"
+    assert [short(value) for value in (0.123456, 1e-7, 123456, None)] == ["0.1235", "1e-07", "123456", "None"]

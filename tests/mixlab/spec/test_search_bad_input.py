@@ -46,16 +46,21 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (of(zeta=Float(0, float("inf"))), [], ["zeta", "inf", "finite"]),
         (of(zeta=Float("0", 1)), [], ["zeta", "'0'", "number"]),
         (of(zeta=Float(0, 1, step=2)), [], ["zeta", "step", "2"]),
+        (of(zeta=Float(0, 1, step=0)), [], ["the step of zeta must be above 0 and at most 1, got 0"]),
+        (of(layers=Int(1, 3, step=True)), [], ["layers", "whole", "True"]),
         (of(zeta=Float(0.1, 1, step=0.1, log=True)), [], ["zeta", "log", "step"]),
         (of(zeta=Float(0.1, 1, log="no")), [], ["log", "zeta", "'no'", "True or False"]),
+        (of(layers=Int(1, 8, step=2, log=True)), [], ["layers", "log scale and the step 2"]),
         (of(layers=Int(1.5, 3)), [], ["layers", "whole", "1.5"]),
         (of(mixer=Choice("a")), [], ["mixer", "at least 2", "'a'"]),
         (of(term=Choice("a", "a")), [], ["term", "twice"]),
+        (of(term=Choice(0, "a", 1, True)), [], ["term", "has the value True twice"]),
         (of(term=Choice("a", ("b",))), [], ["term", "('b',)"]),
         (of(zeta=(0, 1)), [], ["zeta", "(0, 1)", "Float"]),
         (of(zeat=Float(0, 1)), [], ["unknown key 'zeat'"]),
         (of(alpha=Float(1, 40)), [], ["alpha", "at most 10", "40"]),
         (of(zeta=Float(0, 1, when={"mixer": "cutmix"})), [], ["zeta", "mixer", "tuple", "'cutmix'"]),
+        (of(zeta=Float(0, 1, when={"mixer": ()})), [], ["zeta", "mixer", "tuple", "got ()"]),
         (of(zeta=Float(0, 1, when={"mixxer": ("cutmix",)})), [], ["zeta", "'mixxer'", "'mixer'"]),
         (
             of(zeta=Float(0, 1, when={"xyz": (1,)})),
@@ -67,6 +72,16 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (of(alpha=Float(0.1, 1), zeta=Float(0, 1, when={"alpha": (0.5,)})), [], ["[0.5]", "from 0.1 to 1 never"]),
         (of(layers=Int(1, 3), zeta=Float(0, 1, when={"layers": (4, "2")})), [], ["[4, '2']", "from 1 to 3 never is"]),
         (
+            of(layers=Int(1, 9, step=3), zeta=Float(0, 1, when={"layers": (3, 9)})),
+            [],
+            ["[3, 9]", "steps of 3 never is"],
+        ),
+        (
+            of(alpha=Float(0.1, 0.5, step=0.2), zeta=Float(0, 1, when={"alpha": (0.4, float("nan"))})),
+            [],
+            ["[0.4, nan]", "from 0.1 to 0.5, steps of 0.2 never is"],
+        ),
+        (
             of(zeta=Float(0, 1, when={"alpha": (1,)}), alpha=Float(1, 2, when={"zeta": (1,)})),
             [],
             ["zeta, alpha look"],
@@ -75,6 +90,7 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (of(term=Choice(0.1, "0.1")), [], ["term", "'0.1'", "twice"]),
         (of(layers=Int(1, 10**5000)), [], ["layers", "finite", "thousands of digits"]),
         (of(layers=Int(1, 10**30)), [], ["layers", "within", "1000000"]),
+        (of(layers=Int(-(2**53) - 1, 1)), [], ["layers", "within -9007199254740992 and 9007199254740992"]),
         (lambda: replace(SEARCH, space={5: Float(0, 1)}), [], ["5", "text"]),
         (of(**{"ze%ta": Float(0, 1)}), [], ["'ze%ta'", "MLflow"]),
         (lambda: replace(SEARCH, space=["zeta"]), [], ["['zeta']", "mapping"]),
@@ -92,6 +108,9 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (lambda: replace(SEARCH, search_seeds=7), ["--until", "decided"], ["7", "whole numbers", "range(6)"]),
         (lambda: replace(SEARCH, direction="up"), [], ["'up'", "maximize"]),
         (lambda: SEARCH, ["--trials", "3"], ["3", "below the number of arms, 4"]),
+        (lambda: replace(SEARCH, budget=True), [], ["the budget of a search", "True", "whole number"]),
+        (lambda: replace(SEARCH, concurrent=1.5), [], ["1.5", "whole number"]),
+        (lambda: replace(SEARCH, search_seeds=(9, 5, 3, 8)), [], ["seed 3", "fresh"]),
         (lambda: SEARCH, ["--trials", "-3"], ["-3", "at least 1"]),
         (lambda: SEARCH, ["--trials", "10"], ["10", "equally", "8 or 12"]),
         (lambda: SEARCH, ["--trials", "20240608"], ["20240608 trials", "at most 100000"]),
@@ -126,6 +145,22 @@ def test_numbers_of_numpy_are_numbers_of_a_space():
     tuning = {**SEARCH.tuning, "epochs": np.int64(3)}
     assert replace(SEARCH, tuning=tuning).identity == SEARCH.identity
     replace(SEARCH, tuning=tuning).check(TRAIN)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"zeta": Float(-1, 1, step=2)},
+        {"layers": Int(1, 8, log=True)},
+        {"layers": Int(-(2**53), 2**53)},
+        {"term": Choice("1", 2, None, 0.5, False)},
+        {"layers": Int(1, 9, step=3), "zeta": Float(0, 1, when={"layers": (7, "x")})},
+        {"alpha": Float(0.1, 0.5, step=0.1), "zeta": Float(0, 1, when={"alpha": (0.3,)})},
+        {"alpha": Float(-0.3, 0.3, step=0.1), "zeta": Float(0, 1, when={"alpha": (0,)})},
+    ],
+)
+def test_what_lies_within_every_limit_is_a_space(space):
+    replace(SEARCH, space=space, budget=4).check(TRAIN)
 
 
 def test_a_trainable_whose_objectives_are_no_list_is_a_sentence():
