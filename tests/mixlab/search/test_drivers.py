@@ -1,6 +1,7 @@
 """Drivers of one search: those that die, those that share its trials, and what the journal completes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from mixlab import Arm
 from mixlab.cluster.events import Events
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
-from mixlab.processes import WATCH_SECONDS
+from mixlab.processes import GONE_SECONDS, WATCH_SECONDS, machine_of, name_of
 from mixlab.search.history import DRIVER, History
 from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
 from mixlab.spec.epoch import Epoch
@@ -127,7 +128,10 @@ def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_i
         assert history.drivers.alive(OTHER)
         now[0] += 20
         assert history.drivers.alive(OTHER)
-    now[0] += 200
+    # A beat that may be of now is waited for longer than one that may be of yesterday.
+    now[0] += (WATCH_SECONDS if ahead else GONE_SECONDS) - 21
+    assert history.drivers.alive(OTHER)
+    now[0] += 2
     assert not history.drivers.alive(OTHER)
     beats()  # its machine has slept
     assert history.drivers.alive(OTHER)
@@ -140,6 +144,20 @@ def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now):
     assert history.drivers.alive(OTHER)  # it may be alive, and its clock wrong
     now[0] += WATCH_SECONDS
     assert not history.drivers.alive(OTHER)
+
+
+def test_drivers_of_one_machine_are_looked_up_and_need_no_beat(now):
+    drivers = History(search(budget=4), TRAIN, InMemory()).drivers
+    for name, alive in ((name_of(os.getppid()), True), (f"{os.getppid()}@1", False), ("999999999@1", False)):
+        assert drivers.alive(f"{machine_of(drivers.me)}#{name}") is alive
+
+
+def test_a_driver_that_joins_is_alive_to_other_machines_at_once(now):
+    drivers = History(search(budget=4), TRAIN, InMemory()).drivers
+    me, drivers.me = drivers.me, OTHER
+    with drivers.joined():
+        drivers.me = me
+        assert drivers.alive(OTHER)
 
 
 WORKER = """
@@ -182,7 +200,13 @@ def test_one_driver_confirms_at_a_time(tmp_path):
     assert not history.begin_confirmation()
     history.drivers.study.set_user_attr("mixlab.confirming", f"{host}#999999999@1")
     assert history.begin_confirmation()
+    other = History(search(budget=4), TRAIN, history.store)
+    other.drivers.me = OTHER
+    with history.drivers.joined():
+        assert not other.begin_confirmation()
+    assert history.begin_confirmation()
     history.end_confirmation()
+    assert other.begin_confirmation()
 
 
 @pytest.mark.parametrize(

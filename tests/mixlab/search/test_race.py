@@ -131,6 +131,23 @@ def test_until_decided_gives_a_search_of_one_seed_more_of_them():
     assert list(configure(SEARCH, TRAIN, Options()).search_seeds) == [1000]
 
 
+@pytest.mark.parametrize(("race", "first"), [(True, 2), (False, 4)])
+def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_that_it_may_spare(race, first):
+    """In a race those are the epochs of one seed, and otherwise those of all."""
+    spec = search(scheduler="median", base={"epochs": 32}, search_seeds=(1, 2))
+    history = History(replace(spec, study=replace(spec.study, sequential=race)), TRAIN, InMemory())
+    *others, claim = [claim for claim in (history.claim() for _ in range(10)) if claim.trial.arm == "low"]
+    for other in others:
+        for epoch in range(1, 65):
+            history.report(other, epoch, 99.0)
+        history.tell(other, State.DONE, 99.0)
+    stopped = []
+    for epoch in range(1, 9):
+        history.report(claim, epoch, 1.0)
+        stopped.append(claim.trial_in_optuna.should_prune())
+    assert stopped.index(True) + 1 == first
+
+
 def test_a_race_needs_a_report_with_its_rule():
     class Half:
         report = decide = staticmethod(dict)
