@@ -1,0 +1,161 @@
+"""Errors in words: the nearest valid name, the line that says what happened, and text that can be stored anywhere."""
+
+import errno
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+
+from mixlab.errors import (
+    BadInput,
+    account_of,
+    first_line,
+    in_one_line,
+    last_line,
+    no_room,
+    quoted,
+    refused,
+    require_known,
+    root_cause,
+    shortly,
+    storable,
+    without_room,
+)
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class Mute(Exception):
+    """An error, or a value, that nobody can print."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("CutMx", ["mixup", "cutmix"], "did you mean 'cutmix'?"),
+        ("CUTMIX", ["Cutmix", "cutmix"], "did you mean 'Cutmix'?"),
+        ("fmix", ["batch", "batch"], "there is 'batch'"),
+        ("fmix", ["batch", "loss", "batch"], "there are 'batch', 'loss'"),
+        ("fmix", [], "there are none"),
+        (3, ["batch"], "there is 'batch'"),
+    ],
+)
+def test_an_unknown_name_is_answered_by_the_nearest_or_by_all(name, known, hint):
+    with pytest.raises(BadInput) as error:
+        require_known("mixer", name, known)
+    assert str(error.value) == f"unknown mixer {name!r}; {hint}"
+    for each in known:
+        require_known("mixer", each, known)
+
+
+def test_a_full_disk_and_a_used_up_quota_are_no_room_and_other_errors_are_not():
+    others = (OSError(errno.EACCES, "Permission denied"), ValueError("no room"))
+    assert [no_room(error) for error in (FULL, OSError(errno.EDQUOT, "Quota"), *others)] == [True, True, False, False]
+    said = "there is no room left in /data ([Errno 28] No space left on device): free some"
+    assert without_room("/data", FULL) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError("\n\nmat1 and mat2\ndo not fit"), "mat1 and mat2"),
+        (URLError(OSError("no route to the host\nof the data")), "no route to the host"),
+        (AssertionError(), "AssertionError"),
+        (Mute(), "Mute"),
+    ],
+)
+def test_an_error_in_one_line(error, line):
+    assert first_line(error) == line
+
+
+def test_an_error_of_several_lines_in_one():
+    assert in_one_line(ValueError("1 error\n\n  lr\n  got 'much  more'\n")) == "1 error lr got 'much  more'"
+
+
+def chain(*errors: Exception, caused: bool) -> Exception:
+    """Return the last of some errors, each raised because of the one before it or while that was handled."""
+    (*before, last) = errors
+    if not before:
+        return last
+    try:
+        try:
+            raise chain(*before, caused=caused)
+        except Exception as error:
+            if caused:
+                raise last from error
+            raise last  # noqa: B904
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize("caused", [True, False])
+@pytest.mark.parametrize(
+    ("first", "cause"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (OSError("no number"), "no number"),
+        (ValueError("said\nat length"), "said"),
+    ],
+)
+def test_what_started_a_chain_of_errors_is_its_cause(caused, first, cause):
+    assert root_cause(chain(first, KeyError("x"), RuntimeError("the last"), caused=caused)) == cause
+    assert root_cause(first) == cause
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a shape is wrong"), "ValueError: a shape is wrong"),
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (ValueError(), "ValueError"),
+        (Mute(), f"{__name__}.Mute"),
+        (BadInput("a sentence"), "a sentence"),
+        (BadInput(), "mixlab.errors.BadInput"),
+    ],
+)
+def test_the_last_line_of_an_account_says_what_happened(error, said):
+    account = account_of(error)
+    assert last_line(account) == said
+    assert account.splitlines()[-2:] != [said, said]  # it is there already, or added
+
+
+def test_the_line_of_an_account_is_cut_and_not_indented():
+    assert last_line("Traceback\n  File\nValueError: no\n    1 | x\n\n") == "ValueError: no"
+    assert last_line("x" * 501) == "x" * 500
+    assert [last_line(text) for text in ("", " \n ")] == ["unknown error"] * 2
+
+
+def test_text_is_stored_in_letters_that_every_place_takes():
+    assert storable("a\0b\x1b[1m\ud800 é\n") == r"a\0b\x1b[1m\ud800 é" + "\n"
+
+
+def test_a_value_that_cannot_be_printed_is_named():
+    assert quoted({"x": 1}) == "{'x': 1}"
+    assert "Mute instance at" in quoted(Mute())
+    assert shortly(10**5000) == "a whole number of thousands of digits"
+    assert len(shortly(range(10**60))) < 60
+
+
+def raised(error: BaseException) -> str:
+    with pytest.raises(BadInput) as found, refused("check fails for 'a'"):
+        raise error
+    return str(found.value)
+
+
+def test_what_a_users_function_raises_is_a_sentence():
+    assert raised(ValueError("lr must be\n at most 1")) == "lr must be at most 1"
+    assert raised(BadInput("as it is")) == "as it is"
+    for error, said in (
+        (ValueError(""), "ValueError"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (SystemExit(3), "SystemExit: 3"),
+    ):
+        assert raised(error).startswith(f"check fails for 'a': {said} ({__file__}, line ")
+    stop: Any = KeyboardInterrupt
+    with pytest.raises(stop), refused("check fails"):
+        raise stop
