@@ -14,7 +14,9 @@ SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databrick
 DATABASE = "a database such as postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
-SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", re.IGNORECASE)
+SECRET = re.compile(
+    r"([?&](?:[\w-]*(?:secret|password|token|signature|account_key)[\w-]*|sig)=)[^&\s]*", re.IGNORECASE
+)  # also of an address that Amazon or Azure has signed
 
 
 def shown(text: str) -> str:

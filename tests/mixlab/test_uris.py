@@ -1,12 +1,15 @@
 """A URI holds no password when it is printed or recorded."""
 
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from mixlab.errors import BadInput
 from mixlab.provenance import command
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import existing_part, require_uri, shown, sqlite_file, sqlite_uri, typed
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,8 @@ from mixlab.uris import shown, sqlite_file
         ("abfs://account:key==@container/x?client_secret=a~b", "abfs://account:***@container/x?client_secret=***"),
         ("postgresql+psycopg2://me:secret@host:5432/db", "postgresql+psycopg2://me:***@host:5432/db"),
         ("see http://:pass@a:1/x and https://b:2/y", "see http://:***@a:1/x and https://b:2/y"),
+        ("https://b/x?X-Amz-Signature=a%2F&region=eu&TOKEN=1", "https://b/x?X-Amz-Signature=***&region=eu&TOKEN=***"),
+        ("az://c/x?sv=2024&sig=a%3D&design=3&account_key=b==", "az://c/x?sv=2024&sig=***&design=3&account_key=***"),
         ("s3://bucket/results?region=eu-west-1&endpoint_override=127.0.0.1:9000", None),
         ("sqlite:///mlflow.db", None),
         ("http://head:5000", None),
@@ -48,3 +53,44 @@ def test_the_file_of_a_uri_is_the_one_that_mlflow_opens(uri):
 @pytest.mark.parametrize("uri", ["sqlite:///", "sqlite://", "http://head:5000"])
 def test_a_uri_without_a_file_has_none(uri):
     assert sqlite_file(uri) is None
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "a%20b.db", "50 % off/ä#b.db", "what?.db", "a+b&c.db"])
+@pytest.mark.parametrize("folder", ["", "/", "/tmp/"])
+def test_the_uri_of_any_file_leads_back_to_it(folder, name):
+    uri = sqlite_uri(folder + name)
+    assert sqlite_file(uri) == Path(folder + name)
+    assert uri.isascii()
+    require_uri(uri)
+
+
+def test_a_command_can_be_typed_whatever_its_words_hold_and_shows_no_password():
+    words = ("mixlab", "runs", "it's 5 %", "s3://me:secret@bucket", "")
+    assert typed(*words) == "mixlab runs 'it'\"'\"'s 5 %' s3://me:***@bucket ''"
+
+
+def test_the_part_of_a_path_that_exists_is_the_path_or_the_nearest_folder_above_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for given, found in ((".", "."), ("file", "file"), ("file/x", "file"), ("new/folder/x", "."), ("/none/x", "/")):
+        assert existing_part(Path(given)) == tmp_path / found
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [("http://head", True), ("https://head:1/x", True), ("http://head:0", False), ("http://:5000", False)],
+)
+def test_a_server_has_a_host_and_a_port_that_can_be_reached(uri, named):
+    with nullcontext() if named else pytest.raises(BadInput, match="names no host; give http://HOST:PORT"):
+        require_uri(uri)
+
+
+def test_an_empty_file_is_a_database_that_can_be_made_and_a_file_of_another_kind_is_none(tmp_path):
+    for content, sentence in (
+        (b"", None),
+        (b"SQLite format 3\0 and more", None),
+        (b"SQLite format 4", "not a database"),
+    ):
+        (tmp_path / "x.db").write_bytes(content)
+        with pytest.raises(BadInput, match=sentence) if sentence else nullcontext():
+            require_uri(f"sqlite:///{tmp_path}/x.db", "--store")
