@@ -159,6 +159,13 @@ def test_the_memory_on_a_gpu_is_a_need_above_0_and_what_is_free():
             complete(with_attributes(gpu_memory=lambda *_, found=found: found)).gpu_memory({}, Path())
 
 
+def test_a_trainable_prepares_its_data_if_it_has_any():
+    given: list[Any] = []
+    complete(Toy()).prepare({"lr": 1}, Path("data"))
+    complete(with_attributes(prepare=lambda *those: given.append(those))).prepare({"lr": 1}, Path("data"))
+    assert given == [({"lr": 1}, Path("data"))]
+
+
 def test_data_is_prepared_once_for_runs_that_need_the_same():
     trials = replace(STUDY, factors={"dataset": ("cifar10", "cifar100")}).trials(TRAIN)
     for prepared, configurations in (((), 1), (("dataset",), 2), (("dataset", "lr"), 4)):
@@ -187,15 +194,15 @@ def test_a_file_is_read_once_and_one_that_is_not_there_is_a_sentence(tmp_path):
 class Parts(Toy):
     """Notes how it is called."""
 
-    def __init__(self, parallel: bool) -> None:
-        self.parallel = parallel
-
     def __call__(self, *given: Any, **named: Any) -> None:
         self.called = given, named
 
 
-@pytest.mark.parametrize(("parallel", "more"), [(False, {}), (True, {"processes": 3})])
-def test_only_a_trainable_that_takes_processes_is_given_them(parallel, more):
-    train = Parts(parallel)
+@pytest.mark.parametrize(
+    ("attributes", "more"), [({}, {}), ({"parallel": False}, {}), ({"parallel": True}, {"processes": 3})]
+)
+def test_only_a_trainable_that_takes_processes_is_given_them(attributes, more):
+    train = Parts()
+    vars(train).update(attributes)
     complete(train)({"lr": 1}, 7, print, Path("saved"), Path("data"), 3)
     assert train.called == (({"lr": 1}, 7, print), {"resume_from": Path("saved"), "data_root": Path("data"), **more})

@@ -107,6 +107,7 @@ def test_a_new_version_of_the_numbers_moves_every_key():
     later = Version(numbers=2)
     assert {key(later, lr=lr) for lr in (0.1, 0.2)}.isdisjoint({key(Version(), lr=lr) for lr in (0.1, 0.2)})
     assert complete(later).hashed({"lr": 0.1}) == {"lr": 0.1, "numbers": 2}
+    assert complete(Version()).hashed({"lr": 0.1}) == {"lr": 0.1}
 
 
 def test_a_file_counts_by_its_content(tmp_path):
