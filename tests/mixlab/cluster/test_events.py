@@ -1,16 +1,20 @@
-"""Which errors are final is decided without Ray: the same one at the same epoch would come again."""
+"""What happens to trials is passed on to source and listener, and which errors are final is decided, without Ray."""
 
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mixlab.cluster import events as module
 from mixlab.cluster.events import Events, Leave
+from mixlab.cluster.source import WAIT, End, Job
 from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput
 from mixlab.search.history import History
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import State, Trial
+from mixlab.storage.journal import Saved
 from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 
 TRIAL = Trial("key", "arm", {}, 0, {})
@@ -60,3 +64,109 @@ def test_a_source_that_cannot_continue_stops_the_trial_and_then_all():
     assert isinstance(events.fault, BadInput)
     with pytest.raises(Leave):
         events.go_on()
+
+
+class Both:
+    """A source of these jobs, and a listener: notes what it is told, and ends trials after certain epochs."""
+
+    def __init__(self, *jobs: Any, ends: Mapping[int, End] = {}) -> None:
+        self.jobs = list(jobs)
+        self.ends = ends
+        self.said: list[Any] = []
+
+    def next(self, room: int) -> Any:
+        return self.jobs.pop(0)
+
+    def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
+        self.said.append(("resumed", trial.key, [epoch.number for epoch in epochs]))
+
+    def reported(self, trial: Trial, epoch: Epoch, fresh: bool | None = None) -> End | None:
+        self.said.append(("reported", epoch.number, fresh))
+        return self.ends.get(epoch.number)
+
+    def ended(self, trial: Trial, end: End, checkpoint: str | None = None) -> None:
+        self.said.append(("ended", end, checkpoint))
+
+
+def saved(*numbers: int) -> Saved:
+    return Saved("folder", [Epoch(number, 3, {}) for number in numbers])
+
+
+STOP = End(State.PRUNED, 5.0)
+DONE = End(State.DONE)
+
+
+def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
+    fresh, begun = Job(TRIAL), Job(TRIAL, saved(1, 2))
+    both = Both(fresh, begun, WAIT, None)
+    events = Events(both, both, lambda: 1)
+    assert [events.next() for _ in range(4)] == [fresh, begun, WAIT, None]
+    assert both.said == [("resumed", "key", [1, 2]), ("reported", 1, False), ("reported", 2, False)]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ends", "end"),
+    [
+        ((1, 2, 3), {}, DONE),
+        ((1, 2, 3), {3: End(State.DONE, 9.0)}, End(State.DONE, 9.0)),
+        ((1, 2), {1: STOP}, STOP),  # the driver was killed between the report and the end
+    ],
+)
+def test_a_trial_that_the_journal_completes_ends_and_the_next_one_comes(numbers, ends, end):
+    both = Both(Job(TRIAL, saved(*numbers)), None, ends=ends)
+    assert Events(both, both, lambda: 1).next() is None
+    assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
+    assert both.said.count(("reported", 2, False)) == (0 if 1 in ends else 1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ends", "stop", "end"),
+    [
+        ((1, 2, 3), {}, [False, False, False], DONE),
+        ((1, 2), {2: STOP}, [False, True], STOP),
+        ((1, 2, 3), {3: STOP}, [False, False, False], STOP),  # it stops by itself
+        ((1, 2, 1), {}, [False] * 3, End(State.FAILED, error="it ended before its last epoch")),
+        ((3, 2), {}, [False, False], DONE),  # one that begins again repeats what is known
+        ((), {}, [], End(State.FAILED, error="it ended before its last epoch")),
+    ],
+)
+def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, stop, end):
+    both = Both(ends=ends)
+    events = Events(both, both, lambda: 1)
+    assert [events.reported(TRIAL, Epoch(number, 3, {})) for number in numbers] == stop
+    events.completed(TRIAL, "folder")
+    assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
+    assert not events.furthest
+    assert not events.ends
+
+
+def test_a_trial_that_crashes_for_the_last_time_has_its_account_and_no_checkpoint():
+    both = Both()
+    events = Events(both, both, lambda: 1)
+    events.is_final(TRIAL, ERROR)
+    events.failed(TRIAL, "an account")
+    end = End(State.FAILED, error="an account")
+    assert both.said == [("ended", end, None), ("ended", end, "")]
+    assert not events.failures
+
+
+def test_after_a_fault_nothing_is_told():
+    both = Both(Job(TRIAL))
+    events = Events(both, both, lambda: 1)
+    events.fault = BadInput("no objective")
+    events.completed(TRIAL, "folder")
+    assert not both.said
+    with pytest.raises(Leave):
+        events.next()
+
+
+def test_ray_tune_leaves_its_loop_and_every_other_error_comes_through(monkeypatch):
+    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.01)
+    events = Events(Both(Job(TRIAL)), None, lambda: 1)
+    events.leave()  # it waits no longer than that
+    assert not events._left.is_set()
+    events.until_left(events.next)
+    assert events._left.is_set()
+    events.leave()
+    with pytest.raises(ZeroDivisionError):
+        Events(None, None, lambda: 1).until_left(lambda: 1 / 0)

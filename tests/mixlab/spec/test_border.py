@@ -194,7 +194,7 @@ def test_the_terms_of_a_design_are_checked(design):
 def test_a_class_is_no_trainable_and_a_mapping_is_no_study():
     with pytest.raises(BadInput, match="a class: give an object of it"):
         complete(Toy)
-    with pytest.raises(BadInput, match="must be a callable object, got 3$"):
+    with pytest.raises(BadInput, match=r"must be a callable object, got 3$"):
         complete(3)
     for options in ({"quiet": True}, "quick", Options):
         with pytest.raises(BadInput, match=r"the options of a run must be an Options, such as Options\(quiet=True\)"):

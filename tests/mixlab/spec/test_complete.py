@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,11 @@ def test_a_study_compares_the_first_metric_with_a_rule_by_its_first_rule(metrics
     assert complete(with_attributes(metrics=(*metrics, Metric("own")), metric="own")).metric == "own"
 
 
+def test_a_search_may_optimise_every_metric_unless_the_trainable_says_which():
+    assert complete(with_attributes(metrics=(Metric("loss"), Metric("top1")))).objectives({}) == ["loss", "top1"]
+    assert complete(with_attributes(objectives=lambda config: (config["metric"],))).objectives({"metric": "a"}) == ["a"]
+
+
 def test_one_exception_or_a_list_of_them_is_final():
     assert complete(Toy()).final == (ValueError,)
     assert complete(with_attributes(final=KeyError)).final == (KeyError,)
@@ -157,6 +163,15 @@ def test_the_memory_on_a_gpu_is_a_need_above_0_and_what_is_free():
     for found in ((1, -1.0), (math.inf, 1), (1, math.nan)):
         with pytest.raises(ValueError, match="must return MiB above 0, and the free MiB, got"):
             complete(with_attributes(gpu_memory=lambda *_, found=found: found)).gpu_memory({}, Path())
+
+
+def test_a_resolved_configuration_can_be_sent_to_a_worker_in_the_form_that_the_trainable_takes():
+    frozen = complete(with_attributes(resolve=lambda config: MappingProxyType({"x": np.float32(0.5)}))).resolve({})
+    assert (frozen.flat, frozen.settings) == ({"x": 0.5}, {"x": 0.5})
+    assert type(frozen.settings) is dict
+    parsed = SimpleNamespace(flat={"x": np.int64(2)}, settings=("parsed",))
+    found = complete(with_attributes(resolve=lambda config: parsed)).resolve({})
+    assert (found.flat, found.settings) == ({"x": 2}, ("parsed",))
 
 
 def test_a_trainable_prepares_its_data_if_it_has_any():
