@@ -1,0 +1,185 @@
+"""A study is changed by its preset, then by each option; options that contradict each other are refused."""
+
+import io
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mixlab import Arm, Choice, Float, Options, Search, Study
+from mixlab.configure import configure
+from mixlab.listing import print_list
+from mixlab.messages import counted
+from mixlab.spec.complete import complete
+from tests.endings import refused
+from tests.mixlab.spec.minimal import TRAIN, Toy
+
+STUDY = Study(
+    name="toy",
+    base={"lr": 0.1, "epochs": 9},
+    factors={"mixer": ("cutmix", "mixup")},
+    arms=(Arm("plain", {}), Arm("fast", {"lr": 0.2}), Arm("long", {"epochs": 20}, against="fast", control=True)),
+    presets={"night": {"epochs": 2, "seeds": 3, "lr": 0.3}, "one": {"mixer": "fmix"}},
+)
+SEARCH = Search(
+    study=STUDY,
+    space={"alpha": Float(0.1, 4, log=True), "depth": Choice(8, 18)},
+    budget=12,
+    budgets={"night": 6},
+    objective="rmse",
+)
+
+
+def values(study: Study, key: str) -> list[Any]:
+    """Return the value of a key in every cell: by level, the three arms."""
+    return [cell.config.get(key) for cell in study.cells()]
+
+
+def configured(**options: Any) -> Study:
+    return configure(STUDY, TRAIN, Options(**options))
+
+
+def test_a_preset_changes_the_base_and_the_seeds_and_no_arm():
+    assert configured() == STUDY
+    study = configured(preset="night")
+    assert list(study.seeds) == [0, 1, 2]
+    assert values(study, "epochs") == [2, 2, 20] * 2
+    assert values(study, "lr") == [0.3, 0.2, 0.3] * 2
+    assert "seeds" not in study.base
+
+
+def test_options_win_over_the_preset_and_what_is_set_over_both():
+    study = configured(preset="night", seeds=2, epochs=4, changes={"lr": 1.0})
+    assert list(study.seeds) == [0, 1]
+    assert values(study, "epochs") == [4, 4, 20] * 2
+    assert values(study, "lr") == [1.0, 0.2, 1.0] * 2
+    study = configured(dataset="cifar10", train_images=50, deterministic=False)
+    assert [study.base[key] for key in ("dataset", "train_images", "deterministic")] == ["cifar10", 50, False]
+
+
+def test_levels_that_an_option_names_win_over_a_preset_that_fixes_the_factor():
+    assert list(configured(preset="one").levels("mixer")) == ["fmix"]
+    assert list(configured(preset="one", mixers=["mixup", "new"]).levels("mixer")) == ["mixup", "new"]
+    assert list(configured(mixers=["new"], changes={"mixer": "new"}).levels("mixer")) == ["new"]
+    assert list(configured(backbones=["resnet8"]).levels("backbone")) == ["resnet8"]
+    assert [arm.name for arm in configured(arms=["long"]).arms] == ["plain", "fast", "long"]
+
+
+def test_every_arm_runs_a_thousand_seeds_at_most():
+    assert len(configured(seeds=1000).seeds) == 1000
+    with refused("--seeds is how many seeds each arm runs, at most 1000, got 1001; the seed 1001 alone is written"):
+        configured(seeds=1001)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"epochs": 0}, "--epochs must be a whole number, at least 1, got 0"),
+        ({"checkpoint_every": -0.5}, "--checkpoint-every must be minutes, at least 0, got -0.5"),
+        ({"checkpoint_every": float("inf")}, "--checkpoint-every must be minutes, at least 0, got inf"),
+        ({"checkpoint_every": float("nan")}, "--checkpoint-every must be minutes, at least 0, got nan"),
+        ({"sampler": "tpe"}, "--sampler is an option of a search, and 'toy' is a study"),
+        ({"scheduler": "asha"}, "--scheduler is an option of a search"),
+        ({"concurrent": 2}, "--concurrent is an option of a search"),
+        ({"dataset": "a", "changes": {"dataset": "b"}}, "--dataset a and --set dataset=b contradict each other"),
+        ({"deterministic": True, "changes": {"deterministic": False}}, "--deterministic True and --set determ"),
+        ({"mixers": ["a", "b"], "changes": {"mixer": "b"}}, "--mixers a,b and --set mixer=b contradict each other"),
+        ({"backbones": ["a"], "changes": {"backbone": "b"}}, "--backbones a and --set backbone=b contradict each"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_a_sentence(options, sentence):
+    with refused(sentence):
+        configured(**options)
+
+
+def test_options_that_agree_are_no_contradiction():
+    assert configured(epochs=3, changes={"epochs": 3}) == configured(epochs=3)
+    assert configured(checkpoint_every=0.5) == STUDY
+
+
+def test_one_thing_is_asked_for_at_a_time():
+    modes = {"listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
+    for one, other in combinations(modes, 2):
+        configured(**{one: True})
+        with refused(f"{modes[one]} and {modes[other]} ask for different things: give one of them"):
+            configured(**{one: True, other: True})
+
+
+def search(**options: Any) -> Search:
+    found: Search = configure(SEARCH, TRAIN, Options(**options))
+    return found
+
+
+def test_a_search_takes_its_budget_from_the_option_else_the_preset():
+    assert [search(**each).budget for each in ({}, {"preset": "night"}, {"preset": "night", "trials": 18})] == [
+        12,
+        6,
+        18,
+    ]
+    found = search(sampler="gp", scheduler="none", concurrent=3, optuna_storage="x")
+    assert (found.sampler, found.scheduler, found.concurrent) == ("gp", "none", 3)
+    assert found.study == STUDY
+    assert values(search(preset="night").study, "epochs") == [2, 2, 20] * 2
+
+
+def test_a_search_of_one_seed_that_is_to_be_decided_races_with_six_from_that_one():
+    decided = {"until": "decided"}
+    assert list(configure(replace(SEARCH, search_seeds=(50,)), TRAIN, Options(**decided)).search_seeds) == list(
+        range(50, 56)
+    )
+    assert list(configure(replace(SEARCH, search_seeds=(50, 7)), TRAIN, Options(**decided)).search_seeds) == [50, 7]
+    assert list(search().search_seeds) == [1000]
+
+
+def test_what_is_searched_cannot_be_set():
+    with refused("--set alpha=1 fixes a key that the search varies: take it out of the space first"):
+        search(changes={"alpha": 1})
+    with refused("--epochs 3 fixes a key that the search varies"):
+        configure(replace(SEARCH, space={"epochs": Choice(1, 3)}), TRAIN, Options(epochs=3))
+
+
+def listed(spec: Study | Search, train: Any = TRAIN) -> list[str]:
+    console = Console(file=io.StringIO(), width=60)
+    print_list(spec, train, console)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_the_list_of_a_study_and_of_a_search():
+    of_study = [
+        "mixer: cutmix, mixup",
+        "arm plain: the base",
+        "arm fast: lr=0.2",
+        "arm long: epochs=20, compared with fast, a control",
+        "preset paper: as written",
+        "preset quick: as written",
+        "preset smoke: as written",
+        "preset night: epochs=2, seeds=3, lr=0.3",
+        "preset one: mixer=fmix",
+        "seeds: 0, 1, 2, 3, 4, 5",
+    ]
+    assert listed(STUDY) == of_study
+    of_search = ["alpha: 0.1 to 4 on a log scale", "depth: 8 | 18", "budget: 12 trials, 2 an arm, by tpe"]
+    assert listed(SEARCH) == of_study + of_search
+
+
+def test_the_list_says_of_a_preset_what_it_changes_and_once_what_all_of_them_do():
+    class Alike(Toy):
+        presets = {"quick": {"epochs": 3, "lr": 5}, "smoke": {"epochs": 3, "lr": 5}, "paper": {"epochs": 9}}  # noqa: RUF012
+
+    presets = {"night": {"lr": 5, "epochs": 3, "seeds": 6}, "late": {"epochs": 3, "lr": 5, "batch": 8}}
+    said = [line for line in listed(replace(STUDY, presets=presets), complete(Alike())) if line.startswith("preset")]
+    assert said == [
+        "preset paper: as written",
+        "preset quick: as below",
+        "preset smoke: as below",
+        "preset night: as below",  # six seeds are those of the study
+        "preset late: batch=8",
+        "presets quick, smoke, night, late also: epochs=3, lr=5",
+    ]
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs")])
+def test_things_are_counted(number, words):
+    assert counted(number, "run") == words
