@@ -1,9 +1,13 @@
 """Every sampler and scheduler that a search can name is the one of that name; none falls through to another."""
 
+from typing import Any
+
+import optuna
 import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import GPSampler, QMCSampler, RandomSampler, TPESampler
 
+from mixlab.search import samplers
 from mixlab.search.samplers import build_pruner, build_sampler
 from mixlab.spec.search import SAMPLERS, SCHEDULERS
 
@@ -26,3 +30,68 @@ def test_every_scheduler_is_the_one_of_its_name():
     assert {name: type(build_pruner(name, 27)) for name in SCHEDULERS} == OF_SCHEDULERS
     with pytest.raises(KeyError, match="pbt"):
         build_pruner("pbt", 27)
+
+
+@pytest.mark.parametrize(("per_arm", "first"), [(2, 3), (9, 3), (11, 3), (12, 4), (30, 10), (300, 10)])
+def test_a_third_of_an_arms_trials_and_ten_at_most_are_drawn_before_a_model_is_fitted(monkeypatch, per_arm, first):
+    monkeypatch.setattr(samplers, "tpe", lambda draws: draws)
+    draws: Any = build_sampler("tpe", "study", 0, per_arm)
+    assert draws.first == first
+
+
+def test_a_trials_draws_follow_from_its_arm_and_number_alone(monkeypatch):
+    """A search that was begun goes on with the points that an earlier version would have drawn."""
+    monkeypatch.setattr(samplers, "tpe", lambda draws: draws)
+
+    def draws(study: str, number: int) -> Any:
+        return build_sampler("tpe", study, number, 30)
+
+    assert draws("study", 0) == samplers.Draws(seed=1411930555, arm_seed=1798244943, first=10)
+    assert draws("study", 1).seed != draws("study", 0).seed != draws("other", 0).seed
+    assert draws("study", 1).arm_seed == draws("study", 0).arm_seed != draws("other", 0).arm_seed
+
+
+def stopped_at(name: str, epochs: int, earlier: int) -> int | None:
+    """Return the epoch after which a bad trial is stopped that follows as many good ones that ran to their end."""
+    study = optuna.create_study(direction="maximize", pruner=build_pruner(name, epochs))
+    for value in [9.0] * earlier + [1.0]:
+        trial = study.ask()
+        for epoch in range(1, epochs + 1):
+            trial.report(value, epoch)
+            if trial.should_prune():
+                return epoch
+        study.tell(trial, value)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "earlier", "epoch"),
+    [
+        ("none", 32, 20, None),
+        ("median", 32, 4, 2),
+        ("median", 32, 3, None),  # too few to have a median
+        ("median", 15, 4, 1),
+        ("median", 160, 4, 10),
+        ("asha", 32, 1, 2),
+        ("asha", 15, 1, 1),
+        ("asha", 160, 1, 10),
+    ],
+)
+def test_a_bad_trial_is_stopped_after_a_sixteenth_of_its_epochs(name, epochs, earlier, epoch):
+    assert stopped_at(name, epochs, earlier) == epoch
+
+
+@pytest.mark.parametrize("epochs", [8, 27, 32])
+def test_hyperband_stops_a_bad_trial_before_its_end(epochs):
+    assert stopped_at("hyperband", epochs, 60) < epochs
+
+
+def test_one_trial_in_four_continues_at_a_rung():
+    study = optuna.create_study(direction="maximize", pruner=build_pruner("asha", 16))
+    stopped = []
+    for value in (9, 1, 2, 3, 4, 5, 8, 7, 8.5):
+        trial = study.ask()
+        trial.report(value, 1)
+        stopped.append(trial.should_prune())
+    # The best continues; from eight on the second best does, too, and at the eighth that is still another.
+    assert stopped == [False, True, True, True, True, True, True, True, False]
