@@ -12,6 +12,7 @@ from mixlab.configure import configure
 from mixlab.spec.complete import complete
 from mixlab.spec.space import Space, corners, describe, grid, short, suggest
 from mixlab.spec.study_plan import study_plan
+from tests.endings import refused
 from tests.mixlab.spec import minimal
 
 KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "evaluate", "lr"}
@@ -86,6 +87,11 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not():
     # Without its baseline there is nothing to compare an arm with.
     alone = SEARCH.confirmation({name: {} for name in ("cutmix · plain", "mixup · fast")})
     assert [cell.name for cell in alone.cells()] == ["cutmix · plain"]
+
+
+def test_a_search_checks_its_study_too():
+    with refused("a study names a folder", "'a/b'"):
+        replace(SEARCH, study=replace(STUDY, name="a/b")).check(TRAIN)
 
 
 def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed():

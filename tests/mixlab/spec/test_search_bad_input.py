@@ -99,6 +99,7 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (lambda: replace(SEARCH, budgets={"smoke": "4"}), [], ["'smoke'", "'4'", "whole number"]),
         (lambda: replace(SEARCH, budgets={"smoek": 4}), [], ["'smoek'", "budgets", "did you mean 'smoke'"]),
         (lambda: replace(SEARCH, objective=("val_top1", "val_loss")), [], ["the objective", "('val_top1'", "a name"]),
+        (lambda: replace(SEARCH, objective="val_topp1"), [], ["objective 'val_topp1'; did you mean 'val_top1'?"]),
         (lambda: replace(SEARCH, study=5), [], ["a Study", "5"]),
         (of(lr=Float(1, 4)), [], ["lr", "space", "'cutmix · plain'"]),
         (lambda: replace(SEARCH, objective="test_top1"), [], ["'test_top1'", "held-out data", "'val_top1'"]),

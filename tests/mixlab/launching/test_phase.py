@@ -1,0 +1,86 @@
+"""The phase of a study's listed trials: what is left, what has to be run, and what the journal completes."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mixlab import Options
+from mixlab.cluster.source import End, Job
+from mixlab.launching.phase import ListedTrials
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import State
+from mixlab.storage.journal import Saved
+from mixlab.tracking.store import StoredRun
+from tests.mixlab.spec.minimal import STUDY, TRAIN
+
+DONE, FAILED, HALF, WHOLE = STUDY.trials(TRAIN)  # as MLflow has the first two, and the journal the others
+SAVED = {
+    HALF.key: Saved("half", [Epoch(1, 4, {"rmse": 9.0})]),
+    WHOLE.key: Saved("whole", [Epoch(number, 4, {"rmse": 1.0}) for number in range(1, 5)]),
+}
+
+
+def recorded(status: str) -> StoredRun:
+    return StoredRun("", status, 0, None, {}, {}, {"rmse_last": 1.5})
+
+
+@pytest.fixture
+def phase() -> ListedTrials:
+    """Return the phase of four trials, each in another state."""
+    start: Any = SimpleNamespace(options=Options(storage="s3://me:secret@bucket"), train=TRAIN)
+    runs = {DONE.key: recorded("FINISHED"), FAILED.key: recorded("FAILED")}
+    return ListedTrials(STUDY, [DONE, FAILED, HALF, WHOLE], start, runs, SAVED)
+
+
+def test_what_is_not_done_runs_in_order_and_what_failed_is_tried_again(phase):
+    assert phase.concerned == [FAILED, HALF]
+    assert phase.expected() == 1 + 0.75
+    assert [phase.next(1) for _ in range(3)] == [Job(FAILED), Job(HALF, SAVED[HALF.key]), None]
+    assert phase.over()
+    assert phase.states[HALF.key] is State.RUNNING
+
+
+def test_it_counts_what_is_done_and_what_has_failed_now(phase):
+    assert phase.counts() == "1/4 done"
+    assert not phase.over()
+    phase.ended(FAILED, End(State.FAILED, error="again"))
+    assert phase.counts() == "1/4 done, 1 failed"
+    phase.ended(FAILED, End(State.DONE))
+    assert phase.counts() == "2/4 done"
+    assert phase.done() == {DONE.key: "1.50 kg", FAILED.key: "1.50 kg"}
+    assert phase.forgettable() == {DONE.key, FAILED.key}
+
+
+def test_a_cell_is_failed_if_one_of_its_trials_is_and_done_if_all_are(phase):
+    first, second = DONE.cell, HALF.cell
+    assert [phase.state(first), phase.state(second)] == [State.INTERRUPTED] * 2
+    phase.ended(FAILED, End(State.FAILED))
+    for trial in (HALF, WHOLE):
+        phase.ended(trial, End(State.DONE))
+    assert [phase.state(first), phase.state(second)] == [State.FAILED, State.DONE]
+
+
+def test_trials_that_the_journal_completes_end_without_being_run(phase):
+    told: list[Any] = []
+
+    class Session:
+        def resumed(self, *given: Any) -> None:
+            told.append(given)
+
+        ended = resumed
+
+    session: Any = Session()
+    assert [phase.catch_up(session) for _ in range(2)] == [True, True]
+    assert told == [(WHOLE, SAVED[WHOLE.key].epochs), (WHOLE, End(State.DONE), "whole")]
+    assert phase.states[WHOLE.key] is State.DONE
+    assert phase.counts() == "2/4 done"
+
+
+def test_where_the_records_are_is_said_without_a_password_and_a_listed_trial_runs_to_its_end(phase):
+    assert phase.record == "what it lacks is kept under s3://me:***@bucket"
+    assert phase.reported(HALF, Epoch(2, 4, {"rmse": 1.0})) is None
+    assert phase.tracked.name == "toy"
+    assert phase.tracked.cells == {"a": "a", "b": "b"}
+    assert replace(STUDY, seeds=range(9)).identity == phase.tracked.identity
