@@ -1,0 +1,104 @@
+"""What a dry run says of cost and data, from estimates that are given."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mixlab import Options
+from mixlab.cluster.resources import Share
+from mixlab.launching import plan
+from mixlab.launching.phase import Left
+from mixlab.launching.plan import Timing, print_cost
+from mixlab.spec.complete import complete
+from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
+
+FIRST, _, SECOND, _ = STUDY.trials(TRAIN)  # one of each arm
+
+
+def start_of(train: Toy) -> Any:
+    console = Console(file=io.StringIO(), width=300)
+    return SimpleNamespace(train=complete(train), options=Options(data_root="/data"), console=console)
+
+
+def cost(monkeypatch: pytest.MonkeyPatch, left: list[Left], timing: Timing, train: Any = None) -> tuple[list[Any], str]:
+    """Return the trials that were timed, and what was said."""
+    timed: list[Any] = []
+    monkeypatch.setattr(plan, "_timed_here", lambda trials, start: timed.extend(trials) or timing)
+    start = start_of(train or Toy())
+    print_cost(left, start)
+    return timed, start.console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("share", "machines", "said"),
+    [
+        (Share(1, 0), [{"CPU": 1.0}], "54 s of training, 54 s with 1 at a time, on a desk. A rough"),
+        (Share(1, 0), [{"CPU": 1.0}, {"CPU": 1.0}], "54 s of training, 27 s with 2 at a time, on a desk."),
+        (Share(1, 0), [{"CPU": 64.0}], "54 s of training, 18 s with 3 at a time, on a desk."),  # no more are left
+        (
+            Share(1, 1 / 8),
+            [{"CPU": 64.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 1.0}],
+            "54 s of training, 54 s with 1 at a time, on a desk.",
+        ),
+    ],
+)
+def test_the_cost_is_what_is_left_of_every_trial_times_its_seeds(monkeypatch, share, machines, said):
+    left = [Left(FIRST, 0.5, times=3), Left(FIRST), Left(SECOND)]  # 15, 10 and 29 seconds
+    timed, text = cost(monkeypatch, left, Timing([10.0, 29.0], machines, "a desk", share))
+    assert timed == [FIRST, SECOND]
+    assert "  a: about 10 s a trial\n  b: about 29 s a trial\n" in text
+    assert f"Estimated cost: {said}" in text
+    assert "take turns" not in text
+
+
+def test_trials_that_take_turns_on_a_gpu_are_four_times_as_fast_as_one(monkeypatch):
+    timing = Timing([4.0], [{"CPU": 64.0, "GPU": 1.0}], "a desk", Share(1, 1 / 8))
+    _, text = cost(monkeypatch, [Left(FIRST)] * 12, timing)
+    said = "48 s of training, 12 s with 8 at a time (they take turns on a GPU: 4 times as fast as one), on a desk"
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("estimates", "said"),
+    [
+        ([20.0, None], "Cost unknown: this trainable does not estimate how long a run takes.\n"),
+        ([20.0, "ValueError: no"], "Cost unknown: the estimate of this trainable failed: ValueError: no\n"),
+    ],
+)
+def test_a_cost_of_which_a_part_is_unknown_is_unknown(monkeypatch, estimates, said):
+    timing = Timing(estimates, [{"CPU": 1.0}], "a desk", Share(1, 0))
+    assert cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing)[1] == said
+
+
+def test_trials_that_differ_in_other_keys_than_those_that_take_time_are_timed_once(monkeypatch):
+    train = Toy()
+    train.timed = ("epochs",)
+    timing = Timing([20.0], [{"CPU": 1.0}], "a desk", Share(1, 0))
+    timed, text = cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing, train)
+    assert timed == [SECOND]
+    assert "  a: about 20 s a trial\n  b: about 20 s a trial\n" in text
+    assert "Estimated cost: 40 s of training" in text
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (None, ""),
+        (lambda settings, root: [], "Data: found in /data\n"),
+        (
+            lambda settings, root: [f"{root} is empty", f"{settings['lr']} is missing"],
+            "Data: /data is empty; 0.1 is missing; 0.2 is missing\n",
+        ),
+    ],
+)
+def test_the_data_that_is_not_there_is_said_once(lacking, said):
+    train = Toy()
+    train.prepared = ("lr",)
+    if lacking:
+        train.lacking = lacking
+    start = start_of(train)
+    plan._print_data([Left(FIRST), Left(SECOND), Left(SECOND)], start)
+    assert start.console.file.getvalue() == said
