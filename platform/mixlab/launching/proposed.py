@@ -55,7 +55,7 @@ class ProposedTrials(Phase):
 
     def next(self, room: int) -> Job | Wait | None:
         """See ``Source``; ``WAIT`` also while only other drivers have work."""
-        if len(self.claims) >= (self.search.concurrent or room):
+        if len(self.claims) >= min(room, self.search.concurrent or room):
             return WAIT
         claim = self.history.claim()
         if claim is None:

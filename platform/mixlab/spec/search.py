@@ -80,7 +80,7 @@ class Search:
             its arm.
         tuning: the keys that only the search's own runs change in the base, by default those that the trainable calls
             held out; the confirmation runs without them.
-        concurrent: the most trials at a time; if None, as many as there is room for.
+        concurrent: the most trials at a time, of which there are never more than there is room for.
         budgets: the budget of each preset, by its name.
     """
 

@@ -1,0 +1,91 @@
+"""The phase of a search's proposed trials: how many run at a time, and what they are called when they have ended."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mixlab.cluster.source import WAIT, End, Job
+from mixlab.launching.proposed import ProposedTrials, describe
+from mixlab.search.history import History
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import State
+from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
+
+
+def source_of(**changes: Any) -> ProposedTrials:
+    return proposed(History(search(scheduler="none", **changes), TRAIN, InMemory()))
+
+
+@pytest.mark.parametrize(("concurrent", "room", "most"), [(None, 3, 3), (2, 5, 2), (5, 2, 2)])
+def test_no_more_trials_are_proposed_than_may_run(concurrent, room, most):
+    """One that had to wait for room would be drawn without the results of those that run."""
+    source = source_of(concurrent=concurrent)
+    jobs = [source.next(room) for _ in range(most)]
+    assert all(isinstance(job, Job) for job in jobs)
+    assert source.next(room) is WAIT
+    source.ended(jobs[0].trial, End(State.DONE, 1.0))
+    assert isinstance(source.next(room), Job)
+    assert source.next(room) is WAIT
+
+
+def test_the_last_trials_are_waited_for_and_then_it_is_over():
+    source = source_of(budget=2)
+    first, second = source.next(9), source.next(9)
+    assert source.next(9) is WAIT
+    assert [source.state(cell) for cell in ("low", "high")] == [State.INTERRUPTED] * 2
+    source.ended(first.trial, End(State.DONE, 1.0))
+    assert not source.over()
+    assert source.next(9) is WAIT
+    source.ended(second.trial, End(State.FAILED, error="no"))
+    assert source.over()
+    assert source.next(9) is None
+    assert [source.state(cell) for cell in ("low", "high")] == [State.DONE, State.FAILED]
+    assert set(source.winners()) == {"low"}
+    assert source.forgettable() == {first.trial.key, second.trial.key}
+
+
+def test_what_has_ended_is_counted_by_how():
+    source = source_of(budget=8)
+    for end in (End(State.DONE, 1.0), End(State.PRUNED), End(State.FAILED, error="no"), End(State.PRUNED)):
+        job = source.next(1)
+        source.reported(job.trial, Epoch(1, 27, {"val_top1": 1.0}))
+        source.ended(job.trial, end)
+    source.next(1)
+    assert source.counts() == "4/8 tried, 2 pruned, 1 failed"
+
+
+def test_a_trial_ends_by_its_last_epoch_and_by_an_objective_that_is_no_number():
+    source = source_of()
+    trial = source.next(1).trial
+    assert source.reported(trial, Epoch(26, 27, {"val_top1": 70.0})) is None
+    assert source.reported(trial, Epoch(27, 27, {"val_top1": 71.0})) == End(State.DONE, 71.0)
+    end = source.reported(trial, Epoch(3, 27, {"val_top1": math.inf}))
+    assert end == End(State.FAILED, error="the objective val_top1 became inf in epoch 3")
+
+
+def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_holds():
+    history, saved = History(search(), TRAIN, InMemory()), object()
+    source = proposed(history)
+    trial = source.next(1).trial
+    source.release()
+    assert not source.claims
+    journal: Any = SimpleNamespace(newest=lambda: {trial.key: saved})
+    source = ProposedTrials(history, journal, "paper")
+    jobs = [source.next(2) for _ in range(2)]
+    assert jobs[0].trial.key == trial.key
+    assert [job.saved for job in jobs] == [saved, None]
+
+
+def test_a_plan_of_a_search_says_what_the_analysis_needs():
+    history = History(search(budget=20, search_seeds=(5, 6)), TRAIN, InMemory())
+    found = describe(history, "quick")
+    assert found["space"]["zeta"] == {"kind": "Float", "low": 0.05, "high": 2, "log": True, "step": None, "when": {}}
+    assert [found[key] for key in ("preset", "per_arm", "search_seeds", "seeds")] == ["quick", 10, [5, 6], [*range(6)]]
+    assert [found[key] for key in ("objective", "direction", "sampler", "scheduler")] == [
+        *("val_top1", "maximize"),
+        *("tpe", "asha"),
+    ]
+    assert set(found["arms"]) == {"low", "high"}
+    assert "racing" not in found
