@@ -125,6 +125,26 @@ def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not(
     assert SEARCH.identity != SEARCH.confirmation({}).identity
 
 
+def test_plans_of_searches_differ_by_what_is_optimised_and_not_by_how():
+    identity = SEARCH.identity
+    others = ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}})
+    found = {replace(SEARCH, **other).identity for other in (*others, {"study": STUDY.with_base(epochs=8)})}
+    assert len(found | {identity}) == 6
+    assert replace(SEARCH, budget=40, sampler="qmc").identity == identity
+    assert replace(SEARCH, tuning=None).identity == replace(SEARCH, tuning={}).identity
+
+
+def test_two_search_seeds_of_a_sequential_study_are_a_race():
+    for seeds, sequential, racing in ((2, True, True), (1, True, False), (2, False, False)):
+        found = replace(SEARCH, search_seeds=range(50, 50 + seeds), study=replace(STUDY, sequential=sequential))
+        assert found.racing is racing
+
+
+def test_data_is_held_out_if_the_runs_of_the_search_alone_change_every_key_for_that():
+    for tuning, held in ((TRAIN.held_out, True), (SEARCH.tuning, True), ({"validation": 0.1, "epochs": 1}, False)):
+        assert replace(SEARCH, tuning=tuning).holds_out(TRAIN) is held
+
+
 def configured(*argv: str) -> Search:
     return configure(SEARCH, TRAIN, parse(SEARCH, argv))
 

@@ -1,0 +1,82 @@
+"""An experiment of MLflow and its runs are found, or made once; what is written fits MLflow's requests."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.tracking import experiment, names
+from mixlab.tracking.experiment import find_or_create, history, log, offer, open_experiment
+
+
+@pytest.fixture
+def client(tracking_uri) -> MlflowClient:
+    return MlflowClient(tracking_uri)
+
+
+def test_an_experiment_is_made_once_with_its_files_beside_the_database(client, tracking_uri, tmp_path, monkeypatch):
+    file = Path(tracking_uri.removeprefix("sqlite:///"))
+    monkeypatch.chdir(file.parent)
+    first = open_experiment(MlflowClient(f"sqlite:///{file.name}"), "it's 5 %")
+    assert open_experiment(client, "it's 5 %") == first
+    assert client.get_experiment(first).artifact_location == (file.parent / "mlruns" / "it's 5 %").as_uri()
+
+
+def test_an_experiment_that_another_driver_makes_at_the_same_time_is_taken(monkeypatch):
+    found = iter([None, SimpleNamespace(experiment_id=7), None, None])
+    monkeypatch.setattr(experiment, "experiment_named", lambda client, name: next(found))
+    server: Any = Mock(tracking_uri="http://head", create_experiment=Mock(side_effect=MlflowException("it exists")))
+    assert open_experiment(server, "toy") == "7"
+    server.create_experiment.assert_called_once_with("toy", artifact_location=None)
+    with pytest.raises(BadInput, match=r"^MLflow does not make the experiment 'toy': it exists$"):
+        open_experiment(server, "toy")
+
+
+def test_a_tag_that_somebody_may_have_changed_stays(client):
+    made = open_experiment(client, "toy")
+    client.set_experiment_tag(made, "view", "changed")
+    offer(client, made, {"view": "ours", "other": "ours"})
+    tags = client.get_experiment(made).tags
+    assert {name: tags[name] for name in ("view", "other")} == {"view": "changed", "other": "ours"}
+
+
+def test_a_run_is_found_by_its_identity_and_runs_again(client):
+    made = open_experiment(client, "toy")
+    tags = {names.LEVEL: "seed", names.KEY: "a", names.COMMIT: "first"}
+    run, new = find_or_create(client, made, tags)
+    assert new
+    client.set_terminated(run, "KILLED")
+    assert find_or_create(client, made, {**tags, names.COMMIT: "second"}) == (run, False)
+    found = client.get_run(run)
+    assert (found.info.status, found.data.tags[names.COMMIT]) == ("RUNNING", "second")
+    other, new = find_or_create(client, made, {**tags, names.KEY: "b"})
+    assert new
+    assert find_or_create(client, made, tags, known=other) == (other, False)
+    assert client.get_run(other).data.tags[names.KEY] == "a"
+
+
+def test_entries_are_written_in_requests_that_mlflow_takes(monkeypatch):
+    server: Any = Mock()
+    log(server, "run")
+    assert not server.log_batch.called
+    metrics = [Metric("m", 1.0, 0, step) for step in range(1601)]
+    log(server, "run", metrics, {f"p{n}": "x" for n in range(150)}, {f"t{n}": "x" for n in range(201)})
+    calls = [call.args for call in server.log_batch.call_args_list]
+    assert [tuple(map(len, each[1:])) for each in calls] == [(800, 100, 100), (800, 50, 100), (1, 0, 1)]
+    assert [point.step for _, some, *_ in calls for point in some] == list(range(1601))
+    assert len({tag.key for *_, some in calls for tag in some}) == 201
+    assert {each[0] for each in calls} == {"run"}
+
+
+def test_the_history_of_a_run_has_every_point_of_every_metric(client):
+    made = open_experiment(client, "toy")
+    run, _ = find_or_create(client, made, {names.LEVEL: "seed", names.KEY: "a"})
+    log(client, run, [Metric(name, step / 2, 0, step) for name in ("a", "b") for step in (1, 2, 3)])
+    found = [(point.key, point.step, point.value) for point in history(client, run, ("b", "a", "missing"))]
+    assert sorted(found) == [(name, step, step / 2) for name in ("a", "b") for step in (1, 2, 3)]
