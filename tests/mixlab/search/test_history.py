@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
@@ -14,7 +15,7 @@ from mixlab.launching.plan import print_plan
 from mixlab.launching.proposed import left_of_search
 from mixlab.launching.start import Start
 from mixlab.search.history import ERROR, KEY, TWIN, History
-from mixlab.search.trial_store import TrialStore, url_of
+from mixlab.search.trial_store import TrialStore, best_of, url_of
 from mixlab.spec.trial import State
 from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states
 
@@ -190,3 +191,17 @@ def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(
         assert all(0.05 <= point["zeta"] <= 2 and 0.1 <= point["alpha"] <= 4 for point in points)
     assert before["low"][0] != before["high"][0]
     assert run(History(search(budget=6, sampler=sampler), TRAIN, store)) == 0
+
+
+@pytest.mark.parametrize(("direction", "number"), [("maximize", 3), ("minimize", 1)])
+def test_the_best_trial_is_the_first_of_equals_and_has_run_to_its_end(direction, number):
+    study = optuna.create_study(direction=direction)
+    assert best_of(study) is None
+    for value in (9.0, -9.0):
+        study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, value=value))
+    assert best_of(study) is None
+    study = optuna.create_study(direction=direction)
+    for value in (0.0, -1.0, -1.0, 3.0, 3.0):
+        study.add_trial(optuna.trial.create_trial(value=value))
+    study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, value=9.0))
+    assert best_of(study).number == number

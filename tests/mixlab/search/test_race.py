@@ -1,6 +1,7 @@
 """A race in a search's history: who gets more seeds, and that it goes on as if it had not been stopped."""
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -129,6 +130,17 @@ def test_until_decided_gives_a_search_of_one_seed_more_of_them():
     assert list(configure(SEARCH, TRAIN, options).search_seeds) == list(SEEDS)
     assert list(configure(replace(SEARCH, search_seeds=(7, 8)), TRAIN, options).search_seeds) == [7, 8]
     assert list(configure(SEARCH, TRAIN, Options()).search_seeds) == [1000]
+
+
+@pytest.mark.parametrize(("direction", "higher"), [("maximize", True), ("minimize", False)])
+def test_the_rule_is_given_each_seeds_own_result_and_the_direction(direction, higher):
+    given: list[Any] = []
+    history = History(racing(budget=4, direction=direction), TRAIN, InMemory())
+    claim, race = history.claim(), Race(history, lambda *those: given.append(those) or "")  # type: ignore[func-returns-value]
+    results = (70.1, 70.3, -0.7)
+    for over in (1, 2, 3):
+        race.out(claim, Epoch(over * EPOCHS, len(SEEDS) * EPOCHS, {}), statistics.fmean(results[:over]))
+    assert given[-1] == ({0: list(results)}, 0, len(SEEDS), higher)
 
 
 @pytest.mark.parametrize(("race", "first"), [(True, 2), (False, 4)])
