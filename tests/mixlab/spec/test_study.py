@@ -61,6 +61,37 @@ def test_arms_win_over_levels_and_levels_over_the_base():
     assert (more["zeta"], more["lr"]) == (1.0, 2.0)
 
 
+def configs(study: Study) -> dict[str, tuple[Any, ...]]:
+    """Return the values of three keys in each cell."""
+    return {cell.name: tuple(cell.config.get(key) for key in ("lr", "zeta", "depth")) for cell in study.cells()}
+
+
+def test_what_is_tuned_wins_over_arms_and_these_over_what_is_fixed_and_that_over_settings_and_levels():
+    level = {"mixer": "fmix", "lr": 2.0, "depth": 8}
+    study = replace(STUDY, factors={"mixer": {"fmix": level}})
+    assert configs(study) == {"fmix · baseline": (2.0, 0.5, 8), "fmix · more": (2.0, 1.0, 8)}
+    study = replace(study, settings=lambda config: {"lr": 3.0, "zeta": 10 * config["zeta"]})
+    assert configs(study) == {"fmix · baseline": (3.0, 5.0, 8), "fmix · more": (3.0, 1.0, 8)}
+    study = study.with_fixed(lr=4.0, zeta=4.0)
+    assert configs(study) == {"fmix · baseline": (4.0, 4.0, 8), "fmix · more": (4.0, 1.0, 8)}
+    study = replace(study, tuned={"fmix · more": {"lr": 5.0, "zeta": 5.0}})
+    assert configs(study) == {"fmix · more": (5.0, 5.0, 8)}
+
+
+def test_a_factor_that_is_fixed_has_one_level_and_levels_that_differ_in_fixed_keys_alone_are_one():
+    assert STUDY.with_fixed(mixer="fmix").levels("mixer") == {"fmix": {}}
+    assert len(STUDY.with_fixed(mixer="fmix").trials(TRAIN)) == 4
+    given = {"a": {"lr": 1.0}, "b": {"lr": 2.0}, "c": {"lr": 1.0, "zeta": 2.0}}
+    study = replace(STUDY, factors={"size": given})
+    assert study.levels("size") == given
+    assert study.with_fixed(lr=3.0).levels("size") == {"a": {}, "c": {"zeta": 2.0}}
+    assert study.with_fixed(lr=3.0).with_levels("size", ["b"]).levels("size") == {"b": {}}
+    assert STUDY.with_fixed(mixer="x").with_levels("mixer", ["mixup", "new"]).levels("mixer") == {
+        "mixup": {"mixer": "mixup"},
+        "new": {"mixer": "new"},
+    }
+
+
 def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new():
     assert [arm.name for arm in STUDY.with_arms(["more"]).arms] == ["baseline", "more"]
     assert list(STUDY.with_levels("mixer", ["mixup", "fmix"]).levels("mixer")) == ["mixup", "fmix"]
