@@ -1,5 +1,6 @@
 """Trials share a GPU by their memory, and some run out of it, on a GPU in which only Ray believes."""
 
+import io
 import math
 import re
 from collections.abc import Callable
@@ -112,6 +113,44 @@ def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(room, aske
     trials: Any = [SimpleNamespace(cell=f"needs {mib}", settings=mib) for mib in (4_000, 2_000, 3_000)]
     assert measure(trials, train, Share(1, 1), Path()) == Packing(4_000, room, "needs 4000")
     assert shares == asked
+
+
+@pytest.fixture
+def two_nodes(monkeypatch) -> None:
+    """Let the cluster have two nodes with a GPU, of which one has half as much memory free."""
+    monkeypatch.setattr("mixlab.cluster.nodes.resources", lambda: [{"CPU": 4.0, "GPU": 1.0}] * 2)
+    monkeypatch.setattr(connect, "map_on", lambda memory, settings, _: [memory(each) for each in settings])
+    monkeypatch.setattr(connect, "on_every_gpu_node", lambda _, mib, __: [(mib, 16_000), (mib, 9_000)])
+
+
+@pytest.mark.parametrize(
+    ("mib", "gpus", "said"),
+    [
+        (2_000, 0.25, "4 trials to a GPU: big, which needs most, takes 2,000 MiB (measured); "),
+        (5_000, 1.0, "1 trial to a GPU: big, which needs most, takes 5,000 MiB (measured); "),
+    ],
+)
+@pytest.mark.usefixtures("two_nodes")
+def test_the_cell_that_needs_most_and_the_gpu_that_has_least_decide(mib, gpus, said):
+    train: Any = SimpleNamespace(gpu_memory=lambda settings, data_root: (settings, 16_000))
+    trials: Any = [SimpleNamespace(cell=cell, settings=need) for cell, need in (("small", 1_000), ("big", mib))]
+    console = Console(file=io.StringIO(), width=300)
+    options = Options(gpus_per_trial="auto", cpus_per_trial=2.0)
+    assert share_of(trials, train, {"CPU": 8.0, "GPU": 2.0}, options, console) == Share(2, gpus)
+    assert f"{said}a GPU has 9,000 MiB free, of which 10 % stay so.\n" in console.file.getvalue()
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_nothing_is_measured_where_no_gpu_is_asked_for_or_left(monkeypatch):
+    train: Any = SimpleNamespace(gpu_memory=lambda settings, data_root: (settings, 1))
+    for gpus, resources, share in (("auto", {"CPU": 8.0}, 0), (0.5, {"CPU": 8.0, "GPU": 2.0}, 0.5)):
+        console = Console(file=io.StringIO())
+        assert share_of([], train, resources, Options(gpus_per_trial=gpus), console).gpus == share
+        assert not console.file.getvalue()
+    monkeypatch.setattr(connect, "on_every_gpu_node", lambda *_: [])
+    trials: Any = [SimpleNamespace(cell="a", settings=1)]
+    with pytest.raises(BadInput, match=r"auto: every node with a GPU has left the cluster; start one again$"):
+        measure(trials, train, Share(1, 1), Path())
 
 
 @pytest.mark.parametrize(
