@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +15,14 @@ import filelock
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from mixlab import Arm
 from mixlab.cluster.events import Events
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.processes import GONE_SECONDS, WATCH_SECONDS, machine_of, name_of
+from mixlab.search import trial_store
 from mixlab.search.history import DRIVER, History
 from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
 from mixlab.spec.epoch import Epoch
@@ -266,6 +269,24 @@ def test_an_sqlite_store_makes_its_file(tmp_path):
     url = f"sqlite:///{tmp_path}/my%20trials.db?timeout=60"
     assert TrialStore(url, "toy").file == tmp_path / "my trials.db"
     assert (tmp_path / "my trials.db").is_file()
+
+
+@pytest.mark.parametrize("refusals", [0, 5, 6])
+def test_drivers_that_start_together_on_an_empty_database_try_six_times(monkeypatch, refusals):
+    """Only one of them can make the tables; the others find them a second later."""
+    attempts: list[Any] = []
+
+    def made(url: str, engine_kwargs: Any) -> str:
+        attempts.append(engine_kwargs)
+        if len(attempts) <= refusals:
+            raise IntegrityError("CREATE TABLE", {}, Exception("it exists"))
+        return "made"
+
+    monkeypatch.setattr(trial_store, "RDBStorage", made)
+    monkeypatch.setattr(trial_store, "time", SimpleNamespace(sleep=lambda seconds: None))
+    with pytest.raises(IntegrityError) if refusals == 6 else nullcontext():
+        assert trial_store._made("sqlite:///x", {"pool": 1}) == "made"
+    assert attempts == [{"pool": 1}] * min(refusals + 1, 6)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///", "sqlite://", "sqlite:///?timeout=60"])
