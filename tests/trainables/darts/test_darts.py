@@ -75,6 +75,40 @@ def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges():
             assert float(sum(of_edges[e] for e, (to, _) in enumerate(EDGES) if to == node)) == pytest.approx(1.0)
 
 
+class Scaled(nn.Module):
+    """A classifier of three numbers into two classes whose architecture is one number that multiplies the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[1.0, 0.5, -1.0], [0.2, -0.3, 0.4]]))
+        self.scale = nn.Parameter(torch.tensor(0.7))
+
+    def weights(self):
+        yield self.weight
+
+    def forward(self, images):
+        return self.scale * images @ self.weight.T
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("grad_clip", [1e-3, 100.0])
+def test_a_step_takes_that_of_the_architecture_first_and_cuts_the_gradient_of_the_weights(frozen, grad_clip):
+    rng = Generator().manual_seed(0)
+    batch, other = ((torch.randn(5, 3, generator=rng), torch.randint(2, (5,), generator=rng)) for _ in range(2))
+    net, by_hand = Scaled(), Scaled()
+    optimisers = torch.optim.SGD([net.weight], 0.1), torch.optim.SGD([net.scale], 0.2)
+    for number in range(2):
+        found = search_step(net, optimisers, batch, None if frozen else other, grad_clip)
+        if not frozen:
+            loss = nn.functional.cross_entropy(by_hand(other[0]), other[1])
+            by_hand.scale.data -= 0.2 * torch.autograd.grad(loss, by_hand.scale)[0]
+        loss = nn.functional.cross_entropy(by_hand(batch[0]), batch[1])
+        (gradient,) = torch.autograd.grad(loss, by_hand.weight)
+        by_hand.weight.data -= 0.1 * gradient * min(1.0, grad_clip / gradient.norm().item())
+        assert found == pytest.approx(loss.item()), number
+        torch.testing.assert_close(net.state_dict(), by_hand.state_dict())
+
+
 class Noise(nn.Module):
     """An operation that no network can use: what comes out has nothing to do with what goes in."""
 
