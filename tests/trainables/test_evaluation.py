@@ -6,6 +6,7 @@ import torch
 
 from tests.trainables.runs import run_of
 from trainables import evaluation
+from trainables.config import parse
 from trainables.evaluation import Evaluation, rounded
 
 
@@ -24,6 +25,29 @@ def test_accuracy_and_loss_are_those_of_all_images_each_time(monkeypatch):
     assert found == pytest.approx({"top1": shares[0], "top5": shares[1], "loss": loss})
     assert 0 < shares[1] < 100
     assert evaluate(run.test_set) == found
+
+
+@pytest.mark.parametrize(
+    ("keys", "images"),
+    [
+        ({"dataset": "cifar10"}, 500),
+        ({"dataset": "cifar10", "image_size": 80}, 500),
+        ({"dataset": "cifar10", "image_size": 81}, 487),
+        ({"dataset": "imagenet"}, 63),
+        ({"dataset": "imagenet", "image_size": 160, "test_size": 224}, 63),
+        ({"dataset": "imagenet", "image_size": 4096}, 1),
+    ],
+)
+def test_a_batch_has_as_many_pixels_as_500_images_of_80_pixels_a_side(keys, images):
+    assert evaluation.test_batch(parse({"mixer": "none", "backbone": "resnet18", **keys})) == images
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_network_computes_in_the_precision_of_the_run(precision):
+    run, seen = run_of(4), []
+    run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
+    Evaluation(run.settings, precision, torch.device("cpu"), run.method.network, graphed=False)(run.test_set)
+    assert seen == [precision]
 
 
 def test_rounded_logits_keep_the_largest_of_each_row():

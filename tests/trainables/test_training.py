@@ -12,6 +12,7 @@ from torchvision.models import mobilenet_v2
 from tests.trainables import runs
 from trainables.config import parse
 from trainables.datasets.opening import dataset_of
+from trainables.epoch import Diverged
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_targets
@@ -72,6 +73,7 @@ KINDS = {
     "recalibrated": {"recalibrate": True},
     "automix": {"mixer": "automix", "mixer.mask_decay": "cosine", "mixer.layer": 2},
     "attentivemix": {"mixer": "attentivemix"},
+    "drop_path": {"drop_path": 0.5},
 }
 
 
@@ -150,8 +152,9 @@ def test_the_rate_of_every_step(monkeypatch):
     assert progress == pytest.approx([(t + 1) / 9 for t in range(9)])
 
 
-def test_the_gradient_is_cut_to_its_length():
-    run = run_of(grad_clip=1e-3)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_gradient_is_cut_to_its_length_whatever_scales_the_loss(precision):
+    run = run_of(grad_clip=1e-3, precision=precision)
     lengths = []
 
     def see(*_):
@@ -161,6 +164,18 @@ def test_the_gradient_is_cut_to_its_length():
     run.optimiser.register_step_pre_hook(see)
     run.next_epoch()
     assert lengths == pytest.approx([1e-3] * 3, rel=1e-3)
+
+
+def test_a_training_that_diverges_ends_with_the_epoch():
+    run = run_of(lr=1e30)
+    with pytest.raises(Diverged, match=r"^the training loss became (nan|inf) in epoch 1$"):
+        run.next_epoch()
+    assert run.history == []
+
+
+def test_a_last_batch_of_one_image_that_cannot_be_normalised_is_refused():
+    with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image"):
+        run_of(9, backbone="resnet18", image_size=8)
 
 
 @pytest.mark.parametrize(("drop_last", "wanted"), [(True, [4, 3]), (False, [4, 3, 2])])
