@@ -54,6 +54,7 @@ def test_all_defaults_are_plain_sgd_bit_for_bit():
         sgd.param_groups[0]["lr"] = rate
         mixer = generator(0, "mixer", epoch)
         order, augment = generator(0, "data", epoch), generator(0, "augment", epoch)
+        total = 0.0
         for batch, labels in run.train_set.train_batches(4, order, augment):
             mixed = cutmix(batch, mixer, alpha=settings.mixer_options["alpha"])
             soft = mixed_targets(mixed, labels, 10)
@@ -61,6 +62,8 @@ def test_all_defaults_are_plain_sgd_bit_for_bit():
             sgd.zero_grad()
             loss.backward()
             sgd.step()
+            total += loss.item() * len(batch)
+        assert run.history[epoch - 1].metrics["train_loss"] == pytest.approx(total / 10)  # the last batch is of 2
     torch.testing.assert_close(method.state_dict(), run.method.state_dict(), rtol=0, atol=0)
 
 
@@ -118,7 +121,7 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tm
     run = run_of(precision=precision, epochs=2)
     run.next_epoch()
     run.save(tmp_path)
-    assert not (tmp_path / "predictions.npz").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
     trained(run)
     head = run.method.network.backbone.head
     with torch.no_grad():  # the answers differ by less than two numbers of float16 above 16 do
@@ -210,6 +213,35 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
     assert resumed.scaler.get_scale() == scale
     assert len(resumed.history) == 1
     assert torch.equal(resumed.method.network.backbone.head.weight, begun.method.network.backbone.head.weight)
+    resumed.train_epoch(2)
+    resumed.scaler.update(8.0)
+    resumed.save(tmp_path)
+    again = run_of(6, precision="float16")
+    again.restore(tmp_path)
+    assert again.scaler.get_scale() == 8.0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_network_is_trained_in_the_precision_that_is_asked_for(precision):
+    run, seen = run_of(4, precision=precision), []
+    run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
+    run.train_epoch(1)
+    assert seen == [getattr(torch, precision)]
+
+
+def test_the_last_epoch_says_what_the_whole_run_took():
+    run = run_of(epochs=2)
+    run.next_epoch()
+    assert run.epoch() == run.history[0]
+    trained(run)
+    last = run.epoch()
+    assert (last.number, last.of) == (2, 2)
+    seconds = sum(epoch.metrics["train_seconds"] for epoch in run.history)
+    whole = {"train_seconds_total": seconds, "step_seconds": seconds / 6}  # 3 batches an epoch
+    whole["params"] = sum(p.numel() for p in run.method.network.backbone.parameters())
+    added = {name: value for name, value in last.metrics.items() if name not in run.history[-1].metrics}
+    assert added.pop("peak_memory_mib") >= 0
+    assert added == pytest.approx(whole)
 
 
 def test_what_is_tested_is_the_average_of_the_weights():
