@@ -1,12 +1,14 @@
 """The named options of the mixers of pixels, by which released codes differ, and choices that the papers leave open."""
 
+import math
+
 import pytest
 import torch
 from torch import Generator, Tensor
 
 from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
-from trainables.mixers.gridmix import gridmix
+from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.mixed import beta
 from trainables.mixers.smoothmix import smoothmix
 
@@ -58,6 +60,16 @@ def test_cutout_fills_with_the_mean_colour_of_the_batch():
     assert 9 * B <= blank.sum() <= 36 * B
     colours = mixed.images.movedim(1, -1)[blank]
     torch.testing.assert_close(colours, images.mean(dim=(0, 2, 3)).expand_as(colours))
+
+
+def test_gridmix_draws_from_the_fewest_to_the_most_holes_across_and_leaves_a_pixel_of_every_cell():
+    everything = {"holes": (2, 6), "area": (1.0, 1.0), "aspect": (1.0, 1.0)}
+    whole = draw_grids(torch.tensor([0.0]).expand(600), (64, 64), rng(), **everything)
+    assert torch.equal(whole.hole, whole.cell - 1)
+    assert (draw_grids(torch.tensor([1.0]).expand(600), (64, 64), rng(), **everything).hole == 1).all()
+    for across in range(2, 7):
+        assert 80 < (whole.cell == math.ceil(64 / across)).sum() < 160
+    assert whole.cell.unique().numel() == 5
 
 
 def test_gridmix_of_cells_takes_each_cell_from_one_image():

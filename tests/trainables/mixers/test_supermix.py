@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.mixers.mixed import Mixed, blend_by_masks, distinct_sources
+from trainables.mixers.mixed import Mixed, blend_by_masks, dirichlet, distinct_sources
 from trainables.mixers.supermix import divergence, newton_step, spread_masks, supermix
 
 B, L = 6, 6
@@ -99,13 +99,38 @@ def test_the_divergence_by_hand_counts_equal_classes_together():
     torch.testing.assert_close(divergence(logits, torch.tensor([[1, 1]]), torch.tensor([[0.3, 0.7]]))[0], -log_p[1])
 
 
-def test_a_step_is_the_smoothed_gradient_at_newtons_length():
-    gradient = torch.zeros(1, 1, 8, 8)
-    gradient[0, 0, 3, 4] = 2.0
-    step = newton_step(torch.tensor([5.0]), gradient, sigma=1.0)[0, 0]
-    taps = torch.exp(-(torch.arange(-2.0, 3) ** 2) / 2)
-    bell = torch.outer(taps, taps) / taps.sum() ** 2
-    smooth = 2 * bell
-    torch.testing.assert_close(step[1:6, 2:7], 5.0 / (2 * smooth[2, 2]) * smooth)
-    assert step.count_nonzero() == 25
-    assert newton_step(torch.tensor([5.0]), 1e-8 * gradient, 1.0).abs().max() <= 2e3 * 1e-8  # the longest step
+@pytest.mark.parametrize(("sigma", "taps"), [(1.0, 5), (2.0, 10), (0.1, 1)])
+def test_a_step_is_the_smoothed_gradient_at_newtons_length(sigma, taps):
+    gradient = torch.zeros(1, 1, 12, 12)
+    gradient[0, 0, 5, 6] = 2.0
+    row = torch.exp(-((torch.arange(taps) - (taps - 1) / 2) ** 2) / (2 * sigma**2))
+    smooth = torch.zeros(12, 12)
+    top, left = 5 - taps // 2, 6 - taps // 2
+    smooth[top : top + taps, left : left + taps] = 2 * torch.outer(row, row) / row.sum() ** 2
+    along = 2 * smooth[5, 6].item()
+    # The longest step is of 2,000 times the smooth gradient, the shortest of a ten-thousandth.
+    for loss, scale, length in ((5.0, 1.0, 5 / along), (5.0, 1e-5, 2e3), (1e-9, 1.0, 1e-4)):
+        step = newton_step(torch.tensor([loss]), scale * gradient, sigma)[0, 0]
+        torch.testing.assert_close(step, length * scale * smooth, rtol=1e-4, atol=0)
+
+
+def test_the_first_step_falls_down_the_papers_loss():
+    """The masks begin even, at a third each, where the term that makes them decide has a gradient too."""
+    mixed = mix(num_images=3, max_iter=1, sparsity=2.0, mask_size=4)
+    rng = torch.Generator().manual_seed(0)
+    shares, sources = dirichlet(3.0, (B, 3), rng), distinct_sources(B, 3, rng)
+    masks = torch.zeros(B, 3, 4, 4, requires_grad=True)
+    spread = spread_masks(masks, torch.Size((16, 12)))
+    losses = []
+    for b in range(B):
+        image = sum(spread[b, k] * pixels()[sources[b, k]] for k in range(3))
+        log_p = teach(image[None]).log_softmax(dim=1)[0]
+        seen = teach(pixels()[sources[b]]).argmax(dim=1)
+        divergence = sum(shares[b, k] * (shares[b, k].log() - log_p[seen[k]]) for k in range(3))
+        losses.append(divergence + 2.0 * (spread[b] - spread[b] ** 2).mean())
+    loss = torch.stack(losses)
+    (gradient,) = torch.autograd.grad(loss.sum(), masks)
+    after = spread_masks(masks.detach() - newton_step(loss, gradient, 1.0), torch.Size((16, 12)))
+    found = mixed.weights[:, 1] > 0
+    assert found.any()
+    torch.testing.assert_close(mixed.images[found], blend_by_masks(pixels(), sources, after)[found])
