@@ -8,8 +8,8 @@ import torch
 from torch import Generator, nn
 
 from tests.trainables.darts.small import SMALL, coloured, resumed
-from trainables.darts import operations
-from trainables.darts.found_network import DartsNetwork, flops, parameters
+from trainables.darts import operations, search_phase
+from trainables.darts.found_network import Cell, DartsNetwork, flops, parameters
 from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
 from trainables.darts.operations import OPERATIONS
 from trainables.darts.search_config import DEFAULTS, flatten, parse
@@ -19,6 +19,8 @@ from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.hardware import set_up
 from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])
@@ -37,6 +39,33 @@ def test_the_second_head_is_there_in_training_alone_and_does_not_count():
     logits, second = network(torch.zeros(2, 3, 32, 32))
     assert logits.shape == second.shape == (2, 10)
     assert network.eval()(torch.zeros(2, 3, 32, 32))[1] is None
+    assert network.stem[0].out_channels == 3 * 4
+    # The head of small images, whose map of 8x8 has 4 x 16 channels, has two batch norms.
+    assert network.auxiliary[1].stride == 3
+    assert sum(p.numel() for p in network.auxiliary.parameters()) == (
+        64 * 128 + 2 * 128 + 128 * 768 * 4 + 2 * 768 + 769 * 10
+    )
+
+
+def test_the_norms_of_a_found_network_scale_and_those_of_the_search_do_not():
+    found = DartsNetwork(PC_DARTS_CIFAR, 4, 3, 10, auxiliary=False)
+    searched = SuperNet(OPERATIONS, 4, 3, 10, 2, Generator())
+    for cells, affine in ((found.cells, True), (searched.cells, False)):
+        assert {norm.affine for norm in cells.modules() if isinstance(norm, nn.BatchNorm2d)} == {affine}
+
+
+def test_a_node_adds_its_two_operations_of_which_all_but_identities_may_be_dropped():
+    edges = (("skip_connect", 0), ("skip_connect", 1), *(("skip_connect", 0), ("sep_conv_3x3", 1)) * 3)
+    cell = Cell(edges, (6, 6, 6), halves=False, after_halving=False)
+    maps = torch.rand(2, 2, 6, 16, 12, generator=Generator().manual_seed(0))
+    first, second = cell.first(maps[0]), cell.second(maps[1])
+    dropped = cell(*maps, 1.0).unflatten(1, (4, 6))
+    torch.testing.assert_close(dropped[:, 0], first + second)
+    for node in range(1, 4):
+        torch.testing.assert_close(dropped[:, node], first)
+    kept = cell(*maps, 0.0).unflatten(1, (4, 6))
+    torch.testing.assert_close(kept[:, 1], first + cell.operations[3](second))
+    assert not torch.equal(cell.eval()(*maps, 1.0).unflatten(1, (4, 6))[:, 1], cell.first(maps[0]))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -105,8 +134,36 @@ def test_a_step_takes_that_of_the_architecture_first_and_cuts_the_gradient_of_th
         loss = nn.functional.cross_entropy(by_hand(batch[0]), batch[1])
         (gradient,) = torch.autograd.grad(loss, by_hand.weight)
         by_hand.weight.data -= 0.1 * gradient * min(1.0, grad_clip / gradient.norm().item())
-        assert found == pytest.approx(loss.item()), number
+        assert found.item() == pytest.approx(loss.item()), number
         torch.testing.assert_close(net.state_dict(), by_hand.state_dict())
+
+
+def test_an_epoch_of_a_search_gives_each_half_to_its_own_question(monkeypatch):
+    run = SearchRun(parse({**SMALL, "search_lr": 0.4, "search_min_lr": 0.2}), 0, coloured(24), coloured(24), CPU)
+    phase, steps, tested = run.search, [], []
+
+    def step(supernet, optimisers, batch, other, grad_clip):
+        assert (supernet, optimisers, grad_clip) == (phase.supernet, (phase.weights, phase.architecture), 5.0)
+        assert supernet.training
+        assert supernet.head.weight.grad is None
+        steps.append((phase.weights.param_groups[0]["lr"], batch, other))
+        return torch.tensor(float(len(steps)))
+
+    monkeypatch.setattr(search_phase, "search_step", step)
+    monkeypatch.setattr(phase, "test", lambda source: tested.append(source) or {"top1": 12.5})
+    found = [phase.epoch(number) for number in (1, 2)]
+    assert tested == [phase.sources[1]] * 2
+    assert found == [{"train_loss": 2.0, "search_top1": 12.5}, {"train_loss": 5.0, "search_top1": 12.5}]
+    rates, batches, others = zip(*steps, strict=True)
+    assert rates == pytest.approx([0.4] * 3 + [0.3] * 3)  # half a cosine, of which an epoch has one value
+    assert others[:3] == (None,) * 3  # one epoch is frozen
+    for half, seen in zip(phase.sources, (batches[3:], others[3:]), strict=True):
+        wanted = torch.cat([images.mean(dim=(1, 2, 3)) for images, _ in half.test_batches(100)])
+        mean, std = (torch.tensor(of).view(1, 3, 1, 1) for of in (phase.dataset.mean, phase.dataset.std))
+        found = torch.cat([(images * std + mean).mean(dim=(1, 2, 3)) for images, _ in seen])
+        torch.testing.assert_close(found.sort().values, wanted.sort().values, rtol=0, atol=0.05)  # crops are shifted
+        labels = [label for _, of_batch in seen for label in of_batch.tolist()]
+        assert sorted(labels) == sorted(label for _, of_batch in half.test_batches(100) for label in of_batch.tolist())
 
 
 class Noise(nn.Module):

@@ -10,12 +10,14 @@ from torch import Generator, nn
 from mixlab.spec.complete import complete
 from tests.trainables.darts.small import SMALL, coloured, resumed
 from trainables import search_architecture
-from trainables.darts.found_network import DartsNetwork
+from trainables.darts import retraining
+from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype
 from trainables.darts.retraining import retraining_rate
 from trainables.darts.search_config import NEUTRAL, flatten, parse
 from trainables.darts.search_run import SearchRun
 from trainables.datasets.resident import Resident
+from trainables.mixers.mixed import alone
 from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
 
@@ -68,13 +70,57 @@ def test_a_batch_in_parts_steps_once_by_the_mean_of_all(monkeypatch):
     heads = []
     for parts in (1, 4):
         keys = {"genotype": "pc_darts_imagenet", "batch_size": 8, "retrain.accumulate": parts, "cutout": 0}
-        run = SearchRun(parse({**SMALL, **keys}), 0, None, coloured(8), CPU)
+        run = SearchRun(parse({**SMALL, **keys, "grad_clip": 1e6}), 0, None, coloured(8), CPU)
+        sizes: list[int] = []
+        run.retraining.network.register_forward_pre_hook(lambda _, given, sizes=sizes: sizes.append(len(given[0])))
         head = run.retraining.network.double().head.weight
         before = head.detach().clone()
         run.next_epoch()
+        assert sizes == [8 // parts] * parts + [8]  # the last is the test
         assert not torch.equal(head, before)
         heads.append(head.detach().clone())
     torch.testing.assert_close(*heads)
+
+
+def retraining_of(**keys):
+    return SearchRun(parse({**SMALL, "genotype": "pc_darts_cifar10", **keys}), 0, None, coloured(), CPU).retraining
+
+
+def test_the_loss_is_that_of_both_heads_smoothed():
+    phase = retraining_of(**{"auxiliary": 0.4, "retrain.label_smoothing": 0.1, "drop_path": 0.0})
+    images, labels = torch.rand(4, 3, 32, 32, generator=Generator().manual_seed(0)), torch.arange(4)
+    mean, std = (torch.tensor(of).view(1, 3, 1, 1) for of in (phase.dataset.mean, phase.dataset.std))
+    first, second = phase.network((images - mean) / std)
+    wanted = [nn.functional.cross_entropy(logits, labels, label_smoothing=0.1) for logits in (first, second)]
+    torch.testing.assert_close(phase._loss(images, labels), wanted[0] + 0.4 * wanted[1])
+    assert retraining_of().network.auxiliary is None  # without a weight there is no second head
+
+
+@pytest.mark.parametrize("square", [0, 8])
+def test_an_epoch_drops_more_paths_blanks_squares_and_reports_errors(square, monkeypatch):
+    phase = retraining_of(**{"cutout": square, "drop_path": 0.2, "epochs": 4, "lr": 0.8, "retrain.weight_decay": 0.03})
+    squares = []
+
+    def blanked(images, rng, *, length):
+        squares.append(length)
+        return alone(torch.zeros_like(images))
+
+    monkeypatch.setattr(retraining, "cutout", blanked)
+    monkeypatch.setattr(phase, "_loss", lambda images, labels: (phase.network.head.weight * images.mean()).sum())
+    monkeypatch.setattr(phase, "test", lambda source: {"top1": 30.0, "top5": 80.0})
+    found = phase.epoch(7, done=2)
+    assert squares == [square] * 2 * bool(square)
+    assert (found.pop("train_loss") == 0) == bool(square)
+    assert found == {"test_top1": 30.0, "test_top1_error": 70.0, "test_top5_error": 20.0}
+    assert phase.network.drop_path == pytest.approx(0.1)  # after two epochs of four
+    (group,) = phase.weights.param_groups
+    assert (group["lr"], group["weight_decay"]) == pytest.approx((0.4, 0.03))
+    assert phase.sizes() == {"params": parameters(phase.network), "mflops": flops(phase.network, (3, 32, 32)) / 1e6}
+
+
+def test_the_cosine_falls_to_zero_after_the_last_epoch():
+    rates = [retraining_rate("cosine", 1.0, done, 4, 0) for done in range(4)]
+    assert rates == pytest.approx([1.0, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2])
 
 
 def test_the_second_head_of_large_images_is_that_of_darts():
