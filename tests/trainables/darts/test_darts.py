@@ -1,5 +1,6 @@
-"""The networks of PC-DARTS: published sizes, a known answer, and the same numbers after an interruption."""
+"""A search and the training of what it found: by hand, a known answer, and the same numbers after an interruption."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -8,100 +9,20 @@ import torch
 from torch import Generator, nn
 
 from tests.trainables.darts.small import SMALL, coloured, resumed
-from trainables.darts import operations, search_phase
-from trainables.darts.found_network import Cell, DartsNetwork, flops, parameters
-from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
+from trainables.darts import operations, search_phase, search_run
+from trainables.darts.genotype import Genotype
 from trainables.darts.operations import OPERATIONS
+from trainables.darts.retraining import Retraining
 from trainables.darts.search_config import DEFAULTS, flatten, parse
-from trainables.darts.search_phase import search_step
+from trainables.darts.search_phase import SearchPhase, search_step
 from trainables.darts.search_run import SearchRun
-from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
+from trainables.darts.supernet import SuperNet
+from trainables.epoch import Diverged
 from trainables.hardware import set_up
-from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
+from trainables.seeds import derive_seed
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])
-def test_the_published_genotypes_have_the_published_sizes_on_imagenet(genotype, published):
-    """Xu et al., Table 2; K-image mixing, Table 6: millions of parameters and of operations."""
-    with torch.device("meta"), Undrawn(), Unnormalised():
-        network = DartsNetwork(genotype, 48, 14, 1000, large=True, auxiliary=False)
-        assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
-
-
-def test_the_second_head_is_there_in_training_alone_and_does_not_count():
-    with torch.device("meta"), Undrawn():
-        published = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
-    assert round(parameters(published) / 1e6, 1) == 3.6  # on CIFAR-10
-    network = DartsNetwork(PC_DARTS_CIFAR, 4, 3, 10, auxiliary=True)
-    logits, second = network(torch.zeros(2, 3, 32, 32))
-    assert logits.shape == second.shape == (2, 10)
-    assert network.eval()(torch.zeros(2, 3, 32, 32))[1] is None
-    assert network.stem[0].out_channels == 3 * 4
-    # The head of small images, whose map of 8x8 has 4 x 16 channels, has two batch norms.
-    assert network.auxiliary[1].stride == 3
-    assert sum(p.numel() for p in network.auxiliary.parameters()) == (
-        64 * 128 + 2 * 128 + 128 * 768 * 4 + 2 * 768 + 769 * 10
-    )
-
-
-def test_the_norms_of_a_found_network_scale_and_those_of_the_search_do_not():
-    found = DartsNetwork(PC_DARTS_CIFAR, 4, 3, 10, auxiliary=False)
-    searched = SuperNet(OPERATIONS, 4, 3, 10, 2, Generator())
-    for cells, affine in ((found.cells, True), (searched.cells, False)):
-        assert {norm.affine for norm in cells.modules() if isinstance(norm, nn.BatchNorm2d)} == {affine}
-
-
-def test_a_node_adds_its_two_operations_of_which_all_but_identities_may_be_dropped():
-    edges = (("skip_connect", 0), ("skip_connect", 1), *(("skip_connect", 0), ("sep_conv_3x3", 1)) * 3)
-    cell = Cell(edges, (6, 6, 6), halves=False, after_halving=False)
-    maps = torch.rand(2, 2, 6, 16, 12, generator=Generator().manual_seed(0))
-    first, second = cell.first(maps[0]), cell.second(maps[1])
-    dropped = cell(*maps, 1.0).unflatten(1, (4, 6))
-    torch.testing.assert_close(dropped[:, 0], first + second)
-    for node in range(1, 4):
-        torch.testing.assert_close(dropped[:, node], first)
-    kept = cell(*maps, 0.0).unflatten(1, (4, 6))
-    torch.testing.assert_close(kept[:, 1], first + cell.operations[3](second))
-    assert not torch.equal(cell.eval()(*maps, 1.0).unflatten(1, (4, 6))[:, 1], cell.first(maps[0]))
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_keeps_the_width_and_divides_the_map(name):
-    assert name in DEFAULTS.operations  # a search tries it
-    for stride in (1, 2):
-        assert OPERATIONS[name](6, stride, True)(torch.rand(2, 6, 16, 12)).shape == (2, 6, 16 // stride, 12 // stride)
-
-
-def test_an_edge_passes_the_other_channels_and_shuffles_them():
-    edge = MixedEdge(("none", "skip_connect"), width=8, stride=1, partial=4)
-    maps = torch.arange(8.0).view(1, 8, 1, 1).expand(1, 8, 16, 12)
-    out = edge(maps, torch.tensor([0.25, 0.75]))[0, :, 0, 0]
-    # Channels 0 and 1 become three quarters of themselves; four groups of two are then read across.
-    assert out.tolist() == [0.0, 2.0, 4.0, 6.0, 0.75, 3.0, 5.0, 7.0]
-
-
-def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges():
-    net = SuperNet(("none", "skip_connect", "sep_conv_3x3"), 4, 3, 10, 4, Generator())
-    for kind in range(2):
-        nn.init.zeros_(net.alpha[kind])
-        nn.init.zeros_(net.beta[kind])
-    net.alpha[0].data[:, 0] = 5.0  # "none" is never chosen
-    for edge, (node, state) in enumerate(EDGES):
-        if state in (0, node):
-            net.beta[0].data[edge] = 2.0 - 0.1 * state
-        if state == 0:
-            net.alpha[0].data[edge, 2] = 1.0
-    found = net.genotype()
-    assert found.normal[2:4] == (("sep_conv_3x3", 0), ("skip_connect", 1))
-    assert [state for _, state in found.normal] == [0, 1, 0, 1, 0, 2, 0, 3]
-    assert Genotype.of(json.loads(json.dumps(found.json()))) == found
-    for kind in range(2):
-        of_edges = net.of_edges(kind).detach()
-        for node in range(NODES):
-            assert float(sum(of_edges[e] for e, (to, _) in enumerate(EDGES) if to == node)) == pytest.approx(1.0)
 
 
 class Scaled(nn.Module):
@@ -234,6 +155,60 @@ def test_the_architecture_stays_as_it_is_while_it_is_frozen():
     assert all(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
     run.next_epoch()
     assert not any(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
+
+
+@pytest.fixture
+def counted_run(monkeypatch):
+    """Return a function that starts a run whose epochs do nothing but say how they were asked for."""
+    asked, ticks = [], itertools.count()
+    monkeypatch.setattr(search_run.time, "perf_counter", lambda: float(next(ticks)))
+
+    def search(phase, number):
+        asked.append(("search", number, torch.initial_seed()))
+        return {"train_loss": 1.0, "search_top1": 5.0}
+
+    def retrain(phase, number, done):
+        asked.append(("retrain", number, done, torch.initial_seed()))
+        return {"train_loss": 2.0, "test_top1": 6.0}
+
+    monkeypatch.setattr(SearchPhase, "epoch", search)
+    monkeypatch.setattr(Retraining, "epoch", retrain)
+    return lambda **keys: (SearchRun(parse({**SMALL, **keys}), 3, coloured(), coloured(), CPU), asked)
+
+
+def test_a_run_searches_and_then_trains_what_was_found(counted_run, tmp_path):
+    run, asked = counted_run()
+    assert run.words["data"] == run.search.fingerprint
+    files = []
+    while not run.finished:
+        assert (run.genotype is None) == (len(run.history) < 2)
+        run.next_epoch()
+        run.save(tmp_path)
+        files.append({file.name for file in tmp_path.iterdir()})
+    seeds = [derive_seed(3, "network", number) for number in (1, 2, 3, 4)]
+    assert asked == [
+        *(("search", number, seeds[number - 1]) for number in (1, 2)),
+        *(("retrain", number, number - 3, seeds[number - 1]) for number in (3, 4)),
+    ]
+    begun, found = {"training.pt"}, {"training.pt", "genotype.json"}
+    assert files == [begun, found, found, found | {"model.pt"}]
+    assert [(epoch.number, epoch.of) for epoch in run.history] == [(number, 4) for number in (1, 2, 3, 4)]
+    assert run.history[1].metrics == {"train_loss": 1.0, "search_top1": 5.0, "train_seconds": 1.0}
+    whole = {"search_seconds": 2.0, "train_seconds_total": 2.0, **run.retraining.sizes()}
+    assert run.history[3].metrics == {"train_loss": 2.0, "test_top1": 6.0, "train_seconds": 1.0, **whole}
+    again, _ = counted_run()
+    again.restore(tmp_path)
+    assert again.history == run.history
+    assert again.genotype == run.genotype == run.search.supernet.genotype()
+    for name, value in again.retraining.network.state_dict().items():
+        assert torch.equal(value, run.retraining.network.state_dict()[name])
+
+
+def test_a_search_that_diverges_ends(counted_run, monkeypatch):
+    run, _ = counted_run()
+    monkeypatch.setattr(SearchPhase, "epoch", lambda phase, number: {"train_loss": float("nan")})
+    with pytest.raises(Diverged, match=r"^the training loss became nan in epoch 1$"):
+        run.next_epoch()
 
 
 def test_what_a_process_has_trained_before_decides_no_number_of_a_search():
