@@ -14,6 +14,7 @@ from trainables.constants import constant
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
 from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
+from trainables.methods.method import Counting
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import follow
 from trainables.methods.network import build_network, weights_in
@@ -52,7 +53,7 @@ class AttentiveMixing(Mixing):
             self.average.follow(self.network)
 
 
-class MovingAverage(nn.Module):
+class MovingAverage(Counting):
     """A slow copy of a network: its weights and batch norms' statistics are averages over the latest steps.
 
     After t steps it keeps ``(1 + t) / (10 + t)`` of what it was, up to ``decay``, so that it soon leaves its start.
@@ -62,21 +63,12 @@ class MovingAverage(nn.Module):
         super().__init__()
         self.network = network.requires_grad_(False)
         self.decay = decay
-        self.steps = 0
-
-    def get_extra_state(self) -> Tensor:
-        """Return the number of steps, (), for the checkpoint."""
-        return torch.tensor(self.steps)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Go back to the state that ``get_extra_state`` returned."""
-        self.steps = int(state)
 
     @torch.no_grad()
     def follow(self, network: Network) -> None:
         """Move towards the network after its latest step."""
-        self.steps += 1
-        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.count += 1
+        keep = min(self.decay, (1 + self.count) / (10 + self.count))
         follow(self.network.state_dict().values(), network.state_dict().values(), keep)
 
 

@@ -7,6 +7,7 @@ optimiser over ``method.parameters()`` and calls ``after_step``; it has no branc
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network
@@ -57,3 +58,17 @@ class Method(nn.Module):
     def also_saved(self) -> dict[str, nn.Module]:
         """Return the modules of a finished run that are kept besides ``evaluated``, by the names of their files."""
         return {}
+
+
+class Counting(nn.Module):
+    """A module that counts on the host, so that no step waits for the device; a checkpoint holds the ``count``."""
+
+    count = 0
+
+    def get_extra_state(self) -> Tensor:
+        """Return the count, (), for the checkpoint."""
+        return torch.tensor(self.count)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go back to the count of a checkpoint."""
+        self.count = int(state)

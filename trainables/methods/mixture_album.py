@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from trainables.methods.method import Counting
 
 SHOWN = 6  # N at most: the first images of the first batch, each mixed with the one before it
 LAMBDAS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -17,7 +19,7 @@ SIDE = 16  # pixels of a kept mask at most, which is as fine as most maps that m
 Masks = Callable[[Tensor, Tensor, Tensor], Tensor]  # images (N, C, H, W), partner, lambda to (N, 1, H, W)
 
 
-class Album(nn.Module):
+class Album(Counting):
     """Holds images (N, C, H, W) uint8, masks (S, R * N, h, w) uint8, the partner's share of 255, and epochs."""
 
     images: Tensor
@@ -28,26 +30,17 @@ class Album(nn.Module):
         super().__init__()
         self.due = sorted({round(epochs * (k + 1) / PICTURES) for k in range(PICTURES)} - {0})
         self.of = epochs
-        self.taken = False  # whether the images are there; a checkpoint holds it
         self.cells = (min(SIDE, image_shape[1]), min(SIDE, image_shape[2]))
         self.register_buffer("images", torch.zeros((SHOWN, *image_shape), dtype=torch.uint8))
         kept = (len(self.due), len(LAMBDAS) * SHOWN, *self.cells)  # a module on a GPU has four axes at most
         self.register_buffer("masks", torch.zeros(kept, dtype=torch.uint8))
         self.register_buffer("epochs", torch.zeros(len(self.due), dtype=torch.long))
 
-    def get_extra_state(self) -> Tensor:
-        """Return the part of a checkpoint that is no buffer."""
-        return torch.tensor(self.taken)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Go back to that state."""
-        self.taken = bool(state)
-
     @torch.no_grad()
     def see(self, images: Tensor) -> None:
         """Keep the first of the images (B, C, H, W) in [0, 1], unless there are some, or they have another shape."""
-        if not self.taken and images.shape[1:] == self.images.shape[1:]:
-            self.taken = True
+        if not self.count and images.shape[1:] == self.images.shape[1:]:
+            self.count = 1
             self.images[: len(images)] = (images[:SHOWN] * 255).round().to(torch.uint8)
 
     @torch.no_grad()

@@ -11,11 +11,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network
-from trainables.methods.method import Method, Step
+from trainables.methods.method import Counting, Method, Step
 from trainables.methods.momentum_pipeline import follow
 
 
-class WeightAverage(Method):
+class WeightAverage(Counting, Method):
     """Trains as another method does, and tests the average of the network that it would test.
 
     Batch norm's statistics are averaged too. The average begins with the weights after the first step. Torch's
@@ -27,15 +27,6 @@ class WeightAverage(Method):
         self.method = method
         self.average = copy.deepcopy(method.evaluated).requires_grad_(False)
         self.decay = decay
-        self.begun = False
-
-    def get_extra_state(self) -> Tensor:
-        """Return whether the average has begun, (), for the checkpoint."""
-        return torch.tensor(self.begun)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Go back to the state that ``get_extra_state`` returned."""
-        self.begun = bool(state)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         return self.method(images, labels, rng)
@@ -43,9 +34,9 @@ class WeightAverage(Method):
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
         self.method.after_step(progress)
-        keep = self.decay if self.begun else 0.0
+        keep = self.decay if self.count else 0.0
         follow(self.average.state_dict().values(), self.method.evaluated.state_dict().values(), keep)
-        self.begun = True
+        self.count += 1
 
     def own_groups(self) -> list[dict[str, Any]]:
         return self.method.own_groups()

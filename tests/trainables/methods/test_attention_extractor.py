@@ -79,7 +79,7 @@ def test_the_moving_average_is_restored_and_keeps_no_more_than_its_decay():
     again.network.backbone.head.weight.data.zero_()
     again.after_step(0.5)
     torch.testing.assert_close(again.average.network.backbone.head.weight, 0.3 * before)  # not 5/14
-    assert again.average.steps == 4
+    assert again.average.count == 4
     assert method_for("attentivemix", mixer__ema=0.0).average is None
 
 
