@@ -94,37 +94,28 @@ def fill(folder: Path, uri: str, count: int) -> None:
     trials = study.trials(train)
     head = client.create_run(experiment, tags={"mixlab.level": "study", "mixlab.plan": "0"})
     client.log_dict(head.info.run_id, study_plan(study, trials, "paper", train), "plan.json")
+    rng = np.random.default_rng(0)
+    rows: dict[str, list[dict[str, Any]]] = {table: [] for table in ("runs", "tags", "params", "latest_metrics")}
     with sqlite3.connect(folder / "mlflow.db") as store:
-        template = _row(store, "runs", head.info.run_id)
-        rng = np.random.default_rng(0)
+        template = pd.read_sql("SELECT * FROM runs", store).iloc[0].to_dict()  # of the only run so far
         for trial in trials:
-            _insert_run(store, template, trial, 70 + ARMS.index(trial.arm) * 0.05 + float(rng.normal(0, 0.3)))
+            _add(rows, template, trial, 70 + ARMS.index(trial.arm) * 0.05 + float(rng.normal(0, 0.3)))
+        for table, of in rows.items():
+            pd.DataFrame(of).to_sql(table, store, if_exists="append", index=False)
 
 
-def _insert_run(store: sqlite3.Connection, template: dict[str, Any], trial: Trial, value: float) -> None:
-    identity = uuid.uuid4().hex
-    run = {**template, "run_uuid": identity, "status": "FINISHED", "end_time": template["start_time"] + 1}
-    _insert(store, "runs", run)
+def _add(rows: dict[str, list[dict[str, Any]]], template: dict[str, Any], trial: Trial, value: float) -> None:
+    """Add a finished run, whose every metric has this value, to the rows of each table."""
+    own = {"run_uuid": uuid.uuid4().hex}
+    rows["runs"].append({**template, **own, "status": "FINISHED", "end_time": template["start_time"] + 1})
     tags = {"mixlab.level": "seed", "mixlab.key": trial.key, "mixlab.study": STUDY, "mixlab.arm": trial.arm}
     tags |= {"mixlab.seed": str(trial.seed), "mixlab.commit": "0" * 40, "mixlab.dirty": "false", "mixlab.data": "1"}
     tags |= {"mixlab.constraints": "0" * 12, "mlflow.parentRunId": "0" * 32, "mlflow.runName": trial.name}
+    rows["tags"] += [{"key": key, "value": text, **own} for key, text in tags.items()]
     params = {**PARAMS, "epochs": "200", "mixer": trial.levels["mixer"]}
-    for table, texts in (("tags", tags), ("params", params)):
-        for key, text in texts.items():
-            _insert(store, table, {"key": key, "value": text, "run_uuid": identity})
-    for key in (*METRICS, *ENDS):
-        values = {"key": key, "value": value, "timestamp": 0, "step": 200, "is_nan": 0, "run_uuid": identity}
-        _insert(store, "latest_metrics", values)
-
-
-def _row(store: sqlite3.Connection, table: str, run: str) -> dict[str, Any]:
-    cursor = store.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", (run,))
-    return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
-
-
-def _insert(store: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    store.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
+    rows["params"] += [{"key": key, "value": text, **own} for key, text in params.items()]
+    values = {"value": value, "timestamp": 0, "step": 200, "is_nan": 0, **own}
+    rows["latest_metrics"] += [{"key": key, **values} for key in (*METRICS, *ENDS)]
 
 
 if __name__ == "__main__":
