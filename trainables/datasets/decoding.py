@@ -58,7 +58,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
     view: View
     seed: int = 0
 
-    def __getitems__(self, indices: list[int]) -> Chunk:
+    def __getitem__(self, indices: list[int]) -> Chunk:
         """Return the images at ``indices``; those that cannot be decoded are left out, and named."""
         images = torch.empty(len(indices), self.view.size, self.view.size, 3, dtype=torch.uint8)
         kept: list[int] = []

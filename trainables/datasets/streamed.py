@@ -9,7 +9,6 @@ Shape letters: N images of the split, B batch, S side of the images.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -79,8 +78,8 @@ class Streamed:
         workers = min(wanted, sum(map(len, chunks)))
         loader: DataLoader[Chunk] = DataLoader(
             Decoder(self.files, view, seed),
-            batch_sampler=[chunk for batch in chunks for chunk in batch],
-            collate_fn=_as_it_is,
+            batch_size=None,  # the decoder takes a chunk at a time
+            sampler=[chunk for batch in chunks for chunk in batch],
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
             pin_memory=torch.device(self.device).type == "cuda",
@@ -99,10 +98,6 @@ class Streamed:
                 self.skipped.add(failure)
                 say(f"skipped: {failure}")
         return [chunk for chunk in chunks if len(chunk.labels)]
-
-
-def _as_it_is(chunk: Any) -> Any:
-    return chunk
 
 
 def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

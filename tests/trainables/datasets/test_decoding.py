@@ -144,7 +144,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
 def test_the_test_view_is_torchvision_s_resize_and_centre_crop(tmp_path, picture, width, height, interpolation):
     path = picture(tmp_path / "a.png", width=width, height=height)
     view = View(size=24, resize=28, interpolation=interpolation)
-    seen = Decoder(FileList.of(tmp_path, ["a.png"], [0]), view).__getitems__([0]).images[0].permute(2, 0, 1)
+    seen = Decoder(FileList.of(tmp_path, ["a.png"], [0]), view)[[0]].images[0].permute(2, 0, 1)
     reference = v2.Compose([v2.Resize(28, getattr(v2.InterpolationMode, interpolation.upper())), v2.CenterCrop(24)])
     assert (seen.int() - reference(pillow(path)).int()).abs().max() <= 1
 
@@ -155,7 +155,7 @@ def test_a_random_crop_is_one_box_of_the_image_resized(tmp_path, picture):
     whole = decode(tmp_path / "a.png")
     (((top, left, height, width), _),) = decoder._cuts([whole], [0])
     box = v2.functional.resized_crop(whole, top, left, height, width, [24, 24], v2.InterpolationMode.BICUBIC)
-    seen = decoder.__getitems__([0]).images[0].permute(2, 0, 1)
+    seen = decoder[[0]].images[0].permute(2, 0, 1)
     assert (seen.int() - box.int()).abs().max() <= 1
     assert (height, width) != (44, 60)
 
@@ -164,8 +164,8 @@ def test_half_of_the_images_are_mirrored_and_nothing_else_moves(tmp_path, pictur
     picture(tmp_path / "a.png")
     files = FileList.of(tmp_path, ["a.png"] * 100, [0] * 100)
     for view in View(size=16, resize=16), View(size=16, resize=None, scale=0.08):
-        plain = Decoder(files, view, seed=1).__getitems__(list(range(100))).images
-        mirrored = Decoder(files, replace(view, mirror=True), seed=1).__getitems__(list(range(100))).images
+        plain = Decoder(files, view, seed=1)[list(range(100))].images
+        mirrored = Decoder(files, replace(view, mirror=True), seed=1)[list(range(100))].images
         same = (mirrored == plain).all(dim=3).all(dim=2).all(dim=1)
         turned = (mirrored == plain.flip(2)).all(dim=3).all(dim=2).all(dim=1)
         assert torch.equal(same, ~turned)
@@ -177,11 +177,11 @@ def test_a_crop_depends_on_the_seed_and_the_index_alone(tmp_path, picture):
         picture(tmp_path / f"{i}.png", i, width=30 + i, height=40)
     files = FileList.of(tmp_path, [f"{i}.png" for i in range(12)], range(12))
     view = View(size=16, resize=None, scale=0.08)
-    together = Decoder(files, view, seed=1).__getitems__(list(range(12)))
-    alone = [Decoder(files, view, seed=1).__getitems__([i]) for i in range(12)]
+    together = Decoder(files, view, seed=1)[list(range(12))]
+    alone = [Decoder(files, view, seed=1)[[i]] for i in range(12)]
     assert torch.equal(together.images, torch.cat([chunk.images for chunk in alone]))
     assert torch.equal(together.labels, files.labels)
-    assert not torch.equal(together.images, Decoder(files, view, seed=2).__getitems__(list(range(12))).images)
+    assert not torch.equal(together.images, Decoder(files, view, seed=2)[list(range(12))].images)
 
 
 def test_what_cannot_be_decoded_is_left_out_and_named(tmp_path, picture, truncated):
@@ -190,12 +190,12 @@ def test_what_cannot_be_decoded_is_left_out_and_named(tmp_path, picture, truncat
         picture(tmp_path / name, i)
     truncated(tmp_path / "4.jpg")
     files = FileList.of(tmp_path, names, range(10))
-    chunk = Decoder(files, View(size=8, resize=8)).__getitems__(list(range(10)))
+    chunk = Decoder(files, View(size=8, resize=8))[list(range(10))]
     assert chunk.labels.tolist() == [label for label in files.labels.tolist() if label != 4]
     assert len(chunk.images) == 9
     assert len(chunk.failures) == 1
     assert chunk.failures[0].startswith(f"{tmp_path / '4.jpg'} is not a whole image (image file is truncated")
     last = files.labels.tolist().index(9)
-    only = Decoder(files, View(size=8, resize=8)).__getitems__([last])
+    only = Decoder(files, View(size=8, resize=8))[[last]]
     row = chunk.labels.tolist().index(9)
     assert torch.equal(chunk.images[row], only.images[0])  # the rows after the gap have their own pixels

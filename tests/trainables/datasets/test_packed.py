@@ -67,7 +67,7 @@ def tables(folder: Path) -> None:
 def require_images(files: FileList, count: int) -> None:
     """Require every image once, whole, with its label, in an order that is not that of the shards."""
     assert len(files) == count
-    chunk = Decoder(files, WHOLE).__getitems__(list(range(count)))
+    chunk = Decoder(files, WHOLE)[list(range(count))]
     assert chunk.failures == []
     found = {image.numpy().tobytes(): int(label) for image, label in zip(chunk.images, chunk.labels, strict=True)}
     assert found == {pixels(number).tobytes(): number % 3 for number in range(count)}
