@@ -109,9 +109,9 @@ def tabulate_study(options: argparse.Namespace) -> int:
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
     first = next(iter(study.results.values()))
     how = (
-        f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, evenly spaced. A network's "
-        f"confidence is its largest probability; an AUPR by chance is {first['chance']:.1f} %, the share of images of "
-        "no known class."
+        f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, and {first['images']} of the test "
+        f"set, evenly spaced. A network's confidence is its largest probability; an AUPR by chance is "
+        f"{first['chance']:.1f} %, the share of images of no known class."
     )
     text = study.write_tables(tables.values(), how)
     points = study.points(curve)

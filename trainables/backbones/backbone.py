@@ -126,8 +126,9 @@ def initialise(backbone: Backbone, init: Init) -> None:
     The published tables of OpenMixup were trained from ``om_table``. A convolutional network has
     Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, and a linear head
     from N(0, 0.01). A transformer, and ConvNeXt, draw every matrix, and the position and class embeddings,
-    from N(0, 0.02) cut off at two (DeiT, Swin). ``torch_default`` leaves PyTorch's values: later releases, and
-    the SUMix code, train from those, although they compare with the former.
+    from N(0, 0.02) cut off at two, as ConvNeXt's own code does; OpenMixup leaves the convolution that cuts patches, of
+    DeiT and Swin, as PyTorch draws it, and draws ConvNeXt's convolutions by LeCun's rule. ``torch_default`` leaves
+    PyTorch's values: later releases, and the SUMix code, train from those, although they compare with the former.
     """
     if init == "torch_default" or backbone.head.weight.is_meta:  # a network without numbers has nothing to draw
         return
