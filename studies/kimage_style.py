@@ -11,7 +11,9 @@ Paper, top-1 error %, the best epoch
     PyramidNet-200      16.45  14.47   16.37     14.17
     PreAct-ResNet-18    23.59  21.29             20.49
 
-The recipes are CutMix's code and Co-Mixup's. StyleMix's code mixes half of the batches, as CutMix's does.
+The recipes are CutMix's code and Co-Mixup's. StyleMix's code mixes half of the batches, as CutMix's does. Unless told
+otherwise, it sets gamma of StyleCutMix by the distance of two classes' styles, from a table that it ships; here, as in
+its variant without that table, gamma is drawn. Which of the two the paper prints is not said.
 """
 
 from mixlab import Arm, Study, main
