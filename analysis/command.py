@@ -82,7 +82,11 @@ def new_folder(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     """Return a file that need not exist, as a type of ``argparse``: it is refused if it cannot be written."""
-    if Path(given(text)).is_dir():
+    try:
+        is_folder = Path(given(text)).is_dir()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written ({error.strerror})") from None
+    if is_folder:
         raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file in it")
     new_folder(str(Path(text).parent))
     return Path(text)
