@@ -60,12 +60,20 @@ def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     Raises:
         ValueError: the network reads its class from a token, so the positions of its last map have no gradient.
     """
-    if type(network.backbone).grid is not Backbone.grid:
-        name = type(network.backbone).__name__
+    backbone = network.backbone
+    if not reads_positions(backbone, backbone.encode(network.normalise(images[:1]))):
+        name = type(backbone).__name__
         raise ValueError(f"Grad-CAM needs a network that ends with the mean of a map, which {name} does not")
-    explained = LayerGradCam(network, network.backbone.stages[-1])
+    explained = LayerGradCam(network, backbone.stages[-1])
     maps = explained.attribute(images, target=classes, relu_attributions=True, attr_dim_summation=True)
-    return maps.detach().squeeze(1)
+    return backbone.grid(maps.detach()).squeeze(1)
+
+
+def reads_positions(backbone: Backbone, maps: Tensor) -> bool:
+    """Return whether the features of the last stage's map (B, C, H, W) depend on what is at the image's positions."""
+    maps = maps.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(backbone.pool(maps).square().sum(), maps)
+    return bool(backbone.grid(gradient).any())
 
 
 def half_mixed(images: Tensor) -> Tensor:

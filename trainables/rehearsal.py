@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 
-from trainables.backbones import timm_models
+from trainables.backbones import timm_layouts
 from trainables.backbones.backbone import Network
 from trainables.backbones.modes import batch_norms
 from trainables.config import Config
@@ -111,7 +111,7 @@ def check_batches(config: Config, images: int) -> None:
 @contextlib.contextmanager
 def without_numbers() -> Iterator[None]:
     """Make every new tensor inside the block one that has a shape but no numbers."""
-    draw, create = nn.init.trunc_normal_, timm_models.create_model
+    draw, create = nn.init.trunc_normal_, timm_layouts.create_model
 
     def bring_in(name: str, **options: Any) -> nn.Module:
         with unset_fake_temporarily(), torch.device("meta"):
@@ -119,12 +119,12 @@ def without_numbers() -> Iterator[None]:
         return model.to_empty(device="cpu")
 
     nn.init.trunc_normal_ = lambda tensor, *args, **kwargs: tensor
-    timm_models.create_model = bring_in
+    timm_layouts.create_model = bring_in
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             yield
     finally:
-        nn.init.trunc_normal_, timm_models.create_model = draw, create
+        nn.init.trunc_normal_, timm_layouts.create_model = draw, create
 
 
 def build(config: Config, dataset: Dataset) -> None:

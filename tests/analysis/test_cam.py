@@ -9,6 +9,8 @@ import torch
 
 from analysis import cam
 from analysis.networks.class_names import CIFAR10, class_names
+from trainables.backbones.backbone import Network
+from trainables.backbones.names import constructor_of
 from trainables.config import parse
 from trainables.datasets.file_list import FileList
 from trainables.datasets.opening import dataset_of
@@ -32,6 +34,20 @@ def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class():
 def test_a_network_without_a_map_is_named():
     with pytest.raises(ValueError, match="DeiT does not"):
         cam.grad_cam(network("vit_tiny_32"), torch.rand(1, 3, 32, 32), torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "sides"), [("test_resnet", (4, 4)), ("test_vit2", (8, 8)), ("levit_128s", (2, 2)), ("test_vit", None)]
+)
+def test_a_model_of_timm_that_ends_with_a_mean_has_a_map(name, sides):
+    backbone = constructor_of(f"timm/{name}")(num_classes=5, image_size=128).eval()
+    net = Network(backbone, mean=(0.5,) * 3, std=(0.25,) * 3).eval()
+    images, classes = torch.rand(2, 3, 128, 128), torch.tensor([0, 1])
+    if sides is None:
+        with pytest.raises(ValueError, match="ends with the mean of a map, which TimmTransformer does not"):
+            cam.grad_cam(net, images, classes)
+    else:
+        assert cam.grad_cam(net, images, classes).shape == (2, *sides)
 
 
 def test_mixed_images_are_half_of_each():

@@ -1,21 +1,32 @@
 """Any model of timm by its name: ``backbone: timm/resnet50``, or with a tag for its weights, ``timm/resnet50.a1_in1k``.
 
 Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models. The families of ``FAMILIES`` can
-be run stage by stage, so that a mixer may mix between their stages; any other model is one stage. A vision transformer
-with a class token also gives its attention. Weights start as timm draws them, and ``init`` concerns the head alone.
+be run stage by stage, so that a mixer may mix between their stages; any other model is one stage. A transformer whose
+last block forms the attention of a class token also gives it. Weights start as timm draws them, and ``init`` concerns
+the head alone.
 
 timm takes seconds to import, so it is imported when a model of it is named.
 
 Shape letters: B batch, C channels, H height, W width, D features, T tokens, h and w of the patches' grid.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
-from trainables.backbones import PREFIX
+from trainables.backbones import PREFIX, timm_layouts
 from trainables.backbones.backbone import Backbone
+from trainables.backbones.timm_layouts import (
+    Layout,
+    as_model_has_it,
+    attention_seen,
+    channels_first,
+    last_attention,
+    layout_of,
+)
 from trainables.refusals import first_line
 
 
@@ -44,27 +55,35 @@ FAMILIES = {
 class Stage(nn.Module):
     """A part of a model between maps of (B, C, H, W), whatever the order of axes inside it."""
 
-    def __init__(self, part: nn.Module, layout: str) -> None:
+    def __init__(self, part: nn.Module, axes: str) -> None:
         super().__init__()
         self.part = part
-        self.layout = layout
+        self.axes = axes
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same order of axes."""
-        return channels_first(self.part(as_model_has_it(maps, self.layout)), self.layout)
+        return channels_first(self.part(as_model_has_it(maps, self.axes)), self.axes)
 
 
 class Stem(nn.Module):
     """The model without the stages that were taken out of it: it makes the first map."""
 
-    def __init__(self, model: Any, layout: str) -> None:
+    def __init__(self, model: Any, axes: str) -> None:
         super().__init__()
         self.model = model
-        self.layout = layout
+        self.axes = axes
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the first map (B, C, H, W) of normalised images."""
-        return channels_first(self.model.forward_features(images), self.layout)
+        """Return the first map (B, C, H, W) of normalised images.
+
+        Where the features are no map, it is the image's features (B, D), the same at each position, and the channels
+        of the model's last map.
+        """
+        if self.axes != "pooled":
+            return channels_first(self.model.forward_features(images), self.axes)
+        features, (maps,) = self.model.forward_intermediates(images, indices=1, norm=True)
+        pooled = self.model.forward_head(features, pre_logits=True)
+        return torch.cat((pooled[:, :, None, None].expand(-1, -1, *maps.shape[2:]), maps), dim=1)
 
 
 class TimmBackbone(Backbone):
@@ -72,71 +91,49 @@ class TimmBackbone(Backbone):
 
     drawn_as = "already"
 
-    def __init__(self, model: Any, num_classes: int) -> None:
-        layout = "NLC" if hasattr(model, "num_prefix_tokens") else getattr(model, "output_fmt", "NCHW")
-        stages = [Stage(part, layout) for part in taken_out(model)]
-        super().__init__([Stem(model, layout), *stages], model.head_hidden_size, num_classes)
-        self.prefix = model.num_prefix_tokens if layout == "NLC" else None
+    def __init__(self, model: Any, num_classes: int, layout: Layout) -> None:
+        stages = [Stage(part, layout.axes) for part in taken_out(model)]
+        super().__init__([Stem(model, layout.axes), *stages], layout.width, num_classes)
+        self.layout = layout
 
     @property
-    def stem(self) -> Stem:
-        """Return stage 0, which holds the rest of timm's model."""
-        return cast(Stem, self.stages[0])
+    def model(self) -> Any:
+        """Return timm's model, which stage 0 holds, without the other stages."""
+        return cast(Stem, self.stages[0]).model
 
     def grid(self, maps: Tensor) -> Tensor:
         """Return a map as features of each position of the image, (B, C, H, W)."""
-        if self.prefix is None:
-            return maps
-        return maps[:, :, 0, self.prefix :].unflatten(2, self.sides)
+        if self.layout.axes == "pooled":
+            return maps[:, self.layout.width :]
+        return self.of_patches(maps[:, :, 0]) if self.layout.axes == "NLC" else maps
 
-    @property
-    def sides(self) -> tuple[int, int]:
-        """Return the number of a transformer's patches along each side of an image."""
-        grid = getattr(getattr(self.stem.model, "patch_embed", None), "grid_size", None)
-        if grid is None:
-            raise ValueError(f"timm's {type(self.stem.model).__name__} does not say where its tokens are in an image")
-        return grid
+    def of_patches(self, values: Tensor) -> Tensor:
+        """Return values of each token (B, ..., T) as those of each patch, (B, ..., h, w)."""
+        patches = values[..., self.layout.prefix :]
+        count = patches.shape[-1]
+        sides = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)
+        if sides is None or math.prod(sides) != count:  # the patches are merged, or the model takes any size
+            sides = (math.isqrt(count),) * 2
+        if math.prod(sides) != count:
+            name = type(self.model).__name__
+            raise ValueError(f"the {count} tokens of timm's {name} are not a square, and it does not name their grid")
+        return patches.unflatten(-1, sides)
 
     def pool(self, maps: Tensor) -> Tensor:
         """Return features (B, D) of the last stage's map."""
-        return self.stem.model.forward_head(as_model_has_it(maps, self.stem.layout), pre_logits=True)
+        if self.layout.axes == "pooled":
+            return maps[:, : self.layout.width, 0, 0]
+        return self.model.forward_head(as_model_has_it(maps, self.layout.axes), pre_logits=True)
 
 
 class TimmTransformer(TimmBackbone):
-    """A vision transformer with a class token."""
+    """A transformer with a class token."""
 
     def class_attention(self, images: Tensor) -> Tensor:
         """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads."""
-        before = as_model_has_it(self.encode(images, 0, -1), "NLC")
-        block = cast(nn.Sequential, cast(Stage, self.stages[-1]).part)[0]
-        attention: Any = block.attn
-        seen: list[Tensor] = []
-        hook = attention.attn_drop.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-        fused, attention.fused_attn = attention.fused_attn, False  # the fused kernel does not form the matrix
-        try:
-            block(before)
-        finally:
-            attention.fused_attn = fused
-            hook.remove()
-        paid = seen[0].mean(dim=1)[:, 0, self.prefix :]  # (B, T of the patches), of (B, heads, T, T)
-        return paid.unflatten(1, self.sides)
-
-
-def channels_first(x: Tensor, layout: str) -> Tensor:
-    """Return a map of timm's as (B, C, H, W), or (B, D, 1, T) of tokens."""
-    if not isinstance(x, Tensor) or x.ndim != (3 if layout == "NLC" else 4):
-        found = f"of the shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-        raise ValueError(f"a model of timm whose features are {found} is not supported")
-    if layout == "NLC":
-        return x.mT[:, :, None]
-    return x.permute(0, 3, 1, 2) if layout == "NHWC" else x
-
-
-def as_model_has_it(maps: Tensor, layout: str) -> Tensor:
-    """Return the map in timm's own layout: the inverse of ``channels_first``."""
-    if layout == "NLC":
-        return maps[:, :, 0].mT
-    return maps.permute(0, 2, 3, 1) if layout == "NHWC" else maps
+        with attention_seen(last_attention(self)) as seen:
+            self.encode(images)
+        return self.of_patches(seen[-1].mean(dim=1)[:, 0])  # the first row of (B, heads, T, T)
 
 
 def taken_out(model: Any) -> list[nn.Module]:
@@ -160,13 +157,6 @@ def _replaced(model: Any, name: str) -> nn.Module:
     return part
 
 
-def create_model(name: str, **options: Any) -> Any:
-    """Return timm's model; the rehearsal replaces this function by one that draws no numbers."""
-    import timm
-
-    return timm.create_model(name, **options)
-
-
 def timm_backbone(
     name: str,
     *,
@@ -183,6 +173,7 @@ def timm_backbone(
     """
     from timm.models import get_pretrained_cfg
 
+    layout = layout_of(name)
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     known = get_pretrained_cfg(name.partition(".")[0], allow_unregistered=True)
     if known is not None and known.fixed_input_size:
@@ -190,11 +181,10 @@ def timm_backbone(
     if weights is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": dict(weights)}}
     try:
-        model = create_model(name, num_classes=0, in_chans=in_channels, **options)
+        model = timm_layouts.create_model(name, num_classes=0, in_chans=in_channels, **options)
     except (AssertionError, TypeError, RuntimeError) as error:
         raise ValueError(
             f"backbone '{PREFIX}{name}' cannot be built for images of {image_size} pixels, {in_channels} channels and "
             f"drop_path {drop_path:g} ({first_line(error)})"
         ) from None
-    with_token = type(model).__name__ == "VisionTransformer" and getattr(model, "has_class_token", False)
-    return (TimmTransformer if with_token else TimmBackbone)(model, num_classes)
+    return (TimmTransformer if layout.attends else TimmBackbone)(model, num_classes, layout)

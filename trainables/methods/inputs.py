@@ -106,7 +106,7 @@ def check_inputs(wanted: Iterable[str], network: Network, config: Config) -> Non
     if "attend_merged" in wanted and not isinstance(network.backbone, DeiT):
         needed = "the backbone 'deit_small' or 'vit_tiny_32', whose tokens merge"
     elif "attend" in wanted and not isinstance(network.backbone, HasClassToken):
-        needed = "a backbone with a class token, such as 'deit_small' or 'vit_tiny_32'"
+        needed = "a backbone with the attention of a class token, such as 'deit_small' or 'vit_tiny_32'"
     else:
         return
     raise ValueError(f"mixer {config.mixer!r} needs {needed}, got {config.backbone!r}")

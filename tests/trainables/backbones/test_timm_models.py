@@ -19,7 +19,8 @@ from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
 
-# name: (side of the images, stages with the stem, family); one of each family, and others, which are one stage
+# name: (side of the images, stages with the stem, family); one of each family, and others, which are one stage: maps,
+# tokens with and without a class token, tokens whose grid timm does not say, a class token alone, and tensors in a list
 MODELS = {
     "test_byobnet": (64, 5, "ByobNet"),
     "test_convnext": (64, 5, "ConvNeXt"),
@@ -30,10 +31,25 @@ MODELS = {
     "mobilenetv3_small_050": (64, 7, "MobileNetV3"),
     "regnetx_002": (64, 5, "RegNet"),
     "eva02_tiny_patch14_224": (56, 1, "Eva"),
+    "pit_ti_224": (64, 1, "PoolingVisionTransformer"),
+    "efficientvim_m1": (128, 1, "EfficientViM"),
 }
 SLOW = {
     "poolformerv2_s12": (64, 5, "MetaFormer"),
+    "cait_xxs24_224": (64, 1, "Cait"),
+    "coat_tiny": (64, 1, "CoaT"),
+    "crossvit_tiny_240": (240, 1, "CrossVit"),
+    "deit_tiny_distilled_patch16_224": (64, 1, "VisionTransformerDistilled"),
     "densenet121": (64, 1, "DenseNet"),
+    "efficientformer_l1": (224, 1, "EfficientFormer"),
+    "gmlp_ti16_224": (64, 1, "MlpMixer"),
+    "hiera_tiny_224": (224, 1, "Hiera"),
+    "levit_128s": (128, 1, "LevitDistilled"),
+    "mvitv2_tiny": (64, 1, "MultiScaleVit"),
+    "tnt_s_legacy_patch16_224": (64, 1, "TNT"),
+    "twins_svt_small": (64, 1, "Twins"),
+    "volo_d1_224": (224, 1, "VOLO"),
+    "xcit_nano_12_p16_224": (64, 1, "Xcit"),
     "maxvit_rmlp_pico_rw_256": (64, 1, "MaxxVit"),
     "swin_tiny_patch4_window7_224": (64, 5, "SwinTransformer"),
     "swinv2_tiny_window8_256": (64, 5, "SwinTransformerV2"),
@@ -76,7 +92,7 @@ def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name,
     ours, theirs = both(name, side)
     assert type(theirs).__name__ == family
     expected = theirs.forward_head(theirs.forward_features(images(side)), pre_logits=True)
-    assert expected.std() > 1e-3
+    assert expected.std() > 1e-5  # LeViT starts with branches that are zero
     assert torch.equal(ours.forward_features(images(side)), expected)
     count = sum(p.numel() for p in theirs.parameters())
     assert sum(p.numel() for p in ours.stages.parameters()) == count
@@ -89,9 +105,32 @@ def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name,
     assert torch.equal(maps, whole)
     assert torch.equal(ours.encode(ours.encode(images(side), 0, 1), 1), whole)
     assert torch.equal(copy.deepcopy(ours).encode(images(side)), whole)  # as averages of weights copy it
-    grid = ours.grid(whole)
-    assert grid.shape[:2] == whole.shape[:2]
-    assert min(grid.shape[2:]) > 1
+    assert min(ours.grid(whole).shape[2:]) > 1
+
+
+# Those whose features are not a map.
+WITHOUT_MAP = ("test_vit", "eva02_tiny_patch14_224", "pit_ti_224", "efficientvim_m1")
+WITHOUT_MAP_SLOW = ("coat_tiny", "crossvit_tiny_240", "efficientformer_l1", "gmlp_ti16_224", "hiera_tiny_224")
+WITHOUT_MAP_SLOW += ("levit_128s", "xcit_nano_12_p16_224")
+WITHOUT_MAP_SLOW += ("mvitv2_tiny", "tnt_s_legacy_patch16_224", "twins_svt_small", "volo_d1_224", "cait_xxs24_224")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*WITHOUT_MAP, *(pytest.param(name, marks=pytest.mark.slow) for name in WITHOUT_MAP_SLOW)],
+)
+@torch.no_grad()
+def test_the_grid_is_timm_s_last_map(name):
+    side, _, family = (MODELS | SLOW)[name]
+    ours, theirs = both(name, side)
+    _, maps = theirs.forward_intermediates(images(side), norm=family != "Hiera")  # which normalises its means
+    torch.testing.assert_close(ours.grid(ours.encode(images(side))), maps[-1])
+
+
+@pytest.mark.slow
+def test_an_encoder_is_no_classifier():
+    with pytest.raises(ValueError, match="_enc' must be a classifier, which timm's MobileNetV5Encoder is not"):
+        build("mobilenetv5_300m_enc", 224)
 
 
 @torch.no_grad()
@@ -106,7 +145,31 @@ def test_the_attention_is_that_of_the_last_block():
     scores = torch.einsum("bhd,bthd->bht", query[:, 0], key) * query.shape[-1] ** -0.5
     expected = scores.softmax(dim=-1).mean(dim=1)[:, 1:].unflatten(1, (4, 4))
     torch.testing.assert_close(found, expected)
-    assert not hasattr(both("test_vit2", 64)[0], "class_attention")
+    for without in ("test_vit2", "efficientvim_m1"):
+        assert not hasattr(both(without, MODELS[without][0])[0], "class_attention")
+
+
+SLOW_WITH_TOKEN = ("cait_xxs24_224", "crossvit_tiny_240", "tnt_s_legacy_patch16_224", "volo_d1_224")
+SLOW_WITH_TOKEN += ("deit_tiny_distilled_patch16_224", "xcit_nano_12_p16_224")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("test_vit", "eva02_tiny_patch14_224", "pit_ti_224"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_WITH_TOKEN),
+    ],
+)
+@torch.no_grad()
+def test_a_class_token_shares_its_attention_among_the_patches_and_the_tokens(name):
+    side = (MODELS | SLOW)[name][0]
+    found = both(name, side)[0].class_attention(images(side))
+    assert found.ndim == 3
+    assert min(found.shape[1:]) > 1
+    assert found.min() > 0
+    shares = found.sum(dim=(1, 2))  # what a token keeps to itself is missing
+    assert shares.max() < 1
+    assert shares.min() > 0.6
 
 
 def test_init_draws_the_head_alone():

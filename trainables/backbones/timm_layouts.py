@@ -1,0 +1,91 @@
+"""How the features of a model of timm lie, which timm says of some models only: one pass without numbers shows it.
+
+Shape letters: B batch, C channels, H height, W width, D features, T tokens.
+"""
+
+import contextlib
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trainables.backbones import PREFIX
+
+
+class Layout(NamedTuple):
+    """How the features of a model lie."""
+
+    axes: str  # "NCHW" or "NHWC" of a map, "NLC" of tokens, "pooled" where they are neither
+    width: int  # D, the features of an image
+    prefix: int  # tokens before those of the patches
+    attends: bool  # whether a class token looks at every patch in the last attention
+
+
+def create_model(name: str, **options: Any) -> Any:
+    """Return timm's model; the rehearsal replaces this function by one that draws no numbers."""
+    import timm
+
+    return timm.create_model(name, **options)
+
+
+@functools.cache
+def layout_of(name: str) -> Layout:
+    """Return how the features of the model ``name`` lie; raise ``ValueError`` if it is no classifier."""
+    with torch.device("meta"), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        model = create_model(name, num_classes=0).eval()
+        images = torch.zeros(1, *model.pretrained_cfg["input_size"], device=next(model.parameters()).device)
+        with attention_seen(last_attention(model)) as seen:
+            features = model.forward_features(images)
+        try:
+            width = model.forward_head(features, pre_logits=True).shape[1]
+        except (NotImplementedError, TypeError):
+            raise ValueError(
+                f"backbone '{PREFIX}{name}' must be a classifier, which timm's {type(model).__name__} is not"
+            ) from None
+    if isinstance(features, Tensor) and features.ndim == 4:
+        return Layout(getattr(model, "output_fmt", "NCHW"), width, prefix=0, attends=False)
+    looks = seen[-1].shape[-1] if seen and any("cls_token" in key for key, _ in model.named_parameters()) else 0
+    tokens = features.shape[1] if isinstance(features, Tensor) else 1
+    axes, tokens = ("NLC", tokens) if tokens > 1 else ("pooled", looks)
+    prefix = getattr(model, "num_prefix_tokens", tokens - math.isqrt(tokens) ** 2)
+    return Layout(axes, width, prefix, attends=looks == tokens and prefix > 0)
+
+
+def last_attention(model: nn.Module) -> Any:
+    """Return the last layer that gives its shares of attention to a module ``attn_drop``, or None."""
+    found = [module for module in model.modules() if isinstance(getattr(module, "attn_drop", None), nn.Module)]
+    return found[-1] if found else None
+
+
+@contextlib.contextmanager
+def attention_seen(attention: Any) -> Iterator[list[Tensor]]:
+    """Yield a list to which each pass inside the block adds the shares of ``attention``, (B, heads, T, T)."""
+    seen: list[Tensor] = []
+    if attention is None:
+        yield seen
+        return
+    hook = attention.attn_drop.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    fused = getattr(attention, "fused_attn", False)
+    attention.fused_attn = False  # the fused kernel does not form the matrix
+    try:
+        yield seen
+    finally:
+        attention.fused_attn = fused
+        hook.remove()
+
+
+def channels_first(x: Tensor, axes: str) -> Tensor:
+    """Return a map of timm's as (B, C, H, W), or (B, D, 1, T) of tokens."""
+    if axes == "NLC":
+        return x.mT[:, :, None]
+    return x.permute(0, 3, 1, 2) if axes == "NHWC" else x
+
+
+def as_model_has_it(maps: Tensor, axes: str) -> Tensor:
+    """Return the map in timm's own order of axes: the inverse of ``channels_first``."""
+    if axes == "NLC":
+        return maps[:, :, 0].mT
+    return maps.permute(0, 2, 3, 1) if axes == "NHWC" else maps
