@@ -16,22 +16,24 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR
-from trainables.config import NEUTRAL
-from trainables.recipes import recipe_of
+from trainables.config import flatten, parse
+from trainables.recipes import published_settings
 
 FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # columns that must be what ``cell_of`` says of a configuration
 IF_KNOWN = {"alpha": "mixer.alpha", "weight_decay": "weight_decay", "zeta": "sumix.zeta"}  # and those, where printed
-SETTINGS = "settings"  # the column of other keys that must fit, ``KEY=VALUE;KEY=VALUE``; numbers may be fractions
-# Options that AutoMix's Table 7 varies, and the subset: the number of a run with another value than these names it.
-USUAL: dict[str, tuple[Any, ...]] = {
-    "mixer.masks": (None, "attention"),
-    "mixer.mask_weight": (None, 0.1),
-    "subset.rule": (None, "none"),
-    "recalibrate": (None, False),
-}
-# A run without these, or with its recipe's strengths of them, has the number of a row that names none.
-REGULARISERS = ("drop_path", "drop_block", "label_smoothing")
+# The column of other keys that must fit, ``KEY=VALUE;KEY=VALUE``: numbers may be fractions, and a key without a value
+# may have any, because the paper does not say.
+SETTINGS = "settings"
+PIPELINE = "mixer.pipeline"  # None: the mixer's own
+TERMS = ("sumix.lam", "sumix.regulariser")
+# A definition by the paper and one by its code are two readings of one published number.
+DEFINITIONS = ("automix.preset", "sumix.preset")
+# Keys that change the last digits at most, and those that name a file.
+UNSAID = (
+    *("precision", "compile", "cuda_graph", "deterministic", "bad_images"),
+    *("mixer.teacher", "mixer.extractor", "mixer.codec_file"),
+)
 # A part of the data is another task.
 WHOLE = ("train_images", "test_images", "retrain.train_images", "retrain.test_images")
 FOUND = "pc_darts"  # the backbone of a run that searches its network
@@ -72,11 +74,8 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
 
 def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
     """Return the rows about a run, those with most settings first."""
-    terms = sumix_terms(config)
-    part = any(config.get(key) is not None for key in WHOLE)
-    if part or (terms != "none" and _is_another_sumix(config)):
-        return []
-    found = [row for row in _by_cell().get((metric, terms, *cell_of(config)), []) if describes(row, config)]
+    rows = _by_cell().get((metric, sumix_terms(config), *cell_of(config)), [])
+    found = [row for row in rows if describes(row, config)]
     return sorted(found, key=lambda row: -row[SETTINGS].count("="))
 
 
@@ -100,25 +99,39 @@ def _by_cell() -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
 
 
 def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
-    """Return whether a run has all that a row of the file names, and no unusual setting, whatever the metric."""
-    named = settings_of(row)
-    return (
+    """Return whether a run is the one that a row of the file is about, whatever the metric.
+
+    It has all that the row names, and for every other key that its numbers depend on the value that a paper sets.
+    """
+    named = {key: row[column] for column, key in IF_KNOWN.items() if not pd.isna(row[column])} | settings_of(row)
+    fits = (
         row["sumix"] == sumix_terms(config)
         and tuple(row[key] for key in EXACT) == cell_of(config)
-        and all(pd.isna(row[column]) or row[column] == config.get(key) for column, key in IF_KNOWN.items())
+        and all(config.get(key) is None for key in WHOLE)
         and all(_is(config.get(key), value) for key, value in named.items())
-        and all(key in named or config.get(key) in values for key, values in _usual(config).items())
     )
+    if not fits or row["backbone"] == FOUND:
+        return fits
+    given = {key: config[key] for key in (*EXACT, *DEFINITIONS, *TERMS, *named) if key in config}
+    return any(_follows(config, settings) for settings in published_settings(given))
 
 
-def _usual(config: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """Return the values with which a run has the number of a row that does not name the key."""
-    recipe = recipe_of(config)
-    return {
-        **USUAL,
-        "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none"),
-        **{key: (None, recipe.get(key, 0.0)) for key in REGULARISERS},
-    }
+def _follows(config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Return whether a run has these settings, and of every other key the default, as have older runs that lack it."""
+    try:
+        whole = flatten(parse({key: value for key, value in settings.items() if key in config}))
+    except ValueError:  # a value that only another version of the project has
+        return False
+    off = {"mixer.": config["mixer"] == "none", "sumix.": sumix_terms(config) == "none"}
+    idle = tuple(section for section, is_off in off.items() if is_off)
+    read = [key for key in whole if key not in (*UNSAID, PIPELINE) and not key.startswith(idle)]
+    return _pipeline(config) == _pipeline(whole) and all(config.get(key, whole[key]) == whole[key] for key in read)
+
+
+def _pipeline(config: Mapping[str, Any]) -> str:
+    """Return the pipeline of a run by its name in AutoMix's Table 8."""
+    own = "mp_ce" if config.get("mixer") == "automix" else "none"
+    return str(config.get(PIPELINE) or own)
 
 
 def settings_of(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -126,18 +139,11 @@ def settings_of(row: Mapping[Any, Any]) -> dict[str, str]:
     return dict(part.split("=") for part in row[SETTINGS].split(";") if part)
 
 
-def _is(value: Any, text: str) -> bool:
-    """Return whether a setting is what a row names: a number, which may be a fraction, or a word."""
+def _is(value: Any, text: Any) -> bool:
+    """Return whether a setting is what a row names: a number, in the file perhaps a fraction, or a word."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value == float(Fraction(text))
-    return str(value) == text
-
-
-def _is_another_sumix(config: Mapping[str, Any]) -> bool:
-    """Return whether a choice that SUMix leaves open is made otherwise than in the runs that it prints."""
-    about = ("sumix.", "augment.", "mixer.probability", "mixer.label")
-    choices = {**NEUTRAL, "sumix.raw_forward": "train_grad", "sumix.sem_scale": 1.0}
-    return any(config.get(key, usual) != usual for key, usual in choices.items() if key.startswith(about))
+        return not text or value == float(Fraction(text))
+    return text in ("", str(value))
 
 
 def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:

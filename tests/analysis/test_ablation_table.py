@@ -72,7 +72,7 @@ def test_the_command_prints_and_writes(tiny, tmp_path, capsys):
 
 def test_a_published_ratio_stands_next_to_ours(track, capsys):
     study, plan = track(), make_plan(arms=("none", "puzzlemix"), seeds=1)
-    recipe = CIFAR100_PREACT_RESNET18
+    recipe = {**CIFAR100_PREACT_RESNET18, "mixer.alpha": 1.0}
     study.add_all(plan, lambda _: 78.0, lambda trial: flatten(parse({**recipe, "mixer": trial["arm"]})))
     for (arm, _), run_id in study.run_ids.items():
         study.client.log_metric(run_id, "train_seconds_total", 2.0 if arm == "none" else 6.0)

@@ -42,11 +42,19 @@ def config_of(number: dict[Any, Any]) -> dict[str, Any]:
     known = {key: number[column] for column, key in IF_KNOWN.items() if pd.notna(number[column])}
     regulariser = next((term for term in terms if term not in ("lam", "none")), "none")
     learned = "learned" if "lam" in terms else "fixed"
-    known |= {key: float(Fraction(text)) if text[0].isdigit() else text for key, text in settings_of(number).items()}
+    named = {key: text for key, text in settings_of(number).items() if text not in ("", "None")}
+    known |= {key: _value(text) for key, text in named.items()}
     cell = {key: number[key] for key in EXACT}
     if number["backbone"] == FOUND:
         cell = {"retrain.dataset": number["dataset"], "epochs": number["epochs"]}
     return {**cell, **known, "sumix.lam": learned, "sumix.regulariser": regulariser}
+
+
+def _value(text: str) -> Any:
+    """Return a whole number, a fraction, true or false, or a word."""
+    if not text[0].isdigit():
+        return {"True": True, "False": False}.get(text, text)
+    return int(text) if text.isdigit() else float(Fraction(text))
 
 
 def runs_of(number: dict[Any, Any]) -> pd.DataFrame:

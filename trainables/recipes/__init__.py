@@ -7,7 +7,7 @@ from one recipe, a level may switch to another, and an arm changes the keys of i
 # ruff: noqa: F401 - the names are imported for the studies.
 
 from trainables.config import Recipe
-from trainables.recipes.by_cell import cell_settings, recipe_of
+from trainables.recipes.by_cell import cell_settings, published_settings, recipe_of
 from trainables.recipes.k_image import (
     CIFAR100_PREACT_RESNET18,
     CIFAR100_PYRAMIDNET110,

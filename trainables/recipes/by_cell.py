@@ -1,6 +1,6 @@
 """The recipe of every data set and network, so that a level that changes the network changes the recipe with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainables.config import Recipe
@@ -8,6 +8,7 @@ from trainables.recipes import k_image
 from trainables.recipes import large_images as large
 from trainables.recipes import small_images as small
 from trainables.recipes.learned_masks import automix_settings, strengths
+from trainables.recipes.strengths import sumix_settings
 
 # Each recipe names its data set and network. The first of a data set is that of every network that has none of its own.
 RECIPES: tuple[Recipe, ...] = (
@@ -20,6 +21,12 @@ RECIPES: tuple[Recipe, ...] = (
     *(large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),
     *(large.INAT2017, large.INAT2018, large.PLACES205, large.CUB200, large.AIRCRAFT),
 )
+# Those of further papers, or of their code, for a data set and network of the above.
+OTHERS: tuple[Recipe, ...] = (
+    *(k_image.CUTMIX_PYRAMIDNET110, k_image.CUTMIX_PYRAMIDNET200, k_image.CUTMIX_IMAGENET),
+    *({**recipe, "dataset": "cifar10"} for recipe in k_image.PROTOCOLS_200.values()),
+    *(large.RSB_A2, large.RSB_A3),
+)
 
 
 def recipe_of(config: Mapping[str, Any]) -> Recipe:
@@ -31,6 +38,19 @@ def recipe_of(config: Mapping[str, Any]) -> Recipe:
     found = next((recipe for recipe in recipes if recipe["backbone"] == backbone), recipes[0])
     kept = {key: value for key, value in found.items() if not key.startswith("mixer")}
     return {**kept, "backbone": backbone}
+
+
+def published_settings(config: Mapping[str, Any]) -> Iterator[Recipe]:
+    """Yield all that a paper may set for a cell: each recipe of its network, with SUMix's strengths and with AutoMix's.
+
+    ``config`` holds the cell's data set, network, mixer and epochs, and any setting that the paper's table varies.
+    """
+    cell = [config.get(key) for key in ("dataset", "backbone")]
+    for recipe in (recipe_of(config), *RECIPES, *OTHERS):
+        if recipe and [recipe["dataset"], recipe["backbone"]] == cell:
+            recipe = {**recipe, **config}
+            yield {**recipe, **sumix_settings(recipe), **config}
+            yield {**recipe, **strengths(recipe), **automix_settings(recipe), **config}
 
 
 def cell_settings(config: Mapping[str, Any]) -> Recipe:
