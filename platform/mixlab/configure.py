@@ -10,7 +10,7 @@ from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import Config
-from mixlab.tracking.mirrors import MIRRORS
+from mixlab.tracking.mirrors import require_installed
 
 KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have an option of their own
 FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # and the option that names several values
@@ -23,8 +23,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     """Return a study or search changed by the preset, then by each option; ``BadInput`` if it, or one, is wrong."""
     if not 0 <= options.checkpoint_every < float("inf"):
         raise BadInput(f"--checkpoint-every must be minutes, at least 0, got {options.checkpoint_every:g}")
-    for mirror in options.mirrors:
-        require_known("mirror", mirror, MIRRORS)
+    require_installed(options.mirrors)
     _require_agreement(options)
     if isinstance(spec, Search):
         return _changed_search(spec, train, options)

@@ -9,11 +9,14 @@ from unittest.mock import Mock, call
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mixlab import Options
+from mixlab.api import run as run_study
 from mixlab.errors import BadInput
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from mixlab.tracking.mirrors import MIRRORS, Mirrors, opened
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
+from tests.mixlab.spec.minimal import STUDY, Toy
 from tests.study_folder import toy_folder
 
 
@@ -126,10 +129,13 @@ def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkey
 
 
 def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(BadInput, match="--mirrors wandb needs the package wandb, which is not installed"):
-        opened(["wandb"], "study", tmp_path, pytest.fail)
     assert set(MIRRORS) == {"tensorboard", "trackio", "wandb"}
+    for name, package in (("wandb", "wandb"), ("trackio", "trackio"), ("tensorboard", "tensorboardX")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(BadInput, match=f"^--mirrors {name} needs the package {package}, which is not installed$"):
+            run_study(STUDY, Toy(), Options(mirrors=[name], check_only=True))
+        with pytest.raises(BadInput, match=f"^--mirrors {name}: its package cannot be imported \\(.*{package}"):
+            opened([name], "study", tmp_path, pytest.fail)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ of it: one that fails is dropped.
 """
 
 import contextlib
+import importlib.util
 import queue
 import threading
 import time
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from mixlab.errors import BadInput, first_line
+from mixlab.errors import BadInput, first_line, require_known
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from mixlab.tracking.mirrors.run_api import Trackio, WeightsAndBiases
@@ -39,7 +40,8 @@ class Mirror(Protocol):
         """Note that a trial is over."""
 
 
-# name: constructor, which takes the name of the study and the folder of its results
+# name: constructor, which takes the name of the study and the folder of its results; a class whose package may not be
+# installed names it in ``package``
 MIRRORS: dict[str, Callable[[str, Path], Mirror]] = {
     "tensorboard": TensorBoard,
     "trackio": Trackio,
@@ -123,12 +125,21 @@ class _Line:
             self.say(f"the mirror {self.name} is dropped: {reason}; MLflow goes on recording everything")
 
 
+def require_installed(names: Iterable[str]) -> None:
+    """Raise ``BadInput`` for a name that is not in ``MIRRORS``, and for one whose package is not installed."""
+    for name in names:
+        require_known("mirror", name, MIRRORS)
+        package = getattr(MIRRORS[name], "package", None)
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise BadInput(f"--mirrors {name} needs the package {package}, which is not installed")
+
+
 def opened(names: Sequence[str], study: str, folder: Path, say: Say) -> Mirrors:
-    """Return the mirrors of these names in ``MIRRORS``; ``BadInput`` if the package of one is not installed."""
+    """Return the mirrors of these names in ``MIRRORS``; ``BadInput`` if the package of one cannot be imported."""
     mirrors: dict[str, Mirror] = {}
     for name in names:
         try:
             mirrors[name] = MIRRORS[name](study, folder)
         except ImportError as error:
-            raise BadInput(f"--mirrors {name} needs the package {error.name}, which is not installed") from None
+            raise BadInput(f"--mirrors {name}: its package cannot be imported ({first_line(error)})") from None
     return Mirrors(mirrors, say)

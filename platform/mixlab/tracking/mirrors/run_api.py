@@ -6,7 +6,7 @@ Where they keep their runs, and with whose key, are their own settings (``WANDB_
 import contextvars
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
@@ -15,8 +15,10 @@ from mixlab.spec.trial import State, Trial
 class RunApi:
     """A mirror by ``init``, ``log`` and ``finish`` of a package; ``options`` are further arguments of ``init``."""
 
-    def __init__(self, module: str, study: str, **options: Any) -> None:
-        self.init = importlib.import_module(module).init
+    package: ClassVar[str]
+
+    def __init__(self, study: str, **options: Any) -> None:
+        self.init = importlib.import_module(self.package).init
         self.study = study
         self.options = options
         self.runs: dict[str, Any] = {}  # by the trial's key
@@ -39,12 +41,16 @@ class RunApi:
 class Trackio(RunApi):
     """trackio: ``trackio show`` opens it."""
 
+    package = "trackio"
+
     def __init__(self, study: str, folder: Path) -> None:
-        super().__init__("trackio", study, embed=False)
+        super().__init__(study, embed=False)
 
 
 class WeightsAndBiases(RunApi):
     """Weights & Biases."""
 
+    package = "wandb"
+
     def __init__(self, study: str, folder: Path) -> None:
-        super().__init__("wandb", study, dir=str(folder), reinit="create_new")
+        super().__init__(study, dir=str(folder), reinit="create_new")

@@ -11,9 +11,11 @@ from mixlab.spec.trial import State, Trial
 class TensorBoard:
     """A mirror that writes scalars by epoch: ``tensorboard --logdir results/STUDY/tensorboard`` shows them."""
 
+    package = "tensorboardX"
+
     def __init__(self, study: str, folder: Path) -> None:
         self.folder = folder / "tensorboard"
-        self.open: Any = importlib.import_module("tensorboardX").SummaryWriter
+        self.open: Any = importlib.import_module(self.package).SummaryWriter
         self.writers: dict[str, Any] = {}  # by the trial's key
 
     def start(self, trial: Trial) -> None:
