@@ -60,7 +60,7 @@ def run(
     spec = configure(study, completed, options)
     # Before any configuration is resolved, for which a trainable may import much.
     if options.listing and not options.check_only:
-        print_list(spec, completed, console)
+        print_list(spec, study, completed, console)
         return Result(0)
     spec.check(completed)
     if options.address == "local":

@@ -10,9 +10,12 @@ from mixlab.spec.study import Study
 from mixlab.spec.trainable import Config
 
 
-def print_list(spec: Study | Search, train: CompleteTrainable, console: Console) -> None:
-    """Print factors, arms, presets and seeds, and the space of a search."""
-    study = spec.study if isinstance(spec, Search) else spec
+def print_list(spec: Study | Search, written: Study | Search, train: CompleteTrainable, console: Console) -> None:
+    """Print factors, arms, presets and seeds, and the space of a search, and what each preset changes.
+
+    ``spec`` has been changed by the options; presets are compared with the study or search as it is ``written``.
+    """
+    study = _study_of(spec)
     for factor in study.factors:
         say(console, f"{factor}: {', '.join(study.levels(factor))}")
     for arm in study.arms:
@@ -20,12 +23,16 @@ def print_list(spec: Study | Search, train: CompleteTrainable, console: Console)
         against = f", compared with {arm.against}" if arm.against else ""
         control = ", a control" if arm.control else ""
         say(console, f"arm {arm.name}: {changes}{against}{control}")
-    _print_presets(study, train, console)
+    _print_presets(_study_of(written), train, console)
     say(console, f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
     if isinstance(spec, Search):
         for key, values in spec.space.items():
             say(console, f"{key}: {describe(values)}")
         say(console, f"budget: {spec.budget} trials, {spec.per_cell} an arm, by {spec.sampler}")
+
+
+def _study_of(spec: Study | Search) -> Study:
+    return spec.study if isinstance(spec, Search) else spec
 
 
 def _print_presets(study: Study, train: CompleteTrainable, console: Console) -> None:

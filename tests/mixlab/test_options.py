@@ -125,11 +125,12 @@ def test_a_whole_number_of_gpus_is_that_many():
     assert [checked_share(1, gpus, machine, "here").gpus for gpus in (None, 0, 2, 2.0, "auto")] == [1, 0, 2, 2, 1]
 
 
-def test_the_list_has_the_presets_and_says_once_what_all_of_them_change_alike(capsys):
+@pytest.mark.parametrize("preset", ["paper", "smoke"])
+def test_the_list_has_the_presets_and_says_once_what_all_of_them_change_alike(preset, capsys):
     """Two presets that each reset what a recipe may set were two lines of twenty keys, with their own at the ends."""
     alike = {"lr": 3.0, "depth": 8}
     study = replace(STUDY, presets={"smoke": {**alike, "epochs": 1}, "night": {**alike, "seeds": 9}})
-    assert run(study, Toy(), Options(listing=True)).exit_code == 0
+    assert run(study, Toy(), Options(preset=preset, listing=True)).exit_code == 0
     printed = capsys.readouterr().out
     for line in ("preset paper: as written", "preset night: seeds=9", "preset smoke: epochs=1"):
         assert f"{line}\n" in printed
