@@ -36,6 +36,11 @@ def test_wrong_options(options, parts):
         configure(STUDY, TRAIN, options)
 
 
+def test_a_number_that_is_too_large_for_a_seed_is_not_said_to_be_one():
+    with pytest.raises(BadInput, match=f"^--seeds is .* at most 1000, got {10**30}$"):
+        configure(STUDY, TRAIN, Options(seeds=10**30))
+
+
 @pytest.mark.parametrize(
     ("given", "parts"),
     [
