@@ -21,7 +21,7 @@ from analysis.records.search_trials import SearchRecord, Tuned, position, unit_p
 from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
-from analysis.words.captions import count_text
+from analysis.words.captions import count_text, span_text
 from analysis.words.conclusions import gain_texts
 from mixlab.spec.trial import cell_name
 
@@ -164,13 +164,21 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
         if counts["unfinished"]:
             have = "has" if counts["unfinished"] == 1 else "have"
             found.append(f"{arm.name}: {count_text(counts['unfinished'], 'trial')} {have} not ended.")
+    return found + _too_few(search.arms) + _too_small(search, confirmed)
+
+
+def _too_few(arms: Sequence[Tuned]) -> list[str]:
+    """Return one sentence about all arms whose trials are too few, for each number that would be needed."""
+    short: dict[int, dict[str, int]] = {}  # by the number needed, the trials of each arm
+    for arm in arms:
         there = comparable(arm).trials
         if len(there) < (least := wanted(arm, there)):
-            found.append(
-                f"{arm.name}: {count_text(len(there), 'trial')} can be compared, too few to say how the parameters "
-                f"act; at least {least} would be needed."
-            )
-    return found + _too_small(search, confirmed)
+            short.setdefault(least, {})[arm.name] = len(there)
+    return [
+        f"{', '.join(counts)}: {count_text(span_text(counts.values()), 'trial')}{' each' if len(counts) > 1 else ''} "
+        f"can be compared, too few to say how the parameters act; at least {least} would be needed."
+        for least, counts in short.items()
+    ]
 
 
 def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:

@@ -107,6 +107,16 @@ def test_too_few_trials_claim_no_importance():
     assert any("6 trials can be compared, too few to say" in caution for caution in cautions(record, []))
 
 
+def test_arms_with_too_few_trials_are_named_in_one_sentence():
+    counts = {"cutmix": 6, "mixup": 8, "fmix": 0, "resizemix": 20}
+    arms = [tuned([trial(p, peaked(p)) for p in points(count, 0)], arm) for arm, count in counts.items()]
+    (said,) = (caution for caution in cautions(SearchRecord({}, arms), []) if "can be compared" in caution)
+    assert said == (
+        "cutmix, mixup, fmix: 0 to 8 trials each can be compared, too few to say how the parameters act; "
+        "at least 10 would be needed."
+    )
+
+
 def test_equal_values_are_not_told_apart_by_the_order_of_their_trials():
     """Trials at the level of chance have one value, and a sampler moves through the space as it goes on."""
     later = [{"zeta": 0.06 * 1.07**number, "alpha": 0.2 + 0.1 * (number % 7)} for number in range(30)]
