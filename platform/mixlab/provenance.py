@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from mixlab.tracking import names
@@ -62,17 +63,18 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
     count as changes: outside a repository, the study's file, that of the trainable, and what is imported from their
     folders. So do changes that git does not show, as on a disk that is too slow, and the cells of a notebook, for which
-    there is no file: then nothing is known of any. An image without git names its commit in ``MIXLAB_COMMIT``.
+    there is no file: then nothing is known of any. An image without git names its commit in ``MIXLAB_COMMIT``, and pip
+    notes that of a package which it installs from a repository.
     """
     module = sys.modules.get(getattr(trainable, "__module__", None) or "")
     own = getattr(module, "__file__", None)
     files = [Path(file).absolute() for file in (own, __file__, study_file) if file]
     roots = {file: _repository(file) for file in files}
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))
-    # Where there is no repository, that of the image.
-    commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT", "")
+    image = "" if known else os.environ.get("MIXLAB_COMMIT", "")
+    commit = image or next(filter(None, (_commit(file, root) for file, root in roots.items())), "")
     patches = [patch for root in known for patch in _changes(root)]
-    if known or not commit:  # all that an image holds is of its commit
+    if not image:  # all that an image holds is of its commit
         patches += _outside([file for file, root in roots.items() if root is None])
     if not study_file.is_file():
         patches.append(None)
@@ -92,6 +94,23 @@ def _repository(file: Path) -> Path | None:
     if not root or (_git(folder, "check-ignore", str(file.absolute())) or "").strip():
         return None
     return Path(root)
+
+
+def _commit(file: Path, root: Path | None) -> str:
+    """Return the commit of the file's repository, or of mixlab's as pip has installed it; empty if unknown."""
+    if root is not None:
+        return (_git(root, "rev-parse", "HEAD") or "").strip()
+    return installed_commit(file) if file == Path(__file__).absolute() else ""
+
+
+def installed_commit(file: Path) -> str:
+    """Return the commit that pip noted when it installed mixlab, one of whose files is given; empty if it did not."""
+    if not PACKAGED & set(file.parts):
+        return ""
+    with contextlib.suppress(PackageNotFoundError, KeyError, TypeError, ValueError):
+        noted = json.loads(distribution("mixlab").read_text("direct_url.json") or "{}")  # PEP 610
+        return str(noted["vcs_info"]["commit_id"])
+    return ""
 
 
 def _outside(files: Iterable[Path]) -> list[str | None]:

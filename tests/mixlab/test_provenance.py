@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from mixlab import provenance
+from mixlab.doctor.checks import OK, WARNING
+from mixlab.doctor.driver import check_git
 from mixlab.provenance import collect
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -108,6 +111,28 @@ def test_a_trainable_of_another_repository_names_its_own_commit(repository, fore
     monkeypatch.setitem(sys.modules, "their_trainable", module)
     trainable = type("Theirs", (), {"__module__": "their_trainable"})()
     assert collect(repository / "study.py", trainable).commit == git(foreign, "rev-parse", "HEAD").strip()
+
+
+@pytest.mark.parametrize("noted", [{"vcs_info": {"vcs": "git", "commit_id": "5" * 40}}, {"dir_info": {}}, None])
+def test_the_commit_of_what_pip_has_installed_is_the_one_that_it_has_noted(tmp_path, monkeypatch, noted):
+    monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
+    package = tmp_path / "site-packages" / "mixlab"
+    information = tmp_path / "site-packages" / "mixlab-9.dist-info"
+    for folder in (package, information):
+        folder.mkdir(parents=True)
+    (package / "provenance.py").write_text("")
+    (information / "METADATA").write_text("Name: mixlab\nVersion: 9\n")
+    if noted:
+        (information / "direct_url.json").write_text(json.dumps({"url": "https://example.org/mixlab", **noted}))
+    (tmp_path / "mine.py").write_text("epochs = 7\n")
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
+    commit = "5" * 40 if noted and "vcs_info" in noted else "unknown"
+    found = collect(tmp_path / "mine.py")
+    assert (found.commit, found.dirty) == (commit, True)
+    assert "+epochs = 7" in found.diff
+    assert collect(package / "provenance.py").dirty == (commit == "unknown")
+    assert check_git(package / "provenance.py").level == (OK if commit != "unknown" else WARNING)
 
 
 @pytest.mark.parametrize("image", ["", "0" * 40])

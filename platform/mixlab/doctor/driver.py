@@ -13,7 +13,7 @@ from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.facts import Question
 from mixlab.errors import BadInput, first_line
-from mixlab.provenance import environment_of_git
+from mixlab.provenance import environment_of_git, installed_commit
 from mixlab.storage.probe import probe
 from mixlab.tracking import names
 from mixlab.uris import existing_part, shown, sqlite_file
@@ -61,6 +61,8 @@ def check_git(code: Path) -> Finding:
     """
     if os.environ.get("MIXLAB_COMMIT"):
         return Finding("commit", OK, f"the image names {os.environ['MIXLAB_COMMIT'][:12]}")
+    if commit := installed_commit(code):
+        return Finding("commit", OK, f"pip has installed {commit[:12]}")
     folder = code.parent
     environment = {**environment_of_git(), "LC_ALL": "C"}
 
