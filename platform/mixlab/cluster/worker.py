@@ -19,6 +19,7 @@ from typing import Any
 
 from ray import tune
 
+from mixlab.cluster.temporary import remove_abandoned, temporary_folder
 from mixlab.errors import Crash, StorageLost, account_of, no_room, without_room
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.complete import CompleteTrainable
@@ -69,6 +70,7 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
 def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
     gc.set_threshold(GARBAGE)
     _give_back_memory()
+    remove_abandoned()
     gpus = tune.get_context().get_trial_resources().required_resources.get("GPU", 0)
     _keep_to_share(work.threads, gpus)
     own = tune.get_checkpoint()
@@ -103,11 +105,11 @@ def _settings(trial: Trial, work: Work) -> Iterator[Any]:
     if not paths:
         yield trial.settings
         return
-    with tempfile.TemporaryDirectory(prefix="mixlab-") as folder:
+    with temporary_folder() as folder:
         here: dict[str, Any] = {}
         for key, path in paths.items():
             content = work.files[path]
-            file = Path(folder) / hashlib.sha256(content).hexdigest()[:16] / Path(path).name
+            file = folder / hashlib.sha256(content).hexdigest()[:16] / Path(path).name
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
             here[key] = str(file)
@@ -159,8 +161,7 @@ class Reporter:
             return
         with contextlib.ExitStack() as stack:
             with _room_for_temporary_files():
-                temporary = tempfile.TemporaryDirectory(prefix="mixlab-", ignore_cleanup_errors=True)
-                folder = Path(stack.enter_context(temporary))
+                folder = stack.enter_context(temporary_folder())
                 save(folder)
                 if self.epochs[-1].last:
                     _keep_results(folder)
