@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -79,6 +80,24 @@ def _require_database(file: Path, given: str) -> None:
     with file.open("rb") as content:
         if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
             raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
+
+
+def require_writable(file: Path, option: str) -> None:
+    """Raise ``BadInput`` unless an SQLite file can be written, and the journal that SQLite keeps beside it."""
+    folder = existing_part(file.parent)
+    if not folder.is_dir():
+        raise BadInput(f"{option} puts the database below {str(folder)!r}, which is a file; name a folder")
+    for place in (folder, file):
+        try:  # permissions do not tell: /proc takes no file, nor does a disk that is mounted to be read
+            if place == folder:
+                tempfile.TemporaryFile(dir=folder).close()
+            elif os.path.exists(file):
+                file.open("r+b").close()
+        except OSError as error:
+            raise BadInput(
+                f"{option} names the database {str(file)!r}, but {str(place)!r} cannot be written; "
+                "give another file, in a folder that can be written"
+            ) from error
 
 
 def _names_host(uri: str) -> bool:

@@ -49,6 +49,8 @@ class TrialStore:
         self.file = file_of(url)  # None for a server
         if self.file is None and url.startswith("sqlite"):
             raise BadInput(f"--optuna-storage {url!r} names no file; give sqlite:///FILE")
+        if self.file is not None and not os.path.exists(self.file):
+            uris.require_writable(self.file, "--optuna-storage")
         try:
             self.storage = self._open()
         except Exception as error:  # any database's own exceptions

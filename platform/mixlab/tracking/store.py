@@ -24,7 +24,7 @@ from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import make_database, runs_in_database
-from mixlab.uris import DATABASE, existing_part, require_uri, shown, sqlite_file
+from mixlab.uris import DATABASE, require_uri, require_writable, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
 FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
@@ -70,7 +70,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     if file is not None and not make and not os.path.isfile(file):
         raise BadInput(f"no MLflow database at {str(file)!r}: run the study first, or name another with --tracking-uri")
     if file is not None and make:
-        _require_writable(file, option)
+        require_writable(file, option)
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
 
     def ask() -> MlflowClient:
@@ -92,19 +92,6 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
         way = "put that right, or give another file, in a folder of this machine that can be written"
     why = shown(root_cause(error))  # any of the stores' own exceptions
     raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({why}); {way}")
-
-
-def _require_writable(file: Path, option: str) -> None:
-    """Raise ``BadInput`` unless an SQLite file can be written, and the journal that SQLite keeps beside it."""
-    folder = existing_part(file.parent)
-    if not folder.is_dir():
-        raise BadInput(f"{option} puts the database below {str(folder)!r}, which is a file; name a folder")
-    for place in (folder, file):
-        if os.path.exists(place) and not os.access(place, os.W_OK, effective_ids=True):
-            raise BadInput(
-                f"{option} names the database {str(file)!r}, but {str(place)!r} cannot be written; "
-                "give another file, in a folder that can be written"
-            )
 
 
 def experiment_named(client: MlflowClient, name: str) -> Experiment | None:

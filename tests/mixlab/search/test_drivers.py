@@ -218,6 +218,8 @@ def test_one_driver_confirms_at_a_time(tmp_path):
         ("nosuchdatabase://me:secret@host/db", r"cannot be opened .*; give a file .* or .* postgresql\+psycopg2://"),
         ("sqlite://", "names no file; give sqlite:///FILE"),
         ("sqlite+pysqlite:///trials.db", "names no file; give sqlite:///FILE"),
+        ("sqlite:////proc/trials.db", "'/proc' cannot be written; give another file"),  # it waited for ever
+        ("/proc/new/trials.journal", "'/proc' cannot be written; give another file"),
     ],
 )
 def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password(url, sentence):

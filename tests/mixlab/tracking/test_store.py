@@ -87,6 +87,14 @@ def nobody() -> Iterator[None]:
         os.seteuid(was)
 
 
+@pytest.mark.parametrize("place", ["/proc", "/proc/new/folder", "/sys"])
+def test_a_folder_that_takes_no_file_though_its_permissions_allow_one_is_a_sentence_at_once(place, monkeypatch):
+    monkeypatch.setattr(store, "in_background", lambda *_: pytest.fail("MLflow was asked"))
+    monkeypatch.setattr(os, "access", lambda *_, **__: True)  # as for root
+    with pytest.raises(BadInput, match=r"names the database '/.*/x.db', but '/(proc|sys)' cannot be written; give"):
+        store.connect(f"sqlite:///{place}/x.db")
+
+
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
