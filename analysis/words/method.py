@@ -196,7 +196,11 @@ def power_table(level: LevelTable) -> pd.DataFrame:
 def power_heading(level: LevelTable) -> str:
     """Return a heading that explains the numbers of :func:`power_table`."""
     family = count_text(level.family.planned, "comparison")
-    return f"Seeds for {POWER * 100:.0f} % power over {family} if the gains so far are real (rough, as their spread is)"
+    fixed = ", their number fixed beforehand," if level.family.budget else ""
+    return (
+        f"Seeds for {POWER * 100:.0f} % power over {family}{fixed} if the gains so far are real "
+        "(rough, as their spread is)"
+    )
 
 
 def power_text(level: LevelTable) -> str:

@@ -66,6 +66,8 @@ def test_sequential_seeds_say_so_and_show_no_p():
     assert "Seeds were added until a comparison was decided, at most 20, so no p holds" in text
     assert "sign-flip test" not in text
     assert level.table[["p", "p_family"]].isna().all(axis=None)
+    plan = r"^Seeds for 80 % power over 4 comparisons, their number fixed beforehand, if the gains so far are real"
+    assert re.match(plan, power_text(level))  # such a plan is not the one that the study follows
 
 
 def test_the_worth_of_pairing(level_of):
