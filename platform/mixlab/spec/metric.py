@@ -22,7 +22,7 @@ RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
 CHOSEN = "chosen on the test set"
 MOST_DIGITS = 15  # those of a float
 BEYOND = 1e12  # from here on, decimals say nothing
-ROUNDING = 1e-12  # up to here, a difference is one of the last bits
+ROUNDING = 1e-12  # up to here, a number is one of the last bits
 FIELDS: tuple[tuple[str, Any, str], ...] = (
     ("unit", str, "text"),
     ("digits", int, "a whole number"),
@@ -112,13 +112,13 @@ class Metric:
 def decimals(value: float, digits: int, sign: str = "") -> str:
     """Return ``value`` with so many decimals; a huge one, of which they say nothing, as a power of ten.
 
-    The ``sign`` of a difference is ``+``: one that these decimals would round to zero has its first digit instead, as
-    it may be a win. A value that rounds to zero has no sign.
+    One that these decimals would round to zero has its first two digits instead: a small difference may be a win, and a
+    metric may be small in all arms. The ``sign`` of a difference is ``+``.
     """
     if abs(value) >= BEYOND:
         return f"{value:{sign}.4g}"
     text = f"{value:{sign or 'z'}.{digits}f}"
-    return f"{value:{sign}.1g}" if sign and float(text) == 0 and abs(value) > ROUNDING else text
+    return f"{value:{sign}.2g}" if float(text) == 0 and abs(value) > ROUNDING else text
 
 
 def find(metrics: Iterable[Metric], name: str) -> Metric | None:

@@ -59,8 +59,13 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules():
     assert TOP1.text(78.166) == "78.17 %"
     assert TOP1.text(math.nan) == "not a number"
     assert TOP1.text(-math.inf) == "-inf %"
-    assert TOP1.text(-0.001) == "0.00 %"
-    assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5)] == ["-0.005", "+0.01", "-2e-05"]
+    assert [TOP1.text(value) for value in (-0.0, -1e-13, -0.001, 0.00044)] == [
+        "0.00 %",
+        "0.00 %",
+        "-0.001 %",
+        "0.00044 %",
+    ]
+    assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5)] == ["-0.0049", "+0.01", "-2e-05"]
     assert [decimals(value, 2, "+") for value in (0.0, 1e-14)] == ["+0.00", "+0.00"]
     assert RMSE.text(-1e300) == "-1e+300 kg"
     assert Metric("loss", digits=0).check().text(2.4) == "2"
