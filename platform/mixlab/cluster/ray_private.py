@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -163,7 +164,8 @@ def bare_cluster() -> Iterator[None]:
 
     Its dashboard, autoscaler and log monitor serve nobody on one machine, nor does the dashboard's agent, for which the
     raylet would wait a second or two. Workers that start before they are asked for lack the environment of a trial, and
-    are not used.
+    are not used. Its processes are in groups of their own: a signal to the group of this one, as ``timeout`` and a
+    shell send it, would end them before this one could record how its runs ended. They end with this one all the same.
     """
 
     def nothing(node: Node, **options: Any) -> None:
@@ -180,6 +182,7 @@ def bare_cluster() -> Iterator[None]:
         with (
             patch.multiple(Node, start_api_server=nothing, start_monitor=nothing, start_log_monitor=nothing),
             patch.object(services, "start_ray_process", start_without_agent),
+            patch.object(services, "ConsolePopen", partial(services.ConsolePopen, process_group=0)),
         ):
             yield
     finally:

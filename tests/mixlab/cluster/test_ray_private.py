@@ -114,6 +114,15 @@ def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_pat
     assert ray_private.without_agent(["gcs_server", "--head"]) == ["gcs_server", "--head"]
 
 
+def test_a_signal_to_the_group_of_a_study_does_not_end_ray_before_the_study():
+    require("ConsolePopen(" in inspect.getsource(services.start_ray_process), "ConsolePopen starts Ray's processes")
+    with ray_private.bare_cluster(), services.ConsolePopen(["sleep", "100"]) as process:
+        try:
+            assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
+        finally:
+            process.kill()
+
+
 def test_the_client_of_the_head_can_be_asked():
     found = vars(importlib.import_module("ray._raylet"))
     require("GcsClient" in found, "ray._raylet.GcsClient exists")
