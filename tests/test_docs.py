@@ -1,6 +1,7 @@
 """The documentation is true: its code runs, its commands are accepted, and everything that it names exists."""
 
 import argparse
+import ast
 import importlib.util
 import inspect
 import json
@@ -142,6 +143,20 @@ def test_the_page_of_what_can_be_set_lists_everything_with_its_default():
             assert images.startswith(f"{dataset.num_train:,} and {dataset.num_test:,}"), name
             assert ("fetched" in fetched) == dataset.fetched, name
         assert name in rows
+
+
+def first_entry(source: str) -> list[type[ast.AST]]:
+    """Return the kinds of the parts of the first entry of the first dictionary or tuple in ``source``."""
+    found = next(each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Dict | ast.Tuple))
+    return list(map(type, [found.keys[0], found.values[0]] if isinstance(found, ast.Dict) else [found.elts[0]]))
+
+
+def test_the_line_of_an_addition_is_one_like_the_others_in_its_place():
+    lines = re.findall(r"`([^`]+)`\s+in\s+`([A-Z]+)`,\s+`([\w/]+\.py)`", PAGE["extending.md"])
+    assert len(lines) == 7
+    for line, name, file in lines:
+        (place,) = re.findall(rf"^{name}\b.*? = (.*?^[)}}])$", (ROOT / file).read_text(), re.MULTILINE | re.DOTALL)
+        assert first_entry(f"{{{line}}}" if ": " in line else f"({line},)") == first_entry(place), line
 
 
 def test_the_mixer_is_a_mixer(monkeypatch):

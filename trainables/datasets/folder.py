@@ -13,9 +13,10 @@ from trainables.datasets.image_files import class_names, in_class_folders, test_
 
 def load(folder: Path) -> Splits:
     """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names."""
-    if not os.path.isdir(folder):
+    if not os.path.isdir(folder / "train"):
+        fault = "has no folder train" if os.path.isdir(folder) else "is missing"
         raise DataError(
-            f"the folder {folder} is missing; it should have train/ and test/, each with a folder for every class"
+            f"the folder {folder} {fault}; it should have train/ and test/, each with a folder for every class"
         )
     classes = class_names(folder / "train")
     tests = test_folder(folder)

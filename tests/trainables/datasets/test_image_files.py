@@ -142,6 +142,9 @@ def test_a_folder_has_the_classes_of_its_training_folders(lay_out):
 def test_a_folder_that_is_not_there_or_lacks_a_split_is_named(tmp_path, lay_out):
     with pytest.raises(DataError, match=r"^the folder .*/flowers is missing; it should have train/ and test/"):
         DATASETS["folder"].prepare(tmp_path / "flowers")
+    lay_out({"flowers/a/1.jpg": None})
+    with pytest.raises(DataError, match=r"/flowers has no folder train; it should have train/ and test/"):
+        DATASETS["folder"].prepare(tmp_path / "flowers")
     lay_out({"flowers/train/a/1.jpg": None})
     with pytest.raises(DataError, match=r"flowers has no folder test, val or validation$"):
         DATASETS["folder"].prepare(tmp_path / "flowers")
