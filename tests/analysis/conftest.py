@@ -72,7 +72,7 @@ class TrackedStudy:
             rules = {"median10": value, "last": value - 0.5, "best": value + 0.5}
             last = points.setdefault(max(points, default=epochs), {})
             last.update({f"test_top1_{rule}": number for rule, number in rules.items()})
-        words = {"data": "feedc0de", "hardware": "a CPU"}
+        words = {"data": "feedc0de", "hardware": "a CPU", "python": "3.11"}
         self.tracker.trials.start(made)
         self.tracker.trials.epochs(made, [Epoch(number, epochs, metrics, words) for number, metrics in points.items()])
         if status == "KILLED":

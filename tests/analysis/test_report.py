@@ -129,7 +129,7 @@ def test_configuration_tells_the_shared_from_the_differing(tracked):
 def test_provenance_counts_the_runs(tracked):
     study, plan = tracked
     assert provenance(load_runs(study.uri, study.study, plan)).to_numpy().tolist() == [
-        ["0123456789abcdef", "no", "feedc0de", "a CPU", "6"]
+        ["0123456789abcdef", "no", "feedc0de", "a CPU", "python 3.11", "6"]
     ]
 
 
