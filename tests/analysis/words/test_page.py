@@ -10,6 +10,11 @@ from tests.chromium import chromium, needs_chromium
 pytestmark = [pytest.mark.slow, needs_chromium]
 
 ROWS = 40
+CELLS = {  # of the widest usual table, in which an arm has a reference of its own
+    **{"arm": "raw pass (control)", "n": "6", "mean ± sd": "22.03 ± 1.50", "against": "baseline", "gain": "+1.47"},
+    **{"95 % interval": "[+0.74, +2.19]", "p": "0.0312", "p (family)": "0.0312"},
+    **{"over baseline": "+1.47 [+0.74, +2.19]", "verdict": "not decided"},
+}
 SHOWN = "[...document.querySelectorAll('.long tbody tr:not([hidden])')].map(row => row.cells[0].textContent)"
 FILL = """(text => {
   const input = document.querySelector("input");
@@ -25,7 +30,7 @@ def browser(tmp_path_factory):
     shown = pd.DataFrame({"arm": [f"arm {number}" for number in range(ROWS)], "gain": gains, "p": ["0.0312"] * ROWS})
     short = shown.head(LONG)
     file = tmp_path_factory.mktemp("page") / "page.html"
-    body = "<h1>study</h1>" + html_grid(shown) + html_grid(short, words=True)
+    body = "<h1>study</h1>" + html_grid(shown) + html_grid(short, words=True) + html_grid(pd.DataFrame([CELLS]), wins=[True])
     file.write_text(page("study", body), encoding="utf-8")
     with chromium(390, 800) as opened:
         opened.open(file.as_uri())
@@ -66,6 +71,14 @@ def test_the_head_stays_and_nothing_is_wider_than_the_telephone(browser):
     assert browser.evaluate("document.querySelector('.long').scrollTop") == 300
     assert abs(browser.evaluate(top) - before) < 2
     assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_screen_of_usual_width_shows_the_verdict(browser):
+    browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False)
+    last = "[...document.querySelectorAll('.wide')].at(-1)"
+    hidden = browser.evaluate(f"(table => table.scrollWidth - table.clientWidth)({last})")
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    assert hidden == 0
 
 
 def test_it_is_dark_on_request_and_whole_on_paper(browser):
