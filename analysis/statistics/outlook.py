@@ -17,7 +17,7 @@ from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
 from analysis.words.captions import count_text
 from mixlab.spec.metric import decimals
 
-FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
+FIRST_KEYS = ("dataset", "folder", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
 OTHER_KEYS = 8  # the number of keys that are shown of a configuration without any of RECIPE
 FEWEST_TO_TELL = 3  # pairs of a comparison that tell the spread of its differences

@@ -53,6 +53,7 @@ def provenance_text(*levels: LevelTable) -> str:
     data = " and ".join(shortened(value) for value in _distinct(runs, "data"))
     parts = [
         _values(runs, "config.dataset"),
+        *(name for name in _distinct(runs, "config.folder") if name != "None"),
         *_parts_of_the_data(runs),
         *(f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"),
         _values(runs, "config.backbone"),

@@ -75,6 +75,8 @@ def test_the_configuration_is_named_where_the_plan_has_it():
     assert lines[:3] == ["Every run: cifar100, 200 epochs.", "Recipe: lr 0.1.", "Tables: mixer = cutmix."]
     plan["config"]["epochs"] = 1
     assert outlook(plan)[0] == "Every run: cifar100, 1 epoch."
+    plan["config"] |= {"dataset": "folder", "folder": "photographs"}
+    assert outlook(plan)[0] == "Every run: folder, photographs, 1 epoch."
 
 
 def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
