@@ -15,7 +15,7 @@ from mixlab.spec.trainable import Save
 # A word is recorded as the tag ``mixlab.NAME``; these are the tags by which a run is found and named.
 OWN_TAGS = (
     *("level", "study", "plan", "cell", "arm", "key", "seed", "trial", "state", "best", "error"),
-    *("commit", "dirty", "patch", "constraints", "versions", "command"),
+    *("commit", "dirty", "patch", "constraints", "versions", "command", "table_seeds"),
 )
 THEN = " and then "  # stands between the words of the parts of a run
 

@@ -41,8 +41,10 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
         known = plan.get("looks") or {}
         seeds |= set(known.get("seeds", []))
         until_decided |= bool(plan.get("sequential") or known.get("until_decided"))
-        if not plan.get("sequential"):
-            seeds.add(len({trial["seed"] for trial in plan["trials"]}))
+        planned = len({trial["seed"] for trial in plan["trials"]})
+        # Without a table of these seeds, the note is that of an earlier plan.
+        if not plan.get("sequential") and run.tags.get(names.TABLE_SEEDS, str(planned)) == str(planned):
+            seeds.add(planned)
     return {
         "seeds": sorted(seeds - {len(study.seeds)}),
         "until_decided": until_decided,

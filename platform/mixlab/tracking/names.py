@@ -30,6 +30,7 @@ HARDWARE = "mixlab.hardware"
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
+TABLE_SEEDS = "mixlab.table_seeds"  # the number of seeds in the plan of the last table; older stores lack it
 
 # MLflow's word for the state in which a run is left.
 STATUS = {

@@ -92,6 +92,7 @@ class Tracker:
     def describe(self, metrics: Mapping[str, float], text: str, cell: str | None = None) -> None:
         """Add numbers, and the text that the UI shows with them, to the study's run or to that of a cell."""
         run_id = self.study_run if cell is None else self.arm_runs[cell]
+        tags = {names.NOTE: text, names.TABLE_SEEDS: str(len({trial["seed"] for trial in self.tracked.plan["trials"]}))}
         now = int(time.time() * 1000)
 
         def write() -> None:
@@ -101,7 +102,7 @@ class Tracker:
             earlier = history(self.client, run_id, changed.keys() & there.keys())
             at = max([now, *(point.timestamp + 1 for point in earlier)])
             numbers = [Metric(name, value, at, 0) for name, value in changed.items()]
-            log(self.client, run_id, numbers, tags={names.NOTE: text})
+            log(self.client, run_id, numbers, tags=tags)
 
         self.writer.put(write)
 

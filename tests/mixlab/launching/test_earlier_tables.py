@@ -45,6 +45,7 @@ def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):
         assert launch(TWO_ARMS, seeds=7)[0] == 0
         rule = "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been chosen by"
         assert rule in table.read_text()
+    assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=9)[0] == 130
     assert launch(TWO_ARMS, seeds=8)[0] == 0
     assert "Looked at before: a table of 6 seeds, a table of 7 seeds. p holds" in table.read_text()
     assert launch(TWO_ARMS, seeds=6, epochs=2)[0] == 0  # other trials

@@ -46,6 +46,12 @@ def test_other_numbers_of_seeds_are_kept_from_table_to_table(monkeypatch):
     assert looks_before(monkeypatch, seeds(8), of_seven) == {**NOTHING, "seeds": [6, 7]}
 
 
+def test_seeds_of_which_no_table_was_made_were_not_looked_at(monkeypatch):
+    stopped = table_of(seeds(9), {**NOTHING, "seeds": [6]})
+    stopped[0].tags[names.TABLE_SEEDS] = "7"  # whose table is the run's last
+    assert looks_before(monkeypatch, seeds(8), stopped) == {**NOTHING, "seeds": [6]}
+
+
 def test_seeds_that_were_added_until_decided_are_no_number(monkeypatch):
     until = table_of(replace(STUDY, sequential=True))
     assert looks_before(monkeypatch, seeds(7), until) == {**NOTHING, "until_decided": True}
