@@ -242,6 +242,7 @@ def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFr
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the number of ``runs`` from each commit, with or without changes, data, hardware and versions."""
     started = runs[runs["run_id"] != ""]
-    counts = started.groupby(["commit", "dirty", "data", "hardware", "versions"], sort=False).size().reset_index(name="runs")
+    origin = ["commit", "dirty", "data", "hardware", "versions"]
+    counts = started.groupby(origin, sort=False).size().reset_index(name="runs")
     counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"}).mask(counts["commit"] == "unknown", "unknown")
     return counts.rename(columns={"dirty": "uncommitted changes"}).astype(str)

@@ -30,8 +30,8 @@ def browser(tmp_path_factory):
     shown = pd.DataFrame({"arm": [f"arm {number}" for number in range(ROWS)], "gain": gains, "p": ["0.0312"] * ROWS})
     short = shown.head(LONG)
     file = tmp_path_factory.mktemp("page") / "page.html"
-    body = "<h1>study</h1>" + html_grid(shown) + html_grid(short, words=True) + html_grid(pd.DataFrame([CELLS]), wins=[True])
-    file.write_text(page("study", body), encoding="utf-8")
+    grids = html_grid(shown), html_grid(short, words=True), html_grid(pd.DataFrame([CELLS]), wins=[True])
+    file.write_text(page("study", "<h1>study</h1>" + "".join(grids)), encoding="utf-8")
     with chromium(390, 800) as opened:
         opened.open(file.as_uri())
         opened.until("document.readyState === 'complete'")
