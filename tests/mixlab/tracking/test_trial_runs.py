@@ -30,7 +30,7 @@ from tests.strict_json import strict
 
 TRIAL = Trial("0123456789abcdef", "plain", {}, 0, {"epochs": 4})
 ARM_TAGS = {names.LEVEL: "arm", names.CELL: TRIAL.cell, names.PLAN: "0123"}
-PLAN = {"metric": "test_top1", "preset": "quick"}
+PLAN = {"metric": "test_top1", "preset": "quick", "trials": []}
 TRACKED = Tracked("toy", "0123", PLAN, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
 
 
