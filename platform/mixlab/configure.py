@@ -16,7 +16,7 @@ KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have
 FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # and the option that names several values
 FIELDS = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}  # of a search
 OF_SEARCH = (*FIELDS.values(), "optuna_storage")  # options that a study does not have
-MODES = {"listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
+MODES = ("listing", "fetch", "dry_run")
 
 
 def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:
@@ -113,7 +113,7 @@ def _with_seeds(study: Study, preset: Config, options: Options) -> Study:
 
 def _require_agreement(options: Options) -> None:
     """Raise ``BadInput`` if two options ask for different things, of which only one could be done."""
-    modes = [said for name, said in MODES.items() if getattr(options, name)]
+    modes = [option_name(name) for name in MODES if getattr(options, name)]
     if len(modes) > 1:
         raise BadInput(f"{' and '.join(modes)} ask for different things: give one of them")
     for key in (*KEYS, *FACTORS):

@@ -109,9 +109,12 @@ class Options:
         require(not isinstance(gpus, str) or gpus == AUTO, "--gpus-per-trial", f"a number or {AUTO!r}", gpus)
 
 
+CALLED_OTHERWISE = {"changes": "--set", "check_only": "--check", "listing": "--list"}
+
+
 def option_name(field: str) -> str:
     """Return what a field of the options is called on the command line."""
-    return "--" + field.replace("_", "-")
+    return CALLED_OTHERWISE.get(field, "--" + field.replace("_", "-"))
 
 
 def _require_kind(what: str, value: Any, hint: Any) -> None:
