@@ -71,8 +71,11 @@ def markdown_tables(levels: Sequence[LevelTable]) -> str:
 
 
 def latex(study: str, levels: Sequence[LevelTable]) -> str:
-    """Return all tables as LaTeX floats for a document that loads ``booktabs``."""
-    blocks = [r"% Needs \usepackage{booktabs}. Written by analysis/ablation_table.py; do not edit."]
+    """Return all tables as LaTeX floats for a document that loads ``booktabs`` and ``graphicx``.
+
+    A table that is wider than the text is made smaller; it would lose its last columns beyond the edge of the paper.
+    """
+    blocks = [r"% Needs \usepackage{booktabs,graphicx}. Written by analysis/ablation_table.py; do not edit."]
     labels = _labels([f"{study} {level.name}" for level in levels])
     for level, label in zip(levels, labels, strict=True):
         shown = cells(level)
@@ -81,8 +84,9 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
         align = "".join("l" if name in LEFT_ALIGNED else "r" for name in shown.columns)
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
+        lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
         lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
-        blocks.append("\n".join([*lines, r"\end{tabular}", r"\end{table}"]))
+        blocks.append("\n".join([*lines, r"\end{tabular}}", r"\end{table}"]))
     return "\n\n".join(blocks) + "\n"
 
 

@@ -116,10 +116,12 @@ def test_latex_compiles_it(study, tmp_path):
         found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
         (tmp_path / f"{name}.tex").write_text(latex(name, levels))
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{usual}\input{awkward}\end{document}"
+    packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
+    document = rf"{packages}\begin{{document}}\input{{usual}}\input{{awkward}}\end{{document}}"
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stdout
+    assert "Overfull" not in found.stdout.partition("awkward.tex")[0]
     assert len(list(tmp_path.glob("*.pdf"))) == 1
 
 
