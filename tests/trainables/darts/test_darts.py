@@ -17,6 +17,7 @@ from trainables.darts.search_config import DEFAULTS, flatten, parse
 from trainables.darts.search_phase import SearchPhase, search_step
 from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import SuperNet
+from trainables.darts.testing import mean_loss
 from trainables.epoch import Diverged
 from trainables.hardware import set_up
 from trainables.search_architecture import train
@@ -209,6 +210,10 @@ def test_a_search_that_diverges_ends(counted_run, monkeypatch):
     monkeypatch.setattr(SearchPhase, "epoch", lambda phase, number: {"train_loss": float("nan")})
     with pytest.raises(Diverged, match=r"^the training loss became nan in epoch 1$"):
         run.next_epoch()
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images():
+    assert mean_loss([(torch.tensor(1.0), 3), (torch.tensor(5.0), 1)]) == 2.0
 
 
 def test_what_a_process_has_trained_before_decides_no_number_of_a_search():

@@ -157,6 +157,20 @@ def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "keys",
+    [
+        {"frozen_epochs": 0},
+        {"train_images": 9},  # a last batch of one image, without a second head
+        {"retrain.dataset": "imagenet", "retrain.image_size": 256, "auxiliary": 0.4},
+        {"retrain.dataset": "imagenet", "batch_size": 2, "auxiliary": 0.4},  # the map of its last image has 4 pixels
+    ],
+)
+def test_what_can_be_run_is_accepted(keys):
+    settings = train.resolve({**SMALL, **keys}).settings
+    assert {key: flatten(settings)[key] for key in keys} == keys
+
+
+@pytest.mark.parametrize(
     ("keys", "sentence"),
     [
         ({"retrain.dataset": "imagnet"}, "unknown retrain.dataset 'imagnet'; did you mean 'imagenet'"),
