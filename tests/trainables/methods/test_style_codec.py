@@ -22,10 +22,12 @@ def small_networks() -> tuple[nn.Sequential, nn.Sequential]:
     """Return an encoder and a decoder laid out as AdaIN's, with two widths instead of four, and a layer beyond."""
     torch.manual_seed(0)
     encoder = nn.Sequential(
-        *(nn.Conv2d(3, 3, 1), *padded(3, 4), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True), *padded(4, 8), nn.ReLU()),
-        *(*padded(8, 8), nn.ReLU()),
+        *(nn.Conv2d(3, 3, 1), *padded(3, 4), nn.ReLU(), *padded(4, 4), nn.ReLU()),
+        *(nn.MaxPool2d(2, ceil_mode=True), *padded(4, 8), nn.ReLU(), *padded(8, 8), nn.ReLU()),
     )
-    decoder = nn.Sequential(*padded(8, 4), nn.ReLU(), nn.Upsample(scale_factor=2), *padded(4, 3))
+    decoder = nn.Sequential(
+        *(*padded(8, 4), nn.ReLU(), nn.Upsample(scale_factor=2), *padded(4, 4), nn.ReLU(), *padded(4, 3))
+    )
     return encoder, decoder
 
 
@@ -87,7 +89,7 @@ def test_the_networks_of_a_file_are_laid_out_as_adain_s(file):
     network, (encoder, decoder) = StyleNetwork(file, 32), small_networks()
     images = pixels()
     enlarged = F.interpolate(images, (32, 32), mode="bilinear", align_corners=False)
-    features = encoder[:8](enlarged)  # up to the first map of eight channels, which the decoder takes
+    features = encoder[:11](enlarged)  # up to the first map of eight channels, which the decoder takes
     torch.testing.assert_close(network.encode(images), features.detach())
     assert features.shape == (B, 8, 16, 16)
     wanted = F.interpolate(decoder(features), (16, 12), mode="bilinear", align_corners=False)
