@@ -24,6 +24,7 @@ def test_a_cosine_per_step():
     assert rate(7.999, lr_changes="each_step") < 1e-6
     for done in (0, 3, 7, 8):  # one that ends above zero is the same curve on a pedestal
         assert rate(done, min_lr=0.1) == pytest.approx(0.1 + 0.75 * rate(done))
+        assert rate(done, min_lr=0.4) == pytest.approx(0.4)
 
 
 def test_steps_down():
