@@ -86,6 +86,26 @@ def test_alpha_is_that_of_the_benchmarks(cell, alphas):
     assert tuple(found["mixer.alpha"] for found in settings) == alphas
 
 
+# OpenMixup's tables for CIFAR-100, of convolutional networks and of transformers.
+FURTHER = {
+    **{"gridmix": (0.2, 1.0), "smoothmix": (0.2, 0.2), "attentivemix": (2.0, 2.0), "alignmix": (2.0, 2.0)},
+    **{"automix": (2.0, 2.0), "samix": (2.0, 2.0), "adautomix": (1.0, 1.0)},
+}
+# Those of the mixers' own papers and codes, for any network.
+OWN = {
+    **{"comixup": 2.0, "supermix": 3.0, "augmix": 1.0, "mixup_cutmix": 1.0, "mergemix": 1.0},
+    **{"dmixup": 1 / 3, "dcutmix": 0.2, "saliency_dcutmix": 1 / 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("mixer", "alphas"), [*FURTHER.items(), *((mixer, (alpha, alpha)) for mixer, alpha in OWN.items())]
+)
+def test_alpha_of_the_other_mixers(mixer, alphas):
+    cells = [{"dataset": "cifar100", "backbone": backbone, "mixer": mixer} for backbone in ("resnet18", "deit_small")]
+    assert tuple(sumix_settings(cell)["mixer.alpha"] for cell in cells) == alphas
+
+
 @pytest.mark.parametrize(
     ("dataset", "backbone", "large"),
     [
