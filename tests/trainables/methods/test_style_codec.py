@@ -85,13 +85,14 @@ def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhe
         assert float(mixed.weights[b, 0]) == pytest.approx(weight, abs=1e-6)
 
 
-def test_the_networks_of_a_file_are_laid_out_as_adain_s(file):
-    network, (encoder, decoder) = StyleNetwork(file, 32), small_networks()
+@pytest.mark.parametrize("side", [32, 31])
+def test_the_networks_of_a_file_are_laid_out_as_adain_s(file, side):
+    network, (encoder, decoder) = StyleNetwork(file, side), small_networks()
     images = pixels()
-    enlarged = F.interpolate(images, (32, 32), mode="bilinear", align_corners=False)
+    enlarged = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
     features = encoder[:11](enlarged)  # up to the first map of eight channels, which the decoder takes
     torch.testing.assert_close(network.encode(images), features.detach())
-    assert features.shape == (B, 8, 16, 16)
+    assert features.shape == (B, 8, 16, 16)  # of an odd side too
     wanted = F.interpolate(decoder(features), (16, 12), mode="bilinear", align_corners=False)
     torch.testing.assert_close(network.decode(features.detach(), images.shape[2:]), wanted.detach())
     assert not any(parameter.requires_grad for parameter in network.parameters())
