@@ -43,10 +43,11 @@ def launch_search(search: Search, start: Start) -> Result:
             return Result(found.code)
         say(console, f"Search over: {phase.counts()}", style="bold")
         winners = phase.winners()
-        _print_winners(search, history, console)
-        if not winners:
+        study = search.confirmation({name: each.params for name, each in winners.items()})
+        _print_winners(search, history, study, console)
+        if not study.tuned:
             return Result(1)
-        result = _confirm(search.confirmation({name: each.params for name, each in winners.items()}), history, start)
+        result = _confirm(study, history, start)
         if not start.options.quiet:
             module, uri = "analysis.search_report", start.options.tracking_uri  # from any folder
             command = typed("python", "-m", module, search.name, "--tracking-uri", uri)
@@ -57,7 +58,7 @@ def launch_search(search: Search, start: Start) -> Result:
         return result if whole else replace(result, exit_code=result.exit_code or 1)
 
 
-def _print_winners(search: Search, history: History, console: Console) -> None:
+def _print_winners(search: Search, history: History, study: Study, console: Console) -> None:
     for name in history.cells:
         found = history.best(name)
         if found is None:
@@ -66,6 +67,9 @@ def _print_winners(search: Search, history: History, console: Console) -> None:
         values = ", ".join(f"{key} = {short(value)}" for key, value in found.params.items())
         line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
         say(console, line)
+        if name not in (study.tuned or {}):
+            said = "what it is compared with has no winner, so there is nothing to compare"
+            say(console, f"failed: {name}: {said}", style="red")
 
 
 def _confirm(study: Study, history: History, start: Start) -> Result:

@@ -189,6 +189,16 @@ def test_starts_of_two_plans_of_a_study_write_to_one_database(launch, tmp_path):
     assert codes == [2, 0]
 
 
+def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(launch):
+    """It ended, after all trials, as bad input: "no cell is left to run: none of [] is one"."""
+    spec = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2)
+    broken = End(State.FAILED, error="ValueError: no")
+    code, said = launch(spec, lambda listener, trial, number: broken if trial.arm == "low" else None)
+    assert code == 1
+    assert "failed: low: no trial was completed, so there is nothing to confirm\n" in said
+    assert "failed: high: what it is compared with has no winner, so there is nothing to compare\n" in said
+
+
 def test_an_objective_that_is_never_reported_is_one_sentence(launch):
     with pytest.raises(BadInput, match=r"^[^\n]*'val_top5'[^\n]*it reports [^\n]*val_top1[^\n]*$"):
         launch(replace(SEARCH, objective="val_top5"), concurrent=1)
