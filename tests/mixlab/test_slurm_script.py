@@ -49,7 +49,7 @@ def started(script: str, folder: Path, *arguments: str, **variables: str) -> lis
 
 def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_has(tiny, tmp_path, capsys):
     job = ("--nodes", "4", "--cpus", "64", "--gpus", "8", "--time", "12:00:00", "--partition", "gpu")
-    given = ["--preset", "quick", "--gpus-per-trial", "8", "--cpus-per-trial", "500", "--arms", "+ lam"]
+    given = ["--preset", "quick", "--gpus-per-trial", "1", "--cpus-per-trial", "500", "--arms", "+ lam"]
     given += ["--tracking-uri", "http://head:5000", "--storage", "s3://bucket/x", "--data-root", "/nowhere"]
     script = written(*job, tiny, *given, capsys=capsys)
     directives = [line for line in script.splitlines() if line.startswith("#SBATCH")]
