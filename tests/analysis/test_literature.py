@@ -77,6 +77,7 @@ def commands_for(number: dict[Any, Any]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_ours():
     """A number without a command is of a method that is not here, or another source prints the same run as well."""
     for number in published_numbers().to_dict("records"):
@@ -86,6 +87,7 @@ def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_
             assert len(sources) > 1, number
 
 
+@pytest.mark.slow
 def test_what_no_other_command_shows_is_in_the_literature():
     left = [number for number in published_numbers().to_dict("records") if not commands_for(number)]
     assert left

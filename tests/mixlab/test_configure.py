@@ -142,7 +142,7 @@ def test_what_is_searched_cannot_be_set():
 
 def listed(spec: Study | Search, train: Any = TRAIN) -> list[str]:
     console = Console(file=io.StringIO(), width=60)
-    print_list(spec, train, console)
+    print_list(spec, spec, train, console)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 

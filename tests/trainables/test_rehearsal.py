@@ -110,6 +110,7 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
             require_refused({**BASE, **(FOLDER if in_folder else {}), "dataset": dataset, **whole, key: value}, key)
 
 
+@pytest.mark.slow
 def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels():
     config = {**BASE, "mixer": "puzzlemix"}
     for blocks in ((64, 224), (2, 300)):
@@ -118,6 +119,7 @@ def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has
     require_refused({**config, "mixer.blocks": (225,), "image_size": 224}, "up to 224", "(225,)")
 
 
+@pytest.mark.slow
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail():
     small = {"train_images": 9, "batch_size": 8, "backbone": "resnet18", "image_size": 8}
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image.*drop_last.*batch_size"):

@@ -32,6 +32,7 @@ def in_double(**keys) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_without_batch_norm_parts_give_the_step_of_the_whole_batch():
     keys = {"count": 6, "batch_size": 4, "backbone": "vit_tiny_32", "weight_decay": 0.0, "label_smoothing": 0.1}
     whole, parts = in_double(**keys), in_double(**keys, accumulate=4)

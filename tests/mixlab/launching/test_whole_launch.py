@@ -56,6 +56,7 @@ def test_a_folder_of_results_that_is_another_users_is_a_sentence(launch, tmp_pat
         launch(SMALL)
 
 
+@pytest.mark.slow
 def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_same(launch, tracking_uri, monkeypatch):
     """One of a trial, or one of the table itself."""
     client, make = MlflowClient(tracking_uri), report.report

@@ -87,6 +87,7 @@ def test_every_family_is_tested():
     assert families == set(FAMILIES)
 
 
+@pytest.mark.slow
 @every_model
 @torch.no_grad()
 def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name, side, stages, family):

@@ -177,6 +177,7 @@ def counted_run(monkeypatch):
     return lambda **keys: (SearchRun(parse({**SMALL, **keys}), 3, coloured(), coloured(), CPU), asked)
 
 
+@pytest.mark.slow
 def test_a_run_searches_and_then_trains_what_was_found(counted_run, tmp_path):
     run, asked = counted_run()
     assert run.words["data"] == run.search.fingerprint

@@ -62,6 +62,7 @@ def test_regions_and_proposals_are_those_of_detectron2():
     assert found.roi_heads.box_predictor.cls_score.out_features == 3  # the background besides two classes
 
 
+@pytest.mark.slow
 def test_every_layer_is_trained_and_the_classifier_is_left_alone(collages):
     network = classifier()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -72,6 +73,7 @@ def test_every_layer_is_trained_and_the_classifier_is_left_alone(collages):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_norms_do_not_decay_and_test_with_the_mean_statistics_of_the_last_batches(collages):
     """A rate of 1e-30 leaves the weights alone, so that each batch's statistics can be taken again by hand."""
     rates = []
@@ -116,6 +118,7 @@ def test_photographs_without_an_object_to_learn_are_refused(collages):
     assert both[0]["labels"].tolist() == both[1]["labels"].tolist()
 
 
+@pytest.mark.slow
 def test_a_detection_has_the_places_of_the_photograph(collages):
     found = detect(detector(classifier()), collages.test, torch.device("cpu"))
     assert len(found) == 3
