@@ -1,0 +1,124 @@
+"""The store of a search's trials: its address, its file, its lock, and what it refuses."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import filelock
+import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
+
+from mixlab.errors import BadInput
+from mixlab.search import trial_store
+from mixlab.search.history import History
+from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
+from mixlab.spec.trial import State
+from tests.mixlab.search_toy import TRAIN, run, search, store_of
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("nosuchdatabase://me:secret@host/db", r"cannot be opened .*; give a file .* or .* postgresql\+psycopg2://"),
+        ("sqlite://", "names no file; give sqlite:///FILE"),
+        ("sqlite+pysqlite:///trials.db", "names no file; give sqlite:///FILE"),
+        ("sqlite:////proc/trials.db", "'/proc' cannot be written; give another file"),  # it waited for ever
+        ("/proc/new/trials.journal", "'/proc' cannot be written; give another file"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password(url, sentence):
+    with pytest.raises(BadInput, match=sentence) as error:
+        TrialStore(url, "toy")
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_address_is_shown_without_its_password():
+    assert shown("postgresql://me:secret@host/db") == "postgresql://me@host/db"
+    assert "secret" not in shown("postgresql://me@host/db?password=secret")
+
+
+@pytest.mark.parametrize("name", ["t.db", "t.db?timeout=60", "a%20b+c.db", "100%25.db", "ä#b.db", "x/../y.db"])
+def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkeypatch, name):
+    """The trials of a name with a quoted letter were looked for, and locked, at a file that nobody had made."""
+    folder = tmp_path / "50%20 off"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    url = f"sqlite:///{name}"
+    asked = make_url(url)
+    assert file_of(url) == folder / asked.database
+    whole = make_url(absolute(url))
+    assert (whole.database, whole.query) == (f"{folder}/{asked.database}", asked.query)
+    assert absolute(absolute(url)) == absolute(url)
+
+
+def test_an_sqlite_store_makes_its_file(tmp_path):
+    url = f"sqlite:///{tmp_path}/my%20trials.db?timeout=60"
+    assert TrialStore(url, "toy").file == tmp_path / "my trials.db"
+    assert (tmp_path / "my trials.db").is_file()
+
+
+@pytest.mark.parametrize("refusals", [0, 5, 6])
+def test_drivers_that_start_together_on_an_empty_database_try_six_times(monkeypatch, refusals):
+    """Only one of them can make the tables; the others find them a second later."""
+    attempts: list[Any] = []
+
+    def made(url: str, engine_kwargs: Any) -> str:
+        attempts.append(engine_kwargs)
+        if len(attempts) <= refusals:
+            raise IntegrityError("CREATE TABLE", {}, Exception("it exists"))
+        return "made"
+
+    monkeypatch.setattr(trial_store, "RDBStorage", made)
+    monkeypatch.setattr(trial_store, "time", SimpleNamespace(sleep=lambda seconds: None))
+    with pytest.raises(IntegrityError) if refusals == 6 else nullcontext():
+        assert trial_store._made("sqlite:///x", {"pool": 1}) == "made"
+    assert attempts == [{"pool": 1}] * min(refusals + 1, 6)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///", "sqlite://", "sqlite:///?timeout=60"])
+def test_an_sqlite_url_without_a_file_is_refused(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="names no file; give sqlite:///FILE"):
+        TrialStore(url, "toy")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])
+def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path, left):
+    spec = search(budget=4, base={"epochs": 2}, sampler="random")
+    history = History(spec, TRAIN, store_of("journal", tmp_path))
+    history.tell(history.claim(), State.DONE, 1.0)
+    (file,) = tmp_path.rglob("*.journal")
+    whole = file.read_bytes()
+    file.write_bytes(whole + left)
+    again = History(spec, TRAIN, store_of("journal", tmp_path))
+    assert file.read_bytes().startswith(whole + b'{"op_code":0,')  # each start asks for its studies
+    run(again)
+    assert again.finished()
+    file.write_bytes(left)
+    run(History(spec, TRAIN, store_of("journal", tmp_path)))
+
+
+@pytest.mark.parametrize("content", [b"a line without an end", b"SQLite format 3\0", b'{"a": 1}\n'])
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path, content):
+    file = tmp_path / "notes"
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match=r"cannot be opened \(it is no journal of Optuna\); give a file"):
+        TrialStore(str(file), "toy")
+    assert file.read_bytes() == content
+
+
+def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path, monkeypatch):
+    trials = TrialStore(str(tmp_path / "trials"), "toy")
+    monkeypatch.setattr("mixlab.search.trial_store.WAIT_SECONDS", 0)
+    with (
+        filelock.FileLock(tmp_path / "trials.claim"),
+        pytest.raises(BadInput, match=r"trials' cannot be locked \(The file lock .* could not be acquired\.\): give"),
+    ):
+        trials.lock().__enter__()
+    (tmp_path / "trials.claim").unlink()
+    (tmp_path / "trials.claim").mkdir()
+    with pytest.raises(BadInput, match=r"trials' cannot be locked \(.*Is a directory"):
+        trials.lock().__enter__()
