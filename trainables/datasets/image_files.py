@@ -151,8 +151,8 @@ def files_in(folder: Path) -> list[Path]:
 def entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return what a folder holds; ``DataError`` if it cannot be read."""
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        with os.scandir(folder) as found:
+            return list(found)
     except FileNotFoundError:
         raise DataError(f"the folder {folder} is missing") from None
     except OSError as error:

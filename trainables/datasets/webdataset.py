@@ -74,7 +74,8 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
         _require_end(shard)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{shard} is not a whole shard of images and classes, without compression: {error}") from error
-    for key in sorted(images.keys() ^ labels.keys()):
+    if alone := images.keys() ^ labels.keys():
+        key = min(alone)
         lacking = f"{key}{LABEL}, the class of an image" if key in images else f"image of the class {key}{LABEL}"
         raise DataError(f"{shard} has no {lacking}")
     for key, name in images.items():

@@ -89,7 +89,7 @@ def momentum(progress: float, options: Mapping[str, Any]) -> float:
 
 
 def follow(slow: Iterable[Tensor], fast: Iterable[Tensor], keep: float) -> None:
-    """Let the tensors of a slow copy follow the trained ones, by m of Eq. 12: ``keep``, or 0 for a copy of the latter.
+    """Let the tensors of a slow copy follow the trained ones: ``keep`` is m of Eq. 12, and 0 makes them the same.
 
     Whole numbers, such as how many batches a batch norm has seen, are copied in any case.
     """
