@@ -227,12 +227,14 @@ def _points_of(metrics: Iterable[Metric]) -> Points:
 
 
 def histograms_of(epochs: Sequence[Epoch]) -> dict[str, list[Any]]:
-    """Return the content of ``histograms.json``; it is empty if the last epoch has no histogram.
+    """Return the content of ``histograms.json``: the histograms reported last, of every epoch that has all of them.
 
-    It is apart from the curves: MLflow's UI would draw a chart of every single bin.
+    It is empty if no epoch has any, and apart from the curves: MLflow's UI would draw a chart of every single bin.
     """
-    found: dict[str, list[Any]] = {
-        name: [[round(share, DIGITS) for share in epoch.histograms[name]] for epoch in epochs]
-        for name in sorted(epochs[-1].histograms)
+    shown = next((epoch.histograms.keys() for epoch in reversed(epochs) if epoch.histograms), None)
+    if shown is None:
+        return {}
+    those = [epoch for epoch in epochs if shown <= epoch.histograms.keys()]
+    return {"epochs": [epoch.number for epoch in those]} | {
+        name: [[round(share, DIGITS) for share in epoch.histograms[name]] for epoch in those] for name in sorted(shown)
     }
-    return {"epochs": [epoch.number for epoch in epochs], **found} if found else {}

@@ -232,6 +232,13 @@ def test_the_histograms_of_all_epochs_are_one_artifact():
     assert histograms_of([Epoch(1, 1, {"loss": 1.0})]) == {}
 
 
+def test_epochs_without_a_histogram_are_left_out():
+    """As of a trainable that draws them in every second epoch, or one more at the end."""
+    reported = ("lam", "", "lam drawn", "drawn", "drawn", "")
+    epochs = [Epoch(n, 6, {}, {}, dict.fromkeys(each.split(), (n / 8,))) for n, each in enumerate(reported, 1)]
+    assert histograms_of(epochs) == {"epochs": [3, 4, 5], "drawn": [[0.375], [0.5], [0.625]]}
+
+
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_recorded_once(
     tracking_uri, monkeypatch
 ):
