@@ -104,8 +104,9 @@ def is_outage(error: Exception) -> bool:
         return error.error_code in AWAY and not any(words in str(error) for words in LASTING)
     if isinstance(error, HTTPError) and error.response is not None:
         return error.response.status_code in AWAY_STATUS
-    if type(error).__module__.startswith("botocore"):  # the client of S3 artifacts, which need not be installed
-        return not hasattr(error, "response")
+    if type(error).__module__.startswith(("boto3", "botocore")):  # of S3 artifacts; they need not be installed
+        answer = getattr(error, "response", getattr(error.__context__, "response", None))  # boto3's own has none
+        return answer is None or answer["ResponseMetadata"]["HTTPStatusCode"] in AWAY_STATUS
     if isinstance(error, OperationalError):
         return not any(words in str(error) for words in LASTING)
     return isinstance(error, RequestException | ConnectionError | TimeoutError | InterfaceError)

@@ -114,6 +114,20 @@ def test_a_servers_answer(server, monkeypatch, status, body, outage):
     assert is_outage(error_of(lambda: MlflowClient(server).create_run("1"))) == outage
 
 
+@pytest.mark.parametrize(("status", "outage"), [(503, True), (500, True), (403, False), (404, False), (None, True)])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["of botocore", "of boto3"])
+def test_an_answer_of_s3(status, outage, wrapped):
+    """The exceptions stand for those of packages that need not be installed; boto3 wraps what a server answers."""
+    found: Exception = type("ClientError", (Exception,), {"__module__": "botocore.exceptions"})()
+    if status is not None:
+        found.response = {"ResponseMetadata": {"HTTPStatusCode": status}}  # type: ignore[attr-defined]
+    if wrapped:
+        outer = type("S3UploadFailedError", (Exception,), {"__module__": "boto3.exceptions"})()
+        outer.__context__ = found
+        found = outer
+    assert is_outage(found) == outage
+
+
 def test_nobody_answers(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert is_outage(error_of(lambda: MlflowClient("http://127.0.0.1:9").create_run("1")))
