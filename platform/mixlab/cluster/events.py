@@ -27,7 +27,7 @@ class Events:
     room: Callable[[], int]  # returns how many trials may run at a time
 
     def __post_init__(self) -> None:
-        self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
+        self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported or that the journal holds
         self.ends: dict[str, End] = {}  # by key, how a trial has to end
         self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
         self.fault: BadInput | StorageLost | None = None
@@ -62,6 +62,7 @@ class Events:
                 return job
             if job.saved is not None:
                 self.listener.resumed(job.trial, job.saved.epochs)
+                self.furthest[job.trial.key] = job.saved.epochs[-1]
                 end = None
                 for epoch in job.saved.epochs:
                     end = end or self.source.reported(job.trial, epoch, fresh=False)

@@ -101,6 +101,7 @@ def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
     both = Both(fresh, begun, WAIT, None)
     events = Events(both, both, lambda: 1)
     assert [events.next() for _ in range(4)] == [fresh, begun, WAIT, None]
+    assert events.furthest[TRIAL.key].number == 2  # attempts that come no further are said to end in epoch 3
     assert both.said == [("resumed", "key", [1, 2]), ("reported", 1, False), ("reported", 2, False)]
 
 
