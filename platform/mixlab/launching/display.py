@@ -106,8 +106,9 @@ class Display:
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """Note that a trial has finished an epoch."""
         with self._lock:
-            share = epoch.number / epoch.of
-            self.run += max(0.0, share - self.running.get(trial.key, 0.0))
+            before = self.running.get(trial.key, 0.0)
+            share = max(before, epoch.number / epoch.of)  # one that crashed may repeat epochs
+            self.run += share - before
             self.running[trial.key] = share
             self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.phase.shown.text(epoch.metrics)}", "cyan")
 
@@ -120,7 +121,9 @@ class Display:
         value = self.phase.shown.text(latest.metrics) if latest else ""
         mark, colour = MARKS[state]
         with self._lock:
-            self.running.pop(trial.key, None)
+            rest = 1 - self.running.pop(trial.key, 1.0)  # of one that failed
+            if self.expected is not None:
+                self.expected -= rest
             self.state[trial.key] = Text(f"{mark} {'failed' if error else value}".rstrip(), colour)
         if state is State.FAILED:
             say(self.console, f"{trial.name}: failed: {error}", style="red")
@@ -197,7 +200,7 @@ def _short(states: Mapping[int, Text]) -> Text:
     marks = []
     for state in states.values():
         done, slash, of = state.plain.partition(" ")[0].partition("/")
-        marks.append(Text(str(10 * int(done) // int(of)) if slash else state.plain[:1], state.style))
+        marks.append(Text(str(min(9, 10 * int(done) // int(of))) if slash else state.plain[:1], state.style))
     return Text().join(marks)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from mixlab.launching import display
 from mixlab.launching.display import Display, GpuMemory, Progress, Shown, in_words
@@ -82,12 +83,37 @@ def test_nothing_is_nearly_there_once_all_is_done():
     assert file.getvalue().endswith("[1/1 done] cutmix · baseline · seed 0: done, 71.50 %\n")
 
 
+def test_the_time_left_is_of_epochs_that_will_run_and_counts_none_twice(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(display.time, "monotonic", lambda: now)
+    phase = Phase("1/4", TRIALS[:4], expected=3.5)  # half of one is in the journal
+    shown = Display(console_of()[0], phase, quiet=False)
+    shown.started(TRIALS[0], Epoch(5, 10, {}))
+    shown.started(TRIALS[1], None)
+    assert shown._progress() == "1/4, time left unknown"
+    now = 60.0
+    for number in (6, 7, 8, 7, 8):  # its process was lost, and two epochs with it
+        shown.reported(TRIALS[0], Epoch(number, 10, {}))
+    for number in (1, 2):
+        shown.reported(TRIALS[1], Epoch(number, 10, {}))
+    assert shown._progress() == "1/4, 6 min left"  # half a trial in a minute, and three are left
+    shown.ended(TRIALS[1], State.FAILED, None, "broken")
+    assert shown._progress() == "1/4, 4 min 24 s left"  # 2.2 trials
+    shown.ended(TRIALS[0], State.DONE, None, "")
+    for trial in TRIALS[2:4]:
+        shown.started(trial, None)
+        shown.reported(trial, Epoch(10, 10, {}))
+        shown.ended(trial, State.DONE, None, "")
+    assert shown._progress() == "1/4"
+
+
 def test_a_narrow_terminal_shows_a_letter_for_each_seed():
     lines = shown(width=40, verdicts={"cutmix · baseline": "not decided"}).splitlines()
     *_, head, baseline, lam = lines
     assert head.split() == ["arm", "seeds", "verdict"]
     assert baseline.split() == ["cutmix", "·", "baseline", "✓✗·✓", "not", "decided"]
     assert lam.split() == ["cutmix", "·", "+", "lam", "3···"]
+    assert display._short({0: Text("9/10"), 1: Text("10/10 70.10"), 2: Text("...")}).plain == "99."
     assert all(len(line) <= 40 for line in lines)
 
 
