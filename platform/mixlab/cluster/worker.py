@@ -80,8 +80,9 @@ def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
         train = OverSeeds(work.train, work.objective, trial.seeds)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir("."))  # the trainable may leave it, for a folder that is then removed
-        folder = work.storage.patiently(lambda: stack.enter_context(work.storage.open(source))) if source else None
-        settings = stack.enter_context(_settings(trial, work))
+        with _room_for_temporary_files():
+            folder = work.storage.patiently(lambda: stack.enter_context(work.storage.open(source))) if source else None
+            settings = stack.enter_context(_settings(trial, work))
         usage = stack.enter_context(watched()) if work.system_metrics else None
         reporter = Reporter(read_epochs(folder) if folder else [], work, usage)
         if reporter.epochs and reporter.epochs[-1].last:
@@ -185,10 +186,11 @@ def _room_for_temporary_files() -> Iterator[None]:
         yield
     except Exception as error:
         folder = tempfile.gettempdir()
+        reason = error.__cause__ or error  # of a bucket, which is read into that folder, a ``StorageLost`` has come
         # On a full disk torch raises a ``RuntimeError`` about positions in its file.
-        if no_room(error) or shutil.disk_usage(folder).free < FULL_BYTES:
+        if no_room(reason) or shutil.disk_usage(folder).free < FULL_BYTES:
             where = f"the temporary folder {folder!r} of {socket.gethostname()}"
-            raise StorageLost(without_room(where, error)) from error
+            raise StorageLost(without_room(where, reason)) from error
         raise
 
 

@@ -7,7 +7,7 @@ import pickle
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -224,6 +224,19 @@ def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(tmp_path, ra
     trains = Reader(lambda settings, report, _: report(Epoch(1, 2, {}), save))
     run_trial(work(tmp_path, train=trains), resume_from=tmp_path if again else None)
     assert ray_tune.reported == [{"lost": "it cannot be used"}]
+
+
+@pytest.mark.parametrize("where", ["the checkpoint of a bucket", "a file that the trial reads"])
+def test_a_full_disk_of_temporary_files_is_named_before_the_training_too(tmp_path, ray_tune, monkeypatch, where):
+    """The bucket was said to be full, and each trial that reads a file failed."""
+    bucket, full = where == "the checkpoint of a bucket", Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr(*(Storage, "open", full) if bucket else (Path, "write_bytes", full))
+    own = work(tmp_path, train=Reader(), **{"teacher.pt": b"a network"})
+    trial = Trial("key", "arm", {}, 0, {"teacher": "teacher.pt"})
+    worker.work({"trial": trial, "resume_from": str(tmp_path) if bucket else None}, work=own)
+    (found,) = ray_tune.reported
+    assert found["lost"].startswith(f"there is no room left in the temporary folder '{gettempdir()}' of ")
+    assert found["lost"].endswith(" ([Errno 28] No space left on device): free some")
 
 
 @pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])
