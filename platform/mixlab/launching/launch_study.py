@@ -33,7 +33,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
         listed = SequentialTrials if study.sequential else ListedTrials
-        saved = start.storage.patiently(start.storage.newest)
+        saved = start.storage.newest()
         phase = listed(study, trials, start, recorded, saved, looks)
         found = run_phase(phase, start, outlook=partial(print_outlook, start=start, recorded=recorded))
         plan = phase.tracked.plan

@@ -84,7 +84,10 @@ class Storage:
         self.trials = f"{self.folder}/trials"
 
     def newest(self) -> dict[str, Saved]:
-        """Return for each trial, by key, the checkpoint with the most finished epochs."""
+        """Return for each trial, by key, the checkpoint with the most finished epochs; wait as :meth:`patiently`."""
+        return self.patiently(self._newest)
+
+    def _newest(self) -> dict[str, Saved]:
         newest: dict[str, Saved] = {}
         for launch in self._folders(self.trials):
             for trial in self._folders(launch):

@@ -100,6 +100,14 @@ def test_what_a_server_does_not_give_is_an_outage(tmp_path):
     assert is_outage(caught.value)
 
 
+def test_a_server_that_is_away_is_waited_for_before_the_checkpoints_are_looked_at(tmp_path, monkeypatch):
+    """A search ended by a bucket that was away as it took up another driver's trial; a study waited."""
+    monkeypatch.setattr("mixlab.storage.journal.PAUSE_SECONDS", 0.01)
+    storage = Storage(f"file://{tmp_path}", "study")
+    storage.filesystem = Mock(get_file_info=Mock(side_effect=[OSError("AWS Error NETWORK_CONNECTION"), []]))
+    assert storage.newest() == {}
+
+
 def test_forget_deletes_those_trials_and_empty_launches(tmp_path):
     checkpoint(tmp_path, "l1", "aa", 0, epochs=1)
     checkpoint(tmp_path, "l2", "aa", 0, epochs=2)
