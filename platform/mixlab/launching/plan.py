@@ -49,13 +49,13 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     """
     options = start.options
     recorded: Mapping[str, StoredRun] = {}
+    require_storage(options.storage, writable=False)
     if isinstance(spec, Search):
         from mixlab.launching.proposed import left_of_search  # it imports Optuna
 
         left = [*left_of_search(spec, start), *map(Left, trials)]
         study = spec.study
     else:
-        require_storage(options.storage, writable=False)
         recorded = store.recorded(store.existing(options.tracking_uri), spec.name)
         left = _left_of_study(spec, trials, start, recorded)
         study = spec

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from mixlab import Options, run
+from mixlab.errors import BadInput
 from tests.toy import SEARCH, Toy
 
 
@@ -41,6 +42,14 @@ def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_pat
     assert said.count("The cost that follows is the most that there can be") == times
     assert ", with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
     assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
+
+
+@pytest.mark.parametrize("spec", [SEARCH, SEARCH.study])
+def test_a_dry_run_refuses_the_storage_that_the_start_would_refuse(tmp_path, spec):
+    (file := tmp_path / "results").touch()
+    options = Options(dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db", storage=str(file))
+    with pytest.raises(BadInput, match=f"^--storage '{file}' cannot be read \\('{file}' is a file\\); give a folder"):
+        run(spec, Toy(), options)
 
 
 def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
