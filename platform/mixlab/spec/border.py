@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from mixlab.errors import BadInput, quoted, require, require_known, shortly
-from mixlab.spec import border
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and the halves of letters, which UTF-8 does not have
@@ -219,7 +218,7 @@ def checked_arguments(called: Called) -> Called:
         for name in named:
             require_known(f"argument of {called.__name__}", name, [each.name for each in parameters])
         try:
-            values, named = border.plain(given[before:]), border.plain(named)
+            values, named = plain(given[before:]), plain(named)
             signature.bind(*values, **named)
         except TypeError as error:
             got = f", got {', '.join(map(quoted, values))}" if values else ""
