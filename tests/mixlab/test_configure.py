@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mixlab import Arm, Choice, Float, Options, Search, Study
 from mixlab.configure import configure
+from mixlab.errors import BadInput
 from mixlab.listing import print_list
 from mixlab.messages import counted
 from mixlab.spec.complete import complete
@@ -21,7 +22,7 @@ STUDY = Study(
     base={"lr": 0.1, "epochs": 9},
     factors={"mixer": ("cutmix", "mixup")},
     arms=(Arm("plain", {}), Arm("fast", {"lr": 0.2}), Arm("long", {"epochs": 20}, against="fast", control=True)),
-    presets={"night": {"epochs": 2, "seeds": 3, "lr": 0.3}, "one": {"mixer": "fmix"}},
+    presets={"night": {"epochs": 2, "seeds": 3, "lr": 0.3}, "one": {"mixer": "fmix"}, "many": {"seeds": 5000}},
 )
 SEARCH = Search(
     study=STUDY,
@@ -67,22 +68,29 @@ def test_levels_that_an_option_names_win_over_a_preset_that_fixes_the_factor():
     assert [arm.name for arm in configured(arms=["long"]).arms] == ["plain", "fast", "long"]
 
 
-def test_every_arm_runs_a_thousand_seeds_at_most():
-    assert len(configured(seeds=1000).seeds) == 1000
-    with refused("--seeds is how many seeds each arm runs, at most 1000, got 1001; the seed 1001 alone is written"):
-        configured(seeds=1001)
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"epochs": 0}, "--epochs must be a whole number, at least 1, got 0"),
+        ({"seeds": 0}, "--seeds must be a whole number, at least 1, got 0"),
+        ({"seeds": 1001}, "--seeds is how many seeds each arm runs, at most 1000, got 1001; the seed 1001 alone is"),
+        ({"seeds": 10**30}, f"--seeds is how many seeds each arm runs, at most 1000, got {10**30}\n"),  # which is none
+        ({"preset": "many"}, "seeds of the preset 'many' is how many seeds each arm runs, at most 1000, got 5000"),
+        ({"preset": "nigth"}, "unknown preset 'nigth'; did you mean 'night'?"),
+        ({"mixers": []}, "no level of the factor mixer is named: give at least one"),
+        ({"arms": ["fats"]}, "unknown arm 'fats'; did you mean 'fast'?"),
+        ({"arms": []}, "--arms names no arm: give at least one"),
+        ({"mirrors": ["wandbb"]}, "unknown mirror 'wandbb'; did you mean 'wandb'?"),
+        ({"changes": {"lr%": 1}}, "--set has the key 'lr%', but MLflow records"),
+        ({"changes": {5: 1}}, "--set has the key 5: keys of a configuration are text"),
         ({"checkpoint_every": -0.5}, "--checkpoint-every must be minutes, at least 0, got -0.5"),
         ({"checkpoint_every": float("inf")}, "--checkpoint-every must be minutes, at least 0, got inf"),
         ({"checkpoint_every": float("nan")}, "--checkpoint-every must be minutes, at least 0, got nan"),
         ({"sampler": "tpe"}, "--sampler is an option of a search, and 'toy' is a study"),
         ({"scheduler": "asha"}, "--scheduler is an option of a search"),
         ({"concurrent": 2}, "--concurrent is an option of a search"),
+        ({"trials": 5}, "--trials is an option of a search"),
+        ({"optuna_storage": "sqlite:///x"}, "--optuna-storage is an option of a search"),
         ({"dataset": "a", "changes": {"dataset": "b"}}, "--dataset a and --set dataset=b contradict each other"),
         ({"deterministic": True, "changes": {"deterministic": False}}, "--deterministic True and --set determ"),
         ({"mixers": ["a", "b"], "changes": {"mixer": "b"}}, "--mixers a,b and --set mixer=b contradict each other"),
@@ -90,13 +98,15 @@ def test_every_arm_runs_a_thousand_seeds_at_most():
     ],
 )
 def test_options_that_cannot_be_meant_are_a_sentence(options, sentence):
-    with refused(sentence):
+    with pytest.raises(BadInput) as error:
         configured(**options)
+    assert f"{error.value}\n".startswith(sentence)
 
 
 def test_options_that_agree_are_no_contradiction():
     assert configured(epochs=3, changes={"epochs": 3}) == configured(epochs=3)
     assert configured(checkpoint_every=0.5) == STUDY
+    assert len(configured(seeds=1000).seeds) == 1000
 
 
 def test_one_thing_is_asked_for_at_a_time():
@@ -157,6 +167,7 @@ def test_the_list_of_a_study_and_of_a_search():
         "preset smoke: as written",
         "preset night: epochs=2, seeds=3, lr=0.3",
         "preset one: mixer=fmix",
+        "preset many: seeds=5000",
         "seeds: 0, 1, 2, 3, 4, 5",
     ]
     assert listed(STUDY) == of_study
