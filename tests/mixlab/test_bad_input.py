@@ -1,4 +1,4 @@
-"""Every mistake of a user ends with exit code 2 and one sentence that quotes it, before anything starts."""
+"""Mistakes of a user end with exit code 2 and one sentence that quotes them; more are in the tests of each part."""
 
 import runpy
 import time
@@ -38,30 +38,19 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
     [
         (["--dataset", "cifar11"], ["'cifar11'", "'cifar10'"]),
         (["--mixers", "cutmx"], ["'cutmx'", "'cutmix'"]),
-        (["--arms", "+ lamb"], ["'+ lamb'", "'+ lam'"]),
         (["--set", "mixer.alhpa=1"], ["'mixer.alhpa'", "'mixer.alpha'"]),
         (["--set", "lr"], ["'lr'", "KEY=VALUE"]),
-        (["--epochs", "-3"], ["-3", "epochs"]),
         (["--epochs", "three"], ["'three'", "--epochs", "a whole number"]),
         (["--checkpoint-every", "often"], ["'often'", "--checkpoint-every", "a number"]),
         (["--arms", "raw pass", "--arms", "+ lam"], ["--arms", "twice", "commas"]),
-        (["--set", "lr=0.1", "--set", "lr=0.2"], ["lr", "0.1", "0.2", "--set"]),
-        (["--epochs", "3", "--set", "epochs=4"], ["--epochs 3", "--set epochs=4", "contradict"]),
-        (["--mixers", "cutmix,fmix", "--set", "mixer=mixup"], ["--mixers cutmix,fmix", "--set mixer=mixup"]),
-        (["--fetch", "--dry-run"], ["--fetch and --dry-run", "one of them"]),
         (["--gpu-per-trial", "1"], ["--gpu-per-trial", "--help"]),
         (["--train-images", "50001"], ["50001", "50000"]),
         (["--set", "mixer.alpha=0"], ["0", "mixer.alpha"]),
         (["--mixers", "automix", "--set", "mixer.layer=9"], ["mixer.layer", "1..3", "9"]),
-        (["--tracking-uri", "sqlite:///", "--dry-run"], ["'sqlite:///'", "names no file"]),
         (["--cpus-per-trial", "1000"], ["1000", "--cpus-per-trial"]),
-        (["--cpus-per-trial", "0.00005"], ["5e-05", "at least 0.0001"]),
-        (["--cpus-per-trial", "inf"], ["inf", "finite and at least 0.0001"]),
-        (["--gpus-per-trial", "-1"], ["-1", "--gpus-per-trial"]),
         (["--gpus-per-trial", "2", "--check", "--set", "compile=true"], ["compile must be False", "got 2"]),
         (["--gpus-per-trial", "4", "--check", "--set", "cuda_graph=true"], ["cuda_graph must be False", "got 4"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
-        (["--address", "head:²"], ["'head:²'", "HOST:PORT"]),
         (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),
     ],
     ids=" ".join,

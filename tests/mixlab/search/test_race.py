@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 from analysis.report import race
 from mixlab import Options, run
 from mixlab.cluster.source import Job
-from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
@@ -123,13 +122,6 @@ def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_i
     raced = replace(sequential, search_seeds=SEEDS)
     assert raced.racing
     assert raced.history_name(cell, TRAIN) != several.history_name(cell, TRAIN)
-
-
-def test_until_decided_gives_a_search_of_one_seed_more_of_them():
-    options = Options(until="decided")
-    assert list(configure(SEARCH, TRAIN, options).search_seeds) == list(SEEDS)
-    assert list(configure(replace(SEARCH, search_seeds=(7, 8)), TRAIN, options).search_seeds) == [7, 8]
-    assert list(configure(SEARCH, TRAIN, Options()).search_seeds) == [1000]
 
 
 @pytest.mark.parametrize(("direction", "higher"), [("maximize", True), ("minimize", False)])

@@ -230,16 +230,3 @@ def test_plans_differ_by_what_they_contain_but_seeds():
     assert replace(three, arms=(*arms[:2], replace(arms[2], against="a"))).identity == three.identity
     assert replace(three, arms=(*arms[:2], replace(arms[2], against="b"))).identity != three.identity
     assert replace(three, arms=(arms[1], arms[0], arms[2])).identity != three.identity
-
-
-def test_an_arm_brings_what_it_is_compared_with():
-    b, c, d = Arm("b", {"x": 1}), Arm("c", {"x": 2}, against="b"), Arm("d", {"x": 3}, against="c")
-    study = replace(STUDY, arms=(Arm("a", {}), b, c, d, Arm("e", {})))
-    assert [arm.name for arm in study.with_arms(["d"]).arms] == ["a", "b", "c", "d"]
-
-
-def test_a_level_and_an_option_that_are_no_names_are_refused():
-    with pytest.raises(BadInput, match=r"a level of 'mixer' needs a name in text, got \[\[0.0\]\]"):
-        STUDY.with_levels("mixer", [[[0.0]]])
-    with pytest.raises(BadInput, match=r"--mixers must be a list of names, got \[3\]"):
-        run(STUDY, Toy(), Options(mixers=[3]))

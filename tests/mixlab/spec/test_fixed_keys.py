@@ -1,4 +1,4 @@
-"""Keys that a preset or the command line fixes win over levels and settings; levels that become equal are merged."""
+"""Keys that a preset or the command line fixes win over levels and settings; ``test_study`` has the order of all."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -74,13 +74,6 @@ def test_a_preset_replaces_the_heavy_networks_by_its_own():
     assert found["cutmix · small · baseline"]["zeta"] == 0.7  # the settings of the network that is trained
 
 
-def test_levels_that_differ_in_fixed_keys_alone_become_one():
-    study = replace(STUDY, factors={"recipe": {"short": {"epochs": 200}, "long": {"epochs": 800, "lr": 1.0}}})
-    study = study.with_base(backbone="big", mixer="cutmix")
-    assert list(cells(study, "--epochs", "2", "--arms", "baseline")) == ["short · baseline", "long · baseline"]
-    assert list(cells(study, "--epochs", "2", "--set", "lr=1", "--arms", "baseline")) == ["short · baseline"]
-
-
 @pytest.mark.parametrize(
     ("argv", "chosen", "lr"),
     [
@@ -107,15 +100,3 @@ def test_the_command_line_wins_over_settings_and_the_preset():
     assert {cell: config["zeta"] for cell, config in fixed.items()} == {
         cell: 0.0 if "none" in cell else 2 for cell in fixed
     }
-
-
-def test_a_study_s_own_preset_may_set_the_seeds():
-    study = replace(STUDY, presets={"quick": {"seeds": 5}})
-    configured = configure(study, TRAIN, parse(study, ["--preset", "quick"]))
-    assert list(configured.seeds) == [0, 1, 2, 3, 4]
-
-
-def test_nothing_fixed_leaves_every_level_as_it_is():
-    assert STUDY.levels("backbone") == {"big": {"backbone": "big"}, "huge": {"backbone": "huge", "lr": 0.03}}
-    chosen = STUDY.with_fixed(backbone="small").with_levels("backbone", ["huge", "new"])
-    assert chosen.levels("backbone") == {"huge": {"backbone": "huge", "lr": 0.03}, "new": {"backbone": "new"}}

@@ -115,22 +115,16 @@ def test_a_key_depends_on_configuration_and_seeds_and_for_a_mean_over_seeds_on_w
         assert (of_loss == search.trial(cell, point, 0, TRAIN).key) is same
 
 
-def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not():
+def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does_not():
     cell = STUDY.cells()[0]
-    name = SEARCH.history_name(cell, TRAIN)
-    for same in ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"study": replace(STUDY, seeds=range(5))}):
-        assert replace(SEARCH, **same).history_name(cell, TRAIN) == name
-    for other in ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}}):
-        assert replace(SEARCH, **other).history_name(cell, TRAIN) != name
-    assert SEARCH.identity != SEARCH.confirmation({}).identity
-
-
-def test_plans_of_searches_differ_by_what_is_optimised_and_not_by_how():
-    identity = SEARCH.identity
-    others = ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}})
-    found = {replace(SEARCH, **other).identity for other in (*others, {"study": STUDY.with_base(epochs=8)})}
-    assert len(found | {identity}) == 6
-    assert replace(SEARCH, budget=40, sampler="qmc").identity == identity
+    name, identity = SEARCH.history_name(cell, TRAIN), SEARCH.identity
+    same = ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"study": replace(STUDY, seeds=range(5))})
+    for search in (replace(SEARCH, **changes) for changes in same):
+        assert (search.history_name(cell, TRAIN), search.identity) == (name, identity)
+    other = ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}})
+    found = [replace(SEARCH, **changes) for changes in (*other, {"study": STUDY.with_base(epochs=8)})]
+    assert name not in {search.history_name(cell, TRAIN) for search in found[:-1]}
+    assert len({identity, SEARCH.confirmation({}).identity, *(search.identity for search in found)}) == 7
     assert replace(SEARCH, tuning=None).identity == replace(SEARCH, tuning={}).identity
 
 
@@ -156,14 +150,7 @@ def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out()
     confirmed = search.confirmation(winners).trials(TRAIN)
     assert {(t.config["epochs"], t.config["validation"]) for t in confirmed} == {(4, 0.0)}
     assert {t.seed for t in confirmed} == set(range(5))
-
-
-def test_options_of_a_search_and_its_presets():
-    assert configured("--preset", "quick").budget == 4
     assert configured("--preset", "quick").tuning["epochs"] == 2
-    assert configured("--preset", "quick", "--trials", "12").per_cell == 3
-    assert configured("--sampler", "gp", "--scheduler", "median", "--concurrent", "3").sampler == "gp"
-    assert len(configured("--mixers", "cutmix").study.cells()) == 2
 
 
 SPACE: Space = {"term": Choice("none", "su"), "zeta": Float(0.5, 2, when={"term": ("su",)}), "layers": Int(1, 3)}

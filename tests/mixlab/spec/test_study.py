@@ -53,14 +53,6 @@ def test_key_depends_on_configuration_and_seed_alone():
     assert digest({"config": {"lr": 0.1}, "seed": 0}) == "c25877c8a5c52403"
 
 
-def test_arms_win_over_levels_and_levels_over_the_base():
-    level = {"mixer": "fmix", "zeta": 0.2, "lr": 2.0}
-    study = replace(STUDY, factors={"mixer": {"fmix": level}}, seeds=(7,)).with_base(mixer="none")
-    baseline, more = (trial.config for trial in study.trials(TRAIN))
-    assert (baseline["mixer"], baseline["zeta"], baseline["lr"]) == ("fmix", 0.2, 2.0)
-    assert (more["zeta"], more["lr"]) == (1.0, 2.0)
-
-
 def configs(study: Study) -> dict[str, tuple[Any, ...]]:
     """Return the values of three keys in each cell."""
     return {cell.name: tuple(cell.config.get(key) for key in ("lr", "zeta", "depth")) for cell in study.cells()}
@@ -103,6 +95,8 @@ def test_an_arm_that_is_not_there_and_no_level_at_all_are_refused():
         STUDY.with_arms(["mor"])
     with pytest.raises(BadInput, match="no level of the factor mixer is named: give at least one"):
         STUDY.with_levels("mixer", [])
+    with pytest.raises(BadInput, match=r"a level of 'mixer' needs a name in text, got \[\[0.0\]\]"):
+        STUDY.with_levels("mixer", [[[0.0]]])
 
 
 class Version(Toy):
