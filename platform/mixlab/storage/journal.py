@@ -155,7 +155,8 @@ class Storage:
             done = [trial for trial in trials if trial.rsplit("/", 1)[-1] in keys]
             whole = len(done) == len(trials) and (trials or folder.rsplit("/", 1)[-1] == launch)
             for each in [folder] if whole else done:
-                self.filesystem.delete_dir(each)
+                with contextlib.suppress(FileNotFoundError):  # another driver of a search forgets the same
+                    self.filesystem.delete_dir(each)
 
     def _folders(self, path: str) -> list[str]:
         try:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -119,6 +120,23 @@ def test_forget_deletes_those_trials_and_empty_launches(tmp_path):
     storage.forget({"aa"}, "mine")
     assert set(storage.newest()) == {"bb"}
     assert sorted(path.name for path in trials.iterdir()) == ["l2", "of another driver"]
+
+
+def test_two_drivers_of_a_search_that_end_together_forget_the_same_trials(tmp_path, monkeypatch):
+    """The second said that checkpoints cannot be deleted."""
+    for key in ("aa", "bb", "cc"):
+        checkpoint(tmp_path, "l", key, 0, epochs=1)
+    storage, look = Storage(str(tmp_path), "study"), Storage._folders
+
+    def and_the_other_deletes(storage: Storage, path: str) -> list[str]:
+        found = look(storage, path)
+        if found[0].endswith("aa"):
+            shutil.rmtree(found[0])
+        return found
+
+    monkeypatch.setattr(Storage, "_folders", and_the_other_deletes)
+    storage.forget({"aa", "bb"})
+    assert [path.name for path in (tmp_path / "study" / "trials" / "l").iterdir()] == ["cc"]
 
 
 def test_a_uri_is_the_same_storage_as_its_folder_and_of_a_finished_trial_only_its_results_are_fetched(tmp_path):
