@@ -54,9 +54,11 @@ def failure_of(trial: Any) -> Failure:
 
 
 def ask_before_retry(trial: Any, wanted: Callable[[], bool]) -> None:
-    """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again."""
-    usual = trial.should_recover
-    trial.should_recover = lambda: usual() and wanted()
+    """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again.
+
+    It is asked once a failure, although Ray Tune adds a trial again, and so this is called, with every attempt.
+    """
+    trial.should_recover = lambda: type(trial).should_recover(trial) and wanted()
 
 
 def forgive_failures(trial: Any) -> None:

@@ -21,8 +21,11 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.utils.callback import _create_default_callbacks
 
-from mixlab.cluster import tune_private
+from mixlab.cluster import schedule, tune_private
+from mixlab.cluster.events import Events
 from mixlab.cluster.schedule import Silence
+from mixlab.spec import trial as of_mixlab
+from mixlab.spec.epoch import Epoch
 from tests import pins
 
 require = partial(pins.require, package=ray, file="cluster/tune_private.py")
@@ -39,9 +42,25 @@ def test_a_failed_trial_asks_itself_once_whether_it_recovers():
 
 def test_a_trial_recovers_if_both_answers_are_yes():
     for usual, ours in itertools.product((True, False), repeat=2):
-        trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
+        trial: Any = type("Trial", (), {"should_recover": lambda trial, usual=usual: usual})()
         tune_private.ask_before_retry(trial, lambda ours=ours: ours)
         assert trial.should_recover() == (usual and ours)
+
+
+def test_an_error_that_comes_later_each_time_is_tried_again_each_time(monkeypatch):
+    """Ray Tune adds a trial again with every attempt; each time one more asked, and the second found its own answer."""
+    source = inspect.getsource(TuneController._requeue_trial)
+    require("_scheduler_alg.on_trial_add" in source, "TuneController adds a trial again to try it again")
+    monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("OSError: no such image", True))
+    events = Events(None, None, lambda: 1)
+    ours = of_mixlab.Trial("key", "arm", {}, 0, {})
+    trial = Trial("stub", stub=True, trial_id="fails", config={"trial": ours}, max_failures=9)
+    asked = []
+    for epoch in (1, 2, 3, 3):
+        schedule._InTurn(events).on_trial_add(None, trial)
+        events.furthest[ours.key] = Epoch(epoch, 9, {})
+        asked.append(trial.should_recover())
+    assert asked == [True, True, True, False]
 
 
 def test_ray_tune_prints_nothing_of_its_own(monkeypatch, capsys):
