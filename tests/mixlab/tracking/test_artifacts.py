@@ -1,5 +1,6 @@
 """Artifacts of runs in real SQLite stores, also where the store was moved or its folder is lost."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.tracking import artifacts, store
+from mixlab.tracking import artifacts, names, store
+from mixlab.tracking.experiment import open_experiment
+from tests.servers.server import Handler, HttpServer, started
 
 
 @pytest.fixture
@@ -61,3 +64,40 @@ def test_a_damaged_artifact_is_a_sentence(tracked):
     file.write_text("{")
     with pytest.raises(BadInput, match=r"plan.json of run .* is damaged"):
         artifacts.read_json(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}"), run_id, "plan.json")
+
+
+def test_the_artifacts_that_a_server_has(tracking_uri, tmp_path):
+    """A database may name a server as the place of its artifacts; nothing is looked for beside it then."""
+    held: dict[str, bytes] = {}
+
+    class Artifacts(Handler):
+        def do_PUT(self) -> None:
+            held[self.path.rpartition("/")[2]] = self.rfile.read(int(self.headers["Content-Length"]))
+            self.reply(b"")
+
+        def do_GET(self) -> None:
+            folder = [{"path": name, "is_dir": name == "folder"} for name in ("folder", *held)]
+            name = self.path.rpartition("/")[2].rpartition("%2F")[2]
+            self.reply(held.get(name) or json.dumps({"files": folder if name == "artifacts" else []}).encode())
+
+    client = MlflowClient(tracking_uri)
+    with started(HttpServer(Artifacts)) as server:
+        location = f"{server.url}/mlflow-artifacts/artifacts/tiny"
+        run_id = client.create_run(client.create_experiment("tiny", artifact_location=location)).info.run_id
+        assert artifacts.folder_of(client, run_id) is None
+        artifacts.put_text(client, run_id, "{}", "plan.json")
+        assert held == {"plan.json": b"{}"}
+        assert artifacts.listed(client, run_id) == ["plan.json"]
+        assert artifacts.read(client, run_id, "plan.json") == b"{}"
+        assert artifacts.read(client, run_id, "other.json") is None
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_the_plans_of_a_study_are_those_of_its_own_runs(tracking_uri):
+    client = MlflowClient(tracking_uri)
+    experiment = open_experiment(client, "tiny")
+    for level, plan in (("study", "of six"), ("study", "of two"), ("arm", "of two")):
+        client.create_run(experiment, tags={names.LEVEL: level, names.PLAN: plan})
+    assert sorted(run.tags[names.PLAN] for run, _ in artifacts.plans(client, "tiny")) == ["of six", "of two"]
+    assert [run.tags[names.PLAN] for run, _ in artifacts.plans(client, "tiny", "of two")] == ["of two"]
+    assert artifacts.plans(client, "another") == artifacts.plans(None, "tiny") == []
