@@ -13,7 +13,8 @@ import pytest
 
 from mixlab.cluster import head
 from mixlab.doctor import __main__ as doctor
-from mixlab.doctor.facts import tracking_fault
+from mixlab.doctor.checks import RED
+from mixlab.doctor.driver import check_store
 from mixlab.errors import BadInput
 from tests.servers import mlflow_server, postgresql, ray_cluster
 from tests.servers.isolation import ROOT
@@ -55,11 +56,14 @@ def run_on_the_topology(folder: Path) -> None:
         well = examine(cluster, 0)
         assert well[0].startswith("ok      entry     the cluster asks for the token")
         assert any(line.startswith("ok      nodes     3 answer: ") for line in well)
-        for check in ("storage", "tracking"):
-            assert any(line.startswith(f"ok      {check}") and "the driver and 3 nodes" in line for line in well)
+        assert any(line.startswith("ok      storage") and "the driver and 3 nodes" in line for line in well)
+        assert f"ok      store     {uri} answers" in well
         assert well[-1] == "Nothing is red."
-        # By a name that the server does not allow; the doctor's words for it are in test_doctor.
-        assert tracking_fault(uri.replace("127.0.0.1", "localhost")).startswith("HTTP 403 Invalid Host header")
+        refused = check_store(uri.replace("127.0.0.1", "localhost"))  # a name that the server does not allow
+        assert (refused.level, refused.fix) == (
+            RED,
+            f"start the server with --allowed-hosts localhost{uri[uri.rindex(':') :]}",
+        )
 
         require_the_token(folder, cluster)
         stranger = examine(cluster, 1, RAY_AUTH_TOKEN="f" * 64)

@@ -9,6 +9,7 @@ red; 2 bad input, or no cluster.
 
 import argparse
 import logging
+import os
 import pkgutil
 import secrets
 import sys
@@ -33,6 +34,7 @@ STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Examine, print the findings, and return the exit code; raise as ``diagnose`` does."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # so that a server that is not there is named at once
     findings = diagnose(parser().parse_args(argv))
     console = Console(highlight=False, soft_wrap=True)
     for finding in findings:

@@ -108,22 +108,6 @@ def check_storage(asked: Question, machines: Sequence[Facts]) -> Found:
     yield OK, f"{shown(asked.storage)} can be written{everywhere(machines)}"
 
 
-def check_tracking(asked: Question, machines: Sequence[Facts]) -> Found:
-    """Find red where the server does not answer, or refuses the host name by which it is addressed."""
-    if not asked.tracking_uri.startswith("http"):
-        yield OK, f"{shown(asked.tracking_uri)}: the driver alone writes to it"
-        return
-    host = asked.tracking_uri.partition("//")[2].partition("/")[0].rpartition("@")[2]
-    for facts in machines:
-        if facts.tracking:
-            fix = f"start a server that listens there: mlflow server --host 0.0.0.0 --allowed-hosts {host}"
-            if facts.tracking.startswith("HTTP 403"):
-                fix = f"start the server with --allowed-hosts {host}: it refuses the Host header {host!r}"
-            text = f"{facts.node} cannot use {shown(asked.tracking_uri)}: {facts.tracking}"
-            yield RED, text, fix
-    yield OK, f"{shown(asked.tracking_uri)} answers{everywhere(machines)}"
-
-
 def check_clocks(asked: Question, machines: Sequence[Facts]) -> Found:
     """Find red where a clock differs from the driver's by a minute."""
     for facts in machines:
@@ -200,7 +184,6 @@ CHECKS: Mapping[str, Callable[[Question, Sequence[Facts]], Found]] = {
     "GPUs": check_gpus,
     "data set": check_dataset,
     "storage": check_storage,
-    "tracking": check_tracking,
     "clocks": check_clocks,
     "disk": check_disk,
     "files": check_files,

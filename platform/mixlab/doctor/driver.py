@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 import mixlab
 from mixlab.cluster import ray_private
@@ -92,11 +93,9 @@ def check_git(code: Path) -> Finding:
 def check_store(tracking_uri: str) -> Finding:
     """Return a red finding if a file is not an MLflow database, is locked, or has no folder for artifacts.
 
-    A database's server is asked for an answer; an MLflow server is, too, but by every node.
+    A server is asked for an answer, by the driver alone: no node writes to it.
     """
     file = sqlite_file(tracking_uri)
-    if file is None and tracking_uri.startswith("http"):
-        return Finding("store", OK, f"{shown(tracking_uri)} is no file")
     if file is None:
         from mixlab.tracking import store  # it imports MLflow, which takes seconds
 
@@ -104,8 +103,10 @@ def check_store(tracking_uri: str) -> Finding:
             store.connect(tracking_uri)
         except BadInput as error:
             text, _, way = str(error).rpartition("; ")
+            if "Invalid Host header" in text:
+                way = f"start the server with --allowed-hosts {urlsplit(tracking_uri).netloc.rpartition('@')[2]}"
             return Finding("store", RED, text, way)
-        return Finding("store", OK, f"the database at {shown(tracking_uri)} answers")
+        return Finding("store", OK, f"{shown(tracking_uri)} answers")
     other = f"name another file with --tracking-uri; {str(file)!r} is left as it is"
     artifacts = file.absolute().parent / "mlruns"
     unwritable, _ = probe(str(existing_part(artifacts)))  # which leaves nothing there

@@ -9,10 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +24,6 @@ from mixlab.uris import existing_part
 
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle", "mixlab")  # whose versions must agree
 MIB = 2**20
-ANSWER_SECONDS = 15
 CGROUP = Path("/sys/fs/cgroup")  # of a container: its limits and what it uses
 # These are given by name: this package knows nothing about images, and imports nothing that does.
 DATASETS = "trainables.datasets:DATASETS"
@@ -81,7 +77,6 @@ class Facts:
     dataset: str  # why the data set cannot be read
     storage: str  # why the storage cannot be written
     sees_marker: bool  # whether this is the driver's storage
-    tracking: str  # why the tracking server cannot be used
     storage_disk: Disk | None = None  # for a storage that is a folder
     clock_skew: float = 0.0  # seconds ahead of the driver
     clock_error: float = 0.0  # the seconds by which that may be wrong
@@ -89,7 +84,7 @@ class Facts:
 
 
 def collect(asked: Question, node: str = "driver") -> Facts:
-    """Return the facts of this machine. It takes seconds, and waits 15 s for a server that swallows packets."""
+    """Return the facts of this machine. It takes seconds."""
     storage, sees_marker = probe(asked.storage, asked.marker)
     shm = Path("/dev/shm")
     return Facts(
@@ -108,7 +103,6 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         dataset=dataset_fault(asked.dataset, Path(asked.data_root)),
         storage=storage,
         sees_marker=sees_marker,
-        tracking=tracking_fault(asked.tracking_uri),
         storage_disk=None if "://" in asked.storage else disk(Path(asked.storage)),
     )
 
@@ -155,21 +149,6 @@ def find_gpus() -> Gpus:
 
 def _nvidia_smi(*options: str) -> str:
     return subprocess.run(["nvidia-smi", *options], capture_output=True, text=True, timeout=30, check=True).stdout
-
-
-def tracking_fault(uri: str) -> str:
-    """Return why a server does not answer what a client asks, with the Host header that the address gives; else ""."""
-    if not uri.startswith(("http://", "https://")):
-        return ""
-    request = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
-    try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
-            return "" if b"experiments" in answer.read() else "it is no MLflow server"
-    except urllib.error.HTTPError as error:
-        reason = error.read(200).decode(errors="replace").strip().partition("\n")[0]
-        return f"HTTP {error.code} {reason}".strip()
-    except (OSError, ValueError, HTTPException) as error:
-        return first_line(error)
 
 
 def dataset_fault(name: str | None, data_root: Path) -> str:

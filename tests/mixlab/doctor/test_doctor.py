@@ -1,6 +1,5 @@
 """The doctor judges facts: each check is tried on machines that have one fault and no other."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +11,9 @@ from mixlab.doctor import __main__ as doctor
 from mixlab.doctor import facts
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.examination import judge_entry
-from mixlab.doctor.facts import MIB, Disk, Facts, Gpus, Question, dataset_fault, free_memory, tracking_fault
+from mixlab.doctor.facts import MIB, Disk, Facts, Gpus, Question, dataset_fault, free_memory
 from mixlab.storage.probe import probe
 from tests.endings import refused
-from tests.servers.server import Handler, HttpServer, started
 
 ASKED = Question("http://head:5000", "/shared/results", "/data", "cifar10", ".doctor-1")
 H200 = Gpus(("NVIDIA H200",), "570.1", 1, "13.0")
@@ -35,7 +33,6 @@ DRIVER = Facts(
     dataset="",
     storage="",
     sees_marker=True,
-    tracking="",
     storage_disk=Disk(200_000, 100_000),
 )
 NODE = replace(DRIVER, node="n1", gpus=H200, ray_gpus=1.0, clock_error=0.1)
@@ -49,7 +46,7 @@ def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
 def test_a_cluster_that_is_well_gets_one_good_line_a_check():
     findings = judge(ASKED, [DRIVER, NODE])
     assert {finding.level for finding in findings} == {OK}
-    assert len({finding.check for finding in findings}) == len(findings) == 10
+    assert len({finding.check for finding in findings}) == len(findings) == 9
 
 
 @pytest.mark.parametrize(
@@ -66,8 +63,6 @@ def test_a_cluster_that_is_well_gets_one_good_line_a_check():
         ({"dataset": "no file x"}, "data set", RED, ["no file x", "/data", "--data-root"]),
         ({"storage": "Permission denied"}, "storage", RED, ["/shared/results", "Permission denied"]),
         ({"sees_marker": False}, "storage", RED, ["of its own", "s3://"]),
-        ({"tracking": "Connection refused"}, "tracking", RED, ["refused", "--host 0.0.0.0"]),
-        ({"tracking": "HTTP 403 Invalid"}, "tracking", RED, ["--allowed-hosts head:5000", "Host header 'head:5000'"]),
         ({"clock_skew": -90.0}, "clocks", RED, ["90 s behind", "chrony"]),
         ({"clock_skew": 5.0}, "clocks", WARNING, ["5 s ahead of"]),
         ({"temporary": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "TMPDIR"]),
@@ -95,7 +90,7 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(changes,
         {"clock_skew": 30.0, "clock_error": 29.0},  # a slow answer does not mean a wrong clock
         {"temporary": Disk(2_000_000, 90_000)},  # full to 96 %, with room for thousands of checkpoints
         {"versions": {name: NODE.versions[name] for name in ("Python", "ray", "torch")}},  # ours travels with the study
-        {"asked": replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)},  # a file, and no data set
+        {"asked": replace(ASKED, dataset=None)},
     ],
 )
 def test_what_is_no_fault(changes):
@@ -133,30 +128,6 @@ def test_a_cluster_is_entered_with_the_token_only(ours, wrong, level, part):
     assert finding.level == level
     assert part in finding.text
     assert judge_entry("no answer", "no answer") == []
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    """Yield a server that answers as MLflow does: to the host name that it allows, and 403 to others."""
-
-    class Choosy(Handler):
-        def do_GET(self) -> None:
-            if self.headers["Host"].startswith("localhost:"):
-                self.reply(b'{"experiments": []}')
-            else:
-                self.reply(b"Invalid Host header\nmore", 403)
-
-    with started(HttpServer(Choosy)) as running:
-        yield running.url
-
-
-def test_the_tracking_server_is_asked_by_the_name_in_its_address(server):
-    assert tracking_fault(server.replace("127.0.0.1", "localhost")) == ""
-    assert tracking_fault(f"{server}/") == "HTTP 403 Invalid Host header"
-    assert "refused" in tracking_fault("http://127.0.0.1:9")
-    for uri in ("http://[::1", "http://head:port"):
-        (finding,) = wrong(replace(ASKED, tracking_uri=uri), tracking=tracking_fault(uri))
-        assert (finding.check, finding.level) == ("tracking", RED)
 
 
 def test_the_storage_is_left_as_it_was(tmp_path):

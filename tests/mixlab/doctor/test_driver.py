@@ -19,6 +19,7 @@ from mixlab.provenance import Provenance
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked
+from tests.servers.server import Handler, HttpServer, started
 
 
 def require(finding: Finding, level: str, *parts: str) -> None:
@@ -47,7 +48,7 @@ def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(tmp_path, mon
     """After the fix that it named, the doctor went on warning of the other folder."""
     monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "t" * 60)
     monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
-    asked = Question("http://server:5000", str(tmp_path), "data", None, "")
+    asked = Question(f"sqlite:///{tmp_path}/none.db", str(tmp_path), "data", None, "")
     (temporary,) = [finding for finding in examine_driver(asked) if finding.check == "temporary"]
     require(temporary, OK, "/dev/shm is short enough")
     assert ray_private.folder() == Path("/dev/shm")
@@ -95,7 +96,7 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
 def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     monkeypatch.chdir(tmp_path)
-    asked = Question("http://server:5000", "results", "data", None, "")
+    asked = Question("sqlite:///none.db", "results", "data", None, "")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))  # as git does for its hooks
     (commit,) = [finding for finding in examine_driver(asked) if finding.check == "commit"]
     assert str(tmp_path) not in commit.text
@@ -106,7 +107,6 @@ def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(tmp_pa
 def test_a_store_that_is_an_mlflow_database(tracking_uri, tmp_path):
     require(check_store(tracking_uri), OK, "MLflow database")
     require(check_store(f"sqlite:///{tmp_path / 'none.db'}"), OK, "will be made")
-    require(check_store("http://server:5000"), OK, "no file")
     assert not (tmp_path / "none.db").exists()
     assert not (tmp_path / "mlruns").exists()
 
@@ -117,7 +117,27 @@ def test_the_server_of_a_database_is_asked(monkeypatch):
     answers = "no MLflow store answers at --tracking-uri 'postgresql://mlflow:***@127.0.0.1:1/mlflow'"
     require(check_store(uri), RED, answers, "http:// address")
     monkeypatch.setattr("mixlab.tracking.store.connect", lambda uri: None)
-    require(check_store(uri), OK, "the database at postgresql://mlflow:***@127.0.0.1:1/mlflow answers")
+    require(check_store(uri), OK, "postgresql://mlflow:***@127.0.0.1:1/mlflow answers")
+
+
+def test_an_mlflow_server_is_asked_by_the_name_and_with_the_password_in_its_address():
+    """It was asked without the password, so that a server that asks for one was red, though a study could use it."""
+
+    class Choosy(Handler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if not self.headers["Host"].startswith("localhost:"):
+                self.reply(b"Invalid Host header\nmore", 403)
+            elif self.headers["Authorization"] is None:
+                self.reply(b"You are not authenticated", 401)
+            else:
+                self.reply(b"{}")
+
+    with started(HttpServer(Choosy)) as server:
+        require(check_store(server.url.replace("//", "//a:b@")), RED, "403", f"--allowed-hosts {server.url[7:]}")
+        allowed = server.url.replace("127.0.0.1", "localhost")
+        require(check_store(allowed), RED, "401", "not authenticated")
+        require(check_store(allowed.replace("//", "//me:secret@")), OK, "//me:***@localhost:")
 
 
 def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(tracking_uri, tmp_path, monkeypatch):
