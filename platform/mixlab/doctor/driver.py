@@ -160,7 +160,8 @@ def check_results(asked: Question) -> list[Finding]:
 
     client, faults = store.connect(asked.tracking_uri, make=False), []
     for experiment in client.search_experiments(order_by=["name"]):
-        runs = store.search_runs(client, experiment.experiment_id, {}, params=False)
+        found = store.search_runs(client, experiment.experiment_id, {}, params=False)
+        runs = [run for run in found if names.LEVEL in run.tags]  # somebody else's may have no artifacts
         written = artifacts.local_folder(experiment.artifact_location)
         if runs and written is not None and not written.is_dir():
             try:
@@ -169,7 +170,7 @@ def check_results(asked: Question) -> list[Finding]:
                 what, _, fix = str(error).rpartition(": ")
                 faults.append(Finding("results", RED, f"of the study {experiment.name!r} {what}", fix))
         begun = [run for run in runs if run.status in ("RUNNING", "KILLED")]
-        trials = [run for run in begun if run.tags.get(names.LEVEL) == names.STUDY_LEVELS[2]]
+        trials = [run for run in begun if run.tags[names.LEVEL] == names.STUDY_LEVELS[2]]
         folder = Path(asked.storage) / experiment.name / "trials"
         if trials and "://" not in asked.storage and not folder.is_dir():
             lost = f"{asked.storage!r} has no checkpoint of it: they would start anew"

@@ -182,6 +182,8 @@ def begun(tracking_uri, tmp_path) -> tuple[str, Path]:
 
 def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun, tmp_path):
     uri, storage = begun
+    client = MlflowClient(uri)
+    client.create_run(client.create_experiment("somebody else's"))
     (finding,) = results(uri, storage)
     require(finding, OK, "where it was written")
     assert results(f"sqlite:///{tmp_path / 'none.db'}", tmp_path) == []
