@@ -85,7 +85,7 @@ def trained_network(settings: Mapping[str, Any], data_root: Path) -> Network:
     config |= {"dataset": "cifar10", "test_images": 1000, **settings}
     config |= automix_settings(config)
     parsed = parse(config)
-    network = build_network(parsed, DATASETS["cifar10"])
+    network = build_network(parsed)
     with tempfile.TemporaryDirectory() as folder:
         train(config, 0, lambda epoch, save: save(Path(folder)), data_root=data_root)
         network.backbone.load_state_dict(torch.load(Path(folder) / "model.pt", weights_only=True))

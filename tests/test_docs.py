@@ -170,9 +170,7 @@ def test_the_mixer_is_a_mixer(monkeypatch):
 
     monkeypatch.setitem(MIXERS, "halfmix", halfmix)
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "halfmix", "sumix.lam": "learned"})
-    loss, _ = build_method(config, DATASETS["cifar10"], seed=0)(
-        images, torch.arange(6), torch.Generator().manual_seed(0)
-    )
+    loss, _ = build_method(config, seed=0)(images, torch.arange(6), torch.Generator().manual_seed(0))
     assert loss.isfinite()
     with pytest.raises(ValueError, match=r"'mixer\.aplha'; did you mean 'mixer\.alpha'"):
         parse({"mixer": "halfmix", "mixer.aplha": 0.5})

@@ -88,7 +88,7 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
 def products(settings: Config) -> int:
     """Return the floating-point operations of a step on two images, in convolutions and products of matrices."""
     with FlopCounterMode(display=False) as counter:
-        rehearse(settings, dataset_of(settings))
+        rehearse(settings)
     return int(counter.get_total_flops())
 
 
@@ -106,18 +106,17 @@ def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
 
 def mixing_seconds(settings: Config, size: int) -> float:
     """Return the seconds in which the mixer mixes ``size`` images of noise, with noise for its other inputs."""
-    dataset = dataset_of(settings)
-    shapes = map_shapes(settings, dataset)
+    shapes = map_shapes(settings)
 
     def measure() -> float:
         mixer = MIXERS[settings.mixer]
-        images = torch.rand(size, *dataset.image_shape, device=device())
+        images = torch.rand(size, *shapes[0], device=device())
         rng = Generator(images.device).manual_seed(0)
-        options = mixer_arguments(settings, dataset, images, shapes, rng)
+        options = mixer_arguments(settings, images, shapes, rng)
         return least_seconds(lambda: mixer(images, rng, **options))
 
     maps = shapes if inputs_of(settings.mixer).keys() - {"saliency"} else ()  # saliency has the shape of the images
-    shown = (str(dataset.image_shape), str(maps), str(size))
+    shown = (str(shapes[0]), str(maps), str(size))
     return once((settings.mixer, str(settings.mixer_options), *shown), measure)
 
 

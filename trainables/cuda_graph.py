@@ -14,7 +14,6 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.config import Config, flatten
-from trainables.datasets.opening import dataset_of
 from trainables.hardware import seconds_of
 from trainables.mixers.choice import no_choices
 from trainables.parallel import rows
@@ -40,7 +39,7 @@ def check(config: Config) -> None:
         return
     try:
         with no_choices():
-            rehearse(config, dataset_of(config))
+            rehearse(config)
     except (ValueError, RuntimeError) as error:  # the latter for a value that is read back
         raise ValueError(f"cuda_graph must be 'auto' or False with mixer {config.mixer!r}, got True: {error}") from None
     _checked.add(key)

@@ -27,7 +27,6 @@ from trainables.backbones.backbone import Network
 from trainables.backbones.modes import batch_norms
 from trainables.config import Config
 from trainables.datasets.data_config import held_out_count
-from trainables.datasets.dataset import Dataset
 from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
 from trainables.methods.inputs import inputs_of
@@ -71,18 +70,18 @@ class Unnormalised(TorchFunctionMode):
 
 def check(config: Config) -> None:
     """Raise ``ValueError``, one sentence, for any fault of ``config`` that no file could fix."""
-    dataset = dataset_of(config)
     METHODS.get(config.mixer, Mixing).check(config)
-    check_test_size(config, dataset)
-    mixed = mix_noise(config, dataset, map_shapes(config, dataset))
+    check_test_size(config)
+    mixed = mix_noise(config)
     if config.sumix.any:
-        features, logits = (torch.zeros(len(mixed.images), width) for width in (2, dataset.num_classes))
+        classes = dataset_of(config).num_classes
+        features, logits = (torch.zeros(len(mixed.images), width) for width in (2, classes))
         with torch.random.fork_rng(devices=[]):  # because the layer of Eq. 5 is drawn
-            sumix = SUMIX_PRESETS[config.sumix.preset](2, dataset.num_classes, config.sumix)
+            sumix = SUMIX_PRESETS[config.sumix.preset](2, classes, config.sumix)
         sumix(features, logits, features, logits, features[:, 0].long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
-        build(config, dataset)
-    if config.recalibrate and not batch_norms(_network(config, dataset)):
+        build(config)
+    if config.recalibrate and not batch_norms(_network(config)):
         raise ValueError(
             f"recalibrate must be False with backbone {config.backbone!r}, which has no batch norm, got True"
         )
@@ -98,7 +97,7 @@ def check_batches(config: Config, images: int) -> None:
     if config.part_size > 1 and (config.drop_last or images % config.part_size != 1):
         return
     try:
-        rehearse(config, dataset_of(config), images=1)
+        rehearse(config, images=1)
     except ValueError as error:
         if LONE_IMAGE not in str(error):
             raise
@@ -127,25 +126,25 @@ def without_numbers() -> Iterator[None]:
         nn.init.trunc_normal_, timm_layouts.create_model = draw, create
 
 
-def build(config: Config, dataset: Dataset) -> None:
+def build(config: Config) -> None:
     """Raise the ``ValueError`` that the method of ``config`` raises when it is built around its network.
 
     The fault is one that no single option shows, such as a layer or a class token that the network lacks.
     """
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
-    key = (_network_key(config, dataset), config.mixer, str(options))
+    key = (_network_key(config), config.mixer, str(options))
     if key not in _built:
         with torch.device("meta"), Undrawn(), Unnormalised(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
-            _method(config, _network(config, dataset))
+            _method(config, _network(config))
         _built.add(key)
 
 
-def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
+def rehearse(config: Config, images: int = 2) -> None:
     """Take a training step of ``config`` on so many images without numbers, and raise the errors that it raises."""
     with without_numbers():
-        pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
-        loss, _ = _method(config, build_network(config, dataset))(pixels, labels, Generator())
+        pixels, labels = torch.rand(images, *dataset_of(config).image_shape), torch.zeros(images, dtype=torch.long)
+        loss, _ = _method(config, build_network(config))(pixels, labels, Generator())
         loss.backward()
 
 
@@ -154,19 +153,19 @@ def _method(config: Config, network: Network) -> Mixing:
     return METHODS.get(config.mixer, Mixing)(network, config).train()
 
 
-def map_shapes(config: Config, dataset: Dataset) -> Shapes:
+def map_shapes(config: Config) -> Shapes:
     """Return the shape of an image (C, H, W), and of its map after each stage of the network.
 
     ``ValueError`` refuses a network that cannot be built for images of this size, or cannot be run on them.
     """
-    key = _network_key(config, dataset)
+    key, image_shape = _network_key(config), dataset_of(config).image_shape
     if key in _shapes:
         return _shapes[key]
     with torch.device("meta"), torch.no_grad(), Unnormalised():
-        backbone = _network(config, dataset).backbone.eval()
-        maps = torch.rand(2, *dataset.image_shape)
+        backbone = _network(config).backbone.eval()
+        maps = torch.rand(2, *image_shape)
         shapes = [maps.shape[1:]]
-        with _seeing(config, dataset.image_shape[1]):
+        with _seeing(config, image_shape[1]):
             for stage in backbone.stages:
                 maps = stage(maps)
                 shapes.append(backbone.grid(maps).shape[1:])
@@ -174,12 +173,12 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     return _shapes.setdefault(key, tuple(shapes))
 
 
-def check_test_size(config: Config, dataset: Dataset) -> None:
+def check_test_size(config: Config) -> None:
     """Raise ``ValueError`` if the network cannot be tested on images of ``test_size``, which it is not built for."""
-    channels, side, _ = dataset.image_shape
+    channels, side, _ = dataset_of(config).image_shape
     if (size := config.test_size or side) != side:
         with torch.device("meta"), torch.no_grad(), Unnormalised(), _seeing(config, size):
-            _network(config, dataset).backbone.eval()(torch.rand(2, channels, size, size))
+            _network(config).backbone.eval()(torch.rand(2, channels, size, size))
 
 
 @contextlib.contextmanager
@@ -192,10 +191,10 @@ def _seeing(config: Config, side: int) -> Iterator[None]:
         raise ValueError(f"backbone {config.backbone!r} cannot see images of {side}x{side} pixels ({why})") from None
 
 
-def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
+def mix_noise(config: Config) -> Mixed:
     """Return some images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
-    mixer, rng = MIXERS[config.mixer], Generator()
-    channels, *sides = dataset.image_shape
+    mixer, rng, shapes = MIXERS[config.mixer], Generator(), map_shapes(config)
+    channels, *sides = shapes[0]
     grids = {}
     if inputs_of(config.mixer):  # on large images these take seconds
         if "blocks" in config.mixer_options:  # of PuzzleMix, of which the noise may have fewer than the image
@@ -203,14 +202,12 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
             grids = {"blocks": [min(block, NOISE_SIDE) for block in blocks]}
         sides = [min(side, NOISE_SIDE) for side in sides]
     images = torch.rand(min(NOISE_IMAGES, config.part_size), channels, *sides, generator=rng)
-    return mixer(images, rng, **{**mixer_arguments(config, dataset, images, shapes, rng), **grids})
+    return mixer(images, rng, **{**mixer_arguments(config, images, shapes, rng), **grids})
 
 
-def mixer_arguments(
-    config: Config, dataset: Dataset, images: Tensor, shapes: Shapes, rng: Generator
-) -> dict[str, object]:
+def mixer_arguments(config: Config, images: Tensor, shapes: Shapes, rng: Generator) -> dict[str, object]:
     """Return the options of the mixer, and noise, by the shapes of the maps, for all that it asks of the network."""
-    options = {**config.mixer_options, **_noise(images, dataset.num_classes, shapes, rng)}
+    options = {**config.mixer_options, **_noise(images, dataset_of(config).num_classes, shapes, rng)}
     parameters = inspect.signature(MIXERS[config.mixer]).parameters
     return {name: value for name, value in options.items() if name in parameters}
 
@@ -235,15 +232,16 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
     }
 
 
-def _network(config: Config, dataset: Dataset) -> Network:
+def _network(config: Config) -> Network:
     """Return the network without numbers, one for all configurations whose networks have the same shapes."""
-    key = _network_key(config, dataset)
+    key = _network_key(config)
     if key not in _networks:
         with torch.device("meta"), Undrawn():
-            _networks[key] = build_network(config, dataset)
+            _networks[key] = build_network(config)
     return _networks[key]
 
 
-def _network_key(config: Config, dataset: Dataset) -> Hashable:
+def _network_key(config: Config) -> Hashable:
     """Return the settings that decide the shapes in a network."""
+    dataset = dataset_of(config)
     return config.backbone, config.drop_path > 0, dataset.image_shape, dataset.num_classes

@@ -49,7 +49,7 @@ class Run:
         if rows.count() > 1:
             self.words["hardware"] = f"{rows.count()} x {self.words['hardware']}"
         check_batches(settings, len(data.train))
-        self.method = build_method(settings, dataset_of(settings), seed, weights)
+        self.method = build_method(settings, seed, weights)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.compile:
             compile_stages(self.method)

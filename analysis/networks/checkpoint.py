@@ -16,7 +16,6 @@ from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
-from trainables.datasets.opening import dataset_of
 from trainables.hardware import device
 from trainables.methods import build_network
 
@@ -77,7 +76,7 @@ def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
         config = parse(checkpoint.config)
     except ValueError as error:
         raise CheckpointError(f"its configuration cannot be read ({error})") from error
-    network = build_network(config, dataset_of(config))
+    network = build_network(config)
     try:
         state = torch.load(io.BytesIO(checkpoint.content), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:

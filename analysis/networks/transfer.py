@@ -81,7 +81,7 @@ def of_torchvision(name: str, data_root: Path) -> Substitute:
     config: dict[str, Any] = {"dataset": "imagenet", "backbone": backbone, "pretrained": WEIGHTS}
     with _as_option(name):
         parsed = parse(config)
-    network = build_network(parsed, dataset_of(parsed), weights=load_pretrained(backbone, WEIGHTS, data_root))
+    network = build_network(parsed, weights=load_pretrained(backbone, WEIGHTS, data_root))
     network.backbone.head.load_state_dict(load_classifier(backbone, WEIGHTS, data_root))
     content = io.BytesIO()
     torch.save(network.backbone.state_dict(), content)

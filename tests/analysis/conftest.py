@@ -20,7 +20,6 @@ from mixlab.tracking.trial_runs import Tracked
 from tests.analysis.planned import make_plan
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 
 PROVENANCE = Provenance(commit="0123456789abcdef", dirty=False, diff="", versions={})
@@ -143,7 +142,7 @@ def write_untrained(study: TrackedStudy, folder: Path, config: Mapping[str, Any]
     study.add_all(make_plan(arms=("baseline", "+ lam"), seeds=2), lambda trial: 40.0, lambda trial: config, epochs=1)
     for (arm, seed), run_id in study.run_ids.items():
         parsed = parse(config)
-        network = build_network(parsed, dataset_of(parsed), seed=10 * (arm == "+ lam") + seed)
+        network = build_network(parsed, seed=10 * (arm == "+ lam") + seed)
         torch.save(network.backbone.state_dict(), folder / "model.pt")
         study.client.log_artifact(run_id, str(folder / "model.pt"))
     return study

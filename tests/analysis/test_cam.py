@@ -13,13 +13,12 @@ from trainables.backbones.backbone import Network
 from trainables.backbones.names import constructor_of
 from trainables.config import parse
 from trainables.datasets.file_list import FileList
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 
 
 def network(backbone: str) -> Any:
     config = parse({"dataset": "cifar10", "backbone": backbone})
-    return build_network(config, dataset_of(config)).eval()
+    return build_network(config).eval()
 
 
 def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class():

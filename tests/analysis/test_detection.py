@@ -15,7 +15,6 @@ from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import cifar10
-from trainables.datasets.opening import dataset_of
 from trainables.detection import fine_tuning
 from trainables.detection.fine_tuning import RECIPES
 from trainables.methods import build_network
@@ -76,7 +75,7 @@ def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path, monkeypatch):
     kinds = {"dataset": "cifar10", "backbone": "resnet8", "train_images": 2000, "test_images": 200, "epochs": 3}
     weights: dict[str, Any] = {}
     train(kinds, 0, lambda epoch, save: weights.update(saved(save, tmp_path)), data_root=ROOT / "data")
-    network = build_network(parse(kinds), dataset_of(parse(kinds)))
+    network = build_network(parse(kinds))
     network.backbone.load_state_dict(weights)
     small = {"sides": (96,), "milestones": (48,), "warmup": 10}
     small |= {"batch_size": 4, "lr": 0.04, "anchors": (32,), "regions": 64}

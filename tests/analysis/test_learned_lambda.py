@@ -11,7 +11,6 @@ from torch import Generator
 from analysis import learned_lambda
 from tests.analysis.planned import make_plan
 from trainables.config import parse
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 from trainables.mixers import MIXERS
 
@@ -26,7 +25,7 @@ def fewer_draws(monkeypatch) -> None:
 
 def network() -> Any:
     config = parse(CONFIG)
-    return build_network(config, dataset_of(config), seed=3).eval()
+    return build_network(config, seed=3).eval()
 
 
 @torch.no_grad()

@@ -12,7 +12,6 @@ from torch import Generator
 
 from analysis import mixer_gallery
 from analysis.networks.own_mixer import ALONE, learns_masks, load_block, nearest_mixture
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
 
@@ -32,10 +31,10 @@ def test_a_mixer_is_drawn_near_its_lambdas(name, monkeypatch):
     if learns_masks(name) or name == "supermix":
         monkeypatch.setattr(mixer_gallery, "LAMBDAS", (0.5,))
     config = mixer_gallery.config_of(name)
-    network = build_network(config, dataset_of(config)).eval()
+    network = build_network(config).eval()
     if learns_masks(name):
         content = io.BytesIO()
-        torch.save(build_method(config, dataset_of(config), seed=0).block.state_dict(), content)
+        torch.save(build_method(config, seed=0).block.state_dict(), content)
         network.mix_block = load_block(network, config, content.getvalue())
     pair = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
     drawn = mixer_gallery.draws(network, config, pair, torch.tensor([7, 0]))

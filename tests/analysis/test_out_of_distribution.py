@@ -10,7 +10,7 @@ from analysis import out_of_distribution
 from trainables.config import parse
 from trainables.datasets import cifar10
 from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of, open_evaluation
+from trainables.datasets.opening import open_evaluation
 from trainables.methods import build_network
 from trainables.robustness.classifier import predict
 from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence
@@ -41,7 +41,7 @@ def test_the_aupr_is_that_of_every_held_out_image(of_eight_classes, tmp_path, ou
     table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
     config, auprs = parse(CONFIG), []
     for seed in (0, 1):
-        network = build_network(config, dataset_of(config), seed=seed).eval()
+        network = build_network(config, seed=seed).eval()
         sure = []
         for part in ("inside", "outside"):
             ((images, _),) = open_evaluation("cifar8_o", part, config, tmp_path, "cpu").test_batches(50)

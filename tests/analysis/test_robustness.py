@@ -19,7 +19,6 @@ from tests.analysis.planned import tables_of
 from trainables.backbones import pretrained
 from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 from trainables.robustness.adversarial import fgsm, pgd
 from trainables.robustness.classifier import predict, top1
@@ -46,7 +45,7 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, asked,
     config = {"dataset": "cifar10", "backbone": "resnet20", "epochs": 1, "mixer": "none"}
     trial = {**own_trained.plan["trials"][0], "key": "another"}
     other_network = own_trained.add_run(trial, 40.0, epochs=1, config=config)
-    network = build_network(parse(config), dataset_of(parse(config)))
+    network = build_network(parse(config))
     torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
     own_trained.client.log_artifact(other_network, str(tmp_path / "model.pt"))
     substitutes = f"baseline:0,baseline:1,{other_network}"
@@ -91,7 +90,7 @@ def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(t
 def test_a_transferred_attack_is_the_attack_on_the_substitute(trained, tmp_path):
     """Any other network is shown the images that fool the substitute by its own error."""
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
-    victim, other = (build_network(config, dataset_of(config), seed=seed).eval() for seed in (10, 0))
+    victim, other = (build_network(config, seed=seed).eval() for seed in (10, 0))
     source = open_images(config, 10, tmp_path)
     images, labels = all_of(source, config)
     (substitute,) = find_substitutes([trained.run_ids["baseline", 0]], trained.uri, pd.DataFrame({"arm": []}), tmp_path)

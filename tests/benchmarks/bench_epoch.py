@@ -29,7 +29,7 @@ from tests.benchmarks.bench_data import PILImages
 from trainables.config import parse
 from trainables.cost import noise_splits
 from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of, open_splits
+from trainables.datasets.opening import open_splits
 from trainables.hardware import device
 from trainables.methods import build_network
 from trainables.training import Run
@@ -124,7 +124,7 @@ def main() -> None:
         config = parse(settings)
         noise = noise_splits(config, count)
         splits = noise._replace(test=noise.test.take(slice(count // 5)))
-        script_network, timms_network = (build_network(config, dataset_of(config)).to(device()) for _ in range(2))
+        script_network, timms_network = (build_network(config).to(device()) for _ in range(2))
         epochs = {
             "ours": ours(settings, splits),
             "a plain script": script(script_network, splits),

@@ -28,7 +28,6 @@ from analysis.occlusion import measure
 from tests.benchmarks.bench_streaming import CLASSES, CONFIG, WORKERS, generate
 from trainables.backbones.backbone import Network
 from trainables.config import parse
-from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split
 from trainables.datasets.opening import open_dataset
 from trainables.datasets.resident import Resident
@@ -57,7 +56,7 @@ def main() -> None:
     given = arguments(__doc__, backbone="resnet20", images=2000, rounds=5).parse_args()
 
     config = parse({"dataset": "cifar10", "backbone": given.backbone})
-    network = build_network(config, DATASETS["cifar10"]).to(device()).eval()
+    network = build_network(config).to(device()).eval()
     pixels = torch.randint(256, (given.images, 3, 32, 32), dtype=torch.uint8, generator=Generator().manual_seed(0))
     source = Resident(Split(pixels, torch.arange(given.images) % 10), device(), augment=None)
     images, _ = all_of(source, config)
@@ -102,7 +101,7 @@ def photographs(root: Path, rounds: int) -> dict[str, list[float]]:
     """Return, by round, the seconds of evaluating images in files, and of as many that are in memory."""
     generate(root, CLASSES, test=PHOTOGRAPHS)
     config = parse({**CONFIG, "backbone": "resnet18_imagenet"})
-    network = build_network(config, DATASETS["folder"]).to(device()).eval()
+    network = build_network(config).to(device()).eval()
     source = open_dataset(config, root, device(), workers=WORKERS).test
     assert source is not None  # evaluate is "test"
 

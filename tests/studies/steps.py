@@ -105,11 +105,11 @@ def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
     kept: dict[tuple[object, ...], Any] = {}
 
-    def built_once(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
+    def built_once(config: Any, seed: int = 0, weights: Any = None) -> Any:
         if network_of(config) not in kept:
             kept.clear()
             with Undrawn():
-                kept[network_of(config)] = build(config, dataset)
+                kept[network_of(config)] = build(config)
             draw_quickly(kept[network_of(config)])
         return kept[network_of(config)]
 

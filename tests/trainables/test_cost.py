@@ -9,7 +9,6 @@ import torch
 from trainables import cost, hardware
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
 from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
@@ -182,4 +181,4 @@ def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state():
 def test_a_timed_network_is_not_drawn_and_a_trained_one_is():
     timed = cost._run(SETTINGS, cost.noise_splits(SETTINGS, 2)).method
     assert all(not parameter.any() for name, parameter in timed.named_parameters() if "conv" in name)
-    assert build_method(SETTINGS, dataset_of(SETTINGS), 0).network.backbone.head.weight.any()
+    assert build_method(SETTINGS, 0).network.backbone.head.weight.any()

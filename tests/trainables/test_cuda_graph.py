@@ -10,7 +10,6 @@ from tests.trainables.runs import run_of, weights
 from tests.trainables.test_cost import FEW
 from trainables import cuda_graph
 from trainables.config import parse
-from trainables.datasets import DATASETS
 from trainables.methods import mixing
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import choose, happens, no_choices
@@ -39,7 +38,7 @@ def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_b
     if mixer not in CHOOSING:
         assert cuda_graph.takes_graph(config)
         return
-    rehearse(config, DATASETS["cifar10"])
+    rehearse(config)
     sentence = (
         f"cuda_graph must be 'auto' or False with mixer '{mixer}', got True: "
         "the program chooses something anew for each batch"

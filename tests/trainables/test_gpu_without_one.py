@@ -86,7 +86,7 @@ def in_half() -> Iterator[None]:
 
 def require_a_step(config: Config) -> None:
     with without_numbers(), in_half():
-        method = moved(METHODS.get(config.mixer, Mixing)(build_network(config, dataset_of(config)), config).train())
+        method = moved(METHODS.get(config.mixer, Mixing)(build_network(config), config).train())
         images = torch.rand(6, 3, 32, 32, device=GPU).to(memory_format=torch.channels_last)
         loss, _ = method(images, torch.zeros(6, dtype=torch.long, device=GPU), OnGpu())
         assert (loss.device, loss.dtype) == (GPU, torch.float32)
@@ -118,7 +118,7 @@ def test_a_step_of_every_definition_of_sumix(raw, z, lam_of):
 def test_a_pass_of_every_backbone(backbone):
     config = configured(backbone=backbone, image_size=64)
     with without_numbers():
-        network = moved(build_network(config, dataset_of(config)))
+        network = moved(build_network(config))
         assert network(torch.rand(4, 3, 64, 64, device=GPU)).device == GPU
 
 

@@ -11,7 +11,6 @@ from torchvision.models import mobilenet_v2
 
 from tests.trainables import runs
 from trainables.config import parse
-from trainables.datasets.opening import dataset_of
 from trainables.epoch import Diverged
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
@@ -47,7 +46,7 @@ def numbers(run: Run) -> list[dict[str, Any]]:
 def test_all_defaults_are_plain_sgd_bit_for_bit():
     run = trained(run_of(epochs=2))
     settings = parse(SETTINGS)
-    method = build_method(settings, dataset_of(settings), 0).to(memory_format=torch.channels_last).train()
+    method = build_method(settings, 0).to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     for epoch, rate in ((1, 0.05), (2, 0.025)):  # half a cosine, of which an epoch has one value
         torch.manual_seed(derive_seed(0, "network", epoch))
@@ -269,13 +268,13 @@ def test_what_is_tested_is_the_average_of_the_weights():
 def test_the_network_fits_the_images_and_starts_from_given_weights():
     settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
     with torch.device("meta"), Undrawn():
-        network = build_network(settings, dataset_of(settings))
+        network = build_network(settings)
         assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
     assert network.backbone.stages[-1].drop_path.p == pytest.approx(0.3)
     settings = parse({**SETTINGS, "backbone": "mobilenet_v2", "init": "om_table"})
     with Undrawn():
         donor = {key: torch.full_like(value, 0.5) for key, value in mobilenet_v2().state_dict().items()}
-    network = build_network(settings, dataset_of(settings), weights=donor)
+    network = build_network(settings, weights=donor)
     assert all(p.eq(0.5).all() for p in network.backbone.stages.parameters())
     assert network.backbone.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
 

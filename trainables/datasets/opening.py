@@ -86,7 +86,7 @@ def open_splits(
     train, validation, test = selected(config, splits)
 
     def source(images: Images) -> BatchSource:
-        return _source(images, config, dataset_of(config), device, workers)
+        return _source(images, config, device, workers)
 
     return Opened(
         train=source(train),
@@ -128,7 +128,7 @@ def open_evaluation(
     if share < 1:
         total = len(images.labels)
         images = images.take(torch.linspace(0, total - 1, max(1, round(share * total))).long())
-    return _source(images, config, dataset_of(config), device, workers=None)
+    return _source(images, config, device, workers=None)
 
 
 def _check_labels(images: Images, dataset: Dataset) -> None:
@@ -140,9 +140,8 @@ def _check_labels(images: Images, dataset: Dataset) -> None:
         raise DataError(f"{dataset.name} has the label {int(wrong[0])}, but labels lie in 0..{dataset.num_classes - 1}")
 
 
-def _source(
-    images: Images, config: DataConfig, dataset: Dataset, device: torch.device | str, workers: int | None
-) -> BatchSource:
+def _source(images: Images, config: DataConfig, device: torch.device | str, workers: int | None) -> BatchSource:
+    dataset = dataset_of(config)
     size = dataset.image_shape[1:]
     if isinstance(images, FileList):
         test_view = View(

@@ -4,7 +4,6 @@ import torch
 
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
-from trainables.datasets.dataset import Dataset
 from trainables.methods.adversarial_masks import AdAutoMixing
 from trainables.methods.attention_extractor import AttentiveMixing
 from trainables.methods.consistency import AugMixing
@@ -33,9 +32,9 @@ METHODS: dict[str, type[Mixing]] = {
 __all__ = ["METHODS", "Method", "Step", "build_method", "build_network"]
 
 
-def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights | None = None) -> Method:
+def build_method(config: Config, seed: int, weights: Weights | None = None) -> Method:
     """Return the method of ``config`` on the CPU; its network starts the same whatever the method adds to it."""
-    network = build_network(config, dataset, seed, weights)
+    network = build_network(config, seed, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))
         mixing = METHODS.get(config.mixer, Mixing)(network, config)

@@ -12,7 +12,6 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.constants import constant
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
-from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
 from trainables.methods.method import Counting
 from trainables.methods.mixing import Mixing
@@ -38,7 +37,7 @@ class AttentiveMixing(Mixing):
         self.average: MovingAverage | None = None
         if file is None and decay > 0:
             # Not by a deep copy, which an estimate of the cost cannot make of tensors without numbers.
-            self.average = MovingAverage(build_network(config, dataset_of(config)), decay)
+            self.average = MovingAverage(build_network(config), decay)
             self.average.network.load_state_dict(network.state_dict())
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:

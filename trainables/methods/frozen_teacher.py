@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
-from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import classify
 from trainables.methods.mixing import Mixing
 from trainables.methods.network import build_network, weights_in
@@ -29,7 +28,7 @@ class SuperMixing(Mixing):
         file = config.mixer_options["teacher"]
         self.teacher: Network | None = None
         if file is not None:
-            self.teacher = build_network(config, dataset_of(config)).requires_grad_(False)
+            self.teacher = build_network(config).requires_grad_(False)
             with weights_in(file, "mixer.teacher", f"the state_dict of a {config.backbone}") as weights:
                 self.teacher.backbone.load_state_dict(weights)
 

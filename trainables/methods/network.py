@@ -13,15 +13,16 @@ from trainables.backbones.names import RESIDUAL, constructor_of
 from trainables.backbones.pretrained import Weights
 from trainables.backbones.regularised import add_drop_block, add_drop_path
 from trainables.config import Config
-from trainables.datasets.dataset import Dataset
+from trainables.datasets.opening import dataset_of
 from trainables.refusals import first_line
 from trainables.seeds import derive_seed
 
 UNREADABLE = (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError, LookupError, ValueError)
 
 
-def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weights | None = None) -> Network:
+def build_network(config: Config, seed: int = 0, weights: Weights | None = None) -> Network:
     """Return the network of ``config`` on the CPU, drawn from ``seed`` alone or, all but its head, with ``weights``."""
+    dataset = dataset_of(config)
     channels, height, _ = dataset.image_shape
     options: dict[str, Any] = {"image_size": height, "drop_path": config.drop_path}
     constructor = constructor_of(config.backbone)

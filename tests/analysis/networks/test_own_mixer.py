@@ -17,7 +17,6 @@ from analysis.networks.own_mixer import (
     needs_weights,
 )
 from trainables.config import parse
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
 
@@ -34,7 +33,7 @@ def network_with(mixer: str, **options: object) -> tuple[Any, Any]:
     own = {"mixer": mixer, **({"mixer.layer": 2} if mixer == "automix" else {})}
     own |= {f"mixer.{name}": value for name, value in options.items()}
     config = parse({"dataset": "cifar10", "backbone": BACKBONE.get(mixer, "resnet8"), **own})
-    return build_network(config, dataset_of(config)).eval(), config
+    return build_network(config).eval(), config
 
 
 @pytest.mark.parametrize("mixer", [name for name in MIXERS if name not in LEFT_OUT])
@@ -59,7 +58,7 @@ def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it():
     images, labels = pair(), torch.tensor([3, 5])
     with pytest.raises(ValueError, match="kept no Mix Block"):
         nearest_mixture(mixer_of(network, config), images, labels, 0.5)
-    method = build_method(config, dataset_of(config), seed=0)
+    method = build_method(config, seed=0)
     content = io.BytesIO()
     torch.save(method.block.state_dict(), content)
     network.mix_block = load_block(network, config, content.getvalue())

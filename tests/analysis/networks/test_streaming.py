@@ -16,7 +16,6 @@ from analysis import loss_landscape, occlusion
 from analysis.networks import evaluate, robustness_measures
 from trainables.config import Config, parse
 from trainables.datasets.dataset import Split
-from trainables.datasets.opening import dataset_of
 from trainables.datasets.resident import Resident
 from trainables.methods import build_network
 from trainables.robustness.adversarial import pgd
@@ -43,7 +42,7 @@ def source() -> Resident:
     [(robustness_measures.measure, ROBUSTNESS), (loss_landscape.measure, LANDSCAPE), (occlusion.measure, OCCLUSION)],
 )
 def test_batches_change_no_number(measure, protocol, config, source, monkeypatch):
-    network = build_network(config, dataset_of(config)).eval().double()
+    network = build_network(config).eval().double()
     monkeypatch.setattr(robustness_measures, "pgd", partial(pgd, iterations=1))
     monkeypatch.setattr("trainables.datasets.resident.in_unit_range", lambda images: images.double() / 255)
     whole = measure(network, source, config, protocol)

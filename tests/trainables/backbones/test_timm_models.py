@@ -16,7 +16,6 @@ from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
 from trainables.backbones.timm_models import FAMILIES, TimmBackbone
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
 
 # name: (side of the images, stages with the stem, family); one of each family, and others, which are one stage: maps,
@@ -215,7 +214,7 @@ def test_mixers_that_ask_the_network_train_it(backbone, mixer):
     settings = train.resolve(
         {"dataset": "cifar10", "backbone": f"timm/{backbone}", "image_size": 64, "mixer": mixer}
     ).settings
-    method = build_method(settings, dataset_of(settings), seed=0)
+    method = build_method(settings, seed=0)
     assert isinstance(method.network.backbone, TimmBackbone)
     pixels = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     loss, _ = method(pixels, torch.arange(4), torch.Generator().manual_seed(0))

@@ -9,7 +9,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.trainables.detection.collages import squares, write_collages
 from trainables.config import parse
 from trainables.datasets.dataset import DataError
-from trainables.datasets.opening import dataset_of
 from trainables.detection.annotated import coco
 from trainables.detection.detector import faster_rcnn
 from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, detect, fine_tune, mirrored, rate
@@ -28,7 +27,7 @@ def collages(tmp_path):
 
 def classifier(backbone="resnet8"):
     config = parse({"dataset": "cifar10", "backbone": backbone})
-    return build_network(config, dataset_of(config), seed=3)
+    return build_network(config, seed=3)
 
 
 def detector(network, sides=(96,)):
@@ -178,4 +177,4 @@ def test_the_rate_warms_up_and_falls():
 def test_a_network_that_reads_a_token_is_refused():
     config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32", "image_size": 32})
     with pytest.raises(ValueError, match="needs a network that ends with the mean of its last map, unlike"):
-        detector(build_network(config, dataset_of(config)))
+        detector(build_network(config))

@@ -4,7 +4,6 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.config import flatten, parse
-from trainables.datasets import DATASETS
 from trainables.methods import build_method
 
 B = 6
@@ -21,7 +20,7 @@ def method_for(mixer: str, seed: int = 0, **keys):
     # With the residual branches at zero, as om_table starts them, some weights get no gradient in the first step.
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": mixer, **dotted})
     assert parse(flatten(config)) == config
-    return build_method(config, DATASETS["cifar10"], seed).train()
+    return build_method(config, seed).train()
 
 
 def draw_weights(block: torch.nn.Module, seed: int = 3) -> None:

@@ -7,7 +7,6 @@ import torch
 
 from tests.trainables.methods.small import method_for
 from trainables.config import parse
-from trainables.datasets import DATASETS
 from trainables.methods import build_method, build_network
 from trainables.rehearsal import rehearse
 
@@ -20,7 +19,7 @@ def method_with(teacher: Path | None):
 
 @pytest.fixture
 def saved(tmp_path):
-    network = build_network(parse(CONFIG), DATASETS["cifar10"], seed=7)
+    network = build_network(parse(CONFIG), seed=7)
     torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
     return tmp_path / "model.pt"
 
@@ -28,7 +27,7 @@ def saved(tmp_path):
 def test_the_teacher_is_read_and_never_trained_and_decides_what_is_mixed(saved):
     method = method_with(saved)
     before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
-    own = build_network(parse(CONFIG), DATASETS["cifar10"], seed=7).backbone.head.weight
+    own = build_network(parse(CONFIG), seed=7).backbone.head.weight
     assert torch.equal(method.teacher.backbone.head.weight, own)
     assert not torch.equal(method.network.backbone.head.weight, own)
 
@@ -50,7 +49,7 @@ def test_the_teacher_is_read_and_never_trained_and_decides_what_is_mixed(saved):
 
 @pytest.mark.slow
 def test_a_step_with_a_teacher_can_be_rehearsed(saved):
-    rehearse(parse({**CONFIG, "mixer.teacher": str(saved)}), DATASETS["cifar10"])
+    rehearse(parse({**CONFIG, "mixer.teacher": str(saved)}))
 
 
 def test_a_file_that_is_no_teacher_is_refused(tmp_path):
@@ -64,10 +63,8 @@ def test_a_file_that_is_no_teacher_is_refused(tmp_path):
 def test_a_teacher_is_built_for_the_size_of_the_images(tmp_path):
     """A transformer has as many embeddings of positions as its images have patches: here 16 x 16, not 8 x 8."""
     config = {**CONFIG, "dataset": "tiny_imagenet", "backbone": "vit_tiny_32"}
-    network = build_network(parse(config), DATASETS["tiny_imagenet"], seed=7)
+    network = build_network(parse(config), seed=7)
     torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
-    method = build_method(
-        parse({**config, "mixer.teacher": str(tmp_path / "model.pt")}), DATASETS["tiny_imagenet"], seed=0
-    )
+    method = build_method(parse({**config, "mixer.teacher": str(tmp_path / "model.pt")}), seed=0)
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(method.teacher.eval()(images), network.requires_grad_(False).eval()(images))

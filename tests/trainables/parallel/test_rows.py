@@ -13,7 +13,6 @@ from torch import Generator, Tensor, nn
 
 from trainables.classify import train
 from trainables.config import parse
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
 from trainables.parallel.processes import LostProcess, accompanied
 from trainables.parallel.rows import count, gradients_kept, own_rows, rank, shared, shares, spread
@@ -40,7 +39,7 @@ Found = dict[str, dict[str, Tensor]]
 def steps(keys: dict[str, Any]) -> dict[str, Tensor]:
     """Take some steps in float64, and return every loss, the last gradients, and the state after them."""
     config = parse({"dataset": "cifar10", "backbone": "resnet8", **keys})
-    method = build_method(config, dataset_of(config), 0).double().train()
+    method = build_method(config, 0).double().train()
     trained, rng = shared(method), Generator().manual_seed(5)
     sgd = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1, momentum=0.9)
     found = {}

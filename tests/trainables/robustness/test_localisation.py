@@ -6,7 +6,6 @@ import torch
 from scipy import ndimage
 
 from trainables.config import parse
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 from trainables.robustness.localisation import (
     OVERLAPS,
@@ -29,7 +28,7 @@ def square(side=100, box=(20, 30, 59, 79), inside=255):
 
 def test_the_mean_of_a_map_is_the_logit_without_its_bias():
     config = parse({"dataset": "cifar10", "backbone": "resnet8"})
-    network = build_network(config, dataset_of(config), seed=1).double().eval()
+    network = build_network(config, seed=1).double().eval()
     images = torch.rand(5, 3, 32, 32, dtype=torch.float64)
     classes = torch.tensor([0, 3, 9, 1, 3])
     maps = class_activation_maps(network, images, classes)
@@ -40,7 +39,7 @@ def test_the_mean_of_a_map_is_the_logit_without_its_bias():
 
 def test_a_network_that_reads_a_token_is_refused():
     config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32"})
-    network = build_network(config, dataset_of(config))
+    network = build_network(config)
     with pytest.raises(ValueError, match="needs a head that reads the mean of the last map, unlike"):
         class_activation_maps(network, torch.rand(1, 3, 32, 32), torch.tensor([0]))
 
