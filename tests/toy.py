@@ -118,7 +118,7 @@ class Toy:
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         return ["val_top1", "val_top5"] if config.get("validation") else []
 
-    def estimate_seconds(self, config: Any) -> float:
+    def estimate_seconds(self, config: Any, data_root: Path) -> float:
         return 1.0
 
     def gpu_memory(self, config: Mapping[str, Any], data_root: Path) -> tuple[float, float]:

@@ -126,11 +126,11 @@ class Classification:
         """Return the metrics of every epoch that a search may optimise; those of the test set are not among them."""
         return ["train_loss", *(("val_top1", "val_loss") if parse(config).validation else ())]
 
-    def estimate_seconds(self, settings: Config | Mapping[str, Any]) -> float:
+    def estimate_seconds(self, settings: Config | Mapping[str, Any], data_root: Path) -> float:
         """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
         from trainables import cost
 
-        return cost.seconds(parsed(settings))
+        return cost.seconds(parsed(settings), data_root)
 
     def gpu_memory(self, settings: Config | Mapping[str, Any], data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, from a few steps on its own images, and those free.

@@ -13,8 +13,8 @@ from trainables.config import Config, mixer_options
 from trainables.cuda_graph import STEPS_TO_GRAPH
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, on_all_images
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of, images_of, open_splits
+from trainables.datasets.dataset import DataError, Split, Splits
+from trainables.datasets.opening import dataset_of, folder_of, images_of, open_splits
 from trainables.evaluation import test_batch
 from trainables.hardware import device, seconds_of
 from trainables.memory import MIB, ran_out
@@ -37,25 +37,41 @@ OF_A_STEP = (
     *("drop_block", "batch_size", "accumulate", "precision", "compile", "cuda_graph", "clean_loss", "loss"),
     *("optimiser", "ema"),
 )
-UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
+UNKNOWN_IMAGES = 10_000  # the number that an estimate assumes where a folder cannot be read
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
 
 T = TypeVar("T")
 _measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
 
 
-def seconds(settings: Config) -> float:
+def seconds(settings: Config, data_root: Path) -> float:
     """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
     sizes = (settings.batch_size,) if torch.cuda.is_available() else (2, 20)
     for size in sizes:
         train_seconds, test_seconds = batch_seconds(settings, min(size, settings.batch_size))
         if train_seconds > LONG_STEP:  # for a large network a larger batch would add little
             break
-    num_train = settings.subset.share * (settings.num_train or UNKNOWN_IMAGES)
-    num_test = settings.num_test or UNKNOWN_IMAGES
-    tested = num_test + num_train * settings.recalibrate  # which sends the training images through as in a test
-    epoch = train_seconds * num_train + test_seconds * tested
+    num_train, num_test = counts(settings, data_root)
+    trained = settings.subset.share * num_train
+    tested = num_test + trained * settings.recalibrate  # which sends the training images through as in a test
+    epoch = train_seconds * trained + test_seconds * tested
     return settings.epochs * epoch / min(size, settings.batch_size)
+
+
+def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
+    """Return the numbers of training and of test images, which are counted where only their folder tells."""
+    if settings.num_train is not None and settings.num_test is not None:
+        return settings.num_train, settings.num_test
+    folder = folder_of(settings, data_root)
+
+    def count() -> list[int]:
+        try:
+            return [len(images.labels) for images in DATASETS[settings.dataset].load(folder)]
+        except DataError:  # a start names what is missing or wrong
+            return [UNKNOWN_IMAGES, UNKNOWN_IMAGES]
+
+    num_train, num_test = once((settings.dataset, str(folder)), count)
+    return settings.num_train or num_train, settings.num_test or num_test
 
 
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:

@@ -130,11 +130,11 @@ class ArchitectureSearch:
         searched = lacking(settings, data_root) if settings.known_genotype is None else []
         return list(dict.fromkeys([*searched, *lacking(settings.retrained, data_root)]))
 
-    def estimate_seconds(self, settings: SearchConfig) -> float:
+    def estimate_seconds(self, settings: SearchConfig, data_root: Path) -> float:
         """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
         from trainables.darts import search_cost
 
-        return search_cost.seconds(settings)
+        return search_cost.seconds(settings, data_root)
 
 
 train = ArchitectureSearch()

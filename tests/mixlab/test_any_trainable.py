@@ -21,7 +21,7 @@ def test_what_it_leaves_out_is_supplied():
     assert train.metric == "rmse_last"
     assert set(train.presets) == {"paper", "quick", "smoke"}
     assert train.objectives({}) == ["rmse", "slope"]
-    assert train.estimate_seconds({}) is None
+    assert train.estimate_seconds({}, Path("data")) is None
     assert regressor.search.completed(train).direction == "minimize"
     assert len(regressor.study.trials(train)) == 18
 

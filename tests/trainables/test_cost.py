@@ -1,6 +1,7 @@
 """The cost of a run: a GPU that is full, and a first test that is slow."""
 
 import functools
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -77,8 +78,25 @@ def test_another_error_stays_what_it_is(monkeypatch, tmp_path):
 def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatch):
     monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
     keys = {**KEYS, "train_images": 500, "test_images": 100, "epochs": 3}
-    estimates = [cost.seconds(parse({**keys, "recalibrate": value})) for value in (False, True)]
+    estimates = [cost.seconds(parse({**keys, "recalibrate": value}), Path("data")) for value in (False, True)]
     assert estimates == pytest.approx([3 * (500e-3 + 100e-4), 3 * (500e-3 + 600e-4)])
+
+
+def test_the_images_of_a_folder_are_counted_once_and_assumed_where_it_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
+    monkeypatch.setattr(cost, "_measured", {})
+    keys = {**KEYS, "dataset": "folder", "folder": "mine", "num_classes": 2, "image_size": 32, "epochs": 3}
+
+    def estimate(**others: object) -> object:
+        return pytest.approx(cost.seconds(parse({**keys, **others}), tmp_path))
+
+    assert estimate(folder="none") == 3 * (10_000e-3 + 10_000e-4)
+    for name in ("train/a/1.png", "train/a/2.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).touch()
+    assert estimate() == 3 * (3e-3 + 2e-4)
+    (tmp_path / "mine" / "train" / "a" / "3.png").touch()
+    assert estimate(test_images=1) == 3 * (3e-3 + 1e-4)
 
 
 @pytest.mark.parametrize(("step", "tests", "estimate"), [(0.1, [5.0, 1.0], 1.0), (0.6, [5.0], 5.0)])

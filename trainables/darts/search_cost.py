@@ -1,10 +1,11 @@
 """The seconds of an architecture search and of the training after it, estimated from a few steps on noise."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from trainables.cost import UNKNOWN_IMAGES, least_seconds, noise_splits
+from trainables.cost import counts, least_seconds, noise_splits
 from trainables.darts.genotype import PUBLISHED, Genotype
 from trainables.darts.retraining import Retraining
 from trainables.darts.search_config import HALVES, SMALL_SIDE, SearchConfig
@@ -17,25 +18,25 @@ FEW = 16  # images of a timed step without a GPU
 FEW_LARGE = 2  # photographs
 
 
-def seconds(settings: SearchConfig) -> float:
+def seconds(settings: SearchConfig, data_root: Path) -> float:
     """Return roughly how long a run takes on this machine; a published network stands for one not found yet."""
     known = settings.known_genotype
-    search = 0.0 if known else search_seconds(settings)
-    return search + retraining_seconds(settings, known or PUBLISHED["pc_darts_cifar10"])
+    search = 0.0 if known else search_seconds(settings, data_root)
+    return search + retraining_seconds(settings, data_root, known or PUBLISHED["pc_darts_cifar10"])
 
 
-def search_seconds(settings: SearchConfig) -> float:
+def search_seconds(settings: SearchConfig, data_root: Path) -> float:
     """Return the seconds of all epochs of the search."""
     size = _timed_images(settings.search_batch_size, settings.side)
     few = replace(on_all_images(settings), search_batch_size=size, search_epochs=2, frozen_epochs=1)
     phase = SearchPhase(few, 0, noise_splits(few, 2 * size), device())
     frozen, free = least_seconds(lambda: phase.epoch(1)), least_seconds(lambda: phase.epoch(2))
-    images = settings.subset.share * (settings.num_train or UNKNOWN_IMAGES)
+    images = settings.subset.share * counts(settings, data_root)[0]
     epochs = frozen * settings.frozen_epochs + free * (settings.search_epochs - settings.frozen_epochs)
     return epochs * HALVES * images / size
 
 
-def retraining_seconds(settings: SearchConfig, genotype: Genotype) -> float:
+def retraining_seconds(settings: SearchConfig, data_root: Path, genotype: Genotype) -> float:
     """Return the seconds in which the network of a genotype is trained and tested after every epoch."""
     images = settings.retrained
     size = _timed_images(settings.batch_size // settings.retrain.accumulate, images.side)
@@ -44,7 +45,7 @@ def retraining_seconds(settings: SearchConfig, genotype: Genotype) -> float:
     phase = Retraining(few, 0, genotype, opened, device())
     test = least_seconds(lambda: phase.test(phase.test_set))
     train = least_seconds(lambda: phase.epoch(1, 0)) - test
-    num_train, num_test = images.num_train or UNKNOWN_IMAGES, images.num_test or UNKNOWN_IMAGES
+    num_train, num_test = counts(images, data_root)
     return settings.epochs * (train * num_train + test * num_test) / size
 
 

@@ -151,7 +151,7 @@ def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
     share = checked_share(start.options.cpus_per_trial, start.options.gpus_per_trial, machine, "this machine")
     torch.set_num_threads(share.threads)
     with start.console.status(TIMING):
-        estimates = [_estimate(trial.settings, start.train) for trial in trials]
+        estimates = [_estimate(trial.settings, start.train, Path(start.options.data_root)) for trial in trials]
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     where = f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
     return Timing(estimates, [machine], where, share)
@@ -164,15 +164,15 @@ def _timed_on_cluster(trials: Sequence[Trial], start: Start) -> Timing:
     with connect.connected(start.options.address, start.train.train) as resources:
         where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
         share = packing.share_of(trials, start.train, resources, start.options, start.console)
-        estimate = partial(_estimate, train=start.train)
+        estimate = partial(_estimate, train=start.train, data_root=Path(start.options.data_root).absolute())
         with start.console.status(TIMING):
             estimates = connect.map_on(estimate, [trial.settings for trial in trials], share)
         return Timing(estimates, nodes.resources(), where, share)
 
 
-def _estimate(settings: Any, train: CompleteTrainable) -> Estimate:
+def _estimate(settings: Any, train: CompleteTrainable, data_root: Path) -> Estimate:
     try:
-        return train.estimate_seconds(settings)
+        return train.estimate_seconds(settings, data_root)
     except Exception as error:
         return last_line(account_of(error))
 

@@ -171,11 +171,11 @@ class CompleteTrainable:
         """Return the settings of one trial for each group that needs the same prepared."""
         return list({tuple(str(t.config.get(key)) for key in self.prepared): t.settings for t in trials}.values())
 
-    def estimate_seconds(self, settings: Any) -> float | None:
+    def estimate_seconds(self, settings: Any, data_root: Path) -> float | None:
         """Return roughly how long a run takes on this machine; None without an estimate that makes sense."""
         if not hasattr(self.train, "estimate_seconds"):
             return None
-        found = self.train.estimate_seconds(settings)
+        found = self.train.estimate_seconds(settings, data_root)
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             if 0 <= (seconds := float(found)) < MOST_SECONDS:
                 return seconds

@@ -48,7 +48,7 @@ class Trainable(Protocol):
         objectives(config): names of the metrics that a search may optimise.
         prepare(settings, data_root): fetch to this machine what a run reads.
         lacking(settings, data_root): sentences on what a run reads that is not there; nothing is fetched.
-        estimate_seconds(settings): roughly how long a run takes on this machine.
+        estimate_seconds(settings, data_root): roughly how long a run takes on this machine.
         gpu_memory(settings, data_root): MiB that a run needs on this machine's GPU, and MiB that are free there;
             ``ValueError`` if no run fits.
     """

@@ -145,7 +145,8 @@ NO_SECONDS = (None, math.nan, math.inf, -5.0, 1e10, 1e300, 10**400, "soon", 1j)
     ("given", "seconds"), [(0, 0.0), (np.float32(2.5), 2.5), (9.9e9, 9.9e9), *((each, None) for each in NO_SECONDS)]
 )
 def test_an_estimate_is_any_number_below_three_centuries_or_unknown(given, seconds):
-    assert complete(with_attributes(estimate_seconds=lambda settings: given)).estimate_seconds({}) == seconds
+    train = complete(with_attributes(estimate_seconds=lambda *_: given))
+    assert train.estimate_seconds({}, Path("data")) == seconds
 
 
 def test_a_lack_that_is_no_list_is_refused():

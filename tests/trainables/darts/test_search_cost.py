@@ -1,5 +1,7 @@
 """The estimate of an architecture search, counted by hand for steps of one second."""
 
+from pathlib import Path
+
 import pytest
 
 from trainables import search_architecture
@@ -26,7 +28,8 @@ def _known_times(monkeypatch):
 
 
 def seconds(**keys: object) -> float:
-    return search_architecture.train.estimate_seconds(search_architecture.train.resolve({**SMALL, **keys}).settings)
+    settings = search_architecture.train.resolve({**SMALL, **keys}).settings
+    return search_architecture.train.estimate_seconds(settings, Path("data"))
 
 
 @pytest.mark.slow
