@@ -25,12 +25,12 @@ TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does
     "slurm": ("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
     "table": ("analysis.ablation_table", "print the tables of a study again"),
 }
-USAGE = """usage: mixlab COMMAND ...
-
-  list        every study, and what it shows
-  run         run a study: mixlab run STUDY [its options; --help lists them]
-  fetch       download all that a study reads: mixlab fetch STUDY [its options]
-"""
+OWN = {
+    "list": "every study, and what it shows",
+    "run": "run a study: mixlab run STUDY [its options; mixlab run STUDY --help lists them]",
+    "fetch": "download all that a study reads: mixlab fetch STUDY [its options]",
+}
+HELP = ("-h", "--help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     try:
         installation.check()
-        if command in ("-h", "--help"):
-            print(USAGE + "\n".join(f"  {name:<11} {purpose}" for name, (_, purpose) in sorted(TOOLS.items())))
+        if (rest[0] if command in OWN and rest else command) in HELP:  # also mixlab run --help, without a study
+            purposes = OWN | {name: purpose for name, (_, purpose) in sorted(TOOLS.items())}
+            print("usage: mixlab COMMAND ...\n", *(f"  {name:<11} {words}" for name, words in purposes.items()), sep="\n")
         elif command == "list":
             if rest:
                 raise BadInput(
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif command == "fetch":
             _run(command, [*rest, "--fetch"] if rest else rest)
         else:
-            require_known("command", command, ("list", "run", "fetch", *TOOLS))
+            require_known("command", command, (*OWN, *TOOLS))
             _tool(command, rest)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -73,7 +74,7 @@ def _list() -> None:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments:
         raise BadInput(
             f"mixlab {command} takes the name of a study first, such as ablation_cifar100; mixlab list names them all, "
             "and --help after a name lists its options"

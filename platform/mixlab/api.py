@@ -59,7 +59,7 @@ def run(
     completed = complete(train, wanted_share(options).processes)
     spec = configure(study, completed, options)
     # Before any configuration is resolved, for which a trainable may import much.
-    if options.listing and not options.check_only:
+    if options.listing:
         print_list(spec, study, completed, console)
         return Result(0)
     spec.check(completed)
@@ -68,7 +68,7 @@ def run(
         # it is first imported.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     trials = _trials(spec, completed, options)
-    if options.fetch and not options.check_only:
+    if options.fetch:
         from mixlab.cluster.nodes import prepare
 
         prepare(completed, trials, Path(options.data_root))

@@ -16,7 +16,7 @@ KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have
 FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # and the option that names several values
 FIELDS = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}  # of a search
 OF_SEARCH = (*FIELDS.values(), "optuna_storage")  # options that a study does not have
-MODES = ("listing", "fetch", "dry_run")
+MODES = ("check_only", "listing", "fetch", "dry_run")
 
 
 def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:

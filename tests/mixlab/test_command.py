@@ -122,8 +122,9 @@ def test_a_wrong_name_is_one_sentence(arguments, sentence, capsys):
     assert capsys.readouterr().err.startswith(f"error: {sentence}")
 
 
-def test_help_names_every_command(capsys):
-    assert main([]) == 0
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["run", "--help"], ["fetch", "-h"], ["list", "--help"]])
+def test_help_names_every_command(arguments, capsys):
+    assert main(arguments) == 0
     said = capsys.readouterr().out
     assert all(f"\n  {name} " in said for name in ("list", "run", "fetch", *TOOLS))
 

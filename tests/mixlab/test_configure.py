@@ -110,7 +110,7 @@ def test_options_that_agree_are_no_contradiction():
 
 
 def test_one_thing_is_asked_for_at_a_time():
-    modes = {"listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
+    modes = {"check_only": "--check", "listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
     for one, other in combinations(modes, 2):
         configured(**{one: True})
         with refused(f"{modes[one]} and {modes[other]} ask for different things: give one of them"):
