@@ -17,6 +17,7 @@ from analysis.records.runs import FACTOR
 from analysis.statistics.pairs import finite_values, metric_column
 from analysis.statistics.significance import family_p, mean_interval, sign_flip_p
 from analysis.statistics.tables import LevelTable
+from mixlab.errors import hint
 
 BETWEEN = " × "  # the names of an interaction's factors
 
@@ -50,7 +51,7 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     columns = [FACTOR + name if FACTOR + name in runs else name for name in factors]
     for name in ("seed", value, *columns):
         if name not in runs:
-            raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, runs.columns))}")
+            raise ValueError(f"the runs have no column {name!r}; {hint(name, map(str, runs.columns))}")
     levels = [_high_and_distance(name, runs[column]) for name, column in zip(factors, columns, strict=True)]
     valid = runs[finite_values(runs, metric).notna()]
     twice = valid[valid.duplicated(["seed", *columns])]

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.records.runs import METRIC
+from mixlab.errors import hint
 
 NOT_METRICS = ("seed", "epochs", "dirty")
 ByArm = Mapping[str, pd.Series]  # values or differences by seed (N,)
@@ -40,7 +41,7 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
     for name in ("arm", "seed", column):
         if name not in runs:
             known = logged_metrics(runs) if name == column else list(runs.columns)
-            raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, known)) or 'none'}")
+            raise ValueError(f"the runs have no column {name!r}; {hint(name, map(str, known))}")
     arms = list(dict.fromkeys(runs["arm"]))
     for arm in references:
         if arm not in arms:
@@ -77,5 +78,4 @@ def require_logged(runs: pd.DataFrame, metric: str) -> None:
     """Raise ``ValueError`` if no run has a value of the metric."""
     logged = logged_metrics(runs)
     if metric not in logged:
-        known = ", ".join(logged) or "none"
-        raise ValueError(f"no run that is done logged the metric {metric!r}; logged: {known}")
+        raise ValueError(f"no run that is done logged the metric {metric!r}; {hint(metric, logged)}")

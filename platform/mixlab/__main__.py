@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         installation.check()
         if (rest[0] if command in OWN and rest else command) in HELP:  # also mixlab run --help, without a study
             purposes = OWN | {name: purpose for name, (_, purpose) in sorted(TOOLS.items())}
-            print("usage: mixlab COMMAND ...\n", *(f"  {name:<11} {words}" for name, words in purposes.items()), sep="\n")
+            print("usage: mixlab COMMAND ...\n")
+            print(*(f"  {name:<11} {purpose}" for name, purpose in purposes.items()), sep="\n")
         elif command == "list":
             if rest:
                 raise BadInput(

@@ -4,13 +4,16 @@ import contextlib
 import difflib
 import errno
 import os
+import re
 import reprlib
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from functools import partial
 from types import TracebackType
 
 MOST_LETTERS = 500  # of an error that is shown
+LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
 
 
 class BadInput(Exception):
@@ -82,15 +85,25 @@ def require(fits: object, what: str, valid: str, given: object) -> None:
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
+    known = list(known)
+    if name not in known:
+        raise BadInput(f"unknown {what} {quoted(name)}; {hint(name, known)}")
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return what to say of an unknown name: the known one that is most like it, or all of them where none is."""
     known = list(dict.fromkeys(known))
-    if name in known:
-        return
     text = name if isinstance(name, str) else quoted(name)
-    lower = {each.casefold(): each for each in reversed(known)}
-    near = [lower[each] for each in difflib.get_close_matches(text.casefold(), lower, n=1, cutoff=0.5)]
-    there = f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"
-    hint = f"did you mean {near[0]!r}?" if near else there
-    raise BadInput(f"unknown {what} {quoted(name)}; {hint}")
+    if known and _likeness(text, nearest := max(known, key=partial(_likeness, text))) > LIKE:
+        return f"did you mean {nearest!r}?"
+    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"
+
+
+def _likeness(name: str, known: str) -> float:
+    """Return how alike two names are, from 0 to 3: in all their letters, without digits, and in their beginning."""
+    name, known = name.casefold(), known.casefold()
+    pairs = (name, known), (re.sub(r"\d", "", name), re.sub(r"\d", "", known)), (name, known[: len(name)])
+    return sum(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
 
 def first_line(error: BaseException) -> str:

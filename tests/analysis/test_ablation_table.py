@@ -88,8 +88,9 @@ def test_a_published_ratio_stands_next_to_ours(track, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["ablaton_tiny"], "the nearest is 'ablation_tiny'"),
-        (["ablation_tiny", "--metric", "top9"], "logged: test_top1_best, test_top1_last, test_top1_median10"),
+        (["ablaton_tiny"], "did you mean 'ablation_tiny'?"),
+        (["ablation_tiny", "--metric", "test_top1_lst"], "the metric 'test_top1_lst'; did you mean 'test_top1_last'?"),
+        (["ablation_tiny", "--metric", "f"], "there are 'test_top1_best', 'test_top1_last', 'test_top1_median10'"),
         (["ablation_tiny", "--ratios", "seconds"], "no run that is done logged the metric 'seconds'"),
         (["ablation_tiny", "--plan", "ffff"], "its plans, latest first: aaaa1111"),
         (["ablation_tiny", "--tracking-uri", "sqlite:///nowhere.db"], "no MLflow database at 'nowhere.db'"),

@@ -221,7 +221,7 @@ def test_the_command(searched, painted, tmp_path, capsys):
 def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path, capsys):
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(1, 0)]})
     assert main(["search_toi", "--tracking-uri", tracked.uri]) == 2
-    assert "the nearest is 'search_toy'" in capsys.readouterr().err
+    assert "did you mean 'search_toy'?" in capsys.readouterr().err
     (tmp_path / "optuna.journal").unlink()
     assert main(["search_toy", "--tracking-uri", tracked.uri]) == 2
     assert "--optuna-storage" in capsys.readouterr().err

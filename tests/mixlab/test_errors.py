@@ -39,6 +39,16 @@ class Mute(Exception):
     [
         ("CutMx", ["mixup", "cutmix"], "did you mean 'cutmix'?"),
         ("CUTMIX", ["Cutmix", "cutmix"], "did you mean 'Cutmix'?"),
+        (
+            "resnet9",
+            ["resnext29", "resnet18", "resnet8"],
+            "did you mean 'resnet8'?",
+        ),
+        ("table1", ["table2_cub", "table1_cifar100"], "did you mean 'table1_cifar100'?"),
+        ("tiny", ["cifar10", "tiny_imagenet"], "did you mean 'tiny_imagenet'?"),
+        ("mnist", ["imagenet", "fashion_mnist"], "did you mean 'fashion_mnist'?"),
+        ("", ["loss"], "there is 'loss'"),
+        ("", [], "there are none"),
         ("fmix", ["batch", "batch"], "there is 'batch'"),
         ("fmix", ["batch", "loss", "batch"], "there are 'batch', 'loss'"),
         ("fmix", [], "there are none"),

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.epoch import Diverged
@@ -36,6 +37,8 @@ def test_the_nearest_name_is_found_whatever_its_case():
         require_known("mixer", "CUTMIX", ["none", "cutmix"])
     with pytest.raises(ValueError, match=r"^unknown mixer 'xyz'; there are 'none', 'cutmix'$"):
         require_known("mixer", "xyz", ["none", "cutmix"])
+    with pytest.raises(ValueError, match=r"unknown backbone 'resnet9'; did you mean 'resnet8'\?"):
+        require_known("backbone", "resnet9", BACKBONES)
     with pytest.raises(KeyError, match="cutmx"):
         MIXERS["cutmx"]
 

@@ -1,6 +1,5 @@
 """Opens an MLflow store and finds runs in it, for the driver that writes them and the analysis that reads them."""
 
-import difflib
 import gc
 import math
 import os
@@ -20,7 +19,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput, first_line, root_cause
+from mixlab.errors import BadInput, first_line, hint, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import make_database, runs_in_database
@@ -115,10 +114,7 @@ def experiment_id(client: MlflowClient, study: str) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     names = [known.name for known in patiently(client.search_experiments) if known.name != "Default"]
-    if not names:
-        raise BadInput(f"there is no study {study!r}: MLflow holds none")
-    nearest = difflib.get_close_matches(study, names, n=1, cutoff=0.0)[0]
-    raise BadInput(f"there is no study {study!r}; the nearest is {nearest!r}")
+    raise BadInput(f"MLflow holds no study {study!r}; {hint(study, names)}")
 
 
 def recorded(client: MlflowClient | None, study: str, level: str = "seed") -> dict[str, StoredRun]:

@@ -111,7 +111,7 @@ def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track):
 def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track):
     """The search has no winners yet, and so is no study."""
     study, search = track("ablation_cifar100"), track("search_mixers")
-    with pytest.raises(BadInput, match="no study 'ablaton_cifar10'; the nearest is 'ablation_cifar100'"):
+    with pytest.raises(BadInput, match="no study 'ablaton_cifar10'; did you mean 'ablation_cifar100'"):
         load_plan(study.uri, "ablaton_cifar10")
     with pytest.raises(BadInput, match=r"no plan in .*nothing was started yet"):
         load_plan(study.uri, "ablation_cifar100")

@@ -102,7 +102,7 @@ def test_errors_name_what_there_is():
     runs = runs_of({"plain": [70], "+ a": [71]})
     with pytest.raises(ValueError, match=r"baseline 'base' is not an arm; the arms are: plain, \+ a"):
         ablation_table(runs, "top1", "base")
-    with pytest.raises(ValueError, match="no column 'top5'; available: top1"):
+    with pytest.raises(ValueError, match="no column 'top5'; did you mean 'top1'"):
         ablation_table(runs, "top5", "plain")
     with pytest.raises(ValueError, match="no column 'seed'"):
         ablation_table(runs.drop(columns="seed"), "top1", "plain")
@@ -191,5 +191,5 @@ def test_no_finished_run_and_unknown_metric():
     with pytest.raises(ValueError, match="study 'ablation_tiny' has no run that is done: 9 pending"):
         level_tables(planned_runs(plan, {}), plan)
     runs = planned_runs(plan, {("baseline", 0): 70.0})
-    with pytest.raises(ValueError, match="metric 'top9'; logged: test_top1_median10"):
-        level_tables(runs, plan, "top9")
+    with pytest.raises(ValueError, match="metric '9'; there is 'test_top1_median10'"):
+        level_tables(runs, plan, "9")

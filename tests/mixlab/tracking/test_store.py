@@ -185,7 +185,7 @@ def test_a_run_whose_key_was_deleted_is_of_no_trial(client):
 
 
 def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
-    with pytest.raises(BadInput, match="MLflow holds none"):
+    with pytest.raises(BadInput, match="there are none"):
         store.experiment_id(client, "ablation_tiny")
     experiment = client.create_experiment("ablation_tiny")
     for number in range(5):
@@ -193,7 +193,7 @@ def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
     monkeypatch.setattr(store, "RUNS_PER_PAGE", 2)
     monkeypatch.setattr(store, "runs_in_database", lambda *_, **__: None)  # as if a server answered
     assert len(store.search_runs(client, store.experiment_id(client, "ablation_tiny"), {"mixlab.level": "seed"})) == 5
-    with pytest.raises(BadInput, match="there is no study 'ablaton'; the nearest is 'ablation_tiny'"):
+    with pytest.raises(BadInput, match="MLflow holds no study 'ablaton'; did you mean 'ablation_tiny'"):
         store.experiment_id(client, "ablaton")
 
 
