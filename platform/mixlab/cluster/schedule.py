@@ -125,10 +125,13 @@ class _InTurn(_Unpickled, FIFOScheduler):
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """See ``TrialScheduler``. Ray Tune calls it before it queues a trial again, when its resources may change."""
-        share = trial.placement_group_factory.required_resources
-        if share.get("GPU", 0) > 0 and packing.ran_out(tune_private.failure_of(trial).text):
-            trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share["GPU"])})
+        """See ``TrialScheduler``. Ray Tune calls it before it queues a trial again, when its resources may change.
+
+        It also calls it for a trial that has failed for good, and still counts as running.
+        """
+        if trial.status != trial.RUNNING and packing.ran_out(tune_private.failure_of(trial).text):
+            share = trial.placement_group_factory.required_resources
+            trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share.get("GPU", 0))})
 
 
 class _Callbacks(_Unpickled, tune.Callback):

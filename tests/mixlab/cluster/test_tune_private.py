@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +14,9 @@ from ray import cloudpickle
 from ray._private import state
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
-from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 from ray.train._internal.storage import StorageContext
-from ray.tune import CheckpointConfig
+from ray.tune import CheckpointConfig, PlacementGroupFactory
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.utils.callback import _create_default_callbacks
@@ -24,7 +24,7 @@ from ray.tune.utils.callback import _create_default_callbacks
 from mixlab.cluster import schedule, tune_private
 from mixlab.cluster.events import Events
 from mixlab.cluster.schedule import Silence
-from mixlab.spec import trial as of_mixlab
+from mixlab.errors import Crash
 from mixlab.spec.epoch import Epoch
 from tests import pins
 
@@ -47,20 +47,58 @@ def test_a_trial_recovers_if_both_answers_are_yes():
         assert trial.should_recover() == (usual and ours)
 
 
-def test_an_error_that_comes_later_each_time_is_tried_again_each_time(monkeypatch):
+@pytest.fixture
+def failures(tmp_path, monkeypatch) -> Callable[..., list[str]]:
+    """Return a function that lets a trial fail by errors, each after an epoch, and returns what the listener is told.
+
+    Only what Ray Tune makes of a failure is tried: no trial runs.
+    """
+
+    def told(*errors: tuple[int, str]) -> list[str]:
+        said: list[str] = []
+        listener: Any = SimpleNamespace(
+            crashed=lambda trial, account: said.append(account),
+            ended=lambda trial, end, checkpoint: said.append(f"{end.state.value}: {end.error}"),
+        )
+        events = Events(SimpleNamespace(ended=lambda trial, end: None), listener, lambda: 1)
+        monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
+        storage = StorageContext(tmp_path, "study")
+        monkeypatch.setattr(storage, "_get_session_path", lambda: str(tmp_path))
+        ours = schedule.Trial("key", "arm", {}, 0, {})
+        share = PlacementGroupFactory([{"CPU": 1.0, "GPU": 0.125}])
+        trial = Trial("stub", stub=True, config={"trial": ours}, storage=storage, placement_group_factory=share)
+        trial.max_failures = schedule.MAX_FAILURES
+        trial.init_local_path()
+        given: Any = {"scheduler": schedule._InTurn(events), "callbacks": [schedule._Callbacks(events)]}
+        controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1), **given)
+        controller.add_trial(trial)
+        for epoch, error in errors:
+            events.furthest[ours.key] = Epoch(epoch, 9, {})
+            controller._set_trial_status(trial, Trial.RUNNING)
+            controller._process_trial_failure(trial, RayTaskError("work", "", Crash(error)).as_instanceof_cause())
+        return said
+
+    return told
+
+
+def test_an_error_that_comes_later_is_tried_again_and_the_same_at_the_same_epoch_is_final(failures):
     """Ray Tune adds a trial again with every attempt; each time one more asked, and the second found its own answer."""
-    source = inspect.getsource(TuneController._requeue_trial)
-    require("_scheduler_alg.on_trial_add" in source, "TuneController adds a trial again to try it again")
-    monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("OSError: no such image", True))
-    events = Events(None, None, lambda: 1)
-    ours = of_mixlab.Trial("key", "arm", {}, 0, {})
-    trial = Trial("stub", stub=True, trial_id="fails", config={"trial": ours}, max_failures=9)
-    asked = []
-    for epoch in (1, 2, 3, 3):
-        schedule._InTurn(events).on_trial_add(None, trial)
-        events.furthest[ours.key] = Epoch(epoch, 9, {})
-        asked.append(trial.should_recover())
-    assert asked == [True, True, True, False]
+    error = "OSError: no such image"
+    assert failures((1, error), (2, error), (3, error), (3, error)) == [
+        *(f"crashed ({error}), attempt {number} goes on from its last epoch" for number in (2, 3, 4)),
+        f"failed: {error}",
+    ]
+
+
+def test_a_trial_without_room_on_a_whole_gpu_fails_alone(failures):
+    """Ray Tune lets no resources change of a trial that has failed for good: all other trials ended with it."""
+    error = "torch.OutOfMemoryError: CUDA out of memory."
+    assert failures(*[(1, error)] * 4) == [
+        "ran out of GPU memory, attempt 2 goes on from its last epoch with 25 % of a GPU",
+        "ran out of GPU memory, attempt 3 goes on from its last epoch with 50 % of a GPU",
+        "ran out of GPU memory, attempt 4 goes on from its last epoch with 100 % of a GPU",
+        f"failed: {error}",
+    ]
 
 
 def test_ray_tune_prints_nothing_of_its_own(monkeypatch, capsys):
