@@ -210,59 +210,42 @@ def test_dmixup(seed):
 
 
 @each_seed
-@pytest.mark.parametrize("alpha", [0.2, 3.0])
-def test_dcutmix(seed, alpha):
-    """Algorithm 1 of the paper: v_k = phi_k / prod (1 - v_j); each patch sqrt(1 - v_k) of the former one's sides."""
-    images, count = photographs(), 4
-    phi, sources, rng = k_image_draws(seed, alpha, count)
-    offsets = [(torch.rand(B, generator=rng), torch.rand(B, generator=rng)) for _ in range(count - 1)]
-    mixed = dcutmix(images, stream(seed), alpha=alpha, num_images=count)
+@pytest.mark.parametrize("per_batch", [False, True])
+@pytest.mark.parametrize(
+    ("mixer", "alpha", "paste"),
+    [
+        *((dcutmix, alpha, None) for alpha in (0.2, 3.0)),
+        *((saliency_dcutmix, 0.7, paste) for paste in ("same", "random_in_parent")),
+    ],
+)
+def test_nested_patches(seed, per_batch, mixer, alpha, paste):
+    """Algorithm 1 of the paper: v_k = phi_k / prod (1 - v_j); each patch sqrt(1 - v_k) of the former one's sides.
+
+    DCutMix pastes a patch at random inside the former one, and cuts it there. Saliency-DCutMix cuts it around the most
+    salient pixel, and pastes it there, shifted to where there is room, or at random.
+    """
+    images, count, rows = photographs(), 4, 1 if per_batch else B
+    phi, sources, rng = k_image_draws(seed, alpha, count, rows)
+    offsets = [[torch.rand(rows, generator=rng).expand(B) for _ in range(2)] for _ in range(count - 1)]
+    salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
+    options = {} if paste is None else {"paste": paste}
+    mixed = mixer(images, stream(seed), alpha=alpha, num_images=count, per_batch=per_batch, **options)
     for b in range(B):
-        image, top, left, height, width = images[b].clone(), 0, 0, H, W
-        product, weights = 1.0, []
+        image, start, sides, weights, product = images[b].clone(), (0, 0), (H, W), [], 1.0
         for k in range(1, count):
             v = min(phi[b, k - 1].item() / (product + 1e-10), 1.0)
             product *= 1 - v
-            new_height, new_width = round(height * math.sqrt(1 - v)), round(width * math.sqrt(1 - v))
-            weights.append((height * width - new_height * new_width) / (H * W))
-            top += int(offsets[k - 1][0][b].item() * (height - new_height + 1))
-            left += int(offsets[k - 1][1][b].item() * (width - new_width + 1))
-            height, width = new_height, new_width
-            box = slice(top, top + height), slice(left, left + width)
-            image[:, *box] = images[sources[k][b]][:, *box]
-        weights.append(height * width / (H * W))
-        assert torch.equal(mixed.images[b], image)
-        torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=ROUNDING)
-    assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
-    assert (mixed.weights - phi).abs().mean() < 0.03  # whole pixels
-
-
-@each_seed
-@pytest.mark.parametrize("paste", ["same", "random_in_parent"])
-@pytest.mark.parametrize("per_batch", [False, True])
-def test_saliency_dcutmix(seed, paste, per_batch):
-    """The patches of DCutMix, each cut around its image's most salient pixel and shifted to where there is room."""
-    images, count, rows = photographs(), 4, 1 if per_batch else B
-    phi, sources, rng = k_image_draws(seed, 0.7, count, rows)
-    offsets = [[torch.rand(rows, generator=rng).expand(B) for _ in range(2)] for _ in range(count - 1)]
-    salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
-    options = {"alpha": 0.7, "num_images": count, "paste": paste, "per_batch": per_batch}
-    mixed = saliency_dcutmix(images, stream(seed), **options)
-    for b in range(B):
-        image, start, sides, weights = images[b].clone(), (0, 0), (H, W), []
-        for k in range(1, count):
-            scale = math.sqrt(phi[b, k:].sum().item() / phi[b, k - 1 :].sum().item())
             source, new, cut, place = int(sources[k][b]), [], [], []
             centre = salient[int(sources[k][0]) if per_batch else source]
             for axis, whole in enumerate((H, W)):
-                side = round(sides[axis] * scale)
-                first = centre[axis] - side // 2
-                last = start[axis] + sides[axis] - side
+                side = round(sides[axis] * math.sqrt(1 - v))
+                first, last = centre[axis] - side // 2, start[axis] + sides[axis] - side
                 inside = min(max(first, start[axis]), last)
                 drawn = start[axis] + int(offsets[k - 1][axis][b].item() * (sides[axis] - side + 1))
+                in_image = min(max(first, 0), whole - side)
                 new.append(side)
-                cut.append(inside if paste == "same" else min(max(first, 0), whole - side))
                 place.append(inside if paste == "same" else drawn)
+                cut.append({None: drawn, "same": inside, "random_in_parent": in_image}[paste])
             here, there = ([slice(at, at + side) for at, side in zip(box, new, strict=True)] for box in (place, cut))
             image[:, *here] = images[source][:, *there]
             weights.append((sides[0] * sides[1] - new[0] * new[1]) / (H * W))
@@ -271,6 +254,7 @@ def test_saliency_dcutmix(seed, paste, per_batch):
         assert torch.equal(mixed.images[b], image)
         torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=ROUNDING)
     assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
+    assert (mixed.weights - phi).abs().mean() < 0.03  # whole pixels
 
 
 @each_seed

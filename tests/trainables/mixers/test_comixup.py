@@ -165,13 +165,3 @@ def test_every_input_is_shown_about_once_and_no_two_outputs_are_alike():
     assert ((share > 0).sum(dim=1) > 1).float().mean() > 0.8
     assert (share > 0).unique(dim=0).shape[0] > 35
     assert (share.argmax(dim=1) == torch.arange(40)).float().mean() > 0.5  # handed to the row it shows most
-
-
-def test_what_is_shown_is_salient():
-    """More of each input's saliency is seen than by cells drawn blindly, which would show as much as their area."""
-    size = 20
-    colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
-    mixed = comixup(colours, torch.Generator().manual_seed(0), saliency=salient(size))
-    seen = torch.nn.functional.adaptive_avg_pool2d(mixed.images, (4, 4))  # (O, I, 4, 4)
-    value = (seen * cell_saliency(salient(size), (4, 4))).sum(dim=(1, 2, 3))  # 1 for a whole image
-    assert value.mean() > 1.2

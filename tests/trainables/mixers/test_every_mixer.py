@@ -15,7 +15,7 @@ ROUNDING = H * W * torch.finfo(torch.float32).eps  # of a mean of as many number
 # Inputs that a mixer may require besides the images; one that requires others mixes no pixels, or needs a network.
 INPUTS = {
     "saliency": lambda images: torch.rand(len(images), *images.shape[2:], generator=Generator().manual_seed(1)),
-    "attention": lambda images: torch.rand(len(images), 4, 3, generator=Generator().manual_seed(1)),
+    "attention": lambda images: torch.rand(len(images), 7, 5, generator=Generator().manual_seed(1)),
 }
 
 
@@ -137,14 +137,19 @@ def test_the_generator_decides_everything(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MIXING if not required(name)])
-def test_gradient_flows_to_every_image(name):
-    images = photographs().requires_grad_()
-    mixed = mix(name, images)
-    assert not mixed.weights.requires_grad
-    (gradient,) = torch.autograd.grad(mixed.images.sum(), images)
-    # Each pixel is made of pixels whose shares sum to 1.
-    assert gradient.double().sum().item() == pytest.approx(images.numel(), rel=ROUNDING)
-    assert (gradient.flatten(1) != 0).any(dim=1).all()
+def test_gradient_flows_to_every_image_and_the_mixture_is_the_same(name):
+    """CutMix pastes images in the memory of a processor box by box, and those with a gradient by a mask."""
+    for options in ({}, {"per_batch": True})[: 1 + (name in PER_BATCH)]:
+        images = photographs().requires_grad_()
+        mixed = mix(name, images, **options)
+        without = mix(name, photographs(), **options)
+        torch.testing.assert_close(mixed.images.detach(), without.images, rtol=0, atol=ROUNDING)
+        assert torch.equal(mixed.weights, without.weights)
+        assert not mixed.weights.requires_grad
+        (gradient,) = torch.autograd.grad(mixed.images.sum(), images)
+        # Each pixel is made of pixels whose shares sum to 1.
+        assert gradient.double().sum().item() == pytest.approx(images.numel(), rel=ROUNDING)
+        assert (gradient.flatten(1) != 0).any(dim=1).all()
 
 
 @every_mixer
@@ -172,3 +177,5 @@ def test_the_order_of_memory_changes_nothing(name):
     torch.testing.assert_close(last.images, plain.images, rtol=0, atol=ROUNDING)
     assert torch.equal(last.sources, plain.sources)
     assert torch.equal(last.weights, plain.weights)
+    if name in ("mixup", "cutmix", "fmix"):
+        assert last.images.is_contiguous(memory_format=torch.channels_last)

@@ -39,21 +39,6 @@ def test_the_maps_of_a_layer_are_mixed_row_by_row(network, layer):
         torch.testing.assert_close(mixed.images[row], lam * own + (1 - lam) * partner)
 
 
-def test_layers_are_drawn_each_as_often():
-    rng = torch.Generator().manual_seed(0)
-    depths = [manifoldmix(pixels(), rng, encode=lambda x, depth: x, num_stages=4).depth for _ in range(300)]
-    assert set(depths) == {0, 2, 3}
-    assert all(70 < depths.count(depth) < 130 for depth in set(depths))
-
-
-def test_per_batch_has_one_lambda_and_the_gradient_reaches_the_stages_before_the_mix(network):
-    mixed = mix(network, 0, layers=(2,), per_batch=True)
-    assert mixed.weights.unique(dim=0).shape == (1, 2)
-    stem = network.backbone.stages[0]
-    (gradient,) = torch.autograd.grad(mixed.images.sum(), next(stem.parameters()))
-    assert gradient.any()
-
-
 def test_choose_is_uniform_repeats_with_the_seed_and_moves_the_generator():
     rng = torch.Generator().manual_seed(1)
     drawn = [choose("abc", rng) for _ in range(600)]

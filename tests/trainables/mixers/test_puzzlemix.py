@@ -118,21 +118,6 @@ def test_without_transport_every_pixel_is_mixed_in_place(labels, seed):
     assert mixed.weights[:, 0].unique().numel() > 2  # lambda is each row's own
 
 
-def test_each_image_is_shown_where_it_is_salient():
-    images = torch.stack((torch.zeros(3, 16, 12), torch.ones(3, 16, 12)))
-    saliency = torch.full((2, 16, 12), 1e-3)
-    saliency[0, :8] = 1.0  # the upper half of the black image, the lower half of the white one
-    saliency[1, 8:] = 1.0
-    mixtures = [mix(seed, images, saliency, beta=0.5, transport=False) for seed in range(5)]
-    assert any(mixed.sources[0, 1] == 1 for mixed in mixtures)
-    for mixed in mixtures:
-        if mixed.sources[0, 1] == 0:
-            continue
-        assert mixed.images[:, :, :8].mean() < 0.1
-        assert mixed.images[:, :, 8:].mean() > 0.9
-        torch.testing.assert_close(mixed.weights, torch.full((2, 2), 0.5), atol=0.1, rtol=0)
-
-
 def test_transport_brings_a_hidden_salient_cell_into_view():
     mask = torch.zeros(1, 4, 4)
     mask[:, :, :2] = 1.0

@@ -38,27 +38,6 @@ def test_the_teacher_sees_every_source_in_a_mixed_row(num_images):
     torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
 
 
-def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages():
-    mixed = mix(sparsity=0.0, max_iter=1)
-    average = pixels()[mixed.sources].mean(dim=1)
-    rows = mixed.weights[:, 1] > 0
-    assert rows.any()
-    after, before = (divergence(teach(images), mixed.sources, mixed.weights) for images in (mixed.images, average))
-    assert (after < before)[rows].all()
-
-
-def test_sparsity_makes_masks_decide():
-    """Where a row's own image is bright, in a channel of its own, the mixture shows its share."""
-
-    def undecided(sparsity: float) -> Tensor:
-        row = torch.arange(B)
-        shares = mix(sparsity=sparsity).images[row, row][pixels()[row, row] == 1]
-        return (shares * (1 - shares)).mean()
-
-    assert undecided(25.0) < 0.1
-    assert undecided(0.0) > 0.2
-
-
 def test_a_row_without_masks_stays_as_it_is():
     def stubborn(images):
         """Recognise an image that is shown alone, and see class 0 in every mixture."""
