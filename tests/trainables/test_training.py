@@ -243,28 +243,6 @@ def test_the_last_epoch_says_what_the_whole_run_took():
     assert added == pytest.approx(whole)
 
 
-def test_what_is_tested_is_the_average_of_the_weights():
-    run = run_of(ema=0.75)
-    after = run.method.after_step
-    states = []
-
-    def seen(progress):
-        after(progress)
-        states.append([p.detach().clone() for p in run.method.network.parameters()])
-
-    run.method.after_step = seen
-    run.next_epoch()
-    track = states[0]
-    for state in states[1:]:
-        track = [0.75 * old + 0.25 * new for old, new in zip(track, state, strict=True)]
-    tested = list(run.method.evaluated.parameters())
-    torch.testing.assert_close([p.detach() for p in tested], track)
-    assert not any(p.requires_grad for p in tested)
-    assert run.method.evaluated is not run.method.network
-    norm = next(m for m in run.method.evaluated.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert norm.running_mean.any()
-
-
 def test_the_network_fits_the_images_and_starts_from_given_weights():
     settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
     with torch.device("meta"), Undrawn():

@@ -34,22 +34,6 @@ def by_hand(image, down, right, mirrored, mode):
     return out
 
 
-def test_window_of_a_row_of_pixels():
-    image = torch.tensor([[[[1, 2, 3, 4]] * 3]], dtype=torch.uint8)  # (1, 1, 3, 4)
-
-    def row(right, mirrored, mode):
-        moved = windows(image, torch.tensor([0]), torch.tensor([right]), torch.tensor([mirrored]), mode=mode)
-        return moved[0, 0, 1].tolist()
-
-    assert row(0, False, "reflect") == [1, 2, 3, 4]
-    assert row(0, True, "reflect") == [4, 3, 2, 1]
-    assert row(2, False, "reflect") == [3, 4, 3, 2]
-    assert row(-2, False, "reflect") == [3, 2, 1, 2]
-    assert row(-2, True, "reflect") == [2, 1, 2, 3]
-    assert row(2, False, "zeros") == [3, 4, 0, 0]
-    assert row(-1, True, "zeros") == [3, 2, 1, 0]
-
-
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_windows_are_those_cut_by_hand(mode, channels_last):

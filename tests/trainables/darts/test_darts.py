@@ -147,17 +147,6 @@ def test_more_steps_read_no_more_numbers_from_the_device(monkeypatch):
     assert found[8][::2] == found[24][::2]
 
 
-@pytest.mark.slow
-def test_the_architecture_stays_as_it_is_while_it_is_frozen():
-    run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
-    supernet = run.search.supernet
-    before = [p.detach().clone() for p in supernet.architecture()]
-    run.next_epoch()
-    assert all(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
-    run.next_epoch()
-    assert not any(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
-
-
 @pytest.fixture
 def counted_run(monkeypatch):
     """Return a function that starts a run whose epochs do nothing but say how they were asked for."""

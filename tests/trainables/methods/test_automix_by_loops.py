@@ -121,15 +121,9 @@ def test_a_step_by_plain_loops(preset):
         torch.testing.assert_close(k, 0.999 * before + 0.001 * q, rtol=1e-6, atol=1e-8)  # Eq. 12
 
 
-def test_a_block_begins_small_and_is_not_computed_in_half_precision():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        block = MixBlock(64, lam_channel=True)
+def test_a_block_is_not_computed_in_half_precision():
+    block = MixBlock(64, lam_channel=True)
     assert block.embed.weight.shape == (32, 65, 1, 1)
-    weights = torch.cat((block.embed.weight.flatten(), block.value.weight.flatten()))
-    assert weights.std().item() == pytest.approx(0.01, rel=4 / (2 * len(weights)) ** 0.5)  # four standard errors
-    assert not block.embed.bias.any()
-    assert not block.value.bias.any()
     own, other = torch.randn(2, 3, 64, 4, 3, generator=Generator().manual_seed(1)) * 100
     lam = torch.tensor([0.2, 0.5, 0.9])
     usual = block(own, other, lam, (8, 6))

@@ -78,26 +78,6 @@ def test_the_teacher_slows_down(preset, progress, kept):
     assert momentum(progress, options) == pytest.approx(kept, abs=1e-9)
 
 
-def test_the_block_learns_from_the_teacher_and_the_student_from_both_batches():
-    method, teacher, heads = with_teacher()
-    method(pixels(), LABELS, Generator().manual_seed(0)).loss.backward()
-    assert all(p.grad is None for p in (*teacher.parameters(), *heads[1].parameters()))
-    assert all(p.grad is not None and p.grad.any() for p in method.network.parameters())
-    assert all(p.grad is not None and p.grad.any() for p in heads[0].parameters())
-    # The keys' bias moves all scores of a place alike, and that of the queries is the same weight.
-    assert all(p.grad is not None and p.grad.any() for p in (method.block.embed.weight, method.block.value.weight))
-
-    student = [p.grad.clone() for p in method.network.parameters() if p.grad is not None]
-    without, blind, _ = with_teacher(mixer__mask_weight=0.0)
-    with torch.no_grad():
-        blind.backbone.head.weight.zero_()  # recognises nothing, so the block has nothing to learn from
-        blind.backbone.head.bias.zero_()
-    without(pixels(), LABELS, Generator().manual_seed(0)).loss.backward()
-    assert all(p.grad is None or not p.grad.any() for p in without.block.parameters())
-    for ours, theirs in zip(student, without.network.parameters(), strict=True):
-        assert torch.equal(ours, theirs.grad)
-
-
 def test_the_teachers_weights_follow_and_its_statistics_are_its_own():
     method, teacher, heads = with_teacher(mixer__layer=2)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
@@ -216,11 +196,6 @@ def test_without_plain_images_in_the_loss_sumix_sees_them_in_any_way(raw_forward
     loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
     assert (log["lam_shift"] > 0).any()
     assert not torch.equal(loss, alone)
-
-
-def test_the_masks_are_made_from_any_stage_after_the_stem():
-    depths = [method_for("automix", mixer__layer=layer).depth for layer in (1, 2, 3)]
-    assert depths == [2, 3, 4]
 
 
 def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch):
