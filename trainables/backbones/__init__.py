@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 # A file, and those of its constructors (num_classes=..., in_channels=3), some with image_size, drop_path, or
 # torchvision's weights.
-FAMILIES = (
-    # for images of 32 and 64 pixels
+RESIDUAL_FAMILIES = (  # for images of 32 and 64 pixels; their blocks have no drop-path of their own
     ("resnet", ("resnet8", "resnet20", "resnet56")),
     ("resnet", ("resnet18", "resnet34", "resnet50", "resnext29", "resnext50")),
     ("wide_resnet", ("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18")),
     ("pyramidnet", ("pyramidnet110", "pyramidnet200")),
+)
+FAMILIES = (
+    *RESIDUAL_FAMILIES,
     ("torchvision_models", ("convnext_tiny_cifar",)),
     ("deit", ("vit_tiny_32",)),
     # for images of 160 pixels and more

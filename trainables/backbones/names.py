@@ -6,17 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trainables.backbones import BACKBONES, PREFIX
+from trainables.backbones import BACKBONES, PREFIX, RESIDUAL_FAMILIES
 from trainables.refusals import require_known
 
 if TYPE_CHECKING:
     from trainables.backbones.backbone import Backbone
 
-# Networks of residual blocks, for small images, that have no drop-path of their own.
-RESIDUAL = (
-    *("resnet8", "resnet20", "resnet56", "resnet18", "resnet34", "resnet50", "resnext29", "resnext50"),
-    *("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18", "pyramidnet110", "pyramidnet200"),
-)
+RESIDUAL = tuple(name for _, names in RESIDUAL_FAMILIES for name in names)
 
 
 def require_backbone(name: str) -> None:
