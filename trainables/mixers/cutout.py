@@ -6,7 +6,7 @@ T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Ne
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, inside, uniform_pixels
-from trainables.mixers.mixed import Mixed, alone, require_positive
+from trainables.mixers.mixed import Mixed, alone
 from trainables.ranges import Count, Share
 
 
@@ -30,7 +30,6 @@ def cutout(
 
     What is left of an image keeps its whole label: the ``Mixed`` has K = 1 and weight 1.
     """
-    require_positive("alpha", alpha)
     size, _, height, width = images.shape
     row, column = uniform_pixels(1 if per_batch else size, height, width, rng)
     top, left = row - length // 2, column - length // 2

@@ -70,19 +70,14 @@ def one_hot(classes: Tensor, count: int) -> Tensor:
     return classes[..., None] == torch.arange(count, device=classes.device)
 
 
-def require_positive(name: str, value: float) -> None:
-    """Raise ``ValueError`` unless ``value`` is above 0 and finite."""
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be above 0 and finite, got {value}")
-
-
 def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     """Return rows drawn from Dirichlet(alpha, ..., alpha), (B, K) float32, on the generator's device.
 
     Computed in float64 from the logarithms of gamma draws, so that the small ``alpha`` of the
     cutting mixers (0.2 and below) never divides 0 by 0.
     """
-    require_positive("alpha", alpha)
+    if not 0 < alpha < float("inf"):
+        raise ValueError(f"alpha must be above 0 and finite, got {alpha}")
     # Gamma(a) = Gamma(a + 1) * U^(1/a): exact, and the logarithm never underflows.
     concentration = torch.full(shape, alpha + 1.0, dtype=torch.float64, device=rng.device)
     uniform = torch.rand(shape, generator=rng, dtype=torch.float64, device=rng.device)

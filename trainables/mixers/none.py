@@ -2,7 +2,7 @@
 
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, alone, require_positive
+from trainables.mixers.mixed import Mixed, alone
 
 
 def none(images: Tensor, rng: Generator, *, alpha: float = 1.0) -> Mixed:
@@ -10,5 +10,4 @@ def none(images: Tensor, rng: Generator, *, alpha: float = 1.0) -> Mixed:
 
     Nothing is drawn, and ``alpha`` has no effect. The ``Mixed`` has K = 1, and its ``images`` is ``images`` itself.
     """
-    require_positive("alpha", alpha)
     return alone(images)

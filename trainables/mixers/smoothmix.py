@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import uniform_pixels
-from trainables.mixers.mixed import Mixed, blend, pair, partners, require_positive
+from trainables.mixers.mixed import Mixed, blend, pair, partners
 
 
 def smoothmix(
@@ -25,7 +25,6 @@ def smoothmix(
     The weights are 1 - mean(G) and mean(G): ``legacy_label`` exchanges them. Where the image is not square, G is
     stretched by as much as the image is.
     """
-    require_positive("alpha", alpha)
     size, _, height, width = images.shape
     count = 1 if per_batch else size
     row, column = uniform_pixels(count, height, width, rng)
