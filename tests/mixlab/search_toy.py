@@ -12,7 +12,6 @@ from typing import Any
 import optuna
 
 from mixlab import Arm, Epoch, Float, Metric, Search, Study
-from mixlab.cluster.source import Job
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
 from mixlab.search.race import Race
@@ -84,10 +83,7 @@ def run(history: History, value: Callable[[Mapping[str, Any], int], float] = acc
     running: dict[str, tuple[SearchTrial, int]] = {}
     total = 0
     while True:
-        while len(running) < at_a_time:
-            job = source.next(at_a_time)
-            if not isinstance(job, Job):
-                break
+        while len(running) < at_a_time and (job := source.next(at_a_time)):
             running[job.trial.key] = (job.trial, 0)
         if not running:
             return total
@@ -111,7 +107,7 @@ def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int
     """
     source = ProposedTrials(history, NO_CHECKPOINTS, "paper", race)
     count = 0
-    while isinstance(job := source.next(1), Job):
+    while job := source.next(1):
         trial = job.trial
         known, epochs = set(history.of(trial).intermediate_values), trial.config["epochs"]
         done: list[float] = []

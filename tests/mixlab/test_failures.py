@@ -11,7 +11,7 @@ import psutil
 import pytest
 from mlflow.entities import Run
 
-from mixlab.cluster.source import WAIT, Job, Wait
+from mixlab.cluster.source import Job
 from mixlab.launching.phase import ListedTrials
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts
@@ -47,12 +47,12 @@ def lose_an_idle_process(monkeypatch: pytest.MonkeyPatch) -> list[psutil.Process
 
     Ray Tune sends the next trial to the process of the last one, and tells twice that it is gone.
     """
-    usual: Callable[[ListedTrials, int], Job | Wait | None] = ListedTrials.next
+    usual: Callable[[ListedTrials, int], Job | None] = ListedTrials.next
     lost: list[psutil.Process] = []
 
-    def next_after_a_loss(trials: ListedTrials, room: int) -> Job | Wait | None:
+    def next_after_a_loss(trials: ListedTrials, room: int) -> Job | None:
         if State.RUNNING in trials.states.values():
-            return WAIT
+            return None
         idle = [each for each in psutil.Process().children(recursive=True) if each.name().startswith("ray::Implicit")]
         for process in [] if lost else idle:
             lost.append(process)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mixlab.cluster.source import End, Job, Listener, Source
+from mixlab.cluster.source import End, Listener, Source
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from tests.toy import score
@@ -16,7 +16,7 @@ def in_this_process(begins: Turn = lambda *_: None) -> Callable[..., None]:
 
     def run_trials(source: Source, listener: Listener, *_: Any) -> None:
         begun = 0
-        while isinstance(job := source.next(1), Job):
+        while job := source.next(1):
             trial, epochs = job.trial, job.trial.config["epochs"]
             listener.started(trial)
             end = begins(listener, trial, begun)

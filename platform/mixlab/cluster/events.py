@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mixlab.cluster import packing
-from mixlab.cluster.source import End, Job, Listener, Source, Wait
+from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput, StorageLost, last_line
 from mixlab.spec.epoch import Epoch
@@ -53,14 +53,12 @@ class Events:
         if self._leave.is_set() or self.fault is not None:
             raise Leave
 
-    def next(self) -> Job | Wait | None:
-        """Return the next trial that has to run, ``Wait`` while there is none, None when none will come."""
+    def next(self) -> Job | None:
+        """Return the next trial that has to run, or None while there is none."""
         while True:
             self.go_on()
             job = self.source.next(self.room())
-            if job is None or isinstance(job, Wait):
-                return job
-            if job.saved is not None:
+            if job is not None and job.saved is not None:
                 self.listener.resumed(job.trial, job.saved.epochs)
                 self.furthest[job.trial.key] = job.saved.epochs[-1]
                 end = None

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from mixlab.cluster import head, last_words, nodes, packing, tune_private
 from mixlab.cluster.events import Events
 from mixlab.cluster.resources import Share
-from mixlab.cluster.source import End, Listener, Source, Wait
+from mixlab.cluster.source import End, Listener, Source
 from mixlab.cluster.worker import Work, work
 from mixlab.errors import StorageLost, last_line
 from mixlab.spec.trial import State, Trial
@@ -87,9 +87,7 @@ class _Suggestions(_Unpickled, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         job = self.events.next()
         if job is None:
-            return str(Searcher.FINISHED)
-        if isinstance(job, Wait):
-            return None
+            return str(Searcher.FINISHED) if self.events.source.over() else None
         return {"key": job.trial.key, "trial": job.trial, "resume_from": job.saved.path if job.saved else None}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

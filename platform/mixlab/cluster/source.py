@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from mixlab.spec.epoch import Epoch
@@ -16,15 +15,6 @@ class Job:
 
     trial: Trial
     saved: Saved | None = None
-
-
-class Wait(Enum):
-    """The answer that nothing is to be run now."""
-
-    WAIT = "wait"
-
-
-WAIT = Wait.WAIT
 
 
 @dataclass(frozen=True)
@@ -42,11 +32,14 @@ class End:
 class Source(Protocol):
     """Chooses the trials. A study lists them; a search proposes them."""
 
-    def next(self, room: int) -> Job | Wait | None:
-        """Return the next trial, ``WAIT`` while there is none, or None when no more will come.
+    def next(self, room: int) -> Job | None:
+        """Return the next trial, or None while there is none.
 
         So many trials as there is ``room`` for may run now; more when a node joins.
         """
+
+    def over(self) -> bool:
+        """Return whether no more trials will come."""
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         """Note that a trial has finished an epoch; return how it must end, if it must stop now.

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mixlab.cluster.source import End, Job, Source, Wait
+from mixlab.cluster.source import End, Job, Source
 from mixlab.launching.display import Progress, Shown
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
@@ -46,9 +46,6 @@ class Phase(Source, Progress, Protocol):
 
     def catch_up(self, session: Session) -> bool:
         """Bring MLflow up to date without running anything; return False if MLflow is away."""
-
-    def over(self) -> bool:
-        """Return whether nothing is left to run."""
 
     def after_end(self, runs: TrialRuns) -> None:
         """Act on the end of a trial; here there is nothing to do."""
@@ -107,12 +104,15 @@ class ListedTrials(Phase):
 
     # Source
 
-    def next(self, room: int) -> Job | Wait | None:
+    def next(self, room: int) -> Job | None:
         if not self._left:
             return None
         trial = self._left.pop(0)
         self.states[trial.key] = State.RUNNING
         return Job(trial, self.saved.get(trial.key))
+
+    def over(self) -> bool:
+        return not self._left
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         """See ``Source``: a listed trial runs to its end."""
@@ -143,9 +143,6 @@ class ListedTrials(Phase):
             session.ended(trial, End(State.DONE), self.saved[trial.key].path)
         self.complete = []
         return True
-
-    def over(self) -> bool:
-        return not self._left
 
     def state(self, cell: str) -> State:
         found = {self.states[trial.key] for trial in self.rows if trial.cell == cell}

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-from mixlab.cluster.source import WAIT, End, Job, Wait
+from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput, last_line
 from mixlab.launching.display import Shown
 from mixlab.launching.phase import Left, Phase
@@ -53,15 +53,18 @@ class ProposedTrials(Phase):
 
     # Source
 
-    def next(self, room: int) -> Job | Wait | None:
-        """See ``Source``; ``WAIT`` also while only other drivers have work."""
+    def next(self, room: int) -> Job | None:
+        """See ``Source``; None also while only other drivers have work."""
         if len(self.claims) >= min(room, self.search.concurrent or room):
-            return WAIT
+            return None
         claim = self.history.claim()
         if claim is None:
-            return None if self.history.finished() else WAIT
+            return None
         self.claims[claim.trial.key] = claim
         return Job(claim.trial, self.storage.newest().get(claim.trial.key) if claim.again else None)
+
+    def over(self) -> bool:
+        return not self.claims and self.history.finished()  # the store is not asked while trials run
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         """See ``Source``; ``BadInput`` where the objective is not among the reported metrics."""
@@ -119,9 +122,6 @@ class ProposedTrials(Phase):
                 runs.end(trial, OUTCOMES[found.state], last_line(account) if account else "", account)
         self.after_end(runs)
         return True
-
-    def over(self) -> bool:
-        return self.history.finished()
 
     def after_end(self, runs: TrialRuns) -> None:
         """See ``Phase``: marks the best trial of each arm."""

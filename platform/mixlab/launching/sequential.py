@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mixlab.cluster.source import WAIT, End, Job, Wait
+from mixlab.cluster.source import End, Job
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
@@ -104,14 +104,16 @@ class SequentialTrials(ListedTrials):
         self.rounds.due()
         self.rows = self.rounds.asked
 
-    def next(self, room: int) -> Job | Wait | None:
-        """See ``Source``; ``WAIT`` until the round is over, which decides on the next."""
-        due = self.rounds.due()
-        for trial in due:
+    def next(self, room: int) -> Job | None:
+        """See ``Source``; None also until the round is over, which decides on the next."""
+        for trial in self.rounds.due():
             if self.states[trial.key] is not State.RUNNING:
                 self.states[trial.key] = State.RUNNING
                 return Job(trial, self.saved.get(trial.key))
-        return WAIT if due else None
+        return None
+
+    def over(self) -> bool:
+        return not self.rounds.due()
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         """See ``Source``: a listed trial runs to its end."""
@@ -132,9 +134,6 @@ class SequentialTrials(ListedTrials):
     def verdicts(self) -> Mapping[str, str]:
         found = self.rounds.verdicts.items()
         return {cell_name(*compared): verdict for compared, verdict in found if verdict != UNDECIDED}
-
-    def over(self) -> bool:
-        return not self.rounds.due()
 
     def _note(self, key: str, metrics: Mapping[str, float]) -> None:
         self._values[key] = metrics.get(self.tracked.plan["metric"], math.nan)

@@ -8,7 +8,7 @@ import pytest
 
 from mixlab.cluster import events as module
 from mixlab.cluster.events import Events, Leave
-from mixlab.cluster.source import WAIT, End, Job
+from mixlab.cluster.source import End, Job
 from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput
 from mixlab.search.history import History
@@ -98,9 +98,9 @@ DONE = End(State.DONE)
 
 def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
     fresh, begun = Job(TRIAL), Job(TRIAL, saved(1, 2))
-    both = Both(fresh, begun, WAIT, None)
+    both = Both(fresh, begun, None)
     events = Events(both, both, lambda: 1)
-    assert [events.next() for _ in range(4)] == [fresh, begun, WAIT, None]
+    assert [events.next() for _ in range(3)] == [fresh, begun, None]
     assert events.furthest[TRIAL.key].number == 2  # attempts that come no further are said to end in epoch 3
     assert both.said == [("resumed", "key", [1, 2]), ("reported", 1, False), ("reported", 2, False)]
 

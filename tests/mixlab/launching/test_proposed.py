@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mixlab.cluster.source import WAIT, End, Job
+from mixlab.cluster.source import End, Job
 from mixlab.launching.proposed import ProposedTrials, describe
 from mixlab.search.history import History
 from mixlab.spec.epoch import Epoch
@@ -24,23 +24,24 @@ def test_no_more_trials_are_proposed_than_may_run(concurrent, room, most):
     source = source_of(concurrent=concurrent)
     jobs = [source.next(room) for _ in range(most)]
     assert all(isinstance(job, Job) for job in jobs)
-    assert source.next(room) is WAIT
+    assert source.next(room) is None
     source.ended(jobs[0].trial, End(State.DONE, 1.0))
     assert isinstance(source.next(room), Job)
-    assert source.next(room) is WAIT
+    assert source.next(room) is None
+    assert not source.over()
 
 
 def test_the_last_trials_are_waited_for_and_then_it_is_over():
     source = source_of(budget=2)
     first, second = source.next(9), source.next(9)
-    assert source.next(9) is WAIT
+    assert source.next(9) is None
     assert [source.state(cell) for cell in ("low", "high")] == [State.INTERRUPTED] * 2
     source.ended(first.trial, End(State.DONE, 1.0))
-    assert not source.over()
-    assert source.next(9) is WAIT
-    source.ended(second.trial, End(State.FAILED, error="no"))
-    assert source.over()
     assert source.next(9) is None
+    assert not source.over()
+    source.ended(second.trial, End(State.FAILED, error="no"))
+    assert source.next(9) is None
+    assert source.over()
     assert [source.state(cell) for cell in ("low", "high")] == [State.DONE, State.FAILED]
     assert set(source.winners()) == {"low"}
     assert source.forgettable() == {first.trial.key, second.trial.key}

@@ -15,7 +15,7 @@ from rich.console import Console
 from analysis.report import decide
 from analysis.statistics.verdicts import sequential_verdicts
 from mixlab import Arm, Options
-from mixlab.cluster.source import WAIT, End, Job
+from mixlab.cluster.source import End
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
@@ -113,13 +113,12 @@ def drive(phase: ListedTrials, values: Mapping[str, float], at_a_time: int) -> l
     running: list[Trial] = []
     names = []
     while True:
-        while len(running) < at_a_time and isinstance(job := phase.next(at_a_time), Job):
+        while len(running) < at_a_time and (job := phase.next(at_a_time)):
             running.append(job.trial)
             names.append(job.trial.name)
         if not running:
-            assert job is None
+            assert phase.over()
             return names
-        assert job is WAIT or job is None or len(running) == at_a_time
         trial = running.pop(0)
         phase.reported(trial, Epoch(1, 1, {"test_top1_median10": values[trial.key]}))
         phase.ended(trial, End(State.DONE))

@@ -11,7 +11,6 @@ from optuna.trial import TrialState
 
 from analysis.report import race
 from mixlab import Options, run
-from mixlab.cluster.source import Job
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
@@ -100,7 +99,7 @@ def test_a_scheduler_stops_trials_within_their_first_seed_alone():
     history = History(racing(scheduler="median", base={"epochs": 16}, budget=40), TRAIN, InMemory())
     source = ProposedTrials(history, NO_CHECKPOINTS, "paper", Race(history, lambda *_: ""))
     ends = []
-    while isinstance(job := source.next(1), Job):
+    while job := source.next(1):
         for number in range(1, 16 * len(SEEDS) + 1):
             value = accuracy(job.trial.config, number) - (number > 16) * job.trial.config["zeta"]
             end = source.reported(job.trial, Epoch(number, 16 * len(SEEDS), {history.search.objective: value}))
