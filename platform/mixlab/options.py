@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mixlab.errors import BadInput, require
+from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
@@ -120,7 +121,7 @@ def option_name(field: str) -> str:
 def _require_kind(what: str, value: Any, hint: Any) -> None:
     """Raise ``BadInput`` unless a value is of the type of its field, or of one of several."""
     kinds = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
-    require(any(_is(value, kind) for kind in kinds), what, " or ".join(WORDS[kind] for kind in kinds), value)
+    require(any(border.is_a(kind, value) for kind in kinds), what, " or ".join(WORDS[kind] for kind in kinds), value)
     if isinstance(value, Sequence):
         require(all(isinstance(each, str) for each in value), what, "a list of names", value)
 
@@ -133,12 +134,3 @@ def _require_place(what: str, place: str) -> None:
     if place.startswith(("~/", "sqlite:///~/")):
         meant = place.replace("~", os.path.expanduser("~"), 1)
         raise BadInput(f"{what} {place!r} has a ~ that no shell has replaced; give {meant}")
-
-
-def _is(value: Any, kind: Any) -> bool:
-    """Return whether a value is of a kind: a whole number is a number, true and false are none, text is no list."""
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    if kind is Sequence and isinstance(value, str):
-        return False
-    return isinstance(value, int | float if kind is float else kind)

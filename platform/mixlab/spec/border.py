@@ -148,6 +148,13 @@ def require_folder_name(what: str, name: Any) -> None:
         raise BadInput(f"{what} must have a name of at most 200 bytes in UTF-8, got {len(name.encode())} in {name!r}")
 
 
+def is_a(kind: type, value: Any) -> bool:
+    """Return whether a value is of a kind: a whole number is a number, true and false are none, text is no sequence."""
+    if isinstance(value, bool) or (kind is Sequence and isinstance(value, str | bytes)):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
 def require_flag(what: str, given: Any) -> None:
     """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
     require(isinstance(given, bool), what, "True or False", given)
@@ -155,8 +162,7 @@ def require_flag(what: str, given: Any) -> None:
 
 def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
-    fits = isinstance(given, int) and not isinstance(given, bool) and given >= least
-    require(fits, what, f"a whole number, at least {least}", given)
+    require(is_a(int, given) and given >= least, what, f"a whole number, at least {least}", given)
 
 
 def require_few(what: str, count: int) -> None:
@@ -172,8 +178,7 @@ def require_mapping(what: str, words: str, given: Any) -> None:
 
 def require_sequence(what: str, given: Any, example: str) -> None:
     """Raise ``BadInput`` unless ``given`` is a list or tuple, not text, with something in it."""
-    fits = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    require(fits, what, f"a list or tuple, such as {example}", given)
+    require(is_a(Sequence, given), what, f"a list or tuple, such as {example}", given)
     if not given:
         raise BadInput(f"{what} must have at least 1 entry, such as {example}, got none")
 

@@ -58,8 +58,7 @@ def shaped(value: Any, form: Any, what: str = "it") -> Any:
 
 
 def _require_kind(value: Any, kind: type, what: str) -> None:
-    fits = isinstance(value, int | float if kind is float else kind)
-    if not fits or (isinstance(value, bool) and kind is not bool):
+    if not border.is_a(kind, value):
         raise ValueError(f"{what} must be {NAMES[kind]}, got {shortly(value)}")
 
 

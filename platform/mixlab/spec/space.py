@@ -245,6 +245,5 @@ def _check_interval(key: str, values: Float | Int) -> None:
 
 
 def _require_number(key: str, number: Any, *, whole: bool) -> None:
-    fits = isinstance(number, int if whole else int | float) and not isinstance(number, bool)
-    if not fits or not abs(number) <= sys.float_info.max:
+    if not border.is_a(int if whole else float, number) or not abs(number) <= sys.float_info.max:
         raise BadInput(f"the range of {key} must be of finite {'whole ' * whole}numbers, got {quoted(number)}")
