@@ -30,7 +30,8 @@ from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
 from analysis.records.runs import Plan, cell_of_run, of_arms, of_one_seed
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import count_text, provenance_text
+from analysis.words.captions import provenance_text
+from mixlab.messages import counted
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
@@ -172,7 +173,7 @@ def draw(options: argparse.Namespace) -> int:
     figure = plot_cam(options.study, rows, levels[0], images, names, caption)
     study.files.extend([*save(figure, options.out / "cam"), options.out / "top2.csv"])
     pairs = table.dropna(subset="both").groupby("cell", sort=False)["both"]
-    text = [f"{cell}: names both classes of {sum(both)} of {count_text(len(both), 'mixture')}" for cell, both in pairs]
+    text = [f"{cell}: names both classes of {sum(both)} of {counted(len(both), 'mixture')}" for cell, both in pairs]
     return study.finish("\n".join(text))
 
 

@@ -21,8 +21,8 @@ from analysis import command
 from analysis.records.runs import CONFIG, FACTOR, all_over, done, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import aligned, finite_values, metric_column
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p, mean_and_sd, mean_interval, sign_flip_p
-from analysis.words.captions import count_text
 from analysis.words.cells import interval_text, number_text, p_text
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from mixlab.spec.trial import cell_name
 
@@ -178,10 +178,10 @@ def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
     pairs, compared = int(gains["pairs"].max()), int((gains["pairs"] > 0).sum())
     if not compared:
         return "No cell has a seed in common that is not of a shared run, so nothing is compared."
-    which = f"{count_text(compared, 'cell')}{' with pairs' if compared < len(gains) else ''}"
+    which = f"{counted(compared, 'cell')}{' with pairs' if compared < len(gains) else ''}"
     told = f"{int(gains['differs'].sum())} differ (p (family) < {ALPHA})"
     if pairs < FEWEST_PAIRS:
-        told = f"with {count_text(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
+        told = f"with {counted(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
     return f"p (family) is corrected for the {which}; {told}."
 
 

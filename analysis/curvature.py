@@ -22,7 +22,7 @@ from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band
 from analysis.loss_landscape import grid, line_points, measure_all, plane_points, plot_line, plot_plane
 from analysis.networks.evaluate import Result, batches
-from analysis.words.captions import count_text
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -93,9 +93,9 @@ def draw(options: argparse.Namespace) -> int:
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     levels = tables["noise_loss"]
     how = (
-        f"Mean cross-entropy on {count_text(options.images, 'test image')}. Hessian of every parameter: power "
+        f"Mean cross-entropy on {counted(options.images, 'test image')}. Hessian of every parameter: power "
         f"iteration, and {options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, "
-        f"{count_text(options.noises, 'draw')}."
+        f"{counted(options.noises, 'draw')}."
     )
     text = study.write_tables(tables.values(), how)
     noise = study.points(partial(line_points, key="noise", steps=sigmas(options.sigma)))

@@ -22,9 +22,10 @@ from analysis.networks.ray_tasks import in_ray
 from analysis.records.published import published_of_runs
 from analysis.records.runs import FACTOR, METRIC, Plan, done, name_of_run
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import count_text, provenance_text
+from analysis.words.captions import provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from mixlab.tracking import store
 from trainables.config import Config, parse
@@ -153,7 +154,7 @@ class Evaluation:
         progress = tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False)
 
         def told() -> str:
-            return f"evaluated {sum(key in cached for key in keys.values())} of {count_text(len(rows), 'network')}"
+            return f"evaluated {sum(key in cached for key in keys.values())} of {counted(len(rows), 'network')}"
 
         try:
             for run_id, outcome in progress:
@@ -167,7 +168,7 @@ class Evaluation:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{told()}, kept in {cache}") from None
         more = len(problems) - MOST_NAMED
-        for problem in [*problems[:MOST_NAMED], *([count_text(more, "more network")] if more > 0 else [])]:
+        for problem in [*problems[:MOST_NAMED], *([counted(more, "more network")] if more > 0 else [])]:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
         self.problems.extend(problems)
         self.found.update({run_id: cached[key] for run_id, key in keys.items() if key in cached})

@@ -29,7 +29,7 @@ from analysis.figures import drawing
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import at_levels, done
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import count_text
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -102,7 +102,7 @@ def draw(options: argparse.Namespace) -> int:
     measure_all(study, measure, {"kind": "landscape", "version": 1, **protocol})
     levels = study.tables(RISE, "rise")
     how = (
-        f"Mean cross-entropy on {count_text(options.images, 'test image')}. Directions: random, normal, each filter "
+        f"Mean cross-entropy on {counted(options.images, 'test image')}. Directions: random, normal, each filter "
         "as long as the network's own (Li et al. 2018), the same for every network but for that scale; 1: every filter "
         "moved by its own length."
     )

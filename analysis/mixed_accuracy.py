@@ -24,7 +24,7 @@ from analysis.figures.plots import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import setting
-from analysis.words.captions import count_text
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config, mixer_options, require_known
@@ -95,7 +95,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         raise ValueError(f"no mixture holds two classes: give more --images than {options.images}")
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
-    shown = f"{count_text(options.draws, 'draw')} of {count_text(options.images, 'test image')}"
+    shown = f"{counted(options.draws, 'draw')} of {counted(options.images, 'test image')}"
     how = f"{whose}, lambda from Beta(1, 1); {shown}."
     text = study.write_tables(tables.values(), how)
     caption = (

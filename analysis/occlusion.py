@@ -25,8 +25,8 @@ from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import count_text
 from analysis.words.cells import interval_text
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -90,7 +90,7 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
     return (
         f"Masked: {order.get(options.order, 'the least salient patches first')}, {result['patch_size']} x "
         f"{result['patch_size']} pixels, in {colour}; each image its own, mean of "
-        f"{count_text(options.draws, 'draw')}, the same masks for every network; {result['images']} test images. "
+        f"{counted(options.draws, 'draw')}, the same masks for every network; {result['images']} test images. "
         "Occluded accuracy is the area under the curve: the mean over 0 to 100 % masked patches."
     )
 

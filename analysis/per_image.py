@@ -23,8 +23,8 @@ from analysis.records.runs import done, load_plan, name_of_run
 from analysis.statistics import predictions
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import count_text
 from analysis.words.cells import number_text, p_text
+from mixlab.messages import counted
 from mixlab.spec.metric import decimals
 from mixlab.tracking import artifacts, names, store
 
@@ -113,9 +113,7 @@ def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[
 def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
     """Return the classes of :func:`analysis.statistics.predictions.class_gains` that differ, with so many seeds."""
     if seeds < FEWEST_PAIRS:
-        few = (
-            f"With {count_text(seeds, 'seed')} it cannot be told in which of the {len(gains)} classes accuracy differs"
-        )
+        few = f"With {counted(seeds, 'seed')} it cannot be told in which of the {len(gains)} classes accuracy differs"
         return f"{few}; at least {FEWEST_PAIRS} would be needed."
     differ = gains[gains["differs"]].sort_values("gain", key=abs, ascending=False)
     shown = differ["gain"].head(MOST_CLASSES)
@@ -143,7 +141,7 @@ def show(options: argparse.Namespace) -> int:
     if not blocks:
         raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")
     if without:
-        lacking = f"{count_text(len(without), 'run')} without {names.PREDICTIONS_FILE}"
+        lacking = f"{counted(len(without), 'run')} without {names.PREDICTIONS_FILE}"
         rest = ["and others"] if len(without) > MOST_RUNS else []
         print(f"per_image.py: not counted: {lacking}: {'; '.join(without[:MOST_RUNS] + rest)}", file=sys.stderr)
     note = (

@@ -29,13 +29,13 @@ from analysis.statistics.outlook import outlook as outlook
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.racing import race as race  # a launch finds all three here, besides report()
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import count_text
 from analysis.words.cells import estimate_cells, power_cells
 from analysis.words.conclusions import Summary, answer, claims, of_arms, of_study, verdict, verdicts
 from analysis.words.method import ALONE, power_heading
 from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_list, html_tables
 from mixlab.errors import first_line
+from mixlab.messages import counted
 from mixlab.spec.trial import State
 
 FIGURES = {  # heading, and what is shown
@@ -206,7 +206,7 @@ def _first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
     drawn, all_seeds = curves["seed"].nunique(), runs["seed"].nunique()
-    shown = count_text(drawn, "seed").removeprefix("1 ")
+    shown = counted(drawn, "seed").removeprefix("1 ")
     return f"<p>The first {shown} of {all_seeds}.</p>" if 0 < drawn < all_seeds else ""
 
 

@@ -29,10 +29,11 @@ from analysis.statistics.search_findings import EVALUATOR, PER_PARAMETER, Landsc
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
-from analysis.words.captions import capitalised, count_text
+from analysis.words.captions import capitalised
 from analysis.words.cells import cells
 from analysis.words.rendering import html_grid, html_list, html_tables
 from mixlab.errors import BadInput
+from mixlab.messages import counted
 from mixlab.spec.search import RACE, TWIN
 from mixlab.spec.space import short
 from mixlab.spec.trial import cell_name
@@ -113,7 +114,7 @@ def write_page(found: SearchReport, out: Path) -> Path:
 def _setting(search: SearchRecord) -> str:
     plan = search.plan
     early = "none stopped early" if plan["scheduler"] == "none" else f"stopped early by {plan['scheduler']}"
-    how = f"{count_text(plan['per_arm'], 'trial')} per arm by {plan['sampler']}, {early}"
+    how = f"{counted(plan['per_arm'], 'trial')} per arm by {plan['sampler']}, {early}"
     where = ""  # of a plan from before plans said so
     if "held_out" in plan:
         confirmed_on = " on the data that it is also confirmed on, as nothing is held out"
@@ -183,7 +184,7 @@ def race_sentence(arm: Tuned, seeds: int) -> str:
     spent = sum(len(_values(trial)) for trial in trials)
     ends = Counter(_why(arm, trial).partition(":")[0] for trial in trials)
     words = ", ".join(f"{count} {end}" for end, count in ends.items())
-    whole = f"{seeds * len(trials)} seeds were trained for {count_text(len(trials), 'trial')}"
+    whole = f"{seeds * len(trials)} seeds were trained for {counted(len(trials), 'trial')}"
     return f"{arm.name}: {spent} of {whole}: {words}."
 
 

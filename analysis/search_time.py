@@ -16,7 +16,8 @@ from analysis import command
 from analysis.figures.drawing import arm_colours, distinct, log_ticks, save_with_points
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import capitalised, count_text, label_text
+from analysis.words.captions import capitalised, label_text
+from mixlab.messages import counted
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"
@@ -45,7 +46,7 @@ def show(options: argparse.Namespace) -> int:
     form = {"floatfmt": f".{metric.digits}f", "disable_numparse": [0, 1]}  # names may look like numbers
     label = label_text(metric)
     text = tabulate(means.reset_index().rename(columns={"value": label}), headers="keys", showindex=False, **form)
-    seeds = count_text(points.groupby("arm")["seed"].nunique().max(), "seed")
+    seeds = counted(points.groupby("arm")["seed"].nunique().max(), "seed")
     caption = (
         f"{capitalised(metric.label)}, {plan['metric']}. Disc: mean of an arm over up to {seeds}; dot: one seed; "
         "a line joins the arms that choose images by one rule."

@@ -18,7 +18,8 @@ from analysis.figures.arm_styles import arm_line
 from analysis.figures.drawing import arm_colours, distinct, draw_band, line_and_band, save_with_points
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import capitalised, count_text, label_text
+from analysis.words.captions import capitalised, label_text
+from mixlab.messages import counted
 
 SHARE = CONFIG + "subset.share"
 
@@ -41,7 +42,7 @@ def show(options: argparse.Namespace) -> int:
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
     label = label_text(metric)
     table = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
-    seeds = count_text(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
+    seeds = counted(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
     caption = f"{capitalised(metric.label)}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."
     figure = plot_shares(options.study, points, arms, label, caption)
     text = f"{label}, by arm and by the share of the images that each class keeps\n\n{table}"

@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "mixlab.cluster.head",
         "mixlab.cluster.resources",
         "mixlab.errors",
+        "mixlab.messages",
         "mixlab.search.trial_store",
         "mixlab.spec",
         "mixlab.tracking",

@@ -19,9 +19,10 @@ from analysis.figures.letters import in_letters
 from analysis.statistics.effects import effects_by_table
 from analysis.statistics.over_tables import Ranking, over_tables, ranking_of
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import capitalised, count_text, provenance_text, unit
+from analysis.words.captions import capitalised, provenance_text, unit
 from analysis.words.cells import metric_rule, p_text
 from analysis.words.method import correction_text, sign_flip_text
+from mixlab.messages import counted
 
 ROW = 0.27  # inches, the height of an estimate
 PANEL_WIDTH = 4.2  # inches, without the names of the rows
@@ -194,7 +195,7 @@ def _ranks_caption(found: Ranking, levels: Sequence[LevelTable]) -> str:
     if found.tables < len(levels):
         left_out += f" Of the {len(levels)} tables of the study, the others lack the value of an arm."
     return (
-        f"{capitalised(metric_rule(*levels))}: mean rank over n = {count_text(found.tables, 'table')}, of which each "
+        f"{capitalised(metric_rule(*levels))}: mean rank over n = {counted(found.tables, 'table')}, of which each "
         "is one number for every arm, its mean over seeds; 1 is the best. Arms that one bar joins differ by less than "
         "the critical difference (Nemenyi, 5 % over all pairs; Demšar 2006)."
         f"{left_out}{'' if found.able else few} Friedman's test that all are alike "

@@ -14,7 +14,7 @@ from analysis.statistics.power import POWER, detectable_effect, seeds_to_find_on
 from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, RESAMPLES, mean_and_sd, smallest_p
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts, without_pairs
-from analysis.words.captions import count_text
+from mixlab.messages import counted
 from mixlab.spec.metric import decimals
 
 FIRST_KEYS = ("dataset", "folder", "backbone", "epochs")  # the keys by which a reader recognises a configuration
@@ -42,7 +42,7 @@ class Size:
 
     def runs(self, seeds: int) -> str:
         """Return the number of runs that so many seeds take, in words."""
-        return count_text(seeds * self.tables * (self.arms + 1), "run")
+        return counted(seeds * self.tables * (self.arms + 1), "run")
 
 
 def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]:
@@ -81,7 +81,7 @@ def _until_decided(size: Size, budget: int) -> list[str]:
 
 
 def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> list[str]:
-    seeds = count_text(size.seeds, "seed")
+    seeds = counted(size.seeds, "seed")
     if size.seeds < FEWEST_PAIRS:
         said = (
             f"The study cannot claim anything, however large the gains: with {seeds} the smallest possible p is "
@@ -93,7 +93,7 @@ def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> l
         said = (
             f"The smallest possible p is {smallest:.2g}, so {seeds} can decide. A gain of {effect:.1f} sd of a paired "
             f"difference would be found with {POWER * 100:.0f} % power (p < {ALPHA} over "
-            f"{count_text(size.comparisons, 'comparison')}){_in_its_unit(plan, effect, results)}."
+            f"{counted(size.comparisons, 'comparison')}){_in_its_unit(plan, effect, results)}."
         )
     if size.comparisons > MOST_SIMULATED:
         return [said]
@@ -149,7 +149,7 @@ def _configuration(plan: Plan) -> list[str]:
         return []
     first = {key: str(config[key]) for key in FIRST_KEYS if key in config}
     if "epochs" in first:
-        first["epochs"] = count_text(config["epochs"], "epoch")
+        first["epochs"] = counted(config["epochs"], "epoch")
     others = [key for key in config if key not in FIRST_KEYS]
     recipe = [f"{key} {config[key]}" for key in [key for key in RECIPE if key in others] or others[:OTHER_KEYS]]
     lines = [f"Every run: {', '.join(first.values())}."] if first else []
@@ -187,6 +187,6 @@ def _size_text(plan: Plan, size: Size) -> str:
     runs, compared = len(plan["trials"]), size.tables * size.arms
     family = "one family" if plan.get("family", "study") == "study" else "every table a family of its own"
     return (
-        f"{', '.join(count_text(count, what) for what, count in counts.items())}: {count_text(runs, 'run')}, "
-        f"{count_text(compared, 'comparison')}{f' ({family})' if compared > 1 else ''}."
+        f"{', '.join(counted(count, what) for what, count in counts.items())}: {counted(runs, 'run')}, "
+        f"{counted(compared, 'comparison')}{f' ({family})' if compared > 1 else ''}."
     )

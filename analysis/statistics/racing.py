@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from analysis.statistics.sequential import DECISIVE, e_value
-from analysis.words.captions import count_text
+from mixlab.messages import counted
 
 
 def race(values: Mapping[int, Sequence[float]], number: int, seeds: int, higher_is_better: bool) -> str:
@@ -42,10 +42,10 @@ def race(values: Mapping[int, Sequence[float]], number: int, seeds: int, higher_
     leader = max(whole, key=lambda each: whole[each])
     record = max(max(results) for results in good.values() if results)
     if (sum(mine) + left * record) / seeds < whole[leader]:
-        further = f"{count_text(left, 'more seed')} as good as the best so far, {sign * record:.4g},"
+        further = f"{counted(left, 'more seed')} as good as the best so far, {sign * record:.4g},"
         return f"out of reach: even {further} would leave its mean behind {sign * whole[leader]:.4g} of trial {leader}"
     e = e_value([result - best for result, best in zip(mine, opponents(good, number), strict=True)], side="below")
-    return f"decided against: e {e:.3g} after {count_text(len(mine), 'seed')}" if e >= DECISIVE else ""
+    return f"decided against: e {e:.3g} after {counted(len(mine), 'seed')}" if e >= DECISIVE else ""
 
 
 def opponents(good: Mapping[int, Sequence[float]], number: int) -> list[float]:

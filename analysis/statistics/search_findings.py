@@ -21,8 +21,9 @@ from analysis.records.search_trials import SearchRecord, Tuned, position, unit_p
 from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
-from analysis.words.captions import count_text, span_text
+from analysis.words.captions import span_text
 from analysis.words.conclusions import gain_texts
+from mixlab.messages import counted
 from mixlab.spec.trial import cell_name
 
 EVALUATOR = "fANOVA"
@@ -159,11 +160,11 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
         counts = arm.counts()
         ended = counts["complete"] + counts["pruned"] + counts["failed"]
         if ended and counts["failed"] >= FAILED_SHARE * ended:
-            failed = f"{counts['failed']} of {count_text(ended, 'trial')} failed"
+            failed = f"{counts['failed']} of {counted(ended, 'trial')} failed"
             found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")
         if counts["unfinished"]:
             have = "has" if counts["unfinished"] == 1 else "have"
-            found.append(f"{arm.name}: {count_text(counts['unfinished'], 'trial')} {have} not ended.")
+            found.append(f"{arm.name}: {counted(counts['unfinished'], 'trial')} {have} not ended.")
     return found + _too_few(search.arms) + _too_small(search, confirmed)
 
 
@@ -175,7 +176,7 @@ def _too_few(arms: Sequence[Tuned]) -> list[str]:
         if len(there) < (least := wanted(arm, there)):
             short.setdefault(least, {})[arm.name] = len(there)
     return [
-        f"{', '.join(counts)}: {count_text(span_text(counts.values()), 'trial')}{' each' if len(counts) > 1 else ''} "
+        f"{', '.join(counts)}: {counted(span_text(counts.values()), 'trial')}{' each' if len(counts) > 1 else ''} "
         f"can be compared, too few to say how the parameters act; at least {least} would be needed."
         for least, counts in short.items()
     ]
@@ -192,7 +193,7 @@ def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[st
     seeds = max(int(level.table["n"].max()) for level in confirmed)
     reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline
     return [
-        f"The budget was too small to tell the arms apart: on {count_text(seeds, 'fresh seed')} no arm differs from "
+        f"The budget was too small to tell the arms apart: on {counted(seeds, 'fresh seed')} no arm differs from "
         f"{reference} beyond chance. The values of the search cannot settle it, for each is the best of many."
     ]
 

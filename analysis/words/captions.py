@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.records.runs import done, rule_of
 from analysis.statistics.pairs import finite_values
 from analysis.statistics.tables import LevelTable
+from mixlab.messages import counted
 from mixlab.spec.epoch import THEN
 from mixlab.spec.metric import Metric, rule_in_words
 from mixlab.spec.trial import State
@@ -57,7 +58,7 @@ def provenance_text(*levels: LevelTable) -> str:
         *_parts_of_the_data(runs),
         *(f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"),
         _values(runs, "config.backbone"),
-        count_text(epochs, "epoch") if epochs else "",
+        counted(epochs, "epoch") if epochs else "",
         f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
         seeds_text(planned["seed"]),
         f"commit {_commits(runs) or 'unknown'}",
@@ -71,7 +72,7 @@ def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
     found = []
     for what, name in (("training", "train"), ("test", "test")):
         if counts := [count for count in _distinct(runs, f"config.{name}_images") if count != "None"]:
-            found.append(f"only {count_text(' or '.join(counts), f'{what} image')}")
+            found.append(f"only {counted(' or '.join(counts), f'{what} image')}")
     return found
 
 
@@ -120,14 +121,14 @@ def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
         if finished[column].nunique(dropna=False) > 1:
             shown = shortened if column in DIGESTS else str
             values = Counter(shown(str(value)) for value in finished[column]).items()
-            parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
+            parts = ", ".join(f"{value or 'unknown'} in {counted(count, 'run')}" for value, count in values)
             lines.append(f"The runs{of_table} differ in {what}: {parts}. Their gains may be due to that.")
     return lines
 
 
 def _uncommitted(finished: pd.DataFrame, of_table: str) -> list[str]:
     dirty = int(_changed(finished).sum())
-    some = f"{dirty} of {count_text(len(finished), 'run')}{of_table}"
+    some = f"{dirty} of {counted(len(finished), 'run')}{of_table}"
     whose = "Every run" if dirty == len(finished) else some
     return [f"{whose} had uncommitted changes, which no commit holds."] if dirty else []
 
@@ -200,11 +201,6 @@ def _values(runs: pd.DataFrame, column: str) -> str:
 def capitalised(text: str) -> str:
     """Return a text as a sentence begins."""
     return text[:1].upper() + text[1:]
-
-
-def count_text(number: int | str, what: str) -> str:
-    """Return ``1 seed``, ``2 seeds`` or ``1 or 2 seeds``."""
-    return f"{number} {what}{'' if str(number) == '1' else 's'}"
 
 
 def span_text(numbers: Iterable[int]) -> str:

@@ -13,10 +13,11 @@ from analysis.records.runs import CONFIG, FACTOR, configuration
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
-from analysis.words.captions import NOT_YET, capitalised, count_text, span_text
+from analysis.words.captions import NOT_YET, capitalised, span_text
 from analysis.words.cells import cells, metric_rule
 from analysis.words.method import ALONE
 from analysis.words.rendering import escape_markdown, markdown_tables
+from mixlab.messages import counted
 from mixlab.spec.metric import decimals
 from mixlab.spec.trial import cell_name
 
@@ -56,12 +57,12 @@ def answer(levels: Sequence[LevelTable]) -> str:
         return "Nothing was compared: no arm has a seed in common with what it is compared with."
     missing = arms - len(rows)
     have = "has no seed in common with what it is" if missing == 1 else "have no seed in common with what they are"
-    left_out = f" {count_text(missing, 'arm')} {have} compared with." if missing else ""
+    left_out = f" {counted(missing, 'arm')} {have} compared with." if missing else ""
     by_verdict = {verdict: [each for each in rows if each.row["verdict"] == verdict] for verdict in WORDS}
     *parts, last = [_part(verdict, mine) for verdict, mine in by_verdict.items() if mine]
     said = f"{', '.join(parts)} and {last}" if parts else last
     rest = left_out + (f" {NOT_YET}" if _unfinished(levels) else "")
-    seeds = count_text(span_text(int(each.row["pairs"]) for each in rows), "seed")
+    seeds = counted(span_text(int(each.row["pairs"]) for each in rows), "seed")
     if len(rows) == 1:
         return f"The one comparison, paired over {seeds}, {said.removeprefix('1 ')}.{rest}"
     family = levels[0].family
@@ -130,7 +131,7 @@ def verdict(levels: Sequence[LevelTable]) -> str:
     if not wins:
         which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
         return f"No gain can be claimed{so_far}: {which} a win."
-    return f"Gains claimed{so_far}, {wins} of {count_text(compared, 'comparison')}:"
+    return f"Gains claimed{so_far}, {wins} of {counted(compared, 'comparison')}:"
 
 
 def verdicts(levels: Sequence[LevelTable]) -> list[dict[str, Any]]:
@@ -204,7 +205,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
 def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
     """Return the row of an arm in words, and the values that its study varies."""
     said = f"{text['verdict']}{' so far' if level.family.unfinished else ''}" if arm != level.baseline else "baseline"
-    first = f"{said}: {text['mean ± sd']} over {count_text(text['n'], 'seed')}"  # MLflow's list shows 50 letters
+    first = f"{said}: {text['mean ± sd']} over {counted(text['n'], 'seed')}"  # MLflow's list shows 50 letters
     if level.table.loc[arm, "n"] == 0:
         first = f"no value: n = {text['n']}"
     elif level.table.loc[arm, "pairs"]:

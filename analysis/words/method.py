@@ -20,7 +20,8 @@ from analysis.statistics.significance import (
 )
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
-from analysis.words.captions import count_text, span_text, unit
+from analysis.words.captions import span_text, unit
+from mixlab.messages import counted
 
 ALONE = "Nothing was compared: the baseline is the only arm."
 MOST_PLANNED = 10  # arms of which a sentence says how many seeds they need
@@ -85,7 +86,7 @@ def correction_text(seeds: int) -> str:
 
 def _earlier_looks(family: Family) -> str:
     """Return the sentence about earlier tables with other numbers of seeds, of which p knows nothing."""
-    earlier = [f"a table of {count_text(seeds, 'seed')}" for seeds in family.looks]
+    earlier = [f"a table of {counted(seeds, 'seed')}" for seeds in family.looks]
     if family.was_sequential:
         earlier.append("seeds that were added until every comparison was decided")
     if not earlier:
@@ -99,7 +100,7 @@ def _elsewhere(family: Family) -> list[str]:
     """Return the sentence about comparisons among which those of this table may have been chosen."""
     lines, letter = [], "e" if family.budget else "p"
     if family.elsewhere:
-        more = count_text(family.elsewhere, "more comparison")
+        more = counted(family.elsewhere, "more comparison")
         lines.append(
             f"Other tables of the study made {more} with these runs, for which {letter} (family) is not corrected."
         )
@@ -135,8 +136,8 @@ def family_text(levels: Sequence[LevelTable]) -> str:
     """Return the comparisons over which one error rate holds, in words."""
     family = levels[0].family
     if family.scope == "study":
-        return f"{'all ' * (family.comparisons > 1)}{count_text(family.comparisons, 'comparison')} of the study"
-    many = count_text(span_text(level.family.comparisons for level in levels), "comparison")
+        return f"{'all ' * (family.comparisons > 1)}{counted(family.comparisons, 'comparison')} of the study"
+    many = counted(span_text(level.family.comparisons for level in levels), "comparison")
     loose = f"; over the {family.tables} tables of the study the error rate is not controlled" * (family.tables > 1)
     return f"the {many} of a table alone (as the study's file says{loose})"
 
@@ -151,7 +152,7 @@ def too_few_seeds(level: LevelTable) -> str | None:
     if pairs >= FEWEST_PAIRS:
         return None
     return (
-        f"{count_text(pairs, 'seed')} cannot reach p < {ALPHA} (smallest possible p is {smallest_p(pairs):.3g}): too "
+        f"{counted(pairs, 'seed')} cannot reach p < {ALPHA} (smallest possible p is {smallest_p(pairs):.3g}): too "
         f"few seeds to tell; at least {FEWEST_PAIRS} seeds would be needed."
     )
 
@@ -195,7 +196,7 @@ def power_table(level: LevelTable) -> pd.DataFrame:
 
 def power_heading(level: LevelTable) -> str:
     """Return a heading that explains the numbers of :func:`power_table`."""
-    family = count_text(level.family.planned, "comparison")
+    family = counted(level.family.planned, "comparison")
     fixed = ", their number fixed beforehand," if level.family.budget else ""
     return (
         f"Seeds for {POWER * 100:.0f} % power over {family}{fixed} if the gains so far are real "

@@ -8,6 +8,6 @@ def say(console: Console, text: str, *, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def counted(number: int, what: str) -> str:
-    """Return ``1 run`` or ``2 runs``."""
-    return f"{number} {what}{'s' * (number != 1)}"
+def counted(number: int | str, what: str) -> str:
+    """Return ``1 run``, ``2 runs`` or ``1 or 2 runs``."""
+    return f"{number} {what}{'s' * (str(number) != '1')}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mixlab.doctor.facts import Facts, Question
+from mixlab.messages import counted
 from mixlab.uris import shown
 
 OK, WARNING, RED = "ok", "warning", "red"
@@ -200,4 +201,4 @@ def _training_machines(machines: Sequence[Facts]) -> Sequence[Facts]:
 def everywhere(machines: Sequence[Facts]) -> str:
     """Return on how many machines a finding holds, as the end of a sentence."""
     nodes = len(machines) - 1
-    return f", on the driver and {nodes} node{'s' if nodes > 1 else ''}" if nodes else ""
+    return f", on the driver and {counted(nodes, 'node')}" if nodes else ""
