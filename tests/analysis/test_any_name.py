@@ -1,6 +1,7 @@
 """Any name of an arm, a factor or a level is refused in a sentence, or is right in every rendering and in MLflow."""
 
 import io
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ from unicodedata import category
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from analysis.ablation_table import write_study_table
@@ -26,11 +27,15 @@ from tests.analysis.planned import planned_runs
 # All but those that are refused; hypothesis's own characters ask for a table that takes seconds to make.
 LETTERS = st.integers(0, sys.maxunicode).map(chr).filter(lambda letter: category(letter) not in ("Cc", "Cs"))
 NAMES = st.text(LETTERS | st.sampled_from("$%&_#{}[]|\\<>~^*`'\",;·\n\t /.=+"), min_size=1, max_size=8)
+HARD = (
+    *("it's 5%", "cost $5 or $6_", "[1] of 2", "two\nlines", "both ' and \"", "a, b; c"),
+    *("x" * 300, "🦊 and λ", "_hidden", "*bold*", "# head", "a&amp;b", "tab\there", "Ωμέγα", "«Þ»"),
+)
 MANY = st.lists(NAMES, min_size=2, max_size=3, unique=True)
 SAME_EVERY_TIME = settings(
     deadline=None,
     derandomize=True,
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -76,6 +81,7 @@ def one_line(name: str) -> str:
 @pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=20)
 @given(arms=MANY, factor=NAMES, levels=MANY)
+@example(arms=["plain", *HARD], factor="it's 5%", levels=["two\nlines", "a, b; c"])
 def test_any_name_is_right_in_every_rendering(arms, factor, levels):
     plan = drawn_plan(arms, factor, levels)
     if plan is None:
@@ -84,7 +90,8 @@ def test_any_name_is_right_in_every_rendering(arms, factor, levels):
     tables = level_tables(planned_runs(plan, values), plan)
     assert [list(table.table.index) for table in tables] == [arms] * len(levels)
 
-    terminal_text("toy", tables).encode()
+    said = terminal_text("toy", tables).replace("\n", " ")
+    assert all(one_line(arm) in said for arm in arms if len(arm) < 300)
     rows = [line for line in markdown("toy", tables).splitlines() if line.startswith("|")]
     assert len(rows) == len(levels) * (len(arms) + 2)
     assert [row[0] for row in Page(html_page("toy", tables)).rows[1 : len(arms) + 1]] == [one_line(arm) for arm in arms]
@@ -92,7 +99,11 @@ def test_any_name_is_right_in_every_rendering(arms, factor, levels):
     assert list(back["arm"]) == arms * len(levels)
     assert list(dict.fromkeys(back[f"factor.{factor}"])) == levels
     text = latex("toy", tables)
-    assert len([line for line in text.splitlines() if line.endswith(r"\\")]) == len(levels) * (len(arms) + 1)
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(body) == len(levels) * (len(arms) + 1)
+    assert not any(line.startswith("[") for line in body)  # LaTeX would take it for an option of the line before
+    assert all(letter <= "ÿ" and (letter.isprintable() or letter == "\n") for letter in text)
+    assert re.sub(r"\\[$]", "", text).count("$") % 2 == 0
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 

@@ -94,15 +94,6 @@ def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is
     assert (second.table.loc["null", "verdict"], second.family.delta) == ("not decided", None)
 
 
-def test_lower_is_better_turns_the_verdicts(two_tables):
-    plan, runs = two_tables
-    (_, level) = level_tables(runs.rename(columns={VALUE: "metric.train_loss"}), plan, "train_loss")
-    assert level.table.loc["real", "verdict"] == "worse"
-    (_, level) = level_tables(runs.rename(columns={VALUE: "metric.size"}), plan, "size")
-    assert level.table.loc["real", "verdict"] == "differs"
-    assert not level.table["win"].any()
-
-
 def test_sequential_seeds_have_e_values(two_tables):
     plan, runs = two_tables
     runs.loc[runs["arm"] == "real", VALUE] *= 1.1

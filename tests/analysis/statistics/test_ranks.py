@@ -8,7 +8,7 @@ from scipy.stats import f, friedmanchisquare
 
 from analysis.statistics.over_tables import ranking, ranking_of
 from analysis.statistics.tables import level_tables
-from tests.analysis.planned import VALUE, lose, make_plan, planned_runs, tables_of
+from tests.analysis.planned import VALUE, lose, make_plan, planned_runs
 
 ARMS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
 AUC = (  # of 14 data sets; "voting" ties only as it is printed
@@ -92,12 +92,3 @@ def test_a_study_counts_complete_tables_and_no_control():
     assert ranking_of(level_tables(runs, plan)[:1]) is None
     undirected = runs.rename(columns={VALUE: "metric.size"})
     assert ranking_of(level_tables(undirected, plan, "size")) is None
-
-
-def test_an_arm_without_any_value_is_not_ranked():
-    arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "failed")
-    levels = tables_of(
-        lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": ("a", "b", "c")}, lambda runs: lose(runs, "failed")
-    )
-    found = ranking_of(levels)
-    assert (list(found.ranks.index), found.tables) == (["puzzlemix", "fmix", "cutmix", "mixup", "none"], 3)

@@ -15,7 +15,6 @@ from analysis.statistics.significance import (
     mean_interval,
     probability_of_beating,
     sign_flip_p,
-    smallest_p,
 )
 
 
@@ -103,11 +102,6 @@ def test_probability_of_beating():
     assert math.isnan(probability_of_beating([], [1]))
     x, y = np.random.default_rng(0).normal(size=(2, 9))
     assert probability_of_beating(x, y) == pytest.approx(stats.mannwhitneyu(x, y).statistic / 81)
-
-
-def test_three_seeds_can_never_be_significant():
-    assert smallest_p(3) == 0.25
-    assert sign_flip_p([5.0, 5.0, 5.0]) == smallest_p(3)
 
 
 @pytest.mark.parametrize("differences", [[], [1.0, 2.0, math.inf], [1.0, 2.0, -math.inf], [1.0, 2.0, math.nan]])

@@ -18,12 +18,9 @@ from analysis.words.cells import cells, paper_cells, power_cells, tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
+from tests.analysis.test_any_name import HARD
 
 AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
-HARD = (
-    *("it's 5%", "cost $5 or $6_", "[1] of 2", "two\nlines", "both ' and \"", "a, b; c"),
-    *("x" * 300, "🦊 and λ", "_hidden", "*bold*", "# head", "a&amp;b", "tab\there", "Ωμέγα", "«Þ» \x07"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -205,26 +202,6 @@ def test_latex_gives_every_table_a_label_of_its_own():
     assert len(set(found)) == 6
     assert found[5] == "tab:tiny-shift-2"
     assert labels("-1", "1") == [found[1], found[0]]  # whatever the order
-
-
-def test_any_name_is_shown_by_every_rendering(study):
-    """Every rendering keeps one row per arm, and the name comes back from those that can be read."""
-    arms, name = ("plain", *HARD), "\n".join(HARD)
-    levels = study(arms)
-    shown = [" ".join(arm.split()) for arm in arms]
-    text = terminal_text("tiny", levels).replace("\n", " ")
-    assert all(arm in text for arm in shown if len(arm) < 300)
-    rows = [line.replace(r"\|", "") for line in markdown(name, levels).splitlines() if line.startswith("|")]
-    assert [row.count("|") for row in rows] == [9] * 2 * (2 + len(arms))
-    assert [row[0] for row in Page(html_page(name, levels)).rows[1 : len(arms) + 1]] == shown
-    back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)), dtype={"arm": str})
-    assert list(back["arm"]) == [*arms, *arms]
-    text = latex(name, levels)
-    body = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len(body) == 2 * (1 + len(arms))
-    assert not any(line.startswith("[") for line in body)
-    assert all(letter <= "ÿ" and (letter.isprintable() or letter == "\n") for letter in text)
-    assert re.sub(r"\\[$]", "", text).count("$") % 2 == 0
 
 
 def test_csv_reads_back_with_full_precision(study):

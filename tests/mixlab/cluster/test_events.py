@@ -15,6 +15,7 @@ from mixlab.search.history import History
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
+from tests.endings import refused
 from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 
 TRIAL = Trial("key", "arm", {}, 0, {})
@@ -61,7 +62,8 @@ def test_a_source_that_cannot_continue_stops_the_trial_and_then_all():
     events = Events(source, listener, lambda: 1)
     job = events.next()
     assert events.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0}))
-    assert isinstance(events.fault, BadInput)
+    with refused("the objective 'val_topp1' was not reported by low · trial 0; it reports val_top1"):
+        raise events.fault
     with pytest.raises(Leave):
         events.go_on()
 

@@ -200,11 +200,6 @@ def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(laun
     assert "failed: high: what it is compared with has no winner, so there is nothing to compare\n" in said
 
 
-def test_an_objective_that_is_never_reported_is_one_sentence(launch):
-    with pytest.raises(BadInput, match=r"^[^\n]*'val_top5'[^\n]*it reports [^\n]*val_top1[^\n]*$"):
-        launch(replace(SEARCH, objective="val_top5"), concurrent=1)
-
-
 @pytest.mark.slow
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
     one_process, tracking_uri, tmp_path, monkeypatch

@@ -31,7 +31,6 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
     with pytest.raises(BadInput, match=sentence):
         replace(SEARCH, objective="test_top1").check(train)
     assert not SEARCH.holds_out(train)
-    assert SEARCH.holds_out(TRAIN)
     same_data = SEARCH.study.with_base(evaluate="validation", validation=0.1)  # of the confirmation too
     assert not replace(SEARCH, study=same_data, tuning={}).holds_out(TRAIN)
 
