@@ -73,6 +73,7 @@ def test_an_epoch_of_a_search_gives_each_half_to_its_own_question(monkeypatch):
 
     monkeypatch.setattr(search_phase, "search_step", step)
     monkeypatch.setattr(phase, "test", lambda source: tested.append(source) or {"top1": 12.5})
+    phase.supernet.eval()  # as the test of the epoch before leaves it
     found = [phase.epoch(number) for number in (1, 2)]
     assert tested == [phase.sources[1]] * 2
     assert found == [{"train_loss": 2.0, "search_top1": 12.5}, {"train_loss": 5.0, "search_top1": 12.5}]
