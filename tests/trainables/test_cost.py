@@ -28,11 +28,13 @@ FULL = [
 ]
 
 
+SPLIT = Split(torch.zeros(6, 3, 32, 32, dtype=torch.uint8), torch.arange(6))
+
+
 @pytest.fixture
 def gpu(monkeypatch):
-    """Let torch say that there is a GPU, with four images in its data set."""
-    split = Split(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4))
-    monkeypatch.setattr(cost, "images_of", lambda *_: Splits(split, split))
+    """Let torch say that there is a GPU, with six images in its data set."""
+    monkeypatch.setattr(cost, "images_of", lambda *_: Splits(SPLIT, SPLIT))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (512 * 2**20, 2**35))
@@ -75,6 +77,52 @@ def test_another_error_stays_what_it_is(monkeypatch, tmp_path):
         cost.gpu_memory(SETTINGS, tmp_path)
 
 
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(("streamed", "graphed", "steps"), [(False, None, 2), (True, None, 2), (False, "graph", 6)])
+def test_the_memory_of_a_run_is_that_of_a_few_steps_the_data_set_and_cuda(
+    streamed, graphed, steps, monkeypatch, tmp_path
+):
+    epochs, tests = [], []
+    run = SimpleNamespace(train_epoch=epochs.append, evaluation=lambda: tests.append(1), graphed=graphed)
+    images = SimpleNamespace(take=SPLIT.take) if streamed else SPLIT  # streamed ones stay on disk
+    given = []
+    monkeypatch.setattr(cost, "images_of", lambda *_: Splits(images, images))
+    monkeypatch.setattr(cost, "_run", lambda settings, splits: given.append(splits) or run)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 100 * 2**20)
+    data_set = 0 if streamed else 2 * 6 * 3 * 32 * 32 / 2**20
+    assert cost.gpu_memory(SETTINGS, tmp_path) == pytest.approx((100 + data_set + 800, 512 + 800))
+    assert [len(split.labels) for split in given[0]] == [4, 6]  # a batch of training, and one of testing
+    assert (epochs, len(tests)) == (list(range(1, 1 + steps)), steps)
+
+
+def test_without_a_gpu_there_is_no_memory_to_measure(tmp_path):
+    with pytest.raises(ValueError, match=r"^the memory of a trial cannot be measured: torch sees no GPU$"):
+        cost.gpu_memory(SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "batch_size", "sizes"),
+    [(0.06, 100, [2]), (0.04, 100, [2, 20]), (0.04, 10, [2, 10]), (0.06, 1, [1])],
+)
+def test_a_small_network_is_timed_on_a_larger_batch_too(seconds, batch_size, sizes, monkeypatch):
+    tried = []
+    monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: tried.append(size) or (seconds, seconds / 4))
+    config = parse({**KEYS, "train_images": 500, "test_images": 100, "epochs": 2, "batch_size": batch_size})
+    assert cost.seconds(config, Path("data")) == pytest.approx(2 * 525 * seconds / sizes[-1])
+    assert tried == sizes
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    cost.seconds(config, Path("data"))
+    assert tried[len(sizes) :] == [batch_size]  # a GPU is timed as it trains
+
+
+@pytest.mark.parametrize("times", [(0.2, 0.1), (0.1, 0.2), (0.3,)])
+def test_mixing_is_timed_twice_unless_it_takes_long(times, monkeypatch):
+    left = list(times)
+    monkeypatch.setattr(cost, "seconds_of", lambda compute: left.pop(0))
+    assert cost.least_seconds(list) == min(times)
+    assert left == []
+
+
 def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatch):
     monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
     keys = {**KEYS, "train_images": 500, "test_images": 100, "epochs": 3}
@@ -99,18 +147,29 @@ def test_the_images_of_a_folder_are_counted_once_and_assumed_where_it_cannot_be_
     assert estimate(test_images=1) == 3 * (3e-3 + 1e-4)
 
 
-@pytest.mark.parametrize(("step", "tests", "estimate"), [(0.1, [5.0, 1.0], 1.0), (0.6, [5.0], 5.0)])
-def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(step, tests, estimate, monkeypatch):
-    now, left = [0.0], iter(tests)
+@pytest.mark.parametrize(
+    ("steps", "graphed", "tests", "estimate"),
+    [
+        ([0.2, 0.1, 0.15], None, [5.0, 1.0], (0.1, 1.0)),
+        ([0.2, 0.2, 0.2, 0.2, 0.2, 0.02, 0.01], "graph", [5.0, 1.0], (0.01, 1.0)),  # of which it has one by now
+        ([0.6], None, [5.0], (0.6, 5.0)),
+    ],
+)
+def test_the_first_step_and_test_which_also_choose_kernels_are_not_what_others_take(
+    steps, graphed, tests, estimate, monkeypatch
+):
+    now, left = [0.0], [*tests]
 
     def evaluate(_):
-        now[0] += next(left)
+        now[0] += left.pop(0)
 
-    run = SimpleNamespace(train_epoch=lambda _: ({}, step, {}), evaluate=evaluate, train_set=None, graphed=None)
+    run = SimpleNamespace(
+        train_epoch=lambda _: ({}, steps.pop(0), {}), evaluate=evaluate, train_set=None, graphed=graphed
+    )
     monkeypatch.setattr(cost, "_run", lambda *_: run)
     monkeypatch.setattr(hardware, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    assert cost.step_seconds(SETTINGS, 4) == (step, estimate)
-    assert next(left, None) is None
+    assert cost.step_seconds(SETTINGS, 4) == estimate
+    assert steps == left == []
 
 
 def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
@@ -142,6 +201,17 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
     assert timed == ["mixup", "mixup", "mixup", "cutmix"]
 
 
+def test_products_are_counted_in_a_network_of_few_layers(monkeypatch):
+    networks = []
+    monkeypatch.setattr(cost, "step_seconds", lambda settings, size: (1.0, 0.5))
+    monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: 0.0)
+    monkeypatch.setattr(cost, "products", lambda settings: networks.append(settings.backbone) or 1)
+    for backbone in ("resnet101_imagenet", "resnet34"):
+        monkeypatch.setattr(cost, "_measured", {})
+        cost.batch_seconds(parse({**KEYS, "mixer": "attentivemix", "backbone": backbone}), 4)
+    assert networks == ["resnet18_imagenet"] * 2 + ["resnet34"] * 2
+
+
 @pytest.mark.slow
 def test_the_products_of_a_step_are_those_of_its_passes_through_the_network():
     of = {mixer: counted(mixer) for mixer in ("none", "mixup", "attentivemix", "automix")}
@@ -152,10 +222,11 @@ def test_the_products_of_a_step_are_those_of_its_passes_through_the_network():
 
 
 @pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if "encode" in inputs_of(mixer)])
-def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer):
+def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer, capsys):
     assert inputs_of(mixer).keys() <= cost.MAPS_OF_A_PASS
     plain = counted("mixup")
     assert plain <= counted(mixer) < 1.05 * plain  # AlignMix compares maps by a few products of its own
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow

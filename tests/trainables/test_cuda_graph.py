@@ -1,6 +1,7 @@
 """A step as a CUDA graph, as far as it shows without a GPU: ``tests/gpu`` has the rest."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -54,12 +55,44 @@ def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_b
         ({"cuda_graph": True}, True),
         ({"cuda_graph": "auto"}, True),
         ({"cuda_graph": "auto", "optimiser": "lamb"}, False),
-        ({"cuda_graph": "auto", "mixer": "mixup", "mixer.probability": 0.5}, False),
+        ({"cuda_graph": "auto", "mixer": "mixup"}, True),
+        ({"cuda_graph": "auto", "mixer": "mixup", "mixer.probability": 0.5}, False),  # whatever was asked before
     ],
 )
 def test_auto_takes_a_graph_where_the_step_can_be_one(keys, taken):
     config = parse({"dataset": "cifar10", "backbone": "resnet8", **keys})
     assert cuda_graph.takes_graph(config) is taken
+
+
+def test_auto_takes_no_graph_where_several_processes_train_together(monkeypatch):
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "cuda_graph": "auto"})
+    for processes in (1, 2):
+        monkeypatch.setattr(cuda_graph.rows, "count", lambda count=processes: count)
+        assert cuda_graph.takes_graph(config) is (processes == 1)
+
+
+def test_every_whole_batch_from_the_fourth_on_goes_through_the_graph_and_no_step_is_taken_twice(monkeypatch):
+    """The graph is a stand-in that takes the step when it is replayed."""
+    seen, times = [], iter([0.6, 0.4, 0.5, 0.3, 0.1, 0.2])
+
+    def step(images, labels):
+        seen.append((images.tolist(), labels.tolist()))
+
+    def captured(graphed, step, images, labels):
+        graphed.images, graphed.labels = images.clone(), labels.clone()
+        return SimpleNamespace(replay=lambda: seen.append("graph") or step(graphed.images, graphed.labels))
+
+    monkeypatch.setattr(cuda_graph, "_aside", lambda step, images, labels: step(images, labels))
+    monkeypatch.setattr(cuda_graph, "seconds_of", lambda compute: compute() or next(times))
+    monkeypatch.setattr(cuda_graph.GraphedStep, "_captured", captured)
+    graphed, wanted = cuda_graph.GraphedStep(batch_size=2), []
+    for number in range(9):
+        for size in (2, 1):  # the latter is smaller than the graph's
+            graphed(step, torch.full((size,), number), torch.full((size,), -number))
+        wanted += [*["graph"] * (number >= 3), ([number] * 2, [-number] * 2), ([number], [-number])]
+    assert seen == wanted
+    assert graphed.speedup == 0.4 / 0.1
+    assert next(times, None) is None  # later steps are not timed, for which a GPU would be waited for
 
 
 def test_a_choice_is_refused_where_none_may_be_made_and_there_only():

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.noise_images import CONFIG, draw_images
+from trainables.memory import forget_peak, peak_mib, workers_mib
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 7
@@ -37,6 +39,19 @@ for number in range(trials):
     held.append(psutil.Process().memory_info().rss / 2**20)
 print(json.dumps([held, peaks]))
 """
+
+
+def test_the_peak_counts_what_was_held_in_between_and_workers_what_they_hold_now():
+    held = forget_peak()
+    assert len(b"x" * 64 * 2**20) == 64 * 2**20  # held until here
+    assert held + 60 < peak_mib(torch.device("cpu")) < 2 * held + 4000  # an earlier peak stays where none can be reset
+    before = workers_mib()
+    holding = [sys.executable, "-c", "x = b'x' * 64 * 2**20; print(flush=True); input()"]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert 64 < workers_mib() - before < 128
+        child.communicate(b"\n")
+    assert workers_mib() - before < 32
 
 
 @pytest.mark.slow

@@ -136,6 +136,50 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail():
 
 
 @pytest.mark.parametrize(
+    ("backbone", "side", "maps"),
+    [
+        ("resnet8", 32, [(16, 32), (16, 32), (32, 16), (64, 8)]),
+        ("resnet18_imagenet", 64, [(64, 16), (64, 16), (128, 8), (256, 4), (512, 2)]),
+        ("vit_tiny_32", 32, [(96, 8)] * 5),  # patches of 4 pixels, and the class token is no part of a map
+    ],
+)
+def test_the_shapes_of_the_maps_are_those_of_the_image_and_of_every_stage(backbone, side, maps):
+    found = rehearsal.map_shapes(parse({**BASE, "backbone": backbone, "image_size": side}))
+    assert [tuple(shape) for shape in found] == [(channels, side, side) for channels, side in [(3, side), *maps]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "images", "tried"),
+    [
+        ({}, 9, True),
+        *(({}, images, False) for images in (1 + 9, 8, 16)),
+        ({"accumulate": 2}, 13, True),  # the last batch has parts of 4 and of 1
+        ({"accumulate": 8}, 8, True),
+        *(({"batch_size": 1, "drop_last": each}, 8, True) for each in (False, True)),
+        *(({"drop_last": True}, images, False) for images in (9, 8)),
+    ],
+)
+def test_a_step_of_one_image_is_tried_where_a_part_of_a_batch_will_have_but_one(keys, images, tried, monkeypatch):
+    steps = []
+    monkeypatch.setattr(rehearsal, "rehearse", lambda config, images: steps.append(images))
+    config = parse({**BASE, "batch_size": 8, **keys})
+    rehearsal.check_batches(config, images)
+    assert steps == [1] * tried
+    held_out = {"train_images": images + 5, "validation": 5}
+    check({**BASE, "batch_size": 8, **keys, **held_out})
+    assert steps == [1] * tried * 2
+
+
+def test_a_fault_of_a_step_that_is_not_batch_norms_keeps_its_own_words(monkeypatch):
+    def rehearse(config, images):
+        raise ValueError("the mixer needs two images")
+
+    monkeypatch.setattr(rehearsal, "rehearse", rehearse)
+    with pytest.raises(ValueError, match=r"^the mixer needs two images$"):
+        rehearsal.check_batches(parse({**BASE, "batch_size": 8}), 9)
+
+
+@pytest.mark.parametrize(
     ("backbone", "mixer"), [("deit_small", "transmix"), ("swin_tiny", "cutmix"), ("convnext_tiny_cifar", "automix")]
 )
 def test_a_transformer_is_resolved_with_what_asks_it(backbone, mixer):

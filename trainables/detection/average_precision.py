@@ -53,8 +53,6 @@ def average_precision(
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports every step
         evaluation = COCOeval(_truth(truth, classes), iouType="bbox")
         evaluation.cocoDt = evaluation.cocoGt.loadRes(rows) if rows else COCO()
-        evaluation.params.imgIds = list(range(len(truth)))
-        evaluation.params.catIds = list(range(1, len(classes) + 1))
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., 0, -1]  # (overlaps, recalls, classes): all sizes, 100 a photograph
@@ -101,7 +99,7 @@ def voc_average_precision(
     """Return the mean over classes of the average precision of what was ``found`` in the photographs of ``truth``."""
     table = np.array([_of_class(truth, found, label) for label in range(1, len(classes) + 1)])  # (classes, overlaps)
     counted = table[~np.isnan(table).any(axis=1)]
-    means = 100 * counted.mean(axis=0) if len(counted) else 0 * OVERLAPS
+    means = 100 * counted.mean(axis=0) if len(counted) else np.zeros(len(OVERLAPS))
     return AveragePrecision(float(means.mean()), float(means[0]), float(means[5]))
 
 

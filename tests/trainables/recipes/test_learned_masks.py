@@ -21,7 +21,7 @@ def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer, backbon
 
 
 # OpenMixup's AutoMix: lambda channel, gamma's decay, where the rate ends, the block's rate, its end and its momentum, m
-# at the end and from where it rises, layer, and whether no row is mixed with itself.
+# at the end and from where it rises, layer, and whether no row is mixed with itself; its masks end at a margin of 0.08.
 SETTINGS = {
     ("cifar100", "resnet18"): (False, "none", 0.05, None, None, None, 0.999999, 0.1, 3, False),
     ("cifar100", "wrn28_8"): (False, "none", 0.001, None, None, 0.0, 0.999999, 0.1, 2, False),
@@ -52,12 +52,14 @@ def test_the_settings_of_automix(cell, wanted):
         *("mixer.block_momentum", "mixer.last_momentum", "mixer.momentum_from", "mixer.layer", "mixer.derangement"),
     )
     assert tuple(found[key] for key in keys) == wanted
+    assert found["mixer.lam_margin"] == 0.08
     assert automix_settings({**recipe, "mixer": "cutmix"}) == {}
     paper = {**recipe, "automix.preset": "paper"}
     ours = flatten(parse({**paper, **automix_settings(paper)}))
     assert (ours["mixer.lam_channel"], ours["mixer.mask_decay"], ours["mixer.last_momentum"]) == (True, "linear", 1.0)
-    short = flatten(parse({**recipe, **automix_settings({**recipe, "epochs": 3})}))
+    short = flatten(parse({**recipe, **automix_settings({**recipe, "epochs": 19})}))
     assert short["mixer.first_momentum"] == short["mixer.last_momentum"] == 0.98
+    assert automix_settings({**recipe, "epochs": 20}) == automix_settings(recipe)
 
 
 @pytest.mark.parametrize(("pipeline", "slow"), [("none", False), ("mp_m0", False), ("mp", True), ("mp_ce", True)])

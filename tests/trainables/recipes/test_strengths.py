@@ -86,6 +86,21 @@ def test_alpha_is_that_of_the_benchmarks(cell, alphas):
     assert tuple(found["mixer.alpha"] for found in settings) == alphas
 
 
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "mixer", "decay"),
+    [
+        *[(dataset, "resnext50", "cutmix", 5e-4) for dataset in ("cifar10", "cifar100")],
+        *[("cifar100", "resnext50", mixer, 5e-4) for mixer in ("saliencymix", "fmix", "resizemix")],
+        *[("cifar100", "resnext50", mixer, 1e-4) for mixer in ("none", "mixup", "puzzlemix", "manifoldmix")],
+        *[(dataset, "resnet18", "cutmix", 1e-4) for dataset in ("cifar100", "tiny_imagenet")],
+        ("tiny_imagenet", "resnext50", "cutmix", 1e-4),
+        ("aircraft", "resnext50_imagenet", "cutmix", 5e-4),
+    ],
+)
+def test_resnext50_decays_more_on_cifar_under_mixers_that_cut_as_openmixup_notes(dataset, backbone, mixer, decay):
+    assert cell_settings({"dataset": dataset, "backbone": backbone, "mixer": mixer})["weight_decay"] == decay
+
+
 # OpenMixup's tables for CIFAR-100, of convolutional networks and of transformers.
 FURTHER = {
     **{"gridmix": (0.2, 1.0), "smoothmix": (0.2, 0.2), "attentivemix": (2.0, 2.0), "alignmix": (2.0, 2.0)},
