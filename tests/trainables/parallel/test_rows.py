@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,5 +158,7 @@ def test_a_process_that_is_lost_is_named(end, account, monkeypatch):
 
 @pytest.mark.parametrize("key", ["compile", "cuda_graph"])
 def test_what_is_for_one_process_alone_is_refused(key):
-    with pytest.raises(ValueError, match=f"{key} must be False where several processes train one run, got 2 of them$"):
-        train({"dataset": "cifar10", key: True}, 0, processes=2)
+    settings = train.resolve({"dataset": "cifar10", key: True}).settings
+    for start in (train.check, partial(train, seed=0)):
+        with pytest.raises(ValueError, match=f"{key} must be False where several processes train one run, got 2 of "):
+            start(settings, processes=2)
