@@ -45,6 +45,10 @@ def test_an_option_that_is_read_is_not_refused():
         {"subset.rule": "random", "subset.draw": 3},
         {**streamed, "bad_images": "skip"},
         {**folder, "augment.resize": 36, "interpolation": "bilinear", "augment": "none"},
+        {"train_images": 50_000, "test_images": 10_000},  # all that there are
+        {"image_size": 5},  # of which four pixels can be reflected
+        {"image_size": 4, "augment.padding": "zeros"},
+        {"validation": 0.1, "evaluate": "validation"},
     ):
         check_read(parse({"dataset": "cifar10", **keys}))
 
@@ -53,6 +57,8 @@ def test_what_is_held_out_is_a_share_or_a_number():
     assert held_out_count(0.0, 160) == 0
     assert held_out_count(0.1, 160) == 16
     assert held_out_count(5000.0, 50_000) == 5000
+    assert held_out_count(1.0, 160) == 1
+    assert held_out_count(159.0, 160) == 159
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,20 @@ def test_the_data_sets_that_are_decoded_once():
     assert kept == {"cifar10", "cifar100", "cifar8", "fashion_mnist", "tiny_imagenet"}
 
 
+CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # of CIFAR-10; OpenMixup takes them for CIFAR-100, too
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def test_images_are_normalised_and_cut_for_the_test_as_in_openmixup():
+    """Photographs are tested on the centre of 224 of 256 pixels, small images whole."""
+    for name, dataset in DATASETS.items():
+        statistics = (
+            CIFAR if name.startswith("cifar") else ((0.2860,), (0.3530,)) if name == "fashion_mnist" else IMAGENET
+        )
+        assert (dataset.mean, dataset.std) == statistics, name
+        assert dataset.crop_ratio == (224 / 256 if dataset.streamed else 1), name
+
+
 # --- sizes
 
 

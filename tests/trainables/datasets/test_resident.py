@@ -1,11 +1,13 @@
 """A split of 23 images of 16x12 pixels; the labels number the images."""
 
+import hashlib
+
 import pytest
 import torch
 
 from tests.trainables.datasets.test_every_source import epoch
 from trainables.augment.crop_and_flip import crop_and_flip
-from trainables.datasets import DATASETS
+from trainables.datasets import DATASETS, resident
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.resident import Resident, fingerprint, load_cached
 
@@ -32,20 +34,30 @@ def test_augmentation_sees_bytes_and_leaves_the_split_alone():
         return images.zero_()  # in place, on purpose
 
     given = split()
-    resident = Resident(given, "cpu", augment=note)
-    images, _ = epoch(resident, batch_size=20)
+    source = Resident(given, "cpu", augment=note)
+    images, _ = epoch(source, batch_size=20)
     assert seen == [(torch.uint8, (20, C, H, W)), (torch.uint8, (3, C, H, W))]
     assert images.max() == 0
-    for images, _ in resident.test_batches(5):
+    for images, _ in source.test_batches(5):
         images.zero_()  # here too
     assert torch.equal(given.images, split().images)
-    assert torch.equal(next(resident.test_batches(N))[0], split().images / 255)
+    assert torch.equal(next(source.test_batches(N))[0], split().images / 255)
 
 
 def test_grey_images_keep_their_channel():
     grey = Split(split().images[:, :1], split().labels)
     images, _ = next(Resident(grey, "cpu", augment=crop_and_flip).test_batches(4))
     assert torch.equal(images, grey.images[:4] / 255)
+
+
+def test_the_fingerprint_is_a_hash_of_types_shapes_and_bytes_however_many_are_read_at_once(monkeypatch):
+    """So that runs of any version know whether they had the same data."""
+    whole = split()
+    digest = hashlib.sha256(b"torch.uint8(23, 3, 16, 12)" + whole.images.numpy().tobytes())
+    digest.update(b"torch.int64(23,)" + whole.labels.numpy().tobytes())
+    for images_at_a_time in (5, 4096):
+        monkeypatch.setattr(resident, "HASHED", images_at_a_time)
+        assert fingerprint([whole]) == digest.hexdigest()[:16]
 
 
 def test_fingerprint_changes_with_one_pixel_one_label_or_the_border_between_the_splits():

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from trainables.classify import train
 from trainables.config import parse
 from trainables.methods import build_method
-from trainables.parallel.processes import LostProcess, accompanied
+from trainables.parallel.processes import LostProcess, accompanied, require_devices
 from trainables.parallel.rows import count, gradients_kept, own_rows, rank, shared, shares, spread
 
 STEPS = 3
@@ -120,6 +120,24 @@ def test_one_process_is_left_as_it_is():
     method = nn.Linear(2, 2)
     assert shared(method) is method
     with accompanied(1, fail):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("total", "parts", "sizes"), [(7, 2, [3, 4]), (8, 3, [2, 3, 3]), (6, 3, [2] * 3), (3, 3, [1] * 3)]
+)
+def test_rows_are_shared_out_as_evenly_as_possible(total, parts, sizes):
+    rows = [list(range(total))[share] for share in shares(total, parts)]
+    assert [row for share in rows for row in share] == list(range(total))
+    assert [len(share) for share in rows] == sizes
+
+
+def test_more_processes_than_gpus_are_refused_before_any_is_started(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    require_devices(2)
+    sentence = "^processes must be at most 2, the number of GPUs, each of which takes one, got 3$"
+    with pytest.raises(ValueError, match=sentence), accompanied(3, fail):
         pass
 
 

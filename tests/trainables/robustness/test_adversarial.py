@@ -66,6 +66,10 @@ def test_bound_and_range_hold_at_the_ends_of_the_scale(attack):
 def test_step_of_pgd_is_not_longer_than_said(images):
     attacked = pgd(Linear(), images, LABELS, step=0.001, iterations=3)
     assert torch.allclose((attacked - images).abs(), torch.full_like(images, 0.003), atol=1e-6)
+    # Unless it is told otherwise it takes ten steps of 2/255, within a bound of 8/255.
+    for options, reach in (({"epsilon": 1.0}, 20 / 255), ({}, 8 / 255)):
+        moved = (pgd(Linear(), images, LABELS, **options) - images).abs()
+        assert torch.allclose(moved, torch.full_like(images, reach), atol=1e-6)
 
 
 def test_random_start_is_seeded_and_within_the_bound(images):

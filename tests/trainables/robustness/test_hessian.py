@@ -61,6 +61,23 @@ def test_the_iteration_stops_when_the_eigenvalue_changes_little_of_itself(sign):
     assert pair.value == pytest.approx(sign * 3.9993, abs=1e-4)
 
 
+def test_by_default_the_iteration_stops_as_pyhessian_does_at_a_thousandth_or_after_a_hundred_products():
+    asked = []
+
+    def product(direction):
+        asked.append(direction)
+        return {"x": torch.tensor([4.0, 1.0], dtype=torch.float64) * direction["x"]}
+
+    def growing(direction):
+        asked.append(direction)
+        return {"x": len(asked) * direction["x"]}
+
+    for of, count in ((product, 5), (growing, 100)):  # the fifth value of the former is 3.99995
+        asked.clear()
+        leading_eigenpairs(of, lambda: {"x": torch.ones(2, dtype=torch.float64)}, 1)
+        assert len(asked) == count
+
+
 def test_nothing_is_left_of_a_matrix_of_rank_one():
     matrix = symmetric([2.0, 0.0, 0.0])
     pairs = leading_eigenpairs(partial(times, matrix), partial(start, 3, Generator().manual_seed(1)), **EXACTLY)
