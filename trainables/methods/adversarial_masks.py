@@ -7,7 +7,6 @@ Shape letters: B batch, K images of a mixture, C channels, h and w of a map, H a
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network, read_out
-from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.losses.mix_block import attended, draw_small, with_channel
 from trainables.methods.mask_learning import AutoMixing, pipeline_of
@@ -59,7 +57,10 @@ class AdAutoMixing(AutoMixing):
             logits = self.teacher.head(self.teacher.forward_features(maps, self.depth))  # (B, L)
             maps = self.teacher.backbone.grid(maps)
         self.album.see(images)
-        generate = partial(self.shares, maps, (images.shape[2], images.shape[3]))
+
+        def generate(sources: Tensor, lam: Tensor) -> Tensor:
+            return self.block(maps[sources], lam, (images.shape[2], images.shape[3]))
+
         sources, lam = draw_three(len(images), self.options["alpha"], self.options["per_batch"], rng)
         for_block = Mixed(blend_by_masks(images, sources, generate(sources, lam)), sources, lam)
         of_mixed = self.teacher(for_block.images)
@@ -89,17 +90,11 @@ class AdAutoMixing(AutoMixing):
         loss = loss + (1 - share) * one_loss + share * even_loss
         return Step(loss, log | {"loss_one": one_loss.detach(), "loss_even": even_loss.detach()})
 
-    def shares(self, maps: Tensor, size: tuple[int, int], sources: Tensor, lam: Tensor) -> Tensor:
-        """Return the share of each source in every pixel, (B, K, H, W), from the maps (B, C, h, w)."""
-        return self.block(maps[sources], lam, size)
-
-    def shown_masks(self, images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-        """See ``AutoMixing.shown_masks``; a third image, the partner's partner, has no share in the label."""
-        with evaluation_mode(self):
-            sources = torch.stack((torch.arange(len(images), device=images.device), partner, partner[partner]), dim=1)
-            shares = torch.stack((lam, 1 - lam, torch.zeros_like(lam)), dim=1)
-            masks = self.shares(self.maps(images), (images.shape[2], images.shape[3]), sources, shares)
-            return 1 - masks[:, :1]
+    def masks(self, maps: Tensor, size: tuple[int, int], rng: Generator, partner: Tensor, lam: Tensor) -> Tensor:
+        """See ``AutoMixing.masks``, for what is shown; a third image, the partner's partner, has a share of 0."""
+        sources = torch.stack((torch.arange(len(maps), device=maps.device), partner, partner[partner]), dim=1)
+        shares = torch.stack((lam, 1 - lam, torch.zeros_like(lam)), dim=1)
+        return 1 - self.block(maps[sources], shares, size)[:, :1]
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
