@@ -45,10 +45,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
         root,
         title="CIFAR-100",
         md5={path: md5[path] for path in (TRAIN, TEST)},
-        sources=(
-            in_data_root(root, ARCHIVE, unpacked()),
-            *web_sources(URLS, root / ARCHIVE, md5[ARCHIVE], unpacked),
-        ),
+        sources=(in_data_root(root, ARCHIVE, unpacked()), *web_sources(URLS, root / ARCHIVE, md5[ARCHIVE], unpacked)),
         remedy=f"put the official {ARCHIVE} in {root}, or run the same study with --dataset cifar10",
     )
 

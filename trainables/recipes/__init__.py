@@ -47,12 +47,4 @@ from trainables.recipes.small_images import (
     TINY_IMAGENET,
     TINY_IMAGENET_RESNEXT50,
 )
-from trainables.recipes.strengths import (
-    ALPHA,
-    RAW_PASS,
-    SUMIX,
-    TRANSFORMERS,
-    WITHOUT_SUMIX,
-    ZETA,
-    sumix_settings,
-)
+from trainables.recipes.strengths import ALPHA, RAW_PASS, SUMIX, TRANSFORMERS, WITHOUT_SUMIX, ZETA, sumix_settings

@@ -23,8 +23,7 @@ LARGE = ("preact_resnet18", "pyramidnet110")
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["resnet8", "wrn16_8", "resnext29", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)],
+    "name", ["resnet8", "wrn16_8", "resnext29", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 )
 @torch.no_grad()
 def test_testing_and_the_weights_names_stay_as_they_are(name):

@@ -117,8 +117,7 @@ WITHOUT_MAP_SLOW += ("mvitv2_tiny", "tnt_s_legacy_patch16_224", "twins_svt_small
 
 
 @pytest.mark.parametrize(
-    "name",
-    [*WITHOUT_MAP, *(pytest.param(name, marks=pytest.mark.slow) for name in WITHOUT_MAP_SLOW)],
+    "name", [*WITHOUT_MAP, *(pytest.param(name, marks=pytest.mark.slow) for name in WITHOUT_MAP_SLOW)]
 )
 @torch.no_grad()
 def test_the_grid_is_timm_s_last_map(name):

@@ -38,11 +38,7 @@ def test_cifar_c_is_cut_by_severity(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "labels", "message"),
     [
-        (
-            np.zeros((19, 32, 32, 3), np.uint8),
-            None,
-            r"fog.npy holds uint8 of shape \(19, 32, 32, 3\), not uint8 ",
-        ),
+        (np.zeros((19, 32, 32, 3), np.uint8), None, r"fog.npy holds uint8 of shape \(19, 32, 32, 3\), not uint8 "),
         (np.zeros((20, 32, 32, 3), np.float32), None, r"fog.npy holds float32 of shape .*, not uint8 of"),
         (np.zeros((20, 32, 32, 3), np.int64), None, r"fog.npy holds int64 of shape .*, not uint8 of"),
         (None, np.full(20, 100), r"labels.npy has the label 100, but labels lie in 0\.\.99$"),
