@@ -32,16 +32,6 @@ def rounded(shares: Law) -> Law:
     return np.round(shares, 6)
 
 
-def cutmix_law(alpha: float) -> Law:
-    rng = default_rng(1)
-    side = np.sqrt(1 - rng.beta(alpha, alpha, DRAWS))
-    row, column = rng.integers(H, size=DRAWS), rng.integers(W, size=DRAWS)
-    half_height, half_width = (H * side).astype(int) // 2, (W * side).astype(int) // 2
-    height = np.clip(row + half_height, 0, H) - np.clip(row - half_height, 0, H)
-    width = np.clip(column + half_width, 0, W) - np.clip(column - half_width, 0, W)
-    return 1 - height * width / (H * W)
-
-
 def fmix_law(alpha: float) -> Law:
     rng = default_rng(1)
     pixels = rng.beta(alpha, alpha, DRAWS) * H * W
@@ -63,7 +53,7 @@ def gridmix_law(alpha: float) -> Law:
     return np.array(shares)
 
 
-LAWS = {"cutmix": cutmix_law, "fmix": fmix_law, "gridmix": gridmix_law}
+LAWS = {"fmix": fmix_law, "gridmix": gridmix_law}
 
 
 @pytest.mark.parametrize("name", LAWS)
