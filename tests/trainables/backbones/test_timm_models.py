@@ -54,13 +54,12 @@ SLOW = {
     "swin_tiny_patch4_window7_224": (64, 5, "SwinTransformer"),
     "swinv2_tiny_window8_256": (64, 5, "SwinTransformerV2"),
 }
-every_model = pytest.mark.parametrize(
-    ("name", "side", "stages", "family"),
-    [
-        *((name, *rest) for name, rest in MODELS.items()),
-        *(pytest.param(name, *rest, marks=pytest.mark.slow) for name, rest in SLOW.items()),
-    ],
-)
+ALL = MODELS | SLOW
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    marked = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+    return pytest.mark.parametrize("name", marked)
 
 
 def build(name: str, side: int, **options) -> Backbone:
@@ -82,14 +81,15 @@ def images(side: int) -> Tensor:
 
 
 def test_every_family_is_tested():
-    families = {family for _, stages, family in (MODELS | SLOW).values() if stages > 1}
+    families = {family for _, stages, family in ALL.values() if stages > 1}
     assert families == set(FAMILIES)
 
 
 @pytest.mark.slow
-@every_model
+@each(*ALL)
 @torch.no_grad()
-def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name, side, stages, family):
+def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name):
+    side, stages, family = ALL[name]
     ours, theirs = both(name, side)
     assert type(theirs).__name__ == family
     expected = theirs.forward_head(theirs.forward_features(images(side)), pre_logits=True)
@@ -109,19 +109,14 @@ def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name,
     assert min(ours.grid(whole).shape[2:]) > 1
 
 
-# Those whose features are not a map.
-WITHOUT_MAP = ("test_vit", "eva02_tiny_patch14_224", "pit_ti_224", "efficientvim_m1")
-WITHOUT_MAP_SLOW = ("coat_tiny", "crossvit_tiny_240", "efficientformer_l1", "gmlp_ti16_224", "hiera_tiny_224")
-WITHOUT_MAP_SLOW += ("levit_128s", "xcit_nano_12_p16_224")
-WITHOUT_MAP_SLOW += ("mvitv2_tiny", "tnt_s_legacy_patch16_224", "twins_svt_small", "volo_d1_224", "cait_xxs24_224")
-
-
-@pytest.mark.parametrize(
-    "name", [*WITHOUT_MAP, *(pytest.param(name, marks=pytest.mark.slow) for name in WITHOUT_MAP_SLOW)]
+@each(
+    *("test_vit", "eva02_tiny_patch14_224", "pit_ti_224", "efficientvim_m1", "coat_tiny", "crossvit_tiny_240"),
+    *("efficientformer_l1", "gmlp_ti16_224", "hiera_tiny_224", "levit_128s", "xcit_nano_12_p16_224", "mvitv2_tiny"),
+    *("tnt_s_legacy_patch16_224", "twins_svt_small", "volo_d1_224", "cait_xxs24_224"),
 )
 @torch.no_grad()
-def test_the_grid_is_timm_s_last_map(name):
-    side, _, family = (MODELS | SLOW)[name]
+def test_the_grid_is_timm_s_last_map_where_the_features_are_not_a_map(name):
+    side, _, family = ALL[name]
     ours, theirs = both(name, side)
     _, maps = theirs.forward_intermediates(images(side), norm=family != "Hiera")  # which normalises its means
     torch.testing.assert_close(ours.grid(ours.encode(images(side))), maps[-1])
@@ -149,20 +144,13 @@ def test_the_attention_is_that_of_the_last_block():
         assert not hasattr(both(without, MODELS[without][0])[0], "class_attention")
 
 
-SLOW_WITH_TOKEN = ("cait_xxs24_224", "crossvit_tiny_240", "tnt_s_legacy_patch16_224", "volo_d1_224")
-SLOW_WITH_TOKEN += ("deit_tiny_distilled_patch16_224", "xcit_nano_12_p16_224")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("test_vit", "eva02_tiny_patch14_224", "pit_ti_224"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_WITH_TOKEN),
-    ],
+@each(
+    *("test_vit", "eva02_tiny_patch14_224", "pit_ti_224", "cait_xxs24_224", "crossvit_tiny_240", "volo_d1_224"),
+    *("tnt_s_legacy_patch16_224", "deit_tiny_distilled_patch16_224", "xcit_nano_12_p16_224"),
 )
 @torch.no_grad()
 def test_a_class_token_shares_its_attention_among_the_patches_and_the_tokens(name):
-    side = (MODELS | SLOW)[name][0]
+    side = ALL[name][0]
     found = both(name, side)[0].class_attention(images(side))
     assert found.ndim == 3
     assert min(found.shape[1:]) > 1
