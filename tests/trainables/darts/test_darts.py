@@ -235,28 +235,6 @@ def test_the_configuration_survives_the_flat_form_and_has_the_papers_values():
     assert (DEFAULTS.momentum, DEFAULTS.weight_decay, DEFAULTS.grad_clip) == (0.9, 3e-4, 5.0)
 
 
-@pytest.mark.parametrize(
-    ("keys", "sentence"),
-    [
-        ({"search_epoch": 3}, "unknown key 'search_epoch'; did you mean 'search_epochs'"),
-        ({"frozen_epochs": 2}, "frozen_epochs must lie in 0..1, below search_epochs, got 2"),
-        ({"search_channels": 6}, "search_channels must be a multiple of partial, 4, got 6"),
-        ({"operations": ("none",)}, "operations must differ from each other, and hold one besides 'none', got"),
-        ({"operations": ("sep_conv_9x9",)}, "unknown operation 'sep_conv_9x9'"),
-        ({"train_images": 1}, "train_images must be at least 2, one for each half of the search, got 1"),
-        ({"train_images": 9, "auxiliary": 0.4}, "last batch of 9 training images has 1 image, .* than 4$"),
-        ({"batch_size": 1, "auxiliary": 0.4}, "set auxiliary to 0, or another batch_size than 1$"),
-        ({"cells": 2}, "cells must be greater than or equal to 3, got 2"),
-        ({"dataset": "tiny_imagenet"}, "32 pixels in three channels, got dataset 'tiny_imagenet' at 64 pixels"),
-        ({"image_size": 64, "auxiliary": 0.0}, "32 pixels in three channels, got dataset 'cifar10' at 64 pixels"),
-        ({"validation": 0.1}, "validation must be 0 and evaluate 'test', .*, got 0.1 and 'test'$"),
-    ],
-)
-def test_what_cannot_be_run_is_refused(keys, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        train.resolve({**SMALL, **keys})
-
-
 @pytest.mark.slow
 def test_the_small_setting_learns_on_real_images(tmp_path):
     """A search with 4 channels and 3 cells on a part of CIFAR-10, and the training of what it finds, which is wider."""

@@ -176,6 +176,18 @@ def test_what_can_be_run_is_accepted(keys):
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
+        ({"search_epoch": 3}, "unknown key 'search_epoch'; did you mean 'search_epochs'"),
+        ({"frozen_epochs": 2}, "frozen_epochs must lie in 0..1, below search_epochs, got 2"),
+        ({"search_channels": 6}, "search_channels must be a multiple of partial, 4, got 6"),
+        ({"operations": ("none",)}, "operations must differ from each other, and hold one besides 'none', got"),
+        ({"operations": ("sep_conv_9x9",)}, "unknown operation 'sep_conv_9x9'"),
+        ({"train_images": 1}, "train_images must be at least 2, one for each half of the search, got 1"),
+        ({"train_images": 9, "auxiliary": 0.4}, "last batch of 9 training images has 1 image, .* than 4$"),
+        ({"batch_size": 1, "auxiliary": 0.4}, "set auxiliary to 0, or another batch_size than 1$"),
+        ({"cells": 2}, "cells must be greater than or equal to 3, got 2"),
+        ({"dataset": "tiny_imagenet"}, "32 pixels in three channels, got dataset 'tiny_imagenet' at 64 pixels"),
+        ({"image_size": 64, "auxiliary": 0.0}, "32 pixels in three channels, got dataset 'cifar10' at 64 pixels"),
+        ({"validation": 0.1}, "validation must be 0 and evaluate 'test', .*, got 0.1 and 'test'$"),
         ({"retrain.dataset": "imagnet"}, "unknown retrain.dataset 'imagnet'; did you mean 'imagenet'"),
         ({"retrain.dataste": "imagenet"}, "unknown key 'retrain.dataste'; did you mean 'retrain.dataset'"),
         ({"retrain.image_size": 64}, "retrain.image_size needs the key retrain.dataset, got 64 without it"),
