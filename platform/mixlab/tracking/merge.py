@@ -67,8 +67,8 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
 
 def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
     to = open_experiment(target, experiment.name)
-    own = {name: tag for name, tag in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
-    offer(target, to, own)
+    of_there = ("mlflow.experiment.", names.DRIVER)
+    offer(target, to, {name: tag for name, tag in experiment.tags.items() if not name.startswith(of_there)})
     for cut_off in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # an earlier merge
         target.delete_run(cut_off.run_id)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target

@@ -122,6 +122,7 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
         for view in saved:
             experiment = client.get_experiment_by_name("toy").experiment_id
             client.set_experiment_tag(experiment, views.TAG + view, f"of {seeds} seeds")
+    source.set_experiment_tag(experiment, f"{names.DRIVER}p", "a driver that writes to the source")
     for added in (1, 0):
         assert merge(source, target) == {"toy": added}
         (study,) = toy_runs(target, {names.LEVEL: "study"})
@@ -131,6 +132,7 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
         assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
     tags = target.get_experiment_by_name("toy").tags
     assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("of 1 seeds", "of 2 seeds")
+    assert f"{names.DRIVER}p" not in tags
 
 
 def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(folders, capsys):
