@@ -118,16 +118,18 @@ def experiment_id(client: MlflowClient, study: str) -> str:
 
 
 def recorded(client: MlflowClient | None, study: str, level: str = "seed") -> dict[str, StoredRun]:
-    """Return the run of each trial in a study's experiment, by key; a finished one wins. Raise as ``reading`` does."""
+    """Return the run of each trial in a study's experiment, by key: the latest, or the latest finished one if any is.
+
+    Raise as ``reading`` does.
+    """
     found: dict[str, StoredRun] = {}
     if client is None or (experiment := experiment_named(client, study)) is None:
         return found
     with reading(client):
         runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False)
-    for run in runs:
-        key = run.tags.get(names.KEY)  # which may have been deleted in MLflow's UI
-        if key is not None and (key not in found or run.status == "FINISHED"):
-            found[key] = run
+    for run in sorted(runs, key=lambda run: run.status != "FINISHED"):
+        if names.KEY in run.tags:  # it may have been deleted in MLflow's UI
+            found.setdefault(run.tags[names.KEY], run)
     return found
 
 

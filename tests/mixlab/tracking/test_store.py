@@ -184,6 +184,18 @@ def test_a_run_whose_key_was_deleted_is_of_no_trial(client):
     assert {key: run.run_id for key, run in store.recorded(client, "toy").items()} == {"b": runs[1]}
 
 
+def test_of_several_runs_of_a_trial_the_latest_counts_or_the_latest_that_is_finished(client):
+    """As for the table, though two starts that could not see each other have trained the same trial."""
+    experiment, starts = client.create_experiment("toy"), {}
+    ends = (("a", "FINISHED"), ("a", "FINISHED"), ("a", "RUNNING"), ("b", "FAILED"), ("b", "KILLED"))
+    for start, (key, status) in enumerate(ends, 1):
+        tags = {names.LEVEL: "seed", names.KEY: key}
+        run_id = client.create_run(experiment, start_time=start, tags=tags).info.run_id
+        client.update_run(run_id, status)
+        starts[run_id] = start
+    assert {key: starts[run.run_id] for key, run in store.recorded(client, "toy").items()} == {"a": 2, "b": 5}
+
+
 def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
     with pytest.raises(BadInput, match="there are none"):
         store.experiment_id(client, "ablation_tiny")
