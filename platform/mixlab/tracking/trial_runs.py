@@ -112,13 +112,12 @@ class TrialRuns:
         while MLflow is slow are written together.
         """
         now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
-        if epochs:
-            self._waiting.setdefault(trial.key, []).extend((epoch, now) for epoch in epochs)
-            self.writer.put(partial(self._log_waiting, trial))
+        self._waiting.setdefault(trial.key, []).extend((epoch, now) for epoch in epochs)
+        self.writer.put(partial(self._log_waiting, trial))
 
     def _log_waiting(self, trial: Trial) -> None:
         waiting = list(self._waiting[trial.key])
-        if not waiting:  # an earlier write took them
+        if not waiting:  # none was given, or an earlier write took them
             return
         over = True
         try:

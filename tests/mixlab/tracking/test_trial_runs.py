@@ -19,10 +19,12 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import OWN_TAGS, Epoch
+from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import write_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, open_experiment
+from mixlab.tracking.store import recorded
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked, TrialRuns, histograms_of
 from mixlab.tracking.writer import Writer
@@ -220,6 +222,50 @@ def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours():
     named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD, names.DRIVER}
     tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
     assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
+
+
+def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client, tmp_path):
+    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0}, {}, {"lam": (0.5,)})])
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "training.pt").touch()  # only a trial that goes on needs it
+
+    def said(tracker: Tracker) -> tuple[str, str, str | None]:
+        assert tracker.drain(20)
+        (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+        return run.info.status, run.data.tags[names.STATE], run.data.tags.get(names.ERROR)
+
+    tracker = opened(client)
+    assert said(tracker) == ("RUNNING", "running", None)
+    tracker.trials.end(TRIAL, State.FAILED, "it broke", "line 1\nit broke")
+    assert said(tracker) == ("FAILED", "failed", "it broke")
+    tracker = opened(client)
+    assert said(tracker) == ("RUNNING", "running", "")
+    tracker.trials.stop([TRIAL])
+    assert said(tracker) == ("KILLED", "interrupted", "")
+    tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
+    assert said(tracker) == ("FINISHED", "done", "")
+    (run_id,) = (run.run_id for run in recorded(client, "toy").values())
+    files = [names.CONFIG_FILE, names.HISTOGRAMS_FILE, "model.pt", names.TRACEBACK_FILE]
+    assert artifacts.listed(client, run_id) == files
+    assert artifacts.read(client, run_id, names.TRACEBACK_FILE) == b"line 1\nit broke"
+    assert artifacts.read_json(client, run_id, names.HISTOGRAMS_FILE) == {"epochs": [1], "lam": [[0.5]]}
+
+
+def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
+    tracked = replace(TRACKED, plan={**PLAN, "objective": "loss"}, levels=names.SEARCH_LEVELS)
+    tracker = Tracker(client, tracked, Provenance("c", False, "", {}))
+    tracker.open()
+    trials = [SearchTrial(f"k{n}", "plain", {}, 0, {}, None, number=n, seeds=(0,)) for n in range(3)]
+    for trial in trials:
+        tracker.trials.start(trial)
+    of_another = {names.LEVEL: "trial", names.KEY: "k4", names.BEST: "true", names.TRIAL: "4", names.PARENT: "other"}
+    client.create_run(tracker.experiment_id, tags=of_another)
+    for best in ({"k0", "k1"}, {"k1", "k2", "of another driver"}):
+        tracker.trials.mark_best(best)
+        assert tracker.drain(20)
+    runs = recorded(client, "toy", "trial").values()
+    tags = {run.tags[names.TRIAL]: run.tags[names.BEST] for run in runs}
+    assert tags == {"0": "false", "1": "true", "2": "true", "4": "true"}
 
 
 def test_the_histograms_of_all_epochs_are_one_artifact():
