@@ -14,8 +14,9 @@ not matter: a key is drawn after those that its condition looks at.
 import itertools
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from mixlab.errors import BadInput, quoted, require, require_known
@@ -83,36 +84,32 @@ def short(value: Any) -> str:
 
 
 def suggest(space: Space, config: Mapping[str, Any], trial: Any) -> Point:
-    """Return a value, which a trial of Optuna proposes, for every key that applies to an arm with this configuration.
+    """Return a value, which a trial of Optuna proposes, of every key that applies to an arm with this configuration."""
 
-    Conditions also see the keys that are drawn.
-    """
-    point: Point = {}
-    for key in ordered(space):
+    def drawn(key: str) -> Any:
         values = space[key]
-        if not _applies(values, {**config, **point}):
-            continue
         if isinstance(values, Choice):
-            point[key] = trial.suggest_categorical(key, values.values)
-        else:
-            ask = trial.suggest_float if isinstance(values, Float) else trial.suggest_int
-            point[key] = ask(key, values.low, values.high, step=values.step, log=values.log)
-    return point
+            return trial.suggest_categorical(key, values.values)
+        ask = trial.suggest_float if isinstance(values, Float) else trial.suggest_int
+        return ask(key, values.low, _last(values), step=values.step, log=values.log)
+
+    return _applying(space, config, drawn)
 
 
 def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
     """Yield points that show whether all of ``space`` can be run: the ends of every range and each choice."""
-    values = {key: list(r.values) if isinstance(r, Choice) else [r.low, r.high] for key, r in space.items()}
-    longest = max(map(len, values.values()), default=0)
-    for row in range(longest):
-        yield _applying(space, config, {key: some[min(row, len(some) - 1)] for key, some in values.items()})
+    values = {key: list(r.values) if isinstance(r, Choice) else [r.low, _last(r)] for key, r in space.items()}
+    for row in range(max(map(len, values.values()), default=0)):
+        full = {key: some[min(row, len(some) - 1)] for key, some in values.items()}
+        yield _applying(space, config, full.__getitem__)
 
 
 def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
     """Return every point of a space that applies to ``config``, once; ``BadInput`` if they are too many to be tried."""
     axes = [_levels(key, values) for key, values in space.items()]
     border.require_few(OF_GRID, math.prod(map(len, axes)))
-    points = (_applying(space, config, dict(zip(space, each, strict=True))) for each in itertools.product(*axes))
+    full = (dict(zip(space, each, strict=True)) for each in itertools.product(*axes))
+    points = (_applying(space, config, values.__getitem__) for values in full)
     return [dict(point) for point in dict.fromkeys(tuple(point.items()) for point in points)]
 
 
@@ -151,13 +148,21 @@ def _same(value: Any, wanted: Any) -> bool:
     return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-12) if numbers else bool(value == wanted)
 
 
-def _applying(space: Space, config: Mapping[str, Any], full: Point) -> Point:
-    """Return ``full`` without the keys whose condition does not hold."""
+def _applying(space: Space, config: Mapping[str, Any], value_of: Callable[[str], Any]) -> Point:
+    """Return the value of each key whose condition holds; it also sees the values of other keys."""
     point: Point = {}
     for key in ordered(space):
         if _applies(space[key], {**config, **point}):
-            point[key] = full[key]
-    return {key: point[key] for key in full if key in point}
+            point[key] = value_of(key)
+    return point
+
+
+def _last(values: Float | Int) -> float:
+    """Return the largest number that is drawn from a range: its steps need not reach ``high``."""
+    if values.step is None:
+        return values.high
+    low, high, step = (Decimal(str(each)) for each in (values.low, values.high, values.step))  # 0.3 - 0.1 is below 0.2
+    return (int if isinstance(values, Int) else float)(high - (high - low) % step)
 
 
 def _levels(key: str, values: Range) -> list[Any]:
@@ -226,11 +231,12 @@ def _check_choice(key: str, values: Choice) -> None:
 
 
 def _check_interval(key: str, values: Float | Int) -> None:
-    low, high, step = values.low, values.high, values.step
+    low, high, step, whole = values.low, values.high, values.step, isinstance(values, Int)
     border.require_flag(f"log of the range of {key}", values.log)
     for number in (low, high) if step is None else (low, high, step):
-        _require_number(key, number, whole=isinstance(values, Int))
-    if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
+        fits = border.is_a(int if whole else float, number) and abs(number) <= sys.float_info.max
+        require(fits, f"the range of {key}", f"of finite {'whole ' * whole}numbers", number)
+    if whole and max(abs(low), abs(high)) > MOST_WHOLE:
         raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")
     if low == high:
         raise BadInput(f"the range of {key} is empty: low and high are both {low:g}; put a fixed value into the base")
@@ -240,10 +246,5 @@ def _check_interval(key: str, values: Float | Int) -> None:
         raise BadInput(f"the range of {key} has a log scale, which cannot reach {low:g}: low must be above 0")
     if step is not None and not 0 < step <= high - low:
         raise BadInput(f"the step of {key} must be above 0 and at most {high - low:g}, got {step:g}")
-    if values.log and step is not None and not (isinstance(values, Int) and step == 1):
+    if values.log and step is not None and not (whole and step == 1):
         raise BadInput(f"the range of {key} has a log scale and the step {step:g}: only one of the two is possible")
-
-
-def _require_number(key: str, number: Any, *, whole: bool) -> None:
-    if not border.is_a(int if whole else float, number) or not abs(number) <= sys.float_info.max:
-        raise BadInput(f"the range of {key} must be of finite {'whole ' * whole}numbers, got {quoted(number)}")

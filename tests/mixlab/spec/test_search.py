@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import optuna
+import pytest
 
 from mixlab import Arm, Choice, Float, Int, Metric, Search, Study
 from mixlab.cli import parse
@@ -182,6 +183,19 @@ def test_corners_are_the_ends_and_every_choice():
     found = list(corners(SPACE, {}))
     assert {"term": "none", "layers": 1} in found
     assert {"term": "su", "zeta": 2, "layers": 3} in found
+
+
+@pytest.mark.parametrize(
+    ("values", "last"),
+    [(Int(8, 20, step=8), 16), (Float(0, 1, step=0.4), 0.8), (Float(0.1, 0.3, step=0.1), 0.3), (Float(0, 2), 2)],
+)
+@pytest.mark.filterwarnings("error")  # of Optuna, which says where it ends a range
+def test_what_the_steps_of_a_range_do_not_reach_is_neither_tried_nor_drawn(values, last):
+    """A search was refused for the width 20, which the steps of 8 from 8 leave out."""
+    assert [point["x"] for point in corners({"x": values}, {})] == [values.low, last]
+    trial = optuna.create_study().ask()
+    suggest({"x": values}, {}, trial)
+    assert trial.distributions["x"].high == last
 
 
 def test_a_grid_has_every_point_that_applies_once():
