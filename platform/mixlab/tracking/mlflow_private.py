@@ -56,7 +56,7 @@ def make_database(file: Path) -> None:
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # takes half a second; a server needs none
 
-    begun = file.with_name(f"{file.name}.new")
+    begun = file.with_name(f".{file.name}.new")
     begun.unlink(missing_ok=True)
     event.listen(Engine, "connect", _hurry)
     try:

@@ -104,6 +104,8 @@ def test_a_start_that_is_killed_while_it_makes_the_database_leaves_no_part_of_it
 ):
     """MLflow found some of its tables, and every later start was refused: "table ... already exists"."""
     content, file = (tmp_path / "mlflow.db").read_bytes(), tmp_path / name
+    copy = tmp_path / f"{name}.new"
+    copy.write_text("somebody's own")
 
     def make(uri: str, _: str, *, whole: bool) -> Mock:
         with sqlite_file(uri).open("xb") as database:
@@ -119,4 +121,5 @@ def test_a_start_that_is_killed_while_it_makes_the_database_leaves_no_part_of_it
     monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", partial(make, whole=True))
     make_database(file)
     assert file.read_bytes() == content
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(name)] == [name]
+    assert copy.read_text() == "somebody's own"
+    assert {path.name for path in tmp_path.iterdir() if name in path.name} == {name, copy.name}
