@@ -85,7 +85,7 @@ class TrialStore:
             _cut_half_line(self.file)
             return JournalStorage(JournalFileBackend(str(self.file)))
         wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self.file else {"pool_pre_ping": True}
-        with filelock.FileLock(f"{self.file}.claim") if self.file else contextlib.nullcontext():
+        with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if self.file else contextlib.nullcontext():
             database = _made(self.url, wait)
         self._engine = database.engine
         return optuna.storages.get_storage(database)

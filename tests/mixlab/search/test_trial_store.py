@@ -110,6 +110,9 @@ def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path, monkeypatch):
         pytest.raises(BadInput, match=r"trials' cannot be locked \(The file lock .* could not be acquired\.\): give"),
     ):
         trials.lock().__enter__()
+    said = r"trials.db' cannot be opened \(The file lock .* could not be acquired\.\); give"
+    with filelock.FileLock(tmp_path / "trials.db.claim"), pytest.raises(BadInput, match=said):
+        TrialStore(f"sqlite:///{tmp_path}/trials.db", "toy")
     (tmp_path / "trials.claim").unlink()
     (tmp_path / "trials.claim").mkdir()
     with pytest.raises(BadInput, match=r"trials' cannot be locked \(.*Is a directory"):
