@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
@@ -123,13 +124,16 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
             experiment = client.get_experiment_by_name("toy").experiment_id
             client.set_experiment_tag(experiment, views.TAG + view, f"of {seeds} seeds")
     source.set_experiment_tag(experiment, f"{names.DRIVER}p", "a driver that writes to the source")
+    studies: set[str] = set()
     for added in (1, 0):
         assert merge(source, target) == {"toy": added}
         (study,) = toy_runs(target, {names.LEVEL: "study"})
+        studies.add(study.run_id)
         (arm,) = toy_runs(target, {names.LEVEL: "arm"})
         assert [trial["seed"] for trial in artifacts.plan_of(target, study.run_id)["trials"]] == [0, 1]
         assert arm.tags[names.NOTE] == "n = 2"
         assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
+    assert len(studies) == 1  # of two plans of one size, ours stays
     tags = target.get_experiment_by_name("toy").tags
     assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("of 1 seeds", "of 2 seeds")
     assert f"{names.DRIVER}p" not in tags
@@ -177,6 +181,13 @@ def test_two_drivers_may_put_a_file_of_one_name_at_once(client, tmp_path):
         list(threads.map(lambda text: artifacts.put_text(client, run_id, text, "config.json"), texts))
     assert (artifacts.read(client, run_id, "config.json") or b"").decode() in texts
     assert artifacts.listed(client, run_id) == ["config.json"]
+
+
+def test_a_store_that_goes_away_is_no_fault_of_the_command(folders, monkeypatch, capsys):
+    there, ours = (f"sqlite:///{folder}/mlflow.db" for folder in folders)
+    monkeypatch.setattr("mixlab.tracking.merge.merge", Mock(side_effect=MlflowException("the server is gone")))
+    assert main([there, "--tracking-uri", ours]) == 1
+    assert capsys.readouterr().err == "error: a store went away (the server is gone): the same command goes on\n"
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path):
