@@ -24,7 +24,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import caption_height, colours_of, distinct, plain, save
+from analysis.figures.drawing import caption_height, colours_of, save
+from analysis.figures.naming import distinct, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture

@@ -19,7 +19,8 @@ from torch import Generator, Tensor
 from analysis import command
 from analysis.evaluation import require_at_least_one, shown_images
 from analysis.figures.arm_styles import PALETTE
-from analysis.figures.drawing import plain, save_with_points
+from analysis.figures.drawing import save_with_points
+from analysis.figures.naming import plain
 from analysis.figures.tiles import show_image, tile_figure
 from trainables.config import parse, require_known
 from trainables.mixers import MIXERS

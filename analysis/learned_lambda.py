@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import colours_of, distinct, plain, save_with_points
+from analysis.figures.drawing import colours_of, save_with_points
+from analysis.figures.naming import distinct, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of

@@ -26,6 +26,7 @@ from torch import Generator
 
 from analysis import command, evaluation
 from analysis.figures import drawing
+from analysis.figures.naming import distinct
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import at_levels, done
 from analysis.statistics.tables import LevelTable
@@ -164,7 +165,7 @@ def plot_plane(
         drawn = None
         for line, level in zip(axes, levels, strict=True):
             titles = {arm: f"{level.name}, {arm}" if level.name and arm == arms[0] else arm for arm in arms}
-            names = drawing.distinct(titles.values())
+            names = distinct(titles.values())
             for axis, arm in zip(line, arms, strict=True):
                 here = at_levels(points[points["arm"] == arm], level.levels)
                 axis.set_title(names[titles[arm]], fontsize=7.5, color=colours[arm])

@@ -21,7 +21,8 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 
 from analysis import command
-from analysis.figures.drawing import distinct, save
+from analysis.figures.drawing import save
+from analysis.figures.naming import distinct
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from analysis.records.runs import FACTOR, cell_of_run, of_arms, of_one_seed
 from mixlab.errors import first_line

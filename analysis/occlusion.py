@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 
 from analysis import command, evaluation
 from analysis.figures import drawing
+from analysis.figures.naming import distinct
 from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
@@ -137,7 +138,7 @@ def plot_occlusion(
         for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):
             show_image(axis, image, f"{share:g} %")
             axis.set_axis_off()
-        titles = drawing.distinct([level.name for level in levels], 40)
+        titles = distinct([level.name for level in levels], 40)
         axes = drawing.panels(below, len(levels))
         for axis, level in zip(axes, levels, strict=True):
             _draw_panel(axis, curves, level, chance)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import arm_colours, distinct, log_ticks, save_with_points
+from analysis.figures.drawing import arm_colours, log_ticks, save_with_points
+from analysis.figures.naming import distinct
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.words.captions import capitalised, label_text

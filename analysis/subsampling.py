@@ -15,7 +15,8 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.figures.arm_styles import arm_line
-from analysis.figures.drawing import arm_colours, distinct, draw_band, line_and_band, save_with_points
+from analysis.figures.drawing import arm_colours, draw_band, line_and_band, save_with_points
+from analysis.figures.naming import distinct
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.words.captions import capitalised, label_text

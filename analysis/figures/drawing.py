@@ -5,11 +5,9 @@ colour of its position in the study, in every figure.
 """
 
 import io
-import itertools
 import math
 import textwrap
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arm_styles import PALETTE, arm_line, mark_of
 from analysis.figures.letters import in_letters, style
+from analysis.figures.naming import distinct, plain
 from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
 
@@ -100,31 +99,6 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(found) <= MOST_TICKS:
             break
     return found if len(found) > 1 else [float(f"{tick:.3g}") for tick in np.linspace(low, high, 3)]
-
-
-def plain(name: object, letters: int = 30) -> str:
-    """Return a name on one line, shortened in its middle, since long ones mostly differ at their ends; never hidden."""
-    text = in_letters(" ".join(str(name).split()))
-    if len(text) > letters:
-        end = (letters - 1) // 2
-        text = f"{text[: letters - 1 - end].rstrip()}…{text[-end:].lstrip()}"
-    return f"\N{THIN SPACE}{text}" if text.startswith("_") else text  # a legend leaves out names with a leading _
-
-
-def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
-    """Return by name what :func:`plain` does; names that would look alike show where they differ, or have numbers."""
-    shown = {name: plain(name, letters) for name in names}
-    for short, count in Counter(shown.values()).items():
-        if count > 1:
-            twins = {name: " ".join(name.split()) for name in shown if shown[name] == short}
-            differ = [len(set(column)) > 1 for column in itertools.zip_longest(*twins.values())]
-            alike = differ.index(True) if any(differ) else 0
-            head, room = short[: letters // 3].rstrip(), letters - letters // 3 - 2
-            parts = {name: f"{head}…{text[text.rfind(' ', 0, alike) + 1 :][:room]}…" for name, text in twins.items()}
-            if len(set(parts.values())) < count:
-                parts = {name: f"{short} ({number})" for number, name in enumerate(twins, 1)}
-            shown |= parts
-    return shown
 
 
 def names_of(level: LevelTable, letters: int = 30) -> dict[str, str]:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.figures.drawing import BASELINE_COLOUR, distinct
+from analysis.figures.drawing import BASELINE_COLOUR
+from analysis.figures.naming import distinct
 
 LETTER = 0.075  # inches, the width of a letter of a name
 

@@ -13,9 +13,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import BASELINE_COLOUR, caption_height, colours_of, distinct, names_of, plain, titled
+from analysis.figures.drawing import BASELINE_COLOUR, caption_height, colours_of, names_of, titled
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.figures.letters import in_letters
+from analysis.figures.naming import distinct, plain
 from analysis.statistics.effects import effects_by_table
 from analysis.statistics.over_tables import Ranking, over_tables, ranking_of
 from analysis.statistics.tables import LevelTable
@@ -32,7 +33,7 @@ NO_P = "Seeds were added until each comparison was decided, so no p holds here."
 RANKS_WIDTH = 7.5  # inches
 NAME = 0.24  # inches, the height of a name on the line of ranks
 GROUP = 0.5  # names, between two bars
-MOST_NUMBERS = 20  # on the line of ranks
+MOST_NUMBERS = 12  # on the line of ranks
 Panels = Sequence[tuple[str, Sequence[Estimate]]]  # title and rows
 
 
@@ -156,8 +157,8 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
     """Draw the ranks on a line, the best at the left, and the names in two columns below: y is in rows."""
     count = len(found.ranks)
     half = (count + 1) // 2
-    margin = 0.45 * (count - 1)
-    axis.set_xlim(1 - margin, count + margin)
+    edges = 1 - 0.03 * (count - 1), count + 0.03 * (count - 1)
+    axis.set_xlim(*edges)
     axis.set_ylim(bars + half + 0.2, -2.2)
     axis.axis("off")
     axis.plot([1, count], [0, 0], color=BASELINE_COLOUR, linewidth=1.2)
@@ -172,12 +173,13 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
     for index, (arm, rank) in enumerate(found.ranks.items()):
         left = index < half
         row = bars + (index if left else count - 1 - index)
-        edge = 1 - 0.05 * margin if left else count + 0.05 * margin
+        edge = edges[0] if left else edges[1]
         colour, name = colours[str(arm)], names[str(arm)]
         axis.plot([rank, rank, edge], [0, row, row], color=colour, linewidth=1)
         text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
-        outside = edge + (-0.02 if left else 0.02) * margin
-        axis.text(outside, row, text, ha="right" if left else "left", va="center", fontsize=8.5)
+        # Beyond the axes, whose width the layout then fits to the names.
+        outside = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points", "ha": "right" if left else "left"}
+        axis.annotate(text, (edge, row), va="center", fontsize=8.5, **outside)
     for index, group in enumerate(found.groups()):
         y = 0.5 + GROUP * index
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]

@@ -14,7 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, colours_of, distinct, titled, whole_ticks
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, titled, whole_ticks
+from analysis.figures.naming import distinct
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text, seeds_text

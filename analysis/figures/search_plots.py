@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
-from analysis.figures.drawing import plain, whole_ticks
+from analysis.figures.drawing import whole_ticks
 from analysis.figures.letters import families
+from analysis.figures.naming import plain
 from analysis.records.search_trials import Tuned
 from analysis.statistics.search_findings import EVALUATOR, Landscape
 

@@ -10,8 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import letters
-from analysis.figures.drawing import plain, save
+from analysis.figures.drawing import save
 from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
+from analysis.figures.naming import LEFT_TO_RIGHT, distinct, plain
 from analysis.figures.plots import plot_curves, plot_gains, plot_wealth, wealth_points
 from analysis.records.published import PublishedNumber
 from analysis.statistics.over_tables import over_tables
@@ -150,6 +151,27 @@ def test_letters_that_every_font_lacks_are_told_apart(installed):
     assert plain("切割") != plain("混合")
 
 
+def test_twins_in_letters_that_every_font_lacks_are_shown_by_the_letters_numbers(installed):
+    installed()
+    twins = distinct([f"{'混' * 9}{letter}{'合' * 9}" for letter in "甲乙"])
+    assert len(set(twins.values())) == 2
+    assert all(name.isascii() for shown in twins.values() for name in shown.split("…"))
+
+
+def test_a_wide_letter_counts_as_two(installed):
+    installed("STIXGeneral")
+    clock = "\u231a"
+    assert plain(clock * 20) == f"{clock * 7}…{clock * 7}"
+
+
+@pytest.mark.parametrize("name", ["הוסף", "علم الآلة", "x ב"])
+def test_a_name_from_right_to_left_keeps_its_place_among_other_words(name):
+    guarded = f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}"
+    assert plain(name) == guarded
+    figure = plot_forest("tiny", tables_of(lambda _, seed: 70.0 + seed, ("none", name), 2, {"mixer": ("x", "y")}))
+    assert f"{guarded} against none" in texts(figure)
+
+
 def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, tmp_path):
     clock = "\u231a"  # in STIXGeneral, which comes with matplotlib
     assert plain(clock) == "U+231A"
@@ -180,13 +202,22 @@ def test_an_approximate_p_is_not_called_exact():
             assert ("exact" in said, "10,000 sign patterns" in said) == (exact, not exact)
 
 
-def test_the_numbers_of_many_ranks_do_not_overlap():
+def test_the_numbers_of_many_ranks_do_not_overlap(painted):
     arms = tuple(f"arm {number}" for number in range(41))
     figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     numbers = [text for text in figure.subfigs[0].axes[0].texts if text.get_text().isdigit()]
     ends = sorted(text.get_window_extent().intervalx.tolist() for text in numbers)
     assert all(left[1] < right[0] for left, right in itertools.pairwise(ends))
+
+
+def test_a_wide_name_is_inside_the_figure_of_ranks(painted):
+    arms = ("MIXED BY A MOMENTUM GMM", "WWWWWWWWWWWW", "混" * 9, "UNMIXED AND WHOLE WWWWW", "b")
+    figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
+    figure.draw_without_rendering()
+    ends = [text.get_window_extent().intervalx for text in figure.subfigs[0].axes[0].texts]
+    assert min(map(min, ends)) >= 0
+    assert max(map(max, ends)) <= figure.bbox.width
 
 
 def test_wealth_is_said_to_be_corrected_for_its_family():

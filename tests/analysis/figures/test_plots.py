@@ -86,14 +86,14 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
     assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 32.0)
 
 
-def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(levels):
+def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(painted, levels):
     """A line and a band of no width left the panel empty, with ticks at parts of an epoch."""
     figure = plot_curves("ablation_tiny", curve_points([1], lambda _, seed: 10.0 + seed), levels)
     axis = figure.axes[0]
     assert {line.get_marker() for line in axis.lines} == {"o"}
     (bar,) = axis.collections[0].get_segments()
     assert bar.tolist() == [[1, 10], [1, 12]]
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert [tick for tick in axis.get_xticks() if np.prod(axis.get_xlim() - tick) < 0] == [1]
     assert "Mark: mean over seeds, bar: lowest to highest seed" in texts(figure)
 
@@ -210,10 +210,10 @@ def test_panels_of_tables_with_long_names_are_told_apart():
         assert max(map(len, titles)) <= 40
 
 
-def test_a_legend_of_many_arms_is_whole():
+def test_a_legend_of_many_arms_is_whole(painted):
     levels = tables_of(lambda *_: 70.0, tuple(f"arm {number}" for number in range(41)), 1)
     figure = plot_curves("tiny", curves_of(levels), levels)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (legend,) = figure.subfigs[0].legends
     low, high = legend.get_window_extent().intervaly
     assert 0 <= low < high <= figure.bbox.height
