@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mixlab import installation
 from mixlab import slurm as script
 from tests.mixlab.recorded import require_everything_once
 from tests.servers import slurm
@@ -29,6 +30,27 @@ runpy.run_path({str(TOY)!r}, run_name="__main__")
 @pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
 def test_a_job_at_its_time_limit_is_requeued_and_records_everything_once(tmp_path):
     run_on_the_switch(run_a_job, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
+def test_a_job_that_was_cancelled_does_not_run_again(tmp_path):
+    run_on_the_switch(cancel_a_job, tmp_path)
+
+
+def cancel_a_job(folder: Path) -> None:
+    """Cancel a job whose study only waits until it is stopped."""
+    make_switch()
+    python = folder / "python"
+    python.write_text("#!/bin/sh\ntrap 'sleep 1; exit 130' TERM\necho started\nwhile :; do sleep 0.1; done\n")
+    python.chmod(0o755)
+    with slurm.running() as cluster:
+        options = ("--parsable", "--cpus-per-task=1", f"--export=ALL,MIXLAB_BIN={folder}")
+        job = cluster.ask("sbatch", *options, str(installation.slurm_script()), "any", folder=folder)
+        said = folder / f"mixlab-{job}.out"
+        wait_for(lambda: said.exists() and "started" in said.read_text())
+        cluster.ask("scancel", job)
+        wait_for(lambda: cluster.job(job)["JobState"] == "CANCELLED", lambda: cluster.job(job)["Restarts"])
 
 
 def run_a_job(folder: Path) -> None:

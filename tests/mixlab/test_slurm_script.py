@@ -72,6 +72,21 @@ def test_the_script_as_it_stands_takes_the_study_from_its_arguments():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "task", "sentence"),
+    [
+        ((), {}, "a study must be named after this script"),
+        (("a,b",), {}, "error: 2 studies need an array with a task for each: sbatch --array=0-1 ..."),
+        (("a,b",), {"SLURM_ARRAY_TASK_ID": "2"}, "there are fewer studies than tasks of the array"),
+    ],
+)
+def test_a_job_without_a_study_of_its_own_says_so(arguments, task, sentence, tmp_path):
+    variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **task}
+    done = subprocess.run(["bash", SCRIPT, *arguments], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert done.returncode
+    assert done.stderr.endswith(f"{sentence}\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("ablation_cifar10",), "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
