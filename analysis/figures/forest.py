@@ -178,8 +178,8 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
         axis.plot([rank, rank, edge], [0, row, row], color=colour, linewidth=1)
         text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         # Beyond the axes, whose width the layout then fits to the names.
-        outside = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points", "ha": "right" if left else "left"}
-        axis.annotate(text, (edge, row), va="center", fontsize=8.5, **outside)
+        align, points = ("right", -3) if left else ("left", 3)
+        axis.annotate(text, (edge, row), (points, 0), textcoords="offset points", ha=align, va="center", fontsize=8.5)
     for index, group in enumerate(found.groups()):
         y = 0.5 + GROUP * index
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]

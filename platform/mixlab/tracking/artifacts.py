@@ -22,7 +22,7 @@ from mixlab.errors import BadInput
 from mixlab.spec import json_form
 from mixlab.spec.study_plan import require_plan
 from mixlab.tracking import names
-from mixlab.tracking.store import StoredRun, experiment_named, patiently, reading, search_runs
+from mixlab.tracking.store import StoredRun, by_server, experiment_named, patiently, reading, search_runs
 from mixlab.uris import sqlite_file
 
 _locations: dict[tuple[str, str], str] = {}  # the URI of a run's artifacts, by the URI of the store and the run's id
@@ -90,7 +90,7 @@ def folder_of(client: MlflowClient, run_id: str) -> Path | None:
         BadInput: the folder is not there.
         MlflowException: the store does not answer.
     """
-    if client.tracking_uri.startswith("http"):
+    if by_server(client):
         return None
     written = local_folder(_location(client, run_id))
     return None if written is None else here(written, client.tracking_uri)

@@ -29,6 +29,7 @@ ANSWER_SECONDS = 20.0
 FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
 PAUSES = (0.5, 2.0)  # seconds before a request is repeated after its connection was dropped
 RUNS_PER_PAGE = 5000
+OF_A_SERVER = "mlflow-artifacts:"  # the beginning of a place that only MLflow's server can read
 PLAIN = re.compile(r"[^'\"\\\n]*")  # the text that MLflow's filter language can hold between quotes
 # MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
 INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
@@ -94,7 +95,12 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
 
 
 def experiment_named(client: MlflowClient, name: str) -> Experiment | None:
-    """Return an experiment; None if there is none; ``BadInput`` if it is deleted, or the store refuses to show it."""
+    """Return an experiment; None if there is none.
+
+    Raises:
+        BadInput: it is deleted, the store refuses to show it, or the store is the database of a server that keeps the
+            experiment's files.
+    """
     try:
         experiment = patiently(lambda: client.get_experiment_by_name(name))
     except MlflowException as error:
@@ -105,7 +111,17 @@ def experiment_named(client: MlflowClient, name: str) -> Experiment | None:
             f"the MLflow experiment {name!r} is deleted; restore it in the MLflow UI or by "
             f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
         )
+    if experiment is not None and experiment.artifact_location.startswith(OF_A_SERVER) and not by_server(client):
+        raise BadInput(
+            f"an MLflow server keeps the files of the experiment {name!r}: give the http:// address of that server, "
+            f"not its database {shown(client.tracking_uri)!r}"
+        )
     return experiment
+
+
+def by_server(client: MlflowClient) -> bool:
+    """Return whether the store is an MLflow server, and not a database."""
+    return str(client.tracking_uri).startswith("http")
 
 
 def experiment_id(client: MlflowClient, study: str) -> str:

@@ -177,6 +177,17 @@ def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(clien
             ask(client, "toy")
 
 
+@pytest.mark.parametrize("location", ["mlflow-artifacts:/1", "mlflow-artifacts://head:5000/1"])
+def test_files_that_a_server_keeps_are_asked_of_the_server_and_not_of_its_database(client, location):
+    client.create_experiment("of a server", artifact_location=location)
+    for ask in (open_experiment, store.experiment_id, store.recorded):
+        with pytest.raises(
+            BadInput, match="the http:// address of that server, not its database 'sqlite:///"
+        ) as caught:
+            ask(client, "of a server")
+        assert "\n" not in str(caught.value)
+
+
 def test_a_run_whose_key_was_deleted_is_of_no_trial(client):
     experiment = client.create_experiment("toy")
     runs = [client.create_run(experiment, tags={names.LEVEL: "seed", names.KEY: key}).info.run_id for key in ("a", "b")]
