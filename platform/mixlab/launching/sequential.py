@@ -54,7 +54,7 @@ class Rounds:
             needed = self._needed()
             seeds = sorted(self._later)[: 1 if self.asked else self.first]
             trials = [trial for seed in seeds for trial in self._later.pop(seed)]
-            self._round = [trial for trial in trials if _comparison(trial) in needed]
+            self._round = [trial for trial in trials if not self.asked or _comparison(trial) in needed]
             self._over = not self._round
             self.asked += self._round
         return open_

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +73,13 @@ def test_what_an_undecided_arm_is_compared_with_goes_on_though_it_is_decided_its
     rounds = rounds_of(study_of(arms), lambda plan, runs: verdicts.get(runs["seed"].nunique(), {}), first=1)
     seeds = seeds_by_arm(asked_of(rounds, dict.fromkeys((t.key for t in study_of(arms).trials(TRAIN)), 1.0)))
     assert seeds == {"plain": [0], "a": [0, 1, 2], "b": [0, 1, 2]}
+
+
+def test_an_arm_that_nothing_is_compared_with_gets_the_seeds_of_the_first_round():
+    study = replace(study_of(), tuned={"plain": {}})  # after a search in which only the baseline has a winner
+    rounds = rounds_of(study, first=2)
+    assert len(rounds.most()) == 2
+    assert seeds_by_arm(asked_of(rounds, simulated(study.trials(TRAIN)))) == {"plain": [0, 1]}
 
 
 def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed():
