@@ -136,7 +136,9 @@ def locked_scratch(root: Path, title: str) -> Iterator[Path]:
     scratch = root / f".{title.lower()}-partial"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / f".{title.lower()}.lock")
+        file = root / f".{title.lower()}.lock"
+        file.open("ab").close()  # where no file can be made, as in /proc, FileLock would try for ever
+        lock = FileLock(file)
         try:
             lock.acquire(timeout=1)
         except Timeout:

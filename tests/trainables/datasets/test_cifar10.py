@@ -192,12 +192,12 @@ def test_missing_file_and_data_root_that_cannot_be_made_are_named(tmp_path):
     with pytest.raises(DataError, match=r"data_batch_1\.bin cannot be read \(No such file or directory\)"):
         cifar10.load(tmp_path, MD5)
     (tmp_path / "file").write_text("")
-    root = tmp_path / "file" / "data"
-    with pytest.raises(DataError) as caught:
-        cifar10.prepare(root, MD5)
-    assert str(caught.value) == (
-        f"CIFAR-10 cannot be written to the data root {root} (Not a directory); name a writable folder"
-    )
+    for root, reason in (tmp_path / "file" / "data", "Not a directory"), (Path("/proc"), "No such file or directory"):
+        with pytest.raises(DataError) as caught:
+            cifar10.prepare(root, MD5)
+        assert str(caught.value) == (
+            f"CIFAR-10 cannot be written to the data root {root} ({reason}); name a writable folder"
+        )
 
 
 def test_leftovers_of_a_killed_process_are_swept_and_none_are_left(tmp_path):
