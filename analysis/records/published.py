@@ -122,7 +122,13 @@ def _follows(config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         whole = flatten(parse({key: value for key, value in settings.items() if key in config}))
     except ValueError:  # a value that only another version of the project has
         return False
-    off = {"mixer.": config["mixer"] == "none", "sumix.": sumix_terms(config) == "none"}
+    regulariser = config.get("sumix.regulariser", "none")
+    off = {  # by the beginnings of the keys that nothing reads then
+        "mixer.": config["mixer"] == "none",
+        "sumix.": sumix_terms(config) == "none",
+        "sumix.zeta": regulariser == "none",
+        "sumix.distance_gradient": "s" not in regulariser,
+    }
     idle = tuple(section for section, is_off in off.items() if is_off)
     read = [key for key in whole if key not in (*UNSAID, PIPELINE) and not key.startswith(idle)]
     return _pipeline(config) == _pipeline(whole) and all(config.get(key, whole[key]) == whole[key] for key in read)

@@ -113,6 +113,15 @@ def test_another_run_has_no_published_number():
         assert published_number({**whole, **change}) is None, change
 
 
+def test_an_option_of_a_term_of_sumix_that_is_switched_off_changes_no_number():
+    config = {**resolved(recipes.CIFAR100_RESNET18, mixer="cutmix"), **SUMIX}
+    lam = {**config, "sumix.regulariser": "none"}
+    assert value(lam) == 79.13
+    assert value({**lam, "sumix.zeta": 3.0, "sumix.distance_gradient": "detach"}) == 79.13
+    assert published_number({**lam, "sumix.lam_gradient": "flow"}) is None
+    assert published_number({**config, "sumix.distance_gradient": "detach"}) is None
+
+
 def test_a_run_that_differs_in_last_digits_at_most_has_its_published_number():
     config = resolved(recipes.CIFAR100_RESNET18, mixer="cutmix")
     quick = {"compile": True, "cuda_graph": "auto", "deterministic": True, "precision": "float32"}
