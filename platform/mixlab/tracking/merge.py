@@ -5,16 +5,19 @@
 
 A run that both have is left as it is, unless it is finished only in the other store, or is of a study that has more
 seeds there; then it replaces ours. Of a search that both have finished, ours stays, whatever its budget: its trials are
-in Optuna's storage, which is not merged. The same command, repeated, adds nothing.
+in Optuna's storage, which is not merged. The same command, repeated, adds nothing. A second merge into a database waits
+for the first; into a server, start them one after another.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from filelock import FileLock
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -37,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = sqlite_file(other)
         if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
-        added = merge(connect(other, make=False, option="OTHER"), connect(given.tracking_uri))
+        source, target = connect(other, make=False, option="OTHER"), connect(given.tracking_uri)
+        with _alone(target):
+            added = merge(source, target)
     except (MlflowException, OSError) as error:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
         return 1
@@ -53,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
     to = "add to this store (default: %(default)s)"
     options.add_argument("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help=to)
     return options
+
+
+def _alone(target: MlflowClient) -> AbstractContextManager[object]:
+    """Return what lets other merges into a database wait inside the block: each would take the other's for cut off."""
+    file = sqlite_file(target.tracking_uri)
+    return nullcontext() if file is None else FileLock(file.with_name(f".{file.name}.merge.lock"))
 
 
 def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:

@@ -113,6 +113,24 @@ def test_a_copy_that_was_cut_off_is_made_again(folders, monkeypatch):
         assert len(target.search_runs([experiment])) == 3  # nothing is left of the copy
 
 
+def test_two_merges_at_once_take_turns(folders, new_store):
+    here, away = folders
+    (here.parent / "elsewhere").mkdir()
+    new_store(here.parent / "elsewhere")
+    for folder, seeds in (
+        (away, {0: "FINISHED", 1: "FINISHED"}),
+        (here.parent / "elsewhere", {1: "KILLED", 2: "FINISHED"}),
+    ):
+        write(folder, seeds)
+    into = ["--tracking-uri", f"sqlite:///{here}/mlflow.db"]
+    with ThreadPoolExecutor(2) as threads:
+        others = [str(folder / "mlflow.db") for folder in (away, here.parent / "elsewhere")]
+        assert list(threads.map(lambda other: main([other, *into]), others)) == [0, 0]
+    target = client_of(here)
+    assert {seed: status for seed, (status, _) in seeds_of(target).items()} == dict.fromkeys("012", "FINISHED")
+    assert [len(toy_runs(target, {names.LEVEL: level})) for level in ("study", "arm")] == [1, 1]
+
+
 def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(folders):
     target, source = write(folders[0], {0: "FINISHED"}), write(folders[1], {0: "FINISHED", 1: "FINISHED"})
     for client, seeds, saved in ((target, 1, ("study",)), (source, 2, ("study", "arms-p"))):
