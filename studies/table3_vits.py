@@ -1,7 +1,7 @@
 """SUMix under four mixers and two transformers: CIFAR-100 at 224 pixels (SUMix, Table 3).
 
     python studies/table3_vits.py                    2 networks x 4 mixers x 3 arms x 6 seeds, 200 epochs
-    python studies/table3_vits.py --preset quick     4 mixers x 3 arms x 6 seeds of ResNet-8 on CIFAR-10, no transformer
+    python studies/table3_vits.py --preset quick     4 mixers x 3 arms x 6 seeds of a small transformer on CIFAR-10
 
 Paper, top-1 %, without and with SUMix
                  DeiT-S          Swin-T
@@ -20,9 +20,9 @@ from trainables import classify
 from trainables.recipes import (
     CIFAR100_DEIT_SMALL,
     CIFAR100_SWIN_TINY,
-    ON_CIFAR10,
     RAW_PASS,
     SUMIX,
+    TRANSFORMER_ON_CIFAR10,
     WITHOUT_SUMIX,
     sumix_settings,
 )
@@ -36,7 +36,7 @@ study = Study(
     },
     settings=sumix_settings,
     arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
-    presets=ON_CIFAR10,
+    presets=TRANSFORMER_ON_CIFAR10,
 )
 
 if __name__ == "__main__":

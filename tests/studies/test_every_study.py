@@ -12,7 +12,8 @@ from tests.studies.test_tables import TABLES
 STUDIES = (*TABLES, *SUMIX, *KIMAGE, *AUTOMIX)
 OTHERS = ("kimage_nas", "kimage_style", "kimage_subsampling", "kimage_table6", "mixers_cifar100", "search_zeta_alpha")
 SHORT = [name for name in (*TABLES, "sumix_cam", *KIMAGE, *AUTOMIX) if name != "ablation_cifar100"]  # on CIFAR-10
-TRANSFORMERS = ("automix_deit_imagenet", "automix_vits_cifar100", "automix_table9_layer")  # in their short presets
+# In their short presets.
+TRANSFORMERS = ("automix_deit_imagenet", "automix_vits_cifar100", "automix_table9_layer", "table3_vits")
 
 
 def test_every_study_is_here():
