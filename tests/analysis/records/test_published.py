@@ -141,6 +141,13 @@ def test_conditions_tell_two_numbers_of_one_cell_apart():
     assert (bird.value, bird.source) == (75.77, "SUMix Table 2")  # and not OpenMixup's 77.95
 
 
+def test_a_number_whose_paper_does_not_state_k_and_alpha_stands_beside_any():
+    for options in ({}, {"mixer.num_images": 2, "mixer.alpha": 0.5}):
+        config = resolved(recipes.CIFAR100_PREACT_RESNET18, mixer="dcutmix") | options
+        assert value(config, "top1_error") == 20.50
+        assert published_number({**config, "epochs": 200}, "top1_error") is None
+
+
 def test_options_that_a_table_varies_tell_its_rows_apart():
     config = resolved(recipes.CIFAR100_RESNET18, mixer="automix")
     assert value(config) == value({**config, "mixer.pipeline": "mp_ce"}) == 82.04
