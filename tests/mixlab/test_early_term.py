@@ -1,4 +1,4 @@
-"""SIGTERM from a batch system that comes before Ray is up: the study stops as at any other time, and is requeued."""
+"""SIGTERM from a batch system, before Ray is up and to Ray too: the study stops as always, and is requeued."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from mixlab.slurm import main
 from tests.mixlab.test_slurm_script import TINY
 from tests.servers.program import Program
 from tests.study_folder import toy_folder
+from tests.toy import hold, notes
 from tests.waiting import wait_for
 
 JOB = "987654321"  # of no cluster
@@ -49,4 +50,18 @@ def test_a_study_that_is_stopped_while_ray_starts_has_true_states(tmp_path, empt
         driver.interrupt(signal.SIGTERM)
         assert "Traceback" not in driver.finish(code=130)
     wait_for(lambda: not any(each.is_running() for each in started))
+    assert "RUNNING" not in toy.statuses()
+
+
+@pytest.mark.slow
+def test_a_study_that_is_stopped_together_with_ray_has_true_states(tmp_path, empty_store):
+    toy = toy_folder(tmp_path, "large", empty_store=empty_store)
+    hold(tmp_path, 2)
+    with toy.start() as driver:
+        driver.until(lambda: notes(tmp_path, "reported"))
+        started = driver.children()
+        driver.interrupt(signal.SIGTERM)
+        for each in started:
+            each.terminate()
+        assert "Traceback" not in driver.finish(code=130)
     assert "RUNNING" not in toy.statuses()

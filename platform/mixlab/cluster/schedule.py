@@ -39,9 +39,12 @@ def run(source: Source, listener: Listener, task: Work, share: Share, launch: st
     events = Events(source, listener, room=lambda: share.slots(nodes.resources()))
     # Ray Tune would start the trials of a searcher one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(events.room())
+    # A parameter is an object of Ray's. Where a batch system ends Ray's processes together with this one, Ray looks for
+    # that object, and ends this process on the spot: its runs would be left running.
+    bound = tune.with_parameters(work, work=task) if task.files else lambda config: work(config, work=task)
     tuner = tune.Tuner(
-        # The task is bound as a parameter: in the search space it would end up in folder names and in the results.
-        tune.with_resources(tune.with_parameters(work, work=task), {"cpu": share.cpus, "gpu": share.gpus}),
+        # The task is bound here: in the search space it would end up in folder names and in the results.
+        tune.with_resources(bound, {"cpu": share.cpus, "gpu": share.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=_Suggestions(events),
             scheduler=_InTurn(events),
