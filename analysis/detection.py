@@ -93,7 +93,12 @@ def tabulate_study(options: argparse.Namespace) -> int:
 parser = evaluation.parser("detection.py", "Fine-tune a study's networks as object detectors.", images=None)
 add = parser.add_argument
 add("--layout", choices=list(LAYOUTS), default="voc", help="layout of the photographs (default: %(default)s)")
-add("--iterations", type=int, metavar="N", help="instead of the recipe's; its milestones move with them")
+add(
+    "--iterations",
+    type=int,
+    metavar="N",
+    help="steps of the fine-tuning (default: the recipe's); its milestones move with them",
+)
 add("--batch-size", type=int, metavar="N", help="photographs in a step (default: the recipe's 16)")
 add("--lr", type=float, metavar="X", help="learning rate (default: the recipe's 0.02)")
 add("--side", type=int, metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")

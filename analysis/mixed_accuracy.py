@@ -109,7 +109,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed images over lambda.")
 parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
-parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures an image (default: %(default)s)")
+parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures of each image (default: %(default)s)")
 main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":

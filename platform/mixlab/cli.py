@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import fields
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
@@ -15,10 +16,10 @@ from rich.console import Console
 
 from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
-from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_line, no_room
+from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_line, no_room, require_known
 from mixlab.launching.result import Result
 from mixlab.messages import say
-from mixlab.options import AUTO, BUDGET, Options
+from mixlab.options import AUTO, BUDGET, Options, option_name
 from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
@@ -110,7 +111,12 @@ class _Names(argparse.Action):
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; ``BadInput`` for an unknown one, and for a value that it cannot have."""
-    given = vars(parser(study).parse_args(argv))
+    known, others = parser(study).parse_known_args(argv)
+    if others and not others[0].startswith("--"):
+        raise BadInput(f"{others[0]!r} is no option, nor the value of one; --help lists the options")
+    if others:
+        require_known("option", others[0].partition("=")[0], [option_name(each.name) for each in fields(Options)])
+    given = vars(known)
     changes: dict[str, Any] = {}
     for key, value in map(_assignment, given.pop("set", ())):
         if repr(changes.setdefault(key, value)) != repr(value):  # nan is not equal to itself, and 1 is to true
@@ -158,12 +164,16 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--fetch", action="store_true", help="download what the study reads to --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
     add("--json", action="store_true", help="print plan, verdicts and paths as JSON, all else on standard error")
-    if isinstance(study, Search):
-        add("--trials", metavar="N", type=_whole, help="configurations to try in all arms together")
-        add("--sampler", metavar="S", help=f"what proposes configurations: {', '.join(SAMPLERS)}")
-        add("--scheduler", metavar="S", help=f"which trials are stopped early: {', '.join(SCHEDULERS)}")
-        add("--concurrent", metavar="N", type=_whole, help="the most trials at a time")
-        add("--optuna-storage", metavar="URL", help="database of the trials; a file next to the results if not given")
+
+    def of_search(words: str) -> str:  # a study refuses these options by name, and does not show them
+        return words if isinstance(study, Search) else argparse.SUPPRESS
+
+    add("--trials", metavar="N", type=_whole, help=of_search("configurations to try in all arms together"))
+    add("--sampler", metavar="S", help=of_search(f"what proposes configurations: {', '.join(SAMPLERS)}"))
+    add("--scheduler", metavar="S", help=of_search(f"which trials are stopped early: {', '.join(SCHEDULERS)}"))
+    add("--concurrent", metavar="N", type=_whole, help=of_search("the most trials at a time"))
+    database = "database of the trials; a file next to the results if not given"
+    add("--optuna-storage", metavar="URL", help=of_search(database))
     return options
 
 

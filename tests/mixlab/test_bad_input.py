@@ -52,6 +52,10 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--gpus-per-trial", "4", "--check", "--set", "cuda_graph=true"], ["cuda_graph must be False", "got 4"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
         (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),
+        (["--presets", "quick"], ["unknown option '--presets'; did you mean '--preset'?"]),
+        (["--tirals=4"], ["unknown option '--tirals'; did you mean '--trials'?"]),
+        (["--trials", "4"], ["--trials is an option of a search, and"]),
+        (["quick"], ["'quick' is no option, nor the value of one"]),
     ],
     ids=" ".join,
 )

@@ -123,7 +123,7 @@ TRAINING_NOTHING = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--seed", "2"), "unrecognized arguments: --seed 2; --help lists the options"),
+        (("--seed", "2"), "unknown option '--seed'; did you mean '--seeds'?"),
         (("--gpus-per-trial", "1.5"), "--gpus-per-trial above 1 must be a whole number, got 1.5"),
         *(
             (
