@@ -169,7 +169,9 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
         drop_output()
         return 0
     except (BadInput, HeadLost, ValueError, OSError) as error:
-        print(f"{parser.prog}: {in_one_line(error)}", file=sys.stderr)
+        of_file = isinstance(error, OSError) and error.filename and error.strerror
+        said = f"{error.filename!r} cannot be used ({error.strerror})" if of_file else in_one_line(error)
+        print(f"{parser.prog}: {said}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
         advice = f"{end}; the same command goes on" if str(end) else "the same command starts again"

@@ -42,7 +42,7 @@ def export(options: argparse.Namespace) -> int:
 def _read(file: str | io.BytesIO, name: str) -> dict[str, torch.Tensor]:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{name} is not a file of weights ({type(error).__name__})") from error
 
 

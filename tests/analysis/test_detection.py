@@ -47,7 +47,7 @@ def test_what_cannot_be_exported_is_one_sentence(tracking_uri, tmp_path, capsys)
     assert export.main(["0" * 32, "--tracking-uri", tracking_uri, "--out", str(out)]) == 2
     assert "cannot be exported" in capsys.readouterr().err
     assert export.main([str(tmp_path / "none.pth"), "--back", "--out", str(out)]) == 2
-    assert "none.pth is not a file of weights" in capsys.readouterr().err
+    assert "none.pth' cannot be used (No such file or directory)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
