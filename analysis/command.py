@@ -169,8 +169,9 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
         drop_output()
         return 0
     except (BadInput, HeadLost, ValueError, OSError) as error:
-        of_file = isinstance(error, OSError) and error.filename and error.strerror
-        said = f"{error.filename!r} cannot be used ({error.strerror})" if of_file else in_one_line(error)
+        said = in_one_line(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            said = f"{error.filename!r} cannot be used ({error.strerror})"
         print(f"{parser.prog}: {said}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:

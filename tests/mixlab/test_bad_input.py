@@ -43,7 +43,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--epochs", "three"], ["'three'", "--epochs", "a whole number"]),
         (["--checkpoint-every", "often"], ["'often'", "--checkpoint-every", "a number"]),
         (["--arms", "raw pass", "--arms", "+ lam"], ["--arms", "twice", "commas"]),
-        (["--gpu-per-trial", "1"], ["--gpu-per-trial", "--help"]),
+        (["--gpu-per-trial", "1"], ["--gpu-per-trial", "did you mean '--gpus-per-trial'?"]),
         (["--train-images", "50001"], ["50001", "50000"]),
         (["--set", "mixer.alpha=0"], ["0", "mixer.alpha"]),
         (["--mixers", "automix", "--set", "mixer.layer=9"], ["mixer.layer", "1..3", "9"]),
