@@ -7,7 +7,7 @@ to run, where it continues, and when it stops.
 import os
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -23,6 +23,7 @@ from mixlab.spec.trial import State, Trial
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
 # and no more, while a long trial may lose any number of nodes.
 MAX_FAILURES = 3
+MOST_BYTES = 10**7  # of a task that travels with the code; Ray would warn of more
 
 
 def run(source: Source, listener: Listener, task: Work, share: Share, launch: str) -> None:
@@ -41,7 +42,8 @@ def run(source: Source, listener: Listener, task: Work, share: Share, launch: st
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(events.room())
     # A parameter is an object of Ray's. Where a batch system ends Ray's processes together with this one, Ray looks for
     # that object, and ends this process on the spot: its runs would be left running.
-    bound = tune.with_parameters(work, work=task) if task.files else lambda config: work(config, work=task)
+    large = len(cloudpickle.dumps(task)) > MOST_BYTES
+    bound = tune.with_parameters(work, work=task) if large else lambda config: work(config, work=task)
     tuner = tune.Tuner(
         # The task is bound here: in the search space it would end up in folder names and in the results.
         tune.with_resources(bound, {"cpu": share.cpus, "gpu": share.gpus}),
