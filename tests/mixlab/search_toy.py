@@ -60,7 +60,7 @@ class InMemory(TrialStore):
         yield
 
 
-NO_CHECKPOINTS: Any = SimpleNamespace(newest=dict)
+NO_CHECKPOINTS: Any = SimpleNamespace(newest=lambda only="": {})
 
 
 def search(**changes: Any) -> Search:

@@ -60,8 +60,9 @@ class ProposedTrials(Phase):
         claim = self.history.claim()
         if claim is None:
             return None
-        self.claims[claim.trial.key] = claim
-        return Job(claim.trial, self.storage.newest().get(claim.trial.key) if claim.again else None)
+        key = claim.trial.key
+        self.claims[key] = claim
+        return Job(claim.trial, self.storage.newest(only=key).get(key) if claim.again else None)
 
     def over(self) -> bool:
         return not self.claims and self.history.finished()  # the store is not asked while trials run

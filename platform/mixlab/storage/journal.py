@@ -83,17 +83,20 @@ class Storage:
         self.folder = f"{path}/{study}"
         self.trials = f"{self.folder}/trials"
 
-    def newest(self) -> dict[str, Saved]:
-        """Return for each trial, by key, the checkpoint with the most finished epochs; wait as :meth:`patiently`."""
-        return self.patiently(self._newest)
+    def newest(self, only: str = "") -> dict[str, Saved]:
+        """Return for each trial, by key, the checkpoint with the most finished epochs; wait as :meth:`patiently`.
 
-    def _newest(self) -> dict[str, Saved]:
+        All are read, which a server makes slow, unless the key of the ``only`` one that is wanted is given.
+        """
+        return self.patiently(lambda: self._newest(only))
+
+    def _newest(self, only: str) -> dict[str, Saved]:
         newest: dict[str, Saved] = {}
         for launch in self._folders(self.trials):
             for trial in self._folders(launch):
-                for folder in self._folders(trial):
+                key = trial.rsplit("/", 1)[-1]
+                for folder in self._folders(trial) if only in ("", key) else []:
                     saved = self._read(folder)
-                    key = trial.rsplit("/", 1)[-1]
                     if saved and (key not in newest or len(saved.epochs) > len(newest[key].epochs)):
                         newest[key] = saved
         return newest

@@ -72,7 +72,7 @@ def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_hold
     trial = source.next(1).trial
     source.release()
     assert not source.claims
-    journal: Any = SimpleNamespace(newest=lambda: {trial.key: saved})
+    journal: Any = SimpleNamespace(newest=lambda only: {trial.key: saved})
     source = ProposedTrials(history, journal, "paper")
     jobs = [source.next(2) for _ in range(2)]
     assert jobs[0].trial.key == trial.key

@@ -61,7 +61,7 @@ def ends_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any
     """Return what has to run next if the journal has ``saved``, and how the trials that it completes have ended."""
     ends: dict[str, State] = {}
     listener: Any = Mock(ended=lambda trial, end, checkpoint: ends.update({trial.key: end.state}))
-    journal: Any = SimpleNamespace(newest=lambda: dict(saved))
+    journal: Any = SimpleNamespace(newest=lambda only: dict(saved))
     return Events(ProposedTrials(history, journal, "paper"), listener, lambda: 2).next(), ends
 
 

@@ -35,6 +35,16 @@ def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path):
     assert "20260102-1" in newest["aa"].path
 
 
+def test_for_one_trial_no_checkpoint_of_another_is_read(tmp_path, monkeypatch):
+    """In a bucket, each trial that a search took up again waited for the journals of a thousand others."""
+    for launch, key in (("l1", "aa"), ("l1", "bb"), ("l2", "aa")):
+        checkpoint(tmp_path, launch, key, 0, epochs=1)
+    read: list[str] = []
+    monkeypatch.setattr(Storage, "_read", lambda _, folder: read.append(folder))
+    assert Storage(str(tmp_path), "study").newest(only="aa") == {}
+    assert [Path(folder).parts[-3:-1] for folder in read] == [("l1", "aa"), ("l2", "aa")]
+
+
 def test_half_written_checkpoints_are_passed_over(tmp_path):
     checkpoint(tmp_path, "l", "aa", 0, epochs=1)
     (checkpoint(tmp_path, "l", "aa", 1, epochs=2) / "training.pt").write_bytes(b"x" * 7)
