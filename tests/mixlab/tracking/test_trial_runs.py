@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -77,8 +78,10 @@ def test_a_relaunch_doubles_no_epoch_of_any_metric(client, tracking_uri):
         runs = written(tracking_uri, *((trials[kind], epochs[kind][first:last]) for kind in CURVES))
     for kind, run in zip(CURVES, runs, strict=True):
         for name in {name for each in CURVES[kind] for name in each}:
-            steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            points = client.get_metric_history(run.info.run_id, name)
+            steps = [point.step for point in points]
             assert steps == [epoch.number for epoch in epochs[kind] if name in epoch.metrics], kind
+            assert all(abs(point.timestamp / 1000 - time.time()) < 60 for point in points)  # it counts milliseconds
 
 
 def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri):
