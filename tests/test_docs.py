@@ -145,10 +145,10 @@ def test_the_page_of_what_can_be_set_lists_everything_with_its_default():
         assert name in rows
 
 
-def first_entry(source: str) -> list[type[ast.AST]]:
-    """Return the kinds of the parts of the first entry of the first dictionary or tuple in ``source``."""
+def an_entry(source: str) -> list[type[ast.AST]]:
+    """Return the kinds of the parts of an entry of the first dictionary or tuple in ``source``."""
     found = next(each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Dict | ast.Tuple))
-    return list(map(type, [found.keys[0], found.values[0]] if isinstance(found, ast.Dict) else [found.elts[0]]))
+    return list(map(type, [found.keys[0], found.values[0]] if isinstance(found, ast.Dict) else [found.elts[-1]]))
 
 
 def test_the_line_of_an_addition_is_one_like_the_others_in_its_place():
@@ -156,7 +156,7 @@ def test_the_line_of_an_addition_is_one_like_the_others_in_its_place():
     assert len(lines) == 7
     for line, name, file in lines:
         (place,) = re.findall(rf"^{name}\b.*? = (.*?^[)}}])$", (ROOT / file).read_text(), re.MULTILINE | re.DOTALL)
-        assert first_entry(f"{{{line}}}" if ": " in line else f"({line},)") == first_entry(place), line
+        assert an_entry(f"{{{line}}}" if ": " in line else f"({line},)") == an_entry(place), line
 
 
 def test_the_mixer_is_a_mixer(monkeypatch):
