@@ -6,6 +6,7 @@ Shape letters: B batch, C channels, H height, W width, D features, T tokens.
 import contextlib
 import functools
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,14 +15,18 @@ from torch import Tensor, nn
 
 from trainables.backbones import PREFIX
 
+# The names of the modules with which a stage begins, where timm's model has such.
+STAGE = re.compile(r"((dense_)?stages|blocks|layers)\.\d+|(body\.)?layer[1-9]|level[2-9]|s\d|features\.denseblock\d")
+
 
 class Layout(NamedTuple):
-    """How the features of a model lie."""
+    """How the features of a model lie, and which of its modules make them one after another."""
 
     axes: str  # "NCHW" or "NHWC" of a map, "NLC" of tokens, "pooled" where they are neither
     width: int  # D, the features of an image
     prefix: int  # tokens before those of the patches
     attends: bool  # whether a class token looks at every patch in the last attention
+    stages: tuple[tuple[str, ...], ...] = ()  # the names of the modules of each stage after the stem, if it has some
 
 
 def create_model(name: str, **options: Any) -> Any:
@@ -38,7 +43,7 @@ def layout_of(name: str) -> Layout:
         model = create_model(name, num_classes=0).eval()
         images = torch.zeros(1, *model.pretrained_cfg["input_size"], device=next(model.parameters()).device)
         with attention_seen(last_attention(model)) as seen:
-            features = model.forward_features(images)
+            features, stages = features_and_stages(model, images)
         try:
             width = model.forward_head(features, pre_logits=True).shape[1]
         except (NotImplementedError, TypeError):
@@ -46,12 +51,43 @@ def layout_of(name: str) -> Layout:
                 f"backbone '{PREFIX}{name}' must be a classifier, which timm's {type(model).__name__} is not"
             ) from None
     if isinstance(features, Tensor) and features.ndim == 4:
-        return Layout(getattr(model, "output_fmt", "NCHW"), width, prefix=0, attends=False)
+        return Layout(getattr(model, "output_fmt", "NCHW"), width, prefix=0, attends=False, stages=stages)
     looks = seen[-1].shape[-1] if seen and any("cls_token" in key for key, _ in model.named_parameters()) else 0
     tokens = features.shape[1] if isinstance(features, Tensor) else 1
     axes, tokens = ("NLC", tokens) if tokens > 1 else ("pooled", looks)
     prefix = getattr(model, "num_prefix_tokens", tokens - math.isqrt(tokens) ** 2)
-    return Layout(axes, width, prefix, attends=looks == tokens and prefix > 0)
+    return Layout(axes, width, prefix, looks == tokens and prefix > 0, stages if axes == "NLC" else ())
+
+
+def features_and_stages(model: Any, images: Tensor) -> tuple[Any, tuple[tuple[str, ...], ...]]:
+    """Return the features of images, and the names of each stage's modules: the first of ``STAGE``, and what follows.
+
+    There is no stage unless one tensor passes all of these modules, keeps its number of axes, and becomes the features.
+    """
+    stages: list[list[str]] = []
+    given: list[tuple[Any, ...]] = []  # to each of the modules
+    returned: list[Any] = []
+
+    def see(name: str, module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any], output: Any) -> None:
+        if STAGE.fullmatch(name):
+            stages.append([])
+        if stages:
+            stages[-1].append(name)
+            given.append((*inputs, *options.values()))
+            returned.append(output)
+
+    named = dict(model.named_modules())
+    holders = {name.rpartition(".")[0] for name in named if STAGE.fullmatch(name)} | {""}
+    for name, module in named.items():
+        if name.rpartition(".")[0] in holders and name not in holders:
+            module.register_forward_hook(functools.partial(see, name), with_kwargs=True)
+    features = model.forward_features(images)
+    one_path = isinstance(features, Tensor) and all(
+        len(taken) == 1 and taken[0] is output and isinstance(output, Tensor) and output.ndim == features.ndim
+        for output, taken in zip(returned, [*given[1:], (features,)], strict=False)
+    )
+    in_order = not hasattr(model, "unroll")  # Hiera brings its tokens into the image's order at the end alone
+    return features, tuple(map(tuple, stages)) if one_path and in_order else ()
 
 
 def last_attention(model: nn.Module) -> Any:

@@ -1,18 +1,19 @@
 """Any model of timm by its name: ``backbone: timm/resnet50``, or with a tag for its weights, ``timm/resnet50.a1_in1k``.
 
-Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models. The families of ``FAMILIES`` can
-be run stage by stage, so that a mixer may mix between their stages; any other model is one stage. A transformer whose
-last block forms the attention of a class token also gives it. Weights start as timm draws them, and ``init`` concerns
-the head alone.
+Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models. A model whose
+blocks hand on one tensor can be run stage by stage, so that a mixer may mix between its stages; any other model is one
+stage. A transformer whose last block forms the attention of a class token also gives it. Weights start as timm draws
+them, and ``init`` concerns the head alone.
 
 timm takes seconds to import, so it is imported when a model of it is named.
 
 Shape letters: B batch, C channels, H height, W width, D features, T tokens, h and w of the patches' grid.
 """
 
+import itertools
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,30 +30,33 @@ from trainables.backbones.timm_layouts import (
 )
 from trainables.refusals import first_line
 
+# Models, by the names of their classes, whose stages are modules of their own in a ``model.pt``. Those of all others
+# stay in timm's model, so that weights keep the names that they had while such a model was one stage.
+MOVED = (
+    *("ByobNet", "ConvNeXt", "EfficientNet", "Levit", "LevitDistilled", "MetaFormer", "MlpMixer", "MobileNetV3"),
+    *("RegNet", "ResNet", "SwinTransformer", "SwinTransformerV2", "VisionTransformer"),
+)
 
-class Family(NamedTuple):
-    """The place of a model's stages: attributes one after another, or one attribute that holds them all."""
 
-    stages: tuple[str, ...]
-    end: tuple[str, ...] = ()  # attributes that follow the last stage, and are part of it
+class Kept(nn.Module):
+    """Modules one after another that stay in timm's model, which does nothing in their place."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.kept = tuple(modules)  # a tuple, because its modules would get second names in a list of torch's
+        for module in modules:
+            module.forward = unchanged
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map a tensor by each module as its class does."""
+        for module in self.kept:
+            x = type(module).forward(module, x)
+        return x
 
 
-# The keys are names of models' classes. A subclass may work otherwise, and is not meant.
-FAMILIES = {
-    "ByobNet": Family(("stages",), ("final_conv",)),
-    "ConvNeXt": Family(("stages",), ("norm_pre",)),
-    "EfficientNet": Family(("blocks",), ("conv_head", "bn2")),
-    "Levit": Family(("stages",)),
-    "LevitDistilled": Family(("stages",)),
-    "MetaFormer": Family(("stages",)),
-    "MlpMixer": Family(("blocks",), ("norm",)),
-    "MobileNetV3": Family(("blocks",)),
-    "RegNet": Family(("s1", "s2", "s3", "s4"), ("final_conv",)),
-    "ResNet": Family(("layer1", "layer2", "layer3", "layer4")),
-    "SwinTransformer": Family(("layers",), ("norm",)),
-    "SwinTransformerV2": Family(("layers",), ("norm",)),
-    "VisionTransformer": Family(("blocks",), ("norm",)),
-}
+def unchanged(x: Tensor) -> Tensor:
+    """Return ``x``, in place of a module's ``forward``."""
+    return x
 
 
 class Stage(nn.Module):
@@ -95,7 +99,7 @@ class TimmBackbone(Backbone):
     drawn_as = "already"
 
     def __init__(self, model: Any, num_classes: int, layout: Layout) -> None:
-        stages = [Stage(part, layout.axes) for part in taken_out(model)]
+        stages = [Stage(part, layout.axes) for part in taken_out(model, layout.stages)]
         super().__init__([Stem(model, layout.axes), *stages], layout.width, num_classes)
         self.layout = layout
 
@@ -139,25 +143,15 @@ class TimmTransformer(TimmBackbone):
         return self.of_patches(seen[-1].mean(dim=1)[:, 0])  # the first row of (B, heads, T, T)
 
 
-def taken_out(model: Any) -> list[nn.Module]:
+def taken_out(model: Any, stages: Iterable[Sequence[str]]) -> list[nn.Module]:
     """Take the stages out of ``model``, which does nothing in their place from now on, and return them."""
-    family = FAMILIES.get(type(model).__name__)
-    if family is None:
-        return []
-    if len(family.stages) == 1:
-        (holder,) = family.stages
-        stages = list(getattr(model, holder))
-        setattr(model, holder, nn.Sequential())
-    else:
-        stages = [_replaced(model, name) for name in family.stages]
-    end = [_replaced(model, name) for name in family.end]
-    return [*stages[:-1], nn.Sequential(stages[-1], *end)]
-
-
-def _replaced(model: Any, name: str) -> nn.Module:
-    part = getattr(model, name)
-    setattr(model, name, nn.Identity())
-    return part
+    modules = [[model.get_submodule(name) for name in stage] for stage in stages]
+    if not modules or type(model).__name__ not in MOVED:
+        return [Kept(stage) for stage in modules]
+    for name in itertools.chain(*stages):
+        model.set_submodule(name, nn.Identity())
+    *first, last = modules
+    return [*(stage for (stage,) in first), nn.Sequential(*last)]
 
 
 def timm_backbone(

@@ -8,18 +8,20 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
-from trainables.backbones.timm_models import FAMILIES, TimmBackbone
+from trainables.backbones.timm_layouts import features_and_stages
+from trainables.backbones.timm_models import MOVED, TimmBackbone
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.methods import build_method
 
-# name: (side of the images, stages with the stem, family); one of each family, and others, which are one stage: maps,
-# tokens with and without a class token, tokens whose grid timm does not say, a class token alone, and tensors in a list
+# name: (side of the images, stages with the stem, class); one of each class whose stages are moved, others whose stages
+# are kept, and others that are one stage: maps, tokens with and without a class token, tokens whose grid timm does not
+# say, a class token alone, and tensors in a list
 MODELS = {
     "test_byobnet": (64, 5, "ByobNet"),
     "test_convnext": (64, 5, "ConvNeXt"),
@@ -29,6 +31,8 @@ MODELS = {
     "test_vit2": (64, 9, "VisionTransformer"),  # no class token
     "mobilenetv3_small_050": (64, 7, "MobileNetV3"),
     "regnetx_002": (64, 5, "RegNet"),
+    "test_nfnet": (64, 5, "NormFreeNet"),
+    "test_mambaout": (64, 5, "MambaOut"),
     "eva02_tiny_patch14_224": (56, 1, "Eva"),
     "pit_ti_224": (64, 1, "PoolingVisionTransformer"),
     "efficientvim_m1": (128, 1, "EfficientViM"),
@@ -38,19 +42,25 @@ SLOW = {
     "cait_xxs24_224": (64, 1, "Cait"),
     "coat_tiny": (64, 1, "CoaT"),
     "crossvit_tiny_240": (240, 1, "CrossVit"),
-    "deit_tiny_distilled_patch16_224": (64, 1, "VisionTransformerDistilled"),
-    "densenet121": (64, 1, "DenseNet"),
+    "deit_tiny_distilled_patch16_224": (64, 13, "VisionTransformerDistilled"),
+    "densenet121": (64, 5, "DenseNet"),
+    "dla46x_c": (64, 5, "DLA"),
     "efficientformer_l1": (224, 1, "EfficientFormer"),
     "gmlp_ti16_224": (64, 31, "MlpMixer"),
     "hiera_tiny_224": (224, 1, "Hiera"),
     "levit_256d": (128, 4, "Levit"),
     "levit_128s": (128, 4, "LevitDistilled"),
+    "legacy_seresnet18": (64, 5, "SENet"),
     "mvitv2_tiny": (64, 1, "MultiScaleVit"),
+    "pvt_v2_b0": (64, 5, "PyramidVisionTransformerV2"),
+    "rdnet_tiny": (64, 8, "RDNet"),
+    "resnetv2_18": (64, 5, "ResNetV2"),
+    "swinv2_cr_tiny_224": (224, 5, "SwinTransformerV2Cr"),
     "tnt_s_legacy_patch16_224": (64, 1, "TNT"),
     "twins_svt_small": (64, 1, "Twins"),
     "volo_d1_224": (224, 1, "VOLO"),
     "xcit_nano_12_p16_224": (64, 1, "Xcit"),
-    "maxvit_rmlp_pico_rw_256": (64, 1, "MaxxVit"),
+    "maxvit_rmlp_pico_rw_256": (64, 5, "MaxxVit"),
     "swin_tiny_patch4_window7_224": (64, 5, "SwinTransformer"),
     "swinv2_tiny_window8_256": (64, 5, "SwinTransformerV2"),
 }
@@ -82,7 +92,78 @@ def images(side: int) -> Tensor:
 
 def test_every_family_is_tested():
     families = {family for _, stages, family in ALL.values() if stages > 1}
-    assert families == set(FAMILIES)
+    assert families > set(MOVED)
+
+
+@each("test_nfnet", "densenet121")
+def test_weights_of_stages_that_are_kept_have_timm_s_names_in_timm_s_order(name):
+    ours, theirs = both(name, 64)
+    assert len(ours.stages) == 5
+    assert list(ours.stages.state_dict()) == [f"0.model.{key}" for key in theirs.state_dict()]
+    assert [key for key, _ in ours.stages[0].model.named_parameters()] == [key for key, _ in theirs.named_parameters()]
+
+
+class Chain(nn.Module):
+    """A model of three blocks, each of which doubles the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.ReLU(), nn.ReLU()
+        self.blocks = nn.ModuleList(nn.Upsample(scale_factor=2) for _ in range(3))
+
+    def forward_features(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+
+class Skipping(Chain):
+    """Adds the first map to the last."""
+
+    def forward_features(self, x: Tensor) -> Any:
+        return super().forward_features(x) + x.mean()
+
+
+class Between(Chain):
+    """Changes a map between two blocks."""
+
+    def forward_features(self, x: Tensor) -> Any:
+        for block in self.blocks:
+            x = block(x) + 1
+        return x
+
+
+class InPairs(Chain):
+    """Hands on a tensor and a number, as PiT does a map and a token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Identity() for _ in range(3))
+
+    def forward_features(self, x: Tensor) -> Any:
+        pair = x, 0
+        for block in self.blocks:
+            pair = block(pair)
+        return pair[0]
+
+
+class InList(Chain):
+    """Returns its features in a list."""
+
+    def forward_features(self, x: Tensor) -> Any:
+        return [super().forward_features(x)]
+
+
+@pytest.mark.parametrize(
+    ("model", "stages"),
+    [
+        (Chain, (("blocks.0",), ("blocks.1",), ("blocks.2", "norm"))),
+        *((one_stage, ()) for one_stage in (Skipping, Between, InPairs, InList)),
+    ],
+)
+def test_a_model_has_stages_where_one_tensor_passes_them_and_nothing_else_does(model, stages):
+    assert features_and_stages(model(), torch.ones(1, 1, 2, 3))[1] == stages
 
 
 @pytest.mark.slow
@@ -195,7 +276,8 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "mixer"), [("test_vit", "transmix"), ("test_convnext", "manifoldmix"), ("test_resnet", "automix")]
+    ("backbone", "mixer"),
+    [("test_vit", "transmix"), ("test_convnext", "manifoldmix"), ("test_resnet", "automix"), ("test_nfnet", "automix")],
 )
 def test_mixers_that_ask_the_network_train_it(backbone, mixer):
     settings = train.resolve(
