@@ -27,6 +27,7 @@ from trainables.seeds import derive_seed
 UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of whole numbers without a sign, which it reads as with one
 WIDE_COLOURS = re.compile(r"(RGB[AaX]?|LA);16")  # those of colours with 16 bits, of which it reads the highest 8
 FILLED = 64  # the least of those 8 bits that some pixel of a file must reach: 2**6, or 14 bits of 16
+MOST_PIXELS = 2**26  # of a resized image, 200 MB: photographs have a 200th of them
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together
 
 
@@ -66,12 +67,13 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         for start in range(0, len(indices), GROUP):
             decoded: list[Tensor] = []
             for index in indices[start : start + GROUP]:
+                path = self.files.path(index)
                 try:
-                    image = decode_bytes(partial(self.files.read, index), self.files.path(index))
+                    image = self._resized(decode_bytes(partial(self.files.read, index), path), path)
                 except DataError as error:
                     failures.append(str(error))
                     continue
-                decoded.append(self._resized(image))
+                decoded.append(image)
                 kept.append(index)
             first = len(kept) - len(decoded)
             for row, (image, cut) in enumerate(zip(decoded, self._cuts(decoded, kept[first:]), strict=True), first):
@@ -100,7 +102,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         square = interpolate(seen, (self.view.size, self.view.size), self.view)
         return square.flip(2) if mirrored else square
 
-    def _resized(self, image: Tensor) -> Tensor:
+    def _resized(self, image: Tensor, path: Path) -> Tensor:
         if self.view.squeeze:
             return interpolate(image, (self.view.size, self.view.size), self.view)
         if self.view.resize is None:
@@ -108,6 +110,11 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         height, width = image.shape[1:]
         shorter = min(height, width)
         size = self.view.resize * height // shorter, self.view.resize * width // shorter
+        if size[0] * size[1] > MOST_PIXELS:
+            raise DataError(
+                f"{shown(path)} has {width}x{height} pixels, which is too narrow to bring its shorter side to "
+                f"{self.view.resize} pixels: the whole would have {size[0] * size[1] / 1e6:.0f} million"
+            )
         return interpolate(image, size, self.view)
 
 
@@ -151,6 +158,7 @@ def decode_bytes(read: Callable[[], bytes], path: Path) -> Tensor:
     try:
         image = Image.open(io.BytesIO(content))
         stored = " ".join(str(part.args) for part in image.tile)  # Pillow forgets it once the pixels are read
+        image.info.pop("transparency", None)  # it changes no colour, but Pillow warns of it
         if image.mode == "F" or image.mode.startswith("I"):
             values = np.asarray(image)
             pixels = _in_bytes((values.view(np.uint32) if UNSIGNED.search(stored) else values).astype(np.float64))

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,32 @@ def test_whatever_the_file_holds_it_is_red_green_blue(tmp_path, picture, name, o
     assert image.shape == (3, 16, 20)
     assert image.dtype == torch.uint8
     assert torch.equal(image, pillow(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("mode", "transparency"), [("P", bytes(range(256))), ("P", 3), ("L", 5), ("RGB", (1, 2, 3)), ("1", 0)]
+)
+def test_transparency_changes_no_colour_and_is_not_warned_of(tmp_path, picture, mode, transparency):
+    expected = decode(picture(tmp_path / "opaque.png", mode=mode))
+    with Image.open(tmp_path / "opaque.png") as opaque:
+        opaque.save(tmp_path / "glass.png", transparency=transparency)
+    with Image.open(tmp_path / "glass.png") as glass:
+        assert "transparency" in glass.info
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert torch.equal(decode(tmp_path / "glass.png"), expected)
+
+
+@pytest.mark.parametrize("sides", [(5000, 1), (1, 5000), (8000, 2)])
+def test_an_image_that_would_fill_the_memory_is_named_and_not_resized(tmp_path, sides):
+    """A photograph of 1x5000 pixels took a gigabyte, and one of 1x65000 thirteen."""
+    Image.new("RGB", sides).save(tmp_path / "line.png")
+    Image.new("RGB", (300, 10)).save(tmp_path / "strip.png")
+    files = FileList.of(tmp_path, ["line.png", "strip.png"], [0, 0])
+    chunk = Decoder(files, View(size=224, resize=256))[[0, 1]]
+    (failure,) = chunk.failures
+    assert failure.startswith(f"{tmp_path / 'line.png'} has {sides[0]}x{sides[1]} pixels, which is too narrow to bring")
+    assert chunk.images.shape == (1, 224, 224, 3)
 
 
 @pytest.mark.parametrize(
