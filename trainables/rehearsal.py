@@ -166,8 +166,11 @@ def map_shapes(config: Config) -> Shapes:
         maps = torch.rand(2, *image_shape)
         shapes = [maps.shape[1:]]
         with _seeing(config, image_shape[1]):
-            for stage in backbone.stages:
+            for number, stage in enumerate(backbone.stages):
                 maps = stage(maps)
+                if getattr(maps, "ndim", 0) != 4:
+                    found = list(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+                    raise ValueError(f"stage {number} of {config.backbone!r} must return (B, C, H, W), got {found}")
                 shapes.append(backbone.grid(maps).shape[1:])
             backbone.head(backbone.pool(maps))
     return _shapes.setdefault(key, tuple(shapes))

@@ -44,6 +44,8 @@ class AutoMixing(Mixing):
         options, pipeline = config.mixer_options, pipeline_of(config)
         dataset, layer = dataset_of(config), options["layer"]
         last = len(network.backbone.stages) - 1
+        if last == 0:
+            raise ValueError(f"mixer {config.mixer!r} needs a backbone of several stages, got {config.backbone!r}")
         if not 1 <= layer <= last:
             raise ValueError(f"mixer.layer must lie in 1..{last} with backbone {config.backbone!r}, got {layer}")
         with evaluation_mode(network), torch.no_grad():

@@ -12,13 +12,15 @@ from torch import Generator, Tensor
 from trainables.mixers.choice import choose
 from trainables.mixers.mixed import Mixed, beta, pair, partners
 
+LAYERS = (0, 1, 2)  # of the paper
+
 
 def manifoldmix(
     images: Tensor,
     rng: Generator,
     *,
     alpha: float = 2.0,
-    layers: tuple[int, ...] = (0, 1, 2),
+    layers: tuple[int, ...] = LAYERS,
     per_batch: bool = False,
     encode: Callable[[Tensor, int], Tensor],
     num_stages: int,

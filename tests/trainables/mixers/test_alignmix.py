@@ -27,6 +27,15 @@ def normal(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_network_without_the_layers_of_the_other_mixer_is_refused_whichever_a_batch_is_mixed_by(network, seed):
+    rng = torch.Generator().manual_seed(seed)
+    with pytest.raises(ValueError, match=r"^alternate must be 'mixup' or 'nothing' with a network of 3 stages, "):
+        alignmix(pixels(), rng, encode=network.encode, num_stages=3)
+    for other in ("mixup", "nothing"):
+        alignmix(pixels(), rng, encode=network.encode, num_stages=3, alternate=other)
+
+
 def test_the_plan_has_its_marginals():
     plan = transport_plan(normal(4, 3, 12), normal(4, 3, 12).flip(0), eps=0.5, iterations=200)
     mass = torch.full((4, 12), 1 / 12, dtype=torch.float64)
