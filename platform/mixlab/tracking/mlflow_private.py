@@ -1,9 +1,10 @@
-"""Makes a database, and reads many runs at once, through the private parts of MLflow that ``constraints.txt`` pins.
+"""Opens and makes databases, and reads many runs at once, by the private parts of MLflow that ``constraints.txt`` pins.
 
 MLflow itself builds several objects for every value of a run, which takes a millisecond a run. Here a row of a table is
 a tuple. ``tests/mixlab/tracking/test_mlflow_private.py`` names the pinned version when it fails.
 """
 
+import logging
 import math
 import sqlite3
 from collections.abc import Mapping
@@ -47,6 +48,17 @@ def runs_in_database(
         given = _values(session, SqlParam, ids) if params else {}
         metrics = _values(session, SqlLatestMetric, ids, SqlLatestMetric.is_nan)
     return [(*run, tagged.get(run[0], {}), given.get(run[0], {}), metrics.get(run[0], {})) for run in found]
+
+
+def limit_attempts() -> None:
+    """Let MLflow try a database that refuses it for 12 s, not for 101, and not print an exception each time.
+
+    All other stores of the process wait meanwhile.
+    """
+    from mlflow.store.db import utils  # takes a third of a second; a server needs none
+
+    utils.MAX_RETRY_COUNT = 7
+    utils._logger.setLevel(logging.ERROR)
 
 
 def make_database(file: Path) -> None:

@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput, first_line, hint, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
-from mixlab.tracking.mlflow_private import make_database, runs_in_database
+from mixlab.tracking.mlflow_private import limit_attempts, make_database, runs_in_database
 from mixlab.uris import DATABASE, require_uri, require_writable, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -74,6 +74,8 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
 
     def ask() -> MlflowClient:
+        if not tracking_uri.startswith("http"):
+            limit_attempts()
         with _only_maker(file if make else None):
             if file is not None and not os.path.exists(file):
                 make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere

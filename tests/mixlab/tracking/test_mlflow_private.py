@@ -1,5 +1,7 @@
 """The private parts of MLflow that ``mixlab.tracking.mlflow_private`` touches are as they were."""
 
+import importlib
+import inspect
 import json
 import math
 from dataclasses import asdict
@@ -13,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import Connection, Engine, event
 
 from mixlab.tracking import store
-from mixlab.tracking.mlflow_private import make_database, runs_in_database
+from mixlab.tracking.mlflow_private import limit_attempts, make_database, runs_in_database
 from mixlab.uris import sqlite_file
 from tests.libraries import forgo_durability
 from tests.pins import pinned
@@ -54,6 +56,19 @@ def test_the_database_says_what_mlflow_says(client, monkeypatch):
             theirs = store.search_runs(client, experiment, tags)
         message = f"the tables of mlflow {PIN} are others in {mlflow.__version__}: change tracking/mlflow_private.py"
         assert [as_text(run) for run in ours] == [as_text(run) for run in theirs], message
+
+
+def test_attempts_to_open_a_database_are_counted_and_logged_as_they_were():
+    limit_attempts()
+    utils = importlib.import_module("mlflow.store.db.utils")
+    source = inspect.getsource(utils.create_sqlalchemy_engine_with_retry)
+    message = (
+        f"mlflow {PIN} counts by MAX_RETRY_COUNT, {mlflow.__version__} does not: change tracking/mlflow_private.py"
+    )
+    assert "attempts < MAX_RETRY_COUNT" in source, message
+    assert "_logger.warning" in source, message
+    pauses = [0.1 * (2**attempt - 1) for attempt in range(1, utils.MAX_RETRY_COUNT)]
+    assert sum(pauses) < store.ANSWER_SECONDS - 5
 
 
 def test_reading_any_number_of_runs_takes_as_many_statements(client):

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -175,6 +176,15 @@ def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(clien
     for ask in (store.recorded, store.experiment_id, open_experiment):
         with pytest.raises(BadInput, match="'toy' is deleted; restore it"):
             ask(client, "toy")
+
+
+def test_a_database_that_refuses_says_why_in_a_sentence(monkeypatch, capfd):
+    """MLflow tried it again for longer than anybody waited, and printed its exception each time."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(BadInput, match=r"127\.0\.0\.1.*, port 1 failed: Connection refused\); give") as caught:
+        store.connect("postgresql+psycopg2://me:secret@127.0.0.1:1/runs")
+    assert "secret" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("location", ["mlflow-artifacts:/1", "mlflow-artifacts://head:5000/1"])
