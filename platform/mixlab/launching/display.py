@@ -167,11 +167,9 @@ class Display:
             del cells[cell]
         verdicts = self.phase.verdicts()
         seeds = sorted({trial.seed for trial in self.phase.rows})
-        needed = (
-            max(map(len, cells), default=0)
-            + (SEED_WIDTH + 2) * len(seeds)
-            + max(map(len, verdicts.values()), default=0)
-        )
+        needed = max(map(len, cells), default=0) + (SEED_WIDTH + 2) * len(seeds)
+        if verdicts:
+            needed += 2 + max(map(len, ("verdict", *verdicts.values())))
         wide = needed <= self.console.width
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("arm", overflow="fold")

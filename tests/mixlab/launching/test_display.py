@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,8 +63,17 @@ def test_a_wide_terminal_shows_every_seed_and_the_decided_arms():
     assert baseline.split() == ["cutmix", "·", "baseline", "✓", "71.50", "%", "✗", "failed", "·", "✓", "70.10"]
     assert lam.split() == ["cutmix", "·", "+", "lam", "3/10", "41.25", "%", "·", "·", "·", "win"]
     assert said.startswith("2 of 8 done, ")
-    assert " left, 1 running" in said
+    assert said.endswith(" left, 1 running")
     assert "verdict" not in shown()
+
+
+@pytest.mark.parametrize("verdicts", [{}, {"cutmix · + lam": "win"}, {"cutmix · baseline": "not decided yet"}])
+def test_seeds_have_columns_where_every_arm_then_has_one_line(verdicts):
+    lines = {width: shown(width, verdicts).splitlines() for width in range(72, 94)}
+    wide = {width for width, (_, head, *_) in lines.items() if "seed 0" in head}
+    assert min(wide) == 17 + 4 * 14 + max((2 + max(7, len(verdict)) for verdict in verdicts.values()), default=0)
+    assert wide == set(range(min(wide), 94))
+    assert {len(lines[width]) for width in wide} == {4}
 
 
 def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line():
@@ -71,6 +81,61 @@ def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line():
     with Display(console, Phase("3/8 tried", rows=()), quiet=False) as display:
         display.started(TRIALS[0], None)
     assert file.getvalue() == f"[3/8 tried] {TRIALS[0].name}: started\n"
+
+
+def test_without_a_terminal_every_event_has_a_line_and_a_quiet_display_says_failures_alone():
+    said = []
+    for quiet in (False, True):
+        console, file = console_of()
+        with Display(console, Phase("1 of 8"), quiet) as display:
+            first, second, third = TRIALS[:3]
+            display.started(first, None)
+            display.started(second, Epoch(3, 10, {}))
+            display.crashed(second, "crashed, attempt 2 goes on")
+            display.ended(first, State.PRUNED, Epoch(2, 10, {"test_top1": 9.0}), "")
+            display.ended(second, State.FAILED, Epoch(4, 10, {}), "ValueError: no")
+            display.ended(third, State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
+        said.append(file.getvalue().replace("cutmix · baseline · ", "").splitlines())
+    failures = ["seed 1: crashed, attempt 2 goes on", "seed 1: failed: ValueError: no"]
+    assert said[1] == failures
+    assert said[0] == [
+        "[1 of 8] seed 0: started",
+        "[1 of 8] seed 1: started, goes on after epoch 3",
+        failures[0],
+        "[1 of 8] seed 0: pruned after epoch 2, 9.00 %",
+        failures[1],
+        "[1 of 8] seed 2: done, 71.50 %",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3_600, "1 h"),
+        (3_659, "1 h"),
+        (18_600, "5 h 10 min"),
+        (86_399, "23 h 59 min"),
+        (86_400, "1 d"),
+        (12 * 86_400 + 4 * 3_600 + 3_599, "12 d 4 h"),
+    ],
+)
+def test_a_duration_is_said_to_two_units(seconds, words):
+    assert display.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("shown", "metrics", "text"),
+    [
+        (Shown(TOP1, "test_top1_last"), {"test_top1": 70.0, "test_top1_last": 71.0}, "71.00 %"),
+        (Shown(None, "rmse"), {"rmse": 0.123456}, "0.1235"),
+    ],
+)
+def test_the_result_is_shown_once_it_is_there_and_a_metric_that_nobody_declares_as_a_number(shown, metrics, text):
+    assert shown.text(metrics) == text
 
 
 def test_nothing_is_nearly_there_once_all_is_done():
@@ -131,7 +196,8 @@ def test_a_table_that_is_higher_than_the_terminal_shows_its_progress_and_all_tha
     assert said.endswith("0 of 30 done, 1 running, 23 arms not shown")
     assert head.split() == ["arm", "seed", "0"]
     assert [row.split()[1] for row in rows] == ["0", "1", "2", "3", "4", "5", "25"]
-    assert file.getvalue().count("arm ") >= 30  # in the end, all of them
+    in_the_end = re.findall(r"arm (\d+) ", file.getvalue())[-30:]
+    assert in_the_end == [str(number) for number in range(30)]
 
 
 def test_a_terminal_without_these_letters_gets_others():
@@ -163,13 +229,21 @@ def test_a_trial_ends_with_its_value_if_it_has_one(metrics, words):
     assert file.getvalue() == f"[1 of 8 done] {words}\n"
 
 
-@pytest.mark.parametrize(("term", "live"), [("xterm-256color", True), ("dumb", False), ("unknown", False)])
-def test_a_dumb_terminal_gets_lines(term, live, monkeypatch):
+@pytest.mark.parametrize(
+    ("term", "quiet", "live", "lines"),
+    [
+        ("xterm-256color", False, True, False),
+        ("xterm-256color", True, False, False),
+        ("dumb", False, False, True),
+        ("unknown", False, False, True),
+    ],
+)
+def test_a_dumb_terminal_gets_lines_and_a_quiet_display_shows_nothing(term, quiet, live, lines, monkeypatch):
     monkeypatch.setenv("TERM", term)
     console, file = console_of(force_terminal=True)
-    with Display(console, Phase("0 of 8 done", expected=8), quiet=False) as display:
+    with Display(console, Phase("0 of 8 done", expected=8), quiet) as display:
         display.started(TRIALS[0], None)
-    assert ("cutmix · baseline · seed 0: started" in file.getvalue()) is not live
+    assert ("cutmix · baseline · seed 0: started" in file.getvalue()) is lines
     assert ("\x1b[" in file.getvalue()) is live
 
 
@@ -185,7 +259,7 @@ def test_no_color_means_no_colour(monkeypatch):
     ("answer", "text"),
     [
         ("31744, 81559\n12288, 81559\n", "GPU memory 31 of 80 GB, 12 of 80 GB"),
-        ("[N/A], [N/A]\n1024, 16384\n", "GPU memory 1 of 16 GB"),  # as for a card that is cut into slices
+        ("[N/A], [N/A]\n[N/A], 40960\n1024, 16384\n", "GPU memory 1 of 16 GB"),  # as for a card that is cut into slices
         ("No devices were found\n", ""),
         ("", ""),
     ],
