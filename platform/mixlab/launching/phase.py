@@ -95,7 +95,7 @@ class ListedTrials(Phase):
         missing = [trial for trial in trials if self.states[trial.key] is not State.DONE]
         self.complete = [trial for trial in missing if trial.key in saved and saved[trial.key].complete]
         self.concerned = [trial for trial in missing if trial not in self.complete]
-        self.states |= {t.key: State.PENDING for t in missing if self.states[t.key] is State.FAILED}  # tried again
+        self.states |= dict.fromkeys((trial.key for trial in missing), State.PENDING)  # what failed is tried again
         self._left = list(self.concerned)
         plan = study_plan(study, trials, start.options.preset, start.train, looks)
         cells = {trial.cell: trial.arm for trial in trials}

@@ -1,5 +1,7 @@
 """What happens to trials is passed on to source and listener, and which errors are final is decided, without Ray."""
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +37,7 @@ def events() -> Events:
         ((0, ERROR), (0, ERROR), True),
         ((3, ERROR), (3, ERROR), True),
         ((3, ERROR), (4, ERROR), False),  # it came further
+        ((0, ERROR), (1, ERROR), False),
         ((3, ERROR), (3, Failure("Traceback\nRuntimeError: another", raised=True)), False),
         ((3, LOST), (3, LOST), False),
         ((3, FULL), (3, FULL), False),  # it gets a larger share of the GPU
@@ -137,6 +140,7 @@ def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, sto
     both = Both(ends=ends)
     events = Events(both, both, lambda: 1)
     assert [events.reported(TRIAL, Epoch(number, 3, {})) for number in numbers] == stop
+    assert both.said == [("reported", number, None) for number in numbers for _ in ("listener", "source")]
     events.completed(TRIAL, "folder")
     assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
     assert not events.furthest
@@ -170,6 +174,15 @@ def test_ray_tune_leaves_its_loop_and_every_other_error_comes_through(monkeypatc
     assert not events._left.is_set()
     events.until_left(events.next)
     assert events._left.is_set()
-    events.leave()
+    assert events.source.jobs
     with pytest.raises(ZeroDivisionError):
         Events(None, None, lambda: 1).until_left(lambda: 1 / 0)
+
+
+def test_what_must_leave_is_waited_for_a_little():
+    events = Events(None, None, lambda: 1)
+    loop = threading.Thread(target=events.until_left, args=(lambda: time.sleep(0.05),))
+    loop.start()
+    events.leave()
+    assert events._left.is_set()
+    loop.join()

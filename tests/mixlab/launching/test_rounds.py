@@ -23,6 +23,7 @@ from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.study import Trial
 from mixlab.spec.trial import State
+from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of
 
@@ -89,14 +90,18 @@ def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed():
         seen.append(runs)
         return {}
 
-    study = study_of(budget=2)
+    study = study_of(budget=3)
     rounds = rounds_of(study, rule, first=1)
     first = rounds.due()
     assert [trial.name for trial in first] == ["plain · seed 0", "real · seed 0", "null · seed 0"]
     rounds.results |= {first[0].key: 70.0, first[2].key: math.nan}
     assert rounds.due() == [first[1]]
     assert not seen
-    assert len(rounds.most()) == 4
+    assert len(rounds.most()) == 7
+    last = study.trials(TRAIN)[-1]
+    rounds.results[last.key] = 70.0  # of a plan with a fixed number of seeds
+    assert len(rounds.most()) == 6
+    assert last not in rounds.most()
     rounds.results[first[1].key] = 71.5
     assert [trial.seed for trial in rounds.due()] == [1, 1, 1]
     (runs,) = seen
@@ -104,9 +109,17 @@ def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed():
     assert list(runs[METRIC])[:2] == [70.0, 71.5]
     assert math.isnan(runs[METRIC][2])
     asked_of(rounds, dict.fromkeys((trial.key for trial in study.trials(TRAIN)), 70.0))
-    assert [len(runs) for runs in seen] == [3, 6]  # also when the budget is spent
+    assert [len(runs) for runs in seen] == [3, 6, 9]  # also when the budget is spent
     rounds.due()
-    assert len(seen) == 2
+    assert len(seen) == 3
+
+
+def test_the_rule_is_told_the_levels_of_the_factors():
+    seen: list[pd.DataFrame] = []
+    study = replace(study_of(budget=1), factors={"mixer": ("cutmix", "fmix")})
+    rounds = rounds_of(study, lambda plan, runs: seen.append(runs) or {})
+    asked_of(rounds, {trial.key: 70.0 for trial in study.trials(TRAIN)})
+    assert list(seen[0]["factor.mixer"]) == ["cutmix"] * 3 + ["fmix"] * 3
 
 
 def test_an_arm_that_always_fails_is_given_up():
@@ -140,13 +153,30 @@ def phase_after(done: list[Trial], values: Mapping[str, float]) -> SequentialTri
     return SequentialTrials(study_of(), study_of().trials(TRAIN), START, recorded, {})
 
 
+def test_a_trial_that_fails_has_no_value_whatever_it_reported():
+    phase = phase_after([], {})
+    trial = phase.next(1).trial
+    phase.reported(trial, Epoch(1, 2, {"test_top1_median10": 70.0}))
+    phase.ended(trial, End(State.FAILED))
+    assert math.isnan(phase.rounds.results[trial.key])
+
+
+def test_a_trial_that_the_journal_completes_has_the_value_of_its_last_epoch():
+    trials = study_of().trials(TRAIN)
+    saved = {trials[0].key: Saved("folder", [Epoch(number, 2, {"test_top1_median10": number}) for number in (1, 2)])}
+    assert SequentialTrials(study_of(), trials, START, {}, saved).rounds.results == {trials[0].key: 2}
+
+
 @pytest.mark.parametrize("at_a_time", [1, 9])
 def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_recorded(at_a_time):
     values = simulated(study_of().trials(TRAIN))
     asked = asked_of(rounds_of(study_of()), values)
     whole = phase_after([], values)
+    assert len(whole.rows) == 12  # the first four seeds of every arm
+    assert whole.verdicts() == {}
     names = drive(whole, values, at_a_time)
     assert whole.over()
+    assert whole.verdicts() == {"real": "win", "null": "given up"}
     assert whole.counts() == f"{len(names)}/{len(names)} done, 2 of 2 comparisons decided"
     assert {whole.state(cell) for cell in whole.tracked.cells} == {State.DONE}
     assert whole.tracked.plan["sequential"] == {"budget": BUDGET}
