@@ -1,5 +1,6 @@
 """The data sets and weights that the cells of a study need are each fetched once, on every node that is there."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
+from tests.endings import refused
 from tests.mixlab.spec import minimal
 
 
@@ -72,6 +74,28 @@ def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path, monkeypatch):
     cluster_of({"gone"}, "gone", True, monkeypatch)
     with pytest.raises(BadInput, match="every node with a GPU has left the cluster"):
         packing.measure([trial], train, Share(1, 1), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "without", "asked", "said"),
+    [
+        (True, {"gpu1", "gpu2", "cpus"}, ["gpu1", "gpu2"], "gpu (10.0.0.2, gpu1): no disk (and 1 more of 2 nodes)"),
+        (False, {"cpus"}, ["cpus", "gpu1", "gpu2"], "host (10.0.0.1): no disk"),
+        (False, set(), ["cpus", "gpu1", "gpu2"], None),
+    ],
+)
+def test_each_node_that_may_run_a_trial_is_asked(tmp_path, monkeypatch, gpus, without, asked, said):
+    of_gpu = {"Resources": {"CPU": 1.0, "GPU": 1.0}, "NodeManagerHostname": "gpu", "NodeManagerAddress": "10.0.0.2"}
+    of_cpus = {"Resources": {"CPU": 4.0}, "NodeManagerHostname": "host", "NodeManagerAddress": "10.0.0.1"}
+    there = {"desk": {**of_cpus, "Resources": {}}, "cpus": of_cpus, "gpu1": of_gpu, "gpu2": of_gpu}
+    there["desk"]["NodeManagerHostname"] = "desk"
+    found: list[str] = []
+    monkeypatch.setattr(nodes, "alive", lambda: there)
+    monkeypatch.setattr(nodes, "call_on", lambda node, *_: found.append(node) or node)
+    monkeypatch.setattr(nodes.head, "results", lambda tasks: ["no disk" if tasks[0] in without else ""])
+    with refused(f"on the node {said}") if said else nullcontext():
+        nodes.prepare_nodes(complete(Toy([])), [], tmp_path, gpus)
+    assert found == asked
 
 
 def test_a_node_that_stays_and_cannot_run_a_task_is_a_sentence(tmp_path, monkeypatch):

@@ -72,7 +72,16 @@ def test_an_epoch_that_a_new_attempt_reports_takes_the_place_of_the_first(tmp_pa
     for number, rmse in ((1, 4.0), (2, 2.0), (3, 3.0)):
         reporter(Epoch(number, 3, {"rmse": rmse}), save)
     assert [(epoch.number, epoch.metrics["rmse"]) for epoch in reporter.epochs] == [(1, 4.0), (2, 2.0), (3, 3.0)]
+    assert reporter.epochs[0].metrics == {"rmse": 4.0}
     assert reporter.epochs[-1].metrics == {"rmse": 3.0, "rmse_best": 2.0, "rmse_median10": 3.0}
+
+
+@pytest.mark.usefixtures("reports")
+def test_an_epoch_also_has_what_the_machine_did(tmp_path):
+    usage: Any = SimpleNamespace(taken=lambda: {"system/cpu": 50.0})
+    reporter = Reporter([], work(tmp_path), usage)
+    reporter(Epoch(1, 2, {"rmse": 1.0}), save)
+    assert reporter.epochs[0].metrics == {"rmse": 1.0, "system/cpu": 50.0}
 
 
 @pytest.mark.usefixtures("reports")

@@ -171,7 +171,22 @@ def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path):
     found = [failure_of(error, tmp_path) for error in failed]
     assert not any(failure.raised or failure.process for failure in found)
     assert [failure.explained for failure in found] == [True, False, False]
+    assert tune_private.Failure("ValueError: no", raised=True).explained
+    assert tune_private.Failure("gone", raised=False, process=("node", 7)).explained
     assert found[0].text == f"95 % is used\n{tune_private.SHORT_OF_MEMORY}"
+
+
+@pytest.mark.parametrize(("text", "said"), [("\x1b[36mFailure # 1\x1b[39m", "Failure # 1"), (None, "unknown error")])
+@pytest.mark.parametrize("pickled", [None, b"", b"\x80\x05cut off"])
+def test_without_the_error_itself_a_failure_is_what_ray_tune_has_written_of_it(tmp_path, text, said, pickled):
+    for name, content in (("error.pkl", pickled), ("error.txt", text and text.encode())):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    file, log = tmp_path / "error.pkl", tmp_path / "error.txt"
+    trial = SimpleNamespace(
+        pickled_error_file=file if pickled is not None else None, error_file=log if text is not None else None
+    )
+    assert tune_private.failure_of(trial) == tune_private.Failure(said, raised=False)
 
 
 def test_a_failure_that_ray_tune_tells_of_twice_counts_once(monkeypatch):

@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 import pickle
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import torch
 from ray import cloudpickle
 from ray.exceptions import RayTaskError
 
@@ -148,6 +150,38 @@ def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path, er
 def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path):
     worker.write_epochs(tmp_path, [Epoch(1, 1, {})])
     run_trial(work(tmp_path), resume_from=tmp_path)  # the trainable would raise
+
+
+def test_another_attempt_goes_on_from_its_own_checkpoint_and_not_from_that_of_an_earlier_start(tmp_path, ray_tune):
+    for name, number in (("earlier", 1), ("own", 2)):
+        (tmp_path / name).mkdir()
+        worker.write_epochs(tmp_path / name, [Epoch(number, 3, {})])
+    ray_tune.get_checkpoint = lambda: SimpleNamespace(path=str(tmp_path / "own"))
+    found: list[Any] = []
+    train = Reader(lambda settings, report, _: found.extend(report.epochs))
+    run_trial(work(tmp_path, train=train), resume_from=tmp_path / "earlier")
+    assert found == [Epoch(2, 3, {})]
+
+
+def test_a_process_keeps_to_its_threads_and_its_share_of_a_gpu(monkeypatch):
+    threads: list[int] = []
+    shares: list[float] = []
+    cuda = {
+        "is_available": lambda: True,
+        "empty_cache": lambda: None,
+        "mem_get_info": lambda: (1, 2**36),
+        "set_per_process_memory_fraction": shares.append,
+    }
+    for name, stands_in in cuda.items():
+        monkeypatch.setattr(torch.cuda, name, stands_in)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(os, "environ", {"HOME": "/"})
+    worker._keep_to_share(3, 0.5)
+    assert (threads, shares) == ([3], [worker.share_of_tensors(0.5, 2**36)])
+    monkeypatch.delitem(sys.modules, "torch")
+    worker._keep_to_share(2, 0)  # torch, if it comes, will read this
+    limits = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "MKL_DYNAMIC": "FALSE"}
+    assert (threads, os.environ) == ([3], {"HOME": "/", **limits})
 
 
 @pytest.mark.parametrize(("parallel", "gpus", "processes"), [(True, 2, 2), (True, 0.5, 1), (True, 0, 1), (False, 1, 0)])

@@ -1,0 +1,92 @@
+"""What is told to Ray Tune and what it tells, without Ray: its questions are answered by the source's jobs and ends."""
+
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock, call
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from mixlab.cluster.events import Events, Leave
+from mixlab.cluster.schedule import _Callbacks, _InTurn, _Suggestions
+from mixlab.cluster.source import End, Job
+from mixlab.errors import BadInput, StorageLost
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import State, Trial
+from mixlab.storage.journal import Saved
+
+TRIAL = Trial("key", "arm", {}, 0, {})
+CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
+END = End(State.PRUNED, 5.0)
+
+
+@pytest.fixture
+def events() -> Any:
+    """Return events with a source that ends nothing and a listener, which note what they are told."""
+    return Events(Mock(reported=Mock(return_value=None)), Mock(), lambda: 1)
+
+
+@pytest.fixture
+def ray_trial() -> Any:
+    """Return a trial of Ray Tune that has failed twice."""
+    return SimpleNamespace(config={"trial": TRIAL}, run_metadata=SimpleNamespace(num_failures=2), checkpoint=None)
+
+
+def test_ray_tune_is_given_the_jobs_of_the_source(events):
+    events.source.next.side_effect = [Job(TRIAL), Job(TRIAL, Saved("folder", [Epoch(1, 3, {})])), None, None]
+    events.source.over.side_effect = [False, True]
+    given = {"key": "key", "trial": TRIAL, "resume_from": None}
+    found = [_Suggestions(events).suggest("id") for _ in range(4)]
+    assert found == [given, {**given, "resume_from": "folder"}, None, Searcher.FINISHED]
+
+
+def test_a_trial_goes_on_until_its_source_ends_it(events, ray_trial):
+    def told(number: int) -> tuple[str, int]:
+        ray_trial.run_metadata.num_failures = 2
+        answer = _InTurn(events).on_trial_result(None, ray_trial, {"epoch": Epoch(number, 5, {})})
+        return answer, ray_trial.run_metadata.num_failures
+
+    assert [told(number) for number in (1, 2, 1, 2)] == [(CONTINUE, 0), (CONTINUE, 0), (CONTINUE, 2), (CONTINUE, 2)]
+    events.source.reported.return_value = END
+    assert told(3) == (STOP, 0)
+    assert [each.args[1].number for each in events.listener.reported.call_args_list] == [1, 2, 1, 2, 3]
+    assert _InTurn(events).on_trial_result(None, ray_trial, {"done": True}) == CONTINUE  # Ray Tune's own last result
+    _Callbacks(events).on_trial_complete(1, [], ray_trial)
+    assert events.listener.ended.call_args == call(TRIAL, END, "")
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_an_error_that_a_trial_reports_is_its_end(events, ray_trial, answer):
+    assert _InTurn(events).on_trial_result(None, ray_trial, {"error": "diverged", "answer": answer}) == CONTINUE
+    ray_trial.checkpoint = SimpleNamespace(path="folder")
+    _Callbacks(events).on_trial_complete(1, [], ray_trial)
+    end = End(State.FAILED, error="diverged", answer=answer)
+    assert events.source.ended.call_args == call(TRIAL, end)
+    assert events.listener.ended.call_args == call(TRIAL, end, "folder")
+
+
+def test_a_storage_that_a_trial_has_lost_ends_the_work(events, ray_trial):
+    assert _InTurn(events).on_trial_result(None, ray_trial, {"lost": "the disk is full"}) == STOP
+    assert isinstance(events.fault, StorageLost)
+    assert str(events.fault) == "the disk is full"
+
+
+def test_whatever_ray_tune_tells_next_it_leaves_its_loop_and_nobody_is_told(events, ray_trial):
+    callbacks = _Callbacks(events)
+    callbacks.on_trial_start(1, [], ray_trial)
+    assert events.listener.mock_calls == [call.started(TRIAL)]
+    events.fault = BadInput("no objective")
+    for tell in (
+        lambda: callbacks.on_step_begin(1, []),
+        lambda: callbacks.on_trial_start(1, [], ray_trial),
+        lambda: callbacks.on_trial_recover(1, [], ray_trial),
+        lambda: callbacks.on_trial_complete(1, [], ray_trial),
+        lambda: callbacks.on_trial_error(1, [], ray_trial),
+        lambda: _Suggestions(events).suggest("id"),
+        lambda: _InTurn(events).on_trial_result(None, ray_trial, {"epoch": Epoch(1, 5, {})}),
+    ):
+        with pytest.raises(Leave):
+            tell()
+    assert len(events.listener.mock_calls) == 1
+    assert not events.source.mock_calls
