@@ -180,6 +180,10 @@ def timm_backbone(
     try:
         model = timm_layouts.create_model(name, num_classes=0, in_chans=in_channels, **options)
     except (AssertionError, TypeError, RuntimeError) as error:
+        if "drop_path_rate" in str(error):
+            raise ValueError(
+                f"drop_path must be 0 with backbone '{PREFIX}{name}', which has no drop-path, got {drop_path:g}"
+            ) from None
         raise ValueError(
             f"backbone '{PREFIX}{name}' cannot be built for images of {image_size} pixels, {in_channels} channels and "
             f"drop_path {drop_path:g} ({first_line(error)})"

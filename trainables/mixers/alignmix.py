@@ -38,8 +38,8 @@ def alignmix(
         alpha: draws lambda ~ Beta(alpha, alpha), one a row.
         lam_per_batch: one lambda for the whole batch, as in the official code, also where another mixer takes turns.
         alternate: what every second batch, at random, is mixed by instead, with the same ``alpha``:
-            ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code. A network of less than four stages, the
-            stem among them, cannot have the former (``ValueError``).
+            ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code. A network of fewer than four stages,
+            the stem among them, cannot have the former (``ValueError``).
         eps: weight of the entropy in the transport.
         iterations: how many steps Sinkhorn's algorithm takes.
         encode: runs the images through the first stages of the network, with gradient.
@@ -54,8 +54,8 @@ def alignmix(
     """
     if alternate == "manifoldmix" and num_stages <= max(LAYERS) + 1:  # whichever of the two this batch is mixed by
         raise ValueError(
-            f"alternate must be 'mixup' or 'nothing' with a network of {num_stages} stages, because Manifold Mixup "
-            f"mixes after the stem and {max(LAYERS)} more, got 'manifoldmix'"
+            f"alternate must be 'mixup' or 'nothing' with a network of fewer than {max(LAYERS) + 2} stages, between "
+            f"which Manifold Mixup mixes, got 'manifoldmix'"
         )
     if alternate != "nothing" and choose(("align", "alternate"), rng) == "alternate":
         if alternate == "mixup":

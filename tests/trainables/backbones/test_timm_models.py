@@ -204,6 +204,12 @@ def test_the_grid_is_timm_s_last_map_where_the_features_are_not_a_map(name):
 
 
 @pytest.mark.slow
+def test_a_model_without_drop_path_says_so():
+    with pytest.raises(ValueError, match=r"^drop_path must be 0 with backbone 'timm/vgg11', which .*, got 0\.1$"):
+        build("vgg11", 32, drop_path=0.1)
+
+
+@pytest.mark.slow
 def test_an_encoder_is_no_classifier():
     with pytest.raises(ValueError, match="_enc' must be a classifier, which timm's MobileNetV5Encoder is not"):
         build("mobilenetv5_300m_enc", 224)

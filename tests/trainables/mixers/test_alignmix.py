@@ -30,7 +30,7 @@ def normal(*shape: int) -> Tensor:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_network_without_the_layers_of_the_other_mixer_is_refused_whichever_a_batch_is_mixed_by(network, seed):
     rng = torch.Generator().manual_seed(seed)
-    with pytest.raises(ValueError, match=r"^alternate must be 'mixup' or 'nothing' with a network of 3 stages, "):
+    with pytest.raises(ValueError, match=r"^alternate must be 'mixup' or 'nothing' with a network of fewer than 4 "):
         alignmix(pixels(), rng, encode=network.encode, num_stages=3)
     for other in ("mixup", "nothing"):
         alignmix(pixels(), rng, encode=network.encode, num_stages=3, alternate=other)
