@@ -5,6 +5,7 @@ A whole launch does the same in ``test_racing_search``.
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,10 @@ def test_numbers_that_are_not_finite_and_failures_are_json():
     found = strict(result.json())
     assert (found["plan"], found["verdicts"]) == ({"clip": "Infinity"}, [{"gain": "NaN"}])
     assert (found["failures"], found["exit_code"]) == ({"plain · seed 0": "no"}, 1)
+
+
+def test_a_result_that_ends_a_cell_of_a_notebook_is_short():
+    trials = [{"key": str(number), "arm": "plain", "seed": number} for number in range(1000)]
+    result = Result(1, plan={"trials": trials}, page=Path("report.html"), failures={"plain · seed 0": "no"})
+    shown = f"Result(exit_code=1, verdicts=[], page={Path('report.html')!r}, failures={{'plain · seed 0': 'no'}})"
+    assert repr(result) == shown

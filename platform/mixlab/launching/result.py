@@ -25,14 +25,15 @@ class Result:
     """
 
     exit_code: int
-    tables: list[Any] = field(default_factory=list)
+    # Without what has been printed, and what takes pages, as where a cell of a notebook ends with the result.
+    tables: list[Any] = field(default_factory=list, repr=False)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     page: Path | None = None
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
+    plan: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    files: list[Path] = field(default_factory=list, repr=False)
     failures: Mapping[str, str] = field(default_factory=dict)
-    outlook: list[str] = field(default_factory=list)
-    tabled: Set[tuple[str, int]] = frozenset()
+    outlook: list[str] = field(default_factory=list, repr=False)
+    tabled: Set[tuple[str, int]] = field(default=frozenset(), repr=False)
 
     def json(self) -> str:
         """Return all of it but the tables as one JSON object, whose paths are below ``paths``."""
