@@ -16,17 +16,12 @@ from tests.analysis.planned import VALUE, make_plan, planned_runs
 ARMS = ("plain", "real", "null")
 
 
-@pytest.fixture
-def study():
+def study(seeds, **plan):
     """Return a plan of one table and its runs: the arm "real" gains 1 with an sd of 0.1, "null" nothing."""
-
-    def build(seeds, **plan):
-        made = make_plan(arms=ARMS, seeds=seeds, **plan)
-        runs = planned_runs(made, lambda arm, _: 70.0 + (arm == "real"))
-        runs[VALUE] += np.random.default_rng(1).normal(0, 0.1 / 2**0.5, len(runs))
-        return made, runs
-
-    return build
+    made = make_plan(arms=ARMS, seeds=seeds, **plan)
+    runs = planned_runs(made, lambda arm, _: 70.0 + (arm == "real"))
+    runs[VALUE] += np.random.default_rng(1).normal(0, 0.1 / 2**0.5, len(runs))
+    return made, runs
 
 
 def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could():
@@ -116,7 +111,7 @@ def test_more_seeds_find_less_and_more_comparisons_more():
     assert seeds_to_find_one_sd(1, 1) == pytest.approx(10, abs=1)  # Cohen (1988), for the t test
 
 
-def test_decide_names_every_comparison_and_keeps_what_was_decided(study):
+def test_decide_names_every_comparison_and_keeps_what_was_decided():
     plan, runs = study(16, sequential={"budget": 20})
     assert set(decide(plan, runs.assign(status="pending")).values()) == {"not decided"}
     decided = []
@@ -132,7 +127,7 @@ def test_decide_names_every_comparison_and_keeps_what_was_decided(study):
     assert decided[-1][("cutmix",), "real"] == "win"
 
 
-def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up(study):
+def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up():
     plan, runs = study(16, sequential={"budget": 20})
     seen = runs.copy()
     seen.loc[(seen["arm"] == "null") & (seen["seed"] >= 6), [VALUE, "status"]] = [np.nan, "pending"]
@@ -142,7 +137,7 @@ def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up(study):
 
 
 @pytest.mark.parametrize("kept", [range(0), range(6, 8), range(3)])
-def test_a_comparison_without_a_pair_is_given_up_in_the_words_of_the_tables(study, kept):
+def test_a_comparison_without_a_pair_is_given_up_in_the_words_of_the_tables(kept):
     """A launch called it given up, where the tables said that there was no pair."""
     plan, runs = study(8, sequential={"budget": 12})
     lost = (runs["arm"] == "null") & ~runs["seed"].isin(kept) | (runs["arm"] == "plain") & (runs["seed"] >= 6)

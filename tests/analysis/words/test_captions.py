@@ -9,7 +9,7 @@ from analysis.words.captions import label_text, metric_text, notes, provenance_t
 from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
 from tests.analysis.planned import METRICS, VALUE, tables_of
-from tests.analysis.words.five_arms import ARMS, full
+from tests.analysis.words.five_arms import ARMS, full, level_of
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_label_of_an_axis_has_the_unit_if_there_is_one(unit, label):
     assert label_text(Metric("top1_error", unit, label="top-1 error")) == label
 
 
-def test_provenance(level_of):
+def test_provenance():
     assert provenance_text(level_of(full())) == (
         "cifar10, resnet20, 20 epochs, n = 3, seeds 0–2, commit 0123456789ab, data feedc0de."
     )
@@ -47,12 +47,12 @@ def test_provenance(level_of):
         ({"folder": "None"}, "cifar10, resnet20"),
     ],
 )
-def test_a_part_of_the_data_and_other_images_of_the_retraining_are_told(level_of, settings, told):
+def test_a_part_of_the_data_and_other_images_of_the_retraining_are_told(settings, told):
     columns = {f"config.{name}": value for name, value in settings.items()}
     assert told in provenance_text(level_of(full(), change=lambda runs: runs.assign(**columns)))
 
 
-def test_unequal_n_and_missing_cells_are_told(level_of):
+def test_unequal_n_and_missing_cells_are_told():
     values = full()
     del values["+ lam", 1]
     level = level_of(values)
@@ -64,7 +64,7 @@ def test_unequal_n_and_missing_cells_are_told(level_of):
     assert "n = 2 to 3" in provenance_text(level)
 
 
-def test_failed_cells_are_told_with_their_error(level_of):
+def test_failed_cells_are_told_with_their_error():
     def fail(runs):
         runs.loc[1, ["status", "error", VALUE]] = ["failed", "RuntimeError: loss is NaN", math.nan]
         return runs
@@ -91,7 +91,7 @@ def test_failed_cells_are_told_with_their_error(level_of):
         ("dirty", True, "1 of 15 runs had uncommitted changes"),
     ],
 )
-def test_what_is_uneven_is_told(level_of, column, value, told):
+def test_what_is_uneven_is_told(column, value, told):
     def change(runs):
         runs.loc[0, column] = value
         return runs
@@ -101,7 +101,7 @@ def test_what_is_uneven_is_told(level_of, column, value, told):
     assert told in lines[0]
 
 
-def test_of_an_installation_without_a_repository_nothing_is_said_of_changes(level_of):
+def test_of_an_installation_without_a_repository_nothing_is_said_of_changes():
     level = level_of(full(), change=lambda runs: runs.assign(commit="unknown", dirty=True, patch="unknown"))
     assert ", commit unknown, " in provenance_text(level)
     assert notes(level) == []
@@ -110,13 +110,13 @@ def test_of_an_installation_without_a_repository_nothing_is_said_of_changes(leve
 
 @pytest.mark.parametrize(("metric", "what"), [("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")])
 @pytest.mark.parametrize(("speedup", "said"), [(0.8, True), (1.3, False), (math.nan, False)])
-def test_what_should_speed_steps_up_and_slows_them_down_is_told(level_of, metric, what, speedup, said):
+def test_what_should_speed_steps_up_and_slows_them_down_is_told(metric, what, speedup, said):
     level = level_of(full(), change=lambda runs: runs.assign(**{f"metric.{metric}": speedup}))
     note = f"{what} slowed the steps down to 0.80 times their speed without it (median of runs)."
     assert notes(level) == ([note] if said else [])
 
 
-def test_a_finished_run_without_the_metric_is_told(level_of):
+def test_a_finished_run_without_the_metric_is_told():
     def blank(runs):
         runs.loc[0, VALUE] = math.nan
         return runs
@@ -125,7 +125,7 @@ def test_a_finished_run_without_the_metric_is_told(level_of):
     assert said in notes(level_of(full(), change=blank))
 
 
-def test_other_seeds_of_the_same_number_are_told(level_of):
+def test_other_seeds_of_the_same_number_are_told():
     values = full()
     del values["baseline", 1], values["+ lam", 2]
     level = level_of({cell: value for cell, value in values.items() if cell[0] in ARMS[:2]}, arms=ARMS[:2])
@@ -148,13 +148,13 @@ def test_a_remark_below_several_tables_counts_the_runs_of_the_one_that_it_names(
     assert text.count("Every run had uncommitted changes") == all_dirty
 
 
-def test_one_of_anything_is_in_the_singular(level_of):
+def test_one_of_anything_is_in_the_singular():
     one = full(seeds=1)
     level = level_of(one, seeds=1, change=lambda runs: runs.assign(**{"epochs": 1, "config.train_images": "1"}))
     assert provenance_text(level).startswith("cifar10, only 1 training image, resnet20, 1 epoch, n = 1, seed 0,")
 
 
-def test_the_seeds_that_are_still_pending_are_named(level_of):
+def test_the_seeds_that_are_still_pending_are_named():
     missing = {("+ lam", seed) for seed in (1, 2, 3)}
     values = {cell: value for cell, value in full(seeds=4).items() if cell not in missing}
     assert "Pending: '+ lam' seeds 1–3." in notes(level_of(values, seeds=4))

@@ -8,10 +8,10 @@ from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells
 from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
-from tests.analysis.words.five_arms import ARMS, full
+from tests.analysis.words.five_arms import ARMS, full, level_of
 
 
-def test_three_seeds_are_too_few_six_are_enough_and_the_text_says_so(level_of):
+def test_three_seeds_are_too_few_six_are_enough_and_the_text_says_so():
     assert too_few_seeds(level_of(full())) == (
         "3 seeds cannot reach p < 0.05 (smallest possible p is 0.25): too few seeds to tell; "
         "at least 6 seeds would be needed."
@@ -20,7 +20,7 @@ def test_three_seeds_are_too_few_six_are_enough_and_the_text_says_so(level_of):
     assert too_few_seeds(level_of(full(6), seeds=6)) is None
 
 
-def test_the_method_names_the_tests_the_family_and_the_unit(level_of):
+def test_the_method_names_the_tests_the_family_and_the_unit():
     text = method_text(level_of(full()))
     for part in (
         "exact sign-flip test of one comparison",
@@ -67,7 +67,7 @@ def test_sequential_seeds_say_so_and_show_no_p():
     assert re.match(plan, power_text(level))  # such a plan is not the one that the study follows
 
 
-def test_the_worth_of_pairing(level_of):
+def test_the_worth_of_pairing():
     values = {("baseline", s): float(s) for s in range(4)} | {("+ lam", s): s + 0.1 * (-1) ** s for s in range(4)}
     text = pairing_text(level_of(values, seeds=4, arms=ARMS[:2]))
     # The differences 0.1, -0.1, 0.1, -0.1 have the sd 0.115; 0, 1, 2, 3 have 1.29, and 0.1, 0.9, 2.1, 2.9 have 1.24.
@@ -79,7 +79,7 @@ def test_the_worth_of_pairing(level_of):
     assert text.endswith("the sd of a difference is 0 (median), that of unpaired runs would be 0.0183.")
 
 
-def test_one_seed_has_no_spread(level_of):
+def test_one_seed_has_no_spread():
     text = method_text(level_of(full(1), seeds=1))
     assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
     assert "sd" not in text
@@ -107,7 +107,7 @@ def test_every_column_of_one_seed_is_explained():
     assert text.endswith("Control: '+ l_s', which shows what other arms change besides what they are named for.")
 
 
-def test_where_nothing_could_be_compared_no_test_is_described(level_of):
+def test_where_nothing_could_be_compared_no_test_is_described():
     without_baseline = {cell: value for cell, value in full().items() if cell[0] != "baseline"}
     level = level_of(without_baseline)
     assert method_text(level) == "Mean ± sd over seeds."
@@ -116,7 +116,7 @@ def test_where_nothing_could_be_compared_no_test_is_described(level_of):
     )
 
 
-def test_an_approximate_p_is_not_called_exact(level_of):
+def test_an_approximate_p_is_not_called_exact():
     text = method_text(level_of(full(21), seeds=21))
     assert "exact" not in text
     assert "10,000 sign patterns" in text
@@ -124,7 +124,7 @@ def test_an_approximate_p_is_not_called_exact(level_of):
     assert "joint sign flips (exact)" in begun
 
 
-def test_power_plan_of_every_arm(level_of):
+def test_power_plan_of_every_arm():
     level = level_of(full())
     plan = power_table(level)
     assert list(plan.index) == list(ARMS[1:])
@@ -135,7 +135,7 @@ def test_power_plan_of_every_arm(level_of):
     assert re.search(r"80 % power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
 
 
-def test_of_many_arms_the_power_plan_names_those_that_need_the_fewest_seeds(level_of):
+def test_of_many_arms_the_power_plan_names_those_that_need_the_fewest_seeds():
     """With 200 arms the sentence under a table had 200 numbers."""
     arms = ("baseline", *(f"a{gain}" for gain in range(1, 201)))
     sway = (-1, 0, 1)  # of every difference, by seed

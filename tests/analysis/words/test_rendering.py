@@ -23,29 +23,24 @@ from tests.analysis.test_any_name import HARD
 AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
 
 
-@pytest.fixture(scope="module")
-def study():
+@functools.cache
+def study(arms=("baseline", "+ lam", "+ l_s"), printed=()):
     """Return a study with two levels of a factor; in both, one arm has a failed cell and one a missing cell.
 
     Every study is built once for all tests, which must not change it.
     """
-
-    @functools.cache
-    def build(arms=("baseline", "+ lam", "+ l_s"), printed=()):
-        plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
-        runs = planned_runs(plan, lambda arm, seed: 78.0 + seed / 4 + arms.index(arm))
-        runs = runs.assign(**{"metric.test_top1_last": 77.0, "metric.test_top1_best": 80.0})
-        failed = ["failed", "RuntimeError: out of memory", math.nan]
-        runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", VALUE]] = failed
-        gone = (runs["arm"] == arms[2]) & (runs["factor.mixer"] == "saliencymix")
-        runs.loc[gone, ["status", VALUE]] = ["pending", math.nan]
-        published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed}
-        return level_tables(runs, plan, published=published or None)
-
-    return build
+    plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
+    runs = planned_runs(plan, lambda arm, seed: 78.0 + seed / 4 + arms.index(arm))
+    runs = runs.assign(**{"metric.test_top1_last": 77.0, "metric.test_top1_best": 80.0})
+    failed = ["failed", "RuntimeError: out of memory", math.nan]
+    runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", VALUE]] = failed
+    gone = (runs["arm"] == arms[2]) & (runs["factor.mixer"] == "saliencymix")
+    runs.loc[gone, ["status", VALUE]] = ["pending", math.nan]
+    published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed}
+    return level_tables(runs, plan, published=published or None)
 
 
-def test_cells_by_hand(study):
+def test_cells_by_hand():
     shown = cells(study()[0])
     assert list(shown.columns) == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (family)", "verdict"]
     assert shown.iloc[0].tolist() == ["baseline", "3", "78.25 ± 0.25", "–", "–", "–", "–", ""]
@@ -72,7 +67,7 @@ def test_to_beat_is_to_be_better_by_the_metric(higher, beats):
     assert shown["P(beats its reference)"].tolist() == [beats, "–" if higher is None else "0.50"]
 
 
-def test_terminal_text_prints_what_all_tables_share_once(study):
+def test_terminal_text_prints_what_all_tables_share_once():
     text = terminal_text("ablation_tiny", study())
     assert text.count("cannot reach p < 0.05") == 1
     assert text.count("mixer = cutmix: top-1 accuracy") == 1
@@ -81,7 +76,7 @@ def test_terminal_text_prints_what_all_tables_share_once(study):
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
-def test_last_and_best_are_shown_on_request_with_a_warning(study):
+def test_last_and_best_are_shown_on_request_with_a_warning():
     levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in study()]
     assert cells(levels[0])[["last", "best"]].to_numpy().tolist() == [["77.00", "80.00"]] * 3
     text = terminal_text("ablation_tiny", levels)
@@ -89,14 +84,14 @@ def test_last_and_best_are_shown_on_request_with_a_warning(study):
     assert "too high" not in terminal_text("ablation_tiny", study())
 
 
-def test_a_run_that_has_diverged_is_in_no_mean(study):
+def test_a_run_that_has_diverged_is_in_no_mean():
     level = study()[0]
     last = level.runs["metric.test_top1_last"].where(level.runs["seed"] > 0, float("inf"))
     level = replace(level, runs=level.runs.assign(**{"metric.test_top1_last": last}), extra=("test_top1_last",))
     assert cells(level)["last"].tolist() == ["77.00"] * 3
 
 
-def test_the_means_alone_in_the_layout_of_papers(study):
+def test_the_means_alone_in_the_layout_of_papers():
     shown = paper_cells(study())
     assert list(shown.columns) == ["", "baseline", "+ lam", "+ l_s"]
     assert shown.to_numpy().tolist() == [
@@ -108,7 +103,7 @@ def test_the_means_alone_in_the_layout_of_papers(study):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
-def test_latex_compiles_it(study, tmp_path):
+def test_latex_compiles_it(tmp_path):
     for name, arms in ("usual", ("baseline", "+ lam", "+ l_s")), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
         found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
@@ -122,7 +117,7 @@ def test_latex_compiles_it(study, tmp_path):
     assert len(list(tmp_path.glob("*.pdf"))) == 1
 
 
-def test_power_is_shown_on_request(study):
+def test_power_is_shown_on_request():
     assert "seeds needed" in terminal_text("ablation_tiny", study(), power=True)
     assert "seeds needed" not in terminal_text("ablation_tiny", study())
 
@@ -134,21 +129,21 @@ def test_one_arm_alone_is_compared_with_nothing():
     assert text.endswith("\nMean ± sd over seeds.\n")
 
 
-def test_published_values_are_shown(study):
+def test_published_values_are_shown():
     shown = cells(study(printed=((("cutmix", "baseline"), 78.17), (("cutmix", "+ l_s"), 79.51)))[0])
     assert list(shown["paper"]) == ["78.17", "–", "79.51"]
     assert list(shown["ours − paper"]) == ["+0.08", "–", "+0.74"]
     assert list(shown["paper in our interval"]) == ["yes", "–", "no"]
 
 
-def test_every_rendering_states_rule_n_epochs_and_commit(study):
+def test_every_rendering_states_rule_n_epochs_and_commit():
     rule, *parts = "median of the last 10 epochs", "20 epochs", "n = 2 to 3", "0123456789ab", "cifar10, resnet20"
     for render in (markdown, latex, html_page, terminal_text):
         text = " ".join(render("ablation_tiny", study()).split())
         assert all(part in text for part in (rule, *parts, "2 (1 failed)")), render
 
 
-def test_markdown_rows_have_one_cell_a_column(study):
+def test_markdown_rows_have_one_cell_a_column():
     lines = markdown("a_study", study(("plain", AWKWARD, "c"))).splitlines()
     rows = [line.replace(r"\|", "") for line in lines if line.startswith("|")]
     assert len(rows) == 2 * (2 + 3)
@@ -162,7 +157,7 @@ def test_a_long_name_takes_several_lines_and_leaves_the_other_columns_in_sight()
     assert "<td>baseline</td>" in page
 
 
-def test_html_cells_are_escaped_and_complete(study):
+def test_html_cells_are_escaped_and_complete():
     levels = study(("plain", AWKWARD, "c"))
     assert Page(html_page("<script>", levels)).rows[:4] == [
         list(cells(levels[0]).columns),
@@ -171,7 +166,7 @@ def test_html_cells_are_escaped_and_complete(study):
     assert "<script>" not in html_page("<script>", levels)
 
 
-def test_latex_is_balanced_and_escaped(study):
+def test_latex_is_balanced_and_escaped():
     text = latex("a_study", study(("plain", AWKWARD, "c")))
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
@@ -204,7 +199,7 @@ def test_latex_gives_every_table_a_label_of_its_own():
     assert labels("-1", "1") == [found[1], found[0]]  # whatever the order
 
 
-def test_csv_reads_back_with_full_precision(study):
+def test_csv_reads_back_with_full_precision():
     levels = study()
     back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)))
     assert list(back.columns[:3]) == ["factor.mixer", "arm", "n"]
