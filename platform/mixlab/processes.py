@@ -130,7 +130,12 @@ class OtherDriver(Exception):
 
 @contextlib.contextmanager
 def claimed(
-    board: Board, watching: Callable[[str], None], lost: Callable[[str], None], *, neighbours: bool = False
+    board: Board,
+    watching: Callable[[str], None],
+    lost: Callable[[str], None],
+    *,
+    neighbours: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
     """Be the only driver inside the block.
 
@@ -140,6 +145,7 @@ def claimed(
         lost: called in another thread, with a sentence, when this driver was taken for dead, as after its computer has
             slept, and another one has taken over.
         neighbours: allow other drivers on the same machine.
+        meanwhile: called between the two looks at the text, which are a second apart.
 
     Raises:
         OtherDriver: another one is at work.
@@ -147,7 +153,9 @@ def claimed(
     claim = _Claim(board, neighbours)
     claim.require_nobody(watching)
     claim.beat()
-    time.sleep(LOOK_SECONDS)
+    until = time.monotonic() + LOOK_SECONDS
+    meanwhile()
+    time.sleep(max(0.0, until - time.monotonic()))
     claim.require_nobody(watching)  # of two that start at once, the second has replaced the text of the first
 
     def keep() -> bool:

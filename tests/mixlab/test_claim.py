@@ -4,6 +4,7 @@ import os
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.fs
@@ -40,8 +41,8 @@ class Shared:
     def is_mine(self) -> bool:
         return self.board.read().startswith(f"{this_process()} since 20")
 
-    def claimed(self, neighbours: bool = False) -> AbstractContextManager[None]:
-        return claimed(self.board, self.said.append, lambda sentence: self.lost.set(), neighbours=neighbours)
+    def claimed(self, **options: Any) -> AbstractContextManager[None]:
+        return claimed(self.board, self.said.append, lambda sentence: self.lost.set(), **options)
 
 
 @pytest.fixture(params=["file", "tag"])
@@ -104,9 +105,8 @@ def test_a_driver_of_a_machine_with_the_same_name_is_watched(shared, tmp_path, m
         assert "(process 999999999) has not ended as usual" in shared.said[0]
 
 
-def test_of_two_that_start_at_once_the_first_gives_way(shared, monkeypatch):
-    monkeypatch.setattr(processes.time, "sleep", lambda seconds: shared.write(NEIGHBOUR))
-    with pytest.raises(OtherDriver), shared.claimed():
+def test_of_two_that_start_at_once_the_first_gives_way(shared):
+    with pytest.raises(OtherDriver), shared.claimed(meanwhile=lambda: shared.write(NEIGHBOUR)):
         pass
     assert shared.board.read().startswith(NEIGHBOUR)
 

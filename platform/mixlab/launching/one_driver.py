@@ -1,6 +1,7 @@
 """Keeps a second driver off the storage of a study, and off its runs in MLflow."""
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -104,7 +105,8 @@ def _claimed(board: Board, start: Start, *, neighbours: bool = False) -> context
         say(start.console, sentence, style="red")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    return claimed(board, partial(say, start.console), stop, neighbours=neighbours)
+    import_ray = partial(importlib.import_module, "mixlab.cluster.schedule")  # which takes a second
+    return claimed(board, partial(say, start.console), stop, neighbours=neighbours, meanwhile=import_ray)
 
 
 @dataclass
