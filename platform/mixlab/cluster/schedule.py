@@ -67,7 +67,12 @@ def run(source: Source, listener: Listener, task: Work, share: Share, launch: st
         ),
     )
     try:
-        with tune_private.forgetting(), tune_private.surviving_losses():
+        with (
+            tune_private.forgetting(),
+            tune_private.surviving_losses(),
+            tune_private.checkpoints_with_results(),
+            tune_private.deleting_in_background(),
+        ):
             head.while_there(lambda: events.until_left(tuner.fit))
     finally:
         events.leave()

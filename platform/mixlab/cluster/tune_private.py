@@ -7,17 +7,25 @@ import contextlib
 import pickle
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from pyarrow.fs import FileSystem
 from ray import cloudpickle, exceptions
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.train._internal import checkpoint_manager
+from ray.train._internal.session import _TrainingResult
+from ray.train.constants import CHECKPOINT_DIR_NAME
+from ray.tune import Checkpoint
 from ray.tune.execution.tune_controller import TuneController
 
 from mixlab.cluster.ray_private import process_of
 from mixlab.errors import Crash
+from mixlab.processes import LAST_SECONDS, in_background
 
 # The process was lost, which a RayActorError says as well.
 LOSSES = (exceptions.OutOfMemoryError, exceptions.WorkerCrashedError, exceptions.NodeDiedError)
@@ -119,6 +127,45 @@ def surviving_losses() -> Iterator[None]:
         patch.object(TuneController, "_trial_task_failure", failed_once),
     ):
         yield
+
+
+@contextlib.contextmanager
+def checkpoints_with_results() -> Iterator[None]:
+    """Let Ray Tune take, inside the block, each checkpoint from the result that names it.
+
+    It would ask the worker for it by a second call, while the trial waits.
+    """
+
+    def take(controller: Any, trial: Any) -> None:
+        path = f"{trial.storage.trial_fs_path}/{trial.last_result[CHECKPOINT_DIR_NAME]}"
+        checkpoint = Checkpoint(path, trial.storage.storage_filesystem)
+        controller._process_trial_save(trial, _TrainingResult(checkpoint, trial.last_result))
+
+    with patch.object(TuneController, "_schedule_trial_save", take):
+        yield
+
+
+@contextlib.contextmanager
+def deleting_in_background() -> Iterator[None]:
+    """Let Ray Tune delete replaced checkpoints, inside the block, in other threads; wait a little for the last ones.
+
+    To delete one takes longer than all else that follows a report, and in a bucket many times as long. Every trial
+    would wait for it.
+    """
+    delete = checkpoint_manager._delete_fs_path
+    pending: set[Future[None]] = set()
+
+    def begin(fs: FileSystem, fs_path: str) -> None:
+        future: Future[None] = Future()
+        pending.add(future)
+        future.add_done_callback(pending.discard)
+        in_background(partial(delete, fs, fs_path), future, "deletion")
+
+    try:
+        with patch.object(checkpoint_manager, "_delete_fs_path", begin):
+            yield
+    finally:
+        wait(list(pending), LAST_SECONDS)
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import threading
 from collections.abc import Callable, Sized
 from functools import partial
 from pathlib import Path
@@ -10,15 +11,20 @@ from typing import Any
 
 import pytest
 import ray
+from pyarrow.fs import LocalFileSystem
 from ray import cloudpickle
 from ray._private import state
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.train._internal.checkpoint_manager import _CheckpointManager
+from ray.train._internal.session import _TrainingResult, _TrainSession
 from ray.train._internal.storage import StorageContext
-from ray.tune import CheckpointConfig, PlacementGroupFactory
+from ray.train.constants import CHECKPOINT_DIR_NAME
+from ray.tune import Checkpoint, CheckpointConfig, PlacementGroupFactory
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.utils.callback import _create_default_callbacks
 
 from mixlab.cluster import schedule, tune_private
@@ -131,6 +137,46 @@ def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(tmp_path, monk
     assert not controller._checkpoint_manager._trial_num_checkpoints_since_last_sync
     grown = {name for name, size in before.items() if len(vars(controller)[name]) > size + 1}
     require(grown == {"_pending_trials_list"}, "TuneController holds its trials in the collections that are emptied")
+
+
+def test_a_checkpoint_is_taken_from_the_result_that_names_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
+    storage = StorageContext(tmp_path, "study", trial_dir_name="trial")
+    controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1))
+    trial = Trial("stub", stub=True, storage=storage)
+    trial.temporary_state.ray_actor = SimpleNamespace()  # which cannot be asked
+    result = {SHOULD_CHECKPOINT: True, CHECKPOINT_DIR_NAME: "checkpoint_000007", "training_iteration": 8}
+    with tune_private.checkpoints_with_results():
+        decision = controller._process_trial_result(trial, result)
+    require(decision == "CONTINUE" and not trial.is_saving, "TuneController goes on once a checkpoint is noted")
+    checkpoint = trial.checkpoint
+    require(checkpoint is not None, "TuneController calls _schedule_trial_save(trial) for a result with a checkpoint")
+    assert checkpoint.path == str(tmp_path / "study" / "trial" / "checkpoint_000007")
+    latest = trial.latest_checkpoint_result
+    require(latest.metrics["training_iteration"] == 8, "the trial is restored by the metrics of that result")
+    reported = inspect.getsource(_TrainSession.report)
+    require("metrics[CHECKPOINT_DIR_NAME] = self.storage" in reported, "tune.report names the folder in the result")
+
+
+def test_a_trial_does_not_wait_until_its_old_checkpoint_is_deleted(tmp_path):
+    begun, go_on, deleted = threading.Event(), threading.Event(), []
+
+    class Slow(LocalFileSystem):
+        def delete_dir(self, path: str) -> None:
+            begun.set()
+            assert go_on.wait(20)
+            deleted.append(path)
+
+    folders = [tmp_path / "checkpoint_0", tmp_path / "checkpoint_1"]
+    held = _CheckpointManager(CheckpointConfig(1))
+    with tune_private.deleting_in_background():
+        for folder in folders:
+            folder.mkdir()
+            held.register_checkpoint(_TrainingResult(Checkpoint(str(folder), Slow()), {}))
+        require(begun.wait(20), "CheckpointManager deletes by _delete_fs_path(fs=, fs_path=)")
+        assert not deleted
+        go_on.set()
+    assert deleted == [str(folders[0])]
 
 
 def failure_of(error: Exception, folder: Path) -> tune_private.Failure:
