@@ -59,7 +59,7 @@ def parts_of_fmix(images: Tensor) -> dict[str, Step]:
     size, _, height, width = images.shape
     rng, labels = Generator().manual_seed(0), np.eye(size, dtype=np.float32)
     arrays, numbers = images.numpy(), np.random.default_rng(0)
-    noise, kept, _, partner = draw((size, height, width), rng, alpha=1.0, decay=3.0, per_batch=False)
+    noise, kept, _, partner = draw(images, rng, alpha=1.0, decay=3.0, per_batch=False)
     mask = highest(noise.clone(), kept)
     rows = portions(noise)
     spectra = [torch.randn(len(noise[of]), height, width // 2 + 1, 2) for of in rows]

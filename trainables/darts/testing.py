@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from trainables.constants import constant
 from trainables.datasets.dataset import Dataset
 
 
 def normalised(images: Tensor, dataset: Dataset) -> Tensor:
     """Return images (B, 3, H, W) in [0, 1] as a network of the data set sees them."""
-    mean, std = (images.new_tensor(values).view(1, -1, 1, 1) for values in (dataset.mean, dataset.std))
+    mean, std = (constant(of, images.device, images.dtype).view(1, -1, 1, 1) for of in (dataset.mean, dataset.std))
     return (images - mean) / std
 
 

@@ -10,9 +10,9 @@ from trainables.mixers.boxes import Boxes, Label, clipped_boxes, paste, uniform_
 from trainables.mixers.mixed import Mixed, beta, partners
 
 
-def draw(shape: tuple[int, int, int], rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Boxes, Tensor, Tensor]:
+def draw(images: Tensor, rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Boxes, Tensor, Tensor]:
     """Return the box that is cut from each row, the partner that fills it, (B,) int64, and lambda, (B,) or (1,)."""
-    size, height, width = shape  # B, H, W
+    size, _, height, width = images.shape
     count = 1 if per_batch else size
     lam = beta(alpha, count, rng)
     centre = uniform_pixels(count, height, width, rng)
@@ -35,6 +35,5 @@ def cutmix(
     half of the CIFAR batches, here ``mixer.probability=0.5``. As in the official code a row may be its own partner, as
     one of each batch is on average; OpenMixup draws partners again, up to ten times, until none is.
     """
-    size, _, height, width = images.shape
-    boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    boxes, partner, lam = draw(images, rng, alpha=alpha, per_batch=per_batch)
     return paste(images, partner, boxes, lam, label)

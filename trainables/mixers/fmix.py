@@ -19,10 +19,10 @@ BISECTIONS = 26  # from [-1, 1] to that distance
 
 
 def draw(
-    shape: tuple[int, int, int], rng: Generator, *, alpha: float, decay: float, per_batch: bool
+    images: Tensor, rng: Generator, *, alpha: float, decay: float, per_batch: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return smooth noise (B or 1, H, W), how many pixels stay and lambda, (B or 1,), and partners (B,) int64."""
-    size, height, width = shape  # B, H, W
+    size, _, height, width = images.shape
     count = 1 if per_batch else size
     lam = beta(alpha, count, rng)
     noise = low_frequency_noise(count, height, width, decay, rng)
@@ -136,8 +136,7 @@ def fmix(
     once per batch; here one per row, on the device. It takes the first two rows of the spectrum for its real and its
     imaginary part, so that its noise has no more than one cycle over the width; here, as in the paper, all frequencies.
     """
-    size, _, height, width = images.shape
-    noise, kept, lam, partner = draw((size, height, width), rng, alpha=alpha, decay=decay, per_batch=per_batch)
+    noise, kept, lam, partner = draw(images, rng, alpha=alpha, decay=decay, per_batch=per_batch)
     mask = highest(noise, kept)
     lam = mask.mean(dim=(1, 2)) if label == "area" else lam
     return pair(blend(images, partner, mask[:, None]), partner, lam)

@@ -33,7 +33,7 @@ def mixup_cutmix(
         label: of the rows that CutMix mixes, as in ``cutmix``.
     """
     size, _, height, width = images.shape
-    boxes, partner, drawn = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    boxes, partner, drawn = draw(images, rng, alpha=alpha, per_batch=per_batch)
     lam = beta(mixup_alpha, 1 if per_batch else size, rng)
     cut = torch.rand(len(lam), generator=rng, device=rng.device) < cutmix_share
     own = torch.where(cut[:, None, None, None], outside(boxes, height, width), lam[:, None, None, None])

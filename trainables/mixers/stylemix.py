@@ -93,7 +93,7 @@ def stylecutmix(
     table that it ships; here it is drawn.
     """
     size, _, height, width = images.shape
-    boxes, partner, _ = draw((size, height, width), rng, alpha=alpha, per_batch=False)
+    boxes, partner, _ = draw(images, rng, alpha=alpha, per_batch=False)
     style, gamma = beta(alpha, size, rng), beta(alpha, size, rng)
     pasted = inside(boxes, height, width).bool()  # (B, 1, H, W)
     others, features = images[partner], codec.encode(images)

@@ -40,12 +40,11 @@ def transmix(
     own forward pass; here the network runs once more, in evaluation mode and without gradient. It applies TransMix to
     the share of its batches that CutMix mixes, the others are mixed by mixup; here every batch is CutMix's.
     """
-    size, _, height, width = images.shape
-    boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    boxes, partner, lam = draw(images, rng, alpha=alpha, per_batch=per_batch)
     mixed = paste(images, partner, boxes, lam)
 
     attention = attend(mixed.images).detach().float()  # (B, M, N)
-    pasted = spread_cells(inside(boxes, height, width)[:, 0], *attention.shape[1:])  # (B, M, N)
+    pasted = spread_cells(inside(boxes, *images.shape[2:])[:, 0], *attention.shape[1:])  # (B, M, N)
     total = attention.sum(dim=(1, 2)).clamp_min(torch.finfo(attention.dtype).tiny)
     attended = 1 - (attention * pasted).sum(dim=(1, 2)) / total  # (B,) to the own image
     return pair(mixed.images, partner, torch.lerp(mixed.weights[:, 0], attended, attention_share))

@@ -70,7 +70,7 @@ def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhe
     images = pixels()
     mixed = stylecutmix(images, Generator().manual_seed(3), content=0.7, codec=PIXELS)
     rng = Generator().manual_seed(3)
-    boxes, partner, _ = draw((B, 16, 12), rng, alpha=1.0, per_batch=False)
+    boxes, partner, _ = draw(images, rng, alpha=1.0, per_batch=False)
     style, gamma = beta(1.0, B, rng), beta(1.0, B, rng)
     pasted = inside(boxes, 16, 12).bool()
     for b in range(B):

@@ -134,7 +134,7 @@ def test_resizemix(seed, interpolation, scope):
 @each_seed
 def test_fmix(seed):
     images = photographs()
-    noise, kept, lam, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=2.0, per_batch=False)
+    noise, kept, lam, partner = draw_fmix(images, stream(seed), alpha=0.7, decay=2.0, per_batch=False)
     assert torch.equal(lam, beta(0.7, B, stream(seed)))
     rows, shares = [], []
     for b in range(B):

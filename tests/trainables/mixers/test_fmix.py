@@ -59,5 +59,6 @@ def test_the_noise_of_many_large_images_is_that_of_one_draw(height, width):
 
 
 def test_a_share_between_two_counts_of_pixels_is_rounded_either_way_as_often():
-    _, kept, lam, _ = draw_fmix((4000, 4, 3), Generator().manual_seed(0), alpha=1.0, decay=3.0, per_batch=False)
+    images, rng = torch.empty(4000, 1, 4, 3), Generator().manual_seed(0)
+    _, kept, lam, _ = draw_fmix(images, rng, alpha=1.0, decay=3.0, per_batch=False)
     assert (kept > 12 * lam).float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(4000))
