@@ -18,7 +18,7 @@ PROGRAMS = {
     "python": 'echo "python $*" >> notes',
     "ray": "echo ray >> notes; exit 1",
     "srun": 'echo "srun $*" >> notes; [ "$2" = rm ] || exec /bin/sleep 100',
-    "scontrol": 'echo "scontrol $*" >> notes',
+    "scontrol": 'echo "scontrol $*" >> notes; echo "JobId=1 JobState=RUNNING Reason=None"',
     "sleep": "exec /bin/sleep 0.01",
 }
 
@@ -37,7 +37,8 @@ def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path):
         job.interrupt(signal.SIGTERM)
         job.finish(code=143)
     lines = notes.read_text().splitlines()
-    assert lines[-2:] == [f"srun --ntasks-per-node=1 rm -rf /tmp/ray-{JOB}", f"scontrol requeue {JOB}"]
+    assert lines[-3] == f"srun --ntasks-per-node=1 rm -rf /tmp/ray-{JOB}"
+    assert lines[-1] == f"scontrol requeue {JOB}"
     assert not [line for line in lines if "mixlab run" in line]  # the study was not started any more
 
 
