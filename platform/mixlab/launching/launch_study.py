@@ -71,10 +71,10 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, tracker: Tracke
     files = ", ".join(file.name for file in made.files)
     say(console, f"\nThe table and the figures are in {out}: {files}")
     say(console, f"One page about all of it: {made.page}")
-    uri = shown(options.tracking_uri)
-    server = uri if uri.startswith("http") else "http://127.0.0.1:5000"
+    uri, served = shown(options.tracking_uri), store.by_server(start.client)
+    server = uri if served else "http://127.0.0.1:5000"
     shows = typed("mlflow", "ui", "--backend-store-uri", options.tracking_uri)
-    how = "open" if uri.startswith("http") else f"{shows}, then open"
+    how = "open" if served else f"{shows}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
     say(console, f"Every run in the MLflow UI: {how} {view}")
     return Result(int(not whole), made.tables, made.verdicts, made.page, plan, made.files)
