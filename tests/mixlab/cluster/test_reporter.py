@@ -19,7 +19,7 @@ from mixlab.errors import StorageLost
 from mixlab.spec.epoch import Refused
 from mixlab.storage import journal
 from mixlab.storage.journal import Storage, read_epochs
-from tests.mixlab.cluster.test_worker import Reader, save, work
+from tests.mixlab.cluster.reader import Reader, save, work
 
 
 @pytest.fixture

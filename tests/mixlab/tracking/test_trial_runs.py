@@ -1,14 +1,10 @@
 """The run of a trial has every key of its configuration, and every epoch once, however often it is reported."""
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,24 +13,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import OWN_TAGS, Epoch
-from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
-from mixlab.storage.journal import write_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, open_experiment
-from mixlab.tracking.store import recorded
-from mixlab.tracking.tracker import Tracker
-from mixlab.tracking.trial_runs import Tracked, TrialRuns, histograms_of
+from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
+from tests.mixlab.tracking.one_trial import TRACKED, TRIAL, opened
 from tests.strict_json import strict
 
-TRIAL = Trial("0123456789abcdef", "plain", {}, 0, {"epochs": 4})
 ARM_TAGS = {names.LEVEL: "arm", names.CELL: TRIAL.cell, names.PLAN: "0123"}
-PLAN = {"metric": "test_top1", "preset": "quick", "trials": []}
-TRACKED = Tracked("toy", "0123", PLAN, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
 
 
 def written(uri: str, *given: tuple[Trial, list[Epoch]]) -> list[Run]:
@@ -49,15 +38,6 @@ def written(uri: str, *given: tuple[Trial, list[Epoch]]) -> list[Run]:
     assert writer.drain(20)
     assert not writer.refused
     return [client.get_run(runs.run_ids[trial.key]) for trial, _ in given]
-
-
-def opened(client: MlflowClient) -> Tracker:
-    """Return a new driver's tracker, which has started the trial."""
-    tracker = Tracker(client, TRACKED, Provenance("c", False, "", {}))
-    tracker.open()
-    tracker.trials.start(TRIAL)
-    assert tracker.drain(20)
-    return tracker
 
 
 CURVES: dict[str, list[dict[str, float]]] = {
@@ -225,120 +205,3 @@ def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours():
     named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD, names.DRIVER}
     tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
     assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
-
-
-def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client, tmp_path):
-    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0}, {}, {"lam": (0.5,)})])
-    (tmp_path / "model.pt").touch()
-    (tmp_path / "training.pt").touch()  # only a trial that goes on needs it
-
-    def said(tracker: Tracker) -> tuple[str, str, str | None]:
-        assert tracker.drain(20)
-        (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
-        return run.info.status, run.data.tags[names.STATE], run.data.tags.get(names.ERROR)
-
-    tracker = opened(client)
-    assert said(tracker) == ("RUNNING", "running", None)
-    tracker.trials.end(TRIAL, State.FAILED, "it broke", "line 1\nit broke")
-    assert said(tracker) == ("FAILED", "failed", "it broke")
-    tracker = opened(client)
-    assert said(tracker) == ("RUNNING", "running", "")
-    tracker.trials.stop([TRIAL])
-    assert said(tracker) == ("KILLED", "interrupted", "")
-    tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
-    assert said(tracker) == ("FINISHED", "done", "")
-    (run_id,) = (run.run_id for run in recorded(client, "toy").values())
-    files = [names.CONFIG_FILE, names.HISTOGRAMS_FILE, "model.pt", names.TRACEBACK_FILE]
-    assert artifacts.listed(client, run_id) == files
-    assert artifacts.read(client, run_id, names.TRACEBACK_FILE) == b"line 1\nit broke"
-    assert artifacts.read_json(client, run_id, names.HISTOGRAMS_FILE) == {"epochs": [1], "lam": [[0.5]]}
-
-
-def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
-    tracked = replace(TRACKED, plan={**PLAN, "objective": "loss"}, levels=names.SEARCH_LEVELS)
-    tracker = Tracker(client, tracked, Provenance("c", False, "", {}))
-    tracker.open()
-    trials = [SearchTrial(f"k{n}", "plain", {}, 0, {}, None, number=n, seeds=(0,)) for n in range(3)]
-    for trial in trials:
-        tracker.trials.start(trial)
-    of_another = {names.LEVEL: "trial", names.KEY: "k4", names.BEST: "true", names.TRIAL: "4", names.PARENT: "other"}
-    client.create_run(tracker.experiment_id, tags=of_another)
-    for best in ({"k0", "k1"}, {"k1", "k2", "of another driver"}):
-        tracker.trials.mark_best(best)
-        assert tracker.drain(20)
-    runs = recorded(client, "toy", "trial").values()
-    tags = {run.tags[names.TRIAL]: run.tags[names.BEST] for run in runs}
-    assert tags == {"0": "false", "1": "true", "2": "true", "4": "true"}
-
-
-def test_the_histograms_of_all_epochs_are_one_artifact():
-    epochs = [Epoch(n, 2, {"loss": 1.0}, {}, {"lam": (n / 3, 1 - n / 3), "drawn": (0.5, 0.5)}) for n in (1, 2)]
-    assert histograms_of(epochs) == {
-        "epochs": [1, 2],
-        "drawn": [[0.5, 0.5], [0.5, 0.5]],
-        "lam": [[0.333333, 0.666667], [0.666667, 0.333333]],
-    }
-    assert histograms_of([Epoch(1, 1, {"loss": 1.0})]) == {}
-
-
-def test_epochs_without_a_histogram_are_left_out():
-    """As of a trainable that draws them in every second epoch, or one more at the end."""
-    reported = ("lam", "", "lam drawn", "drawn", "drawn", "")
-    epochs = [Epoch(n, 6, {}, {}, dict.fromkeys(each.split(), (n / 8,))) for n, each in enumerate(reported, 1)]
-    assert histograms_of(epochs) == {"epochs": [3, 4, 5], "drawn": [[0.375], [0.5], [0.625]]}
-
-
-def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_recorded_once(
-    tracking_uri, monkeypatch
-):
-    tracker = Tracker(MlflowClient(tracking_uri), TRACKED, Provenance("c", False, "", {}))
-    tracker.open()
-    for day, gain in ((3, 1.0), (1, 2.0), (4, 2.0), (1, 3.0), (2, 4.0), (4, 5.0), (5, 5.0)):
-        clock = SimpleNamespace(time=lambda day=day: 1.8e9 + 86_400 * day)
-        monkeypatch.setattr("mixlab.tracking.tracker.time", clock)
-        tracker.describe({"gain": gain, "p": gain / 10}, f"gain {gain}")
-        assert tracker.drain(20)
-        shown = tracker.client.get_run(tracker.study_run).data
-        assert (shown.metrics["gain"], shown.metrics["p"]) == (gain, gain / 10)
-    points = tracker.client.get_metric_history(tracker.study_run, "gain")
-    assert sorted(point.value for point in points) == [1.0, 2.0, 3.0, 4.0, 5.0]
-
-
-@pytest.mark.slow
-def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_is_written_once_there_is_room(
-    tracking_uri, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("mixlab.tracking.writer.FULL_SECONDS", 0.2)
-    (tmp_path / "model.pt").write_text("weights")
-    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0})])
-    client = MlflowClient(tracking_uri)
-
-    def without_room(source: Path, target: Path) -> None:
-        Path("/dev/full").write_bytes(source.read_bytes())
-
-    def end(tracker: Tracker) -> bool:
-        tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
-        tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
-        return tracker.drain(0.5)
-
-    tracker = opened(client)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfile", without_room)
-        assert not end(tracker)
-        assert "No space left" in tracker.writer.outage
-        assert tracker.end_without_room()
-        assert statuses(tracker) == {"KILLED"}
-        assert "No space left" in tracker.writer.outage
-        with pytest.raises(BadInput, match="No space left"):
-            opened(client)
-
-    tracker = opened(client)
-    assert end(tracker)
-    assert not tracker.end_without_room()
-    assert statuses(tracker) == {"FINISHED"}
-    assert artifacts.read(tracker.client, tracker.trials.run_ids[TRIAL.key], "model.pt") == b"weights"
-
-
-def statuses(tracker: Tracker) -> set[str]:
-    return {run.info.status for run in tracker.client.search_runs([tracker.experiment_id])}

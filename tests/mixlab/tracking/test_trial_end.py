@@ -1,0 +1,122 @@
+"""The run of a trial says how the trial ended, and has the files that it left."""
+
+import shutil
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.provenance import Provenance
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import SearchTrial
+from mixlab.spec.trial import State
+from mixlab.storage.journal import write_epochs
+from mixlab.tracking import artifacts, names
+from mixlab.tracking.store import recorded
+from mixlab.tracking.tracker import Tracker
+from mixlab.tracking.trial_runs import histograms_of
+from tests.mixlab.tracking.one_trial import PLAN, TRACKED, TRIAL, opened
+
+
+def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client, tmp_path):
+    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0}, {}, {"lam": (0.5,)})])
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "training.pt").touch()  # only a trial that goes on needs it
+
+    def said(tracker: Tracker) -> tuple[str, str, str | None]:
+        assert tracker.drain(20)
+        (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+        return run.info.status, run.data.tags[names.STATE], run.data.tags.get(names.ERROR)
+
+    tracker = opened(client)
+    assert said(tracker) == ("RUNNING", "running", None)
+    tracker.trials.end(TRIAL, State.FAILED, "it broke", "line 1\nit broke")
+    assert said(tracker) == ("FAILED", "failed", "it broke")
+    tracker = opened(client)
+    assert said(tracker) == ("RUNNING", "running", "")
+    tracker.trials.stop([TRIAL])
+    assert said(tracker) == ("KILLED", "interrupted", "")
+    tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
+    assert said(tracker) == ("FINISHED", "done", "")
+    (run_id,) = (run.run_id for run in recorded(client, "toy").values())
+    files = [names.CONFIG_FILE, names.HISTOGRAMS_FILE, "model.pt", names.TRACEBACK_FILE]
+    assert artifacts.listed(client, run_id) == files
+    assert artifacts.read(client, run_id, names.TRACEBACK_FILE) == b"line 1\nit broke"
+    assert artifacts.read_json(client, run_id, names.HISTOGRAMS_FILE) == {"epochs": [1], "lam": [[0.5]]}
+
+
+def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
+    tracked = replace(TRACKED, plan={**PLAN, "objective": "loss"}, levels=names.SEARCH_LEVELS)
+    tracker = Tracker(client, tracked, Provenance("c", False, "", {}))
+    tracker.open()
+    trials = [SearchTrial(f"k{n}", "plain", {}, 0, {}, None, number=n, seeds=(0,)) for n in range(3)]
+    for trial in trials:
+        tracker.trials.start(trial)
+    of_another = {names.LEVEL: "trial", names.KEY: "k4", names.BEST: "true", names.TRIAL: "4", names.PARENT: "other"}
+    client.create_run(tracker.experiment_id, tags=of_another)
+    for best in ({"k0", "k1"}, {"k1", "k2", "of another driver"}):
+        tracker.trials.mark_best(best)
+        assert tracker.drain(20)
+    runs = recorded(client, "toy", "trial").values()
+    tags = {run.tags[names.TRIAL]: run.tags[names.BEST] for run in runs}
+    assert tags == {"0": "false", "1": "true", "2": "true", "4": "true"}
+
+
+def test_the_histograms_of_all_epochs_are_one_artifact():
+    epochs = [Epoch(n, 2, {"loss": 1.0}, {}, {"lam": (n / 3, 1 - n / 3), "drawn": (0.5, 0.5)}) for n in (1, 2)]
+    assert histograms_of(epochs) == {
+        "epochs": [1, 2],
+        "drawn": [[0.5, 0.5], [0.5, 0.5]],
+        "lam": [[0.333333, 0.666667], [0.666667, 0.333333]],
+    }
+    assert histograms_of([Epoch(1, 1, {"loss": 1.0})]) == {}
+
+
+def test_epochs_without_a_histogram_are_left_out():
+    """As of a trainable that draws them in every second epoch, or one more at the end."""
+    reported = ("lam", "", "lam drawn", "drawn", "drawn", "")
+    epochs = [Epoch(n, 6, {}, {}, dict.fromkeys(each.split(), (n / 8,))) for n, each in enumerate(reported, 1)]
+    assert histograms_of(epochs) == {"epochs": [3, 4, 5], "drawn": [[0.375], [0.5], [0.625]]}
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_is_written_once_there_is_room(
+    tracking_uri, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("mixlab.tracking.writer.FULL_SECONDS", 0.2)
+    (tmp_path / "model.pt").write_text("weights")
+    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0})])
+    client = MlflowClient(tracking_uri)
+
+    def without_room(source: Path, target: Path) -> None:
+        Path("/dev/full").write_bytes(source.read_bytes())
+
+    def end(tracker: Tracker) -> bool:
+        tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
+        tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
+        return tracker.drain(0.5)
+
+    tracker = opened(client)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", without_room)
+        assert not end(tracker)
+        assert "No space left" in tracker.writer.outage
+        assert tracker.end_without_room()
+        assert statuses(tracker) == {"KILLED"}
+        assert "No space left" in tracker.writer.outage
+        with pytest.raises(BadInput, match="No space left"):
+            opened(client)
+
+    tracker = opened(client)
+    assert end(tracker)
+    assert not tracker.end_without_room()
+    assert statuses(tracker) == {"FINISHED"}
+    assert artifacts.read(tracker.client, tracker.trials.run_ids[TRIAL.key], "model.pt") == b"weights"
+
+
+def statuses(tracker: Tracker) -> set[str]:
+    return {run.info.status for run in tracker.client.search_runs([tracker.experiment_id])}
