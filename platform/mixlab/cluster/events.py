@@ -1,5 +1,6 @@
 """Passes what happens to trials on to the source, which decides, and to the listener, which records."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from mixlab.errors import BadInput, StorageLost, last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 
+ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")  # of an object in memory, which is another in every process
 LEAVE_SECONDS = 3.0  # the time for Ray Tune to leave its loop, once interrupted
 
 
@@ -29,7 +31,7 @@ class Events:
     def __post_init__(self) -> None:
         self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported or that the journal holds
         self.ends: dict[str, End] = {}  # by key, how a trial has to end
-        self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
+        self.failures: dict[str, tuple[str, int, float]] = {}  # by key, the last error, the epochs before it, the GPUs
         self.fault: BadInput | StorageLost | None = None
         self._leave = threading.Event()
         self._left = threading.Event()
@@ -83,11 +85,15 @@ class Events:
             self.ends[trial.key] = end
         return end is not None and not epoch.last
 
-    def is_final(self, trial: Trial, failure: Failure) -> bool:
-        """Return whether an error is the same as the last one, at the same epoch: it would then come again."""
+    def is_final(self, trial: Trial, failure: Failure, gpus: float) -> bool:
+        """Return whether an error is the same as the last one, at the same epoch: it would then come again.
+
+        A full GPU is one error, whatever its words count and name, until the trial has more ``gpus`` than before.
+        """
         epoch = self.furthest.get(trial.key)
-        seen = (last_line(failure.text), epoch.number if epoch else 0)
-        again = failure.raised and not packing.ran_out(failure.text) and self.failures.get(trial.key) == seen
+        error = "a full GPU" if packing.ran_out(failure.text) else ADDRESS.sub("", last_line(failure.text))
+        seen = (error, epoch.number if epoch else 0, gpus)
+        again = failure.raised and self.failures.get(trial.key) == seen
         self.failures[trial.key] = seen
         return again
 

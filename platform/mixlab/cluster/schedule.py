@@ -113,7 +113,7 @@ class _InTurn(_Unpickled, FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
         tune_private.ask_before_retry(
-            trial, lambda: not self.events.is_final(_trial_of(trial), tune_private.failure_of(trial))
+            trial, lambda: not self.events.is_final(_trial_of(trial), tune_private.failure_of(trial), _gpus_of(trial))
         )
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -138,8 +138,8 @@ class _InTurn(_Unpickled, FIFOScheduler):
         It also calls it for a trial that has failed for good, and still counts as running.
         """
         if trial.status != trial.RUNNING and packing.ran_out(tune_private.failure_of(trial).text):
-            share = trial.placement_group_factory.required_resources
-            trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share.get("GPU", 0))})
+            cpus = trial.placement_group_factory.required_resources["CPU"]
+            trial.update_resources({"cpu": cpus, "gpu": packing.more(_gpus_of(trial))})
 
 
 class _Callbacks(_Unpickled, tune.Callback):
@@ -155,10 +155,9 @@ class _Callbacks(_Unpickled, tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.events.go_on()
         attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
-        gpus = trial.placement_group_factory.required_resources.get("GPU", 0)
         failure = tune_private.failure_of(trial)
         if packing.ran_out(failure.text):
-            account = f"ran out of GPU memory, {attempt} with {gpus * 100:.0f} % of a GPU"
+            account = f"ran out of GPU memory, {attempt} with {_gpus_of(trial) * 100:.0f} % of a GPU"
         else:
             why = last_line(_account(failure)) if failure.explained else ""
             account = f"crashed{f' ({why})' if why else ''}, {attempt}"
@@ -191,6 +190,12 @@ class Silence(TrialProgressCallback):
 def _account(failure: tune_private.Failure) -> str:
     """Return why a trial failed, whose last line says it in short."""
     return last_words.account(*failure.process) if failure.process else failure.text
+
+
+def _gpus_of(ray_trial: Any) -> float:
+    """Return the GPUs that a trial requests."""
+    gpus: float = ray_trial.placement_group_factory.required_resources.get("GPU", 0)
+    return gpus
 
 
 def _trial_of(ray_trial: Any) -> Trial:

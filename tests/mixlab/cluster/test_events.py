@@ -23,7 +23,14 @@ from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 TRIAL = Trial("key", "arm", {}, 0, {})
 ERROR = Failure("Traceback\n  File\nRuntimeError: a shape is wrong", raised=True)
 LOST = Failure("a node died", raised=False)
-FULL = Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)
+
+
+def full(process: int) -> Failure:
+    return Failure(f"torch.OutOfMemoryError: CUDA out of memory. Process {process} has 12.02 GiB.", raised=True)
+
+
+def at(address: int) -> Failure:
+    return Failure(f"Traceback\nTypeError: no call of <Loss at {hex(address)}>", raised=True)
 
 
 @pytest.fixture
@@ -40,7 +47,10 @@ def events() -> Events:
         ((0, ERROR), (1, ERROR), False),
         ((3, ERROR), (3, Failure("Traceback\nRuntimeError: another", raised=True)), False),
         ((3, LOST), (3, LOST), False),
-        ((3, FULL), (3, FULL), False),  # it gets a larger share of the GPU
+        ((3, at(0x7F21D0)), (3, at(0x7F8C10)), True),  # the same object, in another process
+        ((3, full(411)), (3, full(523)), True),
+        ((3, full(411)), (4, full(523)), False),
+        ((3, full(411)), (3, ERROR), False),
     ],
 )
 def test_the_same_error_at_the_same_epoch_is_final(events, first, second, again):
@@ -48,15 +58,20 @@ def test_the_same_error_at_the_same_epoch_is_final(events, first, second, again)
     for epoch, failure in (first, second):
         if epoch:
             events.furthest[TRIAL.key] = Epoch(epoch, 9, {})
-        found.append(events.is_final(TRIAL, failure))
+        found.append(events.is_final(TRIAL, failure, 1.0))
     assert found == [False, again]
+
+
+def test_a_trial_that_gets_a_larger_part_of_a_gpu_is_tried_again_until_it_has_a_whole_one(events):
+    found = [events.is_final(TRIAL, full(400 + attempt), gpus) for attempt, gpus in enumerate((0.25, 0.5, 1.0, 1.0))]
+    assert found == [False, False, False, True]
 
 
 def test_another_trial_with_the_same_error_gets_its_own_second_attempt(events):
     other = Trial("other", "arm", {}, 1, {})
-    assert not events.is_final(TRIAL, ERROR)
-    assert not events.is_final(other, ERROR)
-    assert events.is_final(TRIAL, ERROR)
+    assert not events.is_final(TRIAL, ERROR, 0.0)
+    assert not events.is_final(other, ERROR, 0.0)
+    assert events.is_final(TRIAL, ERROR, 0.0)
 
 
 def test_a_source_that_cannot_continue_stops_the_trial_and_then_all():
@@ -150,7 +165,7 @@ def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, sto
 def test_a_trial_that_crashes_for_the_last_time_has_its_account_and_no_checkpoint():
     both = Both()
     events = Events(both, both, lambda: 1)
-    events.is_final(TRIAL, ERROR)
+    events.is_final(TRIAL, ERROR, 0.0)
     events.failed(TRIAL, "an account")
     end = End(State.FAILED, error="an account")
     assert both.said == [("ended", end, None), ("ended", end, "")]

@@ -60,7 +60,7 @@ def failures(tmp_path, monkeypatch) -> Callable[..., list[str]]:
     Only what Ray Tune makes of a failure is tried: no trial runs.
     """
 
-    def told(*errors: tuple[int, str]) -> list[str]:
+    def told(*errors: tuple[int, str], gpus: float = 0.125) -> list[str]:
         said: list[str] = []
         listener: Any = SimpleNamespace(
             crashed=lambda trial, account: said.append(account),
@@ -71,7 +71,7 @@ def failures(tmp_path, monkeypatch) -> Callable[..., list[str]]:
         storage = StorageContext(tmp_path, "study")
         monkeypatch.setattr(storage, "_get_session_path", lambda: str(tmp_path))
         ours = schedule.Trial("key", "arm", {}, 0, {})
-        share = PlacementGroupFactory([{"CPU": 1.0, "GPU": 0.125}])
+        share = PlacementGroupFactory([{"CPU": 1.0, "GPU": gpus}])
         trial = Trial("stub", stub=True, config={"trial": ours}, storage=storage, placement_group_factory=share)
         trial.max_failures = schedule.MAX_FAILURES
         trial.init_local_path()
@@ -104,6 +104,14 @@ def test_a_trial_without_room_on_a_whole_gpu_fails_alone(failures):
         "ran out of GPU memory, attempt 3 goes on from its last epoch with 50 % of a GPU",
         "ran out of GPU memory, attempt 4 goes on from its last epoch with 100 % of a GPU",
         f"failed: {error}",
+    ]
+
+
+def test_a_trial_that_fills_a_whole_gpu_twice_is_not_tried_again(failures):
+    error = "torch.OutOfMemoryError: CUDA out of memory. Process {} has 79.1 GiB memory in use."
+    assert failures(*[(1, error.format(process)) for process in (411, 523)], gpus=1.0) == [
+        "ran out of GPU memory, attempt 2 goes on from its last epoch with 100 % of a GPU",
+        f"failed: {error.format(523)}",
     ]
 
 
