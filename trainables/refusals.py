@@ -1,4 +1,4 @@
-"""What the errors that refuse something say: the nearest known name, and a library's error in one line."""
+"""What the errors that refuse something say: the nearest known name, a library's error in one line, and counts."""
 
 import difflib
 import re
@@ -6,17 +6,23 @@ from collections.abc import Iterable
 from functools import partial
 
 LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
+MOST_BEGUN = 20  # names that are all shown if the one that was given is how they begin
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
-    """Raise ``ValueError`` that names the nearest of ``known`` unless ``name`` is among them."""
+    """Raise ``ValueError`` unless ``name`` is one of ``known``: it names those that begin with it, or the nearest."""
     known = list(known)
-    if name in known:
-        return
-    nearest = max(known, key=partial(_likeness, str(name)))
-    like = _likeness(str(name), nearest) > LIKE
-    hint = f"did you mean {nearest!r}?" if like else f"there are {', '.join(map(repr, known))}"
-    raise ValueError(f"unknown {what} {name!r}; {hint}")
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; {_hint(str(name), known)}")
+
+
+def _hint(name: str, known: list[str]) -> str:
+    begun = [each for each in known if name and each.casefold().startswith(name.casefold())]
+    if 1 < len(begun) <= MOST_BEGUN:
+        return f"did you mean {', '.join(map(repr, begun[:-1]))} or {begun[-1]!r}?"
+    if _likeness(name, nearest := max(known, key=partial(_likeness, name))) > LIKE:
+        return f"did you mean {nearest!r}?"
+    return f"there are {', '.join(map(repr, known))}"
 
 
 def _likeness(name: str, known: str) -> float:
@@ -24,6 +30,11 @@ def _likeness(name: str, known: str) -> float:
     name, known = name.casefold(), known.casefold()
     pairs = (name, known), (re.sub(r"\d", "", name), re.sub(r"\d", "", known)), (name, known[: len(name)])
     return sum(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+
+def counted(number: int, what: str) -> str:
+    """Return ``1 image`` or ``2 images``, ``1 class`` or ``2 classes``."""
+    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith(('s', 'ch')) else 's'}"
 
 
 def first_line(error: Exception) -> str:

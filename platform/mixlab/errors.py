@@ -14,6 +14,7 @@ from types import TracebackType
 
 MOST_LETTERS = 500  # of an error that is shown
 LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
+MOST_BEGUN = 20  # names that are all shown if the one that was given is how they begin
 
 
 class BadInput(Exception):
@@ -91,9 +92,12 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return what to say of an unknown name: the known one that is most like it, or all of them where none is."""
+    """Return what to say of an unknown name: those that begin with it, else the one that is most like it, else all."""
     known = list(dict.fromkeys(known))
     text = name if isinstance(name, str) else quoted(name)
+    begun = [each for each in known if text and each.casefold().startswith(text.casefold())]
+    if 1 < len(begun) <= MOST_BEGUN:
+        return f"did you mean {', '.join(map(repr, begun[:-1]))} or {begun[-1]!r}?"
     if known and _likeness(text, nearest := max(known, key=partial(_likeness, text))) > LIKE:
         return f"did you mean {nearest!r}?"
     return f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"

@@ -8,11 +8,12 @@ import torch
 
 from trainables.backbones import BACKBONES
 from trainables.classify import train
+from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError
 from trainables.epoch import Diverged
 from trainables.mixers import MIXERS
 from trainables.parallel.processes import LostProcess
-from trainables.refusals import first_line, require_known
+from trainables.refusals import counted, first_line, require_known
 
 ANSWERS = (ValueError("a range"), DataError("no images"), Diverged("the loss is nan"))
 FAULTS = (
@@ -32,6 +33,12 @@ def test_an_error_is_told_in_one_line_and_one_without_words_by_its_name():
     assert first_line(AssertionError()) == "AssertionError"
 
 
+def test_things_are_counted_in_the_singular_and_in_the_plural():
+    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert [counted(number, "class") for number in (1, 1000)] == ["1 class", "1000 classes"]
+    assert counted(4, "patch") == "4 patches"
+
+
 def test_the_nearest_name_is_found_whatever_its_case():
     with pytest.raises(ValueError, match=r"^unknown mixer 'CUTMIX'; did you mean 'cutmix'\?$"):
         require_known("mixer", "CUTMIX", ["none", "cutmix"])
@@ -39,6 +46,10 @@ def test_the_nearest_name_is_found_whatever_its_case():
         require_known("mixer", "xyz", ["none", "cutmix"])
     with pytest.raises(ValueError, match=r"unknown backbone 'resnet9'; did you mean 'resnet8'\?"):
         require_known("backbone", "resnet9", BACKBONES)
+    with pytest.raises(ValueError, match=r"unknown dataset 'Cifar'; did you mean 'cifar10', 'cifar100' or 'cifar8'\?"):
+        require_known("dataset", "Cifar", DATASETS)
+    with pytest.raises(ValueError, match=r"unknown mixer ''; there are 'none', 'cutmix'"):
+        require_known("mixer", "", ["none", "cutmix"])
     with pytest.raises(KeyError, match="cutmx"):
         MIXERS["cutmx"]
 
