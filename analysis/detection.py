@@ -20,6 +20,7 @@ from typing import Any
 from analysis import command, evaluation
 from analysis.networks.evaluate import Result
 from analysis.records.runs import done
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -84,8 +85,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
         tables.append(study.tables(metric, name, compare=recipe == RECIPES[options.layout]))
     images = next(iter(study.results.values()))["images"]
     how = (
-        f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
-        f"{images} test photographs of {options.layout.upper()}."
+        f"Faster R-CNN, {counted(recipe.iterations, 'iteration')} of {counted(recipe.batch_size, 'photograph')}; "
+        f"{counted(images, 'test photograph')} of {options.layout.upper()}."
     )
     return study.finish(study.write_tables(tables, how))
 

@@ -23,6 +23,7 @@ from analysis import command, evaluation
 from analysis.evaluation import Evaluation
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import FACTOR, done, setting
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -82,7 +83,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     study.measure(measure, {"kind": "localisation", "version": 1, "data_root": str(root)})
     tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
     images = next(iter(study.results.values()))["images"]
-    how = f"{images} test images, evenly spaced, squeezed to a square; maps of the true class, at the best threshold."
+    shown = f"{counted(images, 'test image')}, evenly spaced, squeezed to a square"
+    how = f"{shown}; maps of the true class, at the best threshold."
     return study.finish(study.write_tables(tables, how))
 
 

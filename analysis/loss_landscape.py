@@ -110,7 +110,7 @@ def draw(options: argparse.Namespace) -> int:
     meaning = "Sharpness: mean rise of the loss over the network's own, within half a filter's length, nats."
     text = study.write_tables([levels], f"{how} {meaning}", "sharpness")
     line = study.points(partial(line_points, key="line", steps=grid(options.steps)))
-    caption = f"{how} Mean over {options.directions} directions; {drawing.line_and_band(line)}."
+    caption = f"{how} Mean over {counted(options.directions, 'direction')}; {drawing.line_and_band(line)}."
     study.draw("line", plot_line, line, levels, caption)
     plane = study.points(partial(plane_points, steps=options.plane))
     if len(plane):

@@ -91,8 +91,9 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
     return (
         f"Masked: {order.get(options.order, 'the least salient patches first')}, {result['patch_size']} x "
         f"{result['patch_size']} pixels, in {colour}; each image its own, mean of "
-        f"{counted(options.draws, 'draw')}, the same masks for every network; {result['images']} test images. "
-        "Occluded accuracy is the area under the curve: the mean over 0 to 100 % masked patches."
+        f"{counted(options.draws, 'draw')}, the same masks for every network; "
+        f"{counted(result['images'], 'test image')}. Occluded accuracy is the area under the curve: the mean over 0 to "
+        "100 % masked patches."
     )
 
 

@@ -37,6 +37,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
+from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 
 PANEL = (3.4, 3.2)  # inches
@@ -90,7 +91,7 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
     result, (level, *_) = next(iter(results.values())), next(iter(tables.values()))
     others = ", ".join(f"{arm} over {reference}" for arm, reference in level.against.items())
     gain = f"gain over the baseline{f' ({escape_markdown(others)})' if others else ''}, paired by seed"
-    lines = [f"{result['images']} test images, evenly spaced. In brackets: {gain}."]
+    lines = [f"{counted(result['images'], 'test image')}, evenly spaced. In brackets: {gain}."]
     lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:
@@ -127,7 +128,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
     points = study.points(reliability_points)
     caption = (
-        f"{next(iter(results.values()))['images']} test images for each network, 15 bins of equal width; "
+        f"{counted(next(iter(results.values()))['images'], 'test image')} for each network, 15 bins of equal width; "
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
         f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn."
     )

@@ -36,7 +36,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
-from trainables.refusals import first_line
+from trainables.refusals import counted, first_line
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -101,10 +101,10 @@ def check_batches(config: Config, images: int) -> None:
     except ValueError as error:
         if LONE_IMAGE not in str(error):
             raise
-        lone = f"the last batch of {images} training images has 1 image, and the batch norm of {config.backbone} cannot"
+        lone = f"the last batch of {counted(images, 'training image')} has 1 image, and the batch norm of"
         drop = "set drop_last, or " if config.part_size > 1 and images > size else ""  # which would leave no image
         way_out = f"give another batch_size than {size}" if images > 1 else "give more training images"
-        raise ValueError(f"{lone} learn from one image of this size: {drop}{way_out}") from None
+        raise ValueError(f"{lone} {config.backbone} cannot learn from one of this size: {drop}{way_out}") from None
 
 
 @contextlib.contextmanager

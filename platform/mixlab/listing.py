@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.space import describe
@@ -28,7 +28,7 @@ def print_list(spec: Study | Search, written: Study | Search, train: CompleteTra
     if isinstance(spec, Search):
         for key, values in spec.space.items():
             say(console, f"{key}: {describe(values)}")
-        say(console, f"budget: {spec.budget} trials, {spec.per_cell} an arm, by {spec.sampler}")
+        say(console, f"budget: {counted(spec.budget, 'trial')}, {spec.per_cell} an arm, by {spec.sampler}")
 
 
 def _study_of(spec: Study | Search) -> Study:

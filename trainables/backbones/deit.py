@@ -14,6 +14,7 @@ from torchvision.models.vision_transformer import EncoderBlock, VisionTransforme
 from torchvision.ops import StochasticDepth
 
 from trainables.backbones.backbone import Backbone, layer_defaults
+from trainables.refusals import counted
 
 
 class Tokens(nn.Module):
@@ -28,10 +29,9 @@ class Tokens(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return tokens (B, D, 1, T) from images (B, C, H, W)."""
         patches = self.conv_proj(images).flatten(2).mT  # (B, T - 1, D)
-        if patches.shape[1] + 1 != self.pos_embedding.shape[1]:
-            raise RuntimeError(
-                f"it was built for {self.pos_embedding.shape[1] - 1} patches, and these images have {patches.shape[1]}"
-            )
+        seen, wanted = patches.shape[1], self.pos_embedding.shape[1] - 1
+        if seen != wanted:
+            raise RuntimeError(f"it was built for {counted(wanted, 'patch')}, and these images have {seen}")
         tokens = torch.cat((self.class_token.expand(len(images), -1, -1), patches), dim=1) + self.pos_embedding
         return tokens.mT[:, :, None]
 

@@ -28,7 +28,7 @@ from trainables.backbones.timm_layouts import (
     last_attention,
     layout_of,
 )
-from trainables.refusals import first_line
+from trainables.refusals import counted, first_line
 
 # Models, by the names of their classes, whose stages are modules of their own in a ``model.pt``. Those of all others
 # stay in timm's model, so that weights keep the names that they had while such a model was one stage.
@@ -185,7 +185,7 @@ def timm_backbone(
                 f"drop_path must be 0 with backbone '{PREFIX}{name}', which has no drop-path, got {drop_path:g}"
             ) from None
         raise ValueError(
-            f"backbone '{PREFIX}{name}' cannot be built for images of {image_size} pixels, {in_channels} channels and "
-            f"drop_path {drop_path:g} ({first_line(error)})"
+            f"backbone '{PREFIX}{name}' cannot be built for images of {image_size} pixels, "
+            f"{counted(in_channels, 'channel')} and drop_path {drop_path:g} ({first_line(error)})"
         ) from None
     return (TimmTransformer if layout.attends else TimmBackbone)(model, num_classes, layout)

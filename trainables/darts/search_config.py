@@ -14,8 +14,18 @@ from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read, option_set
-from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Positive, Share, ShareBelowOne, Whole
-from trainables.refusals import require_known
+from trainables.ranges import (
+    Count,
+    Hue,
+    Interpolation,
+    NotNegative,
+    Padding,
+    Positive,
+    Share,
+    ShareBelowOne,
+    Whole,
+)
+from trainables.refusals import counted, require_known
 
 Cells = Annotated[int, Field(ge=3, le=2**31 - 1)]  # two of them halve the map
 
@@ -212,8 +222,8 @@ def check_second_head(config: SearchConfig, images: int) -> None:
     part_size = config.batch_size // config.retrain.accumulate
     if config.auxiliary and config.retrained.side == SMALL_SIDE and (part_size == 1 or images % part_size == 1):
         raise ValueError(
-            f"the last batch of {images} training images has 1 image, and the second head's batch norm cannot learn "
-            f"from one: set auxiliary to 0, or another batch_size than {config.batch_size}"
+            f"the last batch of {counted(images, 'training image')} has 1 image, and the second head's batch norm "
+            f"cannot learn from one: set auxiliary to 0, or another batch_size than {config.batch_size}"
         )
 
 

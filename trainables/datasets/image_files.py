@@ -12,6 +12,7 @@ from typing import Any
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList, shown
 from trainables.datasets.verified_files import say
+from trainables.refusals import counted
 
 # Those of torchvision's ImageFolder, and more that Pillow reads.
 ENDINGS = (
@@ -27,7 +28,7 @@ def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
     if not names:
         raise DataError(f"{folder} has no class folders")
     if num_classes is not None and len(names) != num_classes:
-        raise DataError(f"{folder} has {len(names)} class folders instead of {num_classes}")
+        raise DataError(f"{folder} has {counted(len(names), 'class folder')} instead of {num_classes}")
     return names
 
 
@@ -50,7 +51,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
             leads back to a folder above it.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
-        raise DataError(f"{shown(folder / unknown[0])} is not one of the {len(classes)} classes")
+        raise DataError(f"{shown(folder / unknown[0])} is not one of the classes")
     names: list[str] = []
     labels: list[int] = []
     others: list[str] = []
@@ -64,9 +65,8 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
         labels += [label] * len(found)
         others += [file for file in files if not file.lower().endswith(ENDINGS)]
     if others:
-        _say_once(
-            f"{shown(folder)}: {len(others)} files are not images and are left out, such as {shown(Path(others[0]))}"
-        )
+        left_out = f"left out {counted(len(others), 'file')} without the ending of an image"
+        _say_once(f"{shown(folder)}: {left_out}, such as {shown(Path(others[0]))}")
     return FileList.of(folder, names, labels)
 
 
@@ -97,7 +97,9 @@ def listed(folder: Path, table: Path, pairs: Iterable[tuple[str, Any]], label_of
 def require_count(images: FileList, count: int) -> FileList:
     """Return ``images``; raise ``DataError`` unless there are ``count`` of them."""
     if len(images) != count:
-        raise DataError(f"{images.root} has {len(images)} images instead of {count}: the copy is not complete")
+        raise DataError(
+            f"{images.root} has {counted(len(images), 'image')} instead of {count}: the copy is not complete"
+        )
     return images
 
 
@@ -116,7 +118,9 @@ def read_table(path: Path, columns: int, *, separator: str | None = None) -> lis
         if line.strip():
             table.append(line.strip().split(separator, columns - 1))
             if len(table[-1]) != columns:
-                raise DataError(f"{path} is broken: line {number} has {len(table[-1])} words instead of {columns}")
+                raise DataError(
+                    f"{path} is broken: line {number} has {counted(len(table[-1]), 'word')} instead of {columns}"
+                )
     return table
 
 

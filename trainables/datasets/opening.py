@@ -18,6 +18,7 @@ from trainables.datasets.file_list import FileList
 from trainables.datasets.resident import Resident, fingerprint, load_cached
 from trainables.datasets.streamed import Streamed
 from trainables.datasets.subsampling import chosen, hold_out
+from trainables.refusals import counted
 
 
 class Opened(NamedTuple):
@@ -133,8 +134,8 @@ def open_evaluation(
 
 def _check_labels(images: Images, dataset: Dataset) -> None:
     labels = images.labels
-    if isinstance(images, FileList) and dataset.in_folder and int(labels.max()) + 1 != dataset.num_classes:
-        raise DataError(f"{images.root} has {int(labels.max()) + 1} classes, but num_classes is {dataset.num_classes}")
+    if isinstance(images, FileList) and dataset.in_folder and (found := int(labels.max()) + 1) != dataset.num_classes:
+        raise DataError(f"{images.root} has {counted(found, 'class')}, but num_classes is {dataset.num_classes}")
     wrong = labels[(labels < 0) | (labels >= dataset.num_classes)]
     if len(wrong):
         raise DataError(f"{dataset.name} has the label {int(wrong[0])}, but labels lie in 0..{dataset.num_classes - 1}")

@@ -68,7 +68,7 @@ class Streamed:
                 self.workers_mib = max(self.workers_mib, workers_mib())
             yield batch
         if number == 0 and len(indices):
-            raise DataError(f"none of the {len(indices)} images in {self.files.root} can be decoded")
+            raise DataError(f"no image in {self.files.root} can be decoded")
 
     def _decoded(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[list[Chunk]]:
         """Yield the chunks of each batch, as worker processes decode them, without those whose images are all bad."""

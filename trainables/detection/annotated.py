@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from trainables.datasets.dataset import DataError
 from trainables.datasets.image_files import text_of
+from trainables.refusals import counted
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
@@ -65,7 +66,7 @@ def _photographs(images: list[Annotated], listed: Path) -> list[Annotated]:
     if not any(image.counted for image in images):
         raise DataError(f"{listed} lists no photograph with an object that counts")
     if missing := [image.file for image in images if not os.path.isfile(image.file)]:
-        which = f"{len(missing)} of the {len(images)} photographs that {listed} lists"
+        which = f"{len(missing)} of the {counted(len(images), 'photograph')} that {listed} lists"
         raise DataError(f"{which} cannot be found, the first of which is {missing[0]}")
     return images
 

@@ -85,7 +85,7 @@ def fine_tune(
     """
     useful = [image for image in images if image.counted]
     if not useful:
-        raise DataError(f"none of the {len(images)} photographs to train on has an object to learn")
+        raise DataError("no photograph to train on has an object to learn")
     rng = torch.Generator().manual_seed(derive_seed(seed, "detection"))
     detector.to(device).train()
     scales = [parameter for norm in batch_norms(detector) for parameter in norm.parameters()]

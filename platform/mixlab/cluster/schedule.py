@@ -18,6 +18,7 @@ from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source
 from mixlab.cluster.worker import Work, work
 from mixlab.errors import StorageLost, last_line
+from mixlab.messages import counted
 from mixlab.spec.trial import State, Trial
 
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
@@ -174,7 +175,7 @@ class _Callbacks(_Unpickled, tune.Callback):
         if failure.process:
             last = self.events.furthest.get(_trial_of(trial).key)
             epoch = last.number + 1 if last else 1
-            account = f"{account}; {trial.num_failures} attempts came no further than epoch {epoch}"
+            account = f"{account}; {counted(trial.num_failures, 'attempt')} came no further than epoch {epoch}"
         self.events.failed(_trial_of(trial), account)
 
 

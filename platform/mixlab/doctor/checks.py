@@ -68,11 +68,11 @@ def check_gpus(asked: Question, machines: Sequence[Facts]) -> Found:
     for facts in machines:
         have, usable = len(facts.gpus.names), facts.gpus.usable
         if usable < have:
-            text = f"{facts.node} has {have} GPUs, but torch can use {usable} (driver {facts.gpus.driver})"
+            text = f"{facts.node} has {counted(have, 'GPU')}, but torch can use {usable} (driver {facts.gpus.driver})"
             fix = f"install a driver for CUDA {facts.gpus.cuda or '?'}; in a container start it with --gpus all"
             yield RED, text, fix
         elif facts.ray_gpus is not None and facts.ray_gpus != usable:
-            text = f"{facts.node} has {usable} GPUs, but Ray counts {facts.ray_gpus:g}"
+            text = f"{facts.node} has {counted(usable, 'GPU')}, but Ray counts {facts.ray_gpus:g}"
             fix = f"start that node again with `ray start --num-gpus {usable}`"
             yield RED if facts.ray_gpus > usable else WARNING, text, fix
     kinds = {(name, facts.gpus.driver) for facts in machines for name in facts.gpus.names}
@@ -158,7 +158,7 @@ def check_load(asked: Question, machines: Sequence[Facts]) -> Found:
     fix = "wait for it, end it, or give a trial more processors with --cpus-per-trial, so that fewer run at a time"
     for facts in machines:
         if facts.load > facts.cpus:
-            yield WARNING, f"{facts.node} has a load of {facts.load:.1f} on {facts.cpus} processors", fix
+            yield WARNING, f"{facts.node} has a load of {facts.load:.1f} on {counted(facts.cpus, 'processor')}", fix
     most = 100 * max(facts.load / max(facts.cpus, 1) for facts in machines)
     yield OK, f"at most {most:.0f} % of the processors are busy{everywhere(machines)}"
 
@@ -168,7 +168,7 @@ def check_memory(asked: Question, machines: Sequence[Facts]) -> Found:
     for facts in machines:
         free = facts.memory_free_mib
         if free < TRIAL_MIB * facts.cpus:
-            text = f"{facts.node} has {free / 1024:.1f} GiB free for {facts.cpus} processors"
+            text = f"{facts.node} has {free / 1024:.1f} GiB free for {counted(facts.cpus, 'processor')}"
             fix = f"give a trial more of them: --cpus-per-trial {-(-TRIAL_MIB * facts.cpus // max(free, TRIAL_MIB))}"
             if free < TRIAL_MIB:
                 fix = "end what else runs there, or raise the container's limit"

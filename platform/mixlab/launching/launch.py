@@ -13,6 +13,7 @@ from mixlab.launching.launch_study import launch_study
 from mixlab.launching.plan import print_plan
 from mixlab.launching.result import Result
 from mixlab.launching.start import LOG_FILE, Start, undisturbed
+from mixlab.messages import counted
 from mixlab.spec import json_form
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
@@ -87,6 +88,6 @@ def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
     lost = [name for key, name in there["asked"].items() if key in done and key not in asked]
     if lost and asked <= there["asked"].keys():
         raise BadInput(
-            f"{str(folder)!r} has a table of {len(there['done'])} trials, and one of {len(asked)} of them would "
-            f"replace it, without {lost[0]!r}: give the same arms, levels and seeds, or another --storage"
+            f"{str(folder)!r} has a table of {counted(len(there['done']), 'trial')}, and one of {len(asked)} of them "
+            f"would replace it, without {lost[0]!r}: give the same arms, levels and seeds, or another --storage"
         )

@@ -15,7 +15,7 @@ from mixlab.launching.phase import Left, states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.options import AUTO
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
@@ -85,11 +85,11 @@ def _left_of_study(
         say(console, f"{key}  {found.value:<11}  {trial.name}{after}{error}")
     counts = Counter(state[trial.key] for trial in trials)
     summary = ", ".join(f"{counts[each]} {each.value}" for each in ORDER if counts[each])
-    say(console, f"{len(trials)} trials: {summary}", style="bold")
+    say(console, f"{counted(len(trials), 'trial')}: {summary}", style="bold")
     if study.sequential:
         for compared, verdict in phase.rounds.verdicts.items():
             say(console, f"  {cell_name(*compared)}: {verdict}")
-        after = f"at most {len(due)} trials are left, the cost of which follows" if due else "no trial is left"
+        after = f"at most {counted(len(due), 'trial')} left, the cost of which follows" if due else "no trial is left"
         say(console, f"Seeds are added one by one to the arms that are not decided: {after}")
     missing = [trial for trial in due if state[trial.key] is not State.DONE]
     return [Left(trial, 1 - saved[trial.key].share if trial.key in saved else 1.0) for trial in missing]
@@ -153,7 +153,7 @@ def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
     with start.console.status(TIMING):
         estimates = [_estimate(trial.settings, start.train, Path(start.options.data_root)) for trial in trials]
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    where = f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
+    where = f"{counted(os.cpu_count() or 1, 'CPU core')} ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
     return Timing(estimates, [machine], where, share)
 
 
@@ -162,7 +162,7 @@ def _timed_on_cluster(trials: Sequence[Trial], start: Start) -> Timing:
     from mixlab.cluster import connect, nodes, packing
 
     with connect.connected(start.options.address, start.train.train) as resources:
-        where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
+        where = f"the cluster ({', '.join(counted(f'{resources.get(kind, 0):g}', kind) for kind in ('CPU', 'GPU'))})"
         share = packing.share_of(trials, start.train, resources, start.options, start.console)
         estimate = partial(_estimate, train=start.train, data_root=Path(start.options.data_root).absolute())
         with start.console.status(TIMING):

@@ -161,7 +161,8 @@ class ProposedTrials(Phase):
         failed = sum(ANSWER not in trial.user_attrs for trial in failures)
         if failed < MOST_FAILED * ended or not failed:
             return ""
-        return f"{failed} of the search's {ended} trials failed, of which a quarter is too many to trust the rest"
+        of_all = f"{failed} of the search's {counted(ended, 'trial')} failed"
+        return f"{of_all}, of which a quarter is too many to trust the rest"
 
     def _ended(self) -> list[State]:
         states = (WORDS[trial.state] for name in self.history.cells for trial in self.history.trials(name))

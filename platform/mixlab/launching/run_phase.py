@@ -15,7 +15,7 @@ from mixlab.launching.display import Display
 from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.provenance import command
 from mixlab.tracking import names
 from mixlab.tracking.mirrors import opened
@@ -64,7 +64,7 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
     """
 
     def tell(left: int) -> None:
-        say(console, f"Writing to MLflow, which is slow: {left} writes left")
+        say(console, f"Writing to MLflow, which is slow: {counted(left, 'write')} left")
 
     written = tracker.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS, tell) and complete
     refused = tracker.newly_refused()

@@ -10,6 +10,7 @@ import pandas as pd
 from mixlab.cluster.source import End, Job
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.start import Start
+from mixlab.messages import counted
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Study
 from mixlab.spec.trial import State, Trial, cell_name
@@ -128,7 +129,7 @@ class SequentialTrials(ListedTrials):
         """See ``Phase``: nobody knows when the rest will be decided."""
 
     def counts(self) -> str:
-        decided = f"{self.rounds.decided()} of {len(self.rounds.verdicts)} comparisons decided"
+        decided = f"{self.rounds.decided()} of {counted(len(self.rounds.verdicts), 'comparison')} decided"
         return f"{super().counts()}, {decided}"
 
     def verdicts(self) -> Mapping[str, str]:

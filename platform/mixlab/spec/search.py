@@ -198,9 +198,7 @@ class Search:
         arms = len(self.study.cells())
         border.require_few("the budget of a search is", self.budget)
         if self.budget < arms:
-            raise BadInput(
-                f"a budget of {self.budget} trials is below the number of arms, {arms}: each needs one or more"
-            )
+            raise BadInput(f"a budget of {self.budget} is below the number of arms, {arms}: each needs one or more")
         if self.budget % arms:
             down = self.budget - self.budget % arms
             text = f"a budget of {self.budget} trials cannot be divided equally among {arms} arms"

@@ -48,8 +48,12 @@ def test_what_the_log_does_not_say_is_not_made_up(path, text, sentence):
     assert last_words.in_words(path, text) == sentence
 
 
-@pytest.mark.parametrize(("last", "epoch"), [(None, 1), (4, 5)])
-def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where(monkeypatch, last, epoch):
+@pytest.mark.parametrize(
+    ("last", "epoch", "failures", "attempts"), [(None, 1, 4, "4 attempts"), (4, 5, 1, "1 attempt")]
+)
+def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where(
+    monkeypatch, last, epoch, failures, attempts
+):
     accounts: list[str] = []
     trial = Trial("key", "plain", {}, 0, {})
     events: Any = SimpleNamespace(
@@ -57,10 +61,10 @@ def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where
         furthest={"key": Epoch(last, 9, {})} if last else {},
         failed=lambda trial, account: accounts.append(account),
     )
-    died: Any = SimpleNamespace(config={"trial": trial}, num_failures=4)
+    died: Any = SimpleNamespace(config={"trial": trial}, num_failures=failures)
     monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("Ray's words", False, ("node", 7)))
     monkeypatch.setattr(last_words, "account", lambda node, pid: f"process {pid} of {node} ended")
     schedule._Callbacks(events).on_trial_error(1, [], died)
     monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("ValueError: no", True))
     schedule._Callbacks(events).on_trial_error(1, [], died)
-    assert accounts == [f"process 7 of node ended; 4 attempts came no further than epoch {epoch}", "ValueError: no"]
+    assert accounts == [f"process 7 of node ended; {attempts} came no further than epoch {epoch}", "ValueError: no"]

@@ -54,7 +54,7 @@ def test_a_dry_run_says_what_may_come(tmp_path, monkeypatch):
     said = console.export_text()
     assert "12 trials: 12 pending" in said
     assert "clear: not decided\n  unsure: not decided" in said
-    assert "Seeds are added one by one to the arms that are not decided: at most 36 trials are left" in said
+    assert "Seeds are added one by one to the arms that are not decided: at most 36 trials left" in said
     assert "36 s of training" in said
     assert list(tmp_path.iterdir()) == []
 

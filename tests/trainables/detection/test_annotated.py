@@ -74,7 +74,7 @@ def test_a_photograph_that_is_missing_is_named_with_the_number_of_all(kit):
     (folder / "ImageSets" / "Main" / "test.txt").write_text("000001\n000005\n")
     for file in (folder / "JPEGImages").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"^1 of the 1 photographs that .*trainval\.txt lists .* is .*000005\.jpg$"):
+    with pytest.raises(DataError, match=r"^1 of the 1 photograph that .*trainval\.txt lists .* is .*000005\.jpg$"):
         voc(kit)
     (folder / "JPEGImages" / "000005.jpg").touch()
     with pytest.raises(DataError, match=r"^1 of the 2 photographs that .*test\.txt lists .* is .*000001\.jpg$"):

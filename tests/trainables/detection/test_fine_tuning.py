@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
 
 def test_photographs_without_an_object_to_learn_are_refused(collages):
     ignored = [image._replace(ignored=[True] * len(image.ignored)) for image in collages.train]
-    with pytest.raises(DataError, match="none of the 4 photographs to train on has an object to learn"):
+    with pytest.raises(DataError, match="no photograph to train on has an object to learn"):
         fine_tune(detector(classifier()), ignored, SMALL, 0, torch.device("cpu"))
     kept = collages.train[0]
     crowded = kept._replace(
