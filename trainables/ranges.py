@@ -11,6 +11,7 @@ from pydantic import Field
 LARGEST = 1e38  # that a network computes with: a number of 32 bits
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Classes = Annotated[int, Field(ge=2, le=2**31 - 1)]  # with one, every answer is right
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]  # a count that may be 0
 # Every batch waits for these: a slip of the finger is refused, and not waited for without end.
 Few = Annotated[int, Field(ge=1, le=100)]

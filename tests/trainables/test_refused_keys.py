@@ -18,6 +18,7 @@ IMAGES = [
     ({"dataset": "folder", "num_classes": 3}, r"^dataset 'folder' needs the key folder$"),
     ({"dataset": "webdataset", "num_classes": 3}, r"^dataset 'webdataset' needs the key folder$"),
     (FLOWERS, r"^dataset 'folder' needs the key num_classes$"),
+    ({**FLOWERS, "num_classes": 1}, r"^num_classes must be greater than or equal to 2, got 1$"),
     ({"num_classes": 10}, r"^num_classes is for the data sets 'folder', 'webdataset', 'parquet' only, got 10 with"),
     ({"folder": "x"}, r"^folder is for the data sets 'folder', .* only, got 'x' with dataset 'cifar10'$"),
     ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),

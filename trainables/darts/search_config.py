@@ -15,6 +15,7 @@ from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read, option_set
 from trainables.ranges import (
+    Classes,
     Count,
     Hue,
     Interpolation,
@@ -42,7 +43,7 @@ class RetrainImages:
 
     dataset: str | None = None  # None: that of the search, all of its images, prepared as there
     folder: str | None = None
-    num_classes: Count | None = None
+    num_classes: Classes | None = None
     train_images: Count | None = None
     test_images: Count | None = None
     image_size: Count | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import Field
 
 from trainables.datasets import DATASETS
-from trainables.ranges import Count, Few, Hue, Interpolation, NotNegative, Padding, Share, Side, Whole
+from trainables.ranges import Classes, Count, Few, Hue, Interpolation, NotNegative, Padding, Share, Side, Whole
 from trainables.refusals import counted
 
 PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
@@ -66,7 +66,7 @@ class DataConfig:
 
     dataset: str = "cifar100"
     folder: str | None = None  # only for data sets in a folder: its name in the data root
-    num_classes: Count | None = None  # only for data sets in a folder; None for every other
+    num_classes: Classes | None = None  # only for data sets in a folder; None for every other
     train_images: Count | None = None  # the first n of the training set; None for all
     test_images: Count | None = None  # the same of the test set, which is not read with evaluate 'validation'
     subset: SubsetConfig = NO_SUBSET  # the part of those training images that is kept
