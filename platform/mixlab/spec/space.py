@@ -13,10 +13,9 @@ not matter: a key is drawn after those that its condition looks at.
 
 import itertools
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from mixlab.errors import BadInput, quoted, require, require_known
@@ -131,8 +130,7 @@ def describe(values: Range) -> str:
     if isinstance(values, Choice):
         text = " | ".join(str(value) for value in values.values)
     else:
-        usual = None if isinstance(values, Float) else 1
-        step = "" if values.step == usual else f", steps of {values.step:g}"
+        step = "" if values.step == type(values).step else f", steps of {values.step:g}"
         text = f"{values.low:g} to {values.high:g}{' on a log scale' if values.log else ''}{step}"
     conditions = (f"{key} is {' or '.join(map(str, wanted))}" for key, wanted in values.when.items())
     return text + (f", where {' and '.join(conditions)}" if values.when else "")
@@ -161,7 +159,7 @@ def _last(values: Float | Int) -> float:
     """Return the largest number that is drawn from a range: its steps need not reach ``high``."""
     if values.step is None:
         return values.high
-    low, high, step = (Decimal(str(each)) for each in (values.low, values.high, values.step))  # 0.3 - 0.1 is below 0.2
+    low, high, step = (Fraction(str(each)) for each in (values.low, values.high, values.step))  # 0.3 - 0.1 is below 0.2
     return (int if isinstance(values, Int) else float)(high - (high - low) % step)
 
 
@@ -174,9 +172,10 @@ def _levels(key: str, values: Range) -> list[Any]:
             f"sampler 'grid' needs a finite range, but {key} is continuous ({describe(values)}): "
             f"{step}make it a Choice, or use the sampler 'qmc'"
         )
-    count = math.floor((values.high - values.low) / values.step + 1e-9) + 1
+    last = _last(values)
+    count = round((last - values.low) / values.step) + 1
     border.require_few(OF_GRID, count)
-    return [min(values.low + i * values.step, values.high) for i in range(count)]  # 0.1 + 2 * 0.1 is above 0.3
+    return [min(values.low + i * values.step, last) for i in range(count)]  # 0.1 + 2 * 0.1 is above 0.3
 
 
 def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
@@ -233,18 +232,19 @@ def _check_choice(key: str, values: Choice) -> None:
 def _check_interval(key: str, values: Float | Int) -> None:
     low, high, step, whole = values.low, values.high, values.step, isinstance(values, Int)
     border.require_flag(f"log of the range of {key}", values.log)
+    most = MOST_WHOLE if whole else 1e300  # the width of a range must be finite too
     for number in (low, high) if step is None else (low, high, step):
-        fits = border.is_a(int if whole else float, number) and abs(number) <= sys.float_info.max
-        require(fits, f"the range of {key}", f"of finite {'whole ' * whole}numbers", number)
-    if whole and max(abs(low), abs(high)) > MOST_WHOLE:
-        raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")
+        fits = border.is_a(int if whole else float, number) and abs(number) <= most
+        require(fits, f"the range of {key}", f"of {'whole ' * whole}numbers within {-most} and {most}", number)
     if low == high:
         raise BadInput(f"the range of {key} is empty: low and high are both {low:g}; put a fixed value into the base")
     if low > high:
         raise BadInput(f"the range of {key} is inverted: low {low:g} is above high {high:g}")
     if values.log and low <= 0:
         raise BadInput(f"the range of {key} has a log scale, which cannot reach {low:g}: low must be above 0")
-    if step is not None and not 0 < step <= high - low:
+    if step is not None and (step <= 0 or _last(values) == low):
         raise BadInput(f"the step of {key} must be above 0 and at most {high - low:g}, got {step:g}")
-    if values.log and step is not None and not (whole and step == 1):
+    if step is not None and step < (least := max(abs(low), abs(high)) / MOST_WHOLE):
+        raise BadInput(f"the step of {key} must be at least {least:g}, below which floats miss steps, got {step:g}")
+    if values.log and step != type(values).step:
         raise BadInput(f"the range of {key} has a log scale and the step {step:g}: only one of the two is possible")

@@ -206,6 +206,7 @@ def test_a_grid_has_every_point_that_applies_once():
     assert sum(point == {"term": "none", "layers": 1} for point in points) == 1
     assert len(grid({"layers": Int(1, 100), "zeta": Float(0, 99, step=1)}, {})) == 10_000
     assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.3, step=0.1)}, {})] == [0.1, 0.2, 0.3]
+    assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.35, step=0.1)}, {})] == [0.1, 0.2, 0.3]
     assert [point["zeta"] for point in grid({"zeta": Float(0, 1, step=0.375)}, {})] == [0, 0.375, 0.75]
     assert [point["layers"] for point in grid({"layers": Int(2, 9, step=3)}, {})] == [2, 5, 8]
 
