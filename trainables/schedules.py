@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import Field
 
 from trainables.ranges import Count, NotNegative, Positive, Share, Whole
 
-# A list from the command line is accepted: JSON has no tuples.
-Milestones = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Strict(False)]
+SLACK = 1e-9  # of an epoch: 0.55 * 100 is 55.00000000000001 in floating point
+Milestones = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def learning_rate(config: ScheduleConfig, done: float) -> float:
     if config.schedule == "cosine":
         rate = cosine(config.lr, config.min_lr, at, config.epochs)
     else:
-        passed = sum(at >= milestone * config.epochs for milestone in config.milestones)
+        passed = sum(at > milestone * config.epochs - SLACK for milestone in config.milestones)
         rate = config.lr / 10**passed
     if done < config.warmup_epochs:
         rate *= config.warmup_start + (1 - config.warmup_start) * done / config.warmup_epochs

@@ -57,6 +57,7 @@ STEPS = [
     ({"lr": 0.4, "min_lr": 0.5}, "min_lr must be at most lr, 0.4, got 0.5"),
     ({"epochs": 8, "warmup_epochs": 8}, "warmup_epochs must be less than epochs, 8, got 8"),
     ({"milestones": (0.5, 1.0)}, r"milestones must be less than 1, got \(0.5, 1.0\)"),
+    ({"milestones": [0.0, 0.5]}, r"milestones must be greater than 0, got \(0.0, 0.5\)"),
     ({"lr_changes": "epoch"}, "lr_changes must be 'each_epoch' or 'each_step', got 'epoch'"),
     ({"drop_last": True, "batch_size": 60000}, "batch_size must be at most 50000, .* with drop_last, got 60000"),
     ({"batch_size": 8, "accumulate": 3}, "accumulate must divide batch_size 8, got 3"),

@@ -34,6 +34,15 @@ def test_steps_down():
     assert rate(4, schedule="multistep", milestones=[0.25, 0.3, 0.4]) == pytest.approx(4e-4)  # a list will do
 
 
+@pytest.mark.parametrize("epochs", [25, 100, 150, 200])
+def test_a_milestone_that_is_a_whole_epoch_is_the_start_of_that_epoch(epochs):
+    """Of 100 epochs 0.55 is a little more than 55 in floating point."""
+    for epoch in range(1, epochs):
+        steps = {"epochs": epochs, "schedule": "multistep", "milestones": (epoch / epochs,)}
+        assert [rate(done, **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]
+        assert [rate(done, lr_changes="each_step", **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]
+
+
 def test_the_warm_up_multiplies_the_schedule_in_every_step():
     warm = {"warmup_epochs": 2, "warmup_start": 0.5}
     assert rate(0, **warm) == pytest.approx(0.2)
