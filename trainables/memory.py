@@ -3,6 +3,7 @@
 import contextlib
 import re
 import resource
+import sys
 from pathlib import Path
 
 import psutil
@@ -37,7 +38,8 @@ def peak_mib(device: torch.device) -> float:
     with contextlib.suppress(OSError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) * 1024 / MIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 
 
 def workers_mib() -> float:

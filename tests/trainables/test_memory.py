@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tests.noise_images import CONFIG, draw_images
+from trainables import memory
 from trainables.memory import forget_peak, peak_mib, workers_mib
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,14 @@ def test_the_peak_counts_what_was_held_in_between_and_workers_what_they_hold_now
         assert 64 < workers_mib() - before < 128
         child.communicate(b"\n")
     assert workers_mib() - before < 32
+
+
+@pytest.mark.parametrize(("platform", "maxrss"), [("linux", 3 * 1024), ("darwin", 3 * 1024**2)])
+def test_the_peak_is_in_mebibytes_where_the_system_has_no_proc_too(platform, maxrss, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "Path", lambda name: tmp_path / "none")
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(memory.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=maxrss))
+    assert peak_mib(torch.device("cpu")) == 3
 
 
 @pytest.mark.slow
