@@ -47,7 +47,7 @@ def set_lr(optimiser: Optimizer, config: ScheduleConfig, done: float) -> None:
     """Set the learning rate of the step that is taken when ``done`` epochs are over."""
     for group in optimiser.param_groups:
         own = {name: group[key] for name, key in (("lr", "peak_lr"), ("min_lr", "min_lr")) if key in group}
-        rate = learning_rate(replace(config, **own) if own else config, done)
+        rate = learning_rate(replace(config, **own), done)
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:

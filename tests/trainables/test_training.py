@@ -2,6 +2,8 @@
 
 import functools
 import math
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from torchvision.models import mobilenet_v2
 
 from tests.trainables import runs
+from trainables import memory
 from trainables.config import parse
 from trainables.epoch import Diverged
 from trainables.methods import build_method, build_network
@@ -228,11 +231,46 @@ def test_the_network_is_trained_in_the_precision_that_is_asked_for(precision):
     assert seen == [getattr(torch, precision)]
 
 
+def test_an_epoch_has_a_step_for_every_batch():
+    for count, whole, every in ((8, 2, 2), (9, 2, 3), (11, 2, 3)):
+        run = run_of(count, drop_last=True)
+        assert run.steps == whole
+        run.settings = replace(run.settings, drop_last=False)
+        assert run.steps == every
+
+
+@pytest.mark.parametrize(("peak", "own"), [(150.0, 50.0), (90.0, 0.0)])
+def test_the_memory_of_a_run_is_what_it_added_to_its_process_and_its_workers(peak, own, monkeypatch):
+    run = run_of(4, epochs=1)
+    run.held_mib, run.train_set.workers_mib, run.test_set.workers_mib = 100.0, 9.0, 7.0
+    monkeypatch.setattr(memory, "peak_mib", lambda device: peak)
+    assert trained(run).epoch().metrics["peak_memory_mib"] == own + 9.0
+
+
+def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
+    run = trained(run_of(12, epochs=1, mixer="automix", validation=4, evaluate="validation"))
+    run.save(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "training.pt",
+        "model.pt",
+        "model_mix_block.pt",
+        "model_mixtures.pt",
+    }
+    assert {key for key in run.epoch().metrics if key.startswith(("test_", "val_"))} == {"val_top1", "val_loss"}
+
+
 def test_the_last_epoch_says_what_the_whole_run_took():
+    start = time.perf_counter()
     run = run_of(epochs=2)
     run.next_epoch()
     assert run.epoch() == run.history[0]
     trained(run)
+    elapsed = time.perf_counter() - start
+    for epoch in run.history:
+        assert 0 < epoch.metrics["train_seconds"] + epoch.metrics["evaluation_seconds"] < elapsed
+        assert epoch.metrics["evaluation_seconds"] > 0
+        assert epoch.metrics["test_top1_error"] == 100 - epoch.metrics["test_top1"]
+        assert epoch.metrics["test_top5_error"] == 100 - epoch.metrics["test_top5"]
     last = run.epoch()
     assert (last.number, last.of) == (2, 2)
     seconds = sum(epoch.metrics["train_seconds"] for epoch in run.history)

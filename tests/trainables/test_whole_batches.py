@@ -1,6 +1,7 @@
 """The ways of a batch through the network: in parts, or by deterministic operations only."""
 
 import copy
+import os
 
 import pytest
 import torch
@@ -63,9 +64,11 @@ def test_batch_norm_sees_one_part_at_a_time():
 
 
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # what it was is restored at the end
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     one = run_of(8, mixer="cutmix", deterministic=True)
     assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     one.train_epoch(1)
     two = run_of(8, mixer="cutmix")
     assert not torch.are_deterministic_algorithms_enabled()

@@ -15,7 +15,7 @@ from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.momentum_pipeline import momentum
 from trainables.mixers.automix import automix, draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
-from trainables.optimisers import build_optimiser
+from trainables.optimisers import build_optimiser, set_lr
 
 
 def with_teacher(**keys) -> tuple[AutoMixing, Network, nn.ModuleList]:
@@ -232,10 +232,13 @@ def test_the_block_may_have_an_optimiser_of_its_own():
     keys = {"mixer__block_lr": 0.4, "mixer__block_min_lr": 0.2, "mixer__block_momentum": 0.0, "epochs": 4}
     method = method_for("automix", **keys)
     config = parse({"mixer": "automix", "backbone": "resnet8", "epochs": 4, "momentum": 0.9, "lr": 0.1})
-    rest, block = build_optimiser(config, 0.1, method).param_groups
+    optimiser = build_optimiser(config, 0.1, method)
+    rest, block = optimiser.param_groups
     assert {id(p) for p in block["params"]} == {id(p) for p in method.block.parameters()}
     assert (rest["momentum"], block["momentum"], block["peak_lr"], block["min_lr"]) == (0.9, 0.0, 0.4, 0.2)
     assert len(rest["params"]) + len(block["params"]) == len(list(method.parameters()))
+    set_lr(optimiser, config, 2)  # halfway down the cosine
+    assert [rest["lr"], block["lr"]] == pytest.approx([0.05, 0.3])
     assert len(build_optimiser(config, 0.1, method_for("automix")).param_groups) == 1
     for key, name in (("lr", "peak_lr"), ("min_lr", "min_lr"), ("momentum", "momentum")):
         (group,) = method_for("automix", **{f"mixer__block_{key}": 0.05}).own_groups()
