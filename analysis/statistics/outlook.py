@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,16 +34,13 @@ class Size:
     tables: int
     arms: int  # besides the baseline
     seeds: int
+    cells: int  # a search leaves out those for which it found no winner
     family_tables: int  # those whose comparisons share an error rate
-
-    @property
-    def comparisons(self) -> int:
-        """Return the comparisons of a family."""
-        return self.family_tables * self.arms
+    comparisons: int  # those of the largest family
 
     def runs(self, seeds: int) -> str:
         """Return the number of runs that so many seeds take, in words."""
-        return counted(seeds * self.tables * (self.arms + 1), "run")
+        return counted(seeds * self.cells, "run")
 
 
 def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]:
@@ -52,9 +50,7 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
         plan: it has, or lacks, the configuration that its trials share (``config``).
         results: the plan's metric of its trials that are done, by key. They tell the spread of the differences.
     """
-    tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
-    seeds = len({trial["seed"] for trial in plan["trials"]})
-    size = Size(tables, len(plan["arms"]) - 1, seeds, 1 if plan.get("family") == "table" else tables)
+    size = _size(plan)
     lines = [*_configuration(plan), _size_text(plan, size)]
     if not size.arms:
         return [*lines, "There is nothing to compare: the baseline is the only arm."]
@@ -62,12 +58,27 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
         lines += _until_decided(size, sequential["budget"])
     else:
         lines += _with_fixed_seeds(size, plan, results or {})
-    if 1 < tables < FEWEST_PAIRS:
+    if 1 < size.tables < FEWEST_PAIRS:
         lines.append(
-            f"What it finds holds for these {tables} tables; to claim that an arm helps in general takes "
+            f"What it finds holds for these {size.tables} tables; to claim that an arm helps in general takes "
             f"{FEWEST_PAIRS} tables."
         )
     return lines
+
+
+def _size(plan: Plan) -> Size:
+    cells = {(tuple(trial["levels"].values()), trial["arm"]) for trial in plan["trials"]}
+    tables = Counter(levels for levels, _ in cells)
+    compared = Counter(levels for levels, arm in cells if arm != plan["baseline"])
+    by_table = plan.get("family") == "table"
+    return Size(
+        tables=len(tables),
+        arms=len({arm for _, arm in cells} - {plan["baseline"]}),
+        seeds=len({trial["seed"] for trial in plan["trials"]}),
+        cells=len(cells),
+        family_tables=1 if by_table else len(tables),
+        comparisons=max(compared.values(), default=0) if by_table else compared.total(),
+    )
 
 
 def _until_decided(size: Size, budget: int) -> list[str]:
@@ -184,7 +195,7 @@ def _in_its_unit(plan: Plan, effect: float, results: Mapping[str, float]) -> str
 def _size_text(plan: Plan, size: Size) -> str:
     """Return e.g. ``2 tables, 3 arms, 6 seeds: 36 runs, 4 comparisons (one family).``"""
     counts = {"table": size.tables, "arm": size.arms + 1, "seed": size.seeds}
-    runs, compared = len(plan["trials"]), size.tables * size.arms
+    runs, compared = len(plan["trials"]), size.cells - size.tables
     family = "one family" if plan.get("family", "study") == "study" else "every table a family of its own"
     return (
         f"{', '.join(counted(count, what) for what, count in counts.items())}: {counted(runs, 'run')}, "

@@ -81,6 +81,30 @@ def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
     assert "over 2 comparisons" in outlook(plan | {"family": "table"})[1]
 
 
+BOTH = [(mixer, arm) for mixer in ("cutmix", "mixup") for arm in ("null", "real")]
+
+
+@pytest.mark.parametrize(
+    ("family", "lost", "size", "compared"),
+    [
+        ("study", [], "2 tables, 3 arms, 6 seeds: 36 runs, 4 comparisons (one family)", "over 4 comparisons"),
+        ("study", BOTH[:1], "2 tables, 3 arms, 6 seeds: 30 runs, 3 comparisons (one family)", "over 3 comparisons"),
+        ("table", BOTH[:1], "2 tables, 3 arms, 6 seeds: 30 runs, 3 comparisons (every table", "over 2 comparisons"),
+        ("table", BOTH[::2], "2 tables, 2 arms, 6 seeds: 24 runs, 2 comparisons (every table", "over 1 comparison)"),
+        ("study", BOTH, "2 tables, 1 arm, 6 seeds: 12 runs, 0 comparisons.", "There is nothing to compare"),
+    ],
+)
+def test_only_what_is_left_of_a_search_is_counted(monkeypatch, family, lost, size, compared):
+    """A search leaves out each cell for which it has found no winner."""
+    for simulated in ("detectable_effect", "seeds_to_find_one_sd"):
+        monkeypatch.setattr(f"analysis.statistics.outlook.{simulated}", lambda *_: 1)
+    plan = make_plan(arms=ARMS, seeds=6, factors={"mixer": ("cutmix", "mixup")}, family=family)
+    plan["trials"] = [trial for trial in plan["trials"] if (trial["levels"]["mixer"], trial["arm"]) not in lost]
+    first, second, *_ = outlook(plan)
+    assert first.startswith(size)
+    assert compared in second
+
+
 def test_a_baseline_alone_and_sequential_seeds():
     assert outlook(make_plan(arms=("plain",)))[-1].startswith("There is nothing to compare")
     plan = make_plan(arms=ARMS, seeds=3, sequential={"budget": 20})
