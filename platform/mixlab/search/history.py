@@ -4,6 +4,7 @@ A trial is claimed under a lock, so that no two drivers run the same one; it bel
 A driver that dies leaves its trials RUNNING: the next one to claim finds that it is gone and continues them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -173,7 +174,7 @@ class History:
         point = ranges.suggest(self.search.space, shared, asked)
         trial = self.search.trial(cell, point, asked.number, self.train)
         seeds = 1 if self.search.racing else len(trial.seeds)  # in a race, the first alone can be stopped in its midst
-        study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * seeds)
+        study.pruner = build_pruner(self.search.scheduler, _epochs(trial) * seeds)
         asked.set_user_attr(DRIVER, self.drivers.me)
         asked.set_user_attr(KEY, trial.key)
         claim = Claim(trial, asked, bool(waiting))
@@ -212,3 +213,9 @@ class History:
             for trial in self.trials(name):
                 if trial.state == TrialState.RUNNING and not self.drivers.alive(trial.user_attrs.get(DRIVER, "")):
                     optuna_private.put_back(self.arms[name], trial)
+
+
+def _epochs(trial: SearchTrial) -> int:
+    """Return the epochs in a trial's configuration; 1 where it has none, or what is not a number."""
+    epochs = trial.config.get("epochs")
+    return int(epochs) if isinstance(epochs, int | float) and math.isfinite(epochs) else 1
