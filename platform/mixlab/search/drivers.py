@@ -33,8 +33,6 @@ class Drivers:
 
     def alive(self, driver: str) -> bool:
         """Return whether the driver of this name still runs; nobody has the empty name."""
-        if driver == self.me:
-            return True
         if machine_of(driver) == machine_of(self.me):
             return runs_here(driver)
         beat = self.study.user_attrs.get(f"beat {driver}")

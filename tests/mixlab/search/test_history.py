@@ -1,5 +1,7 @@
 """The history of a search: equal budgets, trials that are stopped or fail, and what is never trained twice."""
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,13 +11,13 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from mixlab import Choice, Float, Int, Options
+from mixlab import Arm, Choice, Float, Int, Options
 from mixlab.cluster.source import End
 from mixlab.launching.plan import print_plan
 from mixlab.launching.proposed import left_of_search
 from mixlab.launching.start import Start
-from mixlab.search.history import ERROR, KEY, TWIN, History
-from mixlab.search.trial_store import TrialStore, best_of, url_of
+from mixlab.search.history import ANSWER, ERROR, KEY, TWIN, History
+from mixlab.search.trial_store import OUTCOMES, TrialStore, best_of, url_of
 from mixlab.spec.trial import State
 from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states
 
@@ -125,6 +127,38 @@ def test_the_same_configuration_twice_is_trained_once():
             assert (twin.params, twin.value) == (trial.params, trial.value)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "error", "answer"),
+    [(State.PRUNED, "", False), (State.FAILED, "it diverged", True), (State.FAILED, "the worker crashed", False)],
+)
+def test_a_twin_ends_as_the_trial_that_was_trained(outcome, error, answer):
+    arms = (Arm("low", {"arm": "low"}),)
+    spec = search(arms=arms, base={"alpha": 1.0}, space={"zeta": Choice(0.1, 0.2)}, budget=10, sampler="random")
+    history = History(spec, TRAIN, InMemory())
+    while claim := history.claim():
+        history.report(claim, 1, 70.0)
+        history.tell(claim, outcome, error=error, answer=answer)
+    assert history.finished()
+    assert sum(TWIN in trial.user_attrs for trial in history.trials("low")) == 8
+    for trial in history.trials("low"):
+        assert (OUTCOMES[trial.state], trial.intermediate_values) == (outcome, {1: 70.0})
+        assert (trial.user_attrs.get(ERROR, ""), ANSWER in trial.user_attrs) == (error, answer)
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(32, 2), (32.0, 2), (None, 1), ("all", 1), (math.inf, 1)])
+def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_if_they_are_a_number(epochs, first):
+    """Those of somebody's own trainable need not be: that was a traceback in the midst of the search."""
+    arms = (Arm("low", {"arm": "low"}),)
+    history = History(search(base={"epochs": epochs}, arms=arms, scheduler="asha"), TRAIN, InMemory())
+    good, bad = history.claim(), history.claim()
+    stopped = []
+    for epoch, (claim, value) in itertools.product((1, 2), ((good, 9.0), (bad, 1.0))):
+        history.report(claim, epoch, value)
+        if claim.trial_in_optuna.should_prune():
+            stopped.append((claim, epoch))
+    assert stopped[0] == (bad, first)
+
+
 def test_a_trial_keeps_the_key_with_which_it_was_begun():
     """An earlier version may have made another key: under the new one MLflow would get a second run of the trial."""
     history = History(search(budget=2), TRAIN, InMemory())
@@ -153,13 +187,15 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     assert len(left_of_search(spec, start)) == 8
+    optuna.create_study(storage=TrialStore(url_of(None, tmp_path / spec.name), spec.name).storage)  # another search's
+    assert len(left_of_search(spec, start)) == 8
     history = History(spec, TRAIN, TrialStore(url_of(None, tmp_path / spec.name), spec.name))
     run(history)
     assert left_of_search(spec, start) == []
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
-    assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 2
+    assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 3
     assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start) == []
     assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
 
@@ -193,15 +229,23 @@ def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(
     assert run(History(search(budget=6, sampler=sampler), TRAIN, store)) == 0
 
 
-@pytest.mark.parametrize(("direction", "number"), [("maximize", 3), ("minimize", 1)])
-def test_the_best_trial_is_the_first_of_equals_and_has_run_to_its_end(direction, number):
+@pytest.mark.parametrize(
+    ("direction", "values", "number"),
+    [
+        ("maximize", (0.0, -1.0, -1.0, 3.0, 3.0), 3),
+        ("minimize", (0.0, -1.0, -1.0, 3.0, 3.0), 1),
+        ("maximize", (-0.5, 0.0), 1),
+        ("minimize", (0.5, 0.0), 1),
+    ],
+)
+def test_the_best_trial_is_the_first_of_equals_and_has_run_to_its_end(direction, values, number):
     study = optuna.create_study(direction=direction)
     assert best_of(study) is None
     for value in (9.0, -9.0):
         study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, value=value))
     assert best_of(study) is None
     study = optuna.create_study(direction=direction)
-    for value in (0.0, -1.0, -1.0, 3.0, 3.0):
+    for value in values:
         study.add_trial(optuna.trial.create_trial(value=value))
     study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, value=9.0))
     assert best_of(study).number == number

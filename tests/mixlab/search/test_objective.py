@@ -97,6 +97,19 @@ def test_a_training_that_returns_before_its_last_epoch_ends_the_trial_there(tmp_
     assert list(numbers(trial)) == [(number, 15) for number in range(1, 9)]
 
 
+def test_a_training_that_reports_nothing_ends_the_trial_there(tmp_path):
+    trial = Trial(tmp_path, {1000: 0, 1001: 5})
+    trial.run()
+    assert trial.trained == []
+
+
+def test_no_mean_is_reported_of_a_metric_that_is_not(tmp_path):
+    reported: list[Epoch] = []
+    whole: Any = OverSeeds(Trial(tmp_path, {7: 1}).train, "val_acc", (7,))  # type: ignore[arg-type]
+    whole(None, 0, lambda epoch, _: reported.append(epoch), None, tmp_path)
+    assert [epoch.metrics for epoch in reported] == [{"acc": 7.0}]
+
+
 @pytest.mark.parametrize(("content", "left"), [([[1000.0], 5, True], 10), ([[], 0, False], 13)])
 def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path, content, left):
     (tmp_path / PAST).write_text(json.dumps(content))

@@ -39,6 +39,13 @@ def test_an_address_is_shown_without_its_password():
     assert "secret" not in shown("postgresql://me@host/db?password=secret")
 
 
+def test_a_journal_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url in ("trials", "journal:///trials", f"journal:///{tmp_path}/trials"):
+        assert absolute(url) == absolute(absolute(url)) == f"journal:///{tmp_path}/trials"
+        assert file_of(url) == tmp_path / "trials"
+
+
 @pytest.mark.parametrize("name", ["t.db", "t.db?timeout=60", "a%20b+c.db", "100%25.db", "ä#b.db", "x/../y.db"])
 def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkeypatch, name):
     """The trials of a name with a quoted letter were looked for, and locked, at a file that nobody had made."""
@@ -55,8 +62,10 @@ def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkey
 
 def test_an_sqlite_store_makes_its_file(tmp_path):
     url = f"sqlite:///{tmp_path}/my%20trials.db?timeout=60"
-    assert TrialStore(url, "toy").file == tmp_path / "my trials.db"
-    assert (tmp_path / "my trials.db").is_file()
+    store = TrialStore(url, "toy")
+    assert store.file == tmp_path / "my trials.db"
+    assert store.file.is_file()
+    assert store.storage.get_all_studies() == []
 
 
 @pytest.mark.parametrize("refusals", [0, 5, 6])
