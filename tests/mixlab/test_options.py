@@ -1,14 +1,12 @@
 """Options that are wrong, or contradict the study, are refused in one sentence."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mixlab import Options, run
 from mixlab.cli import parse
-from mixlab.cluster.resources import checked_share
 from mixlab.errors import BadInput
 from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
@@ -93,20 +91,3 @@ def test_set_twice_is_refused_by_what_was_written():
 def test_a_quote_without_its_end_is_a_sentence(text):
     with pytest.raises(BadInput, match="cannot be read as names with commas between them"):
         parse(STUDY, ["--arms", text])
-
-
-def test_a_whole_number_of_gpus_is_that_many():
-    machine = {"CPU": 8.0, "GPU": 4.0}
-    assert [checked_share(1, gpus, machine, "here").gpus for gpus in (None, 0, 2, 2.0, "auto")] == [1, 0, 2, 2, 1]
-
-
-@pytest.mark.parametrize("preset", ["paper", "smoke"])
-def test_the_list_has_the_presets_and_says_once_what_all_of_them_change_alike(preset, capsys):
-    """Two presets that each reset what a recipe may set were two lines of twenty keys, with their own at the ends."""
-    alike = {"lr": 3.0, "depth": 8}
-    study = replace(STUDY, presets={"smoke": {**alike, "epochs": 1}, "night": {**alike, "seeds": 9}})
-    assert run(study, Toy(), Options(preset=preset, listing=True)).exit_code == 0
-    printed = capsys.readouterr().out
-    for line in ("preset paper: as written", "preset night: seeds=9", "preset smoke: epochs=1"):
-        assert f"{line}\n" in printed
-    assert " also: lr=3.0, depth=8\n" in printed

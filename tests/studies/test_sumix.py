@@ -1,18 +1,8 @@
 """The studies of SUMix beyond its tables: definitions, factorial, zeta, maps and mixers."""
 
-import pytest
-
-from tests.studies.cells import cells, load, published, trials
+from tests.studies.cells import cells, load, published
 
 SUMIX = ("sumix_cam", "sumix_definitions", "sumix_factorial", "sumix_mixers_cifar100", "sumix_zeta")
-
-
-@pytest.mark.parametrize("name", SUMIX)
-def test_a_study_has_its_cells_and_the_control(name):
-    study, _ = load(name)
-    controls = ["raw pass", "recalibrated"] if name == "sumix_definitions" else ["raw pass"]
-    assert [arm.name for arm in study.arms if arm.control] == controls
-    assert len(trials(name)) == 6 * len(cells(name))
 
 
 def test_the_networks_of_the_maps_are_those_of_the_paper():

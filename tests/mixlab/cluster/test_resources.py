@@ -23,7 +23,8 @@ def test_a_trial_has_a_thread_for_each_whole_processor_and_at_least_one(cpus, th
     ("cpus", "gpus", "sentence"),
     [
         (None, None, Share(1, 1)),
-        (8, 2, Share(8, 2)),  # all that there is
+        (1, "auto", Share(1, 1)),
+        (8, 2.0, Share(8, 2)),  # all that there is
         (0.0001, 0.0001, Share(0.0001, 0.0001)),  # the least that Ray counts
         (1, 0, Share(1, 0)),
         (8.5, 0, "--cpus-per-trial 8.5 is more than the machine has: give at most 8 (CPUs)"),

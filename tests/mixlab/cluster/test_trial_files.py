@@ -2,14 +2,11 @@
 
 import pickle
 from pathlib import Path
-from unittest.mock import Mock
 
-import pytest
 from ray import cloudpickle
 
 from mixlab.cluster import worker
 from mixlab.cluster.worker import files_of
-from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study import Trial
 from tests.mixlab.cluster.reader import Reader, work
@@ -43,11 +40,3 @@ def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path):
     assert train.hashed(config) == before  # as for a trial that a search proposes later
     assert complete(Reader()).hashed(config) != before
     assert pickle.loads(cloudpickle.dumps(train))._read_files == {}
-
-
-def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path, monkeypatch):
-    file = tmp_path / "teacher.pt"
-    file.write_bytes(b"a network")
-    monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=PermissionError(13, "Permission denied")))
-    with pytest.raises(BadInput, match=rf"^teacher '{file}' cannot be read \(.*Permission denied\): give a file"):
-        complete(Reader()).hashed({"teacher": str(file)})

@@ -15,11 +15,6 @@ from mixlab.tracking import experiment, names
 from mixlab.tracking.experiment import find_or_create, history, log, offer, open_experiment
 
 
-@pytest.fixture
-def client(tracking_uri) -> MlflowClient:
-    return MlflowClient(tracking_uri)
-
-
 def test_an_experiment_is_made_once_with_its_files_beside_the_database(client, tracking_uri, tmp_path, monkeypatch):
     file = Path(tracking_uri.removeprefix("sqlite:///"))
     monkeypatch.chdir(file.parent)
