@@ -1,7 +1,8 @@
 """The text that a reader needs besides the numbers: the metric's rule, the runs' provenance, and what is uneven."""
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def provenance_text(*levels: LevelTable) -> str:
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
     epochs = _values(runs, "epochs")
-    data = " and ".join(shortened(value) for value in _distinct(runs, "data"))
+    data = listed(_digests(runs, "data"))
     parts = [
         _values(runs, "config.dataset"),
         *(name for name in _distinct(runs, "config.folder") if name != "None"),
@@ -61,7 +62,7 @@ def provenance_text(*levels: LevelTable) -> str:
         counted(epochs, "epoch") if epochs else "",
         f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
         seeds_text(planned["seed"]),
-        f"commit {_commits(runs) or 'unknown'}",
+        _commits(runs),
         f"data {data}" if data else "",
     ]
     return ", ".join(filter(None, parts)) + "."
@@ -77,9 +78,27 @@ def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
 
 
 def _commits(runs: pd.DataFrame) -> str:
-    dirty = set(runs.loc[_changed(runs), "commit"])
-    commits = _distinct(runs, "commit")
-    return " and ".join(shortened(sha) + " with uncommitted changes" * (sha in dirty) for sha in commits)
+    """Return e.g. ``commits a1b2 and c3d4 (2 of 6 runs begun at one and resumed at another)``."""
+    commits = _digests(runs, "commit")
+    named = f"{'commits' if len(commits) > 1 else 'commit'} {listed(commits) or 'unknown'}"
+    told = {"with uncommitted changes": _changed(runs), "begun at one and resumed at another": _resumed(runs)}
+    parts = [
+        what if which.all() else f"{which.sum()} of {counted(len(runs), 'run')} {what}"
+        for what, which in told.items()
+        if which.any()
+    ]
+    return f"{named} ({'; '.join(parts)})" if parts else named
+
+
+def _resumed(runs: pd.DataFrame) -> pd.Series:
+    """Return whether each run went on at another commit than it began at."""
+    return runs["commit"].map(lambda commit: THEN in str(commit))
+
+
+def _digests(runs: pd.DataFrame, column: str) -> list[str]:
+    """Return every digest in a column once, shortened, also those of the parts of a run that was resumed."""
+    parts = itertools.chain.from_iterable(value.split(THEN) for value in _distinct(runs, column))
+    return list(dict.fromkeys(map(shortened, parts)))
 
 
 def shortened(digest: str) -> str:
@@ -195,7 +214,13 @@ def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
 
 
 def _values(runs: pd.DataFrame, column: str) -> str:
-    return " and ".join(_distinct(runs, column))
+    return listed(_distinct(runs, column))
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them, such as ``a, b and c``."""
+    *most, last = words or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def capitalised(text: str) -> str:

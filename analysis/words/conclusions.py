@@ -13,7 +13,7 @@ from analysis.records.runs import CONFIG, FACTOR, configuration
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
-from analysis.words.captions import NOT_YET, capitalised, span_text
+from analysis.words.captions import NOT_YET, capitalised, listed, span_text
 from analysis.words.cells import cells, metric_rule
 from analysis.words.method import ALONE
 from analysis.words.rendering import escape_markdown, markdown_tables
@@ -59,8 +59,7 @@ def answer(levels: Sequence[LevelTable]) -> str:
     have = "has no seed in common with what it is" if missing == 1 else "have no seed in common with what they are"
     left_out = f" {counted(missing, 'arm')} {have} compared with." if missing else ""
     by_verdict = {verdict: [each for each in rows if each.row["verdict"] == verdict] for verdict in WORDS}
-    *parts, last = [_part(verdict, mine) for verdict, mine in by_verdict.items() if mine]
-    said = f"{', '.join(parts)} and {last}" if parts else last
+    said = listed([_part(verdict, mine) for verdict, mine in by_verdict.items() if mine])
     rest = left_out + (f" {NOT_YET}" if _unfinished(levels) else "")
     seeds = counted(span_text(int(each.row["pairs"]) for each in rows), "seed")
     if len(rows) == 1:

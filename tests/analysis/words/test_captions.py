@@ -39,6 +39,43 @@ def test_provenance():
 
 
 @pytest.mark.parametrize(
+    ("commits", "dirty", "told"),
+    [
+        (("aaa",), (), "commit aaa,"),
+        (("aaa",), (0, 1, 2), "commit aaa (with uncommitted changes),"),
+        (("aaa",), (1,), "commit aaa (1 of 3 runs with uncommitted changes),"),
+        (("aaa", "bbb", "ccc"), (), "commits aaa, bbb and ccc,"),
+        (("aaa and then bbb",), (), "commits aaa and bbb (begun at one and resumed at another),"),
+        (
+            ("aaa and then bbb", "bbb", "bbb"),
+            (),
+            "commits aaa and bbb (1 of 3 runs begun at one and resumed at another),",
+        ),
+        (
+            ("aaa", f"aaa and then {'b' * 40}", f"{'b' * 40} and then ccc"),
+            (1, 2),
+            "commits aaa, bbbbbbbbbbbb and ccc (2 of 3 runs with uncommitted changes; "
+            "2 of 3 runs begun at one and resumed at another),",
+        ),
+    ],
+)
+def test_a_caption_names_every_commit_once(commits, dirty, told):
+    def change(runs):
+        each = [commits[seed % len(commits)] for seed in runs["seed"]]
+        return runs.assign(commit=each, dirty=runs["seed"].isin(dirty))
+
+    assert f", {told} data feedc0de." in provenance_text(level_of(full(arms=ARMS[:1]), arms=ARMS[:1], change=change))
+
+
+def test_levels_are_listed_as_a_sentence_lists_them():
+    levels = tables_of(
+        *(full(arms=ARMS[:2]), ARMS[:2], 3, {"backbone": ("a", "b", "c")}),
+        change=lambda runs: runs.assign(**{"config.backbone": runs["factor.backbone"]}),
+    )
+    assert "cifar10, a, b and c, 20 epochs" in provenance_text(*levels)
+
+
+@pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"train_images": "300", "test_images": "None"}, "cifar10, only 300 training images, resnet20"),
