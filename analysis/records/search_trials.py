@@ -117,4 +117,4 @@ def _open(storage: str, search: str) -> BaseStorage:
     file = file_of(storage)
     if file is not None and not os.path.isfile(file):
         raise BadInput(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")
-    return TrialStore(storage, search).storage
+    return TrialStore(storage, search, reading=True).storage

@@ -37,22 +37,23 @@ class TrialStore:
         url: a path or ``journal:///PATH`` for a journal file, ``sqlite:///PATH``, or any other URL of SQLAlchemy, such
             as ``postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE``.
         search: the name of the search; its trials are claimed under ``lock``.
+        reading: whether nothing is written.
 
     Raises:
         BadInput: the store cannot be opened.
     """
 
-    def __init__(self, url: str, search: str) -> None:
+    def __init__(self, url: str, search: str, *, reading: bool = False) -> None:
         self.url = absolute(url)
         self._search = search
         self._engine: Any = None
         self.file = file_of(url)  # None for a server
         if self.file is None and url.startswith("sqlite"):
             raise BadInput(f"--optuna-storage {url!r} names no file; give sqlite:///FILE")
-        if self.file is not None and not os.path.exists(self.file):
+        if self.file is not None and not reading:
             uris.require_writable(self.file, "--optuna-storage")
         try:
-            self.storage = self._open()
+            self.storage = self._open(reading)
         except Exception as error:  # any database's own exceptions
             why = f"cannot be opened ({root_cause(error)}); give a file that can be written, or {uris.DATABASE}"
             raise BadInput(f"--optuna-storage {shown(url)!r} {why}") from error
@@ -78,14 +79,15 @@ class TrialStore:
             connection.execute(text("SELECT study_id FROM studies WHERE study_name = :name FOR UPDATE"), {"name": name})
             yield
 
-    def _open(self) -> BaseStorage:
+    def _open(self, reading: bool) -> BaseStorage:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         if self.file is not None and self.url.startswith(JOURNAL):
             _cut_half_line(self.file)
             return JournalStorage(JournalFileBackend(str(self.file)))
         wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self.file else {"pool_pre_ping": True}
-        with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if self.file else contextlib.nullcontext():
+        alone = self.file and not reading
+        with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if alone else contextlib.nullcontext():
             database = _made(self.url, wait)
         self._engine = database.engine
         return optuna.storages.get_storage(database)
@@ -161,7 +163,7 @@ def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> lis
         return []
     try:
         name = search.history_name(cell, train)
-        study = optuna.load_study(study_name=name, storage=TrialStore(url, search.name).storage)
+        study = optuna.load_study(study_name=name, storage=TrialStore(url, search.name, reading=True).storage)
     except KeyError:
         return []
     return study.get_trials(deepcopy=False)

@@ -1,10 +1,13 @@
 """The store of a search's trials: its address, its file, its lock, and what it refuses."""
 
 from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import filelock
+import optuna
 import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +17,7 @@ from mixlab.search import trial_store
 from mixlab.search.history import History
 from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
 from mixlab.spec.trial import State
+from tests.mixlab.nobody import nobody
 from tests.mixlab.search_toy import TRAIN, run, search, store_of
 
 
@@ -66,6 +70,22 @@ def test_an_sqlite_store_makes_its_file(tmp_path):
     assert store.file == tmp_path / "my trials.db"
     assert store.file.is_file()
     assert store.storage.get_all_studies() == []
+
+
+@pytest.mark.parametrize("url", ["{}/trials", "sqlite:///{}/trials"])
+@pytest.mark.parametrize("closed", ["trials", "."])
+def test_what_another_user_has_tried_is_read_and_not_written(url, closed):
+    """The first write was a traceback."""
+    with TemporaryDirectory() as name:  # where anybody may look, as not below pytest's
+        folder, url = Path(name), url.format(name)
+        optuna.create_study(study_name="theirs", storage=TrialStore(url, "toy").storage)
+        for path, mode in ((folder, 0o777), (folder / "trials", 0o666), (folder / closed, 0o555)):
+            path.chmod(mode)
+        with nobody():
+            with pytest.raises(BadInput, match=f"{folder / closed}' cannot be written; give another file"):
+                TrialStore(url, "toy")
+            (study,) = TrialStore(url, "toy", reading=True).storage.get_all_studies()
+            assert study.study_name == "theirs"
 
 
 @pytest.mark.parametrize("refusals", [0, 5, 6])

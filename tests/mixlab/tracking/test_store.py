@@ -5,8 +5,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import Mock
@@ -18,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.experiment import open_experiment
+from tests.mixlab.nobody import nobody
 from tests.mixlab.tracking.test_writer import Answering
 from tests.servers.program import Program
 from tests.servers.server import HttpServer, started
@@ -74,18 +74,6 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path):
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
     with pytest.raises(BadInput, match="file that is not a database"):
         store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be a user without rights inside the block, if this is root, whom the permissions of files do not bind."""
-    was = os.geteuid()
-    if was == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(was)
 
 
 @pytest.mark.parametrize("place", ["/proc", "/proc/new/folder", "/sys"])
