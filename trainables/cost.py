@@ -162,7 +162,8 @@ def _steps(run: Run) -> int:
 
 def noise_splits(settings: DataConfig, size: int) -> Splits:
     """Return ``size`` images of noise, as the file of the data set would hold them, for training and for testing."""
-    noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
+    shape = (size, *DATASETS[settings.dataset].image_shape)
+    noise = torch.randint(0, 256, shape, dtype=torch.uint8, generator=Generator().manual_seed(0))
     split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
     return Splits(split, split)
 

@@ -19,7 +19,7 @@ from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import Tracked
 from tests.analysis.planned import make_plan
 from trainables.config import parse
-from trainables.datasets.dataset import Split, Splits
+from trainables.cost import noise_splits
 from trainables.methods import build_network
 
 PROVENANCE = Provenance(commit="0123456789abcdef", dirty=False, diff="", versions={})
@@ -171,10 +171,7 @@ def untrained(track_in, tmp_path_factory) -> Callable[[Mapping[str, Any]], Track
 @pytest.fixture
 def noise(monkeypatch) -> None:
     """Let evaluations find 40 images of noise, four of each class, as CIFAR-10's."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    split = Split(images, torch.arange(40) % 10)
-    monkeypatch.setattr("analysis.networks.evaluate.images_of", lambda config, root: Splits(split, split))
+    monkeypatch.setattr("analysis.networks.evaluate.images_of", lambda config, root: noise_splits(config, 40))
 
 
 RESNET8 = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}

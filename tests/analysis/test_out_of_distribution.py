@@ -4,12 +4,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 from analysis import out_of_distribution
 from trainables.config import parse
+from trainables.cost import noise_splits
 from trainables.datasets import cifar10
-from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_evaluation
 from trainables.methods import build_network
 from trainables.robustness.classifier import predict
@@ -21,10 +20,7 @@ CONFIG = {"dataset": "cifar8", "backbone": "resnet8", "epochs": 1, "mixer": "cut
 @pytest.fixture
 def of_eight_classes(untrained, monkeypatch) -> Any:
     """Return a study of two arms and two seeds whose untrained networks know eight classes."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (50, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    split = Split(images, torch.arange(50) % 10)
-    monkeypatch.setattr(cifar10, "load", lambda root: Splits(split, split))
+    monkeypatch.setattr(cifar10, "load", lambda root: noise_splits(parse({"dataset": "cifar10"}), 50))
     return untrained(CONFIG)
 
 

@@ -5,17 +5,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 from analysis import uncertainty
-from trainables.datasets.dataset import Split, Splits
+from trainables.cost import noise_splits
 
 
 @pytest.fixture
 def called(trained, tmp_path, monkeypatch) -> Any:
-    images = torch.randint(0, 256, (41, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    split = Split(images, torch.arange(41) % 10)
-    monkeypatch.setattr(uncertainty, "images_of", lambda config, root: Splits(split, split))
+    monkeypatch.setattr(uncertainty, "images_of", lambda config, root: noise_splits(config, 41))
     monkeypatch.setattr("analysis.networks.evaluate.MOST_IMAGES", 8)  # the last batch has one image
 
     def call(out: Path, *options: str, run: str = trained.run_ids["+ lam", 0]) -> int:

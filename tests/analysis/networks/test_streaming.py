@@ -15,7 +15,7 @@ from torch import Tensor
 from analysis import loss_landscape, occlusion
 from analysis.networks import evaluate, robustness_measures
 from trainables.config import Config, parse
-from trainables.datasets.dataset import Split
+from trainables.cost import noise_splits
 from trainables.datasets.resident import Resident
 from trainables.methods import build_network
 from trainables.robustness.adversarial import pgd
@@ -31,10 +31,8 @@ def config() -> Config:
 
 
 @pytest.fixture
-def source() -> Resident:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (3, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Resident(Split(images, torch.arange(3)), "cpu", augment=None)
+def source(config) -> Resident:
+    return Resident(noise_splits(config, 3).test, "cpu", augment=None)
 
 
 @pytest.mark.parametrize(

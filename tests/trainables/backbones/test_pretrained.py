@@ -17,8 +17,9 @@ from trainables.backbones.pretrained import (
     require_pretrained,
     torchvision_network,
 )
+from trainables.cost import noise_splits
 from trainables.datasets import download, opening
-from trainables.datasets.dataset import DataError, Split, Splits
+from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import open_splits
 from trainables.epoch import Epoch
 from trainables.rehearsal import Undrawn
@@ -98,9 +99,9 @@ def test_a_run_starts_from_the_file(monkeypatch, tmp_path):
     (tmp_path / "torchvision").mkdir()
     source.rename(tmp_path / "torchvision" / name)
 
-    split = Split(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.arange(4))
-    monkeypatch.setattr(opening, "open_dataset", lambda config, root, on, workers: open_splits(config, splits, on))
-    splits = Splits(split, split)
+    monkeypatch.setattr(
+        opening, "open_dataset", lambda config, root, on, workers: open_splits(config, noise_splits(config, 4), on)
+    )
     started = []
 
     def start(run):
