@@ -17,12 +17,13 @@ from analysis.records.runs import load_plan
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
-from mixlab import Arm, Metric, Study
+from mixlab import Arm, Study
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from tests.analysis.pages import Page
 from tests.analysis.planned import planned_runs
+from tests.toy import Toy
 
 # All but those that are refused; hypothesis's own characters ask for a table that takes seconds to make.
 LETTERS = st.integers(0, sys.maxunicode).map(chr).filter(lambda letter: category(letter) not in ("Cc", "Cs"))
@@ -45,13 +46,6 @@ def arrow() -> Iterator[None]:
     """Hold text as studies do, where pyarrow is installed."""
     with pd.option_context("mode.string_storage", "auto"):
         yield
-
-
-class Toy:
-    metrics = (Metric("test_top1", "%", higher_is_better=True, rules=("median10",), label="top-1 accuracy"),)
-
-    def __call__(self) -> None:
-        raise NotImplementedError
 
 
 def drawn_plan(arms: list[str], factor: str, levels: list[str]) -> dict[str, Any] | None:

@@ -21,12 +21,9 @@ from mixlab.cluster import connect
 from mixlab.errors import BadInput
 from mixlab.launching.run_phase import write_out
 from mixlab.launching.start import undisturbed
-from mixlab.provenance import Provenance
-from mixlab.tracking import names
 from mixlab.tracking.store import connect as open_store
-from mixlab.tracking.tracker import Tracker
-from mixlab.tracking.trial_runs import Tracked
 from tests.mixlab.test_slurm_script import TINY
+from tests.mixlab.tracking.one_trial import tracker_of
 
 
 @pytest.fixture
@@ -145,11 +142,9 @@ def test_without_a_home_ray_gets_its_token_all_the_same(home, given, tmp_path, m
 
 def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri, tmp_path):
     (tmp_path / "mlruns").write_text("a file where the folder would be")
-    plan = {"study": "toy", "preset": "paper", "metric": "rmse"}
-    tracked = Tracked("toy", "0123", plan, names.STUDY_LEVELS, {"plain": "plain"})
     began = time.monotonic()
     with pytest.raises(BadInput, match=r"cannot write to MLflow at .*mlruns"):
-        Tracker(open_store(tracking_uri), tracked, Provenance("c", False, "", {})).open()
+        tracker_of(open_store(tracking_uri)).open()
     assert time.monotonic() - began < 10
 
 

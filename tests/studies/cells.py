@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from analysis.records.published import PublishedNumber, published_number
 from mixlab import Search, Study
 from mixlab.cli import parse as parse_options
 from mixlab.configure import configure
-from mixlab.spec.complete import complete
+from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.trial import Trial
 from trainables.classify import Classification
 from trainables.config import Config
@@ -37,14 +39,21 @@ def load(name: str) -> tuple[Study, str]:
 
 
 @functools.cache
-def trials(name: str, *options: str) -> tuple[Trial, ...]:
+def trials(name: str, *options: str, trainable: CompleteTrainable = TRAIN) -> tuple[Trial, ...]:
     study, _ = load(name)
-    spec = configure(study, TRAIN, parse_options(study, options))
-    return tuple((spec.study if isinstance(spec, Search) else spec).trials(TRAIN))
+    spec = configure(study, trainable, parse_options(study, options))
+    return tuple((spec.study if isinstance(spec, Search) else spec).trials(trainable))
 
 
-def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:
-    return {trial.cell: trial.config for trial in trials(name, *options)}
+def cells(name: str, *options: str, trainable: CompleteTrainable = TRAIN) -> dict[str, Mapping[str, Any]]:
+    return {trial.cell: trial.config for trial in trials(name, *options, trainable=trainable)}
+
+
+def write_styles(folder: Path) -> None:
+    """Write a small network of styles where the study of StyleMix looks for one, if it is started in the folder."""
+    convolution = {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
+    (folder / "data").mkdir()
+    torch.save({"encoder": convolution, "decoder": convolution}, folder / "data" / "adain.pt")
 
 
 def published(name: str, *options: str) -> dict[tuple[str, ...], PublishedNumber]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.figures.forest import plot_effects, plot_forest
 from analysis.records.published import sumix_terms
@@ -17,7 +16,7 @@ from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
 from mixlab.spec.study_plan import study_plan
 from tests.analysis.planned import planned_runs
-from tests.studies.cells import FOLDER, TRAIN, load, trials
+from tests.studies.cells import FOLDER, TRAIN, load, trials, write_styles
 from tests.trainables.refusal import check
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
@@ -29,9 +28,7 @@ TERMS = (("lam", {"sumix.lam": "learned"}), ("l_s", {"sumix.regulariser": "s"}))
 def style_network(tmp_path_factory) -> Iterator[None]:
     """Put a small network of styles where the study of StyleMix looks for one."""
     folder = tmp_path_factory.mktemp("style")
-    convolution = {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
-    (folder / "data").mkdir()
-    torch.save({"encoder": convolution, "decoder": convolution}, folder / "data" / "adain.pt")
+    write_styles(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield

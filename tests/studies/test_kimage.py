@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from analysis.records.published import published_number
 from mixlab import Options
@@ -11,7 +10,7 @@ from mixlab.cli import parse as parse_options
 from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
-from tests.studies.cells import cells, load, trials
+from tests.studies.cells import cells, load, trials, write_styles
 from trainables import search_architecture
 from trainables.classify import train
 
@@ -84,9 +83,7 @@ def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(tmp_
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"^mixer\.codec_file must .*'data/adain\.pt'"):
         study.trials(train)
-    convolution = {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
-    (tmp_path / "data").mkdir()
-    torch.save({"encoder": convolution, "decoder": convolution}, tmp_path / "data" / "adain.pt")
+    write_styles(tmp_path)
     found = {trial.cell: published_number(trial.config, "test_top1_error") for trial in study.trials(train)}
     assert len(found) == 2 * 4
     assert found["pyramidnet200 · stylecutmix"].value == 14.17

@@ -1,10 +1,9 @@
 """Table 6 of K-image mixing: its cells and published numbers, its dry run, and one step of each of its cells."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,10 +12,9 @@ from PIL import Image
 
 from analysis.records.published import published_number
 from mixlab import Options, main, run
-from mixlab.cli import parse as parse_options
-from mixlab.configure import configure
 from mixlab.spec.complete import complete
 from tests.studies.cells import FOLDER, load
+from tests.studies.cells import cells as cells_of
 from trainables import search_architecture
 from trainables.darts.genotype import Genotype
 from trainables.darts.search_config import parse
@@ -40,11 +38,7 @@ def scored(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def cells(*options: str) -> dict[str, Mapping[str, Any]]:
-    study = load(NAME)[0]
-    train = complete(search_architecture.train)
-    spec = configure(study, train, parse_options(study, options))
-    return {trial.cell: trial.config for trial in spec.trials(train)}
+cells = partial(cells_of, NAME, trainable=complete(search_architecture.train))
 
 
 def test_the_cells_are_those_of_the_table_and_have_its_numbers(scored):

@@ -15,10 +15,8 @@ from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.driver import check_git, check_output, check_results, check_store, check_temporary, examine_driver
 from mixlab.doctor.facts import Question
-from mixlab.provenance import Provenance
 from mixlab.tracking import names
-from mixlab.tracking.tracker import Tracker
-from mixlab.tracking.trial_runs import Tracked
+from tests.mixlab.tracking.one_trial import tracker_of
 from tests.servers.server import Handler, HttpServer, started
 
 
@@ -171,9 +169,7 @@ def results(uri: str, storage: Path) -> list[Finding]:
 @pytest.fixture
 def begun(tracking_uri, tmp_path) -> tuple[str, Path]:
     """Return the store and the folder of results of a study with a trial under way."""
-    plan = {"study": "toy", "preset": "paper", "metric": "rmse"}
-    tracked = Tracked("toy", "0123", plan, names.STUDY_LEVELS, {"plain": "plain"})
-    tracker = Tracker(MlflowClient(tracking_uri), tracked, Provenance("c", False, "", {}))
+    tracker = tracker_of(MlflowClient(tracking_uri))
     tracker.open()
     tracker.client.create_run(tracker.experiment_id, tags={names.LEVEL: "seed", names.KEY: "k"})
     (tmp_path / "results" / "toy" / "trials").mkdir(parents=True)

@@ -13,9 +13,13 @@ PLAN = {"metric": "test_top1", "preset": "quick", "trials": []}
 TRACKED = Tracked("toy", "0123", PLAN, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
 
 
+def tracker_of(client: MlflowClient, tracked: Tracked = TRACKED) -> Tracker:
+    return Tracker(client, tracked, Provenance("c", False, "", {}))
+
+
 def opened(client: MlflowClient) -> Tracker:
     """Return a new driver's tracker, which has started the trial."""
-    tracker = Tracker(client, TRACKED, Provenance("c", False, "", {}))
+    tracker = tracker_of(client)
     tracker.open()
     tracker.trials.start(TRIAL)
     assert tracker.drain(20)

@@ -4,15 +4,13 @@ from types import SimpleNamespace
 
 from mlflow.tracking import MlflowClient
 
-from mixlab.provenance import Provenance
-from mixlab.tracking.tracker import Tracker
-from tests.mixlab.tracking.one_trial import TRACKED
+from tests.mixlab.tracking.one_trial import tracker_of
 
 
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_recorded_once(
     tracking_uri, monkeypatch
 ):
-    tracker = Tracker(MlflowClient(tracking_uri), TRACKED, Provenance("c", False, "", {}))
+    tracker = tracker_of(MlflowClient(tracking_uri))
     tracker.open()
     for day, gain in ((3, 1.0), (1, 2.0), (4, 2.0), (1, 3.0), (2, 4.0), (4, 5.0), (5, 5.0)):
         clock = SimpleNamespace(time=lambda day=day: 1.8e9 + 86_400 * day)

@@ -9,7 +9,6 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State
@@ -18,7 +17,7 @@ from mixlab.tracking import artifacts, names
 from mixlab.tracking.store import recorded
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import histograms_of
-from tests.mixlab.tracking.one_trial import PLAN, TRACKED, TRIAL, opened
+from tests.mixlab.tracking.one_trial import PLAN, TRACKED, TRIAL, opened, tracker_of
 
 
 def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client, tmp_path):
@@ -50,7 +49,7 @@ def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client,
 
 def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
     tracked = replace(TRACKED, plan={**PLAN, "objective": "loss"}, levels=names.SEARCH_LEVELS)
-    tracker = Tracker(client, tracked, Provenance("c", False, "", {}))
+    tracker = tracker_of(client, tracked)
     tracker.open()
     trials = [SearchTrial(f"k{n}", "plain", {}, 0, {}, None, number=n, seeds=(0,)) for n in range(3)]
     for trial in trials:
