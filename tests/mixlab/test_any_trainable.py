@@ -1,4 +1,4 @@
-"""A regressor goes through study, relaunch, search, table and page: right direction and units, no doubled epoch."""
+"""A regressor goes through study, relaunch, search, table, page and mirror, its units right and no epoch doubled."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from mixlab import Options, run
 from mixlab.spec.complete import complete
 from mixlab.tracking import artifacts
 from tests.mixlab import regressor
+from tests.mixlab.tracking.test_mirrors import points_of
 from tests.study_folder import StudyFolder
 
 SCRIPT = str(Path(__file__).parent / "regressor.py")
@@ -32,7 +33,7 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
     plan = study.run_here("--dry-run")
     assert "18 trials: 18 pending" in plan
     assert "Cost unknown" in plan
-    said = study.run_here()
+    said = study.run_here("--mirrors", "tensorboard", "--system-metrics")
     assert "[18/18 done" in said
     assert "kg" in said
     assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80 %", "")
@@ -52,6 +53,13 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
         assert found.data.metrics["rmse_last"] == values[-1]
         assert found.data.metrics["rmse_best"] == min(values)
         assert found.data.metrics["rmse_median2"] == sum(values[-2:]) / 2
+        assert 0 <= found.data.metrics["system/cpu_utilization_percentage"] <= 100
+        assert found.data.metrics["system/system_memory_usage_megabytes"] > 100
+        used = client.get_metric_history(found.info.run_id, "system/cpu_utilization_percentage")
+        assert [point.step for point in used] == [1, 2, 3, 4, 5]  # as of every other metric
+    for seed in range(6):
+        shown = points_of(tmp_path / "results" / "line" / "tensorboard", "none", str(seed), "rmse")
+        assert [step for step, _ in shown] == [1, 2, 3, 4, 5]
     page = (tmp_path / "results" / "line" / "paper" / "report.html").read_text()
     page = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)  # a picture may spell any word
     for absent in ("Top-1", "accuracy", "nan"):

@@ -17,7 +17,6 @@ from mixlab.spec.trial import State, Trial
 from mixlab.tracking.mirrors import MIRRORS, Mirrors, opened
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
 from tests.mixlab.spec.minimal import STUDY, Toy
-from tests.study_folder import toy_folder
 
 
 def trial(seed: int) -> Trial:
@@ -136,20 +135,3 @@ def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path, monkeypatch)
             run_study(STUDY, Toy(), Options(mirrors=[name], check_only=True))
         with pytest.raises(BadInput, match=f"^--mirrors {name}: its package cannot be imported \\(.*{package}"):
             opened([name], "study", tmp_path, pytest.fail)
-
-
-@pytest.mark.slow
-def test_a_study_with_mirrors_and_system_metrics(tmp_path, empty_store):
-    toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, empty_store=empty_store)
-    toy.run_here("--mirrors", "tensorboard", "--system-metrics", "--seeds", "2", "--epochs", "3")
-    for run in toy.runs("seed"):
-        history = toy.client.get_metric_history(run.info.run_id, "test_top1")
-        shown = points_of(
-            tmp_path / "results" / tmp_path.name / "tensorboard", "*", run.data.tags["mixlab.seed"], "test_top1"
-        )
-        assert [step for step, _ in shown] == [point.step for point in history]
-        assert 0 <= run.data.metrics["system/cpu_utilization_percentage"] <= 100
-        assert run.data.metrics["system/system_memory_usage_megabytes"] > 100
-        # As many points as epochs, like every other metric.
-        used = toy.client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
-        assert [point.step for point in used] == [point.step for point in history]
