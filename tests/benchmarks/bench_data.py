@@ -61,7 +61,7 @@ def main() -> None:
         "Resident, 1 thread": lambda: ours(1),
         "Resident, 2 threads": lambda: ours(2),
     }
-    compare(f"CIFAR-10, crop and flip, batches of {BATCH}, torch {torch.__version__}", sources)
+    compare(f"CIFAR-10, crop and flip, batches of {BATCH}, torch {torch.__version__}", IMAGES, sources)
 
 
 if __name__ == "__main__":

@@ -10,35 +10,26 @@ tenth of the trials; both are expected to stay as they are, and a trial to take 
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 from recording import arguments, record
 from rich.console import Console
 
-from mixlab import Arm, Epoch, Metric, Options, Study, provenance
+from mixlab import Epoch, Options, provenance
 from mixlab.cluster.events import Events
 from mixlab.launching.display import Display
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
-from mixlab.spec.complete import complete
 from mixlab.storage.journal import Storage
 from mixlab.tracking import store
 from mixlab.tracking.mirrors import opened
 from mixlab.tracking.tracker import Tracker
+from tests.mixlab.spec.minimal import STUDY, TRAIN
 
 WRITE_SECONDS = 60.0  # the most for one trial
-
-
-class Scored:
-    """A trainable that is never called."""
-
-    metrics = (Metric("score", higher_is_better=True, rules=("last",)),)
-
-    def __call__(self, settings: Any, seed: int, report: Any, **_: Any) -> None:
-        raise AssertionError(f"seed {seed} is trained")
 
 
 def main() -> None:
@@ -51,7 +42,7 @@ def main() -> None:
             trial = events.next().trial  # type: ignore[union-attr]
             events.listener.started(trial)
             for number in (1, 2):
-                events.reported(trial, Epoch(number, 2, {"score": float(trial.seed)}))
+                events.reported(trial, Epoch(number, 2, {"rmse": float(trial.seed)}))
             events.completed(trial, "")
             assert tracker.drain(WRITE_SECONDS)
             spent.append(1000 * (time.process_time() - start))
@@ -68,15 +59,13 @@ def main() -> None:
 
 def driver(folder: Path, count: int) -> tuple[Events, Tracker]:
     """Return the events of a study of ``count`` trials, and what writes them to a new store."""
-    train = complete(Scored())
-    arms = (Arm("one", {"arm": 1}), Arm("other", {"arm": 2}))
-    study = Study(name="driver", base={}, arms=arms, seeds=range(count // 2))
+    study = replace(STUDY, seeds=range(count // 2))
     storage = Storage(str(folder / "results"), study.name)
     console = Console(quiet=True)
-    start = Start(study.name, train, Options(storage=str(folder / "results")), console, Path(__file__))
-    phase = ListedTrials(study, study.trials(train), start, {}, {})
+    start = Start(study.name, TRAIN, Options(storage=str(folder / "results")), console, Path(__file__))
+    phase = ListedTrials(study, study.trials(TRAIN), start, {}, {})
     client = store.connect(f"sqlite:///{folder / 'mlflow.db'}")
-    tracker = Tracker(client, phase.tracked, provenance.collect(Path(__file__), train.train))
+    tracker = Tracker(client, phase.tracked, provenance.collect(Path(__file__), TRAIN.train))
     tracker.open()
     display = Display(console, phase, quiet=True)
     session = Session(tracker.trials, storage, display, opened((), study.name, folder, print), keep_files=True)

@@ -94,7 +94,7 @@ def compare_loaders(root: Path, images: int) -> None:
         f"torchvision ImageFolder and DataLoader, {WORKERS} workers": lambda: other,
         f"Streamed, {WORKERS} workers": lambda: epoch_of(source),
     }
-    compare(f"{images} JPEG files of {SIDE}x{SIDE} pixels, crops of 224", sources)
+    compare(f"{images} JPEG files of {SIDE}x{SIDE} pixels, crops of 224", images, sources)
 
 
 def read_epoch(root: Path) -> tuple[int, float]:

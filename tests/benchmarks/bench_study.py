@@ -9,9 +9,9 @@ Markdown table. The ideal is the trials' own time, training and evaluation, divi
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 
-from recording import ROOT, arguments, record
+from recording import ROOT, arguments, record, seconds_of
 
 from mixlab.cluster.resources import cpu_count
 from mixlab.tracking import store
@@ -25,8 +25,8 @@ def main() -> None:
         command += ["--dataset", "cifar10", "--data-root", str(ROOT / "data"), "--mixers", "cutmix"]
         command += ["--seeds", given.seeds, "--epochs", given.epochs, "--train-images", given.train_images]
         command += ["--tracking-uri", uri, "--storage", f"{folder}/results", "--quiet"]
-        whole = wall_seconds(command)
-        again = wall_seconds(command)
+        start = partial(subprocess.run, command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        whole, again = seconds_of(start), seconds_of(start)
         client = store.connect(uri)
         runs = store.search_runs(client, store.experiment_id(client, "ablation_cifar100"), {"mixlab.level": "seed"})
         computing = sum(
@@ -47,13 +47,6 @@ def main() -> None:
     ):
         record(f"a study of {len(runs)} trials: {what}", [seconds], "s")
         print(f"| {what} | {seconds:.1f} | {100 * seconds / whole:.0f} % |")
-
-
-def wall_seconds(command: list[str]) -> float:
-    """Return the seconds that a command takes; it must succeed."""
-    start = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,22 +102,13 @@ def where() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
 
 
-def images_a_second(epoch: Callable[[], Batches]) -> float:
-    """Return the speed of one epoch, batch after batch, without a network."""
-    start = time.perf_counter()
-    images = sum(len(labels) for _, labels in epoch())
-    return images / (time.perf_counter() - start)
-
-
-def compare(title: str, sources: Mapping[str, Callable[[], Batches]]) -> None:
-    """Print a Markdown table of the median speeds, and of their ratios to the first source's."""
-    for epoch in sources.values():
-        images_a_second(epoch)  # starts workers, fills caches
-    rounds = [[images_a_second(epoch) for epoch in sources.values()] for _ in range(ROUNDS)]
-    medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
+def compare(title: str, images: int, sources: Mapping[str, Callable[[], Batches]]) -> None:
+    """Print a Markdown table of the median speeds of an epoch of images, and of their ratios to the first source's."""
+    epochs = {name: lambda source=source: deque(source(), maxlen=0) for name, source in sources.items()}
+    in_turn(epochs, 1)  # starts workers, fills caches
+    seconds = in_turn(epochs, ROUNDS)
     print(f"{title}, median of {ROUNDS} rounds in turn\n\n| source | images a second | ratio |\n|---|---:|---:|")
     first = next(iter(sources))
-    for number, (name, speed) in enumerate(zip(sources, medians, strict=True)):
-        if number > 0:
-            record(f"images a second, {name} / {first}", [speeds[number] / speeds[0] for speeds in rounds])
-        print(f"| {name} | {speed:,.0f} | {speed / medians[0]:.1f} |")
+    for name, found in seconds.items():
+        ratio = record(f"images a second, {name} / {first}", ratios(seconds, first, name))
+        print(f"| {name} | {images / statistics.median(found):,.0f} | {ratio:.1f} |")
