@@ -69,11 +69,21 @@ def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[st
     groups = [{"params": [p for _, p in named if id(p) not in apart]}, *own]
     if config.weight_decay_on == "all":
         return groups
-    free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS}
+    free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS} | _exempt(method)
     return [
         *({**group, "params": [p for p in group["params"] if id(p) not in free]} for group in groups),
         *({**group, "params": [p for p in group["params"] if id(p) in free], "weight_decay": 0.0} for group in groups),
     ]
+
+
+def _exempt(method: nn.Module) -> set[int]:
+    """Return the ids of the weights that the models of timm say should not decay: embeddings have other names there."""
+    exempt: set[int] = set()
+    for module in method.modules():
+        names: set[str] = getattr(module, "no_weight_decay", set)()
+        if names:
+            exempt |= {id(p) for name, p in module.named_parameters() if name in names}
+    return exempt
 
 
 class Lamb(Optimizer):

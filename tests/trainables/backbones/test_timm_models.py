@@ -16,8 +16,12 @@ from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
 from trainables.backbones.timm_layouts import features_and_stages
 from trainables.backbones.timm_models import MOVED, TimmBackbone
 from trainables.classify import train
+from trainables.config import parse
 from trainables.datasets.dataset import DataError
 from trainables.methods import build_method
+from trainables.methods.network import build_network
+from trainables.optimisers import parameter_groups
+from trainables.rehearsal import Undrawn
 
 # name: (side of the images, stages with the stem, class); one of each class whose stages are moved, others whose stages
 # are kept, and others that are one stage: maps, tokens with and without a class token, tokens whose grid timm does not
@@ -295,3 +299,13 @@ def test_mixers_that_ask_the_network_train_it(backbone, mixer):
     loss, _ = method(pixels, torch.arange(4), torch.Generator().manual_seed(0))
     loss.backward()
     assert loss.isfinite()
+
+
+def test_embeddings_do_not_decay_with_matrices():
+    config = parse({"dataset": "cifar10", "backbone": "timm/test_vit", "image_size": 64, "weight_decay_on": "matrices"})
+    with torch.device("meta"), Undrawn():
+        network = build_network(config)
+    decaying, free = parameter_groups(config, network)
+    names = {id(weight): key.rpartition(".")[2] for key, weight in network.named_parameters()}
+    assert {names[id(weight)] for weight in decaying["params"]} == {"weight"}
+    assert [names[id(weight)] for weight in free["params"] if weight.ndim > 1] == ["cls_token", "pos_embed"]
