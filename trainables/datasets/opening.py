@@ -46,8 +46,13 @@ def folder_of(config: DataConfig, data_root: Path) -> Path:
 
 
 def images_of(config: DataConfig, data_root: Path) -> Splits:
-    """Return all images of ``config``'s data set; errors as for ``load_cached``."""
-    return load_cached(config.dataset, Path(os.path.realpath(folder_of(config, data_root))))
+    """Return all images of ``config``'s data set; errors as for ``load_cached``, and of a wrong ``num_classes``."""
+    folder = folder_of(config, data_root)
+    splits = load_cached(config.dataset, Path(os.path.realpath(folder)))
+    found = int(splits.train.labels.max()) + 1
+    if config.num_classes not in (None, found):
+        raise DataError(f"{folder} has {counted(found, 'class')}, but num_classes is {config.num_classes}")
+    return splits
 
 
 def prepare(config: DataConfig, data_root: Path) -> None:
@@ -133,12 +138,10 @@ def open_evaluation(
 
 
 def _check_labels(images: Images, dataset: Dataset) -> None:
-    labels = images.labels
-    if isinstance(images, FileList) and dataset.in_folder and (found := int(labels.max()) + 1) != dataset.num_classes:
-        raise DataError(f"{images.root} has {counted(found, 'class')}, but num_classes is {dataset.num_classes}")
-    wrong = labels[(labels < 0) | (labels >= dataset.num_classes)]
+    wrong = images.labels[(images.labels < 0) | (images.labels >= dataset.num_classes)]
     if len(wrong):
-        raise DataError(f"{dataset.name} has the label {int(wrong[0])}, but labels lie in 0..{dataset.num_classes - 1}")
+        where = images.root if isinstance(images, FileList) else dataset.name
+        raise DataError(f"{where} has the label {int(wrong[0])}, but labels lie in 0..{dataset.num_classes - 1}")
 
 
 def _source(images: Images, config: DataConfig, device: torch.device | str, workers: int | None) -> BatchSource:

@@ -157,7 +157,7 @@ def test_each_further_augmentation_changes_training_images_alone(root, key, valu
 
 
 def test_a_wrong_number_of_classes_is_refused_before_training(root):
-    with pytest.raises(DataError, match=r"^.*flowers/train has 3 classes, but num_classes is 4$"):
+    with pytest.raises(DataError, match=rf"^{root}/flowers has 3 classes, but num_classes is 4$"):
         train.prepare({**FOLDER, "num_classes": 4}, root)
     train.prepare(FOLDER, root)
 
@@ -191,6 +191,16 @@ def test_labels_out_of_range_are_refused():
     wrong.train.labels[5] = 10
     with pytest.raises(DataError, match=r"^cifar10 has the label 10, but labels lie in 0\.\.9$"):
         open_cifar(wrong)
+
+
+def test_a_part_of_a_folder_may_lack_classes_and_labels_out_of_range_name_the_folder(root):
+    """The memory of a run is measured on as many images as a batch has."""
+    config, (train_files, test_files) = parse(FOLDER), images_of(parse(FOLDER), root)
+    few = Splits(train_files.take(slice(1)), test_files.take(slice(1)))
+    assert len(open_splits(config, few, "cpu", workers=0).train) == 1
+    without_labels = Splits(train_files, replace(test_files, labels=-torch.ones_like(test_files.labels)))
+    with pytest.raises(DataError, match=rf"^{root}/flowers/test has the label -1, but labels lie in 0\.\.2$"):
+        open_splits(config, without_labels, "cpu")
 
 
 def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
