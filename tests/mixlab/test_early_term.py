@@ -43,26 +43,16 @@ def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_that_is_stopped_while_ray_starts_has_true_states(tmp_path, empty_store):
-    toy = toy_folder(tmp_path, "large", empty_store=empty_store)
-    with toy.start() as driver:
-        driver.until(lambda: driver.children("gcs_server"))
-        started = driver.children()
-        driver.interrupt(signal.SIGTERM)
-        assert "Traceback" not in driver.finish(code=130)
-    wait_for(lambda: not any(each.is_running() for each in started))
-    assert "RUNNING" not in toy.statuses()
-
-
-@pytest.mark.slow
-def test_a_study_that_is_stopped_together_with_ray_has_true_states(tmp_path, empty_store):
+@pytest.mark.parametrize("with_ray", [False, True], ids=["while Ray starts", "together with Ray"])
+def test_a_study_that_is_stopped_early_or_with_ray_has_true_states(tmp_path, empty_store, with_ray):
     toy = toy_folder(tmp_path, "large", empty_store=empty_store)
     hold(tmp_path, 2)
     with toy.start() as driver:
-        driver.until(lambda: notes(tmp_path, "reported"))
+        driver.until(lambda: notes(tmp_path, "reported") if with_ray else driver.children("gcs_server"))
         started = driver.children()
         driver.interrupt(signal.SIGTERM)
-        for each in started:
+        for each in started if with_ray else ():
             each.terminate()
         assert "Traceback" not in driver.finish(code=130)
+    wait_for(lambda: not any(each.is_running() for each in started))
     assert "RUNNING" not in toy.statuses()

@@ -3,7 +3,6 @@
 import io
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.driver import check_git, check_output, check_results, check_store, check_temporary, examine_driver
 from mixlab.doctor.facts import Question
 from mixlab.tracking import names
+from tests.mixlab.test_provenance import commit_all, git
 from tests.mixlab.tracking.one_trial import tracker_of
 from tests.servers.server import Handler, HttpServer, started
 
@@ -66,15 +66,10 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
     code.parent.mkdir()
     code.write_text("1\n")
 
-    def git(*arguments: str) -> None:
-        author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-        subprocess.run(["git", "-C", tmp_path, *author, *arguments], check=True)
-
     require(check_git(code), WARNING, "no repository", "clone")
-    git("init", "--quiet")
+    git(tmp_path, "init", "--quiet")
     require(check_git(code), WARNING, "no repository with a commit", "clone")
-    git("add", ".")
-    git("commit", "-qm", "First")
+    commit_all(tmp_path)
     require(check_git(code), OK, "git names", f"for {code.parent}")
     code.write_text("2\n")
     require(check_git(code), OK, "changes that are not committed")
@@ -92,7 +87,7 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
 
 
 def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(tmp_path, monkeypatch):
-    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    git(tmp_path, "init", "--quiet")
     monkeypatch.chdir(tmp_path)
     asked = Question("sqlite:///none.db", "results", "data", None, "")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))  # as git does for its hooks
