@@ -106,7 +106,7 @@ class Display:
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """Note that a trial has finished an epoch."""
         with self._lock:
-            before = self.running.get(trial.key, 0.0)
+            before = self.running[trial.key]
             share = max(before, epoch.number / epoch.of)  # one that crashed may repeat epochs
             self.run += share - before
             self.running[trial.key] = share

@@ -41,13 +41,14 @@ def console_of(width: int = 100, **terminal: Any) -> tuple[Console, io.StringIO]
 
 
 def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -> str:
-    """Return the live table after one trial has ended, one failed and one is in its third epoch of ten."""
+    """Return the live table after one trial has ended, one failed, one ran three of ten epochs and one goes on."""
     console, file = console_of(width, **{"force_terminal": True, "legacy_windows": False, **terminal})
     phase = Phase("2 of 8 done", done={TRIALS[3].key: "70.10"}, expected=7, verdicts=verdicts)
     display = Display(console, phase, quiet=False)
-    done, failed, running = TRIALS[0], TRIALS[1], TRIALS[4]
+    done, failed, running, resumed = TRIALS[0], TRIALS[1], TRIALS[4], TRIALS[5]
     for trial in (done, failed, running):
         display.started(trial, None)
+    display.started(resumed, Epoch(7, 10, {}))
     display.reported(done, Epoch(10, 10, {"test_top1": 71.5}))
     display.ended(done, State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
     display.ended(failed, State.FAILED, None, "out of memory")
@@ -61,9 +62,10 @@ def test_a_wide_terminal_shows_every_seed_and_the_decided_arms():
     said, head, baseline, lam = shown(verdicts={"cutmix · + lam": "win"}).splitlines()
     assert head.split() == ["arm", "seed", "0", "seed", "1", "seed", "2", "seed", "3", "verdict"]
     assert baseline.split() == ["cutmix", "·", "baseline", "✓", "71.50", "%", "✗", "failed", "·", "✓", "70.10"]
-    assert lam.split() == ["cutmix", "·", "+", "lam", "3/10", "41.25", "%", "·", "·", "·", "win"]
+    assert lam.split() == ["cutmix", "·", "+", "lam", "3/10", "41.25", "%", "7/10", "·", "·", "win"]
     assert said.startswith("2 of 8 done, ")
-    assert said.endswith(" left, 1 running")
+    assert said.endswith(" left, 2 running")
+    assert [head.index(f"seed {seed}") for seed in range(4)] == [19, 33, 47, 61]  # whatever the values are
     assert "verdict" not in shown()
 
 
@@ -120,6 +122,7 @@ def test_without_a_terminal_every_event_has_a_line_and_a_quiet_display_says_fail
         (18_600, "5 h 10 min"),
         (86_399, "23 h 59 min"),
         (86_400, "1 d"),
+        (12 * 86_400 + 4 * 3_600, "12 d 4 h"),
         (12 * 86_400 + 4 * 3_600 + 3_599, "12 d 4 h"),
     ],
 )
@@ -131,6 +134,7 @@ def test_a_duration_is_said_to_two_units(seconds, words):
     ("shown", "metrics", "text"),
     [
         (Shown(TOP1, "test_top1_last"), {"test_top1": 70.0, "test_top1_last": 71.0}, "71.00 %"),
+        (Shown(TOP1, "test_top1_last"), {"train_loss": 0.1}, ""),
         (Shown(None, "rmse"), {"rmse": 0.123456}, "0.1235"),
     ],
 )
@@ -155,6 +159,7 @@ def test_the_time_left_is_of_epochs_that_will_run_and_counts_none_twice(monkeypa
     shown = Display(console_of()[0], phase, quiet=False)
     shown.started(TRIALS[0], Epoch(5, 10, {}))
     shown.started(TRIALS[1], None)
+    shown.ended(Trial("whole", "arm", {}, 0, {}), State.DONE, None, "")  # the journal completes it, and it is not run
     assert shown._progress() == "1/4, time left unknown"
     now = 60.0
     for number in (6, 7, 8, 7, 8):  # its process was lost, and two epochs with it
@@ -177,7 +182,7 @@ def test_a_narrow_terminal_shows_a_letter_for_each_seed():
     *_, head, baseline, lam = lines
     assert head.split() == ["arm", "seeds", "verdict"]
     assert baseline.split() == ["cutmix", "·", "baseline", "✓✗·✓", "not", "decided"]
-    assert lam.split() == ["cutmix", "·", "+", "lam", "3···"]
+    assert lam.split() == ["cutmix", "·", "+", "lam", "37··"]
     assert display._short({0: Text("9/10"), 1: Text("10/10 70.10"), 2: Text("...")}).plain == "99."
     assert all(len(line) <= 40 for line in lines)
 
