@@ -53,13 +53,17 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     if isinstance(spec, Search):
         from mixlab.launching.proposed import left_of_search  # it imports Optuna
 
-        left = [*left_of_search(spec, start), *map(Left, trials)]
-        study = spec.study
+        left, study = left_of_search(spec, start)
+        left += map(Left, trials if left else ())
     else:
+        left, study = [], spec
+    if study is not None:
         recorded = store.recorded(store.existing(options.tracking_uri), spec.name)
-        left = _left_of_study(spec, trials, start, recorded)
-        study = spec
-    plan = study_plan(study, trials, options.preset, start.train)
+        if isinstance(spec, Search):
+            trials = study.trials(start.train, store.finished(recorded))
+        left = _left_of_study(study, trials, start, recorded)
+    held = spec.study if isinstance(spec, Search) else spec
+    plan = study_plan(study or held, trials, options.preset, start.train)
     if isinstance(spec, Search):  # the winner of each arm brings its own
         plan["config"] = {key: value for key, value in plan["config"].items() if key not in spec.space}
     outlook = print_outlook(plan, start, recorded)

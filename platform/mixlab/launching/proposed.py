@@ -1,6 +1,7 @@
 """The first phase of a search: trials that its history proposes until the budget is spent, and how many those are."""
 
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
@@ -14,11 +15,12 @@ from mixlab.launching.start import Start
 from mixlab.messages import counted, say
 from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
 from mixlab.search.race import Race
-from mixlab.search.trial_store import OUTCOMES, WORDS, begun, budget, url_of
+from mixlab.search.trial_store import OUTCOMES, WORDS, begun, best_of, budget, url_of
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import TWIN, Search
+from mixlab.spec.study import Study
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
@@ -197,14 +199,21 @@ def describe(history: History, preset: str) -> dict[str, Any]:
     }
 
 
-def left_of_search(search: Search, start: Start) -> list[Left]:
-    """Return the trials that are left to propose, each at the same corner of the space, and print their number."""
+def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | None]:
+    """Return the trials that are left to propose, each at the same corner of the space, and print their number.
+
+    Once there is none, the study of the winners is returned as well, if there is anything to compare.
+    """
     train, console = start.train, start.console
     url = url_of(start.options.optuna_storage, start.folder)
     left, total = [], 0
+    best: dict[str, Mapping[str, Any]] = {}
     seeds = len(search.search_seeds)
     for cell in search.study.cells():
-        trials = begun(search, cell, train, url)
+        study = begun(search, cell, train, url)
+        trials = study.get_trials(deepcopy=False) if study else []
+        if study and (winner := best_of(study)):
+            best[cell.name] = winner.params
         found, size = [WORDS[trial.state] for trial in trials], budget(search, cell, train, trials)
         words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
         total += size
@@ -227,4 +236,5 @@ def left_of_search(search: Search, start: Start) -> list[Left]:
     if left and (search.racing or search.scheduler != "none"):
         say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
     say(console, "The winners' runs, which the tables compare:")
-    return left
+    confirmation = search.confirmation(best)
+    return left, confirmation if confirmation.tuned and not left else None

@@ -156,17 +156,16 @@ def shown(url: str) -> str:
     return uris.shown(url).replace(":***@", "@")
 
 
-def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> list[FrozenTrial]:
-    """Return the trials of a cell that were begun; create neither a file nor a study."""
+def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> optuna.Study | None:
+    """Return the trials of a cell, if any were begun; create neither a file nor a study."""
     file = file_of(url)
     if file is not None and not os.path.exists(file):
-        return []
+        return None
     try:
         name = search.history_name(cell, train)
-        study = optuna.load_study(study_name=name, storage=TrialStore(url, search.name, reading=True).storage)
+        return optuna.load_study(study_name=name, storage=TrialStore(url, search.name, reading=True).storage)
     except KeyError:
-        return []
-    return study.get_trials(deepcopy=False)
+        return None
 
 
 def budget(search: Search, cell: Cell, train: CompleteTrainable, trials: Sequence[FrozenTrial]) -> int:

@@ -141,6 +141,28 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
 
 
 @pytest.mark.slow
+def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_left(launch):
+    """It counted all of them, whatever was done."""
+    confirmed = []
+
+    def stop(_: Listener, trial: Trial, number: int) -> None:
+        confirmed.extend([] if isinstance(trial, SearchTrial) else [trial])
+        if len(confirmed) == 3:
+            raise KeyboardInterrupt
+
+    search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=4, scheduler="none", sampler="random")
+    for begins, code, counted, cost in (
+        (raising(KeyboardInterrupt(), after=2), 130, "low: 1 interrupted, 1 done, 1 of 2 left", 2 + 4),
+        (stop, 130, "4 trials: 2 done, 1 interrupted, 1 pending", 2),
+        (lambda *_: None, 0, "4 trials: 4 done", 0),
+    ):
+        assert launch(search, begins)[0] == code
+        said = launch(search, dry_run=True)[1]
+        assert counted in said
+        assert (f"Estimated cost: {cost} s of training" in said) is bool(cost)
+
+
+@pytest.mark.slow
 def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(launch, tmp_path):
     """Optuna alone knows of it, and holds the end of its traceback."""
 

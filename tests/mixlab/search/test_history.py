@@ -186,17 +186,20 @@ def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begu
 def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
-    assert len(left_of_search(spec, start)) == 8
-    optuna.create_study(storage=TrialStore(url_of(None, tmp_path / spec.name), spec.name).storage)  # another search's
-    assert len(left_of_search(spec, start)) == 8
+    for other in (False, True):
+        if other:  # search has begun in the same file
+            optuna.create_study(storage=TrialStore(url_of(None, tmp_path / spec.name), spec.name).storage)
+        left, winners = left_of_search(spec, start)
+        assert (len(left), winners) == (8, None)
     history = History(spec, TRAIN, TrialStore(url_of(None, tmp_path / spec.name), spec.name))
     run(history)
-    assert left_of_search(spec, start) == []
+    best = {name: history.best(name).params for name in ("low", "high")}
+    assert left_of_search(spec, start) == ([], spec.confirmation(best))
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
     assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 3
-    assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start) == []
+    assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start)[0] == []
     assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
 
 
