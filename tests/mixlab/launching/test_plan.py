@@ -3,6 +3,7 @@
 import io
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -12,10 +13,15 @@ from mixlab.cluster.resources import Share
 from mixlab.launching import plan
 from mixlab.launching.phase import Left
 from mixlab.launching.plan import Timing, print_cost
+from mixlab.options import AUTO
 from mixlab.spec.complete import complete
+from mixlab.spec.epoch import Epoch
+from mixlab.storage.journal import Saved
+from mixlab.tracking import names
+from mixlab.tracking.store import StoredRun
 from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 
-FIRST, _, SECOND, _ = STUDY.trials(TRAIN)  # one of each arm
+FIRST, AGAIN, SECOND, LAST = STUDY.trials(TRAIN)  # two of each arm
 
 
 def start_of(train: Toy) -> Any:
@@ -102,3 +108,41 @@ def test_the_data_that_is_not_there_is_said_once(lacking, said):
     start = start_of(train)
     plan._print_data([Left(FIRST), Left(SECOND), Left(SECOND)], start)
     assert start.console.file.getvalue() == said
+
+
+def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
+    start = start_of(Toy())
+    start.storage = SimpleNamespace(newest=lambda: {SECOND.key: Saved("folder", [Epoch(1, 4, {})])})
+    recorded = {
+        FIRST.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {}),
+        AGAIN.key: StoredRun("", "FAILED", 0, 1, {names.ERROR: "ValueError: no"}, {}, {}),
+    }
+    left = plan._left_of_study(STUDY, [FIRST, AGAIN, SECOND, LAST], start, recorded)
+    assert left == [Left(AGAIN), Left(SECOND, 0.75), Left(LAST)]
+    assert start.console.file.getvalue().splitlines() == [
+        f"{FIRST.key}  done         a · seed 0",
+        f"{AGAIN.key}  failed       a · seed 1: ValueError: no",
+        f"{SECOND.key}  interrupted  b · seed 0 after epoch 1",
+        f"{LAST.key}  pending      b · seed 1",
+        "4 trials: 1 done, 1 failed, 1 interrupted, 1 pending",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({}, "_timed_here"),
+        ({"gpus_per_trial": 1.0}, "_timed_here"),
+        ({"gpus_per_trial": AUTO}, "_timed_on_cluster"),  # which measures how many trials a GPU holds
+        ({"address": "auto"}, "_timed_on_cluster"),
+    ],
+)
+def test_trials_are_timed_where_they_will_run(monkeypatch, options, where):
+    timing = Timing([20.0], [{"CPU": 1.0}], "a desk", Share(1, 0))
+    timed = {name: Mock(return_value=timing) for name in ("_timed_here", "_timed_on_cluster")}
+    for name, stub in timed.items():
+        monkeypatch.setattr(plan, name, stub)
+    start = start_of(Toy())
+    start.options = Options(**options)
+    print_cost([Left(FIRST)], start)
+    assert [name for name, stub in timed.items() if stub.called] == [where]

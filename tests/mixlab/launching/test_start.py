@@ -1,21 +1,27 @@
 """One start of the command."""
 
+import contextlib
 import errno
 import fcntl
+import io
 import os
 import time
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import pytest
 from rich.console import Console
 
 from mixlab import Options
+from mixlab.cluster import connect, nodes, packing
 from mixlab.errors import BadInput
 from mixlab.launching.launch import TABLE_FILE, require_no_more_trials
 from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
+from tests.endings import refused
 from tests.mixlab.search_toy import TRAIN
+
+DATA = Path("data").absolute()
 
 
 def test_starts_of_one_second_in_two_containers_have_two_names(monkeypatch, tmp_path):
@@ -46,6 +52,50 @@ def test_a_name_that_the_file_system_cannot_hold_is_a_sentence(monkeypatch, tmp_
     monkeypatch.setattr(Path, "mkdir", Mock(side_effect=UnicodeEncodeError("ascii", "größer", 2, 3, "not in range")))
     with pytest.raises(BadInput, match=r"größer' is no name of a folder in 'ascii', .*: export PYTHONUTF8=1"):
         start.make_folder()
+
+
+def test_a_storage_is_tried_before_the_folder_of_tables_is_made_which_is_here_if_that_is_remote(tmp_path):
+    (file := tmp_path / "file").touch()
+    with refused(f"--storage '{file}' cannot be written"):
+        Start("toy", TRAIN, Options(storage=str(file)), Console(), tmp_path / "study.py").make_folder()
+    remote = Start("toy", TRAIN, Options(storage=f"file://{tmp_path}"), Console(), tmp_path / "study.py")
+    assert remote.folder == Path("results/toy")
+
+
+@pytest.mark.parametrize(
+    ("options", "resources", "fetched", "said"),
+    [
+        ({}, {"CPU": 2.0}, call.prepare(TRAIN, ["trial"], Path("data")), False),
+        ({"address": "auto"}, {"CPU": 2.0}, call.prepare_nodes(TRAIN, ["trial"], DATA, False), True),
+        ({"address": "auto"}, {"GPU": 1.0}, call.prepare_nodes(TRAIN, ["trial"], DATA, True), True),
+        (
+            {"address": "auto", "gpus_per_trial": 0},
+            {"GPU": 1.0},
+            call.prepare_nodes(TRAIN, ["trial"], DATA, False),
+            True,
+        ),
+        ({"address": "auto", "quiet": True}, {"CPU": 2.0}, call.prepare_nodes(TRAIN, ["trial"], DATA, False), False),
+    ],
+)
+def test_the_phases_of_a_start_share_one_connection_and_each_fetches_what_its_trials_need(
+    options, resources, fetched, said, tmp_path, monkeypatch
+):
+    done = Mock()
+    done.connected.side_effect = lambda *_: contextlib.nullcontext(resources)
+    monkeypatch.setattr(connect, "connected", done.connected)
+    monkeypatch.setattr(nodes, "prepare", done.prepare)
+    monkeypatch.setattr(nodes, "prepare_nodes", done.prepare_nodes)
+    monkeypatch.setattr(packing, "share_of", done.share_of)
+    console = Console(file=io.StringIO())
+    start = Start("toy", TRAIN, Options(**options), console, tmp_path / "study.py")
+    connects = call.connected(start.options.address, TRAIN.train)
+    order = [fetched, connects] if start.options.address == "local" else [connects, fetched]
+    share = call.share_of(["trial"], TRAIN, resources, start.options, console)
+    for calls in ([*order, share], [fetched, share]):
+        assert start.share_of(["trial"]) is done.share_of.return_value
+        assert done.mock_calls == calls
+        assert ("Looking on each node for the data" in console.file.getvalue()) is said
+        done.reset_mock()
 
 
 @pytest.mark.parametrize(

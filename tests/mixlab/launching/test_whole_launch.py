@@ -19,6 +19,7 @@ from mixlab import main
 from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching import launch_search
+from mixlab.launching.start import Start
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
@@ -30,10 +31,14 @@ from tests.toy import SEARCH, STUDIES, Toy
 
 STUDY = STUDIES["sequential"]().with_base(epochs=1)
 SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
+OUTLOOK = "1 table, 2 arms, 1 seed: 2 runs"
 
 
-def test_whatever_ends_the_schedule_leaves_no_run_running(launch, client):
+def test_whatever_ends_the_schedule_leaves_no_run_running_and_no_checkpoint_of_what_is_done(
+    launch, client, monkeypatch
+):
     """The sentence for it is in ``test_run_phase``."""
+    monkeypatch.setattr(Storage, "forget", forget := Mock())
     code, said = launch(SMALL, raising(RuntimeError("a bug\nand more"), after=1))
     assert code == 1
     assert "stopped by RuntimeError: a bug; finished epochs are kept" in said
@@ -45,6 +50,12 @@ def test_whatever_ends_the_schedule_leaves_no_run_running(launch, client):
         *(("seed", "FINISHED"), ("seed", "KILLED")),
         ("study", "KILLED"),
     ]
+    (done,) = (
+        run.data.tags["mixlab.key"]
+        for run in client.search_runs([experiment], "status = 'FINISHED'")
+        if run.data.tags["mixlab.level"] == "seed"
+    )
+    assert forget.call_args.args[0] == {done}
 
 
 @pytest.mark.parametrize("file", ["mixlab.log", ".lock"])
@@ -73,6 +84,7 @@ def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_sam
         return made
 
     first = launch(SMALL, delete_the_run)
+    assert OUTLOOK in first[1]
     monkeypatch.setattr(report, "report", and_delete_the_study_s_run)
     for code, said in (first, launch(SMALL)):
         assert code == 1
@@ -122,8 +134,9 @@ def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_se
 def test_a_launch_ends_well_though_a_mirror_fails(launch, tmp_path, monkeypatch):
     faulty = Mock(start=Mock(side_effect=IndexError("list index out of range")))
     monkeypatch.setitem(MIRRORS, "faulty", lambda study, folder: faulty)
-    code, said = launch(SMALL, mirrors=("faulty", "tensorboard"))
+    code, said = launch(SMALL, mirrors=("faulty", "tensorboard"), quiet=True)
     assert code == 0
+    assert OUTLOOK not in said
     assert said.count("the mirror faulty is dropped: list index out of range") == 1
     assert len(list((tmp_path / "results" / "toy" / "tensorboard").glob("*/seed 0/events*"))) == 2  # arms
 
@@ -141,8 +154,10 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
 
 
 @pytest.mark.slow
-def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_left(launch):
+def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_left(launch, monkeypatch):
     """It counted all of them, whatever was done."""
+    monkeypatch.setattr(Storage, "forget", forget := Mock())
+    forgotten = []
     confirmed = []
 
     def stop(_: Listener, trial: Trial, number: int) -> None:
@@ -157,9 +172,18 @@ def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_lef
         (lambda *_: None, 0, "4 trials: 4 done", 0),
     ):
         assert launch(search, begins)[0] == code
+        forgotten += [len(each.args[0]) for each in forget.call_args_list]
+        forget.reset_mock()
         said = launch(search, dry_run=True)[1]
         assert counted in said
         assert (f"Estimated cost: {cost} s of training" in said) is bool(cost)
+    # None while the search is not over; then all of its own, and those of the winners that are done.
+    assert forgotten == [0, 4, 2, 4, 4]
+    monkeypatch.setattr(Start, "share_of", Mock(side_effect=AssertionError))
+    code, said = launch(search)  # which has nothing to train, and connects to no cluster
+    assert code == 0
+    assert "Search over: 4/4 tried" in said
+    assert "1 table, 2 arms, 2 seeds: 4 runs" not in said
 
 
 @pytest.mark.slow
