@@ -35,8 +35,7 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import escape_markdown, markdown
+from analysis.words.rendering import escape_markdown
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 
@@ -125,17 +124,15 @@ def tabulate_study(options: argparse.Namespace) -> int:
         if name in logged
     }
     text = f"{summary(tables)}\n\n{protocol_text(results, tables)}"
-    details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
+    study.write_tables(tables.values(), text)
     points = study.points(reliability_points)
     caption = (
         f"{counted(next(iter(results.values()))['images'], 'test image')} for each network, 15 bins of equal width; "
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
         f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn."
     )
-    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
-    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
-    study.points(by_corruption).to_csv(options.out / "corruptions.csv", index=False)
-    study.files.extend(options.out / name for name in ("table.md", "table.csv", "corruptions.csv"))
+    study.files.append(options.out / "corruptions.csv")
+    study.points(by_corruption).to_csv(study.files[-1], index=False)
     if substitutes:
         study.files.append(options.out / "transfers.csv")
         study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
