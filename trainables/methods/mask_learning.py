@@ -58,7 +58,7 @@ class AutoMixing(Mixing):
         self.depth = layer + 1  # stages up to the map, with the stem
         self.teacher: Network | None = None
         if pipeline != "none":
-            self.teacher = build_network(config).requires_grad_(False)
+            self.teacher = build_network(config).requires_grad_(False)  # no deep copy: see AttentiveMixing
             self.teacher.load_state_dict(network.state_dict())
         self.heads = plain_heads(network) if pipeline == "mp_ce" else None
         self.album = Album(dataset.image_shape, config.epochs)
