@@ -136,8 +136,8 @@ def plot_line(
     ticks = drawing.log_ticks(float(points["loss"].min()), float(points["loss"].max()))
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for arm, mine, colour, line in drawing.arms_of(level, points):
-            drawing.draw_band(axis, mine, "step", "loss", drawing.names_of(level)[arm], colour, line)
+        for arm, mine, look in drawing.arms_of(level, points):
+            drawing.draw_band(axis, mine, "step", "loss", drawing.names_of(level)[arm], look)
         axis.set_yscale("log")
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.set_xticks(steps, [f"{step:g}" for step in steps])

@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from analysis import command, evaluation
 from analysis.figures import drawing
-from analysis.figures.naming import distinct
+from analysis.figures.naming import in_lines
 from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
@@ -139,7 +139,7 @@ def plot_occlusion(
         for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):
             show_image(axis, image, f"{share:g} %")
             axis.set_axis_off()
-        titles = distinct([level.name for level in levels], 40)
+        titles = in_lines([level.name for level in levels], 40)
         axes = drawing.panels(below, len(levels))
         for axis, level in zip(axes, levels, strict=True):
             _draw_panel(axis, curves, level, chance)
@@ -152,8 +152,8 @@ def plot_occlusion(
 
 def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:
     axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
-    for arm, points, colour, line in drawing.arms_of(level, curves):
-        drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, line)
+    for arm, points, look in drawing.arms_of(level, curves):
+        drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), look)
     axis.set_xlim(0, 100)
     if axis.get_legend_handles_labels()[0]:
         legend_beside(axis, "area under the curve, gain [95 %]")

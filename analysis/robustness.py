@@ -27,7 +27,6 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command, evaluation
-from analysis.figures.arm_styles import marked
 from analysis.figures.drawing import arms_of, line_and_band, names_of, panel_figure
 from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.networks.evaluate import Result
@@ -167,10 +166,10 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
 
     def draw(axis: Axes, level: LevelTable) -> None:
         axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
-        for arm, mine, colour, line in arms_of(level, points):
+        for arm, mine, (colour, mark) in arms_of(level, points):
             bins = _bins(mine)
             label = _label(arm, level)
-            axis.plot(bins["confidence"], bins["accuracy"], marked(line), markersize=3, color=colour, label=label)
+            axis.plot(bins["confidence"], bins["accuracy"], marker=mark, markersize=3, color=colour, label=label)
             axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
@@ -178,7 +177,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
 
     labels = ("confidence, %", "accuracy, %")
     size = with_legend(PANEL, levels, _label)
-    return panel_figure(study, levels, draw, size=size, labels=labels, caption=caption, legend=False)
+    return panel_figure(study, levels, draw, size=size, labels=labels, caption=caption, legend=())
 
 
 def _label(arm: str, level: LevelTable) -> str:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import arm_colours, log_ticks, save_with_points
+from analysis.figures.arm_styles import arm_colour, arm_mark
+from analysis.figures.drawing import log_ticks, save_with_points
 from analysis.figures.naming import distinct
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
@@ -49,7 +50,7 @@ def show(options: argparse.Namespace) -> int:
     text = tabulate(means.reset_index().rename(columns={"value": label}), headers="keys", showindex=False, **form)
     seeds = counted(points.groupby("arm")["seed"].nunique().max(), "seed")
     caption = (
-        f"{capitalised(metric.label)}, {plan['metric']}. Disc: mean of an arm over up to {seeds}; dot: one seed; "
+        f"{capitalised(metric.label)}, {plan['metric']}. Mark: mean of an arm over up to {seeds}; dot: one seed; "
         "a line joins the arms that choose images by one rule."
     )
     figure = plot_search_time(options.study, points, label, caption)
@@ -61,10 +62,11 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
     rules = list(points["images"].unique())
     lines, names = distinct(rules), distinct(points["arm"].unique())
     with one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):
-        for rule, colour in arm_colours(rules, rules[0]).items():
+        for index, rule in enumerate(rules):
+            colour = arm_colour(index)
             mine = points[points["images"] == rule]
             means = mine.groupby("arm")[["hours", "value"]].mean().sort_values("hours")
-            axis.plot(means["hours"], means["value"], "-o", color=colour, label=lines[rule])
+            axis.plot(means["hours"], means["value"], marker=arm_mark(index), color=colour, label=lines[rule])
             axis.plot(mine["hours"], mine["value"], "o", color=colour, markersize=3, alpha=0.5, mew=0)
             for arm, mean in means.iterrows():
                 point = mean["hours"], mean["value"]

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.arm_styles import arm_line
-from analysis.figures.drawing import arm_colours, draw_band, line_and_band, save_with_points
+from analysis.figures.arm_styles import arm_colour, arm_mark
+from analysis.figures.drawing import draw_band, line_and_band, save_with_points
 from analysis.figures.naming import distinct
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
@@ -54,8 +54,9 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
     """Draw one line per arm, the mean over seeds, in a band over seeds; the ``arms`` begin with the baseline."""
     with one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
         names = distinct(arms)
-        for index, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
-            draw_band(axis, points[points["arm"] == arm], "share", "value", names[arm], colour, arm_line(index))
+        for index, arm in enumerate(arms):
+            look = arm_colour(index), arm_mark(index)
+            draw_band(axis, points[points["arm"] == arm], "share", "value", names[arm], look)
         shares = sorted(points["share"].unique())
         axis.set_xticks(shares, [f"{share:g}" for share in shares])
         axis.minorticks_off()

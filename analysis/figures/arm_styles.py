@@ -1,24 +1,19 @@
-"""The colour, the line and the mark by which a figure tells an arm, from its position among the arms of a study."""
+"""The colour and the mark by which a figure tells an arm, from its position among the arms of a study.
+
+No two of the first 105 arms have both in common, and arms that follow each other differ in both, so that a figure can
+also be read in grey.
+"""
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
-LINES = ("-", "--", ":")  # the first three uses of the palette
-MARKS = "osD^vP*X<>hpd8H"  # one for each use of the palette: 105 arms can be told apart
+BASELINE_COLOUR = "#555555"
+MARKS = "osD^vP*X<>hpd8H"  # their number and that of the colours have no common divisor
 
 
-def arm_line(index: int) -> str:
-    """Return the line of the arm at a position in the study, 0 for the baseline, which separates equal colours.
-
-    It is one of ``LINES``, and for later uses of the palette a mark besides.
-    """
-    use = (index - 1) // len(PALETTE) if index else 0
-    return LINES[use % len(LINES)] + (MARKS[use % len(MARKS)] if use >= len(LINES) else "")
+def arm_colour(index: int) -> str:
+    """Return the colour of the arm at a position in the study, 0 for the baseline."""
+    return PALETTE[(index - 1) % len(PALETTE)] if index else BASELINE_COLOUR
 
 
-def mark_of(line: str) -> str:
-    """Return the mark of the arm with this line, for a figure in which lines show something else, or nothing."""
-    return MARKS[LINES.index(line)] if line in LINES else line[-1]
-
-
-def marked(line: str) -> str:
-    """Return the line of an arm with its mark, for a figure that shows every point."""
-    return line + (mark_of(line) if line in LINES else "")
+def arm_mark(index: int) -> str:
+    """Return the mark of the arm at a position in the study, 0 for the baseline."""
+    return MARKS[index % len(MARKS)]

@@ -1,7 +1,7 @@
-"""The style that the figures of the analysis share: arms' colours, one panel per table, bands over seeds, captions.
+"""The style that the figures of the analysis share: arms' looks, one panel per table, bands over seeds, captions.
 
 Colours are those of Okabe and Ito (2008), which readers with any common colour vision can tell apart. An arm has the
-colour of its position in the study, in every figure.
+colour and the mark of its position in the study, in every figure.
 """
 
 import io
@@ -15,27 +15,34 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.arm_styles import PALETTE, arm_line, mark_of
+from analysis.figures.arm_styles import MARKS, arm_colour, arm_mark
 from analysis.figures.letters import in_letters, style
-from analysis.figures.naming import distinct, plain
+from analysis.figures.naming import distinct, in_lines, plain
 from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
 
-BASELINE_COLOUR = "#555555"
+Look = tuple[str, str]  # the colour and the mark of an arm
 MOST_COLUMNS = 3  # the most columns of panels
 MOST_TICKS = 7  # of a logarithmic axis
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
-LEGEND, ENTRY = 1.9, 0.19  # inches, the width of the legend at the right and the height of an arm in it
-LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption
+SAMPLE, ENTRY = 0.5, 0.19  # inches, the width of an arm's look in a legend and the height of an arm in it
+LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption or a legend
+NO_VALUE = ": no value"
+MARKED = 8  # points of a line that have the mark of its arm, at most
 
 
 def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
     """Return a colour for every arm, by its position among the arms of the study; the baseline is grey."""
-    others = [arm for arm in arms if arm != baseline]
-    return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
+    return {arm: arm_colour(index) for index, arm in enumerate(in_order(arms, baseline))}
+
+
+def in_order(arms: Sequence[str], baseline: str) -> list[str]:
+    """Return the arms with the baseline first, wherever the study has it."""
+    return [baseline, *(arm for arm in arms if arm != baseline)]
 
 
 def colours_of(level: LevelTable) -> dict[str, str]:
@@ -59,12 +66,17 @@ def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
     return axes[:count]
 
 
-def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colour: str, line: str) -> None:
-    """Draw the mean over seeds of ``y`` by ``x``, in a band over seeds; a single ``x`` has a mark and a bar instead."""
+def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, look: Look, line: str = "-") -> None:
+    """Draw the mean over seeds of ``y`` by ``x``, in a band over seeds; a single ``x`` has a mark and a bar instead.
+
+    Some points of the line have the mark of the arm, other points for another arm.
+    """
+    colour, mark = look
     by_x = points.groupby(x)[y].agg(["mean", "min", "max"])
     alone = len(by_x) == 1
-    style = mark_of(line) if alone else line
-    axis.plot(by_x.index, by_x["mean"], style, markersize=6 if alone else 4, color=colour, label=label)
+    every = math.ceil(len(by_x) / MARKED)
+    (drawn,) = axis.plot(by_x.index, by_x["mean"], "" if alone else line, color=colour, label=label)
+    drawn.set(marker=mark, markersize=6 if alone else 4, markevery=(MARKS.index(mark) % every, every))
     if alone:
         axis.vlines(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.5)
     else:
@@ -103,7 +115,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def names_of(level: LevelTable, letters: int = 30) -> dict[str, str]:
     """Return the name of every arm of the study of a table as figures show it, in which no two are alike."""
-    return distinct(level.arms, letters)
+    return {arm: name + level.role(arm) for arm, name in distinct(level.arms, letters).items()}
 
 
 def panel_figure(
@@ -114,7 +126,7 @@ def panel_figure(
     size: tuple[float, float],
     labels: tuple[str, str],
     caption: str,
-    legend: bool = True,
+    legend: Sequence[str] | None = None,
 ) -> Figure:
     """Return a figure with one panel per table, all on one scale, and its caption below.
 
@@ -122,15 +134,17 @@ def panel_figure(
         draw: draws the panel of a table.
         size: width and height of a panel in inches.
         labels: the labels of the x and the y axis.
-        legend: put the arms' legend at the right, taken from the first panel that has one.
+        legend: the names of the arms in the legend at the right, by default those of all; it says which has no value.
     """
+    names = list(names_of(levels[0]).values() if legend is None else legend)
     rows, columns = shape(len(levels))
-    width = max(columns * size[0], LEAST_WIDTH) + (LEGEND if legend else 0)
+    beside = SAMPLE + LETTER * (max(map(len, names)) + len(NO_VALUE)) if names else 0
+    width = max(columns * size[0], LEAST_WIDTH) + beside
+    titles = in_lines([level.name for level in levels], 60 if columns == 1 else 40)
+    lines = max(title.count("\n") for title in titles.values())
     foot = caption_height(caption, width)
-    height = rows * size[1] + max(1.4, 0.8 + foot)
-    if legend:
-        height = max(height, ENTRY * len(levels[0].arms) + 0.4 + foot)
-    titles = distinct([level.name for level in levels], 60 if columns == 1 else 40)
+    height = rows * (size[1] + LINE * lines) + max(1.4, 0.8 + foot)
+    height = max(height, ENTRY * len(names) + 0.4 + foot)
     with titled(study, caption, (width, height)) as (figure, upper):
         axes = panels(upper, len(levels))
         for axis, level in zip(axes, levels, strict=True):
@@ -138,24 +152,24 @@ def panel_figure(
             axis.set_title(titles[level.name])
             if not axis.has_data():
                 axis.text(0.5, 0.5, "no value", transform=axis.transAxes, ha="center", color="#777777")
-        if legend:
-            # Every arm of any panel is listed: the first panel may lack one that failed.
-            named = {
+        if names:
+            drawn = {
                 name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
             }
-            upper.legend(list(named.values()), list(named), loc="outside right upper")
+            entries = {name if name in drawn else name + NO_VALUE: drawn.get(name, Line2D([], [])) for name in names}
+            upper.legend(list(entries.values()), list(entries), loc="outside right upper")
         upper.supxlabel(in_letters(labels[0]), fontsize=9)
         upper.supylabel(in_letters(labels[1]), fontsize=9)
         return figure
 
 
-def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
-    """Yield every arm of a table that has points, its points, its colour and its line."""
+def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Look]]:
+    """Yield every arm of a table that has points, its points and its look."""
     here = at_levels(points, level.levels)
-    for index, (arm, colour) in enumerate(colours_of(level).items()):
+    for index, arm in enumerate(in_order(level.arms, level.baseline)):
         mine = here[here["arm"] == arm]
         if len(mine):
-            yield arm, mine, colour, arm_line(index)
+            yield arm, mine, (arm_colour(index), arm_mark(index))
 
 
 @contextmanager
@@ -179,9 +193,9 @@ def caption_height(caption: str, width: float) -> float:
 
 
 def caption_lines(caption: str, width: float) -> list[str]:
-    """Return the lines of a caption, none of which begins with a percent sign or parts ``n = 6``."""
+    """Return the lines of a caption, none of which parts ``95 %``, ``n = 6`` or ``seeds 0–5``."""
     text, joint = in_letters(caption), "\N{NO-BREAK SPACE}"
-    for whole in (" %", "n = "):
+    for whole in (" %", "n = ", "seeds ", "commit "):
         text = text.replace(whole, whole.replace(" ", joint))
     return [line.replace(joint, " ") for line in textwrap.wrap(text, int(width / LETTER))]
 

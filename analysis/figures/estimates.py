@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.figures.drawing import BASELINE_COLOUR
-from analysis.figures.naming import distinct
+from analysis.figures.arm_styles import BASELINE_COLOUR
+from analysis.figures.naming import in_lines
 
-LETTER = 0.075  # inches, the width of a letter of a name
+LETTER, LINE = 0.075, 0.13  # inches, the width of a letter of a name and the height of a further line
 
 
 class Estimate(NamedTuple):
@@ -47,6 +47,11 @@ def cut_text(rows: Sequence[Estimate]) -> str:
     return " Arrow: the interval goes on." if any(row.low < low or row.high > high for row in rows) else ""
 
 
+def row_names(rows: Iterable[Estimate]) -> dict[str, str]:
+    """Return by its name how each row is called at the left, in up to four lines."""
+    return in_lines([row.name for row in rows], 40)
+
+
 def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, float]) -> None:
     """Draw a diamond and a bar for each row, with an arrow where the bar goes on beyond the limits of the axis."""
     axis.set_xlim(*limits)
@@ -59,7 +64,7 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
             axis.text(1.01, y, row.said, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
     if rows and rows[-1].summary:
         axis.axhline(len(rows) - 2.5, color="#bbbbbb", linewidth=0.8)
-    names = distinct([row.name for row in rows], 44)
+    names = row_names(rows)
     axis.set_yticks(range(len(rows)), [names[row.name] for row in rows], fontsize=8)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
@@ -81,7 +86,7 @@ def _draw_marks(axis: Axes, y: int, row: Estimate) -> None:
     """Draw the estimate of a row, the paper's value and those of the seeds, as far as they are there."""
     if np.isfinite(row.estimate):
         size = 6.5 if row.summary else 5.5
-        axis.plot(row.estimate, y, "D", color=row.colour, markersize=size, markeredgecolor="white", zorder=4)
+        axis.plot(row.estimate, y, "D", color=row.colour, markersize=size, markeredgewidth=0, zorder=4)
     else:
         axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
     if np.isfinite(row.published):

@@ -13,10 +13,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import BASELINE_COLOUR, caption_height, colours_of, names_of, titled
-from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
+from analysis.figures.arm_styles import BASELINE_COLOUR
+from analysis.figures.drawing import caption_height, colours_of, names_of, titled
+from analysis.figures.estimates import LETTER, LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
-from analysis.figures.naming import distinct, plain
+from analysis.figures.naming import distinct
 from analysis.statistics.effects import effects_by_table
 from analysis.statistics.over_tables import Ranking, over_tables, ranking_of
 from analysis.statistics.tables import LevelTable
@@ -127,8 +128,10 @@ def _of_answers(answers: pd.DataFrame, arm: str, fixed: bool) -> list[Estimate]:
 def _draw(study: str, panels: Panels, label: str, caption: str) -> Figure:
     """Draw the panels one below the other, all on one scale."""
     every = [row for _, rows in panels for row in rows]
-    heights = [ROW * len(rows) + 0.45 for _, rows in panels]
-    width = PANEL_WIDTH + max(len(plain(row.name, 44)) for row in every) * LETTER + 1.6
+    names = [name.split("\n") for name in row_names(every).values()]
+    row = ROW + LINE * (max(map(len, names)) - 1)
+    heights = [row * len(rows) + 0.45 for _, rows in panels]
+    width = PANEL_WIDTH + max(len(line) for name in names for line in name) * LETTER + 1.6
     with titled(study, caption, (width, sum(heights) + 0.7 + caption_height(caption, width))) as (figure, upper):
         axes = upper.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axis, (title, rows) in zip(axes, panels, strict=True):
@@ -189,7 +192,7 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
 def _ranks_caption(found: Ranking, levels: Sequence[LevelTable]) -> str:
     few = f" So few tables cannot tell any two of {len(found.ranks)} arms apart, however they rank."
     not_ranked = [
-        f"{name} ({'a control' if arm in levels[0].controls else 'no value'})"
+        name if arm in levels[0].controls else f"{name} (no value)"
         for arm, name in names_of(levels[0]).items()
         if arm not in found.ranks
     ]

@@ -14,8 +14,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, colours_of, titled, whole_ticks
-from analysis.figures.naming import distinct
+from analysis.figures.arm_styles import BASELINE_COLOUR
+from analysis.figures.drawing import colours_of, titled, whole_ticks
+from analysis.figures.naming import in_lines
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text, seeds_text
@@ -74,8 +75,9 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)
-        titles = [f"{found.level}, {found.arm}" if found.level else found.arm for found in histograms]
-        names = distinct(titles, 44)
+        arms = [found.arm + levels[0].role(found.arm) for found in histograms]
+        titles = [f"{found.level}, {arm}" if found.level else arm for found, arm in zip(histograms, arms, strict=True)]
+        names = in_lines(titles, 44, 2)
         for index, found in enumerate(histograms):
             strip, sides = axes.flat[2 * index : 2 * index + 2]
             _draw(strip, sides, found, colours[found.arm], most)

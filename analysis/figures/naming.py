@@ -1,6 +1,7 @@
-"""Names of arms, tables and classes as the figures show them: short, on one line, and told apart."""
+"""Names of arms, tables and classes as the figures show them: short, and told apart."""
 
 import itertools
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from unicodedata import bidirectional, east_asian_width
@@ -35,14 +36,36 @@ def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
     return {name: _in_place(text) for name, text in shown.items()}
 
 
+def in_lines(names: Iterable[str], letters: int, most: int = 3) -> dict[str, str]:
+    """Return by name what :func:`distinct` does, in lines of so many letters, ``most`` of them or one more.
+
+    The levels of a table, such as ``mixer = cutmix``, stay on one line where they can.
+    """
+    shown, joint = distinct(names, most * letters), "\N{NO-BREAK SPACE}"
+    found = {}
+    for name, text in shown.items():
+        room = _room(text, letters)
+        lines = textwrap.wrap(text.replace(" = ", f"{joint}={joint}"), room, break_long_words=False)
+        if any(len(line) > room for line in lines):
+            words = textwrap.wrap(text, room, break_long_words=False)
+            lines = [line for part in words for line in textwrap.wrap(part, room)]
+        found[name] = "\n".join(lines).replace(joint, " ")
+    return found
+
+
 def _shortened(name: object, letters: int) -> str:
     text = in_letters(" ".join(str(name).split()))
-    width = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
-    if width > letters:
-        room = letters * len(text) // width
+    room = _room(text, letters)
+    if len(text) > room:
         end = (room - 1) // 2
         text = f"{text[: room - 1 - end].rstrip()}…{text[-end:].lstrip()}"
     return text
+
+
+def _room(text: str, letters: int) -> int:
+    """Return how many letters of a text are as wide as so many narrow ones."""
+    wide = sum(east_asian_width(letter) in "WF" for letter in text)
+    return letters * len(text) // (len(text) + wide) if text else letters
 
 
 def _in_place(text: str) -> str:

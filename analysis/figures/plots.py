@@ -12,14 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
-from analysis.figures.arm_styles import mark_of, marked
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.figures.letters import in_letters
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
 from analysis.statistics.sequential import DECISIVE
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import capitalised, label_text, metric_text, provenance_text, unit
+from analysis.words.captions import capitalised, metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
 from analysis.words.method import family_text
 
@@ -27,7 +26,6 @@ PANEL_WIDTH, ALONE = 3.6, 5.0  # inches, without the names of the arms; one pane
 ROW_HEIGHT = 0.42  # inches, the height of an arm
 SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
-MARKERS = "oDs^vP*X"
 FLOOR = 1e-2  # the wealth below which a line is not followed
 
 
@@ -56,7 +54,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         size=(width, ROW_HEIGHT * max(2, len(levels[0].arms) - 1) + 0.55),
         labels=(label, ""),
         caption=f"{capitalised(metric_rule(*levels))}. {key} {provenance_text(*levels)}",
-        legend=False,
+        legend=(),
     )
 
 
@@ -69,8 +67,8 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
     curves = curves[np.isfinite(curves["value"].astype(float))]
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for arm, mine, colour, line in drawing.arms_of(level, curves):
-            drawing.draw_band(axis, mine, "epoch", "value", drawing.names_of(level)[arm], colour, line)
+        for arm, mine, look in drawing.arms_of(level, curves):
+            drawing.draw_band(axis, mine, "epoch", "value", drawing.names_of(level)[arm], look)
         drawing.whole_ticks(axis)
 
     metric = metric_text(levels[0].declared, levels[0].declared.name, ())
@@ -97,12 +95,10 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     size, name = next(((size, name) for size, name in UNITS if longest >= size), UNITS[-1])
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for index, (arm, colour) in enumerate(drawing.colours_of(level).items()):
-            mine = done(level.runs[level.runs["arm"] == arm])
+        for arm, mine, (colour, mark) in drawing.arms_of(level, runs):
             x = mine[metric_column(mine, SECONDS)] / size
             y = finite_values(mine, level.metric)
             if x.notna().any() and y.notna().any():
-                mark = MARKERS[index % len(MARKERS)]
                 label = drawing.names_of(level)[arm]
                 axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), fmt=mark, color=colour, label=label)
 
@@ -114,7 +110,7 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         f"{capitalised(metric_rule(*levels))}, against the training time of a run, without tests. Mark: {seeds}. "
         f"{hardware if machines else ''}{provenance_text(*levels)}"
     )
-    labels = (f"training time of a run, {name}", label_text(levels[0].declared))
+    labels = (f"training time of a run, {name}", metric_text(levels[0].declared, levels[0].declared.name, ()))
     return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.8), labels=labels, caption=caption)
 
 
@@ -149,9 +145,9 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 
     def draw(axis: Axes, level: LevelTable) -> None:
         axis.axhline(DECISIVE, color="#777777", linewidth=1, linestyle="--")
-        for arm, mine, colour, line in drawing.arms_of(level, points):
+        for arm, mine, (colour, mark) in drawing.arms_of(level, points):
             name = drawing.names_of(level)[arm]
-            axis.plot(mine["seeds"], mine["wealth"], marked(line), markersize=3, color=colour, label=name)
+            axis.plot(mine["seeds"], mine["wealth"], marker=mark, markersize=3, color=colour, label=name)
         axis.set_yscale("log")
         axis.set_ylim(least / 1.5, 1.5 * most)
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -164,8 +160,11 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         "decided; a wealth that ever reaches it where there is no difference has a probability of at most 5 %. "
         f"{provenance_text(*levels)}"
     )
+    names = [name for arm, name in drawing.names_of(levels[0]).items() if arm != levels[0].baseline]
     labels = ("seeds", "evidence (e-value)")
-    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.5), labels=labels, caption=caption)
+    return drawing.panel_figure(
+        *(study, levels, draw), size=(PANEL_WIDTH, 2.5), labels=labels, caption=caption, legend=names
+    )
 
 
 def plot_two_lines(
@@ -180,18 +179,15 @@ def plot_two_lines(
 ) -> Figure:
     """Draw one panel per table, with a solid and a dashed line for each arm, which are the two ``parts``.
 
-    Arms that have the same colour have marks of their own.
-
     The points have the columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent. The horizontal
     axis goes from 0 to ``width``.
     """
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for arm, mine, colour, line in drawing.arms_of(level, points):
-            mark = "" if line == "-" else mark_of(line)
-            for part, style in zip(parts, ("-", "--"), strict=True):
+        for arm, mine, look in drawing.arms_of(level, points):
+            for part, line in zip(parts, ("-", "--"), strict=True):
                 label = drawing.names_of(level)[arm] if part == parts[0] else "_dashed"
-                drawing.draw_band(axis, mine[mine["part"] == part], "x", "y", label, colour, style + mark)
+                drawing.draw_band(axis, mine[mine["part"] == part], "x", "y", label, look, line)
         axis.set_xlim(0, width)
         axis.set_ylim(0, 101)
 

@@ -67,6 +67,10 @@ class LevelTable:
         """Return the arm that an arm is compared with."""
         return self.against.get(arm, self.baseline)
 
+    def role(self, arm: str) -> str:
+        """Return what is written after the name of an arm: `` (control)`` for a control, else nothing."""
+        return " (control)" if arm in self.controls else ""
+
 
 def ablation_table(
     runs: pd.DataFrame,

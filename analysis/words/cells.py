@@ -1,7 +1,7 @@
 """A table as text cells, and the sentences under it, which every rendering shows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import pandas as pd
@@ -23,7 +23,7 @@ def cells(level: LevelTable) -> pd.DataFrame:
     table, digits = level.table, level.declared.digits
     number, difference = partial(number_text, digits=digits), partial(number_text, digits=digits, sign="+")
     shown = pd.DataFrame(index=table.index)
-    shown["arm"] = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
+    shown["arm"] = _named(level, table.index)
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in level.extra:
@@ -105,7 +105,7 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
     """Return the plan of :func:`analysis.words.method.power_table` as text cells."""
     plan, digits = power_table(level), level.declared.digits
     beats = level.table["p_beats"]
-    shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)
+    shown = pd.DataFrame({"arm": _named(level, plan.index)}, index=plan.index)
     shown["seeds so far"] = [str(count) for count in plan["pairs"]]
     shown["gain"] = [number_text(value, digits, "+") for value in plan["gain"]]
     shown["sd of the differences"] = [number_text(value, digits) for value in plan["sd"]]
@@ -134,6 +134,11 @@ def estimate_cells(estimates: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
             if name in estimates:
                 shown[title] = estimates[name].map(p_text)
     return shown
+
+
+def _named(level: LevelTable, arms: Iterable[str]) -> list[str]:
+    """Return the names of arms, with the role of each."""
+    return [f"{arm}{level.role(arm)}" for arm in arms]
 
 
 def _references(level: LevelTable) -> list[str]:

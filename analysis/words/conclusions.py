@@ -100,8 +100,7 @@ def _named(level: LevelTable, arm: str, row: pd.Series) -> str:
     number, low, high = gain_texts(level, row)
     gain = f"{number} {unit}".rstrip()
     where = f"{level.name}: " if level.levels else ""
-    control = " (control)" if arm in level.controls else ""
-    return f"{where}{arm}{control} over {level.reference(arm)}, {gain}, 95 % interval {low} to {high}"
+    return f"{where}{arm}{level.role(arm)} over {level.reference(arm)}, {gain}, 95 % interval {low} to {high}"
 
 
 def gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
@@ -112,7 +111,7 @@ def gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
 def claims(levels: Sequence[LevelTable]) -> list[str]:
     """Return a line for every gain that is a win."""
     return [
-        f"{f'{level.name}, ' if level.levels else ''}{arm}{over(text[arm])}: {gain} "
+        f"{f'{level.name}, ' if level.levels else ''}{text[arm]['arm']}{over(text[arm])}: {gain} "
         f"(95 % interval {low} to {high}, {evidence(text[arm])})"
         for level in levels
         for text in [cells(level).to_dict("index")]

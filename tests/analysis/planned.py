@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,3 +91,8 @@ def tables_of(
     """Return the tables of a study, once ``change`` has been made to its runs; the rest is as for ``make_plan``."""
     plan = make_plan(arms=arms, seeds=seeds, factors=factors, **parts)
     return level_tables(change(planned_runs(plan, values)), plan)
+
+
+def curves_of(levels: Iterable[LevelTable]) -> pd.DataFrame:
+    """Return curves of one epoch, in which all runs have the same value."""
+    return pd.concat([level.runs.assign(epoch=1, value=10.0) for level in levels])

@@ -95,7 +95,7 @@ def test_ranks_say_which_arms_and_tables_they_leave_out():
     shown = {(arm, seed): 70.0 + arms.index(arm) for arm in arms[:-1] for seed in range(2)}
     levels = tables_of(shown, arms, 2, {"backbone": ("a", "b")}, controls=["raw pass"])
     said = texts(plot_ranks("tiny", levels))
-    assert "Not ranked: raw pass (a control), lost (no value)." in said
+    assert "Not ranked: raw pass (control), lost (no value)." in said
     assert "the others lack" not in said
     third = replace(levels[0], table=levels[0].table.assign(mean=np.nan))
     said = texts(plot_ranks("tiny", [*levels, third]))

@@ -9,8 +9,8 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from analysis.figures.arm_styles import arm_line, mark_of
-from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, caption_lines, colours_of, save
+from analysis.figures.arm_styles import BASELINE_COLOUR, arm_colour, arm_mark
+from analysis.figures.drawing import arm_colours, caption_lines, colours_of, save
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
 from analysis.occlusion import plot_occlusion
@@ -18,7 +18,7 @@ from analysis.robustness import plot_reliability
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import paper_cells
 from tests.analysis.figures.test_forest import texts
-from tests.analysis.planned import ARMS, lose, make_plan, planned_runs, tables_of
+from tests.analysis.planned import ARMS, curves_of, lose, make_plan, planned_runs, tables_of
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(painted, levels):
     """A line and a band of no width left the panel empty, with ticks at parts of an epoch."""
     figure = plot_curves("ablation_tiny", curve_points([1], lambda _, seed: 10.0 + seed), levels)
     axis = figure.axes[0]
-    assert {line.get_marker() for line in axis.lines} == {"o"}
+    assert [line.get_marker() for line in axis.lines] == ["o", "s", "D"]
     (bar,) = axis.collections[0].get_segments()
     assert bar.tolist() == [[1, 10], [1, 12]]
     figure.draw_without_rendering()
@@ -143,27 +143,13 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(s
     assert [word in said[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
 
 
-def test_long_names_that_differ_at_either_end_stay_apart():
-    arms = ("baseline", *(f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"))
-    drawn = tables_of(lambda *_: 70.0, arms, factors={})
-    names = [tick.get_text() for tick in plot_gains("tiny", drawn).axes[0].get_yticklabels()]
-    assert names == [f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"]
-    (legend,) = plot_curves("tiny", curves_of(drawn), drawn).subfigs[0].legends
-    assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
-
-
-def test_names_that_differ_only_in_the_middle_stay_apart():
-    parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
-    arms = ("baseline", *(f"{part} regulariser and all the rest of it" for part in parts), "a\nb", "a b", "_" * 99)
-    levels = tables_of(lambda *_: 70.0, arms)
-    assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
-        "the learne…semantic regularis…",
-        "the learne…uncertainty regula…",
-        "the learned one…the rest of it",
-        "a b (1)",
-        "a b (2)",
-        f"\N{THIN SPACE}{'_' * 15}…{'_' * 14}",
-    ]
+def test_a_legend_has_the_arms_in_their_order_and_says_which_have_no_value(levels):
+    """An arm that the first table lacks came last, and one that all tables lack was not named at all."""
+    points = pd.concat(
+        [curves_of(levels[:1]).query("arm == 'baseline'"), curves_of(levels[1:]).query("arm == '+ lam'")]
+    )
+    (legend,) = plot_curves("tiny", points, levels[::-1]).subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["baseline", "+ lam", "+ l_s: no value"]
 
 
 def test_a_study_of_one_arm_has_no_figure_of_gains():
@@ -196,20 +182,6 @@ def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed, tmp_pat
     assert files[1].exists()
 
 
-def curves_of(levels):
-    return pd.concat([level.runs.assign(epoch=1, value=10.0) for level in levels])
-
-
-def test_panels_of_tables_with_long_names_are_told_apart():
-    long = "a mixer of a name that is too long for the title"
-    factors = {"mixer": (long, f"{long} 2"), "backbone": ("a network of a rather long name",)}
-    levels = tables_of(lambda *_: 70.0, seeds=1, factors=factors)
-    for figure in (plot_gains("tiny", levels), plot_curves("tiny", curves_of(levels), levels)):
-        titles = [axis.get_title(loc="left") for axis in figure.axes]
-        assert len(set(titles)) == 2
-        assert max(map(len, titles)) <= 40
-
-
 def test_a_legend_of_many_arms_is_whole(painted):
     levels = tables_of(lambda *_: 70.0, tuple(f"arm {number}" for number in range(41)), 1)
     figure = plot_curves("tiny", curves_of(levels), levels)
@@ -220,10 +192,14 @@ def test_a_legend_of_many_arms_is_whole(painted):
 
 
 def test_a_hundred_and_five_arms_look_different():
-    """The fourth use of the palette looked like the first."""
-    looks = [(index % 7, arm_line(index + 1)) for index in range(105)]  # seven colours in turn, besides the baseline's
-    assert len(set(looks)) == 105
-    assert len({(index % 7, mark_of(arm_line(index + 1))) for index in range(105)}) == 105
+    assert len({(arm_colour(index), arm_mark(index)) for index in range(106)}) == 106  # and the baseline
+
+
+def test_the_first_arms_are_told_apart_without_colours(levels):
+    """In grey the lines of the baseline and of the first arm were alike."""
+    axis = plot_curves("ablation_tiny", curve_points(range(30), lambda epoch, seed: epoch + seed), levels).axes[0]
+    marks = [(line.get_marker(), line.get_markevery()) for line in axis.lines]
+    assert marks == [("o", (0, 4)), ("s", (1, 4)), ("D", (2, 4))]  # each on points of its own
 
 
 @pytest.mark.slow

@@ -1,0 +1,67 @@
+"""How figures name arms and tables: told apart, marked as controls, and broken between words."""
+
+import pytest
+
+from analysis.figures.naming import in_lines
+from analysis.figures.plots import plot_curves, plot_gains
+from tests.analysis.planned import curves_of, tables_of
+
+
+def test_figures_say_which_arm_is_a_control():
+    levels = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, controls=["+ l_s"])
+    assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
+        "+ lam",
+        "+ l_s (control)",
+    ]
+    (legend,) = plot_curves("tiny", curves_of(levels), levels).subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["baseline", "+ lam", "+ l_s (control)"]
+
+
+def test_long_names_that_differ_at_either_end_stay_apart():
+    arms = ("baseline", *(f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"))
+    drawn = tables_of(lambda *_: 70.0, arms, factors={})
+    names = [tick.get_text() for tick in plot_gains("tiny", drawn).axes[0].get_yticklabels()]
+    assert names == [f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"]
+    (legend,) = plot_curves("tiny", curves_of(drawn), drawn).subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
+
+
+def test_names_that_differ_only_in_the_middle_stay_apart():
+    parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
+    arms = ("baseline", *(f"{part} regulariser and all the rest of it" for part in parts), "a\nb", "a b", "_" * 99)
+    levels = tables_of(lambda *_: 70.0, arms)
+    assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
+        "the learne…semantic regularis…",
+        "the learne…uncertainty regula…",
+        "the learned one…the rest of it",
+        "a b (1)",
+        "a b (2)",
+        f"\N{THIN SPACE}{'_' * 15}…{'_' * 14}",
+    ]
+
+
+def test_panels_of_tables_with_long_names_are_told_apart():
+    """They were cut in the middle of a word."""
+    long = "a mixer of a name that is too long for the title"
+    factors = {"mixer": (long, f"{long} 2"), "backbone": ("a network of a rather long name",)}
+    levels = tables_of(lambda *_: 70.0, seeds=1, factors=factors)
+    for figure in (plot_gains("tiny", levels), plot_curves("tiny", curves_of(levels), levels)):
+        titles = [axis.get_title(loc="left") for axis in figure.axes]
+        assert titles == [
+            "mixer = a mixer of a name that is too\nlong for the title, backbone = a network\nof a rather long name",
+            "mixer = a mixer of a name that is too\nlong for the title 2, backbone = a\nnetwork of a rather long name",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("", [""]),
+        ("mixer = cutmix", ["mixer = cutmix"]),
+        ("mixer = saliencymix, net = resnet18", ["mixer = saliencymix,", "net = resnet18"]),
+        ("net = resnet18_of_timm_with_weights", ["net =", "resnet18_of_timm_with", "_weights"]),
+        (f"a {'b ' * 60}c", ["a b b b b b b b b b b", "b b b b b…b b b b b b", "b b b b b b b b b c"]),
+    ],
+)
+def test_a_title_is_broken_where_a_reader_would(name, lines):
+    assert in_lines([name], 21)[name].split("\n") == lines
