@@ -23,7 +23,8 @@ from trainables.methods.inputs import inputs_of
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.mixing import Mixing
 from trainables.mixers import MIXERS
-from trainables.rehearsal import Undrawn, map_shapes, mixer_arguments, rehearse
+from trainables.network_shapes import Undrawn, map_shapes
+from trainables.rehearsal import mixer_arguments, rehearse
 from trainables.training import Run
 
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated

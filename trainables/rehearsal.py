@@ -5,8 +5,8 @@ built on torch's device without numbers, ``meta``, once for all configurations t
 
 A whole training step draws numbers as well, for which that device has no generator. Its tensors have a shape and a
 device but no numbers, for which torch has no public name: this is the one file that uses its private
-``FakeTensorMode``, and that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. timm
-reads some while it builds a model, so that its models are built outside, on ``meta``, and are then brought in.
+``FakeTensorMode``, and that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. Some
+networks, as timm's, read numbers while they are built, so that all are built outside and then brought in.
 
 Shape letters: B batch, C channels, H height, W width, L classes.
 """
@@ -15,14 +15,11 @@ import contextlib
 import inspect
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
-from torch.overrides import TorchFunctionMode
 
-from trainables.backbones import timm_layouts
 from trainables.backbones.backbone import Network
 from trainables.backbones.modes import batch_norms
 from trainables.config import Config
@@ -36,36 +33,24 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
-from trainables.refusals import counted, first_line
+from trainables.network_shapes import (
+    Shapes,
+    Undrawn,
+    Unnormalised,
+    check_test_size,
+    device_of,
+    map_shapes,
+    network_key,
+    network_of,
+    reads_numbers,
+)
+from trainables.refusals import counted
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
 NOISE_IMAGES = 3  # at most: of two alone, a mixer of a whole group of images would make pairs
 
-Shapes = tuple[torch.Size, ...]
-
-_networks: dict[Hashable, Network] = {}  # the results of ``_network``
-_shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
 _built: set[Hashable] = set()  # the methods that could be built
-
-
-class Undrawn(TorchFunctionMode):
-    """Sets tensors to zero instead of drawing their numbers, which takes seconds for the weights of a large network."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call ``function``, or zero its tensor if it would draw, as ``nn.init.kaiming_normal_`` does."""
-        kwargs = kwargs or {}
-        if function.__name__.endswith(("normal_", "uniform_")):
-            return nn.init.zeros_(args[0] if args else kwargs["tensor"])
-        return function(*args, **kwargs)
-
-
-class Unnormalised(TorchFunctionMode):
-    """Leaves out batch norm, which changes no shape, and which torch computes in Python where there are no numbers."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call ``function``, or return its images if it is ``F.batch_norm``."""
-        return args[0] if function is nn.functional.batch_norm else function(*args, **(kwargs or {}))
 
 
 def check(config: Config) -> None:
@@ -81,7 +66,7 @@ def check(config: Config) -> None:
         sumix(features, logits, features, logits, features[:, 0].long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config)
-    if config.recalibrate and not batch_norms(_network(config)):
+    if config.recalibrate and not batch_norms(network_of(config)):
         raise ValueError(
             f"recalibrate must be False with backbone {config.backbone!r}, which has no batch norm, got True"
         )
@@ -95,6 +80,8 @@ def check_batches(config: Config, images: int) -> None:
     if config.drop_last and images < size:
         raise ValueError(f"batch_size must be at most {images}, all training images, with drop_last, got {size}")
     if config.part_size > 1 and (config.drop_last or images % config.part_size != 1):
+        return
+    if reads_numbers(config):  # a step without numbers would stop there
         return
     try:
         rehearse(config, images=1)
@@ -110,20 +97,13 @@ def check_batches(config: Config, images: int) -> None:
 @contextlib.contextmanager
 def without_numbers() -> Iterator[None]:
     """Make every new tensor inside the block one that has a shape but no numbers."""
-    draw, create = nn.init.trunc_normal_, timm_layouts.create_model
-
-    def bring_in(name: str, **options: Any) -> nn.Module:
-        with unset_fake_temporarily(), torch.device("meta"):
-            model = create(name, **options)
-        return model.to_empty(device="cpu")
-
+    draw = nn.init.trunc_normal_
     nn.init.trunc_normal_ = lambda tensor, *args, **kwargs: tensor
-    timm_layouts.create_model = bring_in
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             yield
     finally:
-        nn.init.trunc_normal_, timm_layouts.create_model = draw, create
+        nn.init.trunc_normal_ = draw
 
 
 def build(config: Config) -> None:
@@ -132,66 +112,27 @@ def build(config: Config) -> None:
     The fault is one that no single option shows, such as a layer or a class token that the network lacks.
     """
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
-    key = (_network_key(config), config.mixer, str(options))
+    key = (network_key(config), config.mixer, str(options))
     if key not in _built:
-        with torch.device("meta"), Undrawn(), Unnormalised(), warnings.catch_warnings():
+        with device_of(config), Undrawn(), Unnormalised(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
-            _method(config, _network(config))
+            _method(config, network_of(config))
         _built.add(key)
 
 
 def rehearse(config: Config, images: int = 2) -> None:
     """Take a training step of ``config`` on so many images without numbers, and raise the errors that it raises."""
     with without_numbers():
+        with unset_fake_temporarily(), device_of(config), Undrawn():
+            network = build_network(config)
         pixels, labels = torch.rand(images, *dataset_of(config).image_shape), torch.zeros(images, dtype=torch.long)
-        loss, _ = _method(config, build_network(config))(pixels, labels, Generator())
+        loss, _ = _method(config, network.to_empty(device="cpu"))(pixels, labels, Generator())
         loss.backward()
 
 
 def _method(config: Config, network: Network) -> Mixing:
     """Return the method without the copies that follow its weights: tensors without numbers cannot be copied."""
     return METHODS.get(config.mixer, Mixing)(network, config).train()
-
-
-def map_shapes(config: Config) -> Shapes:
-    """Return the shape of an image (C, H, W), and of its map after each stage of the network.
-
-    ``ValueError`` refuses a network that cannot be built for images of this size, or cannot be run on them.
-    """
-    key, image_shape = _network_key(config), dataset_of(config).image_shape
-    if key in _shapes:
-        return _shapes[key]
-    with torch.device("meta"), torch.no_grad(), Unnormalised():
-        backbone = _network(config).backbone.eval()
-        maps = torch.rand(2, *image_shape)
-        shapes = [maps.shape[1:]]
-        with _seeing(config, image_shape[1]):
-            for number, stage in enumerate(backbone.stages):
-                maps = stage(maps)
-                if getattr(maps, "ndim", 0) != 4:
-                    found = list(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-                    raise ValueError(f"stage {number} of {config.backbone!r} must return (B, C, H, W), got {found}")
-                shapes.append(backbone.grid(maps).shape[1:])
-            backbone.head(backbone.pool(maps))
-    return _shapes.setdefault(key, tuple(shapes))
-
-
-def check_test_size(config: Config) -> None:
-    """Raise ``ValueError`` if the network cannot be tested on images of ``test_size``, which it is not built for."""
-    channels, side, _ = dataset_of(config).image_shape
-    if (size := config.test_size or side) != side:
-        with torch.device("meta"), torch.no_grad(), Unnormalised(), _seeing(config, size):
-            _network(config).backbone.eval()(torch.rand(2, channels, size, size))
-
-
-@contextlib.contextmanager
-def _seeing(config: Config, side: int) -> Iterator[None]:
-    """Raise ``ValueError`` with the reason for which the backbone cannot be run on images of this side."""
-    try:
-        yield
-    except (AssertionError, RuntimeError) as error:
-        why = first_line(error)
-        raise ValueError(f"backbone {config.backbone!r} cannot see images of {side}x{side} pixels ({why})") from None
 
 
 def mix_noise(config: Config) -> Mixed:
@@ -233,18 +174,3 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
         "num_stages": len(shapes) - 1,
         "generate": lambda sources, lam: noise(len(images), lam[0].numel(), *images.shape[2:]),
     }
-
-
-def _network(config: Config) -> Network:
-    """Return the network without numbers, one for all configurations whose networks have the same shapes."""
-    key = _network_key(config)
-    if key not in _networks:
-        with torch.device("meta"), Undrawn():
-            _networks[key] = build_network(config)
-    return _networks[key]
-
-
-def _network_key(config: Config) -> Hashable:
-    """Return the settings that decide the shapes in a network."""
-    dataset = dataset_of(config)
-    return config.backbone, config.drop_path > 0, dataset.image_shape, dataset.num_classes

@@ -21,7 +21,7 @@ from trainables.config import NEUTRAL, Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.methods.inputs import inputs_of
-from trainables.rehearsal import Undrawn
+from trainables.network_shapes import Undrawn
 from trainables.training import Run
 
 

@@ -13,7 +13,7 @@ from trainables.datasets.dataset import Split, Splits
 from trainables.methods import build_method
 from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
-from trainables.rehearsal import Undrawn
+from trainables.network_shapes import Undrawn
 
 KEYS = {"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4}
 SETTINGS = parse(KEYS)

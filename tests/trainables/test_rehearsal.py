@@ -4,7 +4,7 @@ import time
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.trainables.refusal import BASE, FOLDER, OF_TOKENS, check, require_refused
@@ -43,26 +43,6 @@ def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_s
         check({**config, "backbone": backbone})
     check({**config, "backbone": "vit_tiny_32", "test_size": 64})
     require_refused({**config, "backbone": "vit_tiny_32"}, "'vit_tiny_32' cannot see images of 96x96 pixels")
-
-
-class Pair(nn.Module):
-    """Returns a map, and something besides."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, int]:
-        return x, 0
-
-
-@pytest.mark.parametrize(
-    ("second", "found"), [(Pair(), "tuple"), (nn.Flatten(), r"\[2, 8192\]"), (nn.Flatten(2), r"\[2, 8, 1024\]")]
-)
-def test_a_backbone_of_one_s_own_whose_stage_returns_no_map_is_refused(second, found, monkeypatch):
-    def odd(*, num_classes, in_channels=3):
-        return Backbone([nn.Conv2d(in_channels, 8, 3, padding=1), second], 8, num_classes)
-
-    monkeypatch.setitem(BACKBONES, "odd", odd)
-    monkeypatch.setattr(rehearsal, "_networks", {})
-    with pytest.raises(ValueError, match=rf"^stage 1 of 'odd' must return \(B, C, H, W\), got {found}$"):
-        check({**BASE, "backbone": "odd"})
 
 
 @pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])

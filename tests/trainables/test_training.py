@@ -18,7 +18,7 @@ from trainables.epoch import Diverged
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_targets
-from trainables.rehearsal import Undrawn
+from trainables.network_shapes import Undrawn
 from trainables.seeds import derive_seed, generator
 from trainables.training import Run
 

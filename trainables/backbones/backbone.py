@@ -143,8 +143,7 @@ def initialise(backbone: Backbone, init: Init) -> None:
 def initialise_head(backbone: Backbone, init: Init) -> None:
     """Set only the head's weights in the same way, for a network whose other weights were trained before."""
     if init == "om_table":
-        nn.init.normal_(backbone.head.weight, std=0.01)
-        nn.init.zeros_(backbone.head.bias)
+        _linear(backbone.head)
 
 
 def _kaiming_normal(backbone: nn.Module) -> None:
@@ -154,12 +153,17 @@ def _kaiming_normal(backbone: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-            nn.init.zeros_(module.bias)
+            _linear(module)
     for module in backbone.modules():
         if isinstance(module, BasicBlock | Bottleneck):
             # The inner norm of a pre-activation block is never zeroed: nothing would flow through its branch again.
             nn.init.zeros_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight)
+
+
+def _linear(layer: nn.Linear) -> None:
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def _truncated_normal(backbone: nn.Module) -> None:

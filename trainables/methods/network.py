@@ -2,13 +2,15 @@
 
 import inspect
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
 
-from trainables.backbones.backbone import Network, initialise, initialise_head
+from trainables.backbones.backbone import Backbone, Network, initialise, initialise_head
 from trainables.backbones.names import RESIDUAL, constructor_of
 from trainables.backbones.pretrained import Weights
 from trainables.backbones.regularised import add_drop_block, add_drop_path
@@ -24,20 +26,48 @@ def build_network(config: Config, seed: int = 0, weights: Weights | None = None)
     """Return the network of ``config`` on the CPU, drawn from ``seed`` alone or, all but its head, with ``weights``."""
     dataset = dataset_of(config)
     channels, height, _ = dataset.image_shape
-    options: dict[str, Any] = {"image_size": height, "drop_path": config.drop_path}
-    constructor = constructor_of(config.backbone)
-    options = {key: value for key, value in options.items() if key in inspect.signature(constructor).parameters}
+    options = {"image_size": height, "drop_path": config.drop_path}
+    required: dict[str, Any] = {"num_classes": dataset.num_classes, "in_channels": channels}
     if weights is not None:
-        options["weights"] = weights
+        required["weights"] = weights
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
-        backbone = constructor(num_classes=dataset.num_classes, in_channels=channels, **options)
+        backbone = _constructed(config.backbone, required, options)
         (initialise if weights is None else initialise_head)(backbone, config.init)
     if config.drop_path and config.backbone in RESIDUAL:
         add_drop_path(backbone, config.drop_path)
     if config.drop_block:
         add_drop_block(backbone, config.drop_block, config.drop_block_size)
     return Network(backbone, dataset.mean, dataset.std)
+
+
+def _constructed(name: str, required: Mapping[str, Any], options: Mapping[str, Any]) -> Backbone:
+    """Return the backbone, which a user may have written; ``options`` are those that its constructor may take.
+
+    ``ValueError`` says what it lacks to be trained.
+    """
+    constructor = constructor_of(name)
+    try:
+        signature = inspect.signature(constructor)
+        given = {**required, **{key: value for key, value in options.items() if key in signature.parameters}}
+        signature.bind(**given)
+    except TypeError as error:
+        raise ValueError(f"backbone {name!r} must be a function of {' and '.join(required)} ({error})") from None
+    backbone = constructor(**given)
+    if not isinstance(backbone, Backbone):
+        raise ValueError(f"backbone {name!r} must return a Backbone, got {type(backbone).__name__}")
+    for part, module in backbone.named_modules():
+        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
+            kind = type(module).__name__
+            raise ValueError(f"backbone {name!r} must give the width of every layer, got {kind} as {part!r}")
+    head = getattr(backbone, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise ValueError(f"the head of backbone {name!r} must be a torch.nn.Linear, got {type(head).__name__}")
+    if others := {str(each.dtype) for each in backbone.parameters()} - {"torch.float32"}:
+        raise ValueError(f"the weights of backbone {name!r} must be torch.float32, got {min(others)}")
+    if not any(each.requires_grad for each in backbone.parameters()):
+        raise ValueError(f"backbone {name!r} must have weights that learn, got none with requires_grad")
+    return backbone
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import nn
 
 from trainables.backbones import BACKBONES, wide_resnet
 from trainables.backbones.backbone import Backbone
-from trainables.rehearsal import Undrawn
+from trainables.network_shapes import Undrawn
 
 SMALL_IMAGES = list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]  # these come first
 TRANSFORMERS = {"deit_small": 16, "vit_tiny_32": 4}  # with a class token, and the side of a patch

@@ -17,7 +17,7 @@ from tests.trainables.backbones.networks import SMALL_IMAGES, TRANSFORMERS, buil
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Backbone, Network, initialise
 from trainables.backbones.pretrained import PRETRAINED
-from trainables.rehearsal import Undrawn, Unnormalised
+from trainables.network_shapes import Undrawn, Unnormalised
 
 # Published numbers of parameters, in millions: (at how many classes, how many, to how many digits).
 PUBLISHED = {

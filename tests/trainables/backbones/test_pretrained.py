@@ -22,7 +22,7 @@ from trainables.datasets import download, opening
 from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import open_splits
 from trainables.epoch import Epoch
-from trainables.rehearsal import Undrawn
+from trainables.network_shapes import Undrawn
 from trainables.training import Run
 
 THEIRS = {

@@ -20,8 +20,8 @@ from trainables.config import parse
 from trainables.datasets.dataset import DataError
 from trainables.methods import build_method
 from trainables.methods.network import build_network
+from trainables.network_shapes import Undrawn
 from trainables.optimisers import parameter_groups
-from trainables.rehearsal import Undrawn
 
 # name: (side of the images, stages with the stem, class); one of each class whose stages are moved, others whose stages
 # are kept, and others that are one stage: maps, tokens with and without a class token, tokens whose grid timm does not

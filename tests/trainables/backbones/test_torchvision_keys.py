@@ -6,7 +6,7 @@ from torchvision import models
 
 from tests.trainables.backbones.networks import drawn
 from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
-from trainables.rehearsal import Undrawn
+from trainables.network_shapes import Undrawn
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, 
 from trainables.darts.operations import OPERATIONS
 from trainables.darts.search_config import DEFAULTS
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
-from trainables.rehearsal import Undrawn, Unnormalised
+from trainables.network_shapes import Undrawn, Unnormalised
 
 
 @pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])

@@ -18,7 +18,7 @@ from trainables.darts.search_config import NEUTRAL, flatten, parse
 from trainables.darts.search_run import SearchRun
 from trainables.datasets.resident import Resident
 from trainables.mixers.mixed import alone
-from trainables.rehearsal import Undrawn, Unnormalised
+from trainables.network_shapes import Undrawn, Unnormalised
 from trainables.search_architecture import train
 
 CPU = torch.device("cpu")

@@ -1,0 +1,207 @@
+"""A backbone of one's own is refused in one sentence where it could not be trained, and else it is trained."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from tests.trainables.refusal import BASE, check
+from trainables.backbones import BACKBONES
+from trainables.backbones.backbone import Backbone
+from trainables.config import parse
+from trainables.methods import build_method
+
+Own = Callable[[Callable[..., Any]], dict[str, Any]]
+names = (f"own{number}" for number in itertools.count())  # what is known of a network is kept by its name
+
+
+@pytest.fixture
+def own(monkeypatch) -> Own:
+    """Return a function that adds a constructor as a backbone, and returns a configuration with it."""
+
+    def add(constructor: Callable[..., Any]) -> dict[str, Any]:
+        name = next(names)
+        monkeypatch.setitem(BACKBONES, name, constructor)
+        return {**BASE, "backbone": name}
+
+    return add
+
+
+def refusal(config: dict[str, Any]) -> str:
+    """Return the sentence by which a configuration is refused, without the number in the backbone's name."""
+    with pytest.raises(ValueError, match="own") as refused:
+        check(config)
+    return str(refused.value).replace(config["backbone"], "own")
+
+
+def stage(before: int, after: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(before, after, 3, 4, 1), nn.BatchNorm2d(after), nn.ReLU())
+
+
+def of_stages(*stages: nn.Module) -> Callable[..., Backbone]:
+    return lambda *, num_classes, in_channels=3: Backbone([stage(in_channels, 8), *stages], 8, num_classes)
+
+
+def of_class(kind: type[Backbone]) -> Callable[..., Backbone]:
+    return lambda *, num_classes, in_channels=3: kind([stage(in_channels, 8)], 8, num_classes)
+
+
+def changed(change: Callable[[Backbone], Any]) -> Callable[..., Backbone]:
+    """Return a constructor whose backbone is changed after it was built."""
+
+    def build(*, num_classes: int, in_channels: int = 3) -> Backbone:
+        backbone = Backbone([stage(in_channels, 8)], 8, num_classes)
+        change(backbone)
+        return backbone
+
+    return build
+
+
+class Pair(nn.Module):
+    """Returns a map, and something besides; where it may, only in training."""
+
+    def __init__(self, always: bool = True) -> None:
+        super().__init__()
+        self.always = always
+
+    def forward(self, x: Tensor) -> Any:
+        return (x, 0) if self.always or self.training else x
+
+
+class Unknown(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return {"weights": x}["weight"]
+
+
+@pytest.mark.parametrize(
+    ("second", "found"), [(Pair(), "tuple"), (nn.Flatten(), "[2, 512]"), (nn.Flatten(2), "[2, 8, 64]")]
+)
+def test_a_stage_that_returns_no_map_is_refused(own, second, found):
+    assert refusal(own(of_stages(second))) == f"stage 1 of 'own' must return (B, C, H, W), got {found}"
+
+
+class PoolsPair(Backbone):
+    def pool(self, maps: Tensor) -> Any:
+        return super().pool(maps), maps
+
+
+class PoolsBatch(Backbone):
+    def pool(self, maps: Tensor) -> Tensor:
+        return maps.mean(dim=(0, 2, 3))
+
+
+class FeaturesPair(Backbone):
+    def forward_features(self, x: Tensor) -> Any:
+        return super().forward_features(x), x
+
+
+class FeaturesMap(Backbone):
+    def forward_features(self, x: Tensor) -> Tensor:
+        return self.encode(x)
+
+
+class GridPair(Backbone):
+    def grid(self, maps: Tensor) -> Any:
+        return maps, 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (PoolsPair, "pool of 'own' must return (B, D), got tuple"),
+        (PoolsBatch, "pool of 'own' must return (B, D), got [8]"),
+        (FeaturesPair, "forward_features of 'own' must return (B, D), got tuple"),
+        (FeaturesMap, "forward_features of 'own' must return (B, D), got [2, 8, 8, 8]"),
+        (GridPair, "grid of 'own' must return (B, C, H, W), got tuple"),
+    ],
+)
+def test_a_method_of_a_backbone_that_returns_something_else_is_refused(own, kind, sentence):
+    assert refusal(own(of_class(kind))) == sentence
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [(Pair(always=False), "'tuple' object has no attribute 'mean'"), (Unknown(), "KeyError: 'weight'")],
+)
+def test_code_that_fails_is_refused_with_its_reason(own, layer, reason):
+    assert refusal(own(of_stages(layer))).startswith("backbone 'own' cannot see images of 32x32 pixels (")
+    assert reason in refusal(own(of_stages(layer)))
+
+
+LAZY = "backbone 'own' must give the width of every layer, got {}"
+
+
+@pytest.mark.parametrize(
+    ("constructor", "sentence"),
+    [
+        (of_stages(nn.LazyConv2d(8, 3)), LAZY.format("LazyConv2d as 'stages.1'")),
+        (changed(lambda own: setattr(own, "head", nn.LazyLinear(10))), LAZY.format("LazyLinear as 'head'")),
+        (of_stages(nn.Sequential(nn.LazyBatchNorm2d())), LAZY.format("LazyBatchNorm2d as 'stages.1.0'")),
+        (
+            changed(lambda own: setattr(own, "head", nn.Sequential(nn.Linear(8, 10)))),
+            "the head of backbone 'own' must be a torch.nn.Linear, got Sequential",
+        ),
+        (
+            changed(lambda own: setattr(own, "head", nn.Linear(8, 7))),
+            "head of 'own' must return (B, 10), logits of all classes, got [2, 7]",
+        ),
+        (changed(lambda own: own.double()), "the weights of backbone 'own' must be torch.float32, got torch.float64"),
+        (
+            changed(lambda own: own.requires_grad_(False)),
+            "backbone 'own' must have weights that learn, got none with requires_grad",
+        ),
+        (
+            lambda *, num_classes: of_stages()(num_classes=num_classes),
+            "backbone 'own' must be a function of num_classes and in_channels (got an unexpected keyword argument "
+            "'in_channels')",
+        ),
+        (
+            lambda *, num_classes, in_channels, width: of_stages()(num_classes=num_classes),
+            "backbone 'own' must be a function of num_classes and in_channels (missing a required argument: 'width')",
+        ),
+        (lambda *, num_classes, in_channels: nn.Flatten(), "backbone 'own' must return a Backbone, got Flatten"),
+        (lambda *, num_classes, in_channels: {}["depth"], "backbone 'own' cannot be built (KeyError: 'depth')"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_refused(own, constructor, sentence):
+    assert refusal(own(constructor)) == sentence
+
+
+class Reads(nn.Module):
+    """Reads numbers, as it is built and in every pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 3)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1 if x.mean().item() < 0 else x * torch.from_numpy(x[:1].detach().numpy())
+
+
+@pytest.mark.parametrize(
+    "constructor",
+    [
+        of_stages(),
+        changed(lambda own: setattr(own, "head", nn.Linear(8, 10, bias=False))),
+        changed(lambda own: setattr(own, "neck", nn.Linear(8, 8, bias=False))),
+        lambda num_classes, in_channels: of_stages()(num_classes=num_classes, in_channels=in_channels),
+    ],
+)
+def test_an_unusual_network_is_trained(own, constructor):
+    require_trained({**own(constructor), "mixer": "cutmix", "sumix.lam": "learned"})
+
+
+@pytest.mark.parametrize("keys", [{"mixer": "automix", "mixer.layer": 1}, {"train_images": 21, "batch_size": 4}])
+def test_a_network_that_reads_numbers_is_trained(own, keys):
+    """It cannot be tried without numbers, with which a last batch of one image is tried."""
+    require_trained({**own(lambda **given: of_stages(Reads())(**given)), **keys})
+
+
+def require_trained(config: dict[str, Any]) -> None:
+    check(config)
+    loss, _ = build_method(parse(config), 0)(torch.rand(6, 3, 32, 32), torch.arange(6), Generator().manual_seed(0))
+    loss.backward()
+    assert loss.isfinite()

@@ -1,0 +1,153 @@
+"""Builds a network on torch's device without numbers, ``meta``, and finds what it makes of images.
+
+It is built once for all configurations that differ only in real numbers. A network of a user's own may read numbers
+back, as to skip a part of itself, which that device refuses: it is built and run on the processor instead.
+
+Shape letters: B batch, C channels, H height, W width, D features, L classes.
+"""
+
+import contextlib
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets.opening import dataset_of
+from trainables.methods.network import build_network
+from trainables.refusals import first_line
+
+Shapes = tuple[torch.Size, ...]
+
+_networks: dict[Hashable, Network] = {}  # the results of ``network_of``
+_shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
+_reading: set[Hashable] = set()  # the networks that read numbers back
+
+
+class Undrawn(TorchFunctionMode):
+    """Sets tensors to zero instead of drawing their numbers, which takes seconds for the weights of a large network."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``function``, or zero its tensor if it would draw, as ``nn.init.kaiming_normal_`` does."""
+        kwargs = kwargs or {}
+        if function.__name__.endswith(("normal_", "uniform_")):
+            return nn.init.zeros_(args[0] if args else kwargs["tensor"])
+        return function(*args, **kwargs)
+
+
+class Unnormalised(TorchFunctionMode):
+    """Leaves out batch norm, which changes no shape, and which torch computes in Python where there are no numbers."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``function``, or return its images if it is ``F.batch_norm``."""
+        return args[0] if function is nn.functional.batch_norm else function(*args, **(kwargs or {}))
+
+
+def map_shapes(config: Config) -> Shapes:
+    """Return the shape of an image (C, H, W), and of its map after each stage of the network.
+
+    ``ValueError`` refuses a network that cannot be built for images of this size, or cannot be run on them.
+    """
+    key = network_key(config)
+    if key not in _shapes:
+        try:
+            _shapes[key] = _passed(config)
+        except ValueError as error:
+            if key in _reading or "meta" not in str(error):  # the device whose tensors have no numbers to be read
+                raise
+            _reading.add(key)
+            _networks.pop(key, None)
+            _shapes[key] = _passed(config)
+    return _shapes[key]
+
+
+def _passed(config: Config) -> Shapes:
+    """Return what ``map_shapes`` does: run each stage as in testing, and the whole network as in training."""
+    dataset, name = dataset_of(config), repr(config.backbone)
+    backbone = network_of(config).backbone.eval()
+    with _seen(config, dataset.image_shape[1]) as images:
+        maps, shapes = images, [images.shape[1:]]
+        for number, stage in enumerate(backbone.stages):
+            maps = stage(maps)
+            _require_shape(f"stage {number} of {name}", maps, "(B, C, H, W)", 2, None, None, None)
+            grid = backbone.grid(maps)
+            _require_shape(f"grid of {name}", grid, "(B, C, H, W)", 2, None, None, None)
+            shapes.append(grid.shape[1:])
+        _require_shape(f"pool of {name}", backbone.pool(maps), "(B, D)", 2, None)
+        features = backbone.train().forward_features(images)
+        _require_shape(f"forward_features of {name}", features, "(B, D)", 2, None)
+        classes = dataset.num_classes
+        _require_shape(f"head of {name}", backbone.head(features), f"(B, {classes}), logits of all classes", 2, classes)
+    return tuple(shapes)
+
+
+def _require_shape(what: str, found: object, valid: str, *sizes: int | None) -> None:
+    """Raise ``ValueError`` unless ``found`` is a tensor of these sizes, None being any; ``valid`` shows them."""
+    shape = list(found.shape) if isinstance(found, Tensor) else []
+    fits = len(shape) == len(sizes) and all(size in (None, own) for size, own in zip(sizes, shape, strict=True))
+    if not fits:
+        got = shape if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"{what} must return {valid}, got {got}")
+
+
+def check_test_size(config: Config) -> None:
+    """Raise ``ValueError`` if the network cannot be tested on images of ``test_size``, which it is not built for."""
+    side = dataset_of(config).image_shape[1]
+    if (size := config.test_size or side) != side:
+        map_shapes(config)  # it finds out on which device
+        with _seen(config, size) as images:
+            network_of(config).backbone.eval()(images)
+
+
+@contextlib.contextmanager
+def _seen(config: Config, side: int) -> Iterator[Tensor]:
+    """Yield two images (B, C, H, W) of this side; ``ValueError`` says why the network cannot be run on them."""
+    with (
+        device_of(config),
+        torch.no_grad(),
+        Unnormalised(),
+        _refused(config, f"cannot see images of {side}x{side} pixels"),
+    ):
+        yield torch.rand(2, dataset_of(config).image_shape[0], side, side)
+
+
+@contextlib.contextmanager
+def _refused(config: Config, what: str) -> Iterator[None]:
+    """Raise ``ValueError`` with the reason for which a backbone's code, which may be a user's own, fails."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:
+        why = first_line(error)
+        if not isinstance(error, AssertionError | RuntimeError):
+            why = f"{type(error).__name__}: {why}"
+        raise ValueError(f"backbone {config.backbone!r} {what} ({why})") from None
+
+
+def network_of(config: Config) -> Network:
+    """Return the network without drawn numbers, one for all configurations whose networks have the same shapes."""
+    key = network_key(config)
+    if key not in _networks:
+        with device_of(config), Undrawn(), _refused(config, "cannot be built"):
+            _networks[key] = build_network(config)
+    return _networks[key]
+
+
+def device_of(config: Config) -> torch.device:
+    """Return the device of ``network_of``; as a context, new tensors are made there."""
+    return torch.device("cpu" if network_key(config) in _reading else "meta")
+
+
+def reads_numbers(config: Config) -> bool:
+    """Return whether the network reads numbers back, as ``map_shapes`` has found."""
+    return network_key(config) in _reading
+
+
+def network_key(config: Config) -> Hashable:
+    """Return the settings that decide the shapes in a network."""
+    dataset = dataset_of(config)
+    return config.backbone, config.drop_path > 0, dataset.image_shape, dataset.num_classes
