@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 
 from analysis.records.runs import Plan, load_plan, load_runs
-from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line
+from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, root_cause
 from mixlab.spec import border
 from mixlab.uris import existing_part
 
@@ -168,8 +169,8 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
     except BrokenPipeError:  # whoever reads, such as head, has had enough
         drop_output()
         return 0
-    except (BadInput, HeadLost, ValueError, OSError) as error:
-        said = in_one_line(error)
+    except (BadInput, HeadLost, ValueError, OSError, MlflowException) as error:
+        said = in_one_line(error) if not isinstance(error, MlflowException) else f"MLflow: {root_cause(error)}"
         if isinstance(error, OSError) and error.filename and error.strerror:
             said = f"{error.filename!r} cannot be used ({error.strerror})"
         print(f"{parser.prog}: {said}", file=sys.stderr)

@@ -34,7 +34,7 @@ from analysis.words.conclusions import Summary, answer, claims, of_arms, of_stud
 from analysis.words.method import ALONE, power_heading
 from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_list, html_tables
-from mixlab.errors import first_line
+from mixlab.errors import root_cause
 from mixlab.messages import counted
 from mixlab.spec.trial import State
 
@@ -74,7 +74,7 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
         table = write_study_table(tracking_uri, study, out, dict(plan))
         page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table)
     except MlflowException as error:
-        raise ValueError(f"cannot read MLflow: {first_line(error)}") from error
+        raise ValueError(f"cannot read MLflow: {root_cause(error)}") from error
     files = [*table.files, *figures]
     of_earlier_plans = {out / f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")} - set(files)
     for file in of_earlier_plans:

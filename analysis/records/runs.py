@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
-from mixlab.errors import BadInput, first_line
+from mixlab.errors import BadInput
 from mixlab.spec.metric import Metric, find
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, store
@@ -55,7 +54,7 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
         BadInput: no such tracking store, study or plan. The sentence names the nearest study, or the existing plans.
     """
     client = store.connect(tracking_uri, make=False)
-    try:
+    with store.reading(client):
         plans = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: level})
         if not plans:
             other, why = OTHER_LEVEL[level]
@@ -70,8 +69,6 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
             raise BadInput(f"{level} {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
         run_id = wanted[-1].run_id
         plan = artifacts.read_plan(client, run_id, level)
-    except MlflowException as error:
-        raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
     if plan is None:
         raise BadInput(f"the plan of {level} {study!r} (run {run_id}) lacks its file")
     return plan
@@ -94,10 +91,8 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
     """
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     client = store.connect(tracking_uri, make=False)
-    try:
+    with store.reading(client):
         every = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: "seed"})
-    except MlflowException as error:
-        raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
     # The last run of a key counts: a finished one before a running and a failed one, then the later start.
     in_order = sorted(every, key=lambda run: (PREFERENCE.index(STATES[run.status]), -run.start_time), reverse=True)
     runs = {run.tags.get(names.KEY, ""): run for run in in_order}

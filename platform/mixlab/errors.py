@@ -13,6 +13,7 @@ from functools import partial
 from types import TracebackType
 
 MOST_LETTERS = 500  # of an error that is shown
+ANSWERED = re.compile(r"too many (50[234]) error responses")  # urllib3's words for a server that others have let down
 LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
 MOST_BEGUN = 20  # names that are all shown if the one that was given is how they begin
 
@@ -129,6 +130,8 @@ def root_cause(error: BaseException) -> str:
     """Return in one line what started a chain of errors, such as ``Connection refused``."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
+    if answered := ANSWERED.search(str(error)):
+        return f"a server answers, but what is behind it, such as its database, does not: error {answered[1]}"
     return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
 
 

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from analysis import (
     cam,
@@ -52,6 +53,15 @@ def test_an_error_of_several_lines_is_said_in_one(capsys):
 
     assert command.run(work, command.parser("cam.py", ""), []) == 2
     assert capsys.readouterr().err == "cam.py: the file cannot be read\n"
+
+
+def test_a_store_that_goes_away_is_said_in_one_line(capsys):
+    def work(_: argparse.Namespace) -> int:
+        raise MlflowException("API request failed (Caused by ResponseError('too many 503 error responses'))")
+
+    assert command.run(work, command.parser("cam.py", ""), []) == 2
+    said = "a server answers, but what is behind it, such as its database, does not: error 503"
+    assert capsys.readouterr().err == f"cam.py: MLflow: {said}\n"
 
 
 def test_a_reader_that_has_had_enough_is_no_error(capfd):

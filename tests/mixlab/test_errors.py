@@ -109,6 +109,10 @@ def chain(*errors: Exception, caused: bool) -> Exception:
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
         (OSError("no number"), "no number"),
         (ValueError("said\nat length"), "said"),
+        (
+            RuntimeError("Max retries exceeded (Caused by ResponseError('too many 503 error responses'))"),
+            "a server answers, but what is behind it, such as its database, does not: error 503",
+        ),
     ],
 )
 def test_what_started_a_chain_of_errors_is_its_cause(caused, first, cause):

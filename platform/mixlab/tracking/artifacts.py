@@ -16,14 +16,15 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from mlflow.entities import RunInfo
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, root_cause
 from mixlab.spec import json_form
 from mixlab.spec.study_plan import require_plan
 from mixlab.tracking import names
-from mixlab.tracking.store import StoredRun, by_server, experiment_named, patiently, reading, search_runs
-from mixlab.uris import sqlite_file
+from mixlab.tracking.store import Answer, StoredRun, by_server, experiment_named, patiently, reading, search_runs
+from mixlab.uris import shown, sqlite_file
 
 _locations: dict[tuple[str, str], str] = {}  # the URI of a run's artifacts, by the URI of the store and the run's id
 
@@ -38,13 +39,13 @@ def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | 
 
     Raises:
         BadInput: the folder of the run's artifacts is not there.
-        MlflowException: the store does not answer.
+        MlflowException: the store does not answer, or the storage of its artifacts.
     """
     ours = folder_of(client, run_id)
     if ours is None:
         if name not in listed(client, run_id):
             return None
-        return Path(patiently(lambda: client.download_artifacts(run_id, name, str(folder))))
+        return Path(_ask_storage(client, run_id, lambda: client.download_artifacts(run_id, name, str(folder))))
     return ours / name if (ours / name).is_file() else None
 
 
@@ -53,7 +54,23 @@ def listed(client: MlflowClient, run_id: str) -> list[str]:
     ours = folder_of(client, run_id)
     if ours is not None:
         return sorted(path.name for path in ours.glob("*") if path.is_file())
-    return [found.path for found in patiently(lambda: client.list_artifacts(run_id)) if not found.is_dir]
+    files = _ask_storage(client, run_id, lambda: client.list_artifacts(run_id))
+    return [found.path for found in files if not found.is_dir]
+
+
+def _ask_storage(client: MlflowClient, run_id: str, ask: Callable[[], Answer]) -> Answer:
+    """Return what the storage of a run's artifacts answers, which is asked as ``patiently`` asks.
+
+    Other packages' exceptions, such as botocore's of S3, or of a package that is not installed, become MLflow's.
+    """
+    try:
+        return patiently(ask)
+    except (MlflowException, OSError):
+        raise
+    except Exception as error:
+        why = root_cause(error)
+    place = shown(_location(client, run_id))
+    raise MlflowException(f"the storage of its artifacts at {place!r} does not answer ({why})")
 
 
 def put(client: MlflowClient, run_id: str, file: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import patch
 
 import filelock
 from mlflow.entities import Experiment
@@ -28,6 +29,7 @@ from mixlab.uris import DATABASE, require_uri, require_writable, shown, sqlite_f
 ANSWER_SECONDS = 20.0
 FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
 PAUSES = (0.5, 2.0)  # seconds before a request is repeated after its connection was dropped
+REPEATS = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"  # MLflow reads it for each request
 RUNS_PER_PAGE = 5000
 OF_A_SERVER = "mlflow-artifacts:"  # the beginning of a place that only MLflow's server can read
 PLAIN = re.compile(r"[^'\"\\\n]*")  # the text that MLflow's filter language can hold between quotes
@@ -84,8 +86,10 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
         return client
 
     asking: Future[MlflowClient] = Future()
-    in_background(ask, asking, "store")  # a host that swallows packets would hold the main thread for minutes
-    wait([asking], seconds)
+    # MLflow would ask a server whose database is away again and again for minutes.
+    with patch.dict(os.environ, {REPEATS: os.environ.get(REPEATS, "1")}):
+        in_background(ask, asking, "store")  # a host that swallows packets would hold the main thread for minutes
+        wait([asking], seconds)
     error = asking.exception() if asking.done() else TimeoutError(f"it did not answer within {seconds:.0f} s")
     if error is None:
         return asking.result()

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import HTTPError, RequestException
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from mixlab.errors import first_line, no_room, root_cause
+from mixlab.errors import ANSWERED, first_line, no_room, root_cause
 
 LOG = logging.getLogger("mixlab")
 
@@ -80,7 +80,8 @@ class Writer:
                         self.refused.append(first_line(error))
                         break
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
-                    self.outage = root_cause(error) if error.__cause__ else first_line(error)
+                    chained = error.__cause__ is not None or ANSWERED.search(str(error)) is not None
+                    self.outage = root_cause(error) if chained else first_line(error)
                     self.full = is_full(error)
                     if self.full and self.leaving_out:
                         break

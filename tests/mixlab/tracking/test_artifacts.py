@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from analysis.records.runs import load_plan
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.experiment import open_experiment
@@ -91,6 +92,30 @@ def test_the_artifacts_that_a_server_has(tracking_uri, tmp_path):
         assert artifacts.read(client, run_id, "plan.json") == b"{}"
         assert artifacts.read(client, run_id, "other.json") is None
     assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})("refused"), "refused"),
+        (ModuleNotFoundError("No module named 'boto3'"), "No module named 'boto3'"),
+    ],
+)
+def test_a_bucket_that_cannot_be_asked_is_a_sentence_that_names_it(tracking_uri, monkeypatch, error, why):
+    """Its client's exceptions are none of MLflow's."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    client = MlflowClient(tracking_uri)
+    experiment = client.create_experiment("tiny", artifact_location="s3://key:secret@bucket/tiny")
+    client.create_run(experiment, tags={names.LEVEL: "study", names.PLAN: "of six"})
+    monkeypatch.setattr(MlflowClient, "list_artifacts", refuse)
+    place = r"'s3://key:\*\*\*@bucket/tiny/\w+/artifacts'"
+    sentence = rf"^MLflow at .* cannot be read: the storage of its artifacts at {place} does not answer \({why}\)$"
+    for ask in (artifacts.plans, lambda client, study: load_plan(client.tracking_uri, study)):
+        with pytest.raises(BadInput, match=sentence):
+            ask(client, "tiny")
 
 
 def test_the_plans_of_a_study_are_those_of_its_own_runs(tracking_uri):

@@ -149,6 +149,21 @@ def test_an_experiment_that_the_server_refuses_is_a_sentence():
             assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_server_that_answers_without_its_database_is_told_from_one_that_is_not_there(status, monkeypatch):
+    """MLflow's server sends 503 where its database is away, and MLflow asks it again for minutes."""
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    monkeypatch.setattr(Answering, "status", status)
+    monkeypatch.setattr(Answering, "do_GET", Answering.do_POST, raising=False)
+    start = time.monotonic()
+    with started(HttpServer(Answering)) as server, pytest.raises(BadInput) as caught:
+        store.connect(server.url)
+    away = f"(a server answers, but what is behind it, such as its database, does not: error {status})"
+    assert away in str(caught.value)
+    assert time.monotonic() - start < store.ANSWER_SECONDS / 2
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
 def test_runs_are_found_by_any_value_and_only_theirs(client):
     experiment = client.create_experiment("names")
     for name in NAMES:

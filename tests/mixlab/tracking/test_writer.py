@@ -68,6 +68,16 @@ def test_an_outage_is_named_by_what_caused_it(monkeypatch):
     assert (ours.outage, ours.full) == ("database or disk is full", True)
 
 
+def test_a_server_without_its_database_is_said_in_words(server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(Answering, "status", 503)
+    ours = Writer()
+    ours.put(lambda: MlflowClient(server).create_run("1"))
+    wait_for(lambda: ours.outage)
+    ours.abandoned = True
+    assert ours.outage == "a server answers, but what is behind it, such as its database, does not: error 503"
+
+
 class Answering(Handler):
     """Gives every request the same answer."""
 
