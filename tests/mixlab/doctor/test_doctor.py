@@ -43,10 +43,32 @@ def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
     return wrong_with(DRIVER, NODE, replace(NODE, **{"node": "n2", **changes}), asked=asked)
 
 
-def test_a_cluster_that_is_well_gets_one_good_line_a_check():
-    findings = judge(ASKED, [DRIVER, NODE])
-    assert {finding.level for finding in findings} == {OK}
-    assert len({finding.check for finding in findings}) == len(findings) == 9
+def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
+    alone = judge(ASKED, [DRIVER])
+    assert [(each.check, each.level, each.text, each.fix) for each in alone] == [
+        ("versions", OK, "Python 3.11.7, ray 2.60.0, torch 2.15.0, mixlab 0.1.0", ""),
+        ("GPUs", OK, "none: trials run on processors", ""),
+        ("data set", OK, "cifar10 under /data", ""),
+        ("storage", OK, "/shared/results can be written", ""),
+        ("clocks", OK, "within 0.1 s of the driver's", ""),
+        ("disk", OK, "98 GiB free or more", ""),
+        ("files", OK, "4096 or more may be open", ""),
+        ("load", OK, "at most 12 % of the processors are busy", ""),
+        ("memory", OK, "11.7 GiB free or more", ""),
+    ]
+    least = {"load": 3.0, "memory_free_mib": 8192, "files": 2048, "temporary": Disk(200_000, 51_200)}
+    nodes = [NODE, replace(NODE, node="n2", clock_skew=-1.25, **least)]
+    assert [each.text for each in judge(ASKED, [DRIVER, *nodes])] == [
+        "Python 3.11.7, ray 2.60.0, torch 2.15.0, mixlab 0.1.0, on the driver and 2 nodes",
+        "2 usable",
+        "cifar10 under /data, wherever trials run",
+        "/shared/results can be written, on the driver and 2 nodes",
+        "within 1.4 s of the driver's",
+        "50 GiB free or more, on the driver and 2 nodes",
+        "2048 or more may be open, on the driver and 2 nodes",
+        "at most 75 % of the processors are busy, on the driver and 2 nodes",
+        "8.0 GiB free or more, on the driver and 2 nodes",
+    ]
 
 
 @pytest.mark.parametrize(
