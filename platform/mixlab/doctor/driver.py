@@ -144,7 +144,7 @@ def check_store(tracking_uri: str) -> Finding:
 
 def _tables(file: Path) -> set[str]:
     """Return the names of a database's tables after a successful write to it."""
-    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=rw", uri=True, timeout=LOCK_SECONDS)) as database:
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_SECONDS)) as database:
         database.execute("BEGIN IMMEDIATE")
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         database.rollback()

@@ -15,6 +15,7 @@ from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.driver import check_git, check_output, check_results, check_store, check_temporary, examine_driver
 from mixlab.doctor.facts import Question
 from mixlab.tracking import names
+from mixlab.uris import sqlite_uri
 from tests.mixlab.test_provenance import commit_all, git
 from tests.mixlab.tracking.one_trial import tracker_of
 from tests.servers.server import Handler, HttpServer, started
@@ -142,9 +143,11 @@ def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(trac
     require(check_store(tracking_uri), RED, "another version of MLflow", "mlflow db upgrade")
 
 
-def test_files_that_are_no_store(tmp_path):
-    file = tmp_path / "mlflow.db"
-    uri = f"sqlite:///{file}"
+@pytest.mark.parametrize("name", ["mlflow.db", "50%20 off #1?.db"])
+def test_files_that_are_no_store(tmp_path, name):
+    """Of the second name, SQLite read the letters with a meaning in a URI, and made files of the rest."""
+    file = tmp_path / name
+    uri = sqlite_uri(str(file))
     file.touch()
     require(check_store(uri), WARNING, "empty", "remove it")
     file.write_text("This is a text, and longer than the header of a database would be." * 20)
@@ -153,6 +156,7 @@ def test_files_that_are_no_store(tmp_path):
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE photographs (name TEXT)")
     require(check_store(uri), RED, "something else, with tables photographs", "--tracking-uri")
+    assert list(tmp_path.iterdir()) == [file]
     (tmp_path / "file").write_text("")
     require(check_store(f"sqlite:///{tmp_path}/file/mlflow.db"), RED, "artifacts' folder", "write access")
 
