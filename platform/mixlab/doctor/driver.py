@@ -17,7 +17,7 @@ from mixlab.errors import BadInput, first_line
 from mixlab.provenance import environment_of_git, installed_commit
 from mixlab.storage.probe import probe
 from mixlab.tracking import names
-from mixlab.uris import existing_part, shown, sqlite_file
+from mixlab.uris import existing_part, require_writable, shown, sqlite_file
 
 LOCK_SECONDS = 2.0  # a writer holds a database for milliseconds
 LETTERS = "·±→≤×…"  # the letters in progress lines and tables
@@ -91,7 +91,7 @@ def check_git(code: Path) -> Finding:
 
 
 def check_store(tracking_uri: str) -> Finding:
-    """Return a red finding if a file is not an MLflow database, is locked, or has no folder for artifacts.
+    """Return a red finding if a file is not an MLflow database, is closed or locked, or has no folder for artifacts.
 
     A server is asked for an answer, by the driver alone: no node writes to it.
     """
@@ -113,6 +113,11 @@ def check_store(tracking_uri: str) -> Finding:
     if unwritable:
         text = f"the artifacts' folder {str(artifacts)!r} cannot be written: {unwritable}"
         return Finding("store", RED, text, "give that user write access, or name another file with --tracking-uri")
+    try:
+        require_writable(file, "--tracking-uri")
+    except BadInput as error:
+        text, _, way = str(error).rpartition("; ")
+        return Finding("store", RED, text, way)
     if not file.exists():
         return Finding("store", OK, f"{str(file)!r} will be made by the first study")
     if file.stat().st_size == 0:
@@ -143,7 +148,7 @@ def check_store(tracking_uri: str) -> Finding:
 
 
 def _tables(file: Path) -> set[str]:
-    """Return the names of a database's tables after a successful write to it."""
+    """Return the names of a database's tables, if nobody else writes to it."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_SECONDS)) as database:
         database.execute("BEGIN IMMEDIATE")
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

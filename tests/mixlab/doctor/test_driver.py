@@ -16,6 +16,7 @@ from mixlab.doctor.driver import check_git, check_output, check_results, check_s
 from mixlab.doctor.facts import Question
 from mixlab.tracking import names
 from mixlab.uris import sqlite_uri
+from tests.mixlab.nobody import nobody
 from tests.mixlab.test_provenance import commit_all, git
 from tests.mixlab.tracking.one_trial import tracker_of
 from tests.servers.server import Handler, HttpServer, started
@@ -41,6 +42,11 @@ def require(finding: Finding, level: str, *parts: str) -> None:
 )
 def test_the_temporary_folder_must_leave_room_for_sockets(folder, level, part):
     require(check_temporary(folder), level, part, *(["RAY_TMPDIR"] if level != OK else []))
+
+
+def test_without_a_folder_for_sockets_no_study_can_start(monkeypatch):
+    monkeypatch.setattr("mixlab.doctor.driver.os.access", lambda *_: False)  # to /tmp
+    require(check_temporary("/tmp/büro"), RED, "not ASCII", "RAY_TMPDIR")
 
 
 def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(tmp_path, monkeypatch):
@@ -71,7 +77,9 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
     git(tmp_path, "init", "--quiet")
     require(check_git(code), WARNING, "no repository with a commit", "clone")
     commit_all(tmp_path)
-    require(check_git(code), OK, "git names", f"for {code.parent}")
+    finding = check_git(code)
+    require(finding, OK, "git names")
+    assert finding.text.endswith(f" for {code.parent}")
     code.write_text("2\n")
     require(check_git(code), OK, "changes that are not committed")
     (tmp_path / ".gitignore").write_text("venv\n")
@@ -83,8 +91,10 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
     require(check_git(code), WARNING, "another user", f"safe.directory {tmp_path}")
     monkeypatch.setenv("PATH", str(tmp_path))
     require(check_git(code), WARNING, "git is missing", "install git")
+    monkeypatch.setattr("mixlab.doctor.driver.installed_commit", lambda code: "fedcba9876543210")
+    require(check_git(code), OK, "pip has installed fedcba987654")
     monkeypatch.setenv("MIXLAB_COMMIT", "0123456789abcdef")
-    require(check_git(code), OK, "0123456789ab")
+    require(check_git(code), OK, "the image names 0123456789ab")
 
 
 def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(tmp_path, monkeypatch):
@@ -156,12 +166,28 @@ def test_files_that_are_no_store(tmp_path, name):
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE photographs (name TEXT)")
     require(check_store(uri), RED, "something else, with tables photographs", "--tracking-uri")
+    assert results(uri, tmp_path) == []
     assert list(tmp_path.iterdir()) == [file]
     (tmp_path / "file").write_text("")
     require(check_store(f"sqlite:///{tmp_path}/file/mlflow.db"), RED, "artifacts' folder", "write access")
 
 
-def results(uri: str, storage: Path) -> list[Finding]:
+@pytest.mark.parametrize("closed", ["mlflow.db", "."])
+def test_a_database_that_cannot_be_written_is_not_taken_for_one_that_can(closed):
+    """SQLite begins a transaction in such a file all the same, and makes its journal at the first write."""
+    with tempfile.TemporaryDirectory() as name:  # where anybody may look, as not below pytest's
+        folder, file = Path(name), Path(name, "mlflow.db")
+        with sqlite3.connect(file) as database:
+            database.execute("CREATE TABLE runs (name TEXT)")
+        (folder / "mlruns").mkdir()
+        for path, mode in ((folder, 0o777), (folder / "mlruns", 0o777), (file, 0o666), (folder / closed, 0o555)):
+            path.chmod(mode)
+        with nobody():
+            finding = check_store(f"sqlite:///{file}")
+        require(finding, RED, f"but '{folder / closed}' cannot be written", "give another file")
+
+
+def results(uri: str, storage: Path | str) -> list[Finding]:
     return check_results(Question(uri, str(storage), "data", None, ""))
 
 
@@ -179,11 +205,13 @@ def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun, tm
     uri, storage = begun
     client = MlflowClient(uri)
     client.create_run(client.create_experiment("somebody else's"))
+    client.create_run(client.create_experiment("in a bucket", "s3://bucket/mlruns"), tags={names.LEVEL: "study"})
     (finding,) = results(uri, storage)
     require(finding, OK, "where it was written")
     assert results(f"sqlite:///{tmp_path / 'none.db'}", tmp_path) == []
     assert results("http://server:5000", tmp_path) == []
     shutil.move(storage, tmp_path / "elsewhere")
+    assert results(uri, "s3://bucket/results")[0].level == OK  # no folder of this machine tells
     (finding,) = results(uri, storage)
     require(finding, WARNING, "trials of 'toy' were begun", "would start anew", "give --storage the folder")
     assert results(uri, tmp_path / "elsewhere")[0].level == OK
