@@ -50,14 +50,15 @@ def marked(root: str, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _left_as_it_was(root: str) -> Iterator[None]:
-    """Remove a folder on this machine that is new after the block, unless it is no longer empty."""
-    new = "://" not in root and not os.path.exists(root)
+    """Remove each folder on this machine that is new after the block, unless it is no longer empty."""
+    places = () if "://" in root else (Path(root), *Path(root).parents)
+    new = [folder for folder in places if not os.path.exists(folder)]
     try:
         yield
     finally:
-        if new:
+        for folder in new:
             with contextlib.suppress(OSError):
-                Path(root).rmdir()
+                folder.rmdir()
 
 
 def _ask(what: str, root: str, name: str = "") -> tuple[str, bool]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixlab.storage.probe import require_storage
+from mixlab.storage.probe import marked, probe, require_storage
 from tests.endings import refused
 
 
@@ -13,7 +13,7 @@ def test_what_is_no_folder_is_refused(tmp_path, name, is_what, below, writable):
     """A start that trained nothing took a broken link for a folder that was yet to be made."""
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with refused(f"'{tmp_path / name}' is {is_what})"):
+    with refused(f"{below}' cannot be {'written' if writable else 'read'} ('{tmp_path / name}' is {is_what}); give"):
         require_storage(f"{tmp_path / name}{below}", writable)
 
 
@@ -21,3 +21,16 @@ def test_what_is_no_folder_is_refused(tmp_path, name, is_what, below, writable):
 def test_a_link_to_a_folder_and_a_folder_that_is_yet_to_be_made_are_storages(tmp_path, writable):
     (tmp_path / "link").symlink_to(tmp_path)
     require_storage(str(tmp_path / "link" / "new"), writable)
+
+
+@pytest.mark.parametrize("there", ["", "a", "a/b/c"])
+def test_what_is_only_tried_is_left_as_it_was(tmp_path, there):
+    """The new folders that hold the storage stayed."""
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    storage = str(tmp_path / "a" / "b" / "c")
+    require_storage(storage)
+    with marked(storage, "marker"):
+        assert probe(storage, "marker") == ("", True)
+        assert probe(storage, "other") == ("", False)
+    assert sorted(tmp_path.rglob("*")) == before
