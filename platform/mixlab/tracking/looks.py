@@ -15,7 +15,7 @@ from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import artifacts, names
 
-Comparison = tuple[str, str]  # a key of a run of the arm, and one of a run of what it is compared with
+Comparison = frozenset[str]  # a key of a run of the arm, and one of a run of what it is compared with, or the reverse
 
 
 def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class _Cells:
             if trial["arm"] != baseline:
                 references[*levels, trial["arm"]] = (*levels, against.get(trial["arm"]) or baseline)
         known = {cell: self._name(mine) for cell, mine in keys.items()}
-        return {(known[cell], known[other]) for cell, other in references.items() if other in known}
+        return {frozenset((known[cell], known[other])) for cell, other in references.items() if other in known}
 
     def _name(self, keys: Sequence[str]) -> str:
         """Return the key by which the cell of these runs is known."""

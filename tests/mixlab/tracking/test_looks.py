@@ -65,6 +65,19 @@ def test_the_comparisons_of_other_plans_count_once_and_without_those_of_this_one
     assert looks_before(monkeypatch, THREE_ARMS, larger, table_of(STUDY)) == NOTHING
 
 
+def test_cells_that_share_some_runs_are_one(monkeypatch):
+    larger = table_of(replace(THREE_ARMS, seeds=range(5, 9)))
+    assert looks_before(monkeypatch, STUDY, larger) == {**NOTHING, "comparisons": 1}
+    assert looks_before(monkeypatch, seeds(1), table_of(seeds(1))) == NOTHING
+
+
+def test_a_comparison_the_other_way_round_is_no_other(monkeypatch):
+    first, second, third = THREE_ARMS.arms
+    turned = replace(THREE_ARMS, arms=(second, first, third))
+    assert looks_before(monkeypatch, turned, table_of(STUDY)) == NOTHING
+    assert looks_before(monkeypatch, turned, table_of(THREE_ARMS)) == {**NOTHING, "comparisons": 1}
+
+
 def test_nothing_is_seen_of_other_trials_or_where_no_table_was_made(monkeypatch):
     others = table_of(THREE_ARMS.with_base(epochs=7))
     run, plan = table_of(THREE_ARMS)
