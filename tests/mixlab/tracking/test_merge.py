@@ -94,6 +94,8 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders):
         }
     (run,) = toy_runs(target, {names.KEY: "key-3"})
     assert run.params == {"lr": "0.1"}
+    (theirs,) = toy_runs(source, {names.KEY: "key-3"})
+    assert (run.start_time, run.end_time) == (theirs.start_time, theirs.end_time)
     history = target.get_metric_history(run.run_id, "test_top1")
     assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
     assert len(toy_runs(target, {names.LEVEL: "study"})) == 1
