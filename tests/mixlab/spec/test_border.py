@@ -93,6 +93,7 @@ X, Y = {"lr": 1}, {"lr": 2}
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, signs={"x": 5}))}, ["'b'", "{'x': 5}", "1 or -1"]),
         ({"arms": (*factorial([("x", X)]), *factorial([("y", Y)], "none"))}, ["'baseline'", "'none'", "two factorial"]),
         ({"arms": (Arm("a", {}), Arm("b", X, "c"), Arm("c", Y, "b"))}, ["'b'", "itself, by way of 'c'"]),
+        ({"arms": (Arm("a", {}), Arm("b", X, "b"))}, ["'b' is compared with itself: name another arm"]),
         ({"factors": {"x": {"one": {"x": 1}, "two": {"x": 1}}}}, ["'one'", "'two'", "the same"]),
         ({"factors": {"x": (1, True)}}, ["'1'", "'True'", "the same"]),
         ({"presets": {"smoke": 5}}, ["'smoke'", "5", "mapping"]),
