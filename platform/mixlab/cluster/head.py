@@ -53,7 +53,7 @@ def require_entrance(address: str) -> None:
     while not ray_private.is_node():
         if time.monotonic() > asked + JOIN_SECONDS:
             raise _no_node(address)
-        time.sleep(0.5)
+        time.sleep(ASK_SECONDS)
 
 
 def require_listener(address: str) -> None:
@@ -195,7 +195,7 @@ def while_there(work: Callable[[], Result]) -> Result:
             raise head.loss()
         if head is not None and head.fault is not None:
             raise RuntimeError("the head of the Ray cluster cannot be watched") from head.fault
-        wait([future], timeout=0.5)
+        wait([future], timeout=ASK_SECONDS)
     error = future.exception()
     if isinstance(error, Exception) and head is not None and head.stays_silent():
         raise head.loss() from error  # the first sign of the loss

@@ -1,19 +1,21 @@
 """A lost head is noticed in time, and a silence that ends is none, by a clock that costs no time."""
 
+import contextlib
 import os
 import signal
 import threading
 import time
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from mixlab.cluster import head
 from mixlab.errors import HeadLost
 from mixlab.processes import name_of
+from tests.endings import refused
 
 PATIENCE = 10.0  # seconds from the loss to the sentence
-POLL_SECONDS = 0.5  # the most that whoever waits sleeps between two looks at the watch
 
 
 class Clock:
@@ -53,7 +55,7 @@ def test_a_lost_head_is_said_within_ten_seconds(takes, dies, monkeypatch):
     clock = Clock(takes, (dies, float("inf")))
     watch = watched(clock, monkeypatch)
     assert watch.lost.is_set()
-    assert clock.now - dies + POLL_SECONDS <= PATIENCE
+    assert clock.now - dies + head.ASK_SECONDS <= PATIENCE
     assert clock.now - dies >= head.LOST_SECONDS
     with pytest.raises(HeadLost, match="the head of the Ray cluster at --address 'head:6379' has died"):
         raise watch.loss()
@@ -74,6 +76,139 @@ def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monke
     assert str(watch.loss()).startswith("Ray's process on this machine has died, as by `ray stop` or for want of")
     both = watched(Clock(0.0, (0.0, 200.0)), monkeypatch, gone)
     assert str(both.loss()).startswith("the head of the Ray cluster at --address 'head:6379' has died")
+
+
+@pytest.fixture
+def answers(monkeypatch) -> list[bool | Exception]:
+    """Return what the head answers, one question after another, and the last for ever; the watch asks at once again."""
+    found: list[bool | Exception] = [True]
+
+    def answer(*_: object) -> bool:
+        each = found.pop(0) if len(found) > 1 else found[0]
+        if isinstance(each, Exception):
+            raise each
+        return each
+
+    monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
+    monkeypatch.setattr(head.ray_private, "raylet", lambda: "")
+    monkeypatch.setattr(head.ray_private, "head_answers", answer)
+    monkeypatch.setattr(head, "ASK_SECONDS", 0.001)
+    monkeypatch.setattr(head, "CALL_SECONDS", 0.001)
+    monkeypatch.setattr(head, "LOST_SECONDS", 0.01)
+    return found
+
+
+def test_work_that_waits_for_a_lost_head_or_one_that_cannot_be_watched_is_left(answers):
+    """An error of the watch itself, as after a change in Ray's client, is no loss of the head."""
+    over = threading.Event()
+    for answer, error in ((False, HeadLost), (TypeError("timeout is no argument"), RuntimeError)):
+        answers[:] = [answer]
+        with pytest.raises(error) as found, head.watching(head.Head("auto")):
+            head.while_there(lambda: over.wait(20))
+        assert found.value.__cause__ is (answer or None)
+    over.set()
+
+
+@pytest.mark.parametrize(
+    ("then", "error"),
+    [
+        ([True], ConnectionError),  # the head is there
+        ([False, False, True], ConnectionError),  # it is silent for a moment
+        ([False], HeadLost),
+        ([AttributeError("no such call")], ConnectionError),
+    ],
+)
+def test_an_error_of_work_is_its_own_unless_the_head_is_lost(answers, then, error):
+    watch = head.Head("auto")
+
+    def work() -> None:
+        answers[:] = then
+        raise ConnectionError("a node is gone")
+
+    with head.watching(watch), pytest.raises(error) as found:
+        head.while_there(work)
+    assert isinstance(found.value.__cause__ if error is HeadLost else found.value, ConnectionError)
+
+
+def test_work_has_its_result_with_and_without_a_watch(answers):
+    assert head.while_there(lambda: 5) == 5
+    with head.watching(head.Head("auto")):
+        assert head.while_there(lambda: 6) == 6
+    answers[:] = [False]
+    with pytest.raises(ZeroDivisionError):
+        head.while_there(lambda: 1 / 0)  # of no cluster
+
+
+@pytest.mark.parametrize(
+    ("address", "refusal", "nodes", "sentence"),
+    [
+        ("auto", "", [True], ""),
+        ("auto", "", [False, False, True], ""),  # it is just joining
+        (
+            "auto",
+            "Traceback\nset RAY_AUTH_TOKEN\n",
+            [True],
+            "the Ray cluster at --address 'auto' lets nobody in without",
+        ),
+        (
+            "auto",
+            "Traceback\nIt is gone\n\n",
+            [True],
+            "no Ray cluster answers at --address 'auto' (It is gone); start one",
+        ),
+        (
+            "auto",
+            TimeoutError("no answer"),
+            [True],
+            "no Ray cluster answers at --address 'auto' (no answer); start one",
+        ),
+        (
+            "auto",
+            "",
+            [False],
+            "a node of the Ray cluster at --address 'auto': join it by `ray start --address HOST:PORT`",
+        ),
+        (
+            "h:1",
+            "",
+            [False],
+            "a node of the Ray cluster at --address 'h:1': join it by `ray start --address h:1`, with",
+        ),
+    ],
+)
+def test_who_may_not_enter_is_told_what_to_do(address, refusal, nodes, sentence, monkeypatch):
+    clock = Clock(0.0, (0.0, 0.0))
+    monkeypatch.setattr(head, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=clock.wait))
+    monkeypatch.setattr(head, "require_listener", lambda _: None)
+    monkeypatch.setattr(head.ray_private, "refusal", Mock(side_effect=[refusal]))
+    monkeypatch.setattr(head.ray_private, "is_node", lambda: nodes.pop(0) if len(nodes) > 1 else nodes[0])
+    with refused(sentence) if sentence else contextlib.nullcontext():
+        head.require_entrance(address)
+    assert clock.now <= head.JOIN_SECONDS + 1
+
+
+def test_a_machine_that_is_on_no_node_is_told_so_wherever_ray_finds_it_out():
+    refusal = ConnectionError("Failed to connect")
+    refusal.__cause__ = RuntimeError("No node info found")
+    assert str(head.fault("h:1", refusal)).startswith(
+        "this machine is not a node of the Ray cluster at --address 'h:1'"
+    )
+    assert str(head.fault("h:1", ConnectionError("No route"))) == "no Ray cluster at --address 'h:1': No route"
+
+
+def test_tasks_are_waited_for_by_calls_that_are_short(monkeypatch):
+    asked = []
+
+    def wait(tasks: list[str], *, num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
+        asked.append((num_returns, timeout))
+        return tasks[: len(asked) - 1], tasks[len(asked) - 1 :]
+
+    monkeypatch.setattr(head.ray, "wait", wait)
+    monkeypatch.setattr(head.ray, "get", lambda tasks: [task.upper() for task in tasks])
+    assert head.results(["a", "b"]) == ["A", "B"]
+    assert asked == [(2, head.CALL_SECONDS)] * 3
+    asked.clear()
+    assert head.first_done(["a", "b"]) == ["a"]
 
 
 def test_no_thread_is_in_a_call_once_the_watch_is_over(monkeypatch):
