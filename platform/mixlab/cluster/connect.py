@@ -81,8 +81,9 @@ def _start(address: str, sources: list[str]) -> None:
             f"Ray did not start on this machine ({root_cause(error)}): its logs are in {logs}; "
             "the same command tries again"
         ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
 
 
 def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]:

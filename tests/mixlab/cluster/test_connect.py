@@ -5,6 +5,7 @@ import errno
 import importlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from ray._private.utils import check_version_info
 import mixlab
 import trainables
 from mixlab.cluster import connect, head, ray_private
+from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost
 from trainables import classify
 
@@ -53,6 +55,40 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error, monkeypatch):
         raise AssertionError
     with pytest.raises(BadInput, match="no Ray cluster at --address 'head:6379'"), connect.connected("head:6379"):
         raise AssertionError
+
+
+def test_a_cluster_of_this_machine_has_its_processors_and_any_other_is_asked_for_entrance(monkeypatch):
+    init = ray_raises(RuntimeError("enough"), monkeypatch)
+    monkeypatch.setattr(head, "require_entrance", entrance := Mock())
+    for address in ("local", "head:6379"):
+        with pytest.raises((HeadLost, BadInput)), connect.connected(address):
+            raise AssertionError
+        assert init.call_args.kwargs["address"] == address
+    alone, joined = (each.kwargs for each in init.call_args_list)
+    assert (alone["num_cpus"], alone["include_dashboard"]) == (cpu_count(), False)
+    assert not {"num_cpus", "include_dashboard"} & joined.keys()
+    assert entrance.mock_calls == [call("head:6379")]
+
+
+def test_sigterm_is_heard_by_whoever_heard_it_before_ray_started_and_ends_its_start_as_ctrl_c_does(monkeypatch):
+    def start(**_: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ray does
+        if ends:
+            signal.raise_signal(signal.SIGTERM)
+
+    heard: list[int] = []  # also by whoever cleans up after a start that was ended
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray_private, "keep_off_the_terminal", lambda: None)
+    try:
+        for ends in (False, True):
+            with pytest.raises(KeyboardInterrupt) if ends else contextlib.nullcontext():
+                connect._start("local", [])
+            heard.clear()
+            signal.raise_signal(signal.SIGTERM)
+            assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_disk_without_room_for_rays_files_is_named(monkeypatch):
@@ -152,11 +188,38 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(tm
 
 def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch):
     """Ray refuses that."""
+    assert set(runtime_env(monkeypatch)) == {"py_modules", "env_vars", "working_dir"}
     given = {"working_dir": "gcs://repository.zip", "env_vars": {"PYTHONPATH": "lib", "OTHER": "1"}}
     monkeypatch.setattr(ray_private, "environment_of_job", lambda: given)
     ours = runtime_env(monkeypatch, address="head:6379")
     assert set(ours) == {"py_modules", "env_vars"}
     assert set(ours["env_vars"]) == {"MALLOC_ARENA_MAX", "GOMP_SPINCOUNT"}
+
+
+def test_every_node_with_a_gpu_answers_once_and_one_that_is_lost_meanwhile_not_at_all(monkeypatch):
+    there = {name: {"Resources": gpus} for name, gpus in (("a", {"GPU": 2.0}), ("b", {}), ("c", {"GPU": 0.5}))}
+    errors: dict[str, Exception] = {}
+
+    def results(tasks: list[str]) -> list[str]:
+        if tasks[0] in errors:
+            raise errors[tasks[0]]
+        return tasks
+
+    def asked(gpus: float) -> list[str]:
+        return connect.on_every_gpu_node(print, "item", Share(cpus=1, gpus=gpus))
+
+    monkeypatch.setattr(connect, "alive", lambda: dict(there))
+    monkeypatch.setattr(connect, "call_on", lambda node, function, cpus, gpus: node)
+    monkeypatch.setattr(head, "results", results)
+    assert (asked(0.5), asked(1.0)) == (["a", "c"], ["a"])
+    errors["c"] = ray.exceptions.RayTaskError("work", "", MemoryError("of the trainable"))
+    with pytest.raises(MemoryError, match="of the trainable"):
+        asked(0.5)
+    errors["c"] = ray.exceptions.NodeDiedError("gone")
+    with pytest.raises(ray.exceptions.NodeDiedError):  # though the node is there
+        asked(0.5)
+    monkeypatch.setattr(connect, "alive", Mock(side_effect=[dict(there), {}]))
+    assert asked(0.5) == ["a"]
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_pat
         "raylet",
         f"--session_dir={tmp_path}",
         f"--node_id={node}",
-        "--dashboard_agent_command=python agent.py",
+        "--dashboard_agent_command=python agent.py --gcs=host",
         "--head",
     ]
     assert ray_private.without_agent(raylet) == [*raylet[:3], "--dashboard_agent_command=cat", "--head"]

@@ -8,9 +8,11 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from mixlab.cluster import last_words, tune_private
 from mixlab.cluster.events import Events, Leave
 from mixlab.cluster.schedule import _Callbacks, _InTurn, _Suggestions
 from mixlab.cluster.source import End, Job
+from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput, StorageLost
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
@@ -19,6 +21,7 @@ from mixlab.storage.journal import Saved
 TRIAL = Trial("key", "arm", {}, 0, {})
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 END = End(State.PRUNED, 5.0)
+KILLED = Failure("The actor died.", raised=False, process=("node", 5))
 
 
 @pytest.fixture
@@ -64,6 +67,45 @@ def test_an_error_that_a_trial_reports_is_its_end(events, ray_trial, answer):
     end = End(State.FAILED, error="diverged", answer=answer)
     assert events.source.ended.call_args == call(TRIAL, end)
     assert events.listener.ended.call_args == call(TRIAL, end, "folder")
+
+
+@pytest.mark.parametrize(
+    ("failure", "reached", "error"),
+    [
+        (Failure("Traceback\nValueError: no", raised=True), 2, "Traceback\nValueError: no"),
+        (Failure("its node was lost", raised=False), 2, "its node was lost"),
+        (KILLED, 2, "its process ended by SIGSEGV; 2 attempts came no further than epoch 3"),
+        (KILLED, 0, "its process ended by SIGSEGV; 2 attempts came no further than epoch 1"),
+    ],
+)
+def test_a_trial_whose_process_ends_again_and_again_has_the_epoch_that_none_finished(
+    events, ray_trial, monkeypatch, failure, reached, error
+):
+    monkeypatch.setattr(tune_private, "failure_of", lambda trial: failure)
+    monkeypatch.setattr(last_words, "account", lambda node, pid: "its process ended by SIGSEGV")
+    ray_trial.num_failures = 2
+    if reached:
+        events.furthest[TRIAL.key] = Epoch(reached, 5, {})
+    _Callbacks(events).on_trial_error(1, [], ray_trial)
+    assert events.listener.ended.call_args == call(TRIAL, End(State.FAILED, error=error), "")
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        (KILLED, " (its process ended by SIGSEGV)"),
+        (Failure("Traceback\nValueError: no", raised=True), " (ValueError: no)"),
+        (Failure("The actor died.\nA long account of Ray's", raised=False), ""),
+    ],
+)
+def test_a_crash_is_explained_if_a_line_says_what_happened(events, ray_trial, monkeypatch, failure, why):
+    monkeypatch.setattr(tune_private, "failure_of", lambda trial: failure)
+    monkeypatch.setattr(last_words, "account", lambda node, pid: "a frame\nits process ended by SIGSEGV")
+    ray_trial.num_failures = 2
+    ray_trial.placement_group_factory = SimpleNamespace(required_resources={"CPU": 1.0})
+    _Callbacks(events).on_trial_recover(1, [], ray_trial)
+    account = f"crashed{why}, attempt 3 goes on from its last epoch"
+    assert events.listener.mock_calls == [call.crashed(TRIAL, account)]
 
 
 def test_a_storage_that_a_trial_has_lost_ends_the_work(events, ray_trial):
