@@ -88,6 +88,6 @@ def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
     lost = [name for key, name in there["asked"].items() if key in done and key not in asked]
     if lost and asked <= there["asked"].keys():
         raise BadInput(
-            f"{str(folder)!r} has a table of {counted(len(there['done']), 'trial')}, and one of {len(asked)} of them "
+            f"{str(folder)!r} has a table of {counted(len(done), 'trial')}, and one of {len(done & asked)} of them "
             f"would replace it, without {lost[0]!r}: give the same arms, levels and seeds, or another --storage"
         )

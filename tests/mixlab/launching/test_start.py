@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import io
+import json
 import os
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.launch import TABLE_FILE, require_no_more_trials
 from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
+from mixlab.spec.trial import Trial
 from tests.endings import refused
 from tests.mixlab.search_toy import TRAIN
 
@@ -105,3 +107,21 @@ def test_a_note_that_is_none_of_a_table_is_passed_over(note, tmp_path):
     """One that a full disk has cut short was; another ended the start in a traceback."""
     (tmp_path / TABLE_FILE).write_text(note)
     require_no_more_trials([], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "lost"),
+    [
+        ("abc", ""),
+        ("abcd", ""),
+        ("ac", ""),  # the other one was not done
+        ("ad", ""),  # these are other trials
+        ("ab", "has a table of 2 trials, and one of 1 of them would replace it, without 'name c'"),
+        ("c", "has a table of 2 trials, and one of 1 of them would replace it, without 'name a'"),
+    ],
+)
+def test_a_table_is_replaced_by_none_that_holds_fewer_of_its_trials(asked, lost, tmp_path):
+    note = {"asked": {key: f"name {key}" for key in "abc"}, "done": ["a", "c"]}
+    (tmp_path / TABLE_FILE).write_text(json.dumps(note))
+    with refused(lost) if lost else contextlib.nullcontext():
+        require_no_more_trials([Trial(key, "arm", {}, 0, {}) for key in asked], tmp_path)
