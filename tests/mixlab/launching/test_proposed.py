@@ -3,14 +3,17 @@
 import math
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 
 from mixlab.cluster.source import End, Job
+from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials, describe
 from mixlab.search.history import History
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
+from mixlab.storage.journal import Saved
 from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 
 
@@ -77,6 +80,37 @@ def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_hold
     jobs = [source.next(2) for _ in range(2)]
     assert jobs[0].trial.key == trial.key
     assert [job.saved for job in jobs] == [saved, None]
+
+
+def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_marked():
+    source = source_of(budget=6)
+    trials = [source.next(9).trial for _ in range(6)]
+    known, ended, whole, pruned, failed, _running = trials  # of the arms low and high in turn
+    for trial, value in zip(trials, (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), strict=True):
+        source.reported(trial, Epoch(1, 27, {"val_top1": value}))
+    for trial, value in ((known, 1.0), (ended, 2.0), (whole, 3.0)):
+        source.ended(trial, End(State.DONE, value))
+    source.ended(pruned, End(State.PRUNED, 4.0))
+    source.ended(failed, End(State.FAILED, error="Traceback\nRuntimeError: no"))
+    epochs = [Epoch(number, 27, {"val_top1": 3.0, "train_loss": 0.1}) for number in (1, 2)]
+    journal: Any = SimpleNamespace(newest=lambda: {whole.key: Saved("folder", epochs)})
+    source.storage = journal
+    runs = Mock(recorded={known.key: Mock(status="FINISHED"), whole.key: Mock(status="KILLED")})
+    session: Any = SimpleNamespace(runs=runs, ends={ended.key: End(State.DONE)})
+    assert source.catch_up(session)
+    assert runs.mock_calls == [
+        call.read(),
+        *(call.start(whole), call.epochs(whole, epochs), call.end(whole, State.DONE, "", "")),
+        *(call.start(failed), call.epochs(failed, [Epoch(1, 1, {"val_top1": 5.0})])),  # as Optuna has it
+        call.end(failed, State.FAILED, "RuntimeError: no", "Traceback\nRuntimeError: no"),
+        *(call.start(pruned), call.epochs(pruned, [Epoch(1, 1, {"val_top1": 4.0})])),
+        call.end(pruned, State.PRUNED, "", ""),
+        call.mark_best({whole.key, ended.key}),
+    ]
+    runs.read.side_effect = BadInput("MLflow does not answer")
+    runs.reset_mock()
+    assert not source.catch_up(session)
+    assert runs.mock_calls == [call.read()]
 
 
 def test_a_plan_of_a_search_says_what_the_analysis_needs():
