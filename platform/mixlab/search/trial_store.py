@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mixlab import uris
+from mixlab.databases import with_tables
 from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
@@ -88,7 +88,7 @@ class TrialStore:
         wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self.file else {"pool_pre_ping": True}
         alone = self.file and not reading
         with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if alone else contextlib.nullcontext():
-            database = _made(self.url, wait)
+            database = with_tables(lambda: RDBStorage(self.url, engine_kwargs=wait))
         self._engine = database.engine
         return optuna.storages.get_storage(database)
 
@@ -109,18 +109,6 @@ def _cut_half_line(file: Path) -> None:
             os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
         finally:
             lock.release()
-
-
-def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
-    """Return the database with its tables; if drivers start together on an empty one, only one can make them."""
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
-    for _ in range(5):
-        try:
-            return RDBStorage(url, engine_kwargs=engine)
-        except (IntegrityError, ProgrammingError):
-            time.sleep(1)
-    return RDBStorage(url, engine_kwargs=engine)
 
 
 def best_of(study: optuna.Study) -> FrozenTrial | None:

@@ -20,6 +20,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from mixlab.databases import with_tables
 from mixlab.errors import BadInput, first_line, hint, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
@@ -75,15 +76,18 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
         require_writable(file, option)
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
 
+    def answering() -> MlflowClient:
+        client = MlflowClient(tracking_uri)
+        client.search_experiments(max_results=1)
+        return client
+
     def ask() -> MlflowClient:
         if not tracking_uri.startswith("http"):
             limit_attempts()
         with _only_maker(file if make else None):
             if file is not None and not os.path.exists(file):
                 make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere
-            client = MlflowClient(tracking_uri)
-            client.search_experiments(max_results=1)
-        return client
+            return with_tables(answering)
 
     asking: Future[MlflowClient] = Future()
     # MLflow would ask a server whose database is away again and again for minutes.

@@ -1,19 +1,14 @@
 """The store of a search's trials: its address, its file, its lock, and what it refuses."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
-from typing import Any
 
 import filelock
 import optuna
 import pytest
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError
 
 from mixlab.errors import BadInput
-from mixlab.search import trial_store
 from mixlab.search.history import History
 from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
 from mixlab.spec.trial import State
@@ -86,24 +81,6 @@ def test_what_another_user_has_tried_is_read_and_not_written(url, closed):
                 TrialStore(url, "toy")
             (study,) = TrialStore(url, "toy", reading=True).storage.get_all_studies()
             assert study.study_name == "theirs"
-
-
-@pytest.mark.parametrize("refusals", [0, 5, 6])
-def test_drivers_that_start_together_on_an_empty_database_try_six_times(monkeypatch, refusals):
-    """Only one of them can make the tables; the others find them a second later."""
-    attempts: list[Any] = []
-
-    def made(url: str, engine_kwargs: Any) -> str:
-        attempts.append(engine_kwargs)
-        if len(attempts) <= refusals:
-            raise IntegrityError("CREATE TABLE", {}, Exception("it exists"))
-        return "made"
-
-    monkeypatch.setattr(trial_store, "RDBStorage", made)
-    monkeypatch.setattr(trial_store, "time", SimpleNamespace(sleep=lambda seconds: None))
-    with pytest.raises(IntegrityError) if refusals == 6 else nullcontext():
-        assert trial_store._made("sqlite:///x", {"pool": 1}) == "made"
-    assert attempts == [{"pool": 1}] * min(refusals + 1, 6)
 
 
 @pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])

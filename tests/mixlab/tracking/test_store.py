@@ -263,8 +263,10 @@ Tracker(store.connect(uri), tracked, Provenance("c", False, "", {})).open()
 
 
 @pytest.mark.slow
-def test_three_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(tmp_path):
-    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_three_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(kind, tmp_path, request):
+    server = kind == "postgresql"
+    uri = request.getfixturevalue("new_database")() if server else f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     studies = ("one", "two", "three")
     with ExitStack() as stack:
         commands = [[sys.executable, "-c", DRIVER, uri, name] for name in studies]
