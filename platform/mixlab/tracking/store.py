@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
 
-import filelock
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.databases import with_tables
+from mixlab.databases import only_maker, with_tables
 from mixlab.errors import BadInput, first_line, hint, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
@@ -84,7 +83,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     def ask() -> MlflowClient:
         if not tracking_uri.startswith("http"):
             limit_attempts()
-        with _only_maker(file if make else None):
+        with only_maker(file if make else None, FILE_SECONDS):
             if file is not None and not os.path.exists(file):
                 make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere
             return with_tables(answering)
@@ -226,18 +225,6 @@ def reading(client: MlflowClient) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         reason = shown(root_cause(error))
         raise BadInput(f"MLflow at {shown(client.tracking_uri)!r} cannot be read: {reason}") from error
-
-
-@contextmanager
-def _only_maker(file: Path | None) -> Iterator[None]:
-    """Let one process at a time create or migrate an SQLite file: two would crash."""
-    if file is None:
-        yield
-        return
-    file = Path(os.path.realpath(file))  # a link may lead to a folder that is not there yet
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=FILE_SECONDS):
-        yield
 
 
 @contextmanager
