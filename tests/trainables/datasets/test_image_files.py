@@ -40,8 +40,9 @@ def test_folders_of_a_class_are_walked_as_torchvision_walks_them_without_hidden_
 
 
 def test_a_link_to_a_folder_above_is_named_and_one_to_elsewhere_followed(tmp_path, picture):
-    picture(tmp_path / "images" / "a" / "1.jpg")
     picture(tmp_path / "elsewhere" / "x" / "2.jpg")
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "a" / "1.jpg").symlink_to(tmp_path / "elsewhere" / "x" / "2.jpg")
     (tmp_path / "images" / "a" / "more").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "images" / "a" / "again").symlink_to(tmp_path / "elsewhere")
     found = pairs(in_class_folders(tmp_path / "images", ["a"]))

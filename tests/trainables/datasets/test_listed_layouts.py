@@ -176,11 +176,18 @@ def test_a_class_folder_that_only_training_has_is_named(lay_out):
         places.files_365(root, 2)
 
 
+def test_nothing_is_fetched_where_places_lies_in_class_folders(lay_out, monkeypatch):
+    root = lay_out(pictures(PLACES, "train/airfield/1", "val/airfield/2"))
+    monkeypatch.setattr(download, "unpack_archive", lambda *_, **__: pytest.fail("fetched"))
+    places.fetch(root)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("cub200", r"^CUB-200-2011 is not complete \(.*\); unpack the official CUB_200_2011.tgz to "),
         ("aircraft", r"^FGVC-Aircraft is not complete \(.*lists 2 variants instead of 100\); unpack "),
+        ("inat2018", r"^iNaturalist 2018 is not complete \(.*lists 3 categories instead of 8142\); put the official "),
         ("places205", r"^Places205 is not complete \(.* has 2 images instead of 2448873.*; unpack"),
     ],
 )

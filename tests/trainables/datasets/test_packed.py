@@ -1,5 +1,6 @@
 """Data sets packed into large files: WebDataset's shards, and the Parquet files of Hugging Face."""
 
+import errno
 import io
 import json
 import os
@@ -62,6 +63,7 @@ def tables(folder: Path) -> None:
     table(folder / "data" / "train-00000-of-00002.parquet", range(8))
     table(folder / "data" / "train-00001-of-00002.parquet", range(8, 12))
     table(folder / "data" / "validation-00000-of-00001.parquet", range(6))
+    (folder / "data" / "train-notes.txt").write_text("no table")
 
 
 def require_images(files: FileList, count: int) -> None:
@@ -194,9 +196,33 @@ def test_a_shard_that_is_a_link_to_nowhere_is_named(tmp_path):
         webdataset.load(tmp_path)
 
 
+def test_a_table_may_have_other_columns_and_other_names_for_the_image_and_its_class(tmp_path):
+    """CIFAR-100's are img and fine_label, next to coarse_label."""
+    tables(tmp_path)
+    others = {"objects": [{"box": number} for number in range(8)], "coarse_label": [7] * 8}
+    images = [{"bytes": png(number), "path": ""} for number in range(8)]
+    columns = {**others, "img": images, "fine_label": [number % 3 for number in range(8)]}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "data" / "train-00000-of-00002.parquet")
+    parquet.prepare(tmp_path)
+    require_images(parquet.load(tmp_path).train, 12)
+
+
+def test_a_disk_without_room_for_the_shards_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tables(tmp_path)
+    monkeypatch.setattr(parquet, "_add", full)
+    with pytest.raises(DataError, match=rf"^the shards cannot be written to {tmp_path}/shards/train \(No space left "):
+        parquet.prepare(tmp_path)
+
+
 def test_a_faulty_table_is_named(tmp_path):
     tables(tmp_path)
     faulty = tmp_path / "data" / "train-00001-of-00002.parquet"
+    pyarrow.parquet.write_table(pa.table({"image": [{"bytes": b"x"}], "class": [1]}), faulty)
+    with pytest.raises(DataError, match=r"columns image, class: none of them is a label \(label, labels, fine_label\)"):
+        parquet.prepare(tmp_path)
     pyarrow.parquet.write_table(pa.table({"picture": ["a"], "label": [1]}), faulty)
     with pytest.raises(DataError, match="has the columns picture, label: none of them is an image, a struct"):
         parquet.prepare(tmp_path)
@@ -249,6 +275,10 @@ def test_a_split_that_is_missing_is_named(tmp_path):
     for file in (tmp_path / "data").glob("validation-*"):
         file.unlink()
     with pytest.raises(DataError, match=r"has no file test or validation or valid or val-\*\.parquet"):
+        parquet.prepare(tmp_path)
+    for file in (tmp_path / "data").glob("train-*"):
+        file.unlink()
+    with pytest.raises(DataError, match=r"has no file train-\*\.parquet$"):
         parquet.prepare(tmp_path)
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="train has no shard"):

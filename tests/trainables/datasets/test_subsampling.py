@@ -111,6 +111,9 @@ def test_scores_of_other_images_are_refused(file, tmp_path):
     short = tmp_path / "short.csv"
     short.write_text("\n".join(row.rsplit(",", 1)[0] for row in ROWS))
     refused("has no column 'k_centre'; there are 'image', 'label',", name=str(short), rule="k_centre")
+    short.write_text("\n".join((*ROWS[:10], "9,2,10,0,nan,0,0")))
+    refused("has a 'cv' that is not a finite number", name=str(short))
+    assert len(chosen(config(rule="easy", share=0.5, scores=str(short)), LABELS)) == 5  # of another column
     assert len(chosen(config(rule="cv", share=0.5, scores=file), LABELS[:6])) == 4  # the first six images alone: 2 + 2
 
 
