@@ -53,8 +53,10 @@ def seconds(settings: Config, data_root: Path) -> float:
         if train_seconds > LONG_STEP:  # for a large network a larger batch would add little
             break
     num_train, num_test = counts(settings, data_root)
-    trained = settings.subset.share * num_train
-    tested = num_test + trained * settings.recalibrate  # which sends the training images through as in a test
+    kept = settings.subset.share * num_train
+    held = min(kept, settings.validation if settings.validation >= 1 else settings.validation * kept)
+    trained, tested = kept - held, held + num_test * (settings.evaluate == "test")
+    tested += trained * settings.recalibrate  # which sends the training images through as in a test
     epoch = train_seconds * trained + test_seconds * tested
     return settings.epochs * epoch / min(size, settings.batch_size)
 

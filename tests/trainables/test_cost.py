@@ -130,6 +130,22 @@ def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatc
     assert estimates == pytest.approx([3 * (500e-3 + 100e-4), 3 * (500e-3 + 600e-4)])
 
 
+@pytest.mark.parametrize(
+    ("keys", "trained", "tested"),
+    [
+        ({"subset.rule": "random", "subset.share": 0.5}, 250, 100),
+        ({"validation": 0.2}, 400, 200),
+        ({"validation": 50}, 450, 150),
+        ({"validation": 0.1, "evaluate": "validation"}, 450, 50),  # as the runs of a search
+        ({"validation": 0.1, "evaluate": "validation", "subset.rule": "random", "subset.share": 0.5}, 225, 25),
+    ],
+)
+def test_the_estimate_counts_the_images_that_a_run_trains_and_is_tested_on(keys, trained, tested, monkeypatch):
+    monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
+    config = parse({**KEYS, "train_images": 500, "test_images": 100, "epochs": 3, **keys})
+    assert cost.seconds(config, Path("data")) == pytest.approx(3 * (trained * 1e-3 + tested * 1e-4))
+
+
 def test_the_images_of_a_folder_are_counted_once_and_assumed_where_it_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
     monkeypatch.setattr(cost, "_measured", {})
