@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from tests.trainables.runs import run_of
 from trainables.classify import train
 from trainables.config import parse
 from trainables.methods import build_method
+from trainables.parallel import rows
 from trainables.parallel.processes import LostProcess, accompanied, require_devices
 from trainables.parallel.rows import count, gradients_kept, own_rows, rank, shared, shares, spread
 
@@ -121,6 +123,17 @@ def test_one_process_is_left_as_it_is():
     assert shared(method) is method
     with accompanied(1, fail):
         pass
+
+
+def test_a_run_names_the_hardware_of_all_processes_and_each_drops_paths_of_its_own(monkeypatch):
+    losses = []
+    for number in (0, 0, 1):
+        monkeypatch.setattr(rows, "rank", lambda number=number: number)
+        losses.append(run_of(8, batch_size=4, drop_path=0.5).train_epoch(1)[0]["train_loss"])
+    assert losses[0] == losses[1] != losses[2]
+    monkeypatch.setattr(rows, "count", lambda: 2)
+    monkeypatch.setattr(rows, "shared", lambda method: method)
+    assert run_of(8).words["hardware"].startswith("2 x ")
 
 
 @pytest.mark.parametrize(
