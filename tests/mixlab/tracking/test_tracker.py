@@ -1,11 +1,17 @@
 """The runs of a study and its arms have their latest summary."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 
-from mixlab.tracking import names
+from mixlab.errors import BadInput
+from mixlab.tracking import artifacts, names, views
 from tests.mixlab.tracking.one_trial import TRACKED, tracker_of
 
 
@@ -37,3 +43,28 @@ def test_a_summary_says_how_many_seeds_its_table_has_and_is_shown_where_it_belon
     assert [data.metrics for data in shown] == [{"wins": 1.0}, {"gain": 2.0}]
     told = [(data.tags[names.NOTE], data.tags[names.TABLE_SEEDS]) for data in shown]
     assert told == [("of the study", "2"), ("of the arm", "2")]
+
+
+def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as_it_is_told(client):
+    tracker = tracker_of(client)
+    tracker.provenance = replace(tracker.provenance, dirty=True, diff="- old\n+ new\n")
+    tracker.open()
+    patch = names.PATCH_FILE.format(tracker.provenance.patch)
+    assert artifacts.listed(client, tracker.study_run) == [names.PLAN_FILE, patch]
+    assert json.loads(artifacts.read(client, tracker.study_run, names.PLAN_FILE) or b"") == TRACKED.plan
+    assert artifacts.read(client, tracker.study_run, patch) == b"- old\n+ new\n"
+    assert f"{views.TAG}study" in client.get_experiment(tracker.experiment_id).tags
+    tracker.close("FAILED", {"plain": "KILLED"})
+    assert tracker.drain(20)
+    ended = [client.get_run(run_id).info.status for run_id in (tracker.study_run, tracker.arm_runs["plain"])]
+    assert ended == ["FAILED", "KILLED"]
+
+
+def test_what_mlflow_refuses_is_told_once_and_ends_a_start_that_it_refuses(client, monkeypatch):
+    tracker = tracker_of(client)
+    monkeypatch.setattr(client, "create_run", Mock(side_effect=MlflowException("not yours", INVALID_PARAMETER_VALUE)))
+    with pytest.raises(BadInput, match=r"^cannot write to MLflow at 'sqlite:///.*': .*not yours$"):
+        tracker.open()
+    (refused,) = tracker.newly_refused()
+    assert "not yours" in refused
+    assert tracker.newly_refused() == []
