@@ -42,14 +42,6 @@ def test_a_batch_has_as_many_pixels_as_500_images_of_80_pixels_a_side(keys, imag
     assert evaluation.test_batch(parse({"mixer": "none", "backbone": "resnet18", **keys})) == images
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_the_network_computes_in_the_precision_of_the_run(precision):
-    run, seen = run_of(4), []
-    run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
-    Evaluation(run.settings, precision, torch.device("cpu"), run.method.network, graphed=False)(run.test_set)
-    assert seen == [precision]
-
-
 def test_rounded_logits_keep_the_largest_of_each_row():
     # Between 32 and 64 the numbers of float16 are 1/32 apart.
     tied = [[33.001, 33.002, 0.1], [1e6, 2e6, -1e6], [0.0, 0.0, -1.0]]

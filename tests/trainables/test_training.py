@@ -224,11 +224,11 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_network_is_trained_in_the_precision_that_is_asked_for(precision):
+def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(precision):
     run, seen = run_of(4, precision=precision), []
     run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
-    run.train_epoch(1)
-    assert seen == [getattr(torch, precision)]
+    run.next_epoch()
+    assert seen == 2 * [getattr(torch, precision)]
 
 
 def test_an_epoch_has_a_step_for_every_batch():
