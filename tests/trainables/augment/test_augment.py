@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.trainables.seeded import seeded
 from trainables.augment.crop_and_flip import crop_and_flip, windows
 
 B, C, H, W = 40, 3, 16, 12
@@ -14,10 +15,6 @@ def places(batch=B, dtype=torch.uint8):
     """Return (B, C, H, W) with a different value at every position of an image, and different images in each row."""
     image = torch.arange(C * H * W).view(C, H, W)
     return ((image + 7 * torch.arange(batch)[:, None, None, None]) % 251).to(dtype)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def by_hand(image, down, right, mirrored, mode):

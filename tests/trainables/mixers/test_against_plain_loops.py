@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from tests.trainables.seeded import seeded
 from trainables.mixers.boxes import uniform_pixels
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.fmix import draw as draw_fmix
@@ -28,11 +29,7 @@ each_seed = pytest.mark.parametrize("seed", range(2))
 
 
 def photographs() -> Tensor:
-    return torch.rand(B, C, H, W, generator=Generator().manual_seed(11))
-
-
-def stream(seed: int) -> Generator:
-    return Generator().manual_seed(seed)
+    return torch.rand(B, C, H, W, generator=seeded(11))
 
 
 def check(mixed: Mixed, rows: list[Tensor], partner: Tensor, lam: list[float]) -> None:
@@ -53,10 +50,10 @@ def area(box: tuple[slice, slice]) -> int:
 
 @each_seed
 def test_mixup(seed):
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     lam, partner = beta(0.7, B, rng), partners(B, rng)
     rows = [lam[b] * images[b] + (1 - lam[b]) * images[partner[b]] for b in range(B)]
-    check(mixup(images, stream(seed), alpha=0.7), rows, partner, lam.tolist())
+    check(mixup(images, seeded(seed), alpha=0.7), rows, partner, lam.tolist())
 
 
 def cut_rows(
@@ -80,12 +77,12 @@ def cut_rows(
 
 @each_seed
 def test_cutmix(seed):
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     lam = beta(0.7, B, rng)
     row, column = uniform_pixels(B, H, W, rng)
     partner = partners(B, rng)
     rows, kept = cut_rows(images, partner, lam, row, column)
-    check(cutmix(images, stream(seed), alpha=0.7), rows, partner, kept)
+    check(cutmix(images, seeded(seed), alpha=0.7), rows, partner, kept)
 
 
 @each_seed
@@ -93,7 +90,7 @@ def test_cutmix(seed):
 @pytest.mark.parametrize("saliency_input", ["uint8", "raw_float"])
 def test_saliencymix(seed, per_batch, saliency_input):
     """CutMix's box around the most salient pixel of the partner or, for a whole batch, of row 0's partner."""
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     lam = beta(0.7, 1 if per_batch else B, rng).expand(B)
     partner = partners(B, rng)
     mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD))[..., None, None]
@@ -101,7 +98,7 @@ def test_saliencymix(seed, per_batch, saliency_input):
     salient = [divmod(int(seen[partner[0 if per_batch else b]].argmax()), W) for b in range(B)]
     row, column = torch.tensor(salient).T
     rows, kept = cut_rows(images, partner, lam, row, column)
-    mixed = saliencymix(images, stream(seed), alpha=0.7, per_batch=per_batch, saliency_input=saliency_input)
+    mixed = saliencymix(images, seeded(seed), alpha=0.7, per_batch=per_batch, saliency_input=saliency_input)
     check(mixed, rows, partner, kept)
 
 
@@ -111,7 +108,7 @@ def test_saliencymix(seed, per_batch, saliency_input):
 )
 def test_resizemix(seed, interpolation, scope):
     """The whole partner is resized into the clipped box, here by PyTorch's own resizing of one image."""
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     tau, (low, high) = beta(0.7, B, rng), scope
     again = low + (high - low) * torch.rand(B, generator=rng)
     row, column = uniform_pixels(B, H, W, rng)
@@ -127,15 +124,15 @@ def test_resizemix(seed, interpolation, scope):
         rows.append(image)
         kept.append(1 - area(box) / (H * W))
     options = {"alpha": 0.7, "scope": scope, "interpolation": interpolation}
-    mixed = resizemix(images, stream(seed), **options)
+    mixed = resizemix(images, seeded(seed), **options)
     check(mixed, rows, partner, kept)
 
 
 @each_seed
 def test_fmix(seed):
     images = photographs()
-    noise, kept, lam, partner = draw_fmix(images, stream(seed), alpha=0.7, decay=2.0, per_batch=False)
-    assert torch.equal(lam, beta(0.7, B, stream(seed)))
+    noise, kept, lam, partner = draw_fmix(images, seeded(seed), alpha=0.7, decay=2.0, per_batch=False)
+    assert torch.equal(lam, beta(0.7, B, seeded(seed)))
     rows, shares = [], []
     for b in range(B):
         pixels = lam[b].item() * H * W
@@ -147,12 +144,12 @@ def test_fmix(seed):
         rows.append(image.view(C, H, W))
         shares.append(int(kept[b]) / (H * W))
     assert max(abs(share - lam[b].item()) for b, share in enumerate(shares)) < 1 / (H * W)
-    check(fmix(images, stream(seed), alpha=0.7, decay=2.0), rows, partner, shares)
+    check(fmix(images, seeded(seed), alpha=0.7, decay=2.0), rows, partner, shares)
 
 
 @each_seed
 def test_gridmix(seed):
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     lam = beta(0.7, B, rng)
     grids = draw_grids(lam, (H, W), rng, holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0))
     partner = partners(B, rng)
@@ -170,12 +167,12 @@ def test_gridmix(seed):
                 seen += area(box)
         rows.append(image)
         kept.append(1 - seen / (H * W))
-    check(gridmix(images, stream(seed), alpha=0.7), rows, partner, kept)
+    check(gridmix(images, seeded(seed), alpha=0.7), rows, partner, kept)
 
 
 @each_seed
 def test_smoothmix(seed):
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     row, column = uniform_pixels(B, H, W, rng)
     sigma = 0.25 + 0.25 * torch.rand(B, generator=rng)
     partner = partners(B, rng)
@@ -188,11 +185,11 @@ def test_smoothmix(seed):
                 gaussian[y, x] = math.exp(-distance / (2 * sigma[b].item() ** 2))
         rows.append(images[b] * (1 - gaussian) + images[partner[b]] * gaussian)
         kept.append(1 - gaussian.mean().item())
-    check(smoothmix(images, stream(seed)), rows, partner, kept)
+    check(smoothmix(images, seeded(seed)), rows, partner, kept)
 
 
 def k_image_draws(seed: int, alpha: float, count: int, rows: int = B) -> tuple[Tensor, list[Tensor], Generator]:
-    rng = stream(seed)
+    rng = seeded(seed)
     phi = dirichlet(alpha, (rows, count), rng).expand(B, -1)
     return phi, [torch.arange(B), *(partners(B, rng) for _ in range(count - 1))], rng
 
@@ -201,7 +198,7 @@ def k_image_draws(seed: int, alpha: float, count: int, rows: int = B) -> tuple[T
 def test_dmixup(seed):
     images = photographs()
     phi, sources, _ = k_image_draws(seed, 0.7, 4)
-    mixed = dmixup(images, stream(seed), alpha=0.7, num_images=4)
+    mixed = dmixup(images, seeded(seed), alpha=0.7, num_images=4)
     for b in range(B):
         expected = sum(phi[b, k] * images[sources[k][b]] for k in range(4))
         torch.testing.assert_close(mixed.images[b], expected)
@@ -229,7 +226,7 @@ def test_nested_patches(seed, per_batch, mixer, alpha, paste):
     offsets = [[torch.rand(rows, generator=rng).expand(B) for _ in range(2)] for _ in range(count - 1)]
     salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
     options = {} if paste is None else {"paste": paste}
-    mixed = mixer(images, stream(seed), alpha=alpha, num_images=count, per_batch=per_batch, **options)
+    mixed = mixer(images, seeded(seed), alpha=alpha, num_images=count, per_batch=per_batch, **options)
     for b in range(B):
         image, start, sides, weights, product = images[b].clone(), (0, 0), (H, W), [], 1.0
         for k in range(1, count):
@@ -260,7 +257,7 @@ def test_nested_patches(seed, per_batch, mixer, alpha, paste):
 @each_seed
 def test_mixup_cutmix(seed):
     """CutMix's draws come first, then mixup's lambda, and last which of the two a row gets."""
-    images, rng = photographs(), stream(seed)
+    images, rng = photographs(), seeded(seed)
     lam = beta(0.7, B, rng)
     row, column = uniform_pixels(B, H, W, rng)
     partner = partners(B, rng)
@@ -271,5 +268,5 @@ def test_mixup_cutmix(seed):
         if not cut[b]:
             rows[b] = blended[b] * images[b] + (1 - blended[b]) * images[partner[b]]
             kept[b] = blended[b].item()
-    mixed = mixup_cutmix(images, stream(seed), alpha=0.7, mixup_alpha=0.4, cutmix_share=0.6)
+    mixed = mixup_cutmix(images, seeded(seed), alpha=0.7, mixup_alpha=0.4, cutmix_share=0.6)
     check(mixed, rows, partner, kept)

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from tests.trainables.seeded import seeded
 from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
 from trainables.mixers.gridmix import draw_grids, gridmix
@@ -15,22 +16,18 @@ from trainables.mixers.smoothmix import smoothmix
 B, C, H, W = 16, 3, 16, 12
 
 
-def rng(seed: int = 0) -> Generator:
-    return Generator().manual_seed(seed)
-
-
 def photographs() -> Tensor:
-    return torch.rand(B, C, H, W, generator=rng(3))
+    return torch.rand(B, C, H, W, generator=seeded(3))
 
 
 def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
     images = photographs()
-    right, legacy = smoothmix(images, rng()), smoothmix(images, rng(), legacy_label=True)
+    right, legacy = smoothmix(images, seeded()), smoothmix(images, seeded(), legacy_label=True)
     assert torch.equal(right.images, legacy.images)
     assert torch.equal(right.sources, legacy.sources)
     torch.testing.assert_close(right.weights, legacy.weights.flip(1))
     assert (right.weights[:, 0] - legacy.weights[:, 0]).abs().min() > 0
-    many = smoothmix(torch.zeros(4000, 1, 32, 32), rng()).weights[:, 1]
+    many = smoothmix(torch.zeros(4000, 1, 32, 32), seeded()).weights[:, 1]
     assert many.mean().item() == pytest.approx(0.43, abs=0.01)  # what is known of mean(G)
     assert many.min() > 0.11
     assert many.max() < 0.75
@@ -39,9 +36,9 @@ def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
 @pytest.mark.parametrize(("length", "per_batch"), [(6, False), (5, False), (6, True), (40, False)])
 def test_cutout_blanks_one_clipped_square(length, per_batch):
     images = photographs() * 0.9
-    mixed = cutout(images, rng(), length=length, fill=1.0, per_batch=per_batch)
+    mixed = cutout(images, seeded(), length=length, fill=1.0, per_batch=per_batch)
     row, column = (
-        torch.randint(H, (1 if per_batch else B,), generator=(g := rng())),
+        torch.randint(H, (1 if per_batch else B,), generator=(g := seeded())),
         torch.randint(W, (1 if per_batch else B,), generator=g),
     )
     for b in range(B):
@@ -55,7 +52,7 @@ def test_cutout_blanks_one_clipped_square(length, per_batch):
 
 def test_cutout_fills_with_the_mean_colour_of_the_batch():
     images = photographs()
-    mixed = cutout(images, rng(), length=6)
+    mixed = cutout(images, seeded(), length=6)
     blank = (mixed.images != images).all(dim=1)
     assert 9 * B <= blank.sum() <= 36 * B
     colours = mixed.images.movedim(1, -1)[blank]
@@ -64,9 +61,9 @@ def test_cutout_fills_with_the_mean_colour_of_the_batch():
 
 def test_gridmix_draws_from_the_fewest_to_the_most_holes_across_and_leaves_a_pixel_of_every_cell():
     everything = {"holes": (2, 6), "area": (1.0, 1.0), "aspect": (1.0, 1.0)}
-    whole = draw_grids(torch.tensor([0.0]).expand(600), (64, 64), rng(), **everything)
+    whole = draw_grids(torch.tensor([0.0]).expand(600), (64, 64), seeded(), **everything)
     assert torch.equal(whole.hole, whole.cell - 1)
-    assert (draw_grids(torch.tensor([1.0]).expand(600), (64, 64), rng(), **everything).hole == 1).all()
+    assert (draw_grids(torch.tensor([1.0]).expand(600), (64, 64), seeded(), **everything).hole == 1).all()
     for across in range(2, 7):
         assert 80 < (whole.cell == math.ceil(64 / across)).sum() < 160
     assert whole.cell.unique().numel() == 5
@@ -74,13 +71,13 @@ def test_gridmix_draws_from_the_fewest_to_the_most_holes_across_and_leaves_a_pix
 
 def test_gridmix_of_cells_takes_each_cell_from_one_image():
     images = torch.arange(512.0)[:, None, None, None].expand(512, 1, H, W)
-    mixed = gridmix(images, rng(), pattern="cells", holes=(4, 4))
+    mixed = gridmix(images, seeded(), pattern="cells", holes=(4, 4))
     cells = mixed.images[:, 0].unflatten(1, (4, 4)).unflatten(3, (4, 3)).movedim(3, 2)  # (B, 4, 4, 4, 3)
     assert torch.equal(cells, cells[..., :1, :1].expand_as(cells))
     own = (cells[..., 0, 0] == torch.arange(512.0)[:, None, None]).float().mean(dim=(1, 2))
     moved = mixed.sources[:, 1] != mixed.sources[:, 0]
     torch.testing.assert_close(mixed.weights[moved, 0], own[moved])
-    drawn = beta(1.0, 512, rng())
+    drawn = beta(1.0, 512, seeded())
     assert torch.corrcoef(torch.stack((drawn, mixed.weights[:, 0])))[0, 1] > 0.9  # kept with probability lambda
     assert own.mean().item() == pytest.approx(0.5, abs=0.05)
 
@@ -89,7 +86,7 @@ def test_gridmix_of_cells_takes_each_cell_from_one_image():
 def test_one_lambda_may_be_drawn_for_the_whole_batch_by_mixers_whose_masks_are_each_rows_own(lam_per_batch):
     images, alike = photographs(), torch.ones(B, H, W)
     given: dict[str, dict[str, object]] = {
-        "attentivemix": {"attention": torch.rand(B, 4, 3, generator=rng(1))},
+        "attentivemix": {"attention": torch.rand(B, 4, 3, generator=seeded(1))},
         "puzzlemix": {"saliency": alike, "beta": 0.0, "eta": 1.0, "num_labels": 9, "transport": False},
         **{f"alignmix {other}": {"alternate": other} for other in ("nothing", "mixup", "manifoldmix")},
     }
@@ -99,7 +96,7 @@ def test_one_lambda_may_be_drawn_for_the_whole_batch_by_mixers_whose_masks_are_e
             options |= {"encode": lambda images, depth: images[..., :2, :2], "num_stages": 4}
         drawn = set()
         for seed in range(6):
-            lam = MIXERS[mixer](images, rng(seed), lam_per_batch=lam_per_batch, **options).weights[:, 0].unique()
+            lam = MIXERS[mixer](images, seeded(seed), lam_per_batch=lam_per_batch, **options).weights[:, 0].unique()
             assert (len(lam) == 1) == lam_per_batch, name
             drawn.add(lam[0].item())
         assert len(drawn) > 1, name  # another batch has another
@@ -109,10 +106,10 @@ def test_one_lambda_may_be_drawn_for_the_whole_batch_by_mixers_whose_masks_are_e
 @pytest.mark.parametrize("name", ["cutmix", "saliencymix", "resizemix", "fmix", "mixup_cutmix"])
 def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name, per_batch):
     images, rows = photographs(), 1 if per_batch else B
-    area, drawn = (MIXERS[name](images, rng(), per_batch=per_batch, label=label) for label in ("area", "drawn"))
+    area, drawn = (MIXERS[name](images, seeded(), per_batch=per_batch, label=label) for label in ("area", "drawn"))
     assert torch.equal(area.images, drawn.images)
     assert torch.equal(area.sources, drawn.sources)
-    lam = beta(1.0, rows, g := rng())
+    lam = beta(1.0, rows, g := seeded())
     if name == "resizemix":  # tau is the side of the box
         again = 0.1 + 0.7 * torch.rand(rows, generator=g)
         lam = 1 - torch.where((lam < 0.1) | (lam > 0.8), again, lam).square()

@@ -4,17 +4,14 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Generator, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
+from tests.trainables.seeded import seeded
 from trainables.robustness.adversarial import EPSILON, fgsm, fgsm_sumix_release, logits_under_attack, pgd
 from trainables.robustness.classifier import top1
 
-ATTACKS = {"fgsm": fgsm, "pgd": partial(pgd, rng=Generator().manual_seed(0)), "pgd from the image": pgd}
-
-
-def seeded(seed: int = 0) -> Generator:
-    return Generator().manual_seed(seed)
+ATTACKS = {"fgsm": fgsm, "pgd": partial(pgd, rng=seeded(0)), "pgd from the image": pgd}
 
 
 class Linear(nn.Module):

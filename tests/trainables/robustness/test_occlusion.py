@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
+from tests.trainables.seeded import seeded
 from trainables.mixers.saliency import fine_grained_saliency
 from trainables.robustness.occlusion import (
     SHARES,
@@ -20,10 +21,6 @@ def occlude(model: nn.Module, images: Tensor, labels: Tensor, side: int = 4, siz
     """Return the accuracy on ``images`` in batches of ``size``, with patches of ``side`` pixels."""
     batches = zip(images.split(size), labels.split(size), strict=True)
     return occlusion_accuracy(model, batches, len(images), patch_of_pixel(16, 12, side), **options)
-
-
-def seeded(seed: int = 0) -> Generator:
-    return Generator().manual_seed(seed)
 
 
 class Recorder(nn.Module):
