@@ -58,4 +58,4 @@ def png(figure: "Figure") -> bytes:
 def image(picture: bytes, alternative: str) -> str:
     """Return a picture from :func:`png` as HTML that holds it; the alternative, escaped here, says what it shows."""
     data = base64.b64encode(picture).decode()
-    return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'
+    return f'<div class="wide figure"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'

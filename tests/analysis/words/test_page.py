@@ -1,9 +1,13 @@
 """The page in a browser: long tables stick, sort and filter; it is dark where the reader wants it, and prints whole."""
 
+import base64
+import io
+
 import pandas as pd
 import pytest
+from PIL import Image
 
-from analysis.words.page import page
+from analysis.words.page import image, page
 from analysis.words.rendering import LONG, html_grid
 from tests.chromium import chromium, needs_chromium
 
@@ -31,7 +35,10 @@ def browser(tmp_path_factory):
     short = shown.head(LONG)
     file = tmp_path_factory.mktemp("page") / "page.html"
     grids = html_grid(shown), html_grid(short, words=True), html_grid(pd.DataFrame([CELLS]), wins=[True])
-    file.write_text(page("study", "<h1>study</h1>" + "".join(grids)), encoding="utf-8")
+    picture = io.BytesIO()
+    Image.new("RGB", (900, 200), "white").save(picture, "png")
+    parts = "<h1>study</h1>", image(picture.getvalue(), "a white figure"), *grids
+    file.write_text(page("study", "".join(parts)), encoding="utf-8")
     with chromium(390, 800) as opened:
         opened.open(file.as_uri())
         opened.until("document.readyState === 'complete'")
@@ -71,6 +78,29 @@ def test_the_head_stays_and_nothing_is_wider_than_the_telephone(browser):
     assert browser.evaluate("document.querySelector('.long').scrollTop") == 300
     assert abs(browser.evaluate(top) - before) < 2
     assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_figure_that_goes_on_at_the_right_has_a_shadow_there_until_it_ends(browser, scheme):
+    """Only tables had one: a figure covered its own."""
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    figure = "document.querySelector('.figure')"
+    left, top, right, bottom = browser.evaluate(
+        f"(box => [box.left, box.top, box.right, box.bottom])({figure}.getBoundingClientRect())"
+    )
+
+    def at_the_edge():
+        held = browser.call("Page.captureScreenshot", format="png")["data"]
+        shown = Image.open(io.BytesIO(base64.b64decode(held))).convert("L")
+        return shown.getpixel((int(right) - 2, int(top + bottom) // 2)), shown.getpixel((int(left) + 2, int(top) + 2))
+
+    begun = at_the_edge()
+    browser.evaluate(f"{figure}.scrollLeft = 10000")
+    ended = at_the_edge()
+    browser.evaluate(f"{figure}.scrollLeft = 0")
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    assert begun[0] < 200
+    assert (begun[1], *ended) == (255, 255, 255)
 
 
 def test_a_screen_of_usual_width_shows_the_verdict(browser):
