@@ -25,7 +25,7 @@ from torch import Tensor
 
 from analysis import command, evaluation
 from analysis.figures.drawing import caption_height, colours_of, save
-from analysis.figures.naming import distinct, plain
+from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
@@ -186,7 +186,8 @@ def plot_cam(
     The images are (N, C, H, W) in [0, 1], the names those of the classes. An arm has its colour in ``level``, any table
     of the study.
     """
-    colours, cells = colours_of(level), distinct([row.name for row in rows], 22)
+    colours, cells = colours_of(level), [row.name + level.role(row.arm) for row in rows]
+    of_cells = in_lines(cells, 22)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)
     widths = [LABEL, *[TILE] * len(images)]
     size = (sum(widths), sum(heights) + 0.6 + caption_height(caption, sum(widths)))
@@ -196,7 +197,7 @@ def plot_cam(
         for axis, label in zip(axes[0, 1:], rows[0].labels, strict=True):
             axis.set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
         for index, row in enumerate(rows):
-            first, name, colour = 1 + len(rows) + 3 * index, cells[row.name], colours[row.arm]
+            first, name, colour = 1 + len(rows) + 3 * index, of_cells[cells[index]], colours[row.arm]
             _line(axes[1 + index], name, colour, images, row.result["own"])
             mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
             of_first = zip(row.labels, row.result["shares"], strict=True)

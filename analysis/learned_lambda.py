@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from analysis import command, evaluation
 from analysis.figures.drawing import colours_of, save_with_points
-from analysis.figures.naming import distinct, plain
+from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of
@@ -150,12 +150,13 @@ def draw(options: argparse.Namespace) -> int:
 
 def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption: str) -> Figure:
     """Draw a line per network and pair: the two images, then mixtures; ``level``, any table, has the arms' colours."""
-    colours, cells = colours_of(level), distinct([strip.cell for strip in strips], 24)
+    colours, cells = colours_of(level), [strip.cell + level.role(strip.arm) for strip in strips]
+    names = in_lines(cells, 24)
     size = (LABEL + TILE * (2 + SHOWN), len(strips) * (TILE + 0.3) + 1.0)
     widths = [LABEL, *[TILE] * (2 + SHOWN)]
     with tile_figure(study, caption, size, (len(strips), 3 + SHOWN), width_ratios=widths) as (figure, axes):
-        for line, strip in zip(axes, strips, strict=True):
-            name_line(line[0], cells[strip.cell], colours[strip.arm])
+        for line, strip, cell in zip(axes, strips, cells, strict=True):
+            name_line(line[0], names[cell], colours[strip.arm])
             for axis, image, name in zip(line[1:3], strip.pair, strip.names, strict=True):
                 show_image(axis, image)
                 write_below(axis, plain(name, 16))

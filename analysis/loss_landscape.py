@@ -26,7 +26,7 @@ from torch import Generator
 
 from analysis import command, evaluation
 from analysis.figures import drawing
-from analysis.figures.naming import distinct
+from analysis.figures.naming import in_lines
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import at_levels, done
 from analysis.statistics.tables import LevelTable
@@ -164,11 +164,12 @@ def plot_plane(
         axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
         drawn = None
         for line, level in zip(axes, levels, strict=True):
-            titles = {arm: f"{level.name}, {arm}" if level.name and arm == arms[0] else arm for arm in arms}
-            names = distinct(titles.values())
-            for axis, arm in zip(line, arms, strict=True):
+            titles = [arm + level.role(arm) for arm in arms]
+            titles[0] = f"{level.name}, {titles[0]}" if level.name else titles[0]
+            names = in_lines(titles, 30)
+            for axis, arm, title in zip(line, arms, titles, strict=True):
                 here = at_levels(points[points["arm"] == arm], level.levels)
-                axis.set_title(names[titles[arm]], fontsize=7.5, color=colours[arm])
+                axis.set_title(names[title], fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
                 axis.set_xticks([-reach, 0, reach])
                 axis.set_yticks([-reach, 0, reach])

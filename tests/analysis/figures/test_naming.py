@@ -1,9 +1,16 @@
 """How figures name arms and tables: told apart, marked as controls, and broken between words."""
 
-import pytest
+import itertools
 
+import pandas as pd
+import pytest
+import torch
+
+from analysis.cam import CamRow, plot_cam
 from analysis.figures.naming import in_lines
 from analysis.figures.plots import plot_curves, plot_gains
+from analysis.learned_lambda import Strip, plot_strips
+from analysis.loss_landscape import plot_plane
 from tests.analysis.planned import curves_of, tables_of
 
 
@@ -65,3 +72,30 @@ def test_panels_of_tables_with_long_names_are_told_apart():
 )
 def test_a_title_is_broken_where_a_reader_would(name, lines):
     assert in_lines([name], 21)[name].split("\n") == lines
+
+
+@pytest.mark.slow
+def test_images_and_planes_say_which_arm_is_a_control():
+    (level,) = tables_of(lambda *_: 70.0, ("baseline", "raw pass"), controls=["raw pass"])
+    images, ones = torch.rand(2, 3, 16, 12), [[[1.0]], [[1.0]]]
+    seen = {"own": ones, "mixed": (255 * images).byte().tolist(), "shares": [0.5, 0.5], "maps": [ones, ones]}
+    seen |= {"classes": [[0, 1], [0, 1]], "confidence": [[60.0, 40.0], [60.0, 40.0]]}
+    cams = [CamRow(f"cutmix, {arm}", arm, [0, 1], seen) for arm in level.arms]
+    strips = [Strip(f"cutmix, {arm}", arm, images, ["cat", "dog"], []) for arm in level.arms]
+    plane = pd.DataFrame(
+        itertools.product((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), level.arms), None, ["first", "second", "arm"]
+    )
+    plane = plane.assign(loss=1.0 + plane["first"] ** 2, **{"factor.mixer": "cutmix"})
+    figures = {
+        "cutmix, raw pass\n(control)": [
+            plot_cam("tiny", cams, level, images, ["cat", "dog"], ""),
+            plot_strips("tiny", strips, level, ""),
+        ],
+        "raw pass (control)": [plot_plane("tiny", plane, [level], "")],
+    }
+    for name, drawn in figures.items():
+        for figure in drawn:
+            axes = figure.subfigs[0].axes
+            said = [text.get_text() for axis in axes for text in axis.texts]
+            said += [axis.get_title(where) for axis in axes for where in ("left", "center")]
+            assert name in said
