@@ -10,7 +10,9 @@ import optuna
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
@@ -21,6 +23,7 @@ from analysis.records.search_trials import Tuned
 from analysis.statistics.search_findings import EVALUATOR, Landscape
 
 FEWEST = 4  # complete trials that a contour can be drawn from
+LIGHTEST = 0.8  # the mean of red, green and blue of a line, of 1 for white
 BEST_COLOUR, CENSORED_COLOUR, FAILED_COLOUR = "#D55E00", "#555555", "#CC79A7"
 
 
@@ -74,6 +77,7 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
             axis.set_title("")  # Optuna's own, where there is one parameter
             if (name := axis.get_xlabel()) in numeric(arm):
                 axis.set_xlim(_limits(arm.space[name]))
+        plt.gcf().axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # of the bar, which has trials' numbers
         plt.suptitle(_name(arm))
         return plt.gcf()
 
@@ -84,6 +88,8 @@ def plot_parallel(arm: Tuned, objective: str) -> Figure:
         params = arm.varied(arm.complete)
         axis = optuna_plots.plot_parallel_coordinate(arm.study, params=params, target_name=objective)
         axis.set_title(_name(arm))
+        (lines,) = axis.collections
+        lines.set_cmap(_without_white(lines.get_cmap()))
         plt.setp(axis.get_xticklabels(), rotation=20, ha="right", rotation_mode="anchor")
         figure = plt.gcf()
         _, bar, *_, last = figure.axes
@@ -123,6 +129,12 @@ def _scatter(axis: Axes, arm: Tuned, x: str, y: str, state: TrialState, marker: 
     points = [t.params for t in arm.trials(state) if {x, y} <= set(t.params)]
     if points:
         axis.scatter([p[x] for p in points], [p[y] for p in points], marker=marker, color=colour, label=label, zorder=3)
+
+
+def _without_white(colours: Colormap) -> ListedColormap:
+    """Return the colours that one sees as lines on white paper."""
+    every = colours(np.linspace(0, 1, colours.N))  # (N, 4)
+    return ListedColormap(every[every[:, :3].mean(axis=1) < LIGHTEST])
 
 
 def _limits(spec: dict[str, float]) -> tuple[float, float]:

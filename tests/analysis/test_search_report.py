@@ -205,6 +205,8 @@ def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar
     texts = [*last.get_yticklabels(), last.yaxis.get_offset_text(), *lines.get_xticklabels()]
     for text in texts:
         assert not text.get_window_extent().overlaps(bar.get_tightbbox())
+    (drawn,) = lines.collections
+    assert drawn.get_colors()[:, :3].mean(axis=1).max() < 0.9  # the worst trial's was white on white
 
 
 @pytest.mark.slow

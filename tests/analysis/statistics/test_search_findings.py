@@ -73,7 +73,9 @@ def test_the_map_shows_any_name_and_no_hills_where_all_are_equal():
 
 
 def test_slices_show_the_whole_space():
-    for axis in plot_slices(tuned([trial(p, peaked(p)) for p in points(1, 0)]), "val_top1").axes[:2]:
+    *axes, bar = plot_slices(tuned([trial(p, peaked(p)) for p in points(3, 0)]), "val_top1").axes
+    assert [tick for tick in bar.get_yticks() if 0 <= tick <= 2] == [0, 1, 2]  # there is no trial 0.25
+    for axis in axes:
         low, high = axis.get_xlim()
         asked = DISTRIBUTIONS[axis.get_xlabel()]
         assert low < asked.low < asked.high < high
