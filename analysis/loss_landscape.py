@@ -41,7 +41,7 @@ RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise o
 PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
 TILE = 1.75  # inches, the side of a plane
 CONTOURS = 12
-Y_LABEL = "loss on test images, nats"
+Y_LABEL = "loss on test images, nats (log scale)"
 PLANE_LABELS = ("step along the first direction, filter lengths", "step along the second")
 
 

@@ -99,18 +99,21 @@ def whole_ticks(axis: Axes, most: int = 10) -> None:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2, 3 or 5 times powers of ten between two ends; where fewer than two fit, three even steps.
+    """Return 1, 2, 3 or 5 times powers of ten between two ends; where fewer than two fit, even steps of one.
 
     Where those are too many to be read, they are 1 and 3 times powers of ten, or these alone. They are for a
     logarithmic axis, whose own ticks matplotlib writes as formulas, which the style does not read.
     """
-    low = max(low, 1e-9)  # an end of exactly 0 has no logarithm
+    low, high = (max(end, 1e-9) for end in (low, high))  # an end of exactly 0 has no logarithm
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 3, 5), (1, 3), (1,)):
         found = [t for power in powers for digit in digits if low <= (t := digit * 10.0**power) <= high]
         if len(found) <= MOST_TICKS:
             break
-    return found if len(found) > 1 else [float(f"{tick:.3g}") for tick in np.linspace(low, high, 3)]
+    if len(found) > 1:
+        return found
+    even = (float(f"{tick:.6g}") for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
+    return list(dict.fromkeys(tick for tick in even if low <= tick <= high)) or [low]
 
 
 def names_of(level: LevelTable, letters: int = 30) -> dict[str, str]:
