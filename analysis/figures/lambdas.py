@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.drawing import colours_of, titled, whole_ticks
+from analysis.figures.drawing import caption_height, colours_of, titled, whole_ticks
 from analysis.figures.naming import in_lines
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
@@ -68,10 +68,12 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     seeds = seeds_text(found.seed for found in histograms)
     caption = (
         "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
-        "learned it. At the right, all epochs: filled, learned; grey line, as the mixer drew it. Of each cell one seed "
-        f"({seeds}), so no bands. {provenance_text(*levels)}"
+        f"learned it, from white for none to the full colour for {100 * most:.0f} %. At the right, all epochs: filled, "
+        f"learned; grey line, as the mixer drew it. Of each cell one seed ({seeds}), so no bands. "
+        f"{provenance_text(*levels)}"
     )
-    with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 1.1)) as (figure, upper):
+    width = columns * PANEL[0] + 0.4
+    with titled(study, caption, (width, rows * PANEL[1] + 0.5 + caption_height(caption, width))) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)

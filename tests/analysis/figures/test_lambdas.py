@@ -34,7 +34,9 @@ def test_one_seed_of_each_arm_that_learned_lambda(track):
     fixed = levels[0].runs[levels[0].runs["arm"] == "baseline"]
     assert load_histograms(study.uri, [replace(levels[0], runs=fixed)]) == []
     figure = plot_lambda(study.study, [found], levels)
-    assert "seed 0" in " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts)
+    said = " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts).replace("\n", " ")
+    for part in ("seed 0", "from white for none to the full colour for 100 %"):
+        assert part in said
 
 
 def test_histograms_of_another_form_are_named(track):
