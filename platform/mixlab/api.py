@@ -78,6 +78,10 @@ def run(
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.check_only:
         require_uri(options.tracking_uri)
+        if "://" in options.storage:
+            from mixlab.storage.journal import Storage
+
+            Storage(options.storage, spec.name)
         say(console, f"{spec.name} can be started with these options")
         return Result(0)
     from mixlab.launching.launch import launch

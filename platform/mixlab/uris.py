@@ -66,7 +66,7 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         installed = [plugin.name for plugin in entry_points(group="mlflow.tracking_store")]
         require_known(f"kind of store in {given}:", scheme, [*SCHEMES, *installed])
     if uri.startswith(("http://", "https://")) and not _names_host(uri):
-        raise BadInput(f"{given} names no host; give http://HOST:PORT")
+        raise BadInput(f"{given} names no host, or no port that there is; give http://HOST:PORT")
 
 
 def _require_database(file: Path, given: str) -> None:

@@ -44,6 +44,12 @@ def test_options_take_paths_and_whole_numbers_for_numbers():
     assert (options.storage, options.data_root) == ("x", "d")
 
 
+@pytest.mark.parametrize("storage", ["s3://", "ftp://head/results", "gs:///results"])
+def test_a_storage_that_no_start_could_open_fails_the_check(storage):
+    with pytest.raises(BadInput, match=f"^--storage '{storage}' cannot be opened "):
+        run(STUDY, Toy(), Options(storage=storage, check_only=True))
+
+
 @pytest.mark.parametrize("gpus", [2, 4.0])
 def test_several_gpus_for_a_trial_of_one_process(gpus):
     with refused(f"--gpus-per-trial must be at most 1 for what trains in one process, got {gpus:g}"):

@@ -81,7 +81,11 @@ def test_the_part_of_a_path_that_exists_is_the_path_or_the_nearest_folder_above_
     [("http://head", True), ("https://head:1/x", True), ("http://head:0", False), ("http://:5000", False)],
 )
 def test_a_server_has_a_host_and_a_port_that_can_be_reached(uri, named):
-    with nullcontext() if named else pytest.raises(BadInput, match="names no host; give http://HOST:PORT"):
+    with (
+        nullcontext()
+        if named
+        else pytest.raises(BadInput, match="names no host, or no port that there is; give http://HOST:PORT")
+    ):
         require_uri(uri)
 
 

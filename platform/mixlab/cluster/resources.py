@@ -88,7 +88,8 @@ def cpu_count() -> int:
 def require_address(address: str) -> None:
     """Raise ``BadInput`` unless ``address`` has one of the three forms."""
     host, _, port = address.rpartition(":")
-    if address not in ("local", "auto") and not (host and "/" not in host and port.isdecimal()):
+    answers = port.isdecimal() and 0 < int(port) < 2**16
+    if address not in ("local", "auto") and not (host and "/" not in host and answers):
         raise BadInput(f"--address must be local, auto or HOST:PORT, got {address!r}")
 
 

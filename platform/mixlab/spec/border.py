@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeVar, cast
 
 from mixlab.errors import BadInput, quoted, require, require_known, shortly
@@ -34,7 +35,9 @@ class Unfit:
 
 
 def plain(value: Any) -> Any:
-    """Return a number of NumPy or torch as Python's, an array as a list, and all else as it is; also within others.
+    """Return a number of NumPy or torch, or text or a number in an enumeration, as Python's, and an array as a list.
+
+    All else is returned as it is; what others hold is treated in the same way.
 
     A tensor without numbers, and a number beyond the largest of 64 bits, is returned as ``Unfit``.
     """
@@ -42,6 +45,8 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value))
     if type(value) is dict:
         return {plain(key): plain(each) for key, each in value.items()}
+    if isinstance(value, Enum) and isinstance(value, str | int | float):  # shown by its name, and recorded by its value
+        return plain(value.value)
     if hasattr(value, "dtype") and hasattr(value, "tolist") and not callable(value):
         try:
             return plain(value.tolist())

@@ -55,7 +55,10 @@ def test_an_address_is_one_of_three_forms(address):
     require_address(address)
 
 
-@pytest.mark.parametrize("address", ["", "head", "head:", ":6379", "head:x", "head:²", "ray://head:6379", "Local"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "head", "head:", ":6379", "head:x", "head:²", "head:0", "head:65536", "ray://head:6379", "Local"],
+)
 def test_any_other_address_is_a_sentence(address):
     with refused(f"--address must be local, auto or HOST:PORT, got {address!r}"):
         require_address(address)

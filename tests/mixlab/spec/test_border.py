@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import replace
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,30 @@ def test_numbers_and_arrays_of_numpy_and_torch_are_numbers_and_lists():
     assert trial.config == {"lr": 0.1, **plain}
     assert [type(trial.config[key]) for key in "abc"] == [float, int, bool]
     assert trial.key == STUDY.with_base(**plain).trials(TRAIN)[0].key
+
+
+class Kind(str, Enum):  # noqa: UP042 - a StrEnum is shown by its value
+    PLAIN = "plain"
+
+
+class Size(IntEnum):
+    SMALL = 3
+
+
+class Rate(float, Enum):
+    LOW = 0.5
+
+
+def test_members_of_an_enumeration_are_their_values():
+    """A table had the level ``Kind.PLAIN``, whose key was that of ``plain``."""
+    study = replace(STUDY, base={"rate": Rate.LOW, "sizes": [Size.SMALL]}, factors={"kind": (Kind.PLAIN, Size.SMALL)})
+    assert list(study.levels("kind")) == ["plain", "3"]
+    config = study.cells()[0].config
+    assert {key: (type(value), value) for key, value in config.items() if key != "sizes"} == {
+        "rate": (float, 0.5),
+        "kind": (str, "plain"),
+    }
+    assert repr(config["sizes"]) == "[3]"
 
 
 def test_numbers_of_numpy_are_numbers_in_every_field():
