@@ -1,7 +1,10 @@
 """Two drivers share a storage or the runs of a plan: one is at work, and the other says who that is."""
 
+import io
 import os
+import signal
 import threading
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -170,3 +173,21 @@ def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path, monkeypatch):
     said = r"^another start of this study, on .*, is at work in this storage since 2026-01-02 03:04:05: wait for it"
     with pytest.raises(BadInput, match=said), only_machine(start, "driver", neighbours=False):
         pass
+
+
+def test_a_driver_whose_storage_another_has_taken_over_says_so_and_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(one_driver.os, "kill", lambda *ended: stopped.append(ended))
+    stopped: list[tuple[int, int]] = []
+    start = start_of(tmp_path)
+    start.console = Console(file=io.StringIO(), width=200)
+    start.storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", LOCAL)  # stands for a bucket
+    board = FileBoard(start.storage.filesystem, f"{start.storage.folder}/driver")
+    with only_machine(start, "driver", neighbours=False):
+        while not stopped:
+            board.write(f"{NODE7} since 2026-01-02 03:04:05 beat 1")
+            time.sleep(0.02)  # a beat may be between its look and its write
+    assert stopped == [(os.getpid(), signal.SIGTERM)]
+    assert start.console.file.getvalue().startswith("another start of this study has taken over, because this one had")
+    assert board.read().startswith(NODE7)
