@@ -1,15 +1,20 @@
-"""Makes the tables of a new database, whoever else makes them at the same time."""
+"""Makes the tables of a new database, whoever else makes them at the same time, and waits for a server that is away."""
 
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import filelock
+from rich.console import Console
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from mixlab.messages import say
+
+AWAY_SECONDS = 1800.0  # that a server may be away, as that of a bucket
 Opened = TypeVar("Opened")
 
 
@@ -36,3 +41,23 @@ def with_tables(open_database: Callable[[], Opened]) -> Opened:
         except (IntegrityError, ProgrammingError):
             time.sleep(1)
     return open_database()
+
+
+def wait_for_server(engine: Engine) -> None:
+    """Let ``engine``, whose pool tries each connection before it is used, wait for its server, and say so."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, given: Any, options: Any) -> Any:
+        until = time.monotonic() + AWAY_SECONDS
+        said = False
+        while True:
+            try:
+                return dialect.connect(*given, **options)
+            except dialect.loaded_dbapi.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                if not said:
+                    place = engine.url.render_as_string()  # without its password
+                    say(Console(stderr=True), f"The database at {place} does not answer; waiting for it")
+                    said = True
+                time.sleep(1)

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mixlab import uris
-from mixlab.databases import with_tables
+from mixlab.databases import wait_for_server, with_tables
 from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
@@ -90,6 +90,8 @@ class TrialStore:
         with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if alone else contextlib.nullcontext():
             database = with_tables(lambda: RDBStorage(self.url, engine_kwargs=wait))
         self._engine = database.engine
+        if self.file is None:
+            wait_for_server(self._engine)
         return optuna.storages.get_storage(database)
 
 
