@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import caption_height, colours_of, save
+from analysis.figures.drawing import colours_of, save
 from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of
@@ -190,7 +190,7 @@ def plot_cam(
     of_cells = in_lines(cells, 22)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)
     widths = [LABEL, *[TILE] * len(images)]
-    size = (sum(widths), sum(heights) + 0.6 + caption_height(caption, sum(widths)))
+    size = (sum(widths), sum(heights) + 0.6)
     ratios = {"height_ratios": heights, "width_ratios": widths}
     with tile_figure(study, caption, size, (len(heights), len(widths)), **ratios) as (figure, axes):
         _line(axes[0], "test image", "black", images)

@@ -88,7 +88,7 @@ def draw(options: argparse.Namespace) -> int:
 def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> Figure:
     """Draw a row of ``columns`` composites for each mixer, and below each a bar for every class of its label."""
     rows = len(panels) // columns
-    size = (max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.9)
+    size = (max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.4)
     with tile_figure("", caption, size, (2 * rows, columns), height_ratios=[TILE, BARS] * rows) as (figure, axes):
         for index, panel in enumerate(panels):
             row, column = divmod(index, columns)

@@ -152,7 +152,7 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption:
     """Draw a line per network and pair: the two images, then mixtures; ``level``, any table, has the arms' colours."""
     colours, cells = colours_of(level), [strip.cell + level.role(strip.arm) for strip in strips]
     names = in_lines(cells, 24)
-    size = (LABEL + TILE * (2 + SHOWN), len(strips) * (TILE + 0.3) + 1.0)
+    size = (LABEL + TILE * (2 + SHOWN), len(strips) * (TILE + 0.3) + 0.5)
     widths = [LABEL, *[TILE] * (2 + SHOWN)]
     with tile_figure(study, caption, size, (len(strips), 3 + SHOWN), width_ratios=widths) as (figure, axes):
         for line, strip, cell in zip(axes, strips, cells, strict=True):

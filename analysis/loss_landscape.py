@@ -159,7 +159,7 @@ def plot_plane(
     colours = drawing.colours_of(levels[0])
     low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
     steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
-    size = (max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2)
+    size = (max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 0.6)
     with drawing.titled(study, caption, size) as (figure, upper):
         axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
         drawn = None
@@ -183,7 +183,7 @@ def plot_plane(
                 axis.plot(0, 0, "+", color="white", markersize=6)
         if drawn is not None:
             ticks = drawing.log_ticks(low, steps[-1])
-            bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL, shrink=0.9, ticks=ticks)
+            bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL.replace(", ", ",\n"), shrink=0.9, ticks=ticks)
             bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
             bar.ax.minorticks_off()
         upper.supxlabel(f"{labels[0]}; cross: the network", fontsize=9)

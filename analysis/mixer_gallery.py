@@ -108,7 +108,7 @@ def draw(pair: Tensor, drawn: Mapping[str, list[Drawn]], out: Path) -> None:
     """Draw three mixers per row, each with its name and its three images, and the pair on top."""
     columns = 3
     lines = -(-len(drawn) // columns)
-    size = (3.6 * columns, 1.2 * (lines + 1) + 0.4)
+    size = (3.6 * columns, 1.2 * (lines + 1))
     with tile_figure("", CAPTION, size, (lines + 1, 4 * columns)) as (figure, axes):
         for axis, image, name in zip(axes[0, 1:3], pair, "ab", strict=True):
             _show(axis, image, f"image {name}")

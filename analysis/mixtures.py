@@ -88,7 +88,7 @@ def mixture(row: MixtureRow, picture: int, lam: int) -> tuple[Tensor, Tensor]:
 def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
     """Draw three lines of tiles for each run, of which there is at least one."""
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))
-    size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)
+    size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 0.7)
     widths = [LABEL, *[TILE] * columns]
     with tile_figure(study, CAPTION, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
         names = distinct([row.name for row in rows], 24)

@@ -132,7 +132,7 @@ def plot_occlusion(
     rows, columns = drawing.shape(len(levels))
     panel = with_legend(PANEL, levels, _label)
     width = max(columns * panel[0], 7.0)
-    height = 0.35 + STRIP + rows * panel[1] + drawing.caption_height(caption, width)
+    height = 0.35 + STRIP + rows * panel[1]
     with drawing.titled(study, caption, (width, height)) as (figure, upper):
         parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * panel[1]], squeeze=False)
         above, below = np.ravel(parts)

@@ -93,7 +93,7 @@ def show(options: argparse.Namespace) -> int:
 def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: str) -> Figure:
     """Draw the most and the least uncertain images (n, C, H, W) in [0, 1], in two rows, with their rows of scores."""
     count = max(len(images) for images, _ in rows)
-    with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 4.4), (2, count)) as (figure, axes):
+    with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 3.8), (2, count)) as (figure, axes):
         names = ("most uncertain", "most certain")
         for line, name, (images, scores) in zip(axes, names, rows, strict=True):
             line[0].set_title(name, fontsize=8, loc="left", pad=12)

@@ -145,9 +145,7 @@ def panel_figure(
     width = max(columns * size[0], LEAST_WIDTH) + beside
     titles = in_lines([level.name for level in levels], 60 if columns == 1 else 40)
     lines = max(title.count("\n") for title in titles.values())
-    foot = caption_height(caption, width)
-    height = rows * (size[1] + LINE * lines) + max(1.4, 0.8 + foot)
-    height = max(height, ENTRY * len(names) + 0.4 + foot)
+    height = max(rows * (size[1] + LINE * lines) + 0.8, ENTRY * len(names) + 0.4)
     with titled(study, caption, (width, height)) as (figure, upper):
         axes = panels(upper, len(levels))
         for axis, level in zip(axes, levels, strict=True):
@@ -177,22 +175,17 @@ def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.D
 
 @contextmanager
 def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tuple[Figure, SubFigure]]:
-    """Yield a figure of a size in inches, in the common style, and the part between its title and its caption."""
+    """Yield a figure in the common style, and its part above the caption, which has the title and a size in inches."""
     width, height = size
     with context(style()):
-        figure = Figure(figsize=size, layout="constrained")
-        foot = caption_height(caption, width)
-        upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
+        foot = LINE * len(caption_lines(caption, width)) + 0.1
+        figure = Figure(figsize=(width, height + foot), layout="constrained")
+        upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height, foot], squeeze=False))
         text = "\n".join(caption_lines(caption, width))
         lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
         if title:
             upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
         yield figure, upper
-
-
-def caption_height(caption: str, width: float) -> float:
-    """Return the height in inches of a caption below a figure of a width in inches."""
-    return LINE * len(caption_lines(caption, width)) + 0.1
 
 
 def caption_lines(caption: str, width: float) -> list[str]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.drawing import caption_height, colours_of, names_of, titled
+from analysis.figures.drawing import colours_of, names_of, titled
 from analysis.figures.estimates import LETTER, LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import distinct
@@ -132,7 +132,7 @@ def _draw(study: str, panels: Panels, label: str, caption: str) -> Figure:
     row = ROW + LINE * (max(map(len, names)) - 1)
     heights = [row * len(rows) + 0.45 for _, rows in panels]
     width = PANEL_WIDTH + max(len(line) for name in names for line in name) * LETTER + 1.6
-    with titled(study, caption, (width, sum(heights) + 0.7 + caption_height(caption, width))) as (figure, upper):
+    with titled(study, caption, (width, sum(heights) + 0.7)) as (figure, upper):
         axes = upper.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axis, (title, rows) in zip(axes, panels, strict=True):
             draw_estimates(axis, rows, limits_of(every))
@@ -150,7 +150,7 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     rows = (len(found.ranks) + 1) // 2
     bars = 1 + GROUP * len(found.groups())  # rows
     caption = _ranks_caption(found, levels)
-    height = NAME * (rows + bars) + 1.26 + caption_height(caption, RANKS_WIDTH)
+    height = NAME * (rows + bars) + 1.26
     with titled(study, caption, (RANKS_WIDTH, height)) as (figure, upper):
         _draw_ranks(upper.subplots(), found, colours, names, bars)
         return figure

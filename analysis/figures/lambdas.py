@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.drawing import caption_height, colours_of, titled, whole_ticks
+from analysis.figures.drawing import colours_of, titled, whole_ticks
 from analysis.figures.naming import in_lines
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
@@ -72,8 +72,7 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         f"learned; grey line, as the mixer drew it. Of each cell one seed ({seeds}), so no bands. "
         f"{provenance_text(*levels)}"
     )
-    width = columns * PANEL[0] + 0.4
-    with titled(study, caption, (width, rows * PANEL[1] + 0.5 + caption_height(caption, width))) as (figure, upper):
+    with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 0.5)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)

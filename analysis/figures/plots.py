@@ -197,7 +197,7 @@ def plot_two_lines(
 @contextmanager
 def one_panel(study: str, caption: str, labels: tuple[str, str]) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure of one panel with a logarithmic x axis; what the block draws is listed in a legend."""
-    with drawing.titled(study, caption, (6.4, 4.2)) as (figure, upper):
+    with drawing.titled(study, caption, (6.4, 3.8)) as (figure, upper):
         axis = upper.subplots()
         axis.set_xscale("log")
         axis.set_xlabel(labels[0], fontsize=9)

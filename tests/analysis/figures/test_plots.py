@@ -13,6 +13,7 @@ from analysis.figures.arm_styles import BASELINE_COLOUR, arm_colour, arm_mark
 from analysis.figures.drawing import arm_colours, caption_lines, colours_of, save
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
+from analysis.loss_landscape import plot_plane
 from analysis.occlusion import plot_occlusion
 from analysis.robustness import plot_reliability
 from analysis.statistics.tables import level_tables
@@ -253,3 +254,10 @@ def test_no_panel_cuts_a_curve_that_is_higher_than_those_of_the_first(levels):
 def test_a_panel_without_any_run_says_so(levels):
     figure = plot_curves("tiny", curves_of(levels[:1]), levels)
     assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [[], ["no value"]]
+
+
+def test_a_long_caption_makes_a_figure_higher_and_its_panels_no_lower(levels):
+    points = pd.DataFrame(itertools.product((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), ARMS), None, ["first", "second", "arm"])
+    points = points.assign(loss=1.0 + points["first"] ** 2, **{"factor.mixer": "cutmix"})
+    short, long = (plot_plane("tiny", points, levels[:1], "A caption. " * times).subfigs[0] for times in (1, 90))
+    assert long.bbox.height == pytest.approx(short.bbox.height)
