@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 import filelock
@@ -45,19 +46,22 @@ def with_tables(open_database: Callable[[], Opened]) -> Opened:
 
 def wait_for_server(engine: Engine) -> None:
     """Let ``engine``, whose pool tries each connection before it is used, wait for its server, and say so."""
+    away = Event()  # whether it has been said, by whichever thread
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _: Any, given: Any, options: Any) -> Any:
         until = time.monotonic() + AWAY_SECONDS
-        said = False
         while True:
             try:
-                return dialect.connect(*given, **options)
+                connection = dialect.connect(*given, **options)
             except dialect.loaded_dbapi.OperationalError:
                 if time.monotonic() > until:
                     raise
-                if not said:
+                if not away.is_set():
+                    away.set()
                     place = engine.url.render_as_string()  # without its password
                     say(Console(stderr=True), f"The database at {place} does not answer; waiting for it")
-                    said = True
                 time.sleep(1)
+            else:
+                away.clear()
+                return connection

@@ -29,11 +29,14 @@ def test_a_server_that_is_away_is_waited_for_and_said_to_be_once(monkeypatch, ca
     engine = create_engine("sqlite://")
     databases.wait_for_server(engine)
     away = sqlite3.OperationalError("Connection refused")
-    monkeypatch.setattr(engine.dialect, "connect", Mock(side_effect=[away, away, sqlite3.connect(":memory:"), away]))
+    monkeypatch.setattr(
+        engine.dialect, "connect", Mock(side_effect=[away, away, sqlite3.connect(":memory:"), away, away])
+    )
     with engine.connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     assert capsys.readouterr().err == "The database at sqlite:// does not answer; waiting for it\n"
     engine.dispose()
     monkeypatch.setattr(databases, "AWAY_SECONDS", -1.0)
-    with pytest.raises(OperationalError, match="Connection refused"):
-        engine.connect()
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="Connection refused"):
+            engine.connect()
