@@ -20,12 +20,12 @@ LAMB_EPS = 1e-6
 EMBEDDINGS = ("class_token", "pos_embedding", "relative_position_bias_table", "layer_scale")
 
 
-def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Optimizer:
-    """Return the optimiser of every weight of ``method``.
+def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module, *, exempt: bool = True) -> Optimizer:
+    """Return the optimiser of every weight of ``method``; for ``exempt`` see ``parameter_groups``.
 
     On a GPU one kernel takes the step of SGD and of AdamW, and reads the learning rate there, as a CUDA graph must.
     """
-    groups = parameter_groups(config, method)
+    groups = parameter_groups(config, method, exempt=exempt)
     if config.optimiser == "lamb":
         return Lamb(groups, lr=lr, betas=BETAS, eps=LAMB_EPS, weight_decay=config.weight_decay)
     device = next(method.parameters()).device
@@ -61,15 +61,24 @@ def load_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
     optimiser.load_state_dict(state)
 
 
-def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[str, Any]]:
-    """Return the weights that decay, then those that do not; in both, weights with settings of their own are apart."""
+def group_sizes(state: dict[str, Any]) -> list[int]:
+    """Return the number of weights in each group of an optimiser's state_dict."""
+    return [len(group["params"]) for group in state["param_groups"]]
+
+
+def parameter_groups(config: OptimiserConfig, method: nn.Module, *, exempt: bool = True) -> list[dict[str, Any]]:
+    """Return the weights that decay, then those that do not; in both, weights with settings of their own are apart.
+
+    Those that a model of timm exempts from decay, its embeddings, decayed in runs of earlier versions.
+    """
     named = list(method.named_parameters())
     own: list[dict[str, Any]] = getattr(method, "own_groups", list)()
     apart = {id(p) for group in own for p in group["params"]}
     groups = [{"params": [p for _, p in named if id(p) not in apart]}, *own]
     if config.weight_decay_on == "all":
         return groups
-    free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS} | _exempt(method)
+    free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS}
+    free |= _exempt(method) if exempt else set()
     return [
         *({**group, "params": [p for p in group["params"] if id(p) not in free]} for group in groups),
         *({**group, "params": [p for p in group["params"] if id(p) in free], "weight_decay": 0.0} for group in groups),

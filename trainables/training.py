@@ -26,7 +26,7 @@ from trainables.epoch import Epoch, require_finite
 from trainables.evaluation import Evaluation, Tested, rounded
 from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
-from trainables.optimisers import build_optimiser, load_optimiser, set_lr
+from trainables.optimisers import build_optimiser, group_sizes, load_optimiser, set_lr
 from trainables.parallel import rows
 from trainables.recalibration import recalibrated
 from trainables.rehearsal import check_batches
@@ -230,6 +230,9 @@ class Run:
         """Go back to the state that ``save`` wrote."""
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
         self.method.load_state_dict(state["method"])
+        if group_sizes(state["optimiser"]) != group_sizes(self.optimiser.state_dict()):
+            # It began when the embeddings of timm's models decayed, and ends so.
+            self.optimiser = build_optimiser(self.settings, self.settings.lr, self.method, exempt=False)
         load_optimiser(self.optimiser, state["optimiser"])
         if state["scaler"]:  # there is none of a run that began on hardware where its precision was not float16
             self.scaler.load_state_dict(state["scaler"])

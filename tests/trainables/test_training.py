@@ -12,7 +12,7 @@ import torch
 from torchvision.models import mobilenet_v2
 
 from tests.trainables import runs
-from trainables import memory
+from trainables import memory, optimisers
 from trainables.config import parse
 from trainables.epoch import Diverged
 from trainables.methods import build_method, build_network
@@ -303,3 +303,17 @@ def test_half_precision_leaves_the_images_of_a_test_as_they_are():
         run.method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         run.evaluate(run.test_set)
     assert torch.equal(*seen)
+
+
+@pytest.mark.slow
+def test_a_run_that_began_when_the_embeddings_of_timm_decayed_goes_on_so(tmp_path, monkeypatch):
+    config = {**VIT, "backbone": "timm/test_vit", "image_size": 64, "mixer": "none", "epochs": 2}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(optimisers, "_exempt", lambda method: set())
+        first, whole = (run_of(**config) for _ in range(2))
+        first.next_epoch()
+        first.save(tmp_path)
+        trained(whole)
+    resumed = run_of(**config)
+    resumed.restore(tmp_path)
+    assert all(torch.equal(value, runs.weights(whole)[name]) for name, value in runs.weights(trained(resumed)).items())
