@@ -18,8 +18,9 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 
 def _hint(name: str, known: list[str]) -> str:
     begun = [each for each in known if name and each.casefold().startswith(name.casefold())]
-    if 1 < len(begun) <= MOST_BEGUN:
-        return f"did you mean {', '.join(map(repr, begun[:-1]))} or {begun[-1]!r}?"
+    if 0 < len(begun) <= MOST_BEGUN:
+        *others, last = map(repr, begun)
+        return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
     if _likeness(name, nearest := max(known, key=partial(_likeness, name))) > LIKE:
         return f"did you mean {nearest!r}?"
     return f"there are {', '.join(map(repr, known))}"

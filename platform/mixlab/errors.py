@@ -97,8 +97,9 @@ def hint(name: str, known: Iterable[str]) -> str:
     known = list(dict.fromkeys(known))
     text = name if isinstance(name, str) else quoted(name)
     begun = [each for each in known if text and each.casefold().startswith(text.casefold())]
-    if 1 < len(begun) <= MOST_BEGUN:
-        return f"did you mean {', '.join(map(repr, begun[:-1]))} or {begun[-1]!r}?"
+    if 0 < len(begun) <= MOST_BEGUN:
+        *others, last = map(repr, begun)
+        return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
     if known and _likeness(text, nearest := max(known, key=partial(_likeness, text))) > LIKE:
         return f"did you mean {nearest!r}?"
     return f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"

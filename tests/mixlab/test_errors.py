@@ -42,6 +42,7 @@ class Mute(Exception):
         ("Cifar", ["cifar10", "cifar100", "cub200", "cifar8"], "did you mean 'cifar10', 'cifar100' or 'cifar8'?"),
         ("arm", [f"arm{number}" for number in range(21)], "did you mean 'arm0'?"),  # not all of so many
         ("resnet9", ["resnext29", "resnet18", "resnet8"], "did you mean 'resnet8'?"),
+        ("resnet101", ["resnet101_imagenet", "resnet10"], "did you mean 'resnet101_imagenet'?"),
         ("table1", ["table2_cub", "table1_cifar100"], "did you mean 'table1_cifar100'?"),
         ("tiny", ["cifar10", "tiny_imagenet"], "did you mean 'tiny_imagenet'?"),
         ("mnist", ["imagenet", "fashion_mnist"], "did you mean 'fashion_mnist'?"),

@@ -46,6 +46,8 @@ def test_the_nearest_name_is_found_whatever_its_case():
         require_known("mixer", "xyz", ["none", "cutmix"])
     with pytest.raises(ValueError, match=r"unknown backbone 'resnet9'; did you mean 'resnet8'\?"):
         require_known("backbone", "resnet9", BACKBONES)
+    with pytest.raises(ValueError, match=r"unknown backbone 'resnet101'; did you mean 'resnet101_imagenet'\?"):
+        require_known("backbone", "resnet101", BACKBONES)
     with pytest.raises(ValueError, match=r"unknown dataset 'Cifar'; did you mean 'cifar10', 'cifar100' or 'cifar8'\?"):
         require_known("dataset", "Cifar", DATASETS)
     with pytest.raises(ValueError, match=r"unknown mixer ''; there are 'none', 'cutmix'"):
