@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from mixlab.errors import BadInput, require_known
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")  # of the stores that MLflow knows
+FOLDERS, BUCKETS = ("file", "hdfs", "viewfs"), ("s3", "gs", "gcs", "abfs", "abfss")  # schemes that pyarrow.fs knows
 # A URL that begins with postgresql:// asks for psycopg 3, which Mixlab does not install.
 DATABASE = "a database such as postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
 
@@ -67,6 +68,16 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         require_known(f"kind of store in {given}:", scheme, [*SCHEMES, *installed])
     if uri.startswith(("http://", "https://")) and not _names_host(uri):
         raise BadInput(f"{given} names no host, or no port that there is; give http://HOST:PORT")
+
+
+def require_storage(root: str) -> None:
+    """Raise ``BadInput`` for a URI of a storage that no start could open, as far as its text tells."""
+    if "://" not in root:
+        return
+    scheme, given, parts = root.partition("://")[0], f"--storage {shown(root)!r}", urlsplit(root)
+    require_known(f"kind of storage in {given}:", scheme, (*FOLDERS, *BUCKETS))
+    if not (parts.netloc if scheme in BUCKETS else parts.path.strip("/")):
+        raise BadInput(f"{given} names no {'bucket' if scheme in BUCKETS else 'folder'}; give one after ://")
 
 
 def _require_database(file: Path, given: str) -> None:
