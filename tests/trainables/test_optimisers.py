@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from trainables.backbones import BACKBONES
 from trainables.config import parse
+from trainables.methods.network import build_network
+from trainables.network_shapes import Undrawn
 from trainables.optimisers import BETAS, build_optimiser, parameter_groups
 
 
@@ -110,3 +112,13 @@ SPECIAL = {
     "swin_tiny": ("relative_position_bias_table",),
     "convnext_tiny_cifar": ("layer_scale",),
 }
+
+
+def test_the_embeddings_of_a_model_of_timm_do_not_decay():
+    config = parse({"dataset": "cifar10", "backbone": "timm/test_vit", "image_size": 64, "weight_decay_on": "matrices"})
+    with torch.device("meta"), Undrawn():
+        network = build_network(config)
+    decaying, free = parameter_groups(config, network)
+    names = {id(weight): key.rpartition(".")[2] for key, weight in network.named_parameters()}
+    assert {names[id(weight)] for weight in decaying["params"]} == {"weight"}
+    assert [names[id(weight)] for weight in free["params"] if weight.ndim > 1] == ["cls_token", "pos_embed"]

@@ -1,18 +1,16 @@
-"""The loop's optimiser, schedule, loss and average: the defaults are plain SGD, and a run resumes bit for bit."""
+"""The loop's optimiser, schedule and loss, of which the defaults are plain SGD, and what a run reports and keeps."""
 
-import functools
 import math
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torchvision.models import mobilenet_v2
 
-from tests.trainables import runs
-from trainables import memory, optimisers
+from tests.trainables.short_runs import SETTINGS, VIT, run_of, trained
+from trainables import memory
 from trainables.config import parse
 from trainables.epoch import Diverged
 from trainables.methods import build_method, build_network
@@ -20,30 +18,6 @@ from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_targets
 from trainables.network_shapes import Undrawn
 from trainables.seeds import derive_seed, generator
-from trainables.training import Run
-
-SETTINGS = {
-    **{"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": "cutmix", "epochs": 3},
-    **{"image_size": 16, "batch_size": 4, "lr": 0.05, "precision": "float32"},
-}
-VIT = {
-    **{"optimiser": "adamw", "lr": 1e-3, "weight_decay": 0.05, "weight_decay_on": "matrices", "grad_clip": 1.0},
-    **{"lr_changes": "each_step", "min_lr": 1e-6, "warmup_epochs": 1, "warmup_start": 0.1, "label_smoothing": 0.1},
-}
-
-
-def run_of(count: int = 10, **keys) -> Run:
-    return runs.run_of(count, **{**SETTINGS, "augment": "crop_flip", **keys})
-
-
-def trained(run: Run) -> Run:
-    while not run.finished:
-        run.next_epoch()
-    return run
-
-
-def numbers(run: Run) -> list[dict[str, Any]]:
-    return [{key: value for key, value in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
 
 
 def test_all_defaults_are_plain_sgd_bit_for_bit():
@@ -67,47 +41,6 @@ def test_all_defaults_are_plain_sgd_bit_for_bit():
             total += loss.item() * len(batch)
         assert run.history[epoch - 1].metrics["train_loss"] == pytest.approx(total / 10)  # the last batch is of 2
     torch.testing.assert_close(method.state_dict(), run.method.state_dict(), rtol=0, atol=0)
-
-
-KINDS = {
-    "sgd": {},
-    "nesterov, steps down": {"nesterov": True, "schedule": "multistep", "milestones": (0.3, 0.6)},
-    "lamb": {**VIT, "optimiser": "lamb", "label_smoothing": 0.0, "loss": "binary"},
-    "adamw, average, sumix": {**VIT, "ema": 0.8, "sumix.lam": "learned", "sumix.regulariser": "su"},
-    "drop_last": {"drop_last": True},
-    "recalibrated": {"recalibrate": True},
-    "automix": {"mixer": "automix", "mixer.mask_decay": "cosine", "mixer.layer": 2},
-    "attentivemix": {"mixer": "attentivemix"},
-    "drop_path": {"drop_path": 0.5},
-}
-
-
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory):
-    """Return a function that returns a whole run of a kind, and the folder of its checkpoint after the first epoch."""
-
-    @functools.cache
-    def whole(kind):
-        run, folder = run_of(6, epochs=2, **KINDS[kind]), tmp_path_factory.mktemp("run")
-        run.next_epoch()
-        run.save(folder)
-        return trained(run), folder
-
-    return whole
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(whole_run, kind):
-    (plain, _), (whole, checkpoint) = whole_run("sgd"), whole_run(kind)
-    second = run_of(6, epochs=2, **KINDS[kind])
-    second.restore(checkpoint)
-    assert len(second.history) == 1
-    trained(second)
-    assert numbers(second) == numbers(whole)
-    torch.testing.assert_close(second.method.state_dict(), whole.method.state_dict(), rtol=0, atol=0)
-    if kind not in ("sgd", "recalibrated"):  # every other key changes the training
-        assert numbers(plain)[-1]["train_loss"] != numbers(whole)[-1]["train_loss"]
-        assert plain.method.evaluated.backbone.head.weight.ne(whole.method.evaluated.backbone.head.weight).any()
 
 
 def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch):
@@ -203,26 +136,6 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
     assert [len(images) for images in run.unmixed_batches()] == wanted
 
 
-def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
-    """``precision`` is "auto": a GPU that computes in bfloat16 scales no loss, and an older one does."""
-    begun = run_of(6)
-    begun.next_epoch()
-    begun.save(tmp_path)
-    resumed = run_of(6, precision="float16")
-    assert resumed.scaler.is_enabled()
-    scale = resumed.scaler.get_scale()
-    resumed.restore(tmp_path)
-    assert resumed.scaler.get_scale() == scale
-    assert len(resumed.history) == 1
-    assert torch.equal(resumed.method.network.backbone.head.weight, begun.method.network.backbone.head.weight)
-    resumed.train_epoch(2)
-    resumed.scaler.update(8.0)
-    resumed.save(tmp_path)
-    again = run_of(6, precision="float16")
-    again.restore(tmp_path)
-    assert again.scaler.get_scale() == 8.0
-
-
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(precision):
     run, seen = run_of(4, precision=precision), []
@@ -303,17 +216,3 @@ def test_half_precision_leaves_the_images_of_a_test_as_they_are():
         run.method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         run.evaluate(run.test_set)
     assert torch.equal(*seen)
-
-
-@pytest.mark.slow
-def test_a_run_that_began_when_the_embeddings_of_timm_decayed_goes_on_so(tmp_path, monkeypatch):
-    config = {**VIT, "backbone": "timm/test_vit", "image_size": 64, "mixer": "none", "epochs": 2}
-    with monkeypatch.context() as earlier:
-        earlier.setattr(optimisers, "_exempt", lambda method: set())
-        first, whole = (run_of(**config) for _ in range(2))
-        first.next_epoch()
-        first.save(tmp_path)
-        trained(whole)
-    resumed = run_of(**config)
-    resumed.restore(tmp_path)
-    assert all(torch.equal(value, runs.weights(whole)[name]) for name, value in runs.weights(trained(resumed)).items())

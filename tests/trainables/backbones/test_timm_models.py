@@ -8,20 +8,15 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
-from trainables.backbones.timm_layouts import features_and_stages
 from trainables.backbones.timm_models import MOVED, TimmBackbone
 from trainables.classify import train
-from trainables.config import parse
 from trainables.datasets.dataset import DataError
 from trainables.methods import build_method
-from trainables.methods.network import build_network
-from trainables.network_shapes import Undrawn
-from trainables.optimisers import parameter_groups
 
 # name: (side of the images, stages with the stem, class); one of each class whose stages are moved, others whose stages
 # are kept, and others that are one stage: maps, tokens with and without a class token, tokens whose grid timm does not
@@ -105,69 +100,6 @@ def test_weights_of_stages_that_are_kept_have_timm_s_names_in_timm_s_order(name)
     assert len(ours.stages) == 5
     assert list(ours.stages.state_dict()) == [f"0.model.{key}" for key in theirs.state_dict()]
     assert [key for key, _ in ours.stages[0].model.named_parameters()] == [key for key, _ in theirs.named_parameters()]
-
-
-class Chain(nn.Module):
-    """A model of three blocks, each of which doubles the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.norm = nn.ReLU(), nn.ReLU()
-        self.blocks = nn.ModuleList(nn.Upsample(scale_factor=2) for _ in range(3))
-
-    def forward_features(self, x: Tensor) -> Any:
-        x = self.stem(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
-
-
-class Skipping(Chain):
-    """Adds the first map to the last."""
-
-    def forward_features(self, x: Tensor) -> Any:
-        return super().forward_features(x) + x.mean()
-
-
-class Between(Chain):
-    """Changes a map between two blocks."""
-
-    def forward_features(self, x: Tensor) -> Any:
-        for block in self.blocks:
-            x = block(x) + 1
-        return x
-
-
-class InPairs(Chain):
-    """Hands on a tensor and a number, as PiT does a map and a token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(nn.Identity() for _ in range(3))
-
-    def forward_features(self, x: Tensor) -> Any:
-        pair = x, 0
-        for block in self.blocks:
-            pair = block(pair)
-        return pair[0]
-
-
-class InList(Chain):
-    """Returns its features in a list."""
-
-    def forward_features(self, x: Tensor) -> Any:
-        return [super().forward_features(x)]
-
-
-@pytest.mark.parametrize(
-    ("model", "stages"),
-    [
-        (Chain, (("blocks.0",), ("blocks.1",), ("blocks.2", "norm"))),
-        *((one_stage, ()) for one_stage in (Skipping, Between, InPairs, InList)),
-    ],
-)
-def test_a_model_has_stages_where_one_tensor_passes_them_and_nothing_else_does(model, stages):
-    assert features_and_stages(model(), torch.ones(1, 1, 2, 3))[1] == stages
 
 
 @pytest.mark.slow
@@ -299,13 +231,3 @@ def test_mixers_that_ask_the_network_train_it(backbone, mixer):
     loss, _ = method(pixels, torch.arange(4), torch.Generator().manual_seed(0))
     loss.backward()
     assert loss.isfinite()
-
-
-def test_embeddings_do_not_decay_with_matrices():
-    config = parse({"dataset": "cifar10", "backbone": "timm/test_vit", "image_size": 64, "weight_decay_on": "matrices"})
-    with torch.device("meta"), Undrawn():
-        network = build_network(config)
-    decaying, free = parameter_groups(config, network)
-    names = {id(weight): key.rpartition(".")[2] for key, weight in network.named_parameters()}
-    assert {names[id(weight)] for weight in decaying["params"]} == {"weight"}
-    assert [names[id(weight)] for weight in free["params"] if weight.ndim > 1] == ["cls_token", "pos_embed"]
