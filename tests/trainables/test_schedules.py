@@ -36,7 +36,7 @@ def test_steps_down():
 
 @pytest.mark.parametrize("epochs", [25, 100, 150, 200])
 def test_a_milestone_that_is_a_whole_epoch_is_the_start_of_that_epoch(epochs):
-    """Of 100 epochs 0.55 is a little more than 55 in floating point."""
+    """In floating point, 0.55 times 100 epochs is a little more than 55."""
     for epoch in range(1, epochs):
         steps = {"epochs": epochs, "schedule": "multistep", "milestones": (epoch / epochs,)}
         assert [rate(done, **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]

@@ -155,7 +155,7 @@ def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(trac
 
 @pytest.mark.parametrize("name", ["mlflow.db", "50%20 off #1?.db"])
 def test_files_that_are_no_store(tmp_path, name):
-    """Of the second name, SQLite read the letters with a meaning in a URI, and made files of the rest."""
+    """SQLite took the second name for part of a URI, and opened another file."""
     file = tmp_path / name
     uri = sqlite_uri(str(file))
     file.touch()

@@ -102,7 +102,7 @@ def test_the_artifacts_that_a_server_has(tracking_uri, tmp_path):
     ],
 )
 def test_a_bucket_that_cannot_be_asked_is_a_sentence_that_names_it(tracking_uri, monkeypatch, error, why):
-    """Its client's exceptions are none of MLflow's."""
+    """The client of a bucket raises exceptions of its own, not MLflow's."""
 
     def refuse(*_: object) -> None:
         raise error

@@ -32,7 +32,7 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_
 
 
 def test_a_summary_says_how_many_seeds_its_table_has_and_is_shown_where_it_belongs(client):
-    """By the number, ``earlier_looks`` knows the table of an earlier plan."""
+    """This number is how ``earlier_looks`` recognises the table of an earlier plan."""
     trials = [{"seed": seed} for seed in (7, 5, 7)]
     tracker = tracker_of(client, replace(TRACKED, plan={**TRACKED.plan, "trials": trials}))
     tracker.open()

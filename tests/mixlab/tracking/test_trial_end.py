@@ -75,7 +75,7 @@ def test_the_histograms_of_all_epochs_are_one_artifact():
 
 
 def test_epochs_without_a_histogram_are_left_out():
-    """As of a trainable that draws them in every second epoch, or one more at the end."""
+    """A trainable may draw them in every second epoch only, or one more at the end."""
     reported = ("lam", "", "lam drawn", "drawn", "drawn", "")
     epochs = [Epoch(n, 6, {}, {}, dict.fromkeys(each.split(), (n / 8,))) for n, each in enumerate(reported, 1)]
     assert histograms_of(epochs) == {"epochs": [3, 4, 5], "drawn": [[0.375], [0.5], [0.625]]}

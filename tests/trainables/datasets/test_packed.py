@@ -197,7 +197,7 @@ def test_a_shard_that_is_a_link_to_nowhere_is_named(tmp_path):
 
 
 def test_a_table_may_have_other_columns_and_other_names_for_the_image_and_its_class(tmp_path):
-    """CIFAR-100's are img and fine_label, next to coarse_label."""
+    """CIFAR-100 has img and fine_label, next to coarse_label."""
     tables(tmp_path)
     others = {"objects": [{"box": number} for number in range(8)], "coarse_label": [7] * 8}
     images = [{"bytes": png(number), "path": ""} for number in range(8)]
