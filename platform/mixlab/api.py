@@ -20,7 +20,7 @@ from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
-from mixlab.uris import require_storage, require_uri, sqlite_file
+from mixlab.uris import require_storage_uri, require_uri, sqlite_file
 
 REPORT = "analysis.report"
 
@@ -78,7 +78,7 @@ def run(
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.check_only:
         require_uri(options.tracking_uri)
-        require_storage(options.storage)
+        require_storage_uri(options.storage)
         say(console, f"{spec.name} can be started with these options")
         return Result(0)
     from mixlab.launching.launch import launch

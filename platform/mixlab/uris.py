@@ -70,7 +70,7 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         raise BadInput(f"{given} names no host, or no port that there is; give http://HOST:PORT")
 
 
-def require_storage(root: str) -> None:
+def require_storage_uri(root: str) -> None:
     """Raise ``BadInput`` for a URI of a storage that no start could open, as far as its text tells."""
     if "://" not in root:
         return

@@ -54,7 +54,7 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
         from mixlab.launching.proposed import left_of_search  # it imports Optuna
 
         left, study = left_of_search(spec, start)
-        left += map(Left, trials if left else ())
+        left += map(Left, trials if left else ())  # the winners are not known yet, so all of their runs
     else:
         left, study = [], spec
     if study is not None:
