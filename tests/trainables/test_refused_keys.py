@@ -24,9 +24,15 @@ IMAGES = [
     ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
     ({"augment.size": 3}, r"^unknown key 'augment.size'; did you mean 'augment.resize'\?$"),
     ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels, got 0.1 with dataset 'fashion_mnist'"),
-    ({"subset.share": 0.5}, "^subset.share needs a subset.rule, one of random, .*, std, dropout, k_centre, got 'none'"),
-    ({"subset.rule": "cv"}, "'cv' needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"),
-    ({"subset.rule": "random", "subset.scores": "a.csv"}, "subset.rule 'random' reads no subset.scores, got 'a.csv'"),
+    (
+        {"subset.share": 0.5},
+        "^subset.rule must be one of random, .*, dropout, k_centre with another option .*, got 'none'$",
+    ),
+    ({"subset.rule": "cv"}, "subset.scores must be the scores.csv .* with subset.rule 'cv', got None"),
+    (
+        {"subset.rule": "random", "subset.scores": "a.csv"},
+        "subset.scores must be None with subset.rule 'random', got 'a.csv'",
+    ),
     ({"subset.rule": "random", "subset.share": 0.0}, "subset.share must be greater than 0, got 0.0"),
     ({"subset.rule": "best"}, "subset.rule must be"),
 ]

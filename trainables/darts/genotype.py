@@ -1,12 +1,13 @@
 """The outcome of a search: two cells, each of nodes with two inputs, and an operation on every input."""
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 NODES = 4  # of a cell; node i has the two inputs of the cell and the i nodes before it to choose from
-Edges = tuple[tuple[str, int], ...]  # two for each node: the operation, and the number of the state it is applied to
-OPERATION_NAMES = (  # as PC-DARTS names them
+Operation = Literal[  # as PC-DARTS names them
     "none",
     "max_pool_3x3",
     "avg_pool_3x3",
@@ -15,7 +16,12 @@ OPERATION_NAMES = (  # as PC-DARTS names them
     "sep_conv_5x5",
     "dil_conv_3x3",
     "dil_conv_5x5",
-)
+]
+OPERATION_NAMES: tuple[Operation, ...] = get_args(Operation)
+Edges = tuple[tuple[str, int], ...]  # two for each node: the operation, and the number of the state it is applied to
+
+_Cell = Annotated[list[tuple[Operation, int]], Field(min_length=2 * NODES, max_length=2 * NODES)]
+_CELLS = TypeAdapter(dict[Literal["normal", "reduce"], _Cell])  # of a file
 
 
 class Genotype(NamedTuple):
@@ -29,7 +35,7 @@ class Genotype(NamedTuple):
         return {name: [list(edge) for edge in edges] for name, edges in self._asdict().items()}
 
     @classmethod
-    def of(cls, found: dict[str, list[tuple[str, int]]]) -> "Genotype":
+    def of(cls, found: Mapping[Any, Sequence[tuple[str, int]]]) -> "Genotype":
         """Return the genotype of what ``json`` returned."""
         return cls(*(tuple((str(name), int(state)) for name, state in found[cell]) for cell in cls._fields))
 
@@ -37,34 +43,22 @@ class Genotype(NamedTuple):
 def read_genotype(file: str) -> Genotype:
     """Return the genotype in a ``genotype.json`` of a search; raise ``ValueError``, one sentence, for another file."""
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"genotype_file {file!r} cannot be read: {reason}") from None
-    try:
-        genotype = Genotype.of(found)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ValueError(
-            f"genotype_file {file!r} must hold the cells normal and reduce, each a list of [operation, state]"
-        ) from None
+        genotype = Genotype.of(_CELLS.validate_json(Path(file).read_bytes()))
+    except OSError as error:
+        raise ValueError(f"genotype_file {file!r} cannot be read: {error.strerror}") from None
+    except (ValidationError, KeyError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": error.args, "msg": "is missing"}
+        what = " ".join(map(str, (*first["loc"], first["msg"])))
+        valid = f"the cells normal and reduce, each of {2 * NODES} pairs of an operation and a state"
+        raise ValueError(f"genotype_file {file!r} must hold {valid} ({what})") from None
     for name, edges in genotype._asdict().items():
-        _check_cell(f"genotype_file {file!r}, cell {name!r}", edges)
+        for place, (operation, state) in enumerate(edges):
+            if operation == "none" or not 0 <= state < place // 2 + 2:
+                raise ValueError(
+                    f"genotype_file {file!r}, cell {name!r}: edge {place} must be an operation on a state in "
+                    f"0..{place // 2 + 1}, before its node, got {operation!r} on {state}"
+                )
     return genotype
-
-
-def _check_cell(where: str, edges: Edges) -> None:
-    if len(edges) != 2 * NODES:
-        raise ValueError(f"{where}: it must have {2 * NODES} edges, two for each of {NODES} nodes, got {len(edges)}")
-    for place, (operation, state) in enumerate(edges):
-        if operation not in OPERATION_NAMES[1:]:
-            raise ValueError(
-                f"{where}: the operation of edge {place} must be one of {', '.join(OPERATION_NAMES[1:])}, "
-                f"got {operation!r}"
-            )
-        if not 0 <= state < place // 2 + 2:
-            raise ValueError(
-                f"{where}: edge {place} must come from a state in 0..{place // 2 + 1}, before its node, got {state}"
-            )
 
 
 # The cells that PC-DARTS found, as its code prints them: on CIFAR-10, and on ImageNet.

@@ -5,15 +5,15 @@ defaults train it on the data set of the search, with the recipe of PC-DARTS for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from trainables.config import flatten, typed
-from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
+from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, Operation, read_genotype
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read, option_set
+from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read
 from trainables.ranges import (
     Classes,
     Count,
@@ -38,9 +38,10 @@ WITH_SECOND_HEAD = (32, 224, 256)  # the sides of images whose map after the sec
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainImages:
-    """The images of the retraining, named as those of the search are."""
+class RetrainConfig:
+    """The options of ``retrain``; a study writes them ``retrain.dataset``, ``retrain.schedule``, ..."""
 
+    # The images, named as those of the search are.
     dataset: str | None = None  # None: that of the search, all of its images, prepared as there
     folder: str | None = None
     num_classes: Classes | None = None
@@ -54,16 +55,15 @@ class RetrainImages:
     jitter: Share = 0.0
     hue: Hue = 0.0
 
-
-@dataclass(frozen=True, kw_only=True)
-class RetrainConfig(RetrainImages):
-    """The options of ``retrain``; a study writes them ``retrain.dataset``, ``retrain.schedule``, ..."""
-
     weight_decay: NotNegative | None = None  # None: that of the search
     schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate, which changes after each epoch
     warmup_epochs: Whole = 0
     label_smoothing: Share = 0.0  # of both heads
     accumulate: Count = 1  # parts of a batch, each normalised by itself, for one step of all
+
+    def given(self, kind: type[DataConfig | AugmentConfig]) -> dict[str, Any]:
+        """Return the options that the images of ``kind`` have too, by their names."""
+        return {name: value for name, value in vars(self).items() if name in kind.__dataclass_fields__}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class SearchConfig(DataConfig):
     genotype: Literal["pc_darts_cifar10", "pc_darts_imagenet"] | None = None
     genotype_file: str | None = None  # the genotype.json of another run
 
-    operations: tuple[str, ...] = OPERATION_NAMES
+    operations: tuple[Operation, ...] = OPERATION_NAMES
     search_epochs: Count = 50
     frozen_epochs: int = 15  # the first, in which only the weights are learned
     search_channels: Count = 16
@@ -113,9 +113,8 @@ class SearchConfig(DataConfig):
         """Return the images that the found network is trained and tested on: all of the search's, or other ones."""
         if self.retrain.dataset is None:
             return replace(self, subset=NO_SUBSET)
-        given = {field.name: getattr(self.retrain, field.name) for field in fields(RetrainImages)}
-        options = {name: given.pop(name) for name in ("padding", "scale", "jitter", "hue")}
-        return DataConfig(bad_images=self.bad_images, augment_options=AugmentConfig(**options), **given)
+        options = AugmentConfig(**self.retrain.given(AugmentConfig))
+        return DataConfig(bad_images=self.bad_images, augment_options=options, **self.retrain.given(DataConfig))
 
 
 DEFAULTS = SearchConfig()
@@ -140,9 +139,8 @@ def _check(config: SearchConfig) -> None:
         check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
         _check_search(config)
     elif config.subset != NO_SUBSET:
-        key = option_set(config.subset)
-        given = getattr(config.subset, key)
-        raise ValueError(f"subset.{key} is for a search, which a known genotype does not need, got {given!r}")
+        given = f"subset.rule {config.subset.rule!r} and subset.share {config.subset.share}"
+        raise ValueError(f"a known genotype needs no search, so that subset.* must be left out, got {given}")
     if config.validation or config.evaluate != "test":
         raise ValueError(
             "validation must be 0 and evaluate 'test', because a search holds out half of its images itself, got "
@@ -153,10 +151,6 @@ def _check(config: SearchConfig) -> None:
 
 
 def _check_search(config: SearchConfig) -> None:
-    if config.train_images == 1:
-        raise ValueError("train_images must be at least 2, one for each half of the search, got 1")
-    for name in config.operations:
-        require_known("operation", name, OPERATION_NAMES)
     if not set(config.operations) - {"none"} or len(set(config.operations)) < len(config.operations):
         raise ValueError(
             f"operations must differ from each other, and hold one besides 'none', got {config.operations}"
@@ -179,9 +173,9 @@ def _check_search(config: SearchConfig) -> None:
 def _check_retrained_images(config: SearchConfig) -> None:
     retrain, images = config.retrain, config.retrained
     if retrain.dataset is None:
-        for field in fields(RetrainImages):
-            if (given := getattr(retrain, field.name)) != field.default:
-                raise ValueError(f"retrain.{field.name} needs the key retrain.dataset, got {given!r} without it")
+        for name, given in {**retrain.given(DataConfig), **retrain.given(AugmentConfig)}.items():
+            if given != getattr(DEFAULTS.retrain, name):
+                raise ValueError(f"retrain.{name} needs the key retrain.dataset, got {given!r} without it")
     else:
         require_known("retrain.dataset", retrain.dataset, DATASETS)
     try:

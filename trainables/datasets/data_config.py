@@ -1,6 +1,6 @@
 """The part of a run's configuration that says which images it sees, and how they are prepared."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field
@@ -53,11 +53,6 @@ class SubsetConfig:
 
 
 NO_SUBSET = SubsetConfig()
-
-
-def option_set(config: SubsetConfig) -> str:
-    """Return the name of the first option that is not as in ``NO_SUBSET``, of which there is one at least."""
-    return next(name for name, value in asdict(config).items() if value != getattr(NO_SUBSET, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,13 +196,10 @@ def check_subset(config: SubsetConfig) -> None:
     """Raise ``ValueError`` for options that do not go together."""
     if config.rule == "none" and config != NO_SUBSET:
         rules = ", ".join(rule for rule in get_args(Rule) if rule != "none")
-        raise ValueError(f"subset.{option_set(config)} needs a subset.rule, one of {rules}, got 'none'")
-    if config.rule in COLUMNS and config.scores is None:
-        raise ValueError(
-            f"subset.rule {config.rule!r} needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"
-        )
-    if config.rule not in COLUMNS and config.scores is not None:
-        raise ValueError(f"subset.rule {config.rule!r} reads no subset.scores, got {config.scores!r}")
+        raise ValueError(f"subset.rule must be one of {rules} with another option of the subset, got 'none'")
+    if (config.rule in COLUMNS) != (config.scores is not None):
+        scores = "the scores.csv of analysis/uncertainty.py" if config.rule in COLUMNS else "None"
+        raise ValueError(f"subset.scores must be {scores} with subset.rule {config.rule!r}, got {config.scores!r}")
 
 
 def held_out_count(validation: float, images: int) -> int:

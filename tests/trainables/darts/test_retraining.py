@@ -180,8 +180,7 @@ def test_what_can_be_run_is_accepted(keys):
         ({"frozen_epochs": 2}, "frozen_epochs must lie in 0..1, below search_epochs, got 2"),
         ({"search_channels": 6}, "search_channels must be a multiple of partial, 4, got 6"),
         ({"operations": ("none",)}, "operations must differ from each other, and hold one besides 'none', got"),
-        ({"operations": ("sep_conv_9x9",)}, "unknown operation 'sep_conv_9x9'"),
-        ({"train_images": 1}, "train_images must be at least 2, one for each half of the search, got 1"),
+        ({"operations": ("sep_conv_9x9",)}, "operations must be 'none', 'max_pool_3x3', .*, got "),
         ({"train_images": 9, "auxiliary": 0.4}, "last batch of 9 training images has 1 image, .* than 4$"),
         ({"batch_size": 1, "auxiliary": 0.4}, "set auxiliary to 0, or another batch_size than 1$"),
         ({"cells": 2}, "cells must be greater than or equal to 3, got 2"),
@@ -209,9 +208,9 @@ def test_what_can_be_run_is_accepted(keys):
         ({"genotype": "darts"}, "genotype must be 'pc_darts_cifar10' or 'pc_darts_imagenet'.*, got 'darts'"),
         (
             {"genotype": "pc_darts_cifar10", "subset.rule": "random", "subset.share": 0.1},
-            "subset.rule is for a search, which a known genotype does not need, got 'random'$",
+            r"subset\.\* must be left out, got subset.rule 'random' and subset.share 0.1$",
         ),
-        ({"genotype": "pc_darts_cifar10", "subset.share": 0.1}, "subset.share is for a search, .*, got 0.1$"),
+        ({"genotype": "pc_darts_cifar10", "subset.share": 0.1}, r"subset\.\* must be left out, .* subset.share 0.1$"),
         ({"genotype": "pc_darts_cifar10", "genotype_file": "x.json"}, "got 'pc_darts_cifar10' and 'x.json'$"),
         ({"genotype_file": "nowhere.json"}, "genotype_file 'nowhere.json' cannot be read: No such file"),
     ],
@@ -224,18 +223,15 @@ def test_what_cannot_be_run_is_refused(keys, sentence):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "cannot be read: Expecting property name"),
-        ('{"normal": []}', "must hold the cells normal and reduce"),
-        ("[1, 2]", "must hold the cells normal and reduce"),
-        ('{"normal": [["sep_conv_3x3", Infinity]], "reduce": []}', "must hold the cells normal and reduce"),
-        pytest.param("[" * 100_000, "cannot be read", id="deep"),
-        ('{"normal": [["nor_conv_3x3", 0]], "reduce": []}', "cell 'normal': it must have 8 edges, .* got 1"),
+        ("{", r"\(Invalid JSON: EOF"),
+        ('{"normal": []}', r"must hold the cells normal and reduce, .* \(normal List should have at least 8 items"),
+        ("[1, 2]", r"must hold the cells .* \(Input should be an object"),
+        (("skip_connect", "nor_conv_3x3"), r"\(normal 1 0 Input should be 'none', .*'dil_conv_5x5'\)"),
         (
-            ("skip_connect", "nor_conv_3x3"),
-            "the operation of edge 1 must be one of max_pool_3x3, .* got 'nor_conv_3x3'",
+            ("skip_connect", "none"),
+            r"edge 1 must be an operation on a state in 0\.\.1, before its node, got 'none' on 0",
         ),
-        (("skip_connect", "none"), "the operation of edge 1 must be one of max_pool_3x3, .* got 'none'"),
-        ((0, 5), r"edge 3 must come from a state in 0\.\.2, before its node, got 5"),
+        ((0, 5), r"edge 3 must be an operation on a state in 0\.\.2, before its node, got .* on 5"),
     ],
 )
 def test_a_genotype_of_another_space_is_refused(content, sentence, tmp_path):
