@@ -88,16 +88,6 @@ class PoolsPair(Backbone):
         return super().pool(maps), maps
 
 
-class PoolsBatch(Backbone):
-    def pool(self, maps: Tensor) -> Tensor:
-        return maps.mean(dim=(0, 2, 3))
-
-
-class FeaturesPair(Backbone):
-    def forward_features(self, x: Tensor) -> Any:
-        return super().forward_features(x), x
-
-
 class FeaturesMap(Backbone):
     def forward_features(self, x: Tensor) -> Tensor:
         return self.encode(x)
@@ -111,11 +101,9 @@ class GridPair(Backbone):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (PoolsPair, "pool of 'own' must return (B, D), got tuple"),
-        (PoolsBatch, "pool of 'own' must return (B, D), got [8]"),
-        (FeaturesPair, "forward_features of 'own' must return (B, D), got tuple"),
+        (PoolsPair, "forward_features of 'own' must return (B, D), got tuple"),
         (FeaturesMap, "forward_features of 'own' must return (B, D), got [2, 8, 8, 8]"),
-        (GridPair, "grid of 'own' must return (B, C, H, W), got tuple"),
+        (GridPair, "stage 0 of 'own' must return (B, C, H, W), got tuple"),
     ],
 )
 def test_a_method_of_a_backbone_that_returns_something_else_is_refused(own, kind, sentence):
@@ -131,28 +119,14 @@ def test_code_that_fails_is_refused_with_its_reason(own, layer, reason):
     assert reason in refusal(own(of_stages(layer)))
 
 
-LAZY = "backbone 'own' must give the width of every layer, got {}"
+HEAD = "the head of backbone 'own' must be a torch.nn.Linear to 10 classes, got {}"
 
 
 @pytest.mark.parametrize(
     ("constructor", "sentence"),
     [
-        (of_stages(nn.LazyConv2d(8, 3)), LAZY.format("LazyConv2d as 'stages.1'")),
-        (changed(lambda own: setattr(own, "head", nn.LazyLinear(10))), LAZY.format("LazyLinear as 'head'")),
-        (of_stages(nn.Sequential(nn.LazyBatchNorm2d())), LAZY.format("LazyBatchNorm2d as 'stages.1.0'")),
-        (
-            changed(lambda own: setattr(own, "head", nn.Sequential(nn.Linear(8, 10)))),
-            "the head of backbone 'own' must be a torch.nn.Linear, got Sequential",
-        ),
-        (
-            changed(lambda own: setattr(own, "head", nn.Linear(8, 7))),
-            "head of 'own' must return (B, 10), logits of all classes, got [2, 7]",
-        ),
-        (changed(lambda own: own.double()), "the weights of backbone 'own' must be torch.float32, got torch.float64"),
-        (
-            changed(lambda own: own.requires_grad_(False)),
-            "backbone 'own' must have weights that learn, got none with requires_grad",
-        ),
+        (changed(lambda own: setattr(own, "head", nn.Flatten())), HEAD.format(nn.Flatten())),
+        (changed(lambda own: setattr(own, "head", nn.Linear(8, 7))), HEAD.format(nn.Linear(8, 7))),
         (
             lambda *, num_classes: of_stages()(num_classes=num_classes),
             "backbone 'own' must be a function of num_classes and in_channels (got an unexpected keyword argument "

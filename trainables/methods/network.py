@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from trainables.backbones.backbone import Backbone, Network, initialise, initialise_head
 from trainables.backbones.names import RESIDUAL, constructor_of
@@ -56,17 +55,9 @@ def _constructed(name: str, required: Mapping[str, Any], options: Mapping[str, A
     backbone = constructor(**given)
     if not isinstance(backbone, Backbone):
         raise ValueError(f"backbone {name!r} must return a Backbone, got {type(backbone).__name__}")
-    for part, module in backbone.named_modules():
-        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
-            kind = type(module).__name__
-            raise ValueError(f"backbone {name!r} must give the width of every layer, got {kind} as {part!r}")
-    head = getattr(backbone, "head", None)
-    if not isinstance(head, nn.Linear):
-        raise ValueError(f"the head of backbone {name!r} must be a torch.nn.Linear, got {type(head).__name__}")
-    if others := {str(each.dtype) for each in backbone.parameters()} - {"torch.float32"}:
-        raise ValueError(f"the weights of backbone {name!r} must be torch.float32, got {min(others)}")
-    if not any(each.requires_grad for each in backbone.parameters()):
-        raise ValueError(f"backbone {name!r} must have weights that learn, got none with requires_grad")
+    head, classes = getattr(backbone, "head", None), required["num_classes"]
+    if not isinstance(head, nn.Linear) or head.out_features != classes:
+        raise ValueError(f"the head of backbone {name!r} must be a torch.nn.Linear to {classes} classes, got {head}")
     return backbone
 
 
