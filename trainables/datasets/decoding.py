@@ -27,7 +27,6 @@ from trainables.seeds import derive_seed
 UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of whole numbers without a sign, which it reads as with one
 WIDE_COLOURS = re.compile(r"(RGB[AaX]?|LA);16")  # those of colours with 16 bits, of which it reads the highest 8
 FILLED = 64  # the least of those 8 bits that some pixel of a file must reach: 2**6, or 14 bits of 16
-MOST_PIXELS = 2**26  # of a resized image, 200 MB: photographs have a 200th of them
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together
 
 
@@ -69,7 +68,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             for index in indices[start : start + GROUP]:
                 path = self.files.path(index)
                 try:
-                    image = self._resized(decode_bytes(partial(self.files.read, index), path), path)
+                    image = self._resized(decode_bytes(partial(self.files.read, index), path))
                 except DataError as error:
                     failures.append(str(error))
                     continue
@@ -102,20 +101,14 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         square = interpolate(seen, (self.view.size, self.view.size), self.view)
         return square.flip(2) if mirrored else square
 
-    def _resized(self, image: Tensor, path: Path) -> Tensor:
+    def _resized(self, image: Tensor) -> Tensor:
         if self.view.squeeze:
             return interpolate(image, (self.view.size, self.view.size), self.view)
         if self.view.resize is None:
             return image
         height, width = image.shape[1:]
-        shorter = min(height, width)
-        size = self.view.resize * height // shorter, self.view.resize * width // shorter
-        if size[0] * size[1] > MOST_PIXELS:
-            raise DataError(
-                f"{shown(path)} has {width}x{height} pixels, which is too narrow to bring its shorter side to "
-                f"{self.view.resize} pixels: the whole would have {size[0] * size[1] / 1e6:.0f} million"
-            )
-        return interpolate(image, size, self.view)
+        wanted, shorter = self.view.resize, min(height, width)
+        return interpolate(image, (wanted * height // shorter, wanted * width // shorter), self.view)
 
 
 def centre(image: Tensor, size: int) -> list[int]:

@@ -58,11 +58,9 @@ class FileList:
     def read(self, index: int) -> bytes:
         """Return the content of one image; raise ``OSError`` if it cannot be read."""
         piece = SLICE.fullmatch(self.name(index))
-        path = self.path(index) if piece is None else self.root / piece[1]
-        # A pipe in place of a file, for whose writer a reader would wait, is empty.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if piece is None:
-                return file.read()
+        if piece is None:
+            return self.path(index).read_bytes()
+        with (self.root / piece[1]).open("rb") as file:
             file.seek(int(piece[2]))
             return file.read(int(piece[3]))
 

@@ -44,11 +44,8 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
     """Return every image in and below ``folder/<class>/<inner>``; its label is the index of the class in ``classes``.
 
     As in torchvision's ImageFolder, the folders of a class may have folders. Hidden files are left out; so are files
-    that are not images, which is reported once, and entries that are no files, such as pipes.
-
-    Raises:
-        DataError: a class folder is missing or has no image, there is one that is not among ``classes``, or a link
-            leads back to a folder above it.
+    that are not images, which is reported once. ``DataError`` says that a class folder is missing, has no image, or is
+    not among ``classes``.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
         raise DataError(f"{shown(folder / unknown[0])} is not one of the classes")
@@ -124,22 +121,13 @@ def read_table(path: Path, columns: int, *, separator: str | None = None) -> lis
     return table
 
 
-def _below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones.
-
-    ``above`` are the folders through which it was reached, without links.
-    """
-    real = os.path.realpath(folder)
-    if real in above:
-        raise DataError(f"{shown(folder)} is a link to a folder above it, whose images would be read again and again")
+def _below(folder: Path) -> Iterator[str]:
+    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones."""
     for entry in entries(folder):
-        if entry.name.startswith("."):
-            continue
-        if _is_folder(entry):
-            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name, (*above, real)))
-        # A link that leads nowhere is named when it is read; a pipe would be waited for.
-        elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry) or not os.path.exists(entry):
-            yield entry.name
+        if _is_folder(entry) and not entry.name.startswith("."):
+            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name))
+        elif not entry.name.startswith("."):
+            yield entry.name  # a link that leads nowhere is named when it is read
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -72,9 +72,6 @@ def lacking(config: DataConfig, data_root: Path) -> list[str]:
     folder = folder_of(config, data_root) / dataset.folder
     if os.path.isdir(folder):
         return []
-    there = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
-    if not os.path.isdir(there):
-        return [f"{folder} is missing and cannot be made, because {there} is no folder"]
     return [f"{folder} is missing and {'will be fetched' if dataset.fetched else 'has to be put there'}"]
 
 

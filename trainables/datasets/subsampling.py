@@ -7,14 +7,12 @@ alone, not on a trial's seed: every seed, and every trial of a search, trains on
 same ones.
 """
 
-import warnings
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from trainables.datasets.data_config import COLUMNS, SubsetConfig
+from trainables.refusals import first_line
 from trainables.seeds import generator
 
 
@@ -52,24 +50,18 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
 
     The file is CSV with the columns ``image``, ``label`` and others; its rows may be in any order.
     """
+    import pandas as pd  # half a second, for which only a subset by scores has to wait
+
     try:
-        with warnings.catch_warnings(action="error", category=UserWarning):  # of a file without a line
-            table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8-sig", ndmin=1)
-    except (OSError, ValueError, IndexError, UserWarning) as error:
-        said = str(error).strip() or type(error).__name__
-        reason = said.splitlines()[-1].strip()  # in which NumPy names the lines that are wrong
-        raise ValueError(f"subset.scores {file!r} cannot be read: {reason}") from None
-    columns = table.dtype.names or ()
-    for name in ("image", "label", column):
-        if name not in columns:
-            there = ", ".join(map(repr, columns))
-            raise ValueError(f"subset.scores {file!r} has no column {name!r}; there are {there}")
-    table = np.sort(table, order="image")[: len(labels)]
+        table = pd.read_csv(file, usecols=["image", "label", column], encoding="utf-8-sig")
+        table = table.sort_values("image")[: len(labels)]
+        found = torch.from_numpy(table[column].to_numpy(np.float64, copy=True))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"subset.scores {file!r} cannot be read: {first_line(error)}") from None
     if not np.array_equal(table["image"], np.arange(len(labels))):
         raise ValueError(f"subset.scores {file!r} does not have each of the first {len(labels)} training images once")
     if not np.array_equal(table["label"], labels.numpy()):
         raise ValueError(f"subset.scores {file!r} is of other images: its labels are not those of the training set")
-    found = torch.from_numpy(np.ascontiguousarray(table[column], dtype=np.float64))
     if not found.isfinite().all():
         raise ValueError(f"subset.scores {file!r} has a {column!r} that is not a finite number")
     return found

@@ -100,12 +100,10 @@ def _key(member: str) -> tuple[str, str]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return the index in a file; an empty one where there is none, or something else."""
+    """Return the index in a file; an empty one where there is none, or a part of one."""
     try:
-        index = json.loads(file.read_text(encoding="utf-8"))
-        whole = all(isinstance(name, str) and isinstance(label, int) for name, label in index["samples"])
-        return {"shards": index["shards"], "samples": index["samples"]} if whole and index["samples"] else {}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
 
 

@@ -116,7 +116,7 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
                 image.labels.append(label_of[found["category_id"]])
                 image.ignored.append(bool(found.get("iscrowd")))
         names = [str(category["name"]) for category in categories]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
     return _photographs(list(images.values()), file), names
 

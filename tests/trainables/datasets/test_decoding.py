@@ -54,18 +54,6 @@ def test_transparency_changes_no_colour_and_is_not_warned_of(tmp_path, picture, 
         assert torch.equal(decode(tmp_path / "glass.png"), expected)
 
 
-@pytest.mark.parametrize("sides", [(5000, 1), (1, 5000), (8000, 2)])
-def test_an_image_that_would_fill_the_memory_is_named_and_not_resized(tmp_path, sides):
-    """A photograph of 1x5000 pixels took a gigabyte, and one of 1x65000 thirteen."""
-    Image.new("RGB", sides).save(tmp_path / "line.png")
-    Image.new("RGB", (300, 10)).save(tmp_path / "strip.png")
-    files = FileList.of(tmp_path, ["line.png", "strip.png"], [0, 0])
-    chunk = Decoder(files, View(size=224, resize=256))[[0, 1]]
-    (failure,) = chunk.failures
-    assert failure.startswith(f"{tmp_path / 'line.png'} has {sides[0]}x{sides[1]} pixels, which is too narrow to bring")
-    assert chunk.images.shape == (1, 224, 224, 3)
-
-
 @pytest.mark.parametrize(
     ("name", "values"),
     [

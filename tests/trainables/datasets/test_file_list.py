@@ -1,7 +1,5 @@
 """A list of files keeps its names and labels, in a mixed order and in little memory."""
 
-import os
-
 import pytest
 import torch
 
@@ -45,11 +43,6 @@ def test_the_digest_changes_with_a_name_a_label_and_a_byte(files, tmp_path):
     assert FileList.of(tmp_path, ["class0/new.jpg", *NAMES[1:]], LABELS).digest() != before
     (tmp_path / NAMES[20]).write_bytes(b"other")
     assert files.digest() != before
-
-
-def test_a_pipe_in_place_of_an_image_is_empty(tmp_path):
-    os.mkfifo(tmp_path / "a.jpg")
-    assert FileList.of(tmp_path, ["a.jpg"], [0]).read(0) == b""
 
 
 def test_names_take_little_memory():

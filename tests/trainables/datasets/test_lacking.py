@@ -33,18 +33,6 @@ def test_a_folder_of_images_is_looked_for_by_its_name(tmp_path):
     assert train.lacking(settings, tmp_path) == []
 
 
-def test_a_data_root_that_can_be_no_folder_is_not_said_to_be_filled(tmp_path):
-    """A dry run promised to fetch the data, and the real start then refused the data root."""
-    file, link = tmp_path / "file", tmp_path / "link"
-    file.touch()
-    link.symlink_to(tmp_path / "nowhere")
-    for root in (file, link):
-        for below in (root, root / "data"):
-            (said,) = train.lacking(parse({"dataset": "cifar10", "backbone": "resnet8"}), below)
-            wanted = below / DATASETS["cifar10"].folder
-            assert said == f"{wanted} is missing and cannot be made, because {root} is no folder"
-
-
 @pytest.mark.parametrize(
     ("backbone", "weights", "file"),
     [

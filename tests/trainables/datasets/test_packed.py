@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -97,16 +96,14 @@ def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path, monkeypa
     assert len(webdataset.load(tmp_path).train) == 13
 
 
-def test_an_index_of_another_form_is_made_again(tmp_path):
+def test_an_index_of_which_a_part_was_written_is_made_again(tmp_path):
     shards(tmp_path)
     first = webdataset.load(tmp_path).train
     index = tmp_path / "train" / webdataset.INDEX
-    whole = json.loads(index.read_text())
-    samples = ({}, {"samples": 5}, {"samples": [["a", "b"]]}, {"samples": []})
-    for content in (5, [], *({"shards": whole["shards"], **found} for found in samples)):
-        index.write_text(json.dumps(content))
-        assert torch.equal(webdataset.load(tmp_path).train.names, first.names)
-        assert json.loads(index.read_text()) == whole
+    whole = index.read_text()
+    index.write_text(whole[: len(whole) // 2])
+    assert torch.equal(webdataset.load(tmp_path).train.names, first.names)
+    assert index.read_text() == whole
 
 
 def later(file: Path, seconds: int) -> None:

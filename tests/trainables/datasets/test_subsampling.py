@@ -85,15 +85,14 @@ def test_a_run_sees_the_subset_alone(file):
 
 @pytest.mark.filterwarnings("error")
 def test_scores_that_a_spreadsheet_saved_again_are_read_and_a_broken_file_is_refused(tmp_path):
-    """NumPy's first words about a line that lacks a column were "Some errors were detected !"."""
     labels = torch.arange(2)
     saved = tmp_path / "saved.csv"
     saved.write_text("image,label,cv\n1,1,0.5\n0,0,0.25\n", encoding="utf-8-sig")
     assert read_scores(str(saved), "cv", labels).tolist() == [0.25, 0.5]
     for content, reason in (
-        ("", "Empty input file"),
-        ("image,label,cv\n0,0,0.25\n1,1\n", r"Line #3 \(got 2 columns instead of 3\)"),
-        ("image;label;cv\n0;0;0.25\n", "could not convert string to float"),
+        ("", "No columns to parse"),
+        ("image,label,cv\n0,0,0.25\n1,1,much\n", "could not convert string to float: 'much'"),
+        ("image;label;cv\n0;0;0.25\n", "Usecols do not match columns"),
     ):
         saved.write_text(content, encoding="utf-8")
         with pytest.raises(ValueError, match=rf"^subset.scores '.*saved.csv' cannot be read: .*{reason}"):
@@ -110,7 +109,7 @@ def test_scores_of_other_images_are_refused(file, tmp_path):
     refused("cannot be read", name=str(tmp_path / "nothing.csv"))
     short = tmp_path / "short.csv"
     short.write_text("\n".join(row.rsplit(",", 1)[0] for row in ROWS))
-    refused("has no column 'k_centre'; there are 'image', 'label',", name=str(short), rule="k_centre")
+    refused("cannot be read: .*'k_centre'", name=str(short), rule="k_centre")
     short.write_text("\n".join((*ROWS[:10], "9,2,10,0,nan,0,0")))
     refused("has a 'cv' that is not a finite number", name=str(short))
     assert len(chosen(config(rule="easy", share=0.5, scores=str(short)), LABELS)) == 5  # of another column
