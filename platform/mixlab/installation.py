@@ -1,12 +1,9 @@
 """Finds where Mixlab is installed and what came with it, and checks that no package of the same name hides a part."""
 
-import base64
-import hashlib
 import importlib.util
 import os
 import sys
 import sysconfig
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from mixlab.errors import BadInput, require_known
@@ -20,7 +17,7 @@ def check() -> None:
     """Raise ``BadInput`` if a package of another project is imported in place of one of Mixlab's.
 
     ``trainables``, ``analysis`` and ``platform`` are common names: a folder of that name next to a study's script wins
-    over the installed package, and a distribution that is installed later overwrites its files.
+    over the installed package.
     """
     for name in ("trainables", "analysis"):
         if (found := _location(name)) is not None and found not in HOMES:
@@ -30,8 +27,6 @@ def check() -> None:
             )
     if (found := _location("platform")) != Path(sysconfig.get_path("stdlib")).resolve():
         raise BadInput(f"{found}/platform hides Python's own module 'platform'; rename it")
-    for file in _overwritten():
-        raise BadInput(f"{file} is no longer Mixlab's: another package of that name was installed over it")
 
 
 def studies() -> dict[str, Path]:
@@ -71,19 +66,3 @@ def _location(name: str) -> Path | None:
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations))).resolve().parent
     return Path(spec.origin).resolve().parent if spec.origin else None
-
-
-def _overwritten() -> list[Path]:
-    """Return each package's first file that differs from the installation's record; none in a repository."""
-    try:
-        recorded = distribution("mixlab").files or []
-    except PackageNotFoundError:
-        return []
-    changed = []
-    for file in recorded:
-        if file.name == "__init__.py" and len(file.parts) == 2 and file.hash is not None:
-            path = Path(str(file.locate()))
-            digest = hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b""
-            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != file.hash.value:
-                changed.append(path)
-    return changed

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from mixlab import installation
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
 from tests.endings import ended
@@ -144,12 +143,6 @@ def test_a_package_that_hides_ours_is_named(name, tmp_path, monkeypatch, capsys)
     monkeypatch.delitem(sys.modules, name, raising=False)
     assert main(["list"]) == 2
     assert f"{tmp_path / name} hides" in capsys.readouterr().err
-
-
-def test_a_package_that_was_installed_over_ours_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(installation, "_overwritten", lambda: [tmp_path / "analysis" / "__init__.py"])
-    assert main(["list"]) == 2
-    assert "another package of that name was installed over it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -163,8 +163,7 @@ def test_only_what_mlflow_has_whole_ends_well(drained, refused, outage, said):
         client=SimpleNamespace(tracking_uri="sqlite:///mlflow.db"),
         drain=lambda seconds, tell: drained,
         newly_refused=lambda: refused,
-        writer=SimpleNamespace(outage=outage, abandoned=False),
-        end_without_room=lambda: "Errno 28" in outage,
+        writer=SimpleNamespace(outage=outage, full="Errno 28" in outage, abandoned=False),
     )
     console = Console(file=io.StringIO(), width=200)
     assert write_out(tracker, "all is kept", console) == (not said)

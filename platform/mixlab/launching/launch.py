@@ -18,7 +18,6 @@ from mixlab.spec import json_form
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
-from mixlab.tracking import artifacts, store
 
 TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
 FORM = {"asked": {str: str}, "done": [str]}
@@ -31,7 +30,6 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Resul
     that the search holds, before it is tuned.
     """
     require_place(start.options)
-    require_no_more_seeds(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
     require_no_more_trials(trials, start.tables)
     if start.options.dry_run:
         return print_plan(spec, trials, start)
@@ -54,27 +52,6 @@ def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
     content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
     with contextlib.suppress(OSError):  # the table is there all the same
         (folder / TABLE_FILE).write_text(json_form.dumps(content), encoding="utf-8")
-
-
-def require_no_more_seeds(study: Study, tracking_uri: str) -> None:
-    """Raise ``BadInput`` if every arm of the same plan has finished more seeds than ``study`` has.
-
-    Where seeds were added until every comparison was decided, the arms have different numbers, and one is enough.
-    """
-    client = store.existing(tracking_uri)
-    for _, plan in artifacts.plans(client, study.name, study.identity):
-        trials = plan.get("trials", [])
-        if len({trial["seed"] for trial in trials}) <= len(study.seeds):
-            continue
-        done = store.finished(store.recorded(client, study.name))
-        seeds, whose = {trial["seed"] for trial in trials if trial["key"] in done}, "some arm"
-        if not plan.get("sequential"):
-            seeds, whose = seeds - {trial["seed"] for trial in trials if trial["key"] not in done}, "every arm"
-        if len(seeds) > len(study.seeds):
-            raise BadInput(
-                f"{whose} of {study.name!r} has finished {len(seeds)} seeds, and a table of {len(study.seeds)} would "
-                f"replace theirs: give --seeds {len(seeds)}, or another --tracking-uri and --storage"
-            )
 
 
 def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:

@@ -72,8 +72,7 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
         say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
         reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""
-        full = not lost and tracker.end_without_room()
-        what = "has no room" if full else "does not answer"
+        what = "has no room" if tracker.writer.full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracker.client.tracking_uri)} {what}. {kept}"
         say(console, text, style="red")

@@ -163,20 +163,12 @@ def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
     return {}
 
 
-def plans(
-    client: MlflowClient | None, study: str, identity: str | None = None
-) -> list[tuple[StoredRun, dict[str, Any]]]:
-    """Return the run of each plan of a study, and the plan: of all its plans, or of those with this ``identity``.
-
-    ``BadInput`` is raised if the store does not answer.
-    """
-    if client is None or (experiment := experiment_named(client, study)) is None:
+def plans(client: MlflowClient, study: str) -> list[tuple[StoredRun, dict[str, Any]]]:
+    """Return the run of each plan of a study, and the plan; ``BadInput`` if the store does not answer."""
+    if (experiment := experiment_named(client, study)) is None:
         return []
-    tags = {names.LEVEL: names.STUDY_LEVELS[0]}
-    if identity is not None:
-        tags[names.PLAN] = identity
     with reading(client):
-        runs = search_runs(client, experiment.experiment_id, tags, params=False)
+        runs = search_runs(client, experiment.experiment_id, {names.LEVEL: names.STUDY_LEVELS[0]}, params=False)
         return [(run, plan_of(client, run.run_id)) for run in runs]
 
 

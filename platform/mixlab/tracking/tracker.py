@@ -110,17 +110,6 @@ class Tracker:
         """Wait until everything is written; see :meth:`Writer.drain`."""
         return self.writer.drain(seconds, tell)
 
-    def end_without_room(self) -> bool:
-        """Leave out what has no room, and end the study's run and the arms' as interrupted; return whether it can be.
-
-        That is possible where a disk is full for the artifacts alone.
-        """
-        if not self.writer.full:
-            return False
-        self.writer.leaving_out = True
-        self.close("KILLED", dict.fromkeys(self.arm_runs, "KILLED"))
-        return self.drain()
-
     def newly_refused(self) -> list[str]:
         """Return the writes that MLflow refused for good, of which no earlier call has told."""
         new = self.writer.refused[self._returned :]

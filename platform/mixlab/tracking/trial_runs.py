@@ -16,7 +16,6 @@ from typing import Any
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import no_room
 from mixlab.provenance import Provenance
 from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch
@@ -155,20 +154,16 @@ class TrialRuns:
     def end(
         self, trial: Trial, state: State, error: str = "", traceback: str = "", checkpoint: Checkpoint | None = None
     ) -> None:
-        """End the run of a trial that is done, pruned or failed: by an ``error``, one line of the ``traceback``.
+        """End the run of a trial, for good or until the next start.
 
-        The ``checkpoint`` opens a folder with the files of its last epoch when it is time to write them.
+        One that failed has an ``error``, which is one line of its ``traceback``. The ``checkpoint`` opens a folder with
+        the files of its last epoch when it is time to write them.
         """
 
         def write() -> None:
             run_id = self.run_ids[trial.key]
             if checkpoint is not None:
-                try:
-                    self._log_files(run_id, checkpoint)
-                except OSError as full:
-                    if no_room(full):
-                        self._interrupt(trial.key)  # until there is room
-                    raise
+                self._log_files(run_id, checkpoint)
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
             error_tag = {names.ERROR: error} if error else {}
@@ -204,13 +199,8 @@ class TrialRuns:
 
     def stop(self, trials: Iterable[Trial]) -> None:
         """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
-
         for trial in trials:
-            self.writer.put(partial(self._interrupt, trial.key))
-
-    def _interrupt(self, key: str) -> None:
-        log(self.client, self.run_ids[key], tags={names.STATE: State.INTERRUPTED.value})
-        self.client.set_terminated(self.run_ids[key], names.STATUS[State.INTERRUPTED])
+            self.end(trial, State.INTERRUPTED)
 
 
 def _metrics(epochs: Iterable[Timed]) -> list[Metric]:

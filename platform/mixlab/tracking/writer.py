@@ -36,11 +36,8 @@ class Writer:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
         self.refused: list[str] = []  # the first line of each error that no repetition will fix
         self.outage = ""  # in one line, the error for which the current write is repeated; empty if there is none
-        self.full = False  # that error, or one for which a write was left out, is a disk without room
-        # Set by others: to carry out the other writes where a disk is full for some, such as that of the artifacts; and
-        # to carry out nothing more, because whoever queued the writes has given up.
-        self.leaving_out = False
-        self.abandoned = False
+        self.full = False  # that error is a disk without room
+        self.abandoned = False  # set by others: whoever queued the writes has given up, and nothing more is carried out
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
@@ -71,8 +68,7 @@ class Writer:
             while not self.abandoned:
                 try:
                     write()
-                    if not self.leaving_out:
-                        self.outage, self.full = "", False
+                    self.outage, self.full = "", False
                     break
                 except Exception as error:
                     if not is_outage(error):
@@ -83,8 +79,6 @@ class Writer:
                     chained = error.__cause__ is not None or ANSWERED.search(str(error)) is not None
                     self.outage = root_cause(error) if chained else first_line(error)
                     self.full = is_full(error)
-                    if self.full and self.leaving_out:
-                        break
                     time.sleep(RETRY_SECONDS)
             self._queue.task_done()
 

@@ -6,11 +6,8 @@ import importlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, call
@@ -113,33 +110,6 @@ def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch):
 def test_an_address_that_cannot_be_is_a_sentence(address):
     with pytest.raises(BadInput, match=re.escape(f"no Ray cluster answers at --address {address!r} (")):
         head.require_entrance(address)
-
-
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"])
-def test_what_listens_and_is_no_head_is_refused_at_once(answer):
-    """Ray waited 15 s for it."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError), server.accept()[0] as caller:
-                caller.sendall(answer)
-                caller.shutdown(socket.SHUT_WR)
-                caller.recv(1000)
-
-        threading.Thread(target=serve, daemon=True).start()
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-        began = time.monotonic()
-        with pytest.raises(
-            BadInput, match=rf"at --address '{address}' \(what listens there is no head of Ray\); start"
-        ):
-            head.require_entrance(address)
-        assert time.monotonic() - began < 5
-
-
-def test_a_head_whose_connection_is_encrypted_is_left_to_ray(monkeypatch):
-    monkeypatch.setenv("RAY_USE_TLS", "1")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        head.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:

@@ -51,17 +51,15 @@ OUTAGE = " (refused by http://me:***@host)"
         ({}, True, ["no such run"] * 9, False, False, "MLflow refused a write: no such run\n"),
         ({}, False, [], False, False, LACKING.format("does not answer", OUTAGE)),
         ({}, False, [], True, False, LACKING.format("has no room", OUTAGE)),
-        ({"lost": True}, False, [], True, False, LACKING.format("does not answer", OUTAGE)),
         ({"complete": False}, True, [], False, False, LACKING.format("does not answer", "")),
     ],
 )
 def test_what_mlflow_lacks_is_said_and_where_it_is_kept(options, drained, refused, full, written, said):
     console = Console(file=io.StringIO(), width=200)
-    writer = SimpleNamespace(outage="" if drained else "refused by http://me:secret@host", abandoned=False)
+    writer = SimpleNamespace(outage="" if drained else "refused by http://me:secret@host", full=full, abandoned=False)
     tracker: Any = Mock(writer=writer)
     tracker.client.tracking_uri = "sqlite:///mlflow.db"
     tracker.drain.return_value, tracker.newly_refused.return_value = drained, refused
-    tracker.end_without_room.return_value = full
     assert write_out(tracker, "it is kept", console, **options) is written
     assert console.file.getvalue() == said
     assert writer.abandoned is bool("MLflow at" in said)

@@ -1,7 +1,6 @@
 """The whole launch, with MLflow and the report but without Ray: however it ends, its runs say so, and so does it."""
 
 import io
-import itertools
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -125,7 +124,7 @@ def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_se
         return read(client, experiment, tags, **options)
 
     monkeypatch.setattr(store, "runs_in_database", broken)
-    for level, dry_run in itertools.product(("study", "seed"), (True, False)):
+    for level, dry_run in (("study", False), ("seed", True), ("seed", False)):
         refused.append(level)
         with pytest.raises(BadInput, match=r"MLflow at 'sqlite:.*' cannot be read: it is broken"):
             launch(SMALL, dry_run=dry_run, tracking_uri=uri)
