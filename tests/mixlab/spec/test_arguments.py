@@ -6,9 +6,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from mixlab import Arm, Choice, Search, Study, factorial, main, run
+from mixlab import Arm, Choice, Options, Search, Study, factorial, main, run
 from mixlab.spec.border import checked_arguments
+from mixlab.spec.complete import complete
 from tests.endings import refused
+from tests.mixlab.spec.minimal import STUDY, Toy
 
 
 @pytest.mark.parametrize(
@@ -27,9 +29,21 @@ from tests.endings import refused
         (lambda: factorial([]), "a design needs at least one term, a name and what it changes, got []"),
         (lambda: run(None), "wrong arguments of run: missing a required argument: 'train', got None; it takes study,"),
         (lambda: main(None, None, option=()), "unknown argument of main 'option'; did you mean 'train'?"),
+        (lambda: complete(Toy), "a class: give an object of it"),
+        (lambda: complete(3), "must be a callable object, got 3"),
+        (
+            lambda: run(STUDY, Toy(), {"quiet": True}),
+            "a run must be an Options, such as Options(quiet=True)",
+        ),
+        (lambda: run(STUDY, Toy(), Options), "a run must be an Options, such as Options(quiet=True)"),
+        (lambda: run({"name": "x"}, Toy()), "must be a Study or a Search, got {'name': 'x'}"),
+        (lambda: run(STUDY, Toy(), console=3), "must be a rich.console.Console, got 3"),
+        (lambda: STUDY.with_arms(["c"]), "unknown arm 'c'; there are 'a', 'b'"),
+        (lambda: STUDY.with_levels("mixer", []), "no level of the factor mixer is named: give at least one"),
+        (lambda: STUDY.with_levels("mixer", [[[0.0]]]), "a level of 'mixer' needs a name in text, got [[0.0]]"),
     ],
 )
-def test_a_wrong_argument_is_named_with_those_that_there_are(call, sentence):
+def test_a_wrong_argument_is_named_with_what_would_be_right(call, sentence):
     with refused(sentence):
         call()
 

@@ -31,17 +31,30 @@ def test_rules_by_hand():
     }
     assert RMSE.summary(values) == {"rmse_best": 1.0, "rmse_median2": 5.0}
     assert RMSE.summary([3.0]) == {"rmse_best": 3.0, "rmse_median2": 3.0}
+    # A rule is not a number where it looks at such a value, wherever that stands.
+    values = [3.0, math.nan, 1.0, 2.0]
+    for order in (values, values[::-1]):
+        assert math.isnan(value_by("best", order))
+        assert math.isnan(value_by("median4", order))
+    assert (value_by("best2", values), value_by("median2", values)) == (2.0, 1.5)
+    assert value_by("best", [3.0, math.inf]) == math.inf
 
 
-def test_a_rule_in_words():
-    assert rule_in_words("median10") == "median of the last 10 epochs"
-    for epochs, said in ((3, "all epochs"), (10, "all epochs"), (11, "the last 10 epochs")):
-        assert rule_in_words("median10", epochs) == f"median of {said}"
-    assert rule_in_words("median10", epochs=1) == "the only epoch"
-    assert rule_in_words("best", epochs=8) == "best of all epochs, chosen on the test set"
-    assert rule_in_words("median1", epochs=8) == "median of the last epoch"
-    assert rule_in_words("best10") == "best of the last 10 epochs, chosen on the test set"
-    assert rule_in_words("last") == "last epoch"
+@pytest.mark.parametrize(
+    ("rule", "epochs", "said"),
+    [
+        ("median10", None, "median of the last 10 epochs"),
+        ("median10", 10, "median of all epochs"),
+        ("median10", 11, "median of the last 10 epochs"),
+        ("median10", 1, "the only epoch"),
+        ("median1", 8, "median of the last epoch"),
+        ("best", 8, "best of all epochs, chosen on the test set"),
+        ("best10", None, "best of the last 10 epochs, chosen on the test set"),
+        ("last", None, "last epoch"),
+    ],
+)
+def test_a_rule_in_words(rule, epochs, said):
+    assert rule_in_words(rule, epochs) == said
 
 
 def test_the_last_epoch_has_the_rules_of_all():
@@ -52,40 +65,23 @@ def test_the_last_epoch_has_the_rules_of_all():
     assert found == Epoch(4, 4, {"rmse": 4.0, "other": 0.0, **rules_of_all})
 
 
-def test_a_metric_is_found_by_its_own_name_and_by_its_rules():
-    assert find((RMSE, TOP1), "test_top1_best10") is TOP1
-    assert find((RMSE, TOP1), "rmse") is RMSE
-    assert find((RMSE, TOP1), "rmse_last") is None
-    assert TOP1.text(78.166) == "78.17 %"
-    assert TOP1.text(math.nan) == "not a number"
-    assert TOP1.text(-math.inf) == "-inf %"
-    assert [TOP1.text(value) for value in (-0.0, -1e-13, -0.001, 0.00044)] == [
-        "0.00 %",
-        "0.00 %",
-        "-0.001 %",
-        "0.00044 %",
-    ]
-    assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5)] == ["-0.0049", "+0.01", "-2e-05"]
-    assert [decimals(value, 2, "+") for value in (0.0, 1e-14)] == ["+0.00", "+0.00"]
+def test_a_value_has_the_decimals_and_the_unit_of_its_metric():
+    values = (78.166, math.nan, -math.inf, -0.0, -1e-13, -0.001, 0.00044)
+    said = ["78.17 %", "not a number", "-inf %", "0.00 %", "0.00 %", "-0.001 %", "0.00044 %"]
+    assert [TOP1.text(value) for value in values] == said
+    signed = ["-0.0049", "+0.01", "-2e-05", "+0.00", "+0.00"]
+    assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5, 0.0, 1e-14)] == signed
     assert RMSE.text(-1e300) == "-1e+300 kg"
     assert Metric("loss", digits=0).check().text(2.4) == "2"
 
 
-def test_what_a_metric_leaves_open():
-    assert Metric("train_loss", rules=["last"]) == Metric(
-        "train_loss", "", 2, higher_is_better=None, rules=("last",), label="train loss"
-    )
+def test_what_a_metric_leaves_open_and_the_names_that_find_it():
+    whole = Metric("train_loss", "", 2, higher_is_better=None, rules=("last",), label="train loss")
+    assert Metric("train_loss", rules=["last"]) == whole
     assert Metric.like(SimpleNamespace(name="train_loss", label="the loss")) == Metric("train_loss", label="the loss")
-
-
-def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order():
-    values = [3.0, math.nan, 1.0, 2.0]
-    for order in (values, values[::-1]):
-        assert math.isnan(value_by("best", order))
-        assert math.isnan(value_by("median4", order))
-    assert value_by("best2", values) == 2.0
-    assert value_by("median2", values) == 1.5
-    assert value_by("best", [3.0, math.inf]) == math.inf
+    assert find((RMSE, TOP1), "test_top1_best10") is TOP1
+    assert find((RMSE, TOP1), "rmse") is RMSE
+    assert find((RMSE, TOP1), "rmse_last") is None
 
 
 @pytest.mark.parametrize("name", ["loss", "µm", "train/loss", "a b", "a.b-c:d", ".a", "a.", "x" * 245])
@@ -133,33 +129,16 @@ class Unspeakable:
         raise RuntimeError("no words")
 
 
-def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json():
-    reported = Epoch(np.int64(2), 3, {"a": np.float32(0.5), "b": 1}, {"data": "x"}, {"lam": (np.float32(0.25), 0.75)})
-    epoch = epoch_of(reported)
-    assert epoch == Epoch(2, 3, {"a": 0.5, "b": 1.0}, {"data": "x"}, {"lam": (0.25, 0.75)})
-    assert type(epoch.metrics["a"]) is float
+def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and_goes_through_json():
+    numbers = {"true": True, "array": np.array(2.0), "single": np.float32(0.5), "quarter": Fraction(1, 4), "one": 1}
+    numbers |= {"tensor": torch.tensor([0.5], requires_grad=True), "half": torch.tensor(3, dtype=torch.bfloat16)}
+    words, histograms = {"file": "a\udcff\0b", "fox": "🦊"}, {"lam": (np.float32(0.25), 0.75)}
+    epoch = epoch_of(Epoch(np.int64(2), 3, {**numbers, "least": -math.inf, "small": 5e-324}, words, histograms))
+    metrics = {"true": 1.0, "array": 2.0, "single": 0.5, "quarter": 0.25, "one": 1.0, "tensor": 0.5, "half": 3.0}
+    metrics |= {"least": -math.inf, "small": 5e-324}
+    plain = Epoch(2, 3, metrics, {"file": "a\\udcff\\0b", "fox": "🦊"}, {"lam": (0.25, 0.75)})
+    assert repr(epoch) == repr(plain)  # in which a number of NumPy's has its type
     assert from_json(json.loads(json.dumps(vars(epoch)))) == epoch
-
-
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        (True, 1.0),
-        (np.array(2.0), 2.0),
-        (torch.tensor([0.5], requires_grad=True), 0.5),
-        (torch.tensor(3, dtype=torch.bfloat16), 3.0),
-        (Fraction(1, 4), 0.25),
-        (-math.inf, -math.inf),
-        (5e-324, 5e-324),
-    ],
-)
-def test_one_number_of_any_library_is_a_metric(value, number):
-    assert epoch_of(Epoch(1, 1, {"a": value})).metrics == {"a": number}
-
-
-def test_words_are_stored_whatever_letters_they_have():
-    epoch = epoch_of(Epoch(1, 1, {}, {"file": "a\udcff\0b", "fox": "🦊"}))
-    assert epoch.words == {"file": "a\\udcff\\0b", "fox": "🦊"}
 
 
 @pytest.mark.parametrize(

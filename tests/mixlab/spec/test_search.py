@@ -63,57 +63,49 @@ def test_every_cell_is_tuned_with_the_same_budget_over_the_same_space():
     assert names == ["cutmix · plain", "cutmix · fast", "mixup · plain", "mixup · fast"]
     assert SEARCH.per_cell == 2
     SEARCH.check(TRAIN)
-    histories = {SEARCH.history_name(cell, TRAIN) for cell in STUDY.cells()}
-    assert len(histories) == 4
-
-
-def test_search_runs_hold_out_and_confirmation_runs_do_not():
-    cell = STUDY.cells()[0]
-    trial = SEARCH.trial(cell, {"zeta": 1.0, "alpha": 0.2}, 5, TRAIN)
-    assert trial.config["validation"] == 0.1
-    assert trial.config["evaluate"] == "validation"
-    assert trial.config["epochs"] == 3
-    assert trial.name == "cutmix · plain · trial 5"
-
-    won = ("cutmix · plain", "mixup · plain", "mixup · fast")
-    study = SEARCH.confirmation({name: {"zeta": 1.0, "alpha": 0.2} for name in won})
-    confirmed = study.trials(TRAIN)
-    assert [(t.cell, t.seed) for t in confirmed] == [(cell, seed) for cell in won for seed in range(6)]
-    assert study_plan(study, confirmed, "paper", TRAIN)["factors"] == ["mixer"]
-    for each in confirmed:
-        assert (each.config["validation"], each.config["evaluate"], each.config["epochs"]) == (0.0, "test", 9)
-        assert (each.config["zeta"], each.config["alpha"]) == (1.0, 0.2)
-        assert each.seed not in SEARCH.search_seeds
-    assert [t.config["lr"] for t in confirmed] == [0.1] * 12 + [0.2] * 6
-    # Without its baseline there is nothing to compare an arm with.
-    alone = SEARCH.confirmation({name: {} for name in ("cutmix · plain", "mixup · fast")})
-    assert [cell.name for cell in alone.cells()] == ["cutmix · plain"]
-
-
-def test_a_search_checks_its_study_too():
+    assert len({SEARCH.history_name(cell, TRAIN) for cell in STUDY.cells()}) == 4
     with refused("a study names a folder", "'a/b'"):
         replace(SEARCH, study=replace(STUDY, name="a/b")).check(TRAIN)
 
 
-def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed():
+def test_search_runs_hold_out_and_confirmation_runs_do_not():
+    point = {"zeta": 1.0, "alpha": 0.2}
+    trial = SEARCH.trial(STUDY.cells()[0], point, 5, TRAIN)
+    of_cell = {"mixer": "cutmix", "lr": 0.1}
+    assert trial.config == {**point, **of_cell, "validation": 0.1, "evaluate": "validation", "epochs": 3}
+    assert trial.name == "cutmix · plain · trial 5"
+
+    won = {("cutmix", "plain"): 0.1, ("mixup", "plain"): 0.1, ("mixup", "fast"): 0.2}
+    study = SEARCH.confirmation({" · ".join(cell): point for cell in won})
+    confirmed = study.trials(TRAIN)
+    assert [(trial.cell, trial.seed) for trial in confirmed] == [
+        (" · ".join(cell), seed) for cell in won for seed in range(6)
+    ]
+    assert study_plan(study, confirmed, "paper", TRAIN)["factors"] == ["mixer"]
+    for trial in confirmed:
+        of_cell = {"mixer": trial.levels["mixer"], "lr": won[trial.levels["mixer"], trial.arm]}
+        assert trial.config == {**point, **of_cell, "validation": 0.0, "evaluate": "test", "epochs": 9}
+        assert trial.seed not in SEARCH.search_seeds
+
+
+def test_an_arm_whose_reference_has_no_winner_is_not_confirmed():
     arms = (*STUDY.arms, Arm("faster", {"lr": 0.4}, against="fast"), Arm("fastest", {"lr": 0.8}, against="faster"))
-    names = [cell.name for cell in replace(STUDY, arms=arms).cells()]
-    won = {name: {"zeta": 1.0} for name in names if name != "mixup · fast"}
-    study = replace(SEARCH, study=replace(STUDY, arms=arms)).confirmation(won)
-    assert [cell.name for cell in study.cells()] == [*names[:4], "mixup · plain"]
+    search = replace(SEARCH, study=replace(STUDY, arms=arms))
+    names = [cell.name for cell in search.study.cells()]
+    for lost, confirmed in (("mixup · fast", [*names[:4], "mixup · plain"]), ("mixup · plain", names[:4])):
+        study = search.confirmation({name: {"zeta": 1.0} for name in names if name != lost})
+        assert [cell.name for cell in study.cells()] == confirmed
 
 
 def test_a_key_depends_on_configuration_and_seeds_and_for_a_mean_over_seeds_on_what_it_is_the_mean_of():
     """A checkpoint holds the results of the seeds before: another objective's would have been averaged with its own."""
     cell, point = STUDY.cells()[0], {"zeta": 1.0, "alpha": 0.2}
-    key = SEARCH.trial(cell, point, 0, TRAIN).key
-    assert SEARCH.trial(cell, point, 7, TRAIN).key == key
-    assert SEARCH.trial(cell, {**point, "alpha": 0.3}, 0, TRAIN).key != key
     two = replace(SEARCH, search_seeds=(1000, 1001))
-    assert two.trial(cell, point, 0, TRAIN).key != key
-    for search, same in ((SEARCH, True), (two, False)):
-        of_loss = replace(search, objective="val_loss").trial(cell, point, 0, TRAIN).key
-        assert (of_loss == search.trial(cell, point, 0, TRAIN).key) is same
+    key, of_two = (search.trial(cell, point, 0, TRAIN).key for search in (SEARCH, two))
+    assert SEARCH.trial(cell, point, 7, TRAIN).key == key
+    assert SEARCH.trial(cell, {**point, "alpha": 0.3}, 0, TRAIN).key != key != of_two
+    assert replace(SEARCH, objective="val_loss").trial(cell, point, 0, TRAIN).key == key
+    assert replace(two, objective="val_loss").trial(cell, point, 0, TRAIN).key != of_two
 
 
 def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does_not():
@@ -129,22 +121,17 @@ def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does
     assert replace(SEARCH, tuning=None).identity == replace(SEARCH, tuning={}).identity
 
 
-def test_two_search_seeds_of_a_sequential_study_are_a_race():
-    for seeds, sequential, racing in ((2, True, True), (1, True, False), (2, False, False)):
-        found = replace(SEARCH, search_seeds=range(50, 50 + seeds), study=replace(STUDY, sequential=sequential))
-        assert found.racing is racing
-
-
 def test_data_is_held_out_if_the_runs_of_the_search_alone_change_every_key_for_that():
     for tuning, held in ((TRAIN.held_out, True), (SEARCH.tuning, True), ({"validation": 0.1, "epochs": 1}, False)):
         assert replace(SEARCH, tuning=tuning).holds_out(TRAIN) is held
-
-
-def configured(*argv: str) -> Search:
-    return configure(SEARCH, TRAIN, parse(SEARCH, argv))
+    same_data = STUDY.with_base(evaluate="validation", validation=0.1)  # of the confirmation too
+    assert not replace(SEARCH, study=same_data, tuning={}).holds_out(TRAIN)
 
 
 def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out():
+    def configured(*argv: str) -> Search:
+        return configure(SEARCH, TRAIN, parse(SEARCH, argv))
+
     search = configured("--epochs", "4", "--set", "validation=0.2", "--seeds", "5")
     assert search.tuning == {"validation": 0.2, "evaluate": "validation", "epochs": 4}
     winners = {cell.name: {"zeta": 1.0, "alpha": 1.0} for cell in search.study.cells()}
@@ -158,15 +145,11 @@ SPACE: Space = {"term": Choice("none", "su"), "zeta": Float(0.5, 2, when={"term"
 
 
 def test_a_condition_sees_the_other_keys_in_any_order():
-    backwards = dict(reversed(SPACE.items()))
-    for term in ("none", "su"):
-        trial = optuna.trial.FixedTrial({"term": term, "zeta": 1.0, "layers": 2})
-        assert suggest(backwards, {}, trial) == suggest(SPACE, {}, trial)
-    for term in ("none", "su"):
-        point = suggest(SPACE, {}, optuna.trial.FixedTrial({"term": term, "zeta": 1.0, "layers": 2}))
-        assert ("zeta" in point) == (term == "su")
-        assert point["layers"] == 2
-    assert "zeta" in suggest({"zeta": SPACE["zeta"]}, {"term": "su"}, optuna.trial.FixedTrial({"zeta": 1.0}))
+    for space in (SPACE, dict(reversed(SPACE.items()))):
+        for term, zeta in (("none", {}), ("su", {"zeta": 1.0})):
+            trial = optuna.trial.FixedTrial({"term": term, "zeta": 1.0, "layers": 2})
+            assert suggest(space, {}, trial) == {"term": term, "layers": 2, **zeta}
+    assert suggest({"zeta": SPACE["zeta"]}, {"term": "su"}, optuna.trial.FixedTrial({"zeta": 1.0})) == {"zeta": 1.0}
 
 
 def test_a_condition_on_steps_holds_for_the_number_that_was_meant():
@@ -180,9 +163,7 @@ def test_a_condition_on_steps_holds_for_the_number_that_was_meant():
 
 
 def test_corners_are_the_ends_and_every_choice():
-    found = list(corners(SPACE, {}))
-    assert {"term": "none", "layers": 1} in found
-    assert {"term": "su", "zeta": 2, "layers": 3} in found
+    assert list(corners(SPACE, {})) == [{"term": "none", "layers": 1}, {"term": "su", "zeta": 2, "layers": 3}]
     assert [point["layers"] for point in corners({"term": Choice("a", "b", "c"), "layers": Int(1, 3)}, {})] == [1, 3, 3]
 
 
@@ -206,10 +187,13 @@ def test_a_grid_has_every_point_that_applies_once():
     assert {"term": "su", "zeta": 1.5, "layers": 2} in points
     assert sum(point == {"term": "none", "layers": 1} for point in points) == 1
     assert len(grid({"layers": Int(1, 100), "zeta": Float(0, 99, step=1)}, {})) == 10_000
-    assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.3, step=0.1)}, {})] == [0.1, 0.2, 0.3]
-    assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.35, step=0.1)}, {})] == [0.1, 0.2, 0.3]
-    assert [point["zeta"] for point in grid({"zeta": Float(0, 1, step=0.375)}, {})] == [0, 0.375, 0.75]
-    assert [point["layers"] for point in grid({"layers": Int(2, 9, step=3)}, {})] == [2, 5, 8]
+    for values, steps in (
+        (Float(0.1, 0.3, step=0.1), [0.1, 0.2, 0.3]),
+        (Float(0.1, 0.35, step=0.1), [0.1, 0.2, 0.3]),
+        (Float(0, 1, step=0.375), [0, 0.375, 0.75]),
+        (Int(2, 9, step=3), [2, 5, 8]),
+    ):
+        assert [point["x"] for point in grid({"x": values}, {})] == steps
 
 
 def test_ranges_in_words():

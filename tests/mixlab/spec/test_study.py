@@ -1,4 +1,4 @@
-"""A spec becomes trials: keys, pairing, overrides, and refusals. An option with a neutral default changes no key."""
+"""A spec becomes trials, with keys and overrides, and a plan, as the analysis reads it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mixlab import Arm, Study
-from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
+from mixlab.spec.study_plan import require_plan, study_plan
 from mixlab.spec.trial import digest, trial_key
-from tests.mixlab.spec.minimal import Toy
+from tests.mixlab.spec import minimal
 
 STUDY = Study(
     name="toy",
@@ -21,7 +21,7 @@ STUDY = Study(
 )
 
 
-class Deep(Toy):
+class Deep(minimal.Toy):
     """A trainable with a default."""
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,22 +33,20 @@ TRAIN = complete(Deep())
 
 def test_trials_are_the_product_of_levels_arms_and_seeds():
     trials = STUDY.trials(TRAIN)
-    assert [(t.levels["mixer"], t.arm, t.seed) for t in trials] == [
-        (mixer, arm, seed) for mixer in ("cutmix", "mixup") for arm in ("baseline", "more") for seed in (0, 1)
-    ]
+    names = ("cutmix · baseline", "cutmix · more", "mixup · baseline", "mixup · more")
+    assert [trial.name for trial in trials] == [f"{name} · seed {seed}" for name in names for seed in (0, 1)]
+    assert (trials[-1].levels, trials[-1].arm, trials[-1].seed) == ({"mixer": "mixup"}, "more", 1)
     assert trials[0].config == {"lr": 0.1, "zeta": 0.5, "mixer": "cutmix", "depth": 18}
     assert trials[2].config["zeta"] == 1.0
-    assert trials[-1].name == "mixup · more · seed 1"
 
 
 def test_key_depends_on_configuration_and_seed_alone():
     keys = {trial.key for trial in STUDY.trials(TRAIN)}
     assert len(keys) == 8
-    renamed = Study(name="other", base=STUDY.base, arms=(Arm("x", {}), Arm("y", {"zeta": 1.0})), factors=STUDY.factors)
-    assert {trial.key for trial in replace(renamed, seeds=range(2)).trials(TRAIN)} == keys
+    renamed = replace(STUDY, name="other", arms=(Arm("x", {}), Arm("y", {"zeta": 1.0})))
+    assert {trial.key for trial in renamed.trials(TRAIN)} == keys
     assert trial_key({"a": 1, "b": 2}, 0) == trial_key({"b": 2, "a": 1}, 0)
-    assert trial_key({"a": 1}, 0) != trial_key({"a": 1}, 1)
-    assert trial_key({"a": 1}, 0) != trial_key({"a": 1.5}, 0)
+    assert len({trial_key({"a": 1}, 0), trial_key({"a": 1}, 1), trial_key({"a": 1.5}, 0)}) == 3
     # A key that changed with a new version would make every finished run be trained again.
     assert digest({"config": {"lr": 0.1}, "seed": 0}) == "c25877c8a5c52403"
 
@@ -78,28 +76,16 @@ def test_a_factor_that_is_fixed_has_one_level_and_levels_that_differ_in_fixed_ke
     assert study.levels("size") == given
     assert study.with_fixed(lr=3.0).levels("size") == {"a": {}, "c": {"zeta": 2.0}}
     assert study.with_fixed(lr=3.0).with_levels("size", ["b"]).levels("size") == {"b": {}}
-    assert STUDY.with_fixed(mixer="x").with_levels("mixer", ["mixup", "new"]).levels("mixer") == {
-        "mixup": {"mixer": "mixup"},
-        "new": {"mixer": "new"},
-    }
 
 
 def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new():
     assert [arm.name for arm in STUDY.with_arms(["more"]).arms] == ["baseline", "more"]
-    assert list(STUDY.with_levels("mixer", ["mixup", "fmix"]).levels("mixer")) == ["mixup", "fmix"]
+    chosen = {"mixup": {"mixer": "mixup"}, "new": {"mixer": "new"}}
+    assert STUDY.with_fixed(mixer="x").with_levels("mixer", ["mixup", "new"]).levels("mixer") == chosen
     assert STUDY.with_levels("depth", ["18"]).levels("depth") == {"18": {"depth": "18"}}
 
 
-def test_an_arm_that_is_not_there_and_no_level_at_all_are_refused():
-    with pytest.raises(BadInput, match="unknown arm 'mor'; did you mean 'more'"):
-        STUDY.with_arms(["mor"])
-    with pytest.raises(BadInput, match="no level of the factor mixer is named: give at least one"):
-        STUDY.with_levels("mixer", [])
-    with pytest.raises(BadInput, match=r"a level of 'mixer' needs a name in text, got \[\[0.0\]\]"):
-        STUDY.with_levels("mixer", [[[0.0]]])
-
-
-class Version(Toy):
+class Version(minimal.Toy):
     """A trainable with one option; of later versions some attributes are others."""
 
     def __init__(self, **changed: Any) -> None:
@@ -115,33 +101,68 @@ def key(train: object, **config: Any) -> str:
     return digest(completed.hashed(completed.resolve(config).flat))
 
 
-def test_an_option_with_a_neutral_default_moves_no_key():
-    later = Version(defaults={"lr": 0.1, "swa": False}, neutral={"swa": False})
-    assert key(later) == key(Version())
-    assert key(later, lr=1.0) == key(Version(), lr=1.0)
-    assert key(later, swa=True) != key(Version())
-
-
-def test_a_changed_default_moves_the_keys_that_it_concerns():
-    later = Version(defaults={"lr": 0.2})
-    assert key(later) != key(Version())
-    assert key(later, lr=0.1) == key(Version())
-
-
-def test_a_new_version_of_the_numbers_moves_every_key():
-    later = Version(numbers=2)
-    assert {key(later, lr=lr) for lr in (0.1, 0.2)}.isdisjoint({key(Version(), lr=lr) for lr in (0.1, 0.2)})
-    assert complete(later).hashed({"lr": 0.1}) == {"lr": 0.1, "numbers": 2}
+def test_a_neutral_default_moves_no_key_a_changed_one_those_that_it_concerns_and_new_numbers_all():
+    with_option = Version(defaults={"lr": 0.1, "swa": False}, neutral={"swa": False})
+    assert key(with_option) == key(Version())
+    assert key(with_option, lr=1.0) == key(Version(), lr=1.0)
+    assert key(with_option, swa=True) != key(Version())
+    changed = Version(defaults={"lr": 0.2})
+    assert key(changed) != key(Version())
+    assert key(changed, lr=0.1) == key(Version())
+    assert complete(Version(numbers=2)).hashed({"lr": 0.1}) == {"lr": 0.1, "numbers": 2}
     assert complete(Version()).hashed({"lr": 0.1}) == {"lr": 0.1}
 
 
 def test_a_file_counts_by_its_content(tmp_path):
-    reader = Version(files=("teacher",))
-    first, second = tmp_path / "a.pt", tmp_path / "b.pt"
-    first.write_bytes(b"one")
-    second.write_bytes(b"one")
-    before = key(reader, teacher=str(first))
-    assert key(reader, teacher=str(second)) == before
-    assert key(reader, teacher=None) != before
-    second.write_bytes(b"two")
-    assert key(Version(files=("teacher",)), teacher=str(second)) != before
+    paths = [tmp_path / name for name in ("a.pt", "b.pt", "c.pt")]
+    for path, content in zip(paths, (b"one", b"one", b"two"), strict=True):
+        path.write_bytes(content)
+    one, same, two = (key(Version(files=("teacher",)), teacher=str(path)) for path in paths)
+    assert one == same != two
+    assert one != key(Version(files=("teacher",)), teacher=None)
+
+
+ARMS = (Arm("a", {}), Arm("b", {"lr": 0.2}), Arm("c", {"lr": 0.3}, against="b", control=True))
+
+
+def test_a_plan_says_all_that_the_tables_need():
+    study = replace(minimal.STUDY, base={"lr": 0.1, "epochs": 3}, arms=ARMS, factors={"net": ("x", "y")}, seeds=(7, 5))
+    trials = study.trials(minimal.TRAIN)
+    plan = study_plan(study, trials, "quick", minimal.TRAIN, {"seeds": [3]})
+    rows = plan.pop("trials")
+    assert plan == {
+        "study": "toy",
+        "preset": "quick",
+        "factors": ["net"],
+        "arms": ["a", "b", "c"],
+        "baseline": "a",
+        "against": {"b": "a", "c": "b"},
+        "controls": ["c"],
+        "design": None,
+        "metric": "rmse_last",
+        "metrics": [metric.json() for metric in minimal.TRAIN.metrics],
+        "family": "study",
+        "delta": None,
+        "sequential": None,
+        "looks": {"seeds": [3]},
+        "config": {"epochs": 3},  # what all trials share
+    }
+    each = [(net, arm, seed) for net in ("x", "y") for arm in ("a", "b", "c") for seed in (7, 5)]
+    assert rows == [
+        {"key": trial.key, "arm": arm, "levels": {"net": net}, "seed": seed}
+        for trial, (net, arm, seed) in zip(trials, each, strict=True)
+    ]
+    own = replace(study, metric="rmse", family="table", delta=0.5, sequential=True)
+    told = study_plan(own, trials, "quick", minimal.TRAIN)
+    changed = {"metric": "rmse", "family": "table", "delta": 0.5, "sequential": {"budget": 2}, "looks": {}}
+    assert told == {**plan, "trials": rows, **changed}
+
+
+def test_a_plan_is_read_without_what_an_earlier_version_left_out_and_with_all_that_its_trials_name():
+    plan = study_plan(minimal.STUDY, minimal.STUDY.trials(minimal.TRAIN), "paper", minimal.TRAIN)
+    left = {name: part for name, part in plan.items() if part is not None and name != "family"}
+    assert require_plan(plan | {"family": None}, "study") == left
+    with pytest.raises(ValueError, match="a trial has no level of 'net'"):
+        require_plan(plan | {"factors": ["net"]}, "study")
+    with pytest.raises(ValueError, match="a trial is of the arm 'b', which the plan lacks"):
+        require_plan(plan | {"arms": ["a"]}, "study")
