@@ -6,7 +6,7 @@ import pytest
 
 from analysis.records.published import matching
 from tests.studies.cells import cells, load, trials
-from trainables.recipes import recipe_of
+from trainables.recipes import cell_settings
 
 # studies: how many cells they have, and how many of them have a published number in their header
 AUTOMIX = {
@@ -51,17 +51,17 @@ def test_the_table_of_robustness_has_its_numbers():
             assert rows[config["mixer"]][column] == f"{value:.2f}"
 
 
-def test_a_level_that_changes_the_network_changes_to_its_recipe():
-    for name, backbone in (("automix_table1_cifar100", "deit_small"), ("automix_table1_cifar10", "wrn28_8")):
-        found = cells(name, "--backbones", backbone)
-        for config in found.values():
-            recipe = recipe_of({"dataset": config["dataset"], "backbone": backbone})
-            for key in ("epochs", "weight_decay", "batch_size", "optimiser", "image_size"):
-                assert key not in recipe or config[key] == recipe[key], (key, config["mixer"])
-    found = cells("automix_table1_cifar100")
-    assert {found[f"{b} · automix"]["mixer.layer"] for b in ("resnet18", "resnext50")} == {3}
-    assert found["wrn28_8 · automix"]["mixer.layer"] == 2
-    assert (found["wrn28_8 · none"]["epochs"], found["wrn28_8 · none"]["lr"]) == (400, 0.03)
-    assert (found["resnext50 · cutmix"]["weight_decay"], found["resnext50 · none"]["weight_decay"]) == (5e-4, 1e-4)
-    assert found["resnet18 · none"]["min_lr"] == 0.0
-    assert found["resnet18 · automix"]["min_lr"] == 0.05
+# Studies whose cells differ in nothing but their data set, network and mixer, with the options of a start.
+BY_CELL = (
+    *(("automix_table1_cifar10",), ("automix_table1_cifar100",), ("automix_table1_tiny",)),
+    *(("automix_table3_fine_tuned",), ("automix_table3_inaturalist",), ("automix_table3_places205",)),
+    *(("automix_deit_imagenet",), ("automix_vits_cifar100",)),
+    *(("automix_table1_cifar100", "--backbones", "deit_small"), ("automix_table1_cifar10", "--backbones", "wrn28_8")),
+)
+
+
+@pytest.mark.parametrize("start", BY_CELL, ids=" ".join)
+def test_a_level_that_changes_the_network_changes_to_its_recipe(start):
+    for config in cells(*start).values():
+        wanted = cell_settings({key: config[key] for key in ("dataset", "backbone", "mixer")})
+        assert {key: config[key] for key in wanted} == wanted

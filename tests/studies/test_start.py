@@ -12,20 +12,12 @@ import pytest
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
 SLOW = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "pandas", "scipy"}
-LIST = ["--list"]
-# options, and the exit code; the list is shown by every study
-STARTS: dict[str, tuple[list[str], int]] = {
-    "help": (["--help"], 0),
-    "the list": (LIST, 0),
-    "a wrong data set": (["--dataset", "cifar101"], 2),
-    "an option that there is not": (["--epoch", "3"], 2),
-    "a wrong preset": (["--preset", "qick"], 2),
-    "a wrong number": (["--seeds", "0"], 2),
-    "a wrong arm": (["--arms", "baselin"], 2),
-    "a wrong key": (["--set", "dataste=cifar10"], 2),
-    "a wrong type": (["--set", "batch_size=many"], 2),
-    "a wrong range": (["--epochs", "-1"], 2),
-}
+LIST = ["--list"]  # which every study shows
+WRONG = (
+    *(["--dataset", "cifar101"], ["--epoch", "3"], ["--preset", "qick"], ["--seeds", "0"], ["--arms", "baselin"]),
+    *(["--set", "dataste=cifar10"], ["--set", "batch_size=many"], ["--epochs", "-1"]),
+)
+STARTS = [(["--help"], 0), (LIST, 0), *((options, 2) for options in WRONG)]  # options, and the exit code
 # Starts each study with its options in one process; prints the exit codes, and which slow modules are there by then.
 SCRIPT = """
 import contextlib, io, json, runpy, sys
@@ -46,7 +38,7 @@ Ends = list[tuple[str, list[str], int, list[str]]]
 
 @pytest.fixture(scope="module")
 def ends(empty_store) -> Ends:
-    lines = [options for options, _ in STARTS.values()]
+    lines = [options for options, _ in STARTS]
     starts = [(str(study), options) for study in STUDIES for options in (lines if study == STUDIES[0] else [LIST])]
     asked = json.dumps([sorted(SLOW), starts])
     command = [sys.executable, "-c", SCRIPT, asked]
@@ -56,9 +48,8 @@ def ends(empty_store) -> Ends:
     return found
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_it_waits_for_nothing(start, ends):
-    options, code = STARTS[start]
+@pytest.mark.parametrize(("options", "code"), STARTS, ids=str)
+def test_it_waits_for_nothing(options, code, ends):
     for study, given, ended, imported in ends:
         if given == options:
             assert (ended, imported) == (code, []), study

@@ -16,18 +16,14 @@ def test_the_networks_of_the_maps_are_those_of_the_paper():
 
 def test_zeta_and_alpha_are_crossed_and_the_papers_choice_is_among_them():
     study, header = load("sumix_zeta")
-    found = cells("sumix_zeta")
-    crossed = {(config["mixer"], config["mixer.alpha"], config["sumix.zeta"]) for config in found.values()}
-    assert {(0.2, zeta) for zeta in (0.1, 0.2, 0.5, 1.0)} <= {(alpha, zeta) for _, alpha, zeta in crossed}
+    found = cells("sumix_zeta").values()
+    crossed = {(config["mixer.alpha"], config["sumix.zeta"]) for config in found}
+    assert {(0.2, zeta) for zeta in (0.1, 0.2, 0.5, 1.0)} <= crossed
     assert len(found) == 4 * 2 * len(study.arms)
     printed = {cell: number.value for cell, number in published("sumix_zeta").items()}
     assert len(printed) == 2 * 4  # a zeta and an alpha of each mixer, without and with SUMix
-    for mixer, alpha, zeta in (
-        ("cutmix", 0.2, 0.5),
-        ("fmix", 0.2, 1.0),
-        ("saliencymix", 0.2, 0.5),
-        ("resizemix", 1.0, 0.2),
-    ):
+    choices = {"cutmix": (0.2, 0.5), "fmix": (0.2, 1.0), "saliencymix": (0.2, 0.5), "resizemix": (1.0, 0.2)}
+    for mixer, (alpha, zeta) in choices.items():
         row = next(line.split() for line in header.splitlines() if line.lower().strip().startswith(mixer))
         pair = [printed[mixer, str(alpha), arm] for arm in ("baseline", f"zeta {zeta}")]
         assert row[1:] == [str(alpha), f"{pair[0]:.2f}", str(zeta), f"{pair[1]:.2f}"]

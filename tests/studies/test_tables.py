@@ -11,6 +11,7 @@ from tests.studies.cells import cells, load, published, trials
 from tests.studies.steps import require_dry_run
 from trainables import cost
 from trainables.classify import train
+from trainables.recipes import recipe_of, sumix_settings
 
 # studies of a table of published numbers: networks x mixers x arms, without the control, which no paper has
 TABLES = {
@@ -45,12 +46,10 @@ def test_a_study_has_its_cells_and_its_header_prints_the_published_number_of_eac
 @pytest.mark.parametrize("name", TABLES)
 def test_arms_differ_in_sumix_alone(name):
     study, _ = load(name)
-    baseline = {trial.levels.values(): trial.config for trial in trials(name) if trial.arm == study.baseline}
-    by_levels = {tuple(levels): config for levels, config in baseline.items()}
+    plain = {(*trial.levels.values(),): trial.config for trial in trials(name) if trial.arm == study.baseline}
     for trial in trials(name):
-        plain = by_levels[tuple(trial.levels.values())]
-        differing = {key for key in plain if plain[key] != trial.config[key]}
-        assert differing <= {"sumix.lam", "sumix.regulariser", "sumix.zeta"}
+        differing = trial.config.items() - plain[(*trial.levels.values(),)].items()
+        assert {key for key, _ in differing} <= {"sumix.lam", "sumix.regulariser", "sumix.zeta"}
         assert (sumix_terms(trial.config) == "none") == (trial.arm == study.baseline)
     assert [arm.name for arm in study.arms if arm.control] == ["raw pass"]
 
@@ -71,27 +70,12 @@ def test_the_factorial_study_crosses_its_terms():
             assert config["sumix.regulariser"] == regulariser
 
 
-def test_each_cell_has_its_own_settings():
-    found = cells("table1_cifar100")
-    assert found["wrn28_8 · fmix · SUMix"]["lr"] == 0.03
-    assert found["wrn28_8 · fmix · SUMix"]["epochs"] == 400
-    assert found["resnext50 · fmix · SUMix"]["epochs"] == 800
-    assert found["resnext50 · fmix · SUMix"]["sumix.zeta"] == 1.0
-    assert found["resnet18 · resizemix · SUMix"]["sumix.zeta"] == 0.2
-    assert found["resnet18 · resizemix · baseline"]["mixer.alpha"] == 1.0
-    vits = cells("table3_vits")
-    assert vits["swin_tiny · cutmix · SUMix"]["mixer.alpha"] == 2.0
-    assert (vits["swin_tiny · cutmix · SUMix"]["lr"], vits["deit_small · cutmix · SUMix"]["lr"]) == (5e-4, 1e-3)
-    birds = cells("table2_cub")
-    assert birds["resnext50_imagenet · fmix · SUMix"]["sumix.zeta"] == 0.1
-    assert birds["resnext50_imagenet · fmix · SUMix"]["pretrained"] == "IMAGENET1K_V1"
-    assert cells("ablation_cub")["saliencymix · + l_u"]["sumix.zeta"] == 0.5
-    tiny = {name: config for name, config in cells("table1_tiny_imagenet").items() if "raw pass" not in name}
-    assert {config["sumix.zeta"] for config in tiny.values()} == {1.0}
-    masks = cells("table4_saliency_mixers")
-    assert masks["resnet18 · puzzlemix · SUMix"]["mixer.alpha"] == 1.0
-    learned = masks["resnext50 · automix · SUMix"]
-    assert (learned["mixer.alpha"], learned["min_lr"], learned["mixer.first_momentum"]) == (2.0, 0.05, 0.999)
+@pytest.mark.parametrize("name", TABLES)
+def test_each_cell_has_the_recipe_of_its_network_and_the_strengths_of_its_mixer(name):
+    for cell, config in cells(name).items():
+        about = {key: config[key] for key in ("dataset", "backbone", "mixer")}
+        wanted = {**recipe_of(about), **sumix_settings(about), **({"sumix.zeta": 0.0} if "raw pass" in cell else {})}
+        assert {key: config[key] for key in wanted} == wanted, cell
 
 
 @pytest.mark.slow
