@@ -1,13 +1,16 @@
 """What a refusal says, what it quotes of a library's error, and which exceptions are no refusal but end the process."""
 
+import re
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 import torch
 
 from trainables.backbones import BACKBONES
 from trainables.classify import train
+from trainables.config import checked
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError
 from trainables.epoch import Diverged
@@ -39,21 +42,43 @@ def test_things_are_counted_in_the_singular_and_in_the_plural():
     assert counted(4, "patch") == "4 patches"
 
 
-def test_the_nearest_name_is_found_whatever_its_case():
-    with pytest.raises(ValueError, match=r"^unknown mixer 'CUTMIX'; did you mean 'cutmix'\?$"):
-        require_known("mixer", "CUTMIX", ["none", "cutmix"])
-    with pytest.raises(ValueError, match=r"^unknown mixer 'xyz'; there are 'none', 'cutmix'$"):
-        require_known("mixer", "xyz", ["none", "cutmix"])
-    with pytest.raises(ValueError, match=r"unknown backbone 'resnet9'; did you mean 'resnet8'\?"):
-        require_known("backbone", "resnet9", BACKBONES)
-    with pytest.raises(ValueError, match=r"unknown backbone 'resnet101'; did you mean 'resnet101_imagenet'\?"):
-        require_known("backbone", "resnet101", BACKBONES)
-    with pytest.raises(ValueError, match=r"unknown dataset 'Cifar'; did you mean 'cifar10', 'cifar100' or 'cifar8'\?"):
-        require_known("dataset", "Cifar", DATASETS)
-    with pytest.raises(ValueError, match=r"unknown mixer ''; there are 'none', 'cutmix'"):
-        require_known("mixer", "", ["none", "cutmix"])
-    with pytest.raises(KeyError, match="cutmx"):
-        MIXERS["cutmx"]
+FEW = ("none", "cutmix")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "known", "answer"),
+    [
+        ("mixer", "CUTMIX", FEW, "did you mean 'cutmix'?"),
+        ("mixer", "xyz", FEW, "there are 'none', 'cutmix'"),
+        ("mixer", "", FEW, "there are 'none', 'cutmix'"),
+        ("backbone", "resnet101", BACKBONES, "did you mean 'resnet101_imagenet'?"),
+        ("dataset", "Cifar", DATASETS, "did you mean 'cifar10', 'cifar100' or 'cifar8'?"),
+    ],
+)
+def test_the_nearest_name_is_found_whatever_its_case(kind, given, known, answer):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'unknown {kind} {given!r}; {answer}')}$"):
+        require_known(kind, given, known)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "sentence"),
+    [
+        ((0.1,), tuple[float, float], "key must be a list of more values, got (0.1,)"),
+        ((0.1, 0.2, 0.3), tuple[float, float], "key must be a list of at most 2 values, got (0.1, 0.2, 0.3)"),
+        (5, tuple[float, float], "key must be a list, got 5"),
+        (1.5, int, "key must be a whole number, got 1.5"),
+        (True, int, "key must be a whole number, got True"),
+        ("z", int | None, "key must be a whole number, got 'z'"),
+        ("z", float, "key must be a number, got 'z'"),
+        (2, bool, "key must be true or false, got 2"),
+        (1, str, "key must be text, got 1"),
+        ("q", Literal["a", "b"], "key must be 'a' or 'b', got 'q'"),
+    ],
+)
+def test_what_is_wanted_of_a_value_is_said_in_plain_words(value, kind, sentence):
+    """Those of the library made "must be Field required" and "must be a integer"."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        checked("key", value, kind)
 
 
 def test_only_what_training_documents_is_an_answer():
@@ -72,3 +97,5 @@ assert "cutmix" in MIXERS and "resnet8" in BACKBONES and len(list(DATASETS)) > 1
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(KeyError, match="cutmx"):
+        MIXERS["cutmx"]

@@ -19,11 +19,17 @@ from trainables.mixers import MIXERS
 ASKING = [name for name in MIXERS if inputs_of(name) or name in METHODS]
 
 
-def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device():
-    """So ``test_cuda_graph`` finds what a step reads back."""
-    for reads in (lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x[0] > 0)):
-        with FakeTensorMode(), pytest.raises(Exception, match=r"local_scalar|nonzero"):
-            reads(torch.rand(2, generator=Generator()))
+@pytest.mark.parametrize(
+    "reads",
+    [
+        *(lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x[0] > 0)),
+        *(lambda x: x.masked_select(x > 0), lambda x: int(x[0]), lambda x: nn.functional.one_hot(x.long())),
+    ],
+)
+def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device(reads):
+    """So ``test_cuda_graph`` and ``test_host_reads`` find what a step reads back."""
+    with FakeTensorMode(), pytest.raises(Exception, match=r"local_scalar|nonzero|masked_select"):
+        reads(torch.rand(2, generator=Generator()))
 
 
 def test_the_private_parts_of_torch_are_there():

@@ -12,26 +12,33 @@ def rate(done: float, **keys) -> float:
     return learning_rate(parse({"epochs": 8, "lr": 0.4, **keys}), done)
 
 
-def test_a_cosine_per_epoch_is_the_default():
-    assert rate(0) == 0.4
-    assert rate(2) == rate(2.99) == 0.4 * (1 + math.cos(math.pi * 2 / 8)) / 2
-    assert rate(4) == pytest.approx(0.2)
-    assert rate(7.5) == rate(7) > 0
+def cosine(done: float) -> float:
+    return 0.2 * (1 + math.cos(math.pi * done / 8))
 
 
-def test_a_cosine_per_step():
-    assert rate(2.5, lr_changes="each_step") == pytest.approx(0.2 * (1 + math.cos(math.pi * 2.5 / 8)))
-    assert rate(7.999, lr_changes="each_step") < 1e-6
-    for done in (0, 3, 7, 8):  # one that ends above zero is the same curve on a pedestal
-        assert rate(done, min_lr=0.1) == pytest.approx(0.1 + 0.75 * rate(done))
-        assert rate(done, min_lr=0.4) == pytest.approx(0.4)
-
-
-def test_steps_down():
-    steps = {"schedule": "multistep", "milestones": (0.5, 0.75)}
-    rates = [rate(done, **steps) for done in (0, 3.99, 4, 5.99, 6, 7.99)]
-    assert rates == pytest.approx([0.4, 0.4, 0.04, 0.04, 0.004, 0.004])
-    assert rate(4, schedule="multistep", milestones=[0.25, 0.3, 0.4]) == pytest.approx(4e-4)  # a list will do
+@pytest.mark.parametrize(
+    ("keys", "times", "rates"),
+    [
+        ({}, [0, 2, 2.99, 4, 7.5], [0.4, cosine(2), cosine(2), 0.2, cosine(7)]),
+        ({"lr_changes": "each_step"}, [2.5, 7.999], [cosine(2.5), cosine(7.999)]),
+        # One that ends above zero is the same curve on a pedestal.
+        ({"min_lr": 0.1}, [0, 3, 7, 8], [0.1 + 0.75 * cosine(done) for done in (0, 3, 7, 8)]),
+        ({"min_lr": 0.4}, [0, 3, 7, 8], [0.4] * 4),
+        (
+            {"schedule": "multistep", "milestones": (0.5, 0.75)},
+            *([0, 3.99, 4, 5.99, 6, 7.99], [0.4, 0.4, 0.04, 0.04, 0.004, 0.004]),
+        ),
+        ({"schedule": "multistep", "milestones": [0.25, 0.3, 0.4]}, [4], [4e-4]),  # a list will do
+        # The warm-up multiplies the schedule in every step.
+        (
+            {"warmup_epochs": 2, "warmup_start": 0.5},
+            *([0, 0.5, 1.5, 2], [0.2, 0.4 * 0.625, cosine(1) * 0.875, cosine(2)]),
+        ),
+        ({"warmup_epochs": 2}, [0], [0]),
+    ],
+)
+def test_the_rate_is_that_by_hand(keys, times, rates):
+    assert [rate(done, **keys) for done in times] == pytest.approx(rates)
 
 
 @pytest.mark.parametrize("epochs", [25, 100, 150, 200])
@@ -41,12 +48,3 @@ def test_a_milestone_that_is_a_whole_epoch_is_the_start_of_that_epoch(epochs):
         steps = {"epochs": epochs, "schedule": "multistep", "milestones": (epoch / epochs,)}
         assert [rate(done, **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]
         assert [rate(done, lr_changes="each_step", **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]
-
-
-def test_the_warm_up_multiplies_the_schedule_in_every_step():
-    warm = {"warmup_epochs": 2, "warmup_start": 0.5}
-    assert rate(0, **warm) == pytest.approx(0.2)
-    assert rate(0.5, **warm) == pytest.approx(0.4 * 0.625)
-    assert rate(1.5, **warm) == pytest.approx(rate(1.5) * 0.875)
-    assert rate(2, **warm) == rate(2)
-    assert rate(0, warmup_epochs=2) == 0

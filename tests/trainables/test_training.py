@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,8 +46,7 @@ def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     run_of()
-    assert torch.backends.cudnn.deterministic
-    assert not torch.backends.cudnn.benchmark
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -72,21 +70,13 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tm
 
 
 def test_the_rate_of_every_step(monkeypatch):
-    run = run_of(**VIT)
-    rates = []
-    progress = []
-
-    def see(optimiser, *_):
-        rates.append(optimiser.param_groups[0]["lr"])
-        assert {group["lr"] for group in optimiser.param_groups} == {rates[-1]}
-
-    run.optimiser.register_step_pre_hook(see)
+    run, rates, progress = run_of(**VIT), [], []
+    run.optimiser.register_step_pre_hook(lambda optimiser, *_: rates.append({g["lr"] for g in optimiser.param_groups}))
     monkeypatch.setattr(run.method, "after_step", progress.append)
-    trained(run)
-    assert len(rates) == 9  # 3 batches an epoch, the last of 2 images
+    trained(run)  # 3 batches an epoch, the last of 2 images
     full = [1e-6 + (1e-3 - 1e-6) * (1 + math.cos(math.pi * t / 9)) / 2 for t in range(9)]
     warm = [0.1, 0.4, 0.7, 1, 1, 1, 1, 1, 1]
-    assert rates == pytest.approx([f * w for f, w in zip(full, warm, strict=True)])
+    assert [rate for (rate,) in rates] == pytest.approx([f * w for f, w in zip(full, warm, strict=True)])
     assert progress == pytest.approx([(t + 1) / 9 for t in range(9)])
 
 
@@ -144,12 +134,9 @@ def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(pr
     assert seen == 2 * [getattr(torch, precision)]
 
 
-def test_an_epoch_has_a_step_for_every_batch():
-    for count, whole, every in ((8, 2, 2), (9, 2, 3), (11, 2, 3)):
-        run = run_of(count, drop_last=True)
-        assert run.steps == whole
-        run.settings = replace(run.settings, drop_last=False)
-        assert run.steps == every
+@pytest.mark.parametrize(("count", "whole", "every"), [(8, 2, 2), (9, 2, 3), (11, 2, 3)])
+def test_an_epoch_has_a_step_for_every_batch(count, whole, every):
+    assert [run_of(count, drop_last=drop_last).steps for drop_last in (True, False)] == [whole, every]
 
 
 @pytest.mark.parametrize(("peak", "own"), [(150.0, 50.0), (90.0, 0.0)])
@@ -163,12 +150,8 @@ def test_the_memory_of_a_run_is_what_it_added_to_its_process_and_its_workers(pea
 def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
     run = trained(run_of(12, epochs=1, mixer="automix", validation=4, evaluate="validation"))
     run.save(tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {
-        "training.pt",
-        "model.pt",
-        "model_mix_block.pt",
-        "model_mixtures.pt",
-    }
+    saved = {"training.pt", "model.pt", "model_mix_block.pt", "model_mixtures.pt"}
+    assert {file.name for file in tmp_path.iterdir()} == saved
     assert {key for key in run.epoch().metrics if key.startswith(("test_", "val_"))} == {"val_top1", "val_loss"}
 
 
@@ -179,18 +162,16 @@ def test_the_last_epoch_says_what_the_whole_run_took():
     assert run.epoch() == run.history[0]
     trained(run)
     elapsed = time.perf_counter() - start
-    for epoch in run.history:
-        assert 0 < epoch.metrics["train_seconds"] + epoch.metrics["evaluation_seconds"] < elapsed
-        assert epoch.metrics["evaluation_seconds"] > 0
-        assert epoch.metrics["test_top1_error"] == 100 - epoch.metrics["test_top1"]
-        assert epoch.metrics["test_top5_error"] == 100 - epoch.metrics["test_top5"]
-    last = run.epoch()
+    for metrics in (epoch.metrics for epoch in run.history):
+        assert 0 < metrics["evaluation_seconds"] < metrics["train_seconds"] + metrics["evaluation_seconds"] < elapsed
+        for best in ("top1", "top5"):
+            assert metrics[f"test_{best}_error"] == 100 - metrics[f"test_{best}"]
+    last, seconds = run.epoch(), sum(epoch.metrics["train_seconds"] for epoch in run.history)
     assert (last.number, last.of) == (2, 2)
-    seconds = sum(epoch.metrics["train_seconds"] for epoch in run.history)
-    whole = {"train_seconds_total": seconds, "step_seconds": seconds / 6}  # 3 batches an epoch
-    whole["params"] = sum(p.numel() for p in run.method.network.backbone.parameters())
     added = {name: value for name, value in last.metrics.items() if name not in run.history[-1].metrics}
     assert added.pop("peak_memory_mib") >= 0
+    params = sum(p.numel() for p in run.method.network.backbone.parameters())
+    whole = {"train_seconds_total": seconds, "step_seconds": seconds / 6, "params": params}  # 3 batches an epoch
     assert added == pytest.approx(whole)
 
 
