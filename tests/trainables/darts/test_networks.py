@@ -22,20 +22,28 @@ def test_the_published_genotypes_have_the_published_sizes_on_imagenet(genotype, 
         assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
 
 
-def test_the_second_head_is_there_in_training_alone_and_does_not_count():
+@pytest.mark.parametrize(
+    ("large", "side", "width", "classes", "norms"),
+    [(False, 32, 4 * 16, 10, 2 * 128 + 2 * 768), (True, 224, 4 * 192, 1000, 2 * 128)],  # a norm less for large images
+)
+def test_the_second_head_is_that_of_darts_and_there_in_training_alone(large, side, width, classes, norms):
+    """Its map has 4 x 16 channels of small images, whose size it keeps, and 4 x 192 of large ones."""
+    with torch.device("meta"), Undrawn(), Unnormalised():
+        network = DartsNetwork(PC_DARTS_IMAGENET, width // 16, 5 if large else 3, classes, large=large, auxiliary=True)
+        images = torch.zeros(2, 3, side, side)
+        logits, second = network(images)
+        assert logits.shape == second.shape == (2, classes)
+        assert network.eval()(images)[1] is None
+    weights = width * 128 + 128 * 768 * 4 + (768 + 1) * classes
+    assert sum(p.numel() for p in network.auxiliary.parameters()) == weights + norms
+    assert network.auxiliary[1].stride == (2 if large else 3)
+
+
+def test_the_published_network_has_the_published_size_on_cifar10_without_the_second_head():
     with torch.device("meta"), Undrawn():
         published = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
-    assert round(parameters(published) / 1e6, 1) == 3.6  # on CIFAR-10
-    network = DartsNetwork(PC_DARTS_CIFAR, 4, 3, 10, auxiliary=True)
-    logits, second = network(torch.zeros(2, 3, 32, 32))
-    assert logits.shape == second.shape == (2, 10)
-    assert network.eval()(torch.zeros(2, 3, 32, 32))[1] is None
-    assert network.stem[0].out_channels == 3 * 4
-    # The head of small images, whose map of 8x8 has 4 x 16 channels, has two batch norms.
-    assert network.auxiliary[1].stride == 3
-    assert sum(p.numel() for p in network.auxiliary.parameters()) == (
-        64 * 128 + 2 * 128 + 128 * 768 * 4 + 2 * 768 + 769 * 10
-    )
+    assert round(parameters(published) / 1e6, 1) == 3.6
+    assert published.stem[0].out_channels == 3 * 36
 
 
 @pytest.mark.parametrize(

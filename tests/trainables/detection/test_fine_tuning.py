@@ -14,9 +14,8 @@ from trainables.detection.detector import faster_rcnn
 from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, detect, fine_tune, mirrored, rate
 from trainables.methods import build_network
 
-SMALL = Recipe(
-    iterations=2, milestones=(1,), sides=(64,), anchors=(24,), batch_size=2, lr=0.01, warmup=1, regions=8
-)  # fmt: skip
+SIZES = {"sides": (64,), "anchors": (24,), "batch_size": 2, "regions": 8}
+SMALL = Recipe(iterations=2, milestones=(1,), lr=0.01, warmup=1, **SIZES)
 
 
 @pytest.fixture
@@ -26,8 +25,7 @@ def collages(tmp_path):
 
 
 def classifier(backbone="resnet8"):
-    config = parse({"dataset": "cifar10", "backbone": backbone})
-    return build_network(config, seed=3)
+    return build_network(parse({"dataset": "cifar10", "backbone": backbone}), seed=3)
 
 
 def detector(network, sides=(96,)):
@@ -104,17 +102,15 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_photographs_without_an_object_to_learn_are_refused(collages):
+def test_ignored_objects_are_not_learned_and_photographs_without_any_other_are_refused(collages):
     ignored = [image._replace(ignored=[True] * len(image.ignored)) for image in collages.train]
     with pytest.raises(DataError, match="no photograph to train on has an object to learn"):
         fine_tune(detector(classifier()), ignored, SMALL, 0, torch.device("cpu"))
     kept = collages.train[0]
-    crowded = kept._replace(
-        boxes=[*kept.boxes, (1.0, 1.0, 9.0, 5.0)], labels=[*kept.labels, 1], ignored=[*kept.ignored, True]
-    )
-    both = [Photographs([image])[0][1] for image in (kept, crowded)]
-    assert both[0]["boxes"].tolist() == both[1]["boxes"].tolist()
-    assert both[0]["labels"].tolist() == both[1]["labels"].tolist()
+    crowd = {"boxes": [*kept.boxes, (1.0, 1.0, 9.0, 5.0)], "labels": [*kept.labels, 1]}
+    both = [Photographs([image])[0][1] for image in (kept, kept._replace(**crowd, ignored=[*kept.ignored, True]))]
+    assert torch.equal(both[0]["boxes"], both[1]["boxes"])
+    assert torch.equal(both[0]["labels"], both[1]["labels"])
 
 
 @pytest.mark.slow
@@ -126,11 +122,6 @@ def test_a_detection_has_the_places_of_the_photograph(collages):
         assert all(0 <= value <= 96 for box in one.boxes for value in box)
 
 
-def cut(image, box):
-    left, top, right, bottom = box
-    return image[:, top:bottom, left:right]
-
-
 def test_boxes_are_mirrored_with_their_photograph(collages):
     photographs = Photographs(collages.train)
     for number in range(4):
@@ -139,8 +130,10 @@ def test_boxes_are_mirrored_with_their_photograph(collages):
         flipped, moved = mirrored(image, target)
         assert torch.equal(photographs[-1 - number][0], flipped)
         assert torch.equal(photographs[-1 - number][1]["boxes"], moved["boxes"])
-        for before, after in zip(target["boxes"].int().tolist(), moved["boxes"].int().tolist(), strict=True):
-            assert torch.equal(cut(flipped, after), cut(image, before).flip(2))
+        places = (kind["boxes"].int().tolist() for kind in (target, moved))
+        for (left, top, right, bottom), (new_left, new_top, new_right, new_bottom) in zip(*places, strict=True):
+            mirror = image[:, top:bottom, left:right].flip(2)
+            assert torch.equal(flipped[:, new_top:new_bottom, new_left:new_right], mirror)
 
 
 def test_every_epoch_shows_each_photograph_once_and_half_of_them_mirrored():
@@ -153,20 +146,15 @@ def test_every_epoch_shows_each_photograph_once_and_half_of_them_mirrored():
     assert shown[:50] != shown[50:100]
 
 
-@pytest.mark.parametrize(
-    ("layout", "iterations", "milestones", "sides", "warmup"),
-    [
-        ("voc", 24_000, (18_000, 22_000), (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800), 100),
-        ("coco", 180_000, (120_000, 160_000), (640, 672, 704, 736, 768, 800), 1000),
-    ],
-)
-def test_the_recipes_are_those_of_moco(layout, iterations, milestones, sides, warmup):
+def test_the_recipes_are_those_of_moco():
     """What both have is Detectron2's default."""
-    assert RECIPES[layout] == Recipe(
-        **{"iterations": iterations, "milestones": milestones, "sides": sides, "warmup": warmup, "batch_size": 16},
-        **{"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-4, "longest": 1333, "anchors": (32, 64, 128, 256, 512)},
-    )
-    assert RECIPES[layout].regions == 512
+    both = {"batch_size": 16, "lr": 0.02, "momentum": 0.9, "weight_decay": 1e-4, "longest": 1333, "regions": 512}
+    both["anchors"] = (32, 64, 128, 256, 512)
+    of_voc = {"iterations": 24_000, "milestones": (18_000, 22_000), "warmup": 100}
+    of_voc["sides"] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+    of_coco = {"iterations": 180_000, "milestones": (120_000, 160_000), "warmup": 1000}
+    of_coco["sides"] = (640, 672, 704, 736, 768, 800)
+    assert [RECIPES["voc"], RECIPES["coco"]] == [Recipe(**of_voc, **both), Recipe(**of_coco, **both)]
 
 
 def test_the_rate_warms_up_and_falls():
@@ -175,6 +163,5 @@ def test_the_rate_warms_up_and_falls():
 
 
 def test_a_network_that_reads_a_token_is_refused():
-    config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32", "image_size": 32})
     with pytest.raises(ValueError, match="needs a network that ends with the mean of its last map, unlike"):
-        detector(build_network(config))
+        detector(classifier("vit_tiny_32"))
