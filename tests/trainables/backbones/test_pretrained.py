@@ -1,4 +1,4 @@
-"""torchvision's weights: into every network, from a file, by download, and the errors if they are missing."""
+"""torchvision's weights: into every network and back, from a file, by download, and the errors if they are missing."""
 
 import hashlib
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from tests.trainables.backbones.networks import drawn
 from trainables import classify
 from trainables.backbones import BACKBONES, pretrained
 from trainables.backbones.pretrained import (
@@ -17,6 +18,7 @@ from trainables.backbones.pretrained import (
     require_pretrained,
     torchvision_network,
 )
+from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
 from trainables.cost import noise_splits
 from trainables.datasets import download, opening
 from trainables.datasets.dataset import DataError
@@ -148,3 +150,32 @@ def test_every_file_s_name_says_its_hash():
     for weights in (member for kind in PRETRAINED.values() for member in kind):
         prefix = pretrained._hash_prefix(Path(weights.url.rpartition("/")[2]))
         assert len(prefix) == 8
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("resnet18_imagenet", models.resnet18),
+        pytest.param("resnet50_imagenet", models.resnet50, marks=pytest.mark.slow),
+    ],
+)
+def test_torchvision_s_network_computes_the_same_and_the_way_back_is_exact(ours, theirs):
+    assert exportable(ours)
+    backbone = drawn(ours).double()
+    with Undrawn():
+        network = theirs(num_classes=7).double().eval()
+    network.load_state_dict(renamed(backbone.state_dict(), TO_TORCHVISION))
+    images = torch.rand(1, 3, 32, 32, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), backbone(images))
+    back = renamed(network.state_dict(), FROM_TORCHVISION)
+    assert set(back) == set(backbone.state_dict())
+    assert all(torch.equal(value, back[name]) for name, value in backbone.state_dict().items())
+
+
+def test_another_network_is_refused():
+    with pytest.raises(ValueError, match="features is not a weight of one of torchvision's residual networks"):
+        renamed({"features": torch.zeros(1)}, TO_TORCHVISION)
+    with pytest.raises(ValueError, match="features is not a weight"):
+        renamed({"features": torch.zeros(1)}, FROM_TORCHVISION)
+    assert not exportable("resnet18")

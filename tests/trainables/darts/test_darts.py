@@ -1,4 +1,4 @@
-"""A search and the training of what it found: by hand, a known answer, and the same numbers after an interruption."""
+"""A search and the training of what it found: by hand, a known answer, resumed with the same numbers, and its cost."""
 
 import itertools
 import json
@@ -9,7 +9,7 @@ import torch
 from torch import Generator, nn
 
 from tests.trainables.darts.small import SMALL, coloured, resumed
-from trainables.darts import operations, search_phase, search_run
+from trainables.darts import operations, search_cost, search_phase, search_run
 from trainables.darts.genotype import Genotype
 from trainables.darts.operations import OPERATIONS
 from trainables.darts.retraining import Retraining
@@ -251,3 +251,33 @@ def test_the_small_setting_learns_on_real_images(tmp_path):
     found = Genotype.of(json.loads((tmp_path / "genotype.json").read_text()))
     assert {name for cell in found for name, _ in cell} <= set(OPERATIONS) - {"none"}
     assert last.metrics["search_seconds"] > 0
+
+
+TIMED = {
+    **{"dataset": "cifar10", "train_images": 1000, "test_images": 300, "batch_size": 8},
+    **{"search_epochs": 5, "frozen_epochs": 2, "search_batch_size": 8, "search_channels": 4, "search_cells": 3},
+    **{"epochs": 7, "channels": 4, "cells": 3, "operations": ("none", "skip_connect", "sep_conv_3x3")},
+}
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """Return the estimate, where the first step that is timed takes a second, the second two seconds, and so on."""
+    taken = itertools.count(1)
+    monkeypatch.setattr(search_cost, "least_seconds", lambda step: (step(), next(taken))[1])  # each is really taken
+    return lambda **keys: train.estimate_seconds(train.resolve({**TIMED, **keys}).settings, Path("data"))
+
+
+@pytest.mark.slow
+def test_a_search_and_the_training_of_what_it_finds_are_estimated(seconds):
+    batches = 1000 / 2 / 8  # of one half
+    search = batches * (2 * 1 + 3 * 2)
+    test, training = 3, 4 - 3  # of one batch
+    assert seconds() == pytest.approx(search + 7 * (1000 / 8 * training + 300 / 8 * test))
+
+
+def test_a_known_network_is_only_trained_in_parts_of_a_batch(seconds):
+    assert seconds(genotype="pc_darts_imagenet") == pytest.approx(7 * (1000 / 8 * 1 + 300 / 8 * 1))
+    large = {"retrain.dataset": "imagenet", "batch_size": 64, "retrain.accumulate": 8}
+    found = seconds(genotype="pc_darts_imagenet", **large)
+    assert found == pytest.approx(7 * (1_281_167 * (4 - 3) + 50_000 * 3) / 2)  # two images a step
