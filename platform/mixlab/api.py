@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mixlab.cluster.resources import require_address, wanted_share
 from mixlab.configure import configure
-from mixlab.errors import BadInput, first_line, quoted, require
+from mixlab.errors import BadInput, first_line, require
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.messages import say
@@ -118,7 +118,7 @@ def _maker_of(report: Any, spec: Study | Search) -> Any:
         needed["race"] = "seeds until decided"
     for function, what in needed.items():
         if not callable(getattr(made_by, function, None)):
-            raise BadInput(f"{what} need a report with a function {function}, which {quoted(report)} lacks")
+            raise BadInput(f"{what} need a report with a function {function}, which {report!r} lacks")
     return made_by
 
 
@@ -126,4 +126,4 @@ def require_spec(spec: Any) -> None:
     """Raise ``BadInput`` unless ``spec`` is a study or a search."""
     require(isinstance(spec, Study | Search), "what is run", "a Study or a Search", spec)
     if isinstance(spec, Search) and not isinstance(spec.study, Study):
-        raise BadInput(f"a search holds a Study, got {quoted(spec.study)}")
+        raise BadInput(f"a search holds a Study, got {spec.study!r}")

@@ -103,10 +103,9 @@ def _with_seeds(study: Study, preset: Config, options: Options) -> Study:
         return study
     border.require_count(whose, seeds)
     if seeds > border.MOST_SEEDS:
-        alone = f"; the seed {seeds} alone is written seeds=({seeds},) in the study"
         raise BadInput(
-            f"{whose} is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}"
-            + (alone if seeds < border.MOST_SEED else "")
+            f"{whose} is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
+            f"the seed {seeds} alone is written seeds=({seeds},) in the study"
         )
     return replace(study, seeds=range(seeds))
 

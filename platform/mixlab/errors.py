@@ -5,7 +5,6 @@ import difflib
 import errno
 import os
 import re
-import reprlib
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -63,39 +62,23 @@ def drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def quoted(value: object) -> str:
-    """Return the ``repr`` of a value for a sentence; of one whose own ``repr`` fails, what it is."""
-    try:
-        return repr(value)
-    except Exception:  # of a class of the user's
-        return shortly(value)
-
-
-def shortly(value: object) -> str:
-    """Return any object in a few letters, even one whose own ``repr`` fails or has no end."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # of a number that Python does not print
-        return "a whole number of thousands of digits"
-
-
 def require(fits: object, what: str, valid: str, given: object) -> None:
     """Raise ``BadInput``, which says what is ``valid`` and quotes what was given, unless that fits."""
     if not fits:
-        raise BadInput(f"{what} must be {valid}, got {quoted(given)}")
+        raise BadInput(f"{what} must be {valid}, got {given!r}")
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
     known = list(known)
     if name not in known:
-        raise BadInput(f"unknown {what} {quoted(name)}; {hint(name, known)}")
+        raise BadInput(f"unknown {what} {name!r}; {hint(name, known)}")
 
 
 def hint(name: str, known: Iterable[str]) -> str:
     """Return what to say of an unknown name: those that begin with it, else the one that is most like it, else all."""
     known = list(dict.fromkeys(known))
-    text = name if isinstance(name, str) else quoted(name)
+    text = name if isinstance(name, str) else repr(name)
     begun = [each for each in known if text and each.casefold().startswith(text.casefold())]
     if 0 < len(begun) <= MOST_BEGUN:
         *others, last = map(repr, begun)
@@ -115,10 +98,7 @@ def _likeness(name: str, known: str) -> float:
 def first_line(error: BaseException) -> str:
     """Return what went wrong, in one line."""
     reason = getattr(error, "reason", error)  # of a URLError
-    try:
-        text = str(reason).strip()
-    except Exception:  # an exception of somebody's own may fail at this too
-        text = ""
+    text = str(reason).strip()
     return (text or type(error).__name__).splitlines()[0]
 
 

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from mixlab.errors import BadInput, require
 from mixlab.spec import border
@@ -16,9 +15,6 @@ BUDGET = 20  # the most seeds of an arm until it is decided
 RACED = 6  # the most seeds of a configuration in a search whose study names one alone
 
 
-# The values that an option may have, in words, by its type.
-WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", Sequence: "a list of names",
-         Mapping: "a mapping from keys to values", type(None): "None"}  # fmt: skip
 PLACES = ("data_root", "tracking_uri", "storage", "optuna_storage")  # paths too; an empty text would mean another place
 
 
@@ -102,7 +98,7 @@ class Options:
     def check(self) -> None:
         """Raise ``BadInput`` for an option whose value has the wrong type, or names no place where it must."""
         for name, hint in get_type_hints(type(self)).items():
-            _require_kind(option_name(name), getattr(self, name), hint)
+            border.require_type(option_name(name), getattr(self, name), hint)
         for name in PLACES:
             if (place := getattr(self, name)) is not None:
                 _require_place(option_name(name), place)
@@ -118,19 +114,9 @@ def option_name(field: str) -> str:
     return CALLED_OTHERWISE.get(field, "--" + field.replace("_", "-"))
 
 
-def _require_kind(what: str, value: Any, hint: Any) -> None:
-    """Raise ``BadInput`` unless a value is of the type of its field, or of one of several."""
-    kinds = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
-    require(any(border.is_a(kind, value) for kind in kinds), what, " or ".join(WORDS[kind] for kind in kinds), value)
-    if isinstance(value, Sequence):
-        require(all(isinstance(each, str) for each in value), what, "a list of names", value)
-
-
 def _require_place(what: str, place: str) -> None:
     if not place.strip():
         raise BadInput(f"{what} must name a place, got {place!r}")
-    if "\0" in place:
-        raise BadInput(f"{what} must name a place without a null character, got {place!r}")
     if place.startswith(("~/", "sqlite:///~/")):
         meant = place.replace("~", os.path.expanduser("~"), 1)
         raise BadInput(f"{what} {place!r} has a ~ that no shell has replaced; give {meant}")

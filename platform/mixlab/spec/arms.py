@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, require, require_known
+from mixlab.errors import BadInput, require, require_known
 from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
 from mixlab.spec.trainable import Config
@@ -20,7 +20,7 @@ def levels_of(factor: str, given: Any) -> dict[str, Level]:
 
 def require_factors(factors: Any) -> None:
     """Raise ``BadInput`` unless ``factors`` maps each key to different levels."""
-    border.require_mapping("the factors of a study", "from keys to levels", factors)
+    require(isinstance(factors, Mapping), "the factors of a study", "a mapping from keys to levels", factors)
     for factor, given in factors.items():
         border.require_name("a factor", factor)
         labels = list(given) if isinstance(given, Mapping) else given
@@ -69,9 +69,9 @@ def require_arms(study: str, arms: Sequence[Arm]) -> None:
         require(isinstance(arm, Arm), "the arms of a study", "of the type Arm", arm)
         border.require_name("an arm", arm.name)
         border.configuration(arm.changes, f"the arm {arm.name!r}")
-        border.require_flag(f"control of the arm {arm.name!r}", arm.control)
-        if not isinstance(arm.signs, Mapping) or any(sign not in (-1, 1) for sign in arm.signs.values()):
-            raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {quoted(arm.signs)}")
+        border.check_fields(arm, f"the arm {arm.name!r}")
+        if any(sign not in (-1, 1) for sign in arm.signs.values()):
+            raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {arm.signs!r}")
     border.require_different(f"two arms of {study}", [arm.name for arm in arms])
     crossed = [arm for arm in arms if arm.signs]
     for arm in crossed:
@@ -140,10 +140,10 @@ def _checked(terms: Any) -> list[Term]:
     for term in found:
         if not isinstance(term, Sequence) or len(term) != 2 or not isinstance(term[1], Mapping):
             example = '("l_s", {"penalty": 0.1})'
-            raise BadInput(f"a term is a name and what it changes, such as {example}, got {quoted(term)}")
+            raise BadInput(f"a term is a name and what it changes, such as {example}, got {term!r}")
         border.require_name("a term", term[0])
     if not found:
-        raise BadInput(f"a design needs at least one term, a name and what it changes, got {quoted(terms)}")
+        raise BadInput(f"a design needs at least one term, a name and what it changes, got {terms!r}")
     border.require_different("two terms of a design", [name for name, _ in found])
     return found
 

@@ -1,45 +1,40 @@
-"""Checks arguments and fields of a study before anything is made of them: each fault is one sentence that quotes it."""
+"""Checks arguments and fields of a study before anything is made of them: each fault is one sentence that quotes it.
+
+What a field may hold is its declared type; ``check_fields`` compares the two.
+"""
 
 import csv
 import functools
 import inspect
 import itertools
 import operator
-import posixpath
 import re
-import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar, cast
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from mixlab.errors import BadInput, quoted, require, require_known, shortly
+from mixlab.errors import BadInput, require, require_known
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and the halves of letters, which UTF-8 does not have
 MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
-PRINTED_BITS = 14_000  # Python prints no whole number of more than 4300 digits
 MOST_TRIALS = 100_000  # each is held in memory, and nobody trains more
-
-
-@dataclass(frozen=True)
-class Unfit:
-    """Stands for a value that cannot be held, or not even printed: every check refuses it, and quotes ``text``."""
-
-    text: str
-
-    def __repr__(self) -> str:
-        return self.text
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    type(None): "None",
+    Mapping: "a mapping",
+    Callable: "a function",
+}
 
 
 def plain(value: Any) -> Any:
     """Return a number of NumPy or torch, or text or a number in an enumeration, as Python's, and an array as a list.
 
     All else is returned as it is; what others hold is treated in the same way.
-
-    A tensor without numbers, and a number beyond the largest of 64 bits, is returned as ``Unfit``.
     """
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(plain, value))
@@ -48,13 +43,44 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum) and isinstance(value, str | int | float):  # shown by its name, and recorded by its value
         return plain(value.value)
     if hasattr(value, "dtype") and hasattr(value, "tolist") and not callable(value):
-        try:
-            return plain(value.tolist())
-        except Exception:  # of torch, for a tensor of the device "meta"
-            return Unfit(" ".join(quoted(value).split()))
-    if type(value) is int and abs(value) > sys.float_info.max:
-        return Unfit(str(value) if value.bit_length() < PRINTED_BITS else "a whole number of thousands of digits")
+        return plain(value.tolist())
     return value
+
+
+def check_fields(of: Any, whose: str) -> None:
+    """Raise ``BadInput`` for a field of a dataclass that is not of its declared type."""
+    for name, hint in get_type_hints(type(of)).items():
+        require_type(f"{name} of {whose}", getattr(of, name), hint)
+
+
+def require_type(what: str, value: Any, hint: Any) -> None:
+    """Raise ``BadInput`` unless a value, or each in a sequence, is of a type as it is written in an annotation."""
+    require(_fits(value, hint), what, _in_words(hint), value)
+
+
+def is_a(kind: type, value: Any) -> bool:
+    """Return whether a value is of a kind: a whole number is a number, true and false are none, text is no sequence."""
+    if isinstance(value, bool) or (kind is Sequence and isinstance(value, str | bytes)):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind in (Sequence, tuple):
+        return is_a(Sequence, value) and all(_fits(each, parts[0]) for each in value)
+    return kind is Any or is_a(kind, value)
+
+
+def _in_words(hint: Any) -> str:
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return " or ".join(map(_in_words, parts))
+    if kind in (Sequence, tuple):
+        return "a list of names" if parts[0] is str else f"a list or tuple, each {_in_words(parts[0])}"
+    return WORDS.get(kind) or f"of the type {getattr(kind, '__name__', kind)}"
 
 
 def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -63,16 +89,13 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
         BadInput: it is not a mapping, a key is not text, or JSON cannot hold a value.
     """
-    require_mapping(where, "from configuration keys to values", config)
-    found = {}
-    for key, value in plain(dict(config)).items():
+    require(isinstance(config, Mapping), where, "a mapping from configuration keys to values", config)
+    found: dict[str, Any] = plain(dict(config))
+    for key, value in found.items():
         if not isinstance(key, str):
-            raise BadInput(f"{where} has the key {quoted(key)}: keys of a configuration are text")
+            raise BadInput(f"{where} has the key {key!r}: keys of a configuration are text")
         require_recordable(f"{where} has the key {key!r}", key)
-        require(
-            _storable(value), key, "text in UTF-8, a number of 64 bits, true, false, None or a list of those", value
-        )
-        found[key] = value
+        require(_storable(value), key, "text, a number, true, false, None or a list of those", value)
     return found
 
 
@@ -81,11 +104,7 @@ def _storable(value: Any) -> bool:
         return all(map(_storable, value))
     if isinstance(value, dict):
         return all(isinstance(key, str) and _storable(each) for key, each in value.items())
-    if isinstance(value, str):
-        return UNSTORABLE.search(value) is None
-    if isinstance(value, int):
-        return -MOST_SEED <= value < MOST_SEED
-    return value is None or isinstance(value, float)
+    return value is None or isinstance(value, str | int | float)
 
 
 def seeds(given: Any) -> Any:
@@ -97,7 +116,7 @@ def seeds(given: Any) -> Any:
         found = tuple(seed if isinstance(seed, bool) else operator.index(seed) for seed in first)
     except TypeError:
         return given
-    return plain(found) if len(found) <= MOST_SEEDS else Unfit(shortly(given))
+    return found if len(found) <= MOST_SEEDS else given
 
 
 def require_seeds(given: Any, whose: str) -> None:
@@ -124,21 +143,15 @@ def names(text: str) -> list[str]:
 
 
 def require_name(what: str, name: Any) -> None:
-    """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
-    if not isinstance(name, str) or not _as_seen(name):
-        raise BadInput(f"{what} needs a name in text, got {quoted(name)}")
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
-        raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
+    """Raise ``BadInput`` unless ``name`` is text, and not blank."""
+    if not isinstance(name, str) or not name.strip():
+        raise BadInput(f"{what} needs a name in text, got {name!r}")
 
 
 def require_recordable(what: str, name: str) -> None:
     """Raise ``BadInput``, a sentence that begins with ``what``, unless MLflow records a value under ``name``."""
     if not RECORDABLE.fullmatch(name):
         raise BadInput(f"{what}, but MLflow records 1 to 250 letters, digits, spaces and any of ._-:/")
-    if posixpath.normpath(name) != name or name == "." or name.startswith(("/", "..")):
-        raise BadInput(
-            f"{what}, which MLflow takes for a path: it must have no empty part, '.' or '..' between slashes"
-        )
 
 
 def require_folder_name(what: str, name: Any) -> None:
@@ -153,18 +166,6 @@ def require_folder_name(what: str, name: Any) -> None:
         raise BadInput(f"{what} must have a name of at most 200 bytes in UTF-8, got {len(name.encode())} in {name!r}")
 
 
-def is_a(kind: type, value: Any) -> bool:
-    """Return whether a value is of a kind: a whole number is a number, true and false are none, text is no sequence."""
-    if isinstance(value, bool) or (kind is Sequence and isinstance(value, str | bytes)):
-        return kind is bool
-    return isinstance(value, int | float if kind is float else kind)
-
-
-def require_flag(what: str, given: Any) -> None:
-    """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
-    require(isinstance(given, bool), what, "True or False", given)
-
-
 def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
     require(is_a(int, given) and given >= least, what, f"a whole number, at least {least}", given)
@@ -173,12 +174,7 @@ def require_count(what: str, given: Any, least: int = 1) -> None:
 def require_few(what: str, count: int) -> None:
     """Raise ``BadInput``, a sentence that begins with ``what``, if there are so many that they would never end."""
     if count > MOST_TRIALS:
-        raise BadInput(f"{what} {plain(count)!r} trials, but at most {MOST_TRIALS} can be run: leave some out")
-
-
-def require_mapping(what: str, words: str, given: Any) -> None:
-    """Raise ``BadInput`` unless ``given`` is a mapping; ``words`` say of what, such as "from keys to levels"."""
-    require(isinstance(given, Mapping), what, f"a mapping {words}", given)
+        raise BadInput(f"{what} {count} trials, but at most {MOST_TRIALS} can be run: leave some out")
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:
@@ -189,24 +185,16 @@ def require_sequence(what: str, given: Any, example: str) -> None:
 
 
 def require_different(what: str, names: Iterable[str]) -> None:
-    """Raise ``BadInput`` if a name occurs twice, or two of them look the same wherever they are printed."""
+    """Raise ``BadInput`` if a name occurs twice, or two of them differ in spaces alone."""
     seen: dict[str, str] = {}
     for name in names:
-        looks = _as_seen(name)
+        looks = " ".join(name.split())
         if looks in seen:
-            same = (
-                f"have the same name {name!r}"
-                if seen[looks] == name
-                else f"look the same, {seen[looks]!r} and {name!r}"
-            )
+            same = f"look the same, {seen[looks]!r} and {name!r}"
+            if seen[looks] == name:
+                same = f"have the same name {name!r}"
             raise BadInput(f"{what} {same}: give each its own")
         seen[looks] = name
-
-
-def _as_seen(name: str) -> str:
-    """Return a name as it looks in print: without what is invisible, and with single spaces within it."""
-    visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
-    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 Called = TypeVar("Called", bound=Callable[..., Any])  # a class or a function
@@ -231,10 +219,8 @@ def checked_arguments(called: Called) -> Called:
             values, named = plain(given[before:]), plain(named)
             signature.bind(*values, **named)
         except TypeError as error:
-            got = f", got {', '.join(map(quoted, values))}" if values else ""
+            got = f", got {', '.join(map(repr, values))}" if values else ""
             raise BadInput(f"wrong arguments of {called.__name__}: {error}{got}; it takes {takes}") from None
-        except RecursionError:
-            raise BadInput(f"an argument of {called.__name__} holds itself, or too many lists in one another") from None
         return function(*given[:before], *values, **named)
 
     if not isinstance(called, type):

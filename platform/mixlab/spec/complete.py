@@ -1,6 +1,5 @@
 """The adapter that supplies the parts that a trainable leaves out, and resolves and checks a configuration once."""
 
-import contextlib
 import hashlib
 import json
 import math
@@ -10,11 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.errors import BadInput, first_line, quoted, refused, require, require_known
+from mixlab.errors import BadInput, first_line, refused, require, require_known
 from mixlab.spec import border
 from mixlab.spec.metric import Metric, checked, find
-from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
+from mixlab.spec.trainable import PRESETS, Config, Report
 from mixlab.spec.trial import Trial
+
+# The types of what a trainable may declare.
+DECLARED: Mapping[str, Any] = {
+    **dict.fromkeys(("presets", "neutral", "held_out"), Mapping),
+    **dict.fromkeys(("files", "prepared", "timed"), Sequence[str]),
+    "metric": str,
+    "parallel": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -31,21 +38,21 @@ class CompleteTrainable:
     def __init__(self, train: Any, processes: int = 1) -> None:
         if not callable(train) or isinstance(train, type):
             hint = ", a class: give an object of it" if isinstance(train, type) else ""
-            raise BadInput(f"a trainable must be a callable object, got {quoted(train)}{hint}")
+            raise BadInput(f"a trainable must be a callable object, got {train!r}{hint}")
         self.train = train
+        for name, hint in DECLARED.items():
+            if hasattr(train, name):
+                border.require_type(f"{name} of a trainable", self._given(name, None), hint)
         self.metrics = checked(self._given("metrics", ()))
         self.numbers: int = self._given("numbers", 1)
         border.require_count("numbers of a trainable", self.numbers)
-        self.files, self.prepared, self.timed = map(self._keys, ("files", "prepared", "timed"))
+        keys: list[tuple[str, ...]] = [tuple(self._given(name, ())) for name in ("files", "prepared", "timed")]
+        self.files, self.prepared, self.timed = keys
         self.held_out: Config = self._given("held_out", {})
         self.parallel: bool = self._given("parallel", False)
-        border.require_flag("parallel of a trainable", self.parallel)
         if processes > 1 and not self.parallel:
             raise BadInput(f"--gpus-per-trial must be at most 1 for what trains in one process, got {processes}")
         self.processes = processes
-        for name in ("presets", "neutral", "held_out"):
-            given = self._given(name, {})
-            require(isinstance(given, Mapping), f"{name} of a trainable", "a mapping", given)
         final = all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final)
         require(final, "final of a trainable", "a tuple of exceptions", self.final)
         if self.metrics:
@@ -59,11 +66,8 @@ class CompleteTrainable:
 
     def _ask(self, name: str, *given: Any, **named: Any) -> Any:
         """Return what a function of the trainable answers; ``BadInput`` where it raises an exception."""
-        with refused(f"{name} of the trainable fails for {quoted(given[0])}"):
+        with refused(f"{name} of the trainable fails for {given[0]!r}"):
             return border.plain(getattr(self.train, name)(*given, **named))
-
-    def _keys(self, name: str) -> Sequence[str]:
-        return tuple(_texts(self._given(name, ()), f"{name} of a trainable must be a tuple of configuration keys"))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_resolved": {}, "_checked": set(), "_read_files": {}}
@@ -110,9 +114,7 @@ class CompleteTrainable:
         if key not in self._resolved:
             found = self._ask("resolve", config) if hasattr(self.train, "resolve") else dict(config)
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
-                raise BadInput(
-                    f"resolve of a trainable must return a mapping, or flat and settings, got {quoted(found)}"
-                )
+                raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
             flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
             flat = border.configuration(flat, "the resolved configuration")
             self._resolved[key] = Configuration(flat, dict(flat) if settings is found else settings)
@@ -151,8 +153,9 @@ class CompleteTrainable:
     def objectives(self, config: Config) -> list[str]:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
-            what = "objectives of a trainable must be a list of at least one metric's name"
-            return _texts(self._ask("objectives", config), what, least=1)
+            found = self._ask("objectives", config)
+            border.require_sequence("objectives of a trainable", found, "('val_loss',)")
+            return list(found)
         return [metric.name for metric in self.metrics]
 
     def prepare(self, settings: Any, data_root: Path) -> None:
@@ -164,8 +167,8 @@ class CompleteTrainable:
         """Return a sentence for each part of the data that is not there; None if the trainable does not say."""
         if not hasattr(self.train, "lacking"):
             return None
-        what = "lacking of a trainable must return a list of sentences"
-        return _texts(self._ask("lacking", settings, data_root), what)
+        found: list[str] = list(self._ask("lacking", settings, data_root))
+        return found
 
     def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:
         """Return the settings of one trial for each group that needs the same prepared."""
@@ -176,10 +179,7 @@ class CompleteTrainable:
         if not hasattr(self.train, "estimate_seconds"):
             return None
         found = self.train.estimate_seconds(settings, data_root)
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            if 0 <= (seconds := float(found)) < MOST_SECONDS:
-                return seconds
-        return None
+        return float(found) if found is not None and math.isfinite(found) else None
 
     def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, and those that are free there.
@@ -192,9 +192,7 @@ class CompleteTrainable:
         found = self.train.gpu_memory(settings, data_root)
         needed, free = map(float, found)
         if not (0 < needed < math.inf and 0 <= free < math.inf):
-            raise ValueError(
-                f"gpu_memory of a trainable must return MiB above 0, and the free MiB, got {quoted(found)}"
-            )
+            raise ValueError(f"gpu_memory of a trainable must return MiB above 0, and the free MiB, got {found!r}")
         return needed, free
 
     def __call__(
@@ -212,11 +210,3 @@ class CompleteTrainable:
 def complete(train: Any, processes: int = 1) -> CompleteTrainable:
     """Return ``train`` with defaults for everything that it leaves out; so many processes will train a run together."""
     return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train, processes)
-
-
-def _texts(given: Any, rule: str, least: int = 0) -> list[str]:
-    """Return several texts as a list; ``BadInput``, which begins with the ``rule``, for anything else."""
-    found: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
-    if len(found) < least or not all(isinstance(each, str) for each in found):
-        raise BadInput(f"{rule}, got {quoted(given)}")
-    return found

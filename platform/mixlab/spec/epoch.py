@@ -1,13 +1,13 @@
 """The report of a trainable after an epoch."""
 
-import contextlib
 import operator
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
-from mixlab.errors import BadInput, shortly, storable
+from mixlab.errors import BadInput, storable
 from mixlab.spec import border
 from mixlab.spec.metric import Metric
 from mixlab.spec.trainable import Save
@@ -18,6 +18,7 @@ OWN_TAGS = (
     *("commit", "dirty", "patch", "constraints", "versions", "command", "table_seeds"),
 )
 THEN = " and then "  # stands between the words of the parts of a run
+Converted = TypeVar("Converted")
 
 
 class Refused(ValueError):
@@ -57,84 +58,72 @@ def epoch_of(reported: Any) -> Epoch:
 
     Raises:
         Refused: a metric is not one real number, of Python, numpy or torch; a metric or word has a name that MLflow
-            cannot record, or a word that of one of Mixlab's own tags; a word has no text, or a histogram is not made
-            of numbers; the epoch's number is not one of ``of``.
+            cannot record, or a word that of one of Mixlab's own tags; a histogram is not made of numbers; the epoch's
+            number is not one of ``of``.
     """
     missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
     if missing or not isinstance(reported.metrics, Mapping):
-        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {shortly(reported)}")
-    number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
-    if not of < border.MOST_SEED:
-        raise Refused(f"'of' of an epoch must be a whole number of 64 bits, got {border.plain(of)!r}")
+        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {reprlib.repr(reported)}")
+    number, of = (
+        _converted(f"{name!r} of an epoch", "a whole number", operator.index, getattr(reported, name))
+        for name in ("number", "of")
+    )
     if not 1 <= number <= of:
-        raise Refused(f"the number of an epoch must be from 1 to {of}, got {border.plain(number)!r}")
-    metrics = {_recordable("metric", name): _real(name, value) for name, value in reported.metrics.items()}
-    words, histograms = (_mapping(name, getattr(reported, name, None)) for name in ("words", "histograms"))
+        raise Refused(f"the number of an epoch must be from 1 to {of}, got {number}")
+    words, histograms = (
+        _converted(f"the {name} of an epoch", "a mapping from names", dict, getattr(reported, name, None) or {})
+        for name in ("words", "histograms")
+    )
     if own := [name for name in words if str(name) in OWN_TAGS]:
         raise Refused(f"the word {own[0]!r} was reported, but a tag of Mixlab's own has that name: give it another")
     return Epoch(
         number,
         of,
-        metrics,
-        {_recordable("word", name): _text(name, value) for name, value in words.items()},
-        {str(name): _shares(name, value) for name, value in histograms.items()},
+        {
+            _recordable("metric", name): _converted(f"the metric {name!r}", "a real number", _real, value)
+            for name, value in reported.metrics.items()
+        },
+        {_recordable("word", name): storable(str(value)) for name, value in words.items()},
+        {
+            str(name): _converted(f"the histogram {name!r}", "the shares of its bins", _shares, value)
+            for name, value in histograms.items()
+        },
     )
 
 
 def save_of(given: Any) -> Save:
     """Return the function with which an epoch is reported, by which a run is saved; ``Refused`` if it is none."""
     if not callable(given):
-        raise Refused(f"an epoch is reported with a function that saves the run to a folder, got {shortly(given)}")
+        raise Refused(f"an epoch is reported with a function that saves the run to a folder, got {given!r}")
     save: Save = given
     return save
 
 
-def _mapping(name: str, given: Any) -> Mapping[Any, Any]:
-    if given is not None and not isinstance(given, Mapping):
-        raise Refused(f"the {name} of an epoch must be a mapping from names, got {shortly(given)}")
-    return given or {}
+def _converted(what: str, valid: str, convert: Callable[[Any], Converted], value: Any) -> Converted:
+    """Return a value as ``convert`` does, or refuse it."""
+    try:
+        return convert(value)
+    except Exception:  # of Python, numpy or torch
+        raise Refused(f"{what} must be {valid}, got {reprlib.repr(value)}") from None
+
+
+def _real(value: Any) -> float:
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, Real):
+        raise TypeError
+    return float(number)
+
+
+def _shares(value: Any) -> tuple[float, ...]:
+    return tuple(float(share) for share in value)
 
 
 def _recordable(what: str, name: Any) -> str:
     try:
-        border.require_recordable(f"the {what} {shortly(name)} was reported", str(name))
+        border.require_recordable(f"the {what} {name!r} was reported", str(name))
     except BadInput as error:
         raise Refused(str(error)) from None
     return str(name)
-
-
-def _real(name: Any, value: Any) -> float:
-    number = value
-    with contextlib.suppress(Exception):  # of several numbers, in the words of numpy or torch
-        number = value.item()
-    if not isinstance(number, Real) or getattr(value, "mask", False):  # numpy's number that is masked is 0
-        got = f"must be a real number, got {shortly(value)}; what is a word goes into words"
-        raise Refused(f"the metric {shortly(name)} {got}")
-    try:
-        return float(number)
-    except OverflowError:
-        raise Refused(f"the metric {shortly(name)} is beyond the largest number of 64 bits") from None
-
-
-def _text(name: Any, value: Any) -> str:
-    try:
-        return storable(str(value))
-    except Exception:  # an object's own
-        raise Refused(f"the word {shortly(name)} must have a text, got {shortly(value)}") from None
-
-
-def _shares(name: Any, value: Any) -> tuple[float, ...]:
-    try:
-        return tuple(float(share) for share in value)
-    except Exception:  # of Python, numpy or torch, also for a number beyond the largest of 64 bits
-        raise Refused(f"the histogram {shortly(name)} must be the shares of its bins, got {shortly(value)}") from None
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise Refused(f"{name!r} of an epoch must be a whole number, got {shortly(value)}") from None
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:

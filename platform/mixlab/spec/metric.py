@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, require
+from mixlab.errors import BadInput, require
 from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
 
@@ -23,13 +23,6 @@ CHOSEN = "chosen on the test set"
 MOST_DIGITS = 15  # those of a float
 BEYOND = 1e12  # from here on, decimals say nothing
 ROUNDING = 1e-12  # up to here, a number is one of the last bits
-FIELDS: tuple[tuple[str, Any, str], ...] = (
-    ("unit", str, "text"),
-    ("digits", int, "a whole number"),
-    ("higher_is_better", bool | None, "True, False or None"),
-    ("rules", tuple, "a tuple of names"),
-    ("label", str, "text"),
-)
 
 
 @checked_arguments
@@ -65,16 +58,13 @@ class Metric:
             BadInput: MLflow cannot record its name, a field has the wrong type, a rule is unknown, or ``best`` is asked
                 for without a direction.
         """
-        if not isinstance(self.name, str) or not self.name.strip():
-            raise BadInput(f"a metric needs a name, got {quoted(self.name)}")
-        for name, kind, valid in FIELDS:
-            value = getattr(self, name)
-            require(isinstance(value, kind), f"{name} of the metric {self.name!r}", valid, value)
+        border.require_name("a metric", self.name)
+        border.check_fields(self, f"the metric {self.name!r}")
         fits = 0 <= self.digits <= MOST_DIGITS
         require(fits, f"digits of the metric {self.name!r}", f"from 0 to {MOST_DIGITS}", self.digits)
         for rule in self.rules:
-            if not isinstance(rule, str) or not RULE.fullmatch(rule):
-                what = f"the metric {self.name!r} has an unknown rule {quoted(rule)}"
+            if not RULE.fullmatch(rule):
+                what = f"the metric {self.name!r} has an unknown rule {rule!r}"
                 raise BadInput(f"{what}; rules are last, best, bestN and medianN")
             if rule.startswith("best") and self.higher_is_better is None:
                 raise BadInput(f"the rule {rule!r} of the metric {self.name!r} needs higher_is_better, got None")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, require_known
+from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
 from mixlab.spec import space as ranges
 from mixlab.spec.border import checked_arguments
@@ -179,11 +179,11 @@ class Search:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
         ranges.check_space(self.space)
         border.require_seeds(self.search_seeds, "a search")
-        border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
+        border.check_fields(self, "a search")
+        border.configuration(self.tuning or {}, "the tuning of a search")
         border.require_count("the budget of a search", self.budget)
-        border.require_mapping("the budgets of a search", "from presets to numbers", self.budgets)
         for preset, budget in self.budgets.items():
-            border.require_count(f"the budget of the preset {quoted(preset)}", budget)
+            border.require_count(f"the budget of the preset {preset!r}", budget)
         if self.concurrent is not None:
             border.require_count("the most trials at a time", self.concurrent)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, refused, require, require_known
+from mixlab.errors import BadInput, refused, require, require_known
 from mixlab.spec import border
 from mixlab.spec.arms import Arm, Level, levels_of, require_arms, require_factors
 from mixlab.spec.border import checked_arguments
@@ -169,31 +169,24 @@ class Study:
         border.require_folder_name("a study", self.name)
         border.configuration(self.base, "the base of a study")
         border.configuration(self.fixed, "what is fixed in a study")
-        tuned = {} if self.tuned is None else self.tuned
-        border.require_mapping("what is tuned", "from the names of cells to points", tuned)
-        for cell, point in tuned.items():
-            border.configuration(point, f"the tuned point of {quoted(cell)}")
         require_arms(self.name, self.arms)
         require_factors(self.factors)
-        border.require_mapping("the presets of a study", "from names to settings", self.presets)
+        border.require_seeds(self.seeds, f"the study {self.name!r}")
+        border.check_fields(self, f"the study {self.name!r}")
+        for cell, point in (self.tuned or {}).items():
+            border.configuration(point, f"the tuned point of {cell!r}")
         for name, preset in self.presets.items():
             border.require_name("a preset", name)
             border.configuration(preset, f"the preset {name!r}")
             if "seeds" in preset:
                 border.require_count(f"seeds of the preset {name!r}", preset["seeds"])
-        border.require_seeds(self.seeds, f"the study {self.name!r}")
         cells = math.prod(len(self.levels(factor)) for factor in self.factors) * len(self.arms)
         border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
         require_known("family", self.family, FAMILIES)
-        fits = self.delta is None or (type(self.delta) in (int, float) and 0 < self.delta < math.inf)
+        fits = self.delta is None or 0 < self.delta < math.inf
         require(fits, "delta", "a number above 0, in the units of the metric", self.delta)
-        border.require_flag("sequential", self.sequential)
-        require(
-            callable(self.settings), "the settings of a study", "a function of a cell's configuration", self.settings
-        )
         if self.sequential and len(self.arms) < 2:
             raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
-        require(isinstance(self.metric, str), "the metric of a study", "a name", self.metric)
         if not train.metrics:
             raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
         if train.find(self.metric or train.metric) is None:
@@ -223,7 +216,7 @@ class Study:
         ran = frozenset(done)
         cells = self.cells()
         if not cells:
-            raise BadInput(f"no cell of {self.name} is left to run: none of {quoted(list(self.tuned or {}))} is one")
+            raise BadInput(f"no cell of {self.name} is left to run: none of {list(self.tuned or {})!r} is one")
         border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
         for cell in cells:
             found = train.read(cell.config)

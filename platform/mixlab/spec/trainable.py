@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Config = Mapping[str, Any]
-MOST_SECONDS = 1e10  # of a run: three centuries
 PRESETS: Mapping[str, Config] = {"paper": {}, "quick": {}, "smoke": {}}
 
 Save = Callable[[Path], None]

@@ -20,13 +20,6 @@ from mixlab.storage.journal import Storage
 from tests.mixlab.cluster.reader import Reader, run_trial, save, work
 
 
-class Silent(Exception):
-    """An exception without a text."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
 class Needy(Exception):
     """An exception that cannot be copied."""
 
@@ -44,7 +37,6 @@ class Needy(Exception):
         (StopIteration(3), "StopIteration: 3"),
         (RecursionError("too deep"), "RecursionError: too deep"),
         (MemoryError(), "MemoryError"),
-        (Silent(), "tests.mixlab.cluster.test_trial_errors.Silent"),
         (Needy("a lock", open), "tests.mixlab.cluster.test_trial_errors.Needy: a lock"),
         (ExceptionGroup("two", [ValueError("one"), OSError("other")]), "ExceptionGroup: two (2 sub-exceptions)"),
         (RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"), "CUDA error: out of memory"),

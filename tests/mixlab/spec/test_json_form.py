@@ -48,7 +48,6 @@ def test_a_word_is_a_number_where_the_form_has_one():
         ('{"a": [1, "x"]}', {"a": [int]}, "an entry of a must be a whole number, got 'x'"),
         ('{"a": {"b": 1}}', {"a": {str: str}}, "'b' of a must be text, got 1"),
         ('{"a": 0}', {"a": bool}, "a must be true or false, got 0"),
-        ("[" * 100_000, list, "it holds too many lists in each other"),
         ("{", dict, "Expecting property name"),
     ],
 )

@@ -96,15 +96,14 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name):
     [
         ((Metric("a", rules=("mean",), higher_is_better=True),), "unknown rule 'mean'"),
         ((Metric("a", rules=("best",)),), "needs higher_is_better"),
-        ((Metric(5),), "needs a name, got 5"),
+        ((Metric(5),), "a metric needs a name in text, got 5"),
         ((Metric("top-1 (%)"),), r"'top-1 \(%\)', but MLflow records 1 to 250 letters"),
         ((Metric("x" * 250, rules=("last",)),), "x_last', but MLflow records 1 to 250 letters"),
-        ((Metric("train/../loss"),), "'train/../loss', which MLflow takes for a path"),
         ((Metric("a", unit=None),), "unit of the metric 'a' must be text, got None"),
         ((Metric("a", digits=-1),), "digits of the metric 'a' must be from 0 to 15, got -1"),
-        ((Metric("a", higher_is_better="yes"),), "must be True, False or None, got 'yes'"),
-        ((Metric("a", rules="last"),), "must be a tuple of names, got 'last'"),
-        ((Metric("a", rules=(5,)),), "unknown rule 5"),
+        ((Metric("a", higher_is_better="yes"),), "must be True or False or None, got 'yes'"),
+        ((Metric("a", rules="last"),), "must be a list of names, got 'last'"),
+        ((Metric("a", rules=(5,)),), r"must be a list of names, got \(5,\)"),
         ((Metric("loss"), Metric("loss")), "two metrics have the same name 'loss'"),
         ((Metric("Loss"), Metric("loss")), "two metrics are named 'Loss' and 'loss'"),
         ((Metric("loss", rules=("last",)), Metric("Loss_last")), "'loss_last' and 'Loss_last'"),
@@ -122,13 +121,6 @@ def test_metrics_that_a_trainable_cannot_declare(metrics, sentence):
         complete(train)
 
 
-class Unspeakable:
-    """An object without a text."""
-
-    def __repr__(self) -> str:
-        raise RuntimeError("no words")
-
-
 def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and_goes_through_json():
     numbers = {"true": True, "array": np.array(2.0), "single": np.float32(0.5), "quarter": Fraction(1, 4), "one": 1}
     numbers |= {"tensor": torch.tensor([0.5], requires_grad=True), "half": torch.tensor(3, dtype=torch.bfloat16)}
@@ -144,23 +136,17 @@ def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and
 @pytest.mark.parametrize(
     ("epoch", "sentence"),
     [
-        (Epoch(1, 3, {"loss": 10**400}), "'loss' is beyond the largest number of 64 bits"),
         (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),
-        (Epoch(1, 3, {"loss": np.ma.array([0.5], mask=True)}), "'loss' must be a real number"),
         (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
         (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),
-        (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),
-        (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'; what"),
-        (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),
-        (Epoch(1, 3, {}, {"data": 10**5000}), "'data' must have a text, got a whole number of thousands of digits"),
+        (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'"),
         (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),
         (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),
         (Epoch(1, 3, {}, {}, 0.5), "the histograms of an epoch must be a mapping from names, got 0.5"),
         (Epoch(1, 3, {}, {"key": "a"}), "the word 'key' was reported, but a tag of Mixlab's own"),
         (Epoch(1, 3, {}, {}, {"lam": torch.tensor([1j])}), "'lam' must be the shares of its bins, got"),
         (Epoch(4, 3, {}), "from 1 to 3"),
-        (Epoch(2**63, 2**63, {}), "'of' of an epoch must be a whole number of 64 bits, got 9223372036854775808"),
         (Epoch(0, 3, {}), "from 1 to 3"),
         (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),
         (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),

@@ -51,7 +51,6 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (of(zeta=Float("0", 1)), "", ["zeta", "'0'", "number"]),
         (of(zeta=Float(0, 1, step=2)), "", ["zeta", "step", "2"]),
         (of(zeta=Float(0, 1, step=0)), "", ["the step of zeta must be above 0 and at most 1, got 0"]),
-        (of(zeta=Float(1, 1e40, step=1)), "", ["the step of zeta must be at least 1.11022e+24", "got 1"]),
         (of(layers=Int(1, 3, step=True)), "", ["layers", "whole", "True"]),
         (of(zeta=Float(1, 8, step=1, log=True)), "", ["zeta", "log scale and the step 1"]),
         (of(zeta=Float(0.1, 1, log="no")), "", ["log", "zeta", "'no'", "True or False"]),
@@ -73,18 +72,16 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (when(alpha=(0.4, float("nan"))), "", ["[0.4, nan]", "from 0.1 to 0.5, steps of 0.2 never is"]),
         (of(alpha=Float(0.1, 1), zeta=Float(0, 1, when={"alpha": (0.5,)})), "", ["[0.5]", "from 0.1 to 1 never"]),
         (of(zeta=Float(0, 1, when={"term": (1,)}), term=Choice(1, 2, when={"zeta": (1,)})), "", ["zeta, term look"]),
-        (of(zeta=Float(0, 1, when=["mixer"])), "", ["zeta", "['mixer']", "map keys to values"]),
-        (of(zeta=Float(0, 1, when={5: (1,)})), "", ["zeta", "{5: (1,)}", "map keys to values"]),
+        (of(zeta=Float(0, 1, when=["mixer"])), "", ["zeta", "['mixer']", "a mapping"]),
         (of(term=Choice(0.1, "0.1")), "", ["term", "'0.1'", "twice"]),
-        (of(layers=Int(1, 10**5000)), "", ["layers", "whole", "thousands of digits"]),
         (of(layers=Int(-(2**53) - 1, 1)), "", ["layers", "within -9007199254740992 and 9007199254740992"]),
         ({"space": {5: Float(0, 1)}}, "", ["5", "text"]),
         (of(**{"ze%ta": Float(0, 1)}), "", ["'ze%ta'", "MLflow"]),
         ({"space": ["zeta"]}, "", ["['zeta']", "mapping"]),
-        ({"budgets": [4]}, "", ["[4]", "presets"]),
+        ({"budgets": [4]}, "", ["[4]", "budgets of a search", "a mapping"]),
         ({"budgets": {"smoke": "4"}}, "", ["'smoke'", "'4'", "whole number"]),
         ({"budgets": {"smoek": 4}}, "", ["'smoek'", "budgets", "did you mean 'smoke'"]),
-        ({"objective": ("val_top1", "val_loss")}, "", ["the objective", "('val_top1'", "a name"]),
+        ({"objective": ("val_top1", "val_loss")}, "", ["objective of a search", "('val_top1'", "text"]),
         ({"objective": "val_topp1"}, "", ["objective 'val_topp1'; did you mean 'val_top1'?"]),
         ({"study": 5}, "", ["a Study", "5"]),
         (of(lr=Float(1, 4)), "", ["lr", "space", "'cutmix · plain'"]),
@@ -94,7 +91,7 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         ({"search_seeds": 7}, "--until decided", ["7", "whole numbers", "range(6)"]),
         ({"direction": "up"}, "", ["'up'", "maximize"]),
         ({}, "--trials 3", ["3", "below the number of arms, 4"]),
-        ({"budget": True}, "", ["the budget of a search", "True", "whole number"]),
+        ({"budget": True}, "", ["budget of a search", "True", "whole number"]),
         ({"concurrent": 1.5}, "", ["1.5", "whole number"]),
         ({"search_seeds": (9, 5, 3, 8)}, "", ["seed 3", "fresh"]),
         ({}, "--trials -3", ["-3", "at least 1"]),
@@ -154,7 +151,7 @@ def test_a_trainable_whose_objectives_are_no_list_is_a_sentence():
     train = Toy()
     for found in ("val_top1", []):
         train.objectives = lambda config, found=found: found
-        with pytest.raises(BadInput, match="must be a list of at least one metric's name, got"):
+        with pytest.raises(BadInput, match="objectives of a trainable must"):
             replace(SEARCH, objective="").completed(complete(train))
 
 
