@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,9 +43,8 @@ def die(history: History) -> None:
 
 
 def test_a_driver_that_died_before_the_first_draw_leaves_no_twin():
-    history, undisturbed = (
-        History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory()) for _ in range(2)
-    )
+    spec = search(budget=8, scheduler="none", sampler="random")
+    history, undisturbed = (History(spec, TRAIN, InMemory()) for _ in range(2))
     for arm in history.arms.values():
         arm.ask()
     run(history)
@@ -55,14 +53,6 @@ def test_a_driver_that_died_before_the_first_draw_leaves_no_twin():
         points = [trial.params for trial in history.trials(name)]
         assert points == [trial.params for trial in undisturbed.trials(name)]
         assert len({point["zeta"] for point in points}) == 4
-
-
-def ends_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, dict[str, State]]:
-    """Return what has to run next if the journal has ``saved``, and how the trials that it completes have ended."""
-    ends: dict[str, State] = {}
-    listener: Any = Mock(ended=lambda trial, end, checkpoint: ends.update({trial.key: end.state}))
-    journal: Any = SimpleNamespace(newest=lambda only: dict(saved))
-    return Events(ProposedTrials(history, journal, "paper"), listener, lambda: 2).next(), ends
 
 
 @pytest.mark.slow
@@ -77,10 +67,9 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
     second = History(spec, TRAIN, store_of(kind, tmp_path))
     taken = [second.claim() for _ in range(3)]
     assert all(claim.again for claim in taken)
-    assert {claim.trial.key for claim in taken} == {claim.trial.key for claim in lost}
-    assert {(c.trial.cell, c.trial.number) for c in taken} == {(c.trial.cell, c.trial.number) for c in lost}
-    same = next(claim for claim in taken if claim.trial.key == lost[0].trial.key)
-    assert second.of(same.trial).intermediate_values == {1: 42.0}
+    trials = {claim.trial.key: claim.trial for claim in taken}
+    assert trials == {claim.trial.key: claim.trial for claim in lost}
+    assert second.of(trials[lost[0].trial.key]).intermediate_values == {1: 42.0}
     for claim in taken:
         second.tell(claim, State.DONE, 1.0)
     run(second)
@@ -134,26 +123,22 @@ def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_i
     assert not history.drivers.alive("")
 
 
-def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(now):
-    history = History(search(budget=4), TRAIN, InMemory())
-    history.drivers.study.set_user_attr(f"beat {OTHER}", now[0])
-    assert history.drivers.alive(OTHER)  # it may be alive, and its clock wrong
+def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be_and_one_that_joins_is_alive_at_once(now):
+    drivers = History(search(budget=4), TRAIN, InMemory()).drivers
+    drivers.study.set_user_attr(f"beat {OTHER}", now[0])
+    assert drivers.alive(OTHER)  # it may be alive, and its clock wrong
     now[0] += WATCH_SECONDS
-    assert not history.drivers.alive(OTHER)
+    assert not drivers.alive(OTHER)
+    me, drivers.me = drivers.me, OTHER
+    with drivers.joined():
+        drivers.me = me
+        assert drivers.alive(OTHER)
 
 
 def test_drivers_of_one_machine_are_looked_up_and_need_no_beat(now):
     drivers = History(search(budget=4), TRAIN, InMemory()).drivers
     for name, alive in ((name_of(os.getppid()), True), (f"{os.getppid()}@1", False), ("999999999@1", False)):
         assert drivers.alive(f"{machine_of(drivers.me)}#{name}") is alive
-
-
-def test_a_driver_that_joins_is_alive_to_other_machines_at_once(now):
-    drivers = History(search(budget=4), TRAIN, InMemory()).drivers
-    me, drivers.me = drivers.me, OTHER
-    with drivers.joined():
-        drivers.me = me
-        assert drivers.alive(OTHER)
 
 
 WORKER = """
@@ -217,8 +202,11 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_th
     assert claim.trial_in_optuna.should_prune()
     die(history)
     epochs = [Epoch(number, 27, {"val_top1": 1.0 + (number == 27)}) for number in range(1, 28)]
-    given, ends = ends_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    journal: Any = SimpleNamespace(newest=lambda only: {claim.trial.key: Saved("somewhere", epochs)})
+    listener: Any = Mock()
+    given = Events(ProposedTrials(history, journal, "paper"), listener, lambda: 2).next()
     assert given.trial.key != claim.trial.key
-    assert ends == {claim.trial.key: State.DONE}
+    ends = [(call.args[0].key, call.args[1].state) for call in listener.ended.call_args_list]
+    assert ends == [(claim.trial.key, State.DONE)]
     found = history.of(claim.trial)
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 2.0, 27)

@@ -1,7 +1,7 @@
 """The mean over a search's seeds, each of which is a training of its own."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,14 @@ class Killed(Exception):
 class Trial:
     """A trial over several seeds, and what it has reported; it may be killed, and goes on."""
 
-    def __init__(self, folder: Path, ends: Mapping[int, int], announced: bool = True) -> None:
+    def __init__(self, folder: Path, ends: Mapping[int, int] = ENDS, announced: bool = True) -> None:
         self.folder, self.ends, self.announced = folder, ends, announced
         self.reported: list[Epoch] = []
         self.trained: list[tuple[int, int]] = []
+
+    @property
+    def numbers(self) -> list[int]:
+        return [epoch.number for epoch in self.reported]
 
     def train(self, settings: Any, seed: int, report: Any, resume_from: Path | None, *_: Any) -> None:
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
@@ -37,14 +41,14 @@ class Trial:
             of = number if self.announced and number == self.ends[seed] else OF
             report(Epoch(number, of, {"acc": float(seed)}), lambda folder, number=number: save(folder, number))
 
-    def run(self, resume_from: Path | None = None, killed_after: int = 10**6) -> None:
+    def run(self, resume_from: Path | None = None, killed_after: int = 10**6, metric: str = "acc") -> None:
         def report(epoch: Any, save_all: Any) -> None:
             self.reported.append(epoch_of(epoch))
             save_all(self.folder)
             if len(self.reported) == killed_after:
                 raise Killed
 
-        whole: Any = OverSeeds(self.train, "acc", tuple(self.ends))  # type: ignore[arg-type]
+        whole: Any = OverSeeds(self.train, metric, tuple(self.ends))  # type: ignore[arg-type]
         whole(None, 0, report, resume_from, Path())
 
 
@@ -52,27 +56,19 @@ def save(folder: Path, number: int) -> None:
     (folder / "epoch").write_text(str(number))
 
 
-def numbers(trial: Trial) -> Iterator[tuple[int, int]]:
-    return ((epoch.number, epoch.of) for epoch in trial.reported)
+def test_trainings_may_end_at_different_epochs_and_a_race_decides_after_each(tmp_path):
+    """One that ended sooner than those before was refused: "the number of an epoch must be from 1 to 3, got 7".
 
-
-def test_trainings_may_end_at_different_epochs(tmp_path):
-    """One that ended sooner than those before was refused: "the number of an epoch must be from 1 to 3, got 7"."""
-    trial = Trial(tmp_path, ENDS)
+    A race found no seed's end after the first that ended early, and so dropped nothing more of the trial.
+    """
+    trial = Trial(tmp_path)
     trial.run()
-    seeds = [[1, 5], [6, 7, 8, 10], [11, 12, 13, 14, 15], [20]]
-    assert list(numbers(trial)) == [(number, 20) for seed in seeds for number in seed]
-    assert [epoch.last for epoch in trial.reported] == [False] * 11 + [True]
+    assert trial.numbers == [1, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 20]
+    assert {epoch.of for epoch in trial.reported} == {20}
     assert trial.reported[-1].metrics == {"acc": 1001.5}
-
-
-def test_a_race_decides_after_every_seed_that_ends_early(tmp_path):
-    """It found no seed's end after the first that ended early, and so dropped nothing more of the trial."""
     history = History(search(search_seeds=tuple(ENDS)), TRAIN, InMemory())
     claim, asked = history.claim(), []
     race = Race(history, lambda values, *_: asked.append(list(values[0])) or "")  # type: ignore[func-returns-value]
-    trial = Trial(tmp_path, ENDS)
-    trial.run()
     for epoch in trial.reported:
         race.out(claim, epoch, epoch.metrics["acc"])
     assert asked == [[1000.0], [1000.0, 1001.0], [1000.0, 1001.0, 1002.0], [1000.0, 1001.0, 1002.0, 1003.0]]
@@ -81,33 +77,27 @@ def test_a_race_decides_after_every_seed_that_ends_early(tmp_path):
 @pytest.mark.parametrize("killed_after", range(1, 12))
 def test_a_trial_that_is_killed_goes_on_from_its_last_epoch(tmp_path, killed_after):
     """One that was killed in the midst of its second seed, or of a later one, began that seed again."""
-    undisturbed, trial = Trial(tmp_path, ENDS), Trial(tmp_path, ENDS)
+    undisturbed, trial = Trial(tmp_path), Trial(tmp_path)
     undisturbed.run()
     with pytest.raises(Killed):
         trial.run(killed_after=killed_after)
     trial.run(tmp_path)
-    assert trial.trained == undisturbed.trained
-    assert trial.reported == undisturbed.reported
+    assert (trial.trained, trial.reported) == (undisturbed.trained, undisturbed.reported)
 
 
-def test_a_training_that_returns_before_its_last_epoch_ends_the_trial_there(tmp_path):
+@pytest.mark.parametrize(("ends", "trained"), [({1000: 5, 1001: 3, 1002: 5}, 8), ({1000: 0, 1001: 5}, 0)])
+def test_a_training_that_returns_before_its_last_epoch_ends_the_trial_there(tmp_path, ends, trained):
     """It was taken for one that was done, although alone, as in a study, it would have failed."""
-    trial = Trial(tmp_path, {1000: 5, 1001: 3, 1002: 5}, announced=False)
+    trial = Trial(tmp_path, ends, announced=False)
     trial.run()
-    assert list(numbers(trial)) == [(number, 15) for number in range(1, 9)]
-
-
-def test_a_training_that_reports_nothing_ends_the_trial_there(tmp_path):
-    trial = Trial(tmp_path, {1000: 0, 1001: 5})
-    trial.run()
-    assert trial.trained == []
+    assert trial.numbers == [*range(1, trained + 1)]
+    assert len(trial.trained) == trained
 
 
 def test_no_mean_is_reported_of_a_metric_that_is_not(tmp_path):
-    reported: list[Epoch] = []
-    whole: Any = OverSeeds(Trial(tmp_path, {7: 1}).train, "val_acc", (7,))  # type: ignore[arg-type]
-    whole(None, 0, lambda epoch, _: reported.append(epoch), None, tmp_path)
-    assert [epoch.metrics for epoch in reported] == [{"acc": 7.0}]
+    trial = Trial(tmp_path, {7: 1})
+    trial.run(metric="val_acc")
+    assert [epoch.metrics for epoch in trial.reported] == [{"acc": 7.0}]
 
 
 @pytest.mark.parametrize(("content", "left"), [([[1000.0], 5, True], 10), ([[], 0, False], 13)])
@@ -116,4 +106,4 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path, content, left):
     save(tmp_path, 5 if content[0] else 2)
     trial = Trial(tmp_path, {1000: 5, 1001: 5, 1002: 5})
     trial.run(tmp_path)
-    assert list(numbers(trial)) == [(number, 15) for number in range(16 - left, 16)]
+    assert trial.numbers == [*range(16 - left, 16)]

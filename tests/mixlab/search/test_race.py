@@ -16,7 +16,7 @@ from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.search import RACE, Search
+from mixlab.spec.search import RACE
 from mixlab.spec.trial import State
 from tests.mixlab.search_toy import NO_CHECKPOINTS, TRAIN, InMemory, accuracy, go_on, search
 from tests.toy import SEARCH, Toy
@@ -25,10 +25,12 @@ SEEDS = range(1000, 1006)
 EPOCHS = 3  # of a seed
 
 
-def racing(**changes: Any) -> Search:
+def racing(sequential: bool = True, **changes: Any) -> History:
+    """Return the new history of a search that races, unless it is not ``sequential``."""
     changes = {"base": {"epochs": EPOCHS}, "budget": 24, "scheduler": "none", "search_seeds": SEEDS, **changes}
+    store = changes.pop("store", None) or InMemory()
     found = search(**changes)
-    return replace(found, study=replace(found.study, sequential=True))
+    return History(replace(found, study=replace(found.study, sequential=sequential)), TRAIN, store)
 
 
 def result(config: Mapping[str, Any], seed: int, epoch: int = EPOCHS) -> float:
@@ -47,7 +49,7 @@ def account(history: History) -> list[Any]:
 
 
 def test_every_trial_begins_with_one_seed_and_the_rule_says_which_get_more():
-    history = History(racing(), TRAIN, InMemory())
+    history = racing()
     proceed(history)
     for name in history.arms:
         values: dict[int, list[float]] = {}
@@ -70,17 +72,17 @@ def test_every_trial_begins_with_one_seed_and_the_rule_says_which_get_more():
 
 
 def test_a_race_that_is_killed_and_goes_on_decides_the_same():
-    undisturbed = History(racing(), TRAIN, InMemory())
+    undisturbed = racing()
     total = proceed(undisturbed)
     store, count = InMemory(), 0
-    while (after := proceed(History(racing(), TRAIN, store), 11)) == 11:
+    while (after := proceed(racing(store=store), 11)) == 11:
         count += after
     assert count + after == total
-    assert account(History(racing(), TRAIN, store)) == account(undisturbed)
+    assert account(racing(store=store)) == account(undisturbed)
 
 
 def test_what_is_decided_stands_and_is_not_asked_again():
-    history = History(racing(budget=4), TRAIN, InMemory())
+    history = racing(budget=4)
     asked: list[tuple[int, int]] = []
 
     def rule(values: Mapping[int, Any], number: int, seeds: int, higher_is_better: bool) -> str:
@@ -90,13 +92,13 @@ def test_what_is_decided_stands_and_is_not_asked_again():
     claim = history.claim()
     for again in (Race(history, rule), Race(history, rule)):
         said = [again.out(claim, Epoch(number, 18, {}), 80.0) for number in range(1, 7)]
-        assert said == ["", "", "", "", "", "out of luck"]
+        assert said == [*5 * [""], "out of luck"]
     assert asked == [(0, 1), (0, 2)]
     assert history.of(claim.trial).user_attrs[RACE] == {"values": [80.0, 80.0], "out": "out of luck"}
 
 
 def test_a_scheduler_stops_trials_within_their_first_seed_alone():
-    history = History(racing(scheduler="median", base={"epochs": 16}, budget=40), TRAIN, InMemory())
+    history = racing(scheduler="median", base={"epochs": 16}, budget=40)
     source = ProposedTrials(history, NO_CHECKPOINTS, "paper", Race(history, lambda *_: ""))
     ends = []
     while job := source.next(1):
@@ -112,21 +114,18 @@ def test_a_scheduler_stops_trials_within_their_first_seed_alone():
 
 
 def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_its_own():
-    several = replace(SEARCH, search_seeds=SEEDS)
-    one, sequential = SEARCH, replace(SEARCH, study=replace(SEARCH.study, sequential=True))
-    cell = SEARCH.study.cells()[0]
-    names = [each.history_name(cell, TRAIN) for each in (one, sequential)]
-    assert not sequential.racing
-    assert names[0] == names[1]
-    raced = replace(sequential, search_seeds=SEEDS)
-    assert raced.racing
-    assert raced.history_name(cell, TRAIN) != several.history_name(cell, TRAIN)
+    several, sequential = replace(SEARCH, search_seeds=SEEDS), replace(SEARCH.study, sequential=True)
+    searches = (SEARCH, replace(SEARCH, study=sequential), several, replace(several, study=sequential))
+    assert [each.racing for each in searches] == [False, False, False, True]
+    first, same, other, raced = (each.history_name(SEARCH.study.cells()[0], TRAIN) for each in searches)
+    assert first == same
+    assert len({first, other, raced}) == 3
 
 
 @pytest.mark.parametrize(("direction", "higher"), [("maximize", True), ("minimize", False)])
 def test_the_rule_is_given_each_seeds_own_result_and_the_direction(direction, higher):
     given: list[Any] = []
-    history = History(racing(budget=4, direction=direction), TRAIN, InMemory())
+    history = racing(budget=4, direction=direction)
     claim, race = history.claim(), Race(history, lambda *those: given.append(those) or "")  # type: ignore[func-returns-value]
     results = (70.1, 70.3, -0.7)
     for over in (1, 2, 3):
@@ -137,8 +136,7 @@ def test_the_rule_is_given_each_seeds_own_result_and_the_direction(direction, hi
 @pytest.mark.parametrize(("race", "first"), [(True, 2), (False, 4)])
 def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_that_it_may_spare(race, first):
     """In a race those are the epochs of one seed, and otherwise those of all."""
-    spec = search(scheduler="median", base={"epochs": 32}, search_seeds=(1, 2))
-    history = History(replace(spec, study=replace(spec.study, sequential=race)), TRAIN, InMemory())
+    history = racing(race, scheduler="median", base={"epochs": 32}, search_seeds=(1, 2), budget=40)
     *others, claim = [claim for claim in (history.claim() for _ in range(10)) if claim.trial.arm == "low"]
     for other in others:
         for epoch in range(1, 65):

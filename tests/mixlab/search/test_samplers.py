@@ -12,43 +12,30 @@ from mixlab.search.samplers import build_pruner, build_sampler
 from mixlab.spec.search import SAMPLERS, SCHEDULERS
 
 OF_SAMPLERS = {"tpe": TPESampler, "gp": GPSampler, "qmc": QMCSampler, "random": RandomSampler, "grid": RandomSampler}
-OF_SCHEDULERS = {
-    "none": NopPruner,
-    "asha": SuccessiveHalvingPruner,
-    "hyperband": HyperbandPruner,
-    "median": MedianPruner,
-}
+ASHA = SuccessiveHalvingPruner
+OF_SCHEDULERS = {"none": NopPruner, "asha": ASHA, "hyperband": HyperbandPruner, "median": MedianPruner}
 
 
-def test_every_sampler_is_the_one_of_its_name():
+def test_every_sampler_and_every_scheduler_is_the_one_of_its_name():
     assert {name: type(build_sampler(name, "study", 0, 20)) for name in SAMPLERS} == OF_SAMPLERS
     with pytest.raises(KeyError, match="cmaes"):
         build_sampler("cmaes", "study", 0, 20)
-
-
-def test_every_scheduler_is_the_one_of_its_name():
     assert {name: type(build_pruner(name, 27)) for name in SCHEDULERS} == OF_SCHEDULERS
     with pytest.raises(KeyError, match="pbt"):
         build_pruner("pbt", 27)
 
 
-@pytest.mark.parametrize(("per_arm", "first"), [(2, 3), (9, 3), (11, 3), (12, 4), (30, 10), (300, 10)])
-def test_a_third_of_an_arms_trials_and_ten_at_most_are_drawn_before_a_model_is_fitted(monkeypatch, per_arm, first):
-    monkeypatch.setattr(samplers, "tpe", lambda draws: draws)
-    draws: Any = build_sampler("tpe", "study", 0, per_arm)
-    assert draws.first == first
-
-
-def test_a_trials_draws_follow_from_its_arm_and_number_alone(monkeypatch):
+def test_a_trials_draws_follow_from_its_arm_and_number_alone_and_a_third_precede_the_model_ten_at_most(monkeypatch):
     """A search that was begun goes on with the points that an earlier version would have drawn."""
     monkeypatch.setattr(samplers, "tpe", lambda draws: draws)
 
-    def draws(study: str, number: int) -> Any:
-        return build_sampler("tpe", study, number, 30)
+    def draws(study: str, number: int, per_arm: int = 30) -> Any:
+        return build_sampler("tpe", study, number, per_arm)
 
     assert draws("study", 0) == samplers.Draws(seed=1411930555, arm_seed=1798244943, first=10)
     assert draws("study", 1).seed != draws("study", 0).seed != draws("other", 0).seed
     assert draws("study", 1).arm_seed == draws("study", 0).arm_seed != draws("other", 0).arm_seed
+    assert [draws("study", 0, per_arm).first for per_arm in (2, 9, 11, 12, 30, 300)] == [3, 3, 3, 4, 10, 10]
 
 
 def stopped_at(name: str, epochs: int, earlier: int) -> int | None:
@@ -94,4 +81,4 @@ def test_one_trial_in_four_continues_at_a_rung():
         trial.report(value, 1)
         stopped.append(trial.should_prune())
     # The best continues; from eight on the second best does, too, and at the eighth that is still another.
-    assert stopped == [False, True, True, True, True, True, True, True, False]
+    assert stopped == [False, *7 * [True], False]
