@@ -1,5 +1,6 @@
-"""A study of one trial, and a driver that has started it."""
+"""A study of one trial, a driver that has started it, and its run as MLflow has it."""
 
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mixlab.provenance import Provenance
@@ -24,3 +25,15 @@ def opened(client: MlflowClient) -> Tracker:
     tracker.trials.start(TRIAL)
     assert tracker.drain(20)
     return tracker
+
+
+def run_of(tracker: Tracker) -> Run:
+    """Return the one run of the trial once all is written."""
+    assert tracker.drain(20)
+    (run,) = tracker.client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+    return run
+
+
+def curve(client: MlflowClient, run: Run, metric: str) -> list[tuple[int, float]]:
+    """Return the epochs and the values of a metric of a run."""
+    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric)]

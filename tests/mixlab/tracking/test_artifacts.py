@@ -38,33 +38,28 @@ def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(tra
     assert artifacts.fetch(client, run_id, "plan.json", folder).is_relative_to(moved)
     assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}
     assert artifacts.read_json(client, run_id, "other.json") is None
-    artifacts.put_text(client, run_id, '{"study": "changed"}', "plan.json")
-    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "changed"}
     later = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
     assert artifacts.read_json(client, later, "plan.json") is None
-    artifacts.put_text(client, later, "{}", "plan.json")
-    assert artifacts.read_json(client, later, "plan.json") == {}
-    assert artifacts.listed(client, later) == ["plan.json"]
+    for run, content in ((run_id, '{"study": "changed"}'), (later, "{}")):
+        artifacts.put_text(client, run, content, "plan.json")
+        assert artifacts.read(client, run, "plan.json") == content.encode()
+        assert artifacts.listed(client, run) == ["plan.json"]
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_database_without_its_folder_says_what_to_do(tracked):
+def test_a_database_without_its_folder_says_what_to_do_and_so_does_a_damaged_artifact(tracked):
     folder, run_id = tracked
     alone = folder.parent / "alone.db"
     shutil.move(folder / "mlflow.db", alone)
     client = store.connect(f"sqlite:///{alone}", make=False)
     assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}  # still where it was written
-    shutil.rmtree(folder)
-    with pytest.raises(BadInput, match=r"not in '.*mlruns.*'.* put the folder 'mlruns' next to the database"):
-        artifacts.read_json(client, run_id, "plan.json")
-
-
-def test_a_damaged_artifact_is_a_sentence(tracked):
-    folder, run_id = tracked
     (file,) = folder.rglob("plan.json")
     file.write_text("{")
     with pytest.raises(BadInput, match=r"plan.json of run .* is damaged"):
-        artifacts.read_json(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}"), run_id, "plan.json")
+        artifacts.read_json(client, run_id, "plan.json")
+    shutil.rmtree(folder)
+    with pytest.raises(BadInput, match=r"not in '.*mlruns.*'.* put the folder 'mlruns' next to the database"):
+        artifacts.read_json(client, run_id, "plan.json")
 
 
 def test_the_artifacts_that_a_server_has(tracking_uri, tmp_path):

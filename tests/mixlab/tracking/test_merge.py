@@ -5,7 +5,6 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -29,6 +28,11 @@ def client_of(folder: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{folder}/mlflow.db")
 
 
+def merged(folder: Path, into: Path) -> int:
+    """Run the command on the databases in two folders, and return its exit code."""
+    return main([f"{folder}/mlflow.db", "--tracking-uri", f"sqlite:///{into}/mlflow.db"])
+
+
 def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
     """Write a study of one arm, with a run of the given status for each seed."""
     client = client_of(folder)
@@ -49,12 +53,6 @@ def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
     return client
 
 
-def plan_of(seeds: int) -> dict[str, Any]:
-    study = STUDIES["sequential"]()
-    study = replace(study, arms=study.arms[:1], seeds=range(seeds))
-    return study_plan(study, study.trials(TRAIN), "paper", TRAIN)
-
-
 def toy_runs(client: MlflowClient, tags: dict[str, str]) -> list[StoredRun]:
     return search_runs(client, client.get_experiment_by_name("toy").experiment_id, tags)
 
@@ -73,15 +71,20 @@ def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def folders(tmp_path, new_store) -> tuple[Path, Path]:
-    for name in ("here", "away"):
+def here(tmp_path, new_store) -> Path:
+    """Return a folder with an empty store; ``away`` and ``elsewhere`` are others."""
+    for name in ("here", "away", "elsewhere"):
         (tmp_path / name).mkdir()
         new_store(tmp_path / name)
-    return tmp_path / "here", tmp_path / "away"
+    return tmp_path / "here"
 
 
-def test_every_run_is_there_once_and_a_finished_one_wins(folders):
-    here, away = folders
+@pytest.fixture
+def away(here) -> Path:
+    return here.with_name("away")
+
+
+def test_every_run_is_there_once_and_a_finished_one_wins(here, away):
     target = write(here, {0: "FINISHED", 1: "KILLED", 2: "KILLED"})
     source = write(away, {0: "FINISHED", 1: "FINISHED", 2: "KILLED", 3: "FINISHED"})
     for added in (2, 0):
@@ -92,17 +95,15 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders):
             "2": ("KILLED", "weights of here"),
             "3": ("FINISHED", "weights of away"),
         }
-    (run,) = toy_runs(target, {names.KEY: "key-3"})
-    assert run.params == {"lr": "0.1"}
-    (theirs,) = toy_runs(source, {names.KEY: "key-3"})
-    assert (run.start_time, run.end_time) == (theirs.start_time, theirs.end_time)
+    ((run,), (theirs,)) = (toy_runs(client, {names.KEY: "key-3"}) for client in (target, source))
+    assert (run.params, run.start_time, run.end_time) == ({"lr": "0.1"}, theirs.start_time, theirs.end_time)
     history = target.get_metric_history(run.run_id, "test_top1")
     assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
     assert len(toy_runs(target, {names.LEVEL: "study"})) == 1
 
 
-def test_a_copy_that_was_cut_off_is_made_again(folders, monkeypatch):
-    source, target = write(folders[1], {0: "FAILED"}), write(folders[0], {})
+def test_a_copy_that_was_cut_off_is_made_again(here, away, monkeypatch):
+    source, target = write(away, {0: "FAILED"}), write(here, {})
     with monkeypatch.context() as patch:
         patch.setattr(artifacts, "put", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -115,31 +116,27 @@ def test_a_copy_that_was_cut_off_is_made_again(folders, monkeypatch):
         assert len(target.search_runs([experiment])) == 3  # nothing is left of the copy
 
 
-def test_two_merges_at_once_take_turns(folders, new_store):
-    here, away = folders
-    (here.parent / "elsewhere").mkdir()
-    new_store(here.parent / "elsewhere")
-    for folder, seeds in (
-        (away, {0: "FINISHED", 1: "FINISHED"}),
-        (here.parent / "elsewhere", {1: "KILLED", 2: "FINISHED"}),
-    ):
+def test_two_merges_at_once_take_turns(here, away):
+    others = (away, here.with_name("elsewhere"))
+    for folder, seeds in zip(others, ({0: "FINISHED", 1: "FINISHED"}, {1: "KILLED", 2: "FINISHED"}), strict=True):
         write(folder, seeds)
-    into = ["--tracking-uri", f"sqlite:///{here}/mlflow.db"]
     with ThreadPoolExecutor(2) as threads:
-        others = [str(folder / "mlflow.db") for folder in (away, here.parent / "elsewhere")]
-        assert list(threads.map(lambda other: main([other, *into]), others)) == [0, 0]
+        assert list(threads.map(merged, others, (here, here))) == [0, 0]
     target = client_of(here)
     assert {seed: status for seed, (status, _) in seeds_of(target).items()} == dict.fromkeys("012", "FINISHED")
     assert [len(toy_runs(target, {names.LEVEL: level})) for level in ("study", "arm")] == [1, 1]
 
 
-def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(folders):
-    target, source = write(folders[0], {0: "FINISHED"}), write(folders[1], {0: "FINISHED", 1: "FINISHED"})
+def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(here, away):
+    target, source = write(here, {0: "FINISHED"}), write(away, {0: "FINISHED", 1: "FINISHED"})
+    plain = replace(STUDIES["sequential"](), arms=STUDIES["sequential"]().arms[:1])
     for client, seeds, saved in ((target, 1, ("study",)), (source, 2, ("study", "arms-p"))):
+        study = replace(plain, seeds=range(seeds))
+        plan = study_plan(study, study.trials(TRAIN), "paper", TRAIN)
         for level, note in (("study", ""), ("arm", f"n = {seeds}")):
             (run,) = toy_runs(client, {names.LEVEL: level})
             client.set_tag(run.run_id, names.NOTE, note)
-            client.log_dict(run.run_id, plan_of(seeds), names.PLAN_FILE)
+            client.log_dict(run.run_id, plan, names.PLAN_FILE)
         for view in saved:
             experiment = client.get_experiment_by_name("toy").experiment_id
             client.set_experiment_tag(experiment, views.TAG + view, f"of {seeds} seeds")
@@ -159,12 +156,11 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
     assert f"{names.DRIVER}p" not in tags
 
 
-def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(folders, capsys):
-    here, away = folders
+def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(here, away, capsys):
     source = write(away, {0: "FINISHED"})
     source.create_run(source.create_experiment("other work"))
-    brought = shutil.move(away, here.parent / "brought")
-    assert main([str(brought / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 0
+    brought = shutil.move(away, here.with_name("brought"))
+    assert merged(brought, here) == 0
     assert capsys.readouterr().out == "toy: 1 run added\n"
     assert not away.exists()
     shutil.rmtree(brought)
@@ -173,24 +169,26 @@ def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_o
     assert target.get_experiment_by_name("other work") is None
 
 
-def test_runs_come_along_whose_arm_was_deleted(folders):
-    here, away = folders
+def test_runs_come_along_whose_arm_was_deleted(here, away):
     source, target = write(away, {0: "FINISHED"}), client_of(here)
     (arm,) = toy_runs(source, {names.LEVEL: "arm"})
     source.delete_run(arm.run_id)
     assert merge(source, target) == {"toy": 1}
     (run,) = toy_runs(target, {names.LEVEL: "seed"})
-    assert run.status == "FINISHED"
-    assert names.PARENT not in run.tags
+    assert (run.status, names.PARENT in run.tags) == ("FINISHED", False)
 
 
-def test_a_deleted_experiment_is_named(folders):
-    here, away = folders
+def test_a_deleted_experiment_is_named_and_a_store_that_goes_away_is_no_fault_of_the_command(
+    here, away, monkeypatch, capsys
+):
     write(away, {})
     target = client_of(here)
     target.delete_experiment(target.create_experiment("toy"))
     with pytest.raises(BadInput, match="the MLflow experiment 'toy' is deleted"):
-        main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"])
+        merged(away, here)
+    monkeypatch.setattr("mixlab.tracking.merge.merge", Mock(side_effect=MlflowException("the server is gone")))
+    assert merged(away, here) == 1
+    assert capsys.readouterr().err == "error: a store went away (the server is gone): the same command goes on\n"
 
 
 def test_two_drivers_may_put_a_file_of_one_name_at_once(client, tmp_path):
@@ -201,13 +199,6 @@ def test_two_drivers_may_put_a_file_of_one_name_at_once(client, tmp_path):
         list(threads.map(lambda text: artifacts.put_text(client, run_id, text, "config.json"), texts))
     assert (artifacts.read(client, run_id, "config.json") or b"").decode() in texts
     assert artifacts.listed(client, run_id) == ["config.json"]
-
-
-def test_a_store_that_goes_away_is_no_fault_of_the_command(folders, monkeypatch, capsys):
-    there, ours = (f"sqlite:///{folder}/mlflow.db" for folder in folders)
-    monkeypatch.setattr("mixlab.tracking.merge.merge", Mock(side_effect=MlflowException("the server is gone")))
-    assert main([there, "--tracking-uri", ours]) == 1
-    assert capsys.readouterr().err == "error: a store went away (the server is gone): the same command goes on\n"
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path):

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, call
 
@@ -71,48 +70,40 @@ def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault):
     shown_to(Mirrors({"faulty": faulty, "sound": sound}, said.append))
     assert faulty.events == [("start", 0), ("epoch", 0, 1, 10.0)]
     assert len(sound.events) == 10
-    (sentence,) = said
-    assert sentence.startswith("the mirror faulty is dropped: ")
-    assert "\n" not in sentence
+    assert [(sentence[:30], "\n" in sentence) for sentence in said] == [("the mirror faulty is dropped: ", False)]
 
 
 def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch):
     monkeypatch.setattr("mixlab.tracking.mirrors.CLOSE_SECONDS", 0.1)
     said: list[str] = []
-    go_on = threading.Event()
-    sound = Recorder()
+    go_on, sound = threading.Event(), Recorder()
     shown_to(Mirrors({"hanging": Recorder(hang=go_on), "sound": sound}, said.append))
-    assert said == ["the mirror hanging is dropped: it does not come to an end; MLflow goes on recording everything"]
     assert len(sound.events) == 10
-
     monkeypatch.setattr("mixlab.tracking.mirrors.MOST_WAITING", 3)
     shown_to(Mirrors({"slow": Recorder(hang=go_on)}, said.append))
-    assert said[1] == "the mirror slow is dropped: it does not keep up; MLflow goes on recording everything"
     go_on.set()
+    assert said == [
+        "the mirror hanging is dropped: it does not come to an end; MLflow goes on recording everything",
+        "the mirror slow is dropped: it does not keep up; MLflow goes on recording everything",
+    ]
 
 
 def test_tensorboard_has_a_folder_within_its_own_for_each_cell_whatever_its_name(tmp_path):
     shown = TensorBoard("study", tmp_path)
-    cells = ("a/b", "a-b", "a%2Fb", "..", ".")
-    for number, cell in enumerate(cells):
-        shown.start(Trial(str(number), cell, {}, 0, {}))
-        shown.end(Trial(str(number), cell, {}, 0, {}), State.DONE)
-    assert len(list(tmp_path.glob("tensorboard/*/seed 0/events*"))) == len(cells)
-
-
-def points_of(tensorboard: Path, cell: str, seed: str, metric: str) -> list[tuple[int, float]]:
-    """Return the steps and values of a metric that TensorBoard shows."""
-    (folder,) = tensorboard.glob(f"{cell}/seed {seed}")
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    return [(point.step, point.value) for point in events.Scalars(metric)]
+    trials = [Trial(cell, cell, {}, 0, {}) for cell in ("a/b", "a-b", "a%2Fb", "..", ".")]
+    for each in trials:
+        shown.start(each)
+        shown.end(each, State.DONE)
+    assert len(list(tmp_path.glob("tensorboard/*/seed 0/events*"))) == len(trials)
 
 
 def test_tensorboard_shows_what_it_was_given(tmp_path):
     shown_to(opened(["tensorboard"], "study", tmp_path, pytest.fail))
     for seed in (0, 1):
-        expected = [(number, 10.0 * number + seed) for number in (1, 2, 3)]
-        assert points_of(tmp_path / "tensorboard", trial(seed).cell, str(seed), "top1") == expected
+        events = EventAccumulator(f"{tmp_path}/tensorboard/{trial(seed).cell}/seed {seed}")
+        events.Reload()
+        points = [(point.step, point.value) for point in events.Scalars("top1")]
+        assert points == [(number, 10.0 * number + seed) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("name", ["trackio", "wandb"])

@@ -5,9 +5,11 @@ import shutil
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -17,29 +19,27 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.experiment import open_experiment
+from tests.endings import refused
 from tests.mixlab.nobody import nobody
 from tests.mixlab.tracking.test_writer import Answering
 from tests.servers.program import Program
 from tests.servers.server import HttpServer, started
 
 SCHEMA = "Detected out-of-date database schema (found version 1, but expected 2): run 'mlflow db upgrade <URI>'"
+ASK: tuple[Callable[..., Any], ...] = (store.recorded, store.experiment_id, open_experiment)
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
 
 
 @pytest.mark.parametrize(
     ("uri", "sentence"),
     [
-        ("sqlite://", "names no file"),
-        ("sqlite:///", "names no file"),
-        ("sqlite:///:memory:", "names no file; give sqlite:///FILE"),
-        ("sqlite+pysqlite:///nowhere/m.db", "names no file; give sqlite:///FILE"),
-        ("SQLITE:///nowhere/m.db", "names no file; give sqlite:///FILE"),
+        *((f"sqlite:{rest}", "names no file; give sqlite:///FILE") for rest in ("//", "///", "///:memory:")),
+        *((f"{kind}:///nowhere/m.db", "names no file; give sqlite:///FILE") for kind in ("sqlite+pysqlite", "SQLITE")),
         ("sqlite:///nowhere/m.db", "no MLflow database at 'nowhere/m.db'"),
         (
-            "s3://bucket/runs",
-            "unknown kind of store in --tracking-uri 's3://bucket/runs': 's3'; there are 'sqlite', 'http', ",
+            "s3://bucket/x",
+            "unknown kind of store in --tracking-uri 's3://bucket/x': 's3'; there are 'sqlite', 'http'",
         ),
-        ("htpp://head:5000", "kind of store in --tracking-uri 'htpp://head:5000': 'htpp'; did you mean 'http'"),
         ("postgres+psycopg2://me:secret@head/db", r"me:\*\*\*@head/db': 'postgres'; did you mean 'postgresql'"),
         (
             "postgresql+nodriver://me@head/db",
@@ -72,7 +72,7 @@ def test_a_link_to_a_folder_that_is_not_there_makes_it(tracking_uri, tmp_path, m
 
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path):
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
-    with pytest.raises(BadInput, match="file that is not a database"):
+    with refused("file that is not a database"):
         store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
 
 
@@ -107,28 +107,26 @@ def test_a_database_that_permissions_keep_closed_is_a_sentence_at_once(tracking_
             place.chmod(mode)
         shutil.copy(folder / "read.db", folder / "unreadable.db")
         (folder / "unreadable.db").chmod(0)
-        with nobody(), pytest.raises(BadInput) as caught:
+        with nobody(), refused(said.format(folder=folder)):
             store.connect(f"sqlite:///{folder / name}", make=make)
-        assert said.format(folder=folder) in str(caught.value)
-        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (sqlite3.OperationalError("database is locked"), r"\(database is locked\); put that right, or give another"),
-        (MlflowException(SCHEMA), r"run 'mlflow db upgrade <URI>'\); put that right, or give another"),
+        (sqlite3.OperationalError("database is locked"), "(database is locked)"),
+        (MlflowException(SCHEMA), "run 'mlflow db upgrade <URI>')"),
     ],
 )
 def test_the_first_way_out_keeps_the_finished_runs(tracking_uri, monkeypatch, error, said):
     monkeypatch.setattr(store, "MlflowClient", Mock(side_effect=error))
-    with pytest.raises(BadInput, match=said):
+    with refused(f"{said}; put that right, or give another"):
         store.connect(tracking_uri, make=False)
 
 
-def test_a_query_string_is_no_part_of_the_file(tracking_uri):
+def test_a_query_string_is_no_part_of_the_file(tracking_uri, tmp_path):
     assert store.connect(f"{tracking_uri}?timeout=60", make=False).search_experiments()
-    assert not list(Path(tracking_uri.removeprefix("sqlite:///")).parent.glob("*timeout*"))
+    assert not list(tmp_path.glob("*timeout*"))
 
 
 class Forbidding(Answering):
@@ -142,10 +140,9 @@ class Forbidding(Answering):
 def test_an_experiment_that_the_server_refuses_is_a_sentence():
     with started(HttpServer(Forbidding)) as server:
         client = MlflowClient(server.url.replace("://", "://joe:secret@"))
-        for ask in (store.recorded, store.experiment_id, open_experiment):
-            with pytest.raises(BadInput, match="does not show the experiment 'toy': API request") as caught:
+        for ask in ASK:
+            with pytest.raises(BadInput, match=r"show the experiment 'toy': API request .*Permission denied") as caught:
                 ask(client, "toy")
-            assert "Permission denied" in str(caught.value)
             assert "secret" not in str(caught.value)
 
 
@@ -156,19 +153,17 @@ def test_a_server_that_answers_without_its_database_is_told_from_one_that_is_not
     monkeypatch.setattr(Answering, "status", status)
     monkeypatch.setattr(Answering, "do_GET", Answering.do_POST, raising=False)
     start = time.monotonic()
-    with started(HttpServer(Answering)) as server, pytest.raises(BadInput) as caught:
-        store.connect(server.url)
     away = f"(a server answers, but what is behind it, such as its database, does not: error {status})"
-    assert away in str(caught.value)
+    with started(HttpServer(Answering)) as server, refused(away):
+        store.connect(server.url)
     assert time.monotonic() - start < store.ANSWER_SECONDS / 2
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
 def test_runs_are_found_by_any_value_and_only_theirs(client):
     experiment = client.create_experiment("names")
-    for name in NAMES:
-        client.create_run(experiment, tags={"mixlab.level": "arm", "mixlab.cell": name})
-    client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.cell": NAMES[0]})
+    for level, name in (*(("arm", name) for name in NAMES), ("seed", NAMES[0])):
+        client.create_run(experiment, tags={"mixlab.level": level, "mixlab.cell": name})
     for name in NAMES:
         found = store.search_runs(client, experiment, {"mixlab.level": "arm", "mixlab.cell": name})
         assert [run.tags["mixlab.cell"] for run in found] == [name]
@@ -176,8 +171,8 @@ def test_runs_are_found_by_any_value_and_only_theirs(client):
 
 def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(client):
     client.delete_experiment(client.create_experiment("toy"))
-    for ask in (store.recorded, store.experiment_id, open_experiment):
-        with pytest.raises(BadInput, match="'toy' is deleted; restore it"):
+    for ask in ASK:
+        with refused("'toy' is deleted; restore it"):
             ask(client, "toy")
 
 
@@ -193,30 +188,24 @@ def test_a_database_that_refuses_says_why_in_a_sentence(monkeypatch, capfd):
 @pytest.mark.parametrize("location", ["mlflow-artifacts:/1", "mlflow-artifacts://head:5000/1"])
 def test_files_that_a_server_keeps_are_asked_of_the_server_and_not_of_its_database(client, location):
     client.create_experiment("of a server", artifact_location=location)
-    for ask in (open_experiment, store.experiment_id, store.recorded):
-        with pytest.raises(
-            BadInput, match="the http:// address of that server, not its database 'sqlite:///"
-        ) as caught:
+    for ask in ASK:
+        with refused("the http:// address of that server, not its database 'sqlite:///"):
             ask(client, "of a server")
-        assert "\n" not in str(caught.value)
-
-
-def test_a_run_whose_key_was_deleted_is_of_no_trial(client):
-    experiment = client.create_experiment("toy")
-    runs = [client.create_run(experiment, tags={names.LEVEL: "seed", names.KEY: key}).info.run_id for key in ("a", "b")]
-    client.delete_tag(runs[0], names.KEY)
-    assert {key: run.run_id for key, run in store.recorded(client, "toy").items()} == {"b": runs[1]}
 
 
 def test_of_several_runs_of_a_trial_the_latest_counts_or_the_latest_that_is_finished(client):
-    """As for the table, though two starts that could not see each other have trained the same trial."""
+    """As for the table, though two starts that could not see each other have trained the same trial.
+
+    A run whose key was deleted is of no trial.
+    """
     experiment, starts = client.create_experiment("toy"), {}
-    ends = (("a", "FINISHED"), ("a", "FINISHED"), ("a", "RUNNING"), ("b", "FAILED"), ("b", "KILLED"))
+    ends = (("a", "FINISHED"), ("a", "FINISHED"), ("a", "RUNNING"), ("b", "FAILED"), ("b", "KILLED"), ("c", "FINISHED"))
     for start, (key, status) in enumerate(ends, 1):
         tags = {names.LEVEL: "seed", names.KEY: key}
         run_id = client.create_run(experiment, start_time=start, tags=tags).info.run_id
         client.update_run(run_id, status)
         starts[run_id] = start
+    client.delete_tag(run_id, names.KEY)
     assert {key: starts[run.run_id] for key, run in store.recorded(client, "toy").items()} == {"a": 2, "b": 5}
 
 
@@ -233,15 +222,12 @@ def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
         store.experiment_id(client, "ablaton")
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError("gone"), MlflowException("API request failed")])
-def test_a_dropped_connection_is_tried_again(error, monkeypatch):
+def test_a_dropped_connection_is_tried_again_and_what_the_store_refuses_is_not(client, monkeypatch):
     monkeypatch.setattr(store, "PAUSES", (0.0, 0.0))
-    assert store.patiently(Mock(side_effect=[error, "answer"])) == "answer"
-    with pytest.raises(type(error)):
-        store.patiently(Mock(side_effect=[error] * 3))
-
-
-def test_what_the_store_refuses_is_not_tried_again(client):
+    for error in (ConnectionResetError("gone"), MlflowException("API request failed")):
+        assert store.patiently(Mock(side_effect=[error, "answer"])) == "answer"
+        with pytest.raises(type(error)):
+            store.patiently(Mock(side_effect=[error] * 3))
     ask = Mock(side_effect=lambda: client.get_run("0" * 32))
     with pytest.raises(MlflowException, match="not found"):
         store.patiently(ask)
@@ -269,8 +255,7 @@ def test_three_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(ki
     uri = request.getfixturevalue("new_database")() if server else f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     studies = ("one", "two", "three")
     with ExitStack() as stack:
-        commands = [[sys.executable, "-c", DRIVER, uri, name] for name in studies]
-        starts = [Program(command, tmp_path, f"{number}.txt") for number, command in enumerate(commands)]
+        starts = [Program([sys.executable, "-c", DRIVER, uri, name], tmp_path, f"{name}.txt") for name in studies]
         for started in [stack.enter_context(start) for start in starts]:
             started.finish()
     client = store.connect(uri, make=False)

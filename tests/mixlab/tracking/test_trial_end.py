@@ -11,7 +11,7 @@ from mixlab.tracking import artifacts, names
 from mixlab.tracking.store import recorded
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import histograms_of
-from tests.mixlab.tracking.one_trial import PLAN, TRACKED, TRIAL, opened, tracker_of
+from tests.mixlab.tracking.one_trial import PLAN, TRACKED, TRIAL, opened, run_of, tracker_of
 
 
 def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client, tmp_path):
@@ -20,8 +20,7 @@ def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client,
     (tmp_path / "training.pt").touch()  # only a trial that goes on needs it
 
     def said(tracker: Tracker) -> tuple[str, str, str | None]:
-        assert tracker.drain(20)
-        (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+        run = run_of(tracker)
         return run.info.status, run.data.tags[names.STATE], run.data.tags.get(names.ERROR)
 
     tracker = opened(client)
@@ -34,7 +33,7 @@ def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client,
     assert said(tracker) == ("KILLED", "interrupted", "")
     tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
     assert said(tracker) == ("FINISHED", "done", "")
-    (run_id,) = (run.run_id for run in recorded(client, "toy").values())
+    run_id = run_of(tracker).info.run_id
     files = [names.CONFIG_FILE, names.HISTOGRAMS_FILE, "model.pt", names.TRACEBACK_FILE]
     assert artifacts.listed(client, run_id) == files
     assert artifacts.read(client, run_id, names.TRACEBACK_FILE) == b"line 1\nit broke"
@@ -45,9 +44,8 @@ def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
     tracked = replace(TRACKED, plan={**PLAN, "objective": "loss"}, levels=names.SEARCH_LEVELS)
     tracker = tracker_of(client, tracked)
     tracker.open()
-    trials = [SearchTrial(f"k{n}", "plain", {}, 0, {}, None, number=n, seeds=(0,)) for n in range(3)]
-    for trial in trials:
-        tracker.trials.start(trial)
+    for number in range(3):
+        tracker.trials.start(SearchTrial(f"k{number}", "plain", {}, 0, {}, None, number=number, seeds=(0,)))
     of_another = {names.LEVEL: "trial", names.KEY: "k4", names.BEST: "true", names.TRIAL: "4", names.PARENT: "other"}
     client.create_run(tracker.experiment_id, tags=of_another)
     for best in ({"k0", "k1"}, {"k1", "k2", "of another driver"}):
@@ -58,18 +56,12 @@ def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
     assert tags == {"0": "false", "1": "true", "2": "true", "4": "true"}
 
 
-def test_the_histograms_of_all_epochs_are_one_artifact():
-    epochs = [Epoch(n, 2, {"loss": 1.0}, {}, {"lam": (n / 3, 1 - n / 3), "drawn": (0.5, 0.5)}) for n in (1, 2)]
-    assert histograms_of(epochs) == {
-        "epochs": [1, 2],
-        "drawn": [[0.5, 0.5], [0.5, 0.5]],
-        "lam": [[0.333333, 0.666667], [0.666667, 0.333333]],
-    }
-    assert histograms_of([Epoch(1, 1, {"loss": 1.0})]) == {}
-
-
-def test_epochs_without_a_histogram_are_left_out():
+def test_the_histograms_of_all_epochs_are_one_artifact_which_leaves_out_epochs_without_one():
     """A trainable may draw them in every second epoch only, or one more at the end."""
+    epochs = [Epoch(n, 2, {"loss": 1.0}, {}, {"lam": (n / 3, 1 - n / 3), "drawn": (0.5, 0.5)}) for n in (1, 2)]
+    lam = [[0.333333, 0.666667], [0.666667, 0.333333]]
+    assert histograms_of(epochs) == {"epochs": [1, 2], "drawn": [[0.5, 0.5], [0.5, 0.5]], "lam": lam}
+    assert histograms_of([Epoch(1, 1, {"loss": 1.0})]) == {}
     reported = ("lam", "", "lam drawn", "drawn", "drawn", "")
     epochs = [Epoch(n, 6, {}, {}, dict.fromkeys(each.split(), (n / 8,))) for n, each in enumerate(reported, 1)]
     assert histograms_of(epochs) == {"epochs": [3, 4, 5], "drawn": [[0.375], [0.5], [0.625]]}

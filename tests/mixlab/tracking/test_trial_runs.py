@@ -20,7 +20,7 @@ from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, open_experiment
 from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
-from tests.mixlab.tracking.one_trial import TRACKED, TRIAL, opened
+from tests.mixlab.tracking.one_trial import TRACKED, TRIAL, curve, opened, run_of
 from tests.strict_json import strict
 
 ARM_TAGS = {names.LEVEL: "arm", names.CELL: TRIAL.cell, names.PLAN: "0123"}
@@ -41,10 +41,7 @@ def written(uri: str, *given: tuple[Trial, list[Epoch]]) -> list[Run]:
 
 
 CURVES: dict[str, list[dict[str, float]]] = {
-    "some rarely": [
-        *({"loss": 1.0}, {"loss": 2.0, "rmse": 2.0}, {"loss": 3.0}),
-        {"loss": 4.0, "rmse": 4.0, "rmse_best": 2.0},
-    ],
+    "some rarely": [{"loss": 1.0}, {"rmse": 2.0}, {"loss": 3.0}, {"loss": 4.0, "rmse": 4.0, "rmse_best": 2.0}],
     "others each time": [{"warm_up": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"tested": 4.0}],
     "not finite": [{"loss": math.nan}, {"loss": math.inf}, {"loss": -math.inf}, {"loss": math.nan}],
 }
@@ -59,8 +56,7 @@ def test_a_relaunch_doubles_no_epoch_of_any_metric(client, tracking_uri):
     for kind, run in zip(CURVES, runs, strict=True):
         for name in {name for each in CURVES[kind] for name in each}:
             points = client.get_metric_history(run.info.run_id, name)
-            steps = [point.step for point in points]
-            assert steps == [epoch.number for epoch in epochs[kind] if name in epoch.metrics], kind
+            assert [point.step for point in points] == [each.number for each in epochs[kind] if name in each.metrics]
             assert all(abs(point.timestamp / 1000 - time.time()) < 60 for point in points)  # it counts milliseconds
 
 
@@ -89,18 +85,13 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
     for epoch in second[resumed:]:
         tracker.trials.epochs(TRIAL, [epoch])
     tracker.trials.end(TRIAL, State.DONE)
-    assert tracker.drain(20)
+    run = run_of(tracker)
     assert not tracker.writer.refused
-
-    (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
     assert (run.info.status, run.data.params["epochs"]) == ("FINISHED", "4")
     assert run.data.tags[names.PARENT] == tracker.arm_runs[TRIAL.cell]
-    assert run.data.metrics["loss"] == second[-1].metrics["loss"]
-    for name in ("loss", "rare"):
-        points = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
-        assert [step for step, _ in points] == [epoch.number for epoch in second if name in epoch.metrics]
-        if name == "loss":
-            assert [value for _, value in points] == [epoch.metrics["loss"] for epoch in second]
+    assert run.data.metrics["loss"] == 14.0
+    assert curve(client, run, "loss") == [(epoch.number, epoch.metrics["loss"]) for epoch in second]
+    assert [epoch for epoch, _ in curve(client, run, "rare")] == [*range(1, resumed + 1)]
 
 
 def test_epochs_that_wait_for_a_slow_server_are_written_together(client, monkeypatch):
@@ -118,11 +109,8 @@ def test_epochs_that_wait_for_a_slow_server_are_written_together(client, monkeyp
     for number, loss in ((1, 1.0), (2, 2.0), (3, 3.0), (2, 2.5)):
         tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": loss})])
     reported.set()
-    assert tracker.drain(20)
+    assert curve(client, run_of(tracker), "loss") == [(1, 1.0), (2, 2.5)]
     assert batches in ([[1.0], [2.5]], [[1.0, 2.5]])  # the first epoch alone, if the writer was quick
-    (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
-    points = client.get_metric_history(run.info.run_id, "loss")
-    assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 2.5)]
 
 
 def test_an_epoch_that_mlflow_refuses_is_not_in_the_way_of_the_next(client, monkeypatch):
@@ -164,17 +152,14 @@ def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(client, monkey
     for name in requests:
         monkeypatch.setattr(client, name, without_first_answer(name))
     tracker.trials.epochs(TRIAL, [Epoch(2, 4, {"loss": 2.0})])
-    assert tracker.drain(20)
+    assert curve(client, run_of(tracker), "loss") == [(1, 1.0), (2, 2.0)]
     assert lost == requests
-    (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
-    assert [point.value for point in client.get_metric_history(run.info.run_id, "loss")] == [1.0, 2.0]
 
 
 def test_a_configuration_may_have_any_number_and_keys_with_the_names_of_columns(tracking_uri):
     config = {"seed": 7, "epochs": 4, "arm": "x", "status": "y", "key": "z", "clip": math.inf}
-    run, other = written(
-        tracking_uri, (replace(TRIAL, seed=3, config=config), []), (replace(TRIAL, key="other", seed=3), [])
-    )
+    trial = replace(TRIAL, seed=3)
+    run, other = written(tracking_uri, (replace(trial, config=config), []), (replace(trial, key="other"), []))
     assert run.data.params == {key: str(value) for key, value in config.items()}
     assert run.data.tags[names.SEED] == "3"
     assert other.data.params == {"seed": "3", "epochs": "4"}

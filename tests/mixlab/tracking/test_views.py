@@ -22,16 +22,6 @@ def pages() -> str:
     return "\n".join(text for text in scripts if "selectedColumns" in text or views.TAG in text)
 
 
-def test_the_pages_of_mlflow_know_every_word_of_a_view(pages):
-    tags = views.offered(("study", "arm", "seed"), PLAN, "0123")
-    found = [json.loads(value) for name, value in tags.items() if name.startswith(views.TAG)]
-    assert [view["name"] for view in found] == ["study > arm > seed", "arms · paper"]
-    words = {views.TAG, "viewStateShareKey", "runDateAndNestInfo"}
-    for word in sorted(words.union(*(json.loads(view["state"]) for view in found))):
-        reason = f"the pages of MLflow {mlflow.__version__} no longer know {word!r}"
-        assert word in pages, f"{reason}, which those of {pinned('mlflow')}, the pin, do: change tracking/views.py"
-
-
 def views_of(levels: tuple[str, ...], plan: dict[str, str]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return the name and the state of each view, by its key."""
     tags = views.offered(levels, plan, "0123")
@@ -39,12 +29,17 @@ def views_of(levels: tuple[str, ...], plan: dict[str, str]) -> dict[str, tuple[s
     return {key: (view["name"], json.loads(view["state"])) for key, view in found.items()}
 
 
+def test_the_pages_of_mlflow_know_every_word_of_a_view(pages):
+    states = [state for _, state in views_of(("study", "arm", "seed"), PLAN).values()]
+    for word in sorted({views.TAG, "viewStateShareKey", "runDateAndNestInfo"}.union(*states)):
+        reason = f"the pages of MLflow {mlflow.__version__} no longer know {word!r}"
+        assert word in pages, f"{reason}, which those of {pinned('mlflow')}, the pin, do: change tracking/views.py"
+
+
 def test_a_study_has_a_view_of_all_runs_and_one_of_its_arms_with_the_best_first():
     found = views_of(("study", "arm", "seed"), PLAN)
-    assert {key: name for key, (name, _) in found.items()} == {
-        "study": "study > arm > seed",
-        views.arms_key("0123"): "arms · paper",
-    }
+    names = {key: name for key, (name, _) in found.items()}
+    assert names == {"study": "study > arm > seed", views.arms_key("0123"): "arms · paper"}
     metric = "metrics.`test_top1_median10`"
     columns = [metric, "metrics.`sd`", "metrics.`gain`", "metrics.`p_family`", "metrics.`n`"]
     (_, whole), (_, arms) = found.values()
@@ -73,7 +68,6 @@ def test_the_page_says_what_the_study_is_for_and_where_to_look(monkeypatch, doc,
 
 
 def test_the_address_of_a_view_is_one_of_the_servers_pages():
+    page = "http://head:5000/#/experiments/7/runs?viewStateShareKey=arms-0123&workflowType=machine_learning"
     for server in ("http://head:5000", "http://head:5000/"):
-        assert views.address(server, "7", views.arms_key("0123")) == (
-            "http://head:5000/#/experiments/7/runs?viewStateShareKey=arms-0123&workflowType=machine_learning"
-        )
+        assert views.address(server, "7", views.arms_key("0123")) == page

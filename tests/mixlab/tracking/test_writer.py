@@ -6,7 +6,6 @@ The errors come from a real server and a real database.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -53,6 +52,15 @@ def test_a_long_queue_is_counted_while_it_empties(monkeypatch):
     assert told == [2, 1, 0]
 
 
+def outage_of(write: Callable[[], object]) -> tuple[str, bool]:
+    """Return what a writer says of the outage that it waits out, and whether the store is full."""
+    ours = Writer()
+    ours.put(write)
+    wait_for(lambda: ours.outage)
+    ours.abandoned = True
+    return ours.outage, ours.full
+
+
 def test_an_outage_is_named_by_what_caused_it(monkeypatch):
     """The first line that SQLAlchemy wrote of a full disk was an advice on its sessions."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
@@ -61,21 +69,13 @@ def test_an_outage_is_named_by_what_caused_it(monkeypatch):
         cause = sqlite3.OperationalError("database or disk is full")
         raise OperationalError("(raised as a result of Query-invoked autoflush)\nINSERT", {}, cause) from cause
 
-    ours = Writer()
-    ours.put(write)
-    wait_for(lambda: ours.outage)
-    ours.abandoned = True
-    assert (ours.outage, ours.full) == ("database or disk is full", True)
+    assert outage_of(write) == ("database or disk is full", True)
 
 
 def test_a_server_without_its_database_is_said_in_words(server, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(Answering, "status", 503)
-    ours = Writer()
-    ours.put(lambda: MlflowClient(server).create_run("1"))
-    wait_for(lambda: ours.outage)
-    ours.abandoned = True
-    assert ours.outage == "a server answers, but what is behind it, such as its database, does not: error 503"
+    away = "a server answers, but what is behind it, such as its database, does not: error 503"
+    assert outage_of(lambda: MlflowClient(server).create_run("1")) == (away, False)
 
 
 class Answering(Handler):
@@ -87,6 +87,11 @@ class Answering(Handler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
         self.reply(self.body, self.status)
+
+
+@pytest.fixture(autouse=True)
+def _asked_once(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +114,7 @@ def error_of(write: Callable[[], object]) -> Exception:
         (500, b"", True),
         (502, b"<html>bad gateway</html>", True),
         (503, b'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the database is away"}', True),
-        (429, b"", True),
-        (408, b"", True),
+        *((status, b"", True) for status in (429, 408)),
         (200, b"<html>we are back in five minutes</html>", True),
         (302, b"", False),
         (403, b'{"error_code": "PERMISSION_DENIED", "message": "not yours"}', False),
@@ -118,8 +122,7 @@ def error_of(write: Callable[[], object]) -> Exception:
         (413, b"<html>the request is too large</html>", False),
     ],
 )
-def test_a_servers_answer(server, monkeypatch, status, body, outage):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_a_servers_answer(server, status, body, outage):
     Answering.status, Answering.body = status, body
     assert is_outage(error_of(lambda: MlflowClient(server).create_run("1"))) == outage
 
@@ -138,27 +141,19 @@ def test_an_answer_of_s3(status, outage, wrapped):
     assert is_outage(found) == outage
 
 
-def test_nobody_answers(monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_a_database_that_is_read_only_or_another_is_no_outage_and_one_that_another_program_holds_or_no_server_is(
+    tracking_uri, client, tmp_path, monkeypatch
+):
     assert is_outage(error_of(lambda: MlflowClient("http://127.0.0.1:9").create_run("1")))
-
-
-def test_a_database_that_is_read_only_or_another_is_no_outage(tracking_uri, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MLflow makes a folder of the address
-    file = Path(tracking_uri.removeprefix("sqlite:///"))
-    client = MlflowClient(f"sqlite:///file:{file}?mode=ro&uri=true")
-    assert not is_outage(error_of(lambda: client.create_run("0")))
-    client = MlflowClient(tracking_uri)  # it would make what is missing now
-    with sqlite3.connect(file) as database:
+    reading = MlflowClient(f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true")
+    assert not is_outage(error_of(lambda: reading.create_run("0")))
+    hasty = MlflowClient(f"{tracking_uri}?timeout=0.01")
+    with sqlite3.connect("mlflow.db") as database:
+        database.execute("BEGIN EXCLUSIVE")
+        assert is_outage(error_of(lambda: hasty.create_run("0")))
         database.execute("DROP TABLE tags")
     assert not is_outage(error_of(lambda: client.create_run("0", tags={"a": "b"})))
-
-
-def test_a_database_that_another_program_holds_is_an_outage(tracking_uri):
-    client = MlflowClient(f"{tracking_uri}?timeout=0.01")
-    with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        assert is_outage(error_of(lambda: client.create_run("0")))
 
 
 def test_a_database_without_room_is_full(tracking_uri):
