@@ -1,4 +1,10 @@
-"""A step is tried without numbers before anything starts: what cannot be run together is refused."""
+"""A step is tried without numbers before anything starts: what cannot be run together is refused.
+
+Nothing in a step reads a value back from its device, which would stall a GPU once a batch: on tensors without numbers
+that raises. ``test_cuda_graph`` takes a step of every mixer; here are those with SUMix and other options, and what
+follows them. What chooses a layer or a grid (``mixers/choice.py``) hashes the generator's state, which lies in the
+memory of the host.
+"""
 
 import time
 
@@ -7,6 +13,7 @@ import torch
 from torch import Generator, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tests.trainables.methods.small import LABELS, method_for, pixels
 from tests.trainables.refusal import BASE, FOLDER, OF_TOKENS, check, require_refused
 from trainables import rehearsal
 from trainables.backbones import BACKBONES
@@ -27,7 +34,6 @@ ASKING = [name for name in MIXERS if inputs_of(name) or name in METHODS]
     ],
 )
 def test_a_tensor_without_numbers_raises_where_the_program_would_wait_for_the_device(reads):
-    """So ``test_cuda_graph`` and ``test_host_reads`` find what a step reads back."""
     with FakeTensorMode(), pytest.raises(Exception, match=r"local_scalar|nonzero|masked_select"):
         reads(torch.rand(2, generator=Generator()))
 
@@ -183,3 +189,25 @@ def test_nothing_is_left_behind():
     assert torch.equal(torch.get_rng_state(), state)
     method = build_method(parse({**BASE, "mixer": "cutmix"}), 0)
     assert all(type(p) is torch.nn.Parameter for p in method.parameters())
+
+
+SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
+STEPS = [
+    ("automix", {}),
+    *((mixer, {**SUMIX, "sumix.preset": preset}) for mixer in ("cutmix", "automix") for preset in ("paper", "release")),
+    ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
+    ("cutmix", {"mixer.pipeline": "mp_ce", "mixer.probability": 0.5}),
+    ("automix", {"mixer.pipeline": "none", "automix.preset": "paper"}),
+    ("cutmix", {"ema": 0.9, "clean_loss": 1.0, "label_smoothing": 0.1}),
+    ("mixup", {"loss": "binary"}),
+    ("saliencymix", {"mixer.saliency_input": "raw_float", "mixer.per_batch": True}),
+]
+
+
+@pytest.mark.parametrize(("mixer", "keys"), STEPS, ids=[f"{m}-{'-'.join(map(str, k.values()))}" for m, k in STEPS])
+def test_a_step_reads_nothing_back(mixer, keys):
+    method = method_for(mixer, **keys)
+    with rehearsal.without_numbers():
+        method.to_empty(device="cpu")
+        method(pixels(), LABELS, Generator()).loss.backward()
+        method.after_step(0.5)

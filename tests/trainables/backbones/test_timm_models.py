@@ -8,11 +8,12 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
+from trainables.backbones.timm_layouts import features_and_stages
 from trainables.backbones.timm_models import MOVED, TimmBackbone
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
@@ -140,12 +141,6 @@ def test_the_grid_is_timm_s_last_map_where_the_features_are_not_a_map(name):
 
 
 @pytest.mark.slow
-def test_a_model_without_drop_path_says_so():
-    with pytest.raises(ValueError, match=r"^drop_path must be 0 with backbone 'timm/vgg11', which .*, got 0\.1$"):
-        build("vgg11", 32, drop_path=0.1)
-
-
-@pytest.mark.slow
 def test_an_encoder_is_no_classifier():
     with pytest.raises(ValueError, match="_enc' must be a classifier, which timm's MobileNetV5Encoder is not"):
         build("mobilenetv5_300m_enc", 224)
@@ -222,12 +217,72 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path, monkeypatch):
     [("test_vit", "transmix"), ("test_convnext", "manifoldmix"), ("test_resnet", "automix"), ("test_nfnet", "automix")],
 )
 def test_mixers_that_ask_the_network_train_it(backbone, mixer):
-    settings = train.resolve(
-        {"dataset": "cifar10", "backbone": f"timm/{backbone}", "image_size": 64, "mixer": mixer}
-    ).settings
-    method = build_method(settings, seed=0)
+    keys = {"dataset": "cifar10", "backbone": f"timm/{backbone}", "image_size": 64, "mixer": mixer}
+    method = build_method(train.resolve(keys).settings, seed=0)
     assert isinstance(method.network.backbone, TimmBackbone)
-    pixels = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    loss, _ = method(pixels, torch.arange(4), torch.Generator().manual_seed(0))
+    loss, _ = method(images(64).sigmoid(), torch.arange(2), torch.Generator().manual_seed(0))
     loss.backward()
     assert loss.isfinite()
+
+
+class Chain(nn.Module):
+    """A model of three blocks, each of which doubles the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.ReLU(), nn.ReLU()
+        self.blocks = nn.ModuleList(nn.Upsample(scale_factor=2) for _ in range(3))
+
+    def forward_features(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+
+class Skipping(Chain):
+    """Adds the first map to the last."""
+
+    def forward_features(self, x: Tensor) -> Any:
+        return super().forward_features(x) + x.mean()
+
+
+class Between(Chain):
+    """Changes a map between two blocks."""
+
+    def forward_features(self, x: Tensor) -> Any:
+        for block in self.blocks:
+            x = block(x) + 1
+        return x
+
+
+class InPairs(Chain):
+    """Hands on a tensor and a number, as PiT does a map and a token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Identity() for _ in range(3))
+
+    def forward_features(self, x: Tensor) -> Any:
+        pair = x, 0
+        for block in self.blocks:
+            pair = block(pair)
+        return pair[0]
+
+
+class InList(Chain):
+    """Returns its features in a list."""
+
+    def forward_features(self, x: Tensor) -> Any:
+        return [super().forward_features(x)]
+
+
+@pytest.mark.parametrize(
+    ("model", "stages"),
+    [
+        (Chain, (("blocks.0",), ("blocks.1",), ("blocks.2", "norm"))),
+        *((one_stage, ()) for one_stage in (Skipping, Between, InPairs, InList)),
+    ],
+)
+def test_a_model_has_stages_where_one_tensor_passes_them_and_nothing_else_does(model, stages):
+    assert features_and_stages(model(), torch.ones(1, 1, 2, 3))[1] == stages
