@@ -23,7 +23,7 @@ from trainables.methods.inputs import inputs_of
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.mixing import Mixing
 from trainables.mixers import MIXERS
-from trainables.network_shapes import Undrawn, map_shapes
+from trainables.network_shapes import Undrawn, tried
 from trainables.rehearsal import mixer_arguments, rehearse
 from trainables.training import Run
 
@@ -125,7 +125,7 @@ def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
 
 def mixing_seconds(settings: Config, size: int) -> float:
     """Return the seconds in which the mixer mixes ``size`` images of noise, with noise for its other inputs."""
-    shapes = map_shapes(settings)
+    shapes = tried(settings).shapes
 
     def measure() -> float:
         mixer = MIXERS[settings.mixer]

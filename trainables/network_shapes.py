@@ -1,14 +1,14 @@
 """Builds a network on torch's device without numbers, ``meta``, and finds what it makes of images.
 
-It is built once for all configurations that differ only in real numbers. A network of a user's own may read numbers
-back, as to skip a part of itself, which that device refuses: it is built and run on the processor instead.
+A network of a user's own may read numbers back, as to skip a part of itself, which that device refuses: it is built and
+run on the processor instead.
 
-Shape letters: B batch, C channels, H height, W width, D features, L classes.
+Shape letters: B batch, C channels, H height, W width, D features.
 """
 
 import contextlib
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.methods.network import build_network
 from trainables.refusals import first_line
 
-Shapes = tuple[torch.Size, ...]
-
-_networks: dict[Hashable, Network] = {}  # the results of ``network_of``
-_shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
-_reading: set[Hashable] = set()  # the networks that read numbers back
+_tried: dict[Hashable, "Tried"] = {}  # the results of ``tried``
 
 
 class Undrawn(TorchFunctionMode):
@@ -46,28 +42,41 @@ class Unnormalised(TorchFunctionMode):
         return args[0] if function is nn.functional.batch_norm else function(*args, **(kwargs or {}))
 
 
-def map_shapes(config: Config) -> Shapes:
-    """Return the shape of an image (C, H, W), and of its map after each stage of the network.
+class Tried(NamedTuple):
+    """A network without drawn numbers, and what it makes of images."""
+
+    network: Network
+    shapes: tuple[torch.Size, ...]  # of an image (C, H, W), and of its map after each stage
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device of the network, ``meta`` unless it reads numbers back."""
+        return self.network.mean.device
+
+
+def tried(config: Config) -> Tried:
+    """Return the network, built and run once for all configurations whose networks have the same shapes.
 
     ``ValueError`` refuses a network that cannot be built for images of this size, or cannot be run on them.
     """
     key = network_key(config)
-    if key not in _shapes:
+    if key not in _tried:
         try:
-            _shapes[key] = _passed(config)
+            _tried[key] = _try(config, torch.device("meta"))
         except ValueError as error:
-            if key in _reading or "meta" not in str(error):  # the device whose tensors have no numbers to be read
+            if "meta" not in str(error):  # the device whose tensors have no numbers to be read
                 raise
-            _reading.add(key)
-            _networks.pop(key, None)
-            _shapes[key] = _passed(config)
-    return _shapes[key]
+            _tried[key] = _try(config, torch.device("cpu"))
+    return _tried[key]
 
 
-def _passed(config: Config) -> Shapes:
-    """Return what ``map_shapes`` does: run each stage as in testing, and the whole network as in training."""
-    name, backbone = repr(config.backbone), network_of(config).backbone.eval()
-    with _seen(config, dataset_of(config).image_shape[1]) as images:
+def _try(config: Config, device: torch.device) -> Tried:
+    """Return what ``tried`` does: run each stage as in testing, and the whole network as in training."""
+    name = repr(config.backbone)
+    with device, Undrawn(), _refused(config, "cannot be built"):
+        network = build_network(config)
+    backbone = network.backbone.eval()
+    with device, _seen(config, dataset_of(config).image_shape[1]) as images:
         maps, shapes = images, [images.shape[1:]]
         for number, stage in enumerate(backbone.stages):
             maps = stage(maps)
@@ -77,7 +86,7 @@ def _passed(config: Config) -> Shapes:
         features = backbone.train().forward_features(images)
         _require_axes(f"forward_features of {name}", features, "(B, D)", 2)
         backbone.head(features)
-    return tuple(shapes)
+    return Tried(network, tuple(shapes))
 
 
 def _require_axes(what: str, found: object, valid: str, axes: int) -> None:
@@ -91,20 +100,15 @@ def check_test_size(config: Config) -> None:
     """Raise ``ValueError`` if the network cannot be tested on images of ``test_size``, which it is not built for."""
     side = dataset_of(config).image_shape[1]
     if (size := config.test_size or side) != side:
-        map_shapes(config)  # it finds out on which device
-        with _seen(config, size) as images:
-            network_of(config).backbone.eval()(images)
+        found = tried(config)
+        with found.device, _seen(config, size) as images:
+            found.network.backbone.eval()(images)
 
 
 @contextlib.contextmanager
 def _seen(config: Config, side: int) -> Iterator[Tensor]:
     """Yield two images (B, C, H, W) of this side; ``ValueError`` says why the network cannot be run on them."""
-    with (
-        device_of(config),
-        torch.no_grad(),
-        Unnormalised(),
-        _refused(config, f"cannot see images of {side}x{side} pixels"),
-    ):
+    with torch.no_grad(), Unnormalised(), _refused(config, f"cannot see images of {side}x{side} pixels"):
         yield torch.rand(2, dataset_of(config).image_shape[0], side, side)
 
 
@@ -120,25 +124,6 @@ def _refused(config: Config, what: str) -> Iterator[None]:
         if not isinstance(error, AssertionError | RuntimeError):
             why = f"{type(error).__name__}: {why}"
         raise ValueError(f"backbone {config.backbone!r} {what} ({why})") from None
-
-
-def network_of(config: Config) -> Network:
-    """Return the network without drawn numbers, one for all configurations whose networks have the same shapes."""
-    key = network_key(config)
-    if key not in _networks:
-        with device_of(config), Undrawn(), _refused(config, "cannot be built"):
-            _networks[key] = build_network(config)
-    return _networks[key]
-
-
-def device_of(config: Config) -> torch.device:
-    """Return the device of ``network_of``; as a context, new tensors are made there."""
-    return torch.device("cpu" if network_key(config) in _reading else "meta")
-
-
-def reads_numbers(config: Config) -> bool:
-    """Return whether the network reads numbers back, as ``map_shapes`` has found."""
-    return network_key(config) in _reading
 
 
 def network_key(config: Config) -> Hashable:

@@ -14,7 +14,7 @@ Shape letters: B batch, C channels, H height, W width, L classes.
 import contextlib
 import inspect
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -33,17 +33,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
-from trainables.network_shapes import (
-    Shapes,
-    Undrawn,
-    Unnormalised,
-    check_test_size,
-    device_of,
-    map_shapes,
-    network_key,
-    network_of,
-    reads_numbers,
-)
+from trainables.network_shapes import Undrawn, Unnormalised, check_test_size, network_key, tried
 from trainables.refusals import counted
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
@@ -66,7 +56,7 @@ def check(config: Config) -> None:
         sumix(features, logits, features, logits, features[:, 0].long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config)
-    if config.recalibrate and not batch_norms(network_of(config)):
+    if config.recalibrate and not batch_norms(tried(config).network):
         raise ValueError(
             f"recalibrate must be False with backbone {config.backbone!r}, which has no batch norm, got True"
         )
@@ -81,7 +71,7 @@ def check_batches(config: Config, images: int) -> None:
         raise ValueError(f"batch_size must be at most {images}, all training images, with drop_last, got {size}")
     if config.part_size > 1 and (config.drop_last or images % config.part_size != 1):
         return
-    if reads_numbers(config):  # a step without numbers would stop there
+    if tried(config).device.type != "meta":  # it reads numbers, where a step without them would stop
         return
     try:
         rehearse(config, images=1)
@@ -114,16 +104,16 @@ def build(config: Config) -> None:
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
     key = (network_key(config), config.mixer, str(options))
     if key not in _built:
-        with device_of(config), Undrawn(), Unnormalised(), warnings.catch_warnings():
+        with tried(config).device, Undrawn(), Unnormalised(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
-            _method(config, network_of(config))
+            _method(config, tried(config).network)
         _built.add(key)
 
 
 def rehearse(config: Config, images: int = 2) -> None:
     """Take a training step of ``config`` on so many images without numbers, and raise the errors that it raises."""
     with without_numbers():
-        with unset_fake_temporarily(), device_of(config), Undrawn():
+        with unset_fake_temporarily(), tried(config).device, Undrawn():
             network = build_network(config)
         pixels, labels = torch.rand(images, *dataset_of(config).image_shape), torch.zeros(images, dtype=torch.long)
         loss, _ = _method(config, network.to_empty(device="cpu"))(pixels, labels, Generator())
@@ -137,7 +127,7 @@ def _method(config: Config, network: Network) -> Mixing:
 
 def mix_noise(config: Config) -> Mixed:
     """Return some images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
-    mixer, rng, shapes = MIXERS[config.mixer], Generator(), map_shapes(config)
+    mixer, rng, shapes = MIXERS[config.mixer], Generator(), tried(config).shapes
     channels, *sides = shapes[0]
     grids = {}
     if inputs_of(config.mixer):  # on large images these take seconds
@@ -149,14 +139,14 @@ def mix_noise(config: Config) -> Mixed:
     return mixer(images, rng, **{**mixer_arguments(config, images, shapes, rng), **grids})
 
 
-def mixer_arguments(config: Config, images: Tensor, shapes: Shapes, rng: Generator) -> dict[str, object]:
+def mixer_arguments(config: Config, images: Tensor, shapes: Sequence[torch.Size], rng: Generator) -> dict[str, object]:
     """Return the options of the mixer, and noise, by the shapes of the maps, for all that it asks of the network."""
     options = {**config.mixer_options, **_noise(images, dataset_of(config).num_classes, shapes, rng)}
     parameters = inspect.signature(MIXERS[config.mixer]).parameters
     return {name: value for name, value in options.items() if name in parameters}
 
 
-def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
+def _noise(images: Tensor, classes: int, shapes: Sequence[torch.Size], rng: Generator) -> Mapping[str, object]:
     """Return stand-ins, by the name of the parameter, for all that a mixer may ask of the network or of its method."""
     height, width = shapes[-1][-2:]
 

@@ -22,6 +22,7 @@ from trainables.config import parse
 from trainables.methods import METHODS, build_method
 from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
+from trainables.network_shapes import tried
 
 ASKING = [name for name in MIXERS if inputs_of(name) or name in METHODS]
 
@@ -100,7 +101,7 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail():
     ],
 )
 def test_the_shapes_of_the_maps_are_those_of_the_image_and_of_every_stage(backbone, side, maps):
-    found = rehearsal.map_shapes(parse({**BASE, "backbone": backbone, "image_size": side}))
+    found = tried(parse({**BASE, "backbone": backbone, "image_size": side})).shapes
     assert [tuple(shape) for shape in found] == [(channels, side, side) for channels, side in [(3, side), *maps]]
 
 

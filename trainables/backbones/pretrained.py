@@ -6,7 +6,6 @@ torchvision's address. The name ends in the first digits of the file's SHA-256, 
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,22 +91,20 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
         if not os.path.exists(path):
             _fetch_from_hub(backbone, path)
         return path
-    url = PRETRAINED[backbone][pretrained].url
+    url, digest = PRETRAINED[backbone][pretrained].url, path.stem.rpartition("-")[2]
     if not os.path.exists(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):  # one process of the machine fetches, while the others wait
-                if not path.exists():
-                    fetch_file(url, path, lambda part: sha256_of(part).startswith(_hash_prefix(path)))
+                fetch_file(url, path, lambda part: sha256_of(part).startswith(digest))
         except (DataError, OSError) as error:
             raise DataError(
                 f"the weights {pretrained} of {backbone} are not at {path} and cannot be downloaded from {url}: {error}"
             ) from None
-    found = sha256_of(path)
-    if not found.startswith(_hash_prefix(path)):
+    if not (found := sha256_of(path)).startswith(digest):
         raise DataError(
-            f"{path} is broken: its SHA-256 begins with {found[:8]} instead of {_hash_prefix(path)}; delete it, "
-            "and it is fetched again"
+            f"{path} is broken: its SHA-256 begins with {found[:8]} instead of {digest}; delete it, and it is fetched "
+            "again"
         )
     return path
 
@@ -118,10 +115,8 @@ def _fetch_from_hub(backbone: str, path: Path) -> None:
     try:
         hf_hub_download(_timm_tag(backbone).hf_hub_id, TIMM_FILE, local_dir=path.parent)
     except Exception as error:
-        reason = first_line(error)
-        raise DataError(
-            f"the weights of {backbone} are not at {path} and cannot be fetched from Hugging Face: {reason}"
-        ) from None
+        where = f"{path} and cannot be fetched from Hugging Face"
+        raise DataError(f"the weights of {backbone} are not at {where}: {first_line(error)}") from None
 
 
 def lacking_weights(backbone: str, pretrained: Pretrained, data_root: Path) -> list[str]:
@@ -167,10 +162,3 @@ def load_classifier(backbone: str, pretrained: Pretrained, data_root: Path) -> d
     weights = load_pretrained(backbone, pretrained, data_root)
     assert weights is not None
     return dict(zip(("weight", "bias"), list(weights.values())[-2:], strict=True))  # a state_dict is in order
-
-
-def _hash_prefix(path: Path) -> str:
-    """Return the digits before the ending: ``f37072fd`` of ``resnet18-f37072fd.pth``."""
-    found = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
-    assert found is not None, path.name
-    return found[1]

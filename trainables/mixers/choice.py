@@ -25,8 +25,6 @@ def no_choices() -> Iterator[None]:
 
 def choose(options: Sequence[T], rng: Generator) -> T:
     """Return one of ``options``, all equally likely, decided by ``rng`` and known without waiting for its device."""
-    if not options:
-        raise ValueError("nothing to choose from")
     return options[_number(rng) % len(options)]
 
 

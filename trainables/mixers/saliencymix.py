@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Generator, Tensor
 
 from trainables.constants import constant
-from trainables.mixers.boxes import Boxes, Label, clipped_boxes, paste
+from trainables.mixers.boxes import Label, clipped_boxes, paste
 from trainables.mixers.mixed import Mixed, beta, partners
 from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
 
@@ -18,21 +18,6 @@ SaliencyInput = Literal["uint8", "raw_float"]
 # The release normalises with these, on CIFAR-10 and CIFAR-100 alike.
 RELEASE_MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 RELEASE_STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
-
-
-def draw(
-    images: Tensor, rng: Generator, *, alpha: float, per_batch: bool, saliency_input: SaliencyInput
-) -> tuple[Boxes, Tensor, Tensor]:
-    """Return each row's box, the partner that fills it, (B,) int64, and lambda, (B,) or (1,); see ``saliencymix``."""
-    size, _, height, width = images.shape
-    lam = beta(alpha, 1 if per_batch else size, rng)
-    partner = partners(size, rng)
-    if per_batch:
-        centre = salient_pixel(saliency_map(images[partner[:1]], saliency_input))
-    else:
-        row, column = salient_pixel(saliency_map(images, saliency_input))
-        centre = row[partner], column[partner]
-    return clipped_boxes(centre, (1 - lam).sqrt(), height, width), partner, lam
 
 
 def saliency_map(images: Tensor, saliency_input: SaliencyInput) -> Tensor:
@@ -65,5 +50,9 @@ def saliencymix(
     The official code is ``per_batch=True, saliency_input="raw_float"``, with ``mixer.probability=0.5``. Here each
     row has its own box, around the salient pixel of its own partner.
     """
-    boxes, partner, lam = draw(images, rng, alpha=alpha, per_batch=per_batch, saliency_input=saliency_input)
+    size, _, height, width = images.shape
+    lam, partner = beta(alpha, 1 if per_batch else size, rng), partners(size, rng)
+    row, column = salient_pixel(saliency_map(images[partner[:1]] if per_batch else images, saliency_input))
+    centre = (row, column) if per_batch else (row[partner], column[partner])
+    boxes = clipped_boxes(centre, (1 - lam).sqrt(), height, width)
     return paste(images, partner, boxes, lam, label)

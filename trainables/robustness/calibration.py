@@ -31,8 +31,6 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
     With the binning ``width``, bin m holds confidences in (m / M, (m + 1) / M]; with ``count``, the N predictions in
     order of confidence are cut into M parts whose sizes differ by at most one.
     """
-    if bins < 1 or len(logits) == 0:
-        raise ValueError(f"calibration needs at least one bin and one prediction, got {bins} and {len(logits)}")
     confidence, predicted = logits.double().softmax(1).max(1)
     correct = (predicted == labels).double()
     if binning == "width":

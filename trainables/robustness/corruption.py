@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS, SEVERITIES
-from trainables.refusals import require_known
+from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
 from trainables.robustness import blur_and_weather, noise_and_colour
 from trainables.robustness.noise_and_colour import Pixels
 from trainables.seeds import derive_seed
@@ -29,11 +28,8 @@ CORRUPT: dict[str, Callable[[Pixels, int, np.random.Generator], Pixels]] = {
 def corrupt(images: Tensor, corruption: str, severity: int, seed: int = 0) -> Tensor:
     """Return corrupted images (N, 3, H, W) uint8, H and W of at least 16; the same for the same arguments.
 
-    The corruption is one of ``CORRUPT``, its severity 1 to 5; ``ValueError`` refuses others.
+    The corruption is one of ``CORRUPT``, its severity 1 to 5.
     """
-    require_known("corruption", corruption, CORRUPT)
-    if not 1 <= severity <= SEVERITIES:
-        raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {severity}")
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:
         raise ValueError(
             f"corruptions need uint8 images (N, 3, H, W) of at least 16 x 16 pixels, "

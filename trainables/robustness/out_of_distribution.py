@@ -49,8 +49,6 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
     The scores (N,) are higher for a positive, (N,) bool, of which there is one at least. Equal scores pass a threshold
     together, so that their order does not matter.
     """
-    if not positive.any():
-        raise ValueError("average precision needs a positive")
     order = scores.argsort(descending=True)
     sorted_scores, hits = scores[order], positive[order].double().cumsum(0)
     last = torch.ones(len(scores), dtype=torch.bool)  # the last of each group of equal scores

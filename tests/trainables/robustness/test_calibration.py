@@ -63,9 +63,3 @@ def test_the_error_of_a_network_that_has_diverged_is_no_number():
     logits[1] = math.nan
     for binning in ("width", "count"):
         assert math.isnan(calibration_error(reliability(logits, LABELS, binning=binning)))
-
-
-def test_nothing_to_bin_is_refused():
-    for rows, bins in ((0, 15), (4, 0)):
-        with pytest.raises(ValueError, match="at least one bin and one prediction"):
-            reliability(LOGITS[:rows], LABELS[:rows], bins)

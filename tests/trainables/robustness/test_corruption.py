@@ -190,11 +190,7 @@ def test_blurs_leave_a_constant_image():
         assert torch.equal(corrupt(constant(9, 90, 200), corruption, 5), constant(9, 90, 200)), corruption
 
 
-def test_bad_arguments_are_refused(images):
-    with pytest.raises(ValueError, match="severity must be between 1 and 5, got 6"):
-        corrupt(images, "fog", 6)
-    with pytest.raises(ValueError, match="unknown corruption 'mist'"):
-        corrupt(images, "mist", 1)
+def test_images_of_another_kind_are_refused(images):
     for wrong in (images.float(), images[0], images[:, :1], images[:, :, :15], images[..., :15]):
         with pytest.raises(ValueError, match="need uint8 images"):
             corrupt(wrong, "fog", 1)
