@@ -20,7 +20,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.options import AUTOMIX_PRESETS, AutoMixDefinition, EveryMixer, MaskBlock, common_options
 from trainables.optimiser_config import OptimiserConfig, check_optimiser
 from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne
-from trainables.refusals import require_known
+from trainables.refusals import require_known, require_unset
 from trainables.schedules import ScheduleConfig, check_schedule
 
 Recipe = dict[str, Any]  # dotted keys and their values
@@ -171,20 +171,12 @@ def _check_network(config: Config) -> None:
         from trainables.backbones.pretrained import require_pretrained  # the names of the weights are torchvision's
 
         require_pretrained(config.backbone, config.pretrained)
-    if config.drop_path and not _has_drop_path(config.backbone):
-        raise ValueError(
-            f"drop_path must be 0 with backbone {config.backbone!r}, which has no drop-path, got {config.drop_path}"
-        )
-    if config.drop_block and config.backbone not in RESIDUAL:
-        raise ValueError(
-            f"drop_block is for {', '.join(RESIDUAL)}, got {config.drop_block} with backbone {config.backbone!r}"
-        )
-
-
-def _has_drop_path(backbone: str) -> bool:
-    if backbone in RESIDUAL:  # it is added to them; their own file may import torchvision, which takes seconds
-        return True
-    return "drop_path" in inspect.signature(constructor_of(backbone)).parameters
+    here = f"with backbone {config.backbone!r}"
+    if config.backbone not in RESIDUAL:  # to which both are added
+        require_unset("drop_block", config.drop_block, [0], ", ".join(RESIDUAL), here)
+        # A constructor's file may import torchvision, which takes seconds.
+        if config.drop_path and "drop_path" not in inspect.signature(constructor_of(config.backbone)).parameters:
+            require_unset("drop_path", config.drop_path, [0], "networks that have one", here)
 
 
 def _check_loss(config: Config) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
@@ -31,6 +31,12 @@ def _likeness(name: str, known: str) -> float:
     name, known = name.casefold(), known.casefold()
     pairs = (name, known), (re.sub(r"\d", "", name), re.sub(r"\d", "", known)), (name, known[: len(name)])
     return sum(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+
+def require_unset(key: str, given: object, unset: Collection[object], reads: str, here: str) -> None:
+    """Raise ``ValueError`` unless an option that only ``reads`` reads, and nothing ``here``, is one of ``unset``."""
+    if given not in unset:
+        raise ValueError(f"{key} is for {reads}: it must be {' or '.join(map(repr, unset))} {here}, got {given!r}")
 
 
 def counted(number: int, what: str) -> str:

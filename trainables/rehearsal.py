@@ -34,7 +34,7 @@ from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
 from trainables.network_shapes import Undrawn, Unnormalised, check_test_size, network_key, tried
-from trainables.refusals import counted
+from trainables.refusals import counted, require_unset
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -57,9 +57,8 @@ def check(config: Config) -> None:
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config)
     if config.recalibrate and not batch_norms(tried(config).network):
-        raise ValueError(
-            f"recalibrate must be False with backbone {config.backbone!r}, which has no batch norm, got True"
-        )
+        here = f"with backbone {config.backbone!r}"
+        require_unset("recalibrate", config.recalibrate, [False], "networks with batch norm", here)
     if config.num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
         check_batches(config, config.num_train - held_out_count(config.validation, config.num_train))
 

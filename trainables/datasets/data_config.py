@@ -7,7 +7,7 @@ from pydantic import Field
 
 from trainables.datasets import DATASETS
 from trainables.ranges import Classes, Count, Few, Hue, Interpolation, NotNegative, Padding, Share, Side, Whole
-from trainables.refusals import counted
+from trainables.refusals import counted, require_unset
 
 PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
 
@@ -104,27 +104,27 @@ def on_all_images(config: C) -> C:
 
 def check_data(config: DataConfig) -> None:
     """Raise ``ValueError``, one sentence, for any fault that no file could fix; the data set is a known one."""
-    _check_folder(config)
-    dataset = DATASETS[config.dataset]
+    dataset, here = DATASETS[config.dataset], f"with dataset {config.dataset!r}"
+    others = ", ".join(repr(name) for name, other in DATASETS.items() if other.in_folder)
+    for key in "folder", "num_classes":
+        given = getattr(config, key)
+        if not dataset.in_folder:
+            require_unset(key, given, [None], f"the data sets {others}", here)
+        elif given is None:
+            raise ValueError(f"dataset {config.dataset!r} needs the key {key}")
     check_counts(config, dataset.num_train, dataset.num_test)
     check_subset(config.subset)
     if config.num_train is not None:
         held_out_count(config.validation, config.num_train)
     if config.evaluate == "validation" and not config.validation:
         raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
-    _check_colours(config)
-    _check_sides(config)
-
-
-def _check_folder(config: DataConfig) -> None:
-    in_folder = DATASETS[config.dataset].in_folder
-    for key in "folder", "num_classes":
-        given = getattr(config, key)
-        if in_folder and given is None:
-            raise ValueError(f"dataset {config.dataset!r} needs the key {key}")
-        if not in_folder and given is not None:
-            others = ", ".join(repr(name) for name, other in DATASETS.items() if other.in_folder)
-            raise ValueError(f"{key} is for the data sets {others} only, got {given!r} with dataset {config.dataset!r}")
+    if dataset.image_shape[0] != 3:
+        for key in "hue", "lighting":
+            given = getattr(config.augment_options, key)
+            require_unset(f"augment.{key}", given, [0.0], "images of three channels", here)
+    tested = config.test_size or config.side
+    if config.resize is not None and config.resize < tested:
+        raise ValueError(f"resize must be at least {tested}, the side of the crop that is tested, got {config.resize}")
 
 
 def check_counts(config: DataConfig, num_train: int | None, num_test: int | None) -> None:
@@ -136,60 +136,24 @@ def check_counts(config: DataConfig, num_train: int | None, num_test: int | None
             raise ValueError(f"{key} must be at most {there}, the size of {name}, got {given}")
 
 
-def _check_colours(config: DataConfig) -> None:
-    for key in "hue", "lighting":
-        given = getattr(config.augment_options, key)
-        if given and DATASETS[config.dataset].image_shape[0] != 3:
-            raise ValueError(
-                f"augment.{key} is for images of three channels, got {given} with dataset {config.dataset!r}"
-            )
-
-
-def _check_sides(config: DataConfig) -> None:
-    if config.augment == "crop_flip" and config.augment_options.padding == "reflect" and config.side <= PADDING:
-        raise ValueError(
-            f"augment 'crop_flip' reflects {PADDING} pixels: image_size must be more than that, got {config.side}"
-        )
-    tested = config.test_size or config.side
-    if config.resize is not None and config.resize < tested:
-        raise ValueError(f"resize must be at least {tested}, the side of the crop that is tested, got {config.resize}")
-
-
 def check_read(config: DataConfig) -> None:
     """Raise ``ValueError``, one sentence, for an option of the images that is set though nothing would read it.
 
     The options are refused before a run starts and not by ``check_data``, so that a finished run which has one can
     still be read.
     """
-    if not DATASETS[config.dataset].streamed:
-        _check_read_of_decoded(config)
-    if config.subset.draw and config.subset.rule != "random":
-        raise ValueError(
-            f"subset.draw is for subset.rule 'random': it must be 0 with {config.subset.rule!r}, got "
-            f"{config.subset.draw}"
-        )
-
-
-def _check_read_of_decoded(config: DataConfig) -> None:
-    """Refuse options that are for streamed images: images decoded once are tested whole, at the side of training."""
-    dataset = DATASETS[config.dataset]
-    for key, given, read in (
-        ("test_size", config.test_size, (None, config.side)),
-        ("resize", config.resize, (None, config.side)),
-        ("augment.resize", config.augment_options.resize, (None,)),
-        ("bad_images", config.bad_images, ("refuse",)),
-    ):
-        if given not in read:
-            raise ValueError(
-                f"{key} is for images that are streamed from files: it must be {' or '.join(map(repr, read))} "
-                f"with dataset {dataset.name!r}, got {given!r}"
-            )
-    resized = config.side != dataset.image_shape[1] or config.augment == "rrc_flip"
-    if config.interpolation != "bicubic" and not resized:
-        raise ValueError(
-            f"interpolation is for images that are resized: it must be 'bicubic' with dataset {dataset.name!r} at "
-            f"its own {config.side} pixels and augment {config.augment!r}, got {config.interpolation!r}"
-        )
+    dataset, here = DATASETS[config.dataset], f"with dataset {config.dataset!r}"
+    if not dataset.streamed:  # its images are decoded once, and tested whole, at the side of training
+        streamed, whole = "images that are streamed from files", [None, config.side]
+        require_unset("test_size", config.test_size, whole, streamed, here)
+        require_unset("resize", config.resize, whole, streamed, here)
+        require_unset("augment.resize", config.augment_options.resize, [None], streamed, here)
+        require_unset("bad_images", config.bad_images, ["refuse"], streamed, here)
+        if config.side == dataset.image_shape[1] and config.augment != "rrc_flip":
+            at = f"{here} at its own {config.side} pixels and augment {config.augment!r}"
+            require_unset("interpolation", config.interpolation, ["bicubic"], "images that are resized", at)
+    if (rule := config.subset.rule) != "random":
+        require_unset("subset.draw", config.subset.draw, [0], "subset.rule 'random'", f"with {rule!r}")
 
 
 def check_subset(config: SubsetConfig) -> None:

@@ -18,6 +18,7 @@ from trainables.methods.mixing import Mixing
 from trainables.methods.network import weights_in
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
+from trainables.refusals import require_unset
 
 PIXELS = Codec(lambda pixels: pixels, lambda features: features)
 
@@ -33,10 +34,9 @@ class StyleMixing(Mixing):
     def __init__(self, network: Network, config: Config) -> None:
         super().__init__(network, config)
         file, side = (config.mixer_options[name] for name in ("codec_file", "codec_side"))
-        if file is not None and dataset_of(config).image_shape[0] != 3:
-            raise ValueError(
-                f"mixer.codec_file is for images of three channels, got {file!r} with dataset {config.dataset!r}"
-            )
+        if dataset_of(config).image_shape[0] != 3:
+            here = f"with dataset {config.dataset!r}"
+            require_unset("mixer.codec_file", file, [None], "images of three channels", here)
         self.codec = None if file is None else StyleNetwork(file, side)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
