@@ -64,10 +64,9 @@ def test_draws_are_uniform_and_independent():
     mirrored = moved[:, 1, 6, 6] < moved[:, 1, 6, 5]
     right = moved[:, 1, 6, 5] - torch.where(mirrored, W - 1 - 5, 5)
     cell = ((down + 4) * 9 + (right + 4)) * 2 + mirrored  # 9 * 9 * 2 equally likely cells
-    counts = cell.bincount(minlength=162).double()
-    assert len(counts) == 162
-    expected = n / 162
+    counts, expected = cell.bincount(minlength=162).double(), n / 162
     chi_squared = float(((counts - expected) ** 2 / expected).sum())
+    assert len(counts) == 162
     assert abs(chi_squared - 161) < 4 * math.sqrt(2 * 161)
     assert abs(float(mirrored.double().mean()) - 0.5) < 4 * 0.5 / math.sqrt(n)
 
@@ -78,8 +77,7 @@ def test_dtype_and_input_are_kept(dtype, mode):
     images = places(dtype=dtype)
     before = images.clone()
     moved = crop_and_flip(images, seeded(), mode=mode)
-    assert moved.dtype == dtype
-    assert moved.shape == images.shape
+    assert (moved.dtype, moved.shape) == (dtype, images.shape)
     assert moved.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, before)
     moved.zero_()

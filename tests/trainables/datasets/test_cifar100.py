@@ -16,10 +16,8 @@ def batch(labels):
     images[:, 0], images[:, 1], images[:, 2] = 10, 20, 30  # red, green, blue
     images[:, 0, 0, 1] = 11  # row 0, column 1
     images[:, 0, 31, 31] = labels
-    coarse = [label // 5 for label in labels]
-    return pickle.dumps(
-        {"data": images.reshape(len(labels), 3072), "fine_labels": labels, "coarse_labels": coarse}, protocol=2
-    )
+    named = {"fine_labels": labels, "coarse_labels": [label // 5 for label in labels]}
+    return pickle.dumps({"data": images.reshape(len(labels), 3072), **named}, protocol=2)
 
 
 FILES = {"cifar-100-python/train": batch([99, 0, 42, 7]), "cifar-100-python/test": batch([13, 87])}
@@ -30,19 +28,18 @@ MD5 = md5_of({**FILES, "cifar-100-python.tar.gz": ARCHIVE})
 def test_load_gives_fine_labels_and_channels_in_order(tmp_path):
     write(tmp_path, FILES)
     train, test = cifar100.load(tmp_path, MD5)
-    assert train.labels.tolist() == [99, 0, 42, 7]
-    assert test.labels.tolist() == [13, 87]
+    assert (train.labels.tolist(), test.labels.tolist()) == ([99, 0, 42, 7], [13, 87])
     assert train.images.shape == (4, 3, 32, 32)
-    assert train.images[2, :, 5, 5].tolist() == [10, 20, 30]
-    assert train.images[2, 0, 0, 1] == 11
-    assert train.images[2, 0, 1, 0] == 10
+    assert train.images[2, :, (5, 0, 1), (5, 1, 0)].T.tolist() == [[10, 20, 30], [11, 20, 30], [10, 20, 30]]
     assert train.images[:, 0, 31, 31].tolist() == [99, 0, 42, 7]
 
 
-def test_archive_in_the_data_root_is_unpacked(tmp_path, asked):
-    write(tmp_path, {"cifar-100-python.tar.gz": ARCHIVE})
+def test_an_archive_in_the_data_root_is_unpacked_and_replaces_the_broken_file_alone(tmp_path, asked):
+    write(tmp_path, {**FILES, "cifar-100-python/train": b"half", "cifar-100-python.tar.gz": ARCHIVE})
+    untouched = (tmp_path / "cifar-100-python/test").stat().st_mtime_ns
     cifar100.prepare(tmp_path, MD5)
     assert in_place(tmp_path, FILES) == FILES
+    assert (tmp_path / "cifar-100-python/test").stat().st_mtime_ns == untouched
     assert asked == []
 
 
@@ -65,14 +62,6 @@ def test_broken_archive_is_not_opened(tmp_path, asked):
     assert asked == ["www.cs.toronto.edu", "huggingface.co"]
 
 
-def test_only_the_broken_file_is_replaced(tmp_path):
-    write(tmp_path, {**FILES, "cifar-100-python/train": b"half", "cifar-100-python.tar.gz": ARCHIVE})
-    untouched = (tmp_path / "cifar-100-python/test").stat().st_mtime_ns
-    cifar100.prepare(tmp_path, MD5)
-    assert in_place(tmp_path, FILES) == FILES
-    assert (tmp_path / "cifar-100-python/test").stat().st_mtime_ns == untouched
-
-
 def test_one_sentence_says_which_file_to_put_where_and_what_to_run_instead(tmp_path):
     with pytest.raises(DataError) as caught:
         DATASETS["cifar100"].prepare(tmp_path)
@@ -87,6 +76,5 @@ def test_one_sentence_says_which_file_to_put_where_and_what_to_run_instead(tmp_p
 def test_checksums_are_those_that_torchvision_knows():
     from torchvision.datasets import CIFAR100
 
-    assert cifar100.MD5["cifar-100-python/train"] == CIFAR100.train_list[0][1]
-    assert cifar100.MD5["cifar-100-python/test"] == CIFAR100.test_list[0][1]
-    assert cifar100.MD5["cifar-100-python.tar.gz"] == CIFAR100.tgz_md5
+    known = {f"cifar-100-python/{name}": digest for name, digest in (*CIFAR100.train_list, *CIFAR100.test_list)}
+    assert {**known, "cifar-100-python.tar.gz": CIFAR100.tgz_md5} == cifar100.MD5

@@ -48,14 +48,22 @@ def test_a_download_that_is_disturbed_ends_well(answers, asked, file, capfd):
     assert ("has served wrong bytes" in capfd.readouterr().err) == ("wrong" in answers)
 
 
-def test_a_process_that_was_killed_goes_on_where_it_was_and_a_right_file_is_not_fetched_again(file):
+@pytest.mark.parametrize(
+    ("part", "asked"),
+    [
+        pytest.param(CONTENT[:1000], [1000], id="of a process that was killed"),
+        pytest.param(CONTENT, [3072], id="whole"),
+        pytest.param(bytes(3072), [3072, 0], id="whole and wrong"),
+    ],
+)
+def test_a_part_is_gone_on_with_and_a_right_file_is_not_fetched_again(part, asked, file):
     file.parent.mkdir()
-    file.with_name("archive.tar.gz.part").write_bytes(CONTENT[:1000])
+    file.with_name("archive.tar.gz.part").write_bytes(part)
     with file_server.running(CONTENT) as server:
         for _ in range(2):
             fetch_file(server.url, file, is_right)
     assert is_right(file)
-    assert server.asked == [1000]
+    assert server.asked == asked
 
 
 def test_a_host_that_serves_something_else_is_given_up_on(file):
@@ -79,23 +87,11 @@ def test_a_host_that_crawls_is_waited_for_beyond_the_limit_on_standing_still(fil
 @pytest.mark.slow
 def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monkeypatch):
     monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
-    with file_server.running(CONTENT, "cut", *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):
-        fetch_file(server.url, file, is_right)
-    assert server.asked == [0] + [1024] * download.TRIES
-    with file_server.running(CONTENT, *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):
-        fetch_file(server.url, file.with_name("other"), is_right)
-    assert server.asked == [0] * download.FIRST_TRIES
-
-
-def test_a_part_that_is_whole_already_is_judged_by_its_checksum(file):
-    file.parent.mkdir()
-    for there in (CONTENT, bytes(len(CONTENT))):
-        file.with_name("archive.tar.gz.part").write_bytes(there)
-        with file_server.running(CONTENT) as server:
-            fetch_file(server.url, file, is_right)
-        assert is_right(file)
-        file.unlink()
-    assert server.asked == [len(CONTENT), 0]
+    for cut, asked in ((["cut"], [0] + [1024] * download.TRIES), ([], [0] * download.FIRST_TRIES)):
+        answers = [*cut, *["silent"] * 9]
+        with file_server.running(CONTENT, *answers) as server, pytest.raises(DataError, match="timed out"):
+            fetch_file(server.url, file.with_name(f"{len(cut)}"), is_right)
+        assert server.asked == asked
 
 
 def test_another_refusal_is_final(file):
@@ -103,30 +99,22 @@ def test_another_refusal_is_final(file):
         fetch_file(server.url, file, is_right)
 
 
-def test_an_archive_is_unpacked_whole_and_what_is_there_is_not_fetched_again(tmp_path, capfd):
+def test_an_archive_is_unpacked_whole_and_where_it_is_nothing_need_be_written(tmp_path, capfd, monkeypatch):
     content, root = tar({"packed/file": CONTENT, "other": b"left out"}), tmp_path / "root"
     with file_server.running(content, "cut") as server:
-        for _ in range(2):
-            download.unpack_archive("It", root, {"packed": "unpacked"}, server.url, remedy="")
+        download.unpack_archive("It", root, {"packed": "unpacked"}, server.url, remedy="")
+        monkeypatch.setattr(download, "locked_scratch", lambda *_: pytest.fail("locked"))
+        download.unpack_archive("It", root, {"packed": "unpacked"}, server.url, remedy="")
     assert (root / "unpacked" / "file").read_bytes() == CONTENT
     assert server.asked == [0, len(content) // 3]
     assert [path.name for path in root.iterdir() if not path.name.endswith(".lock")] == ["unpacked"]
     assert capfd.readouterr().out == ""
 
 
-def test_what_is_unpacked_already_may_lie_where_nothing_can_be_written(tmp_path, monkeypatch):
-    (tmp_path / "unpacked").mkdir()
-    monkeypatch.setattr(download, "locked_scratch", lambda *_: pytest.fail("locked"))
-    download.unpack_archive("It", tmp_path, {"packed": "unpacked"}, "http://nowhere.invalid/it.tar", remedy="")
-
-
 def test_an_archive_that_cannot_be_unpacked_is_one_sentence(tmp_path):
-    whole, refused = (
-        tar({"packed/file": CONTENT}),
-        pytest.raises(DataError, match=r"^It could not be obtained \(.+\); ask$"),
-    )
+    whole = tar({"packed/file": CONTENT})
     for content in (CONTENT, whole[: len(whole) // 2], tar({"other": b""})):
-        with file_server.running(content) as server, refused:
+        with file_server.running(content) as server, pytest.raises(DataError, match=r"^It could not .+ \(.+\); ask$"):
             download.unpack_archive("It", tmp_path, {"packed": "unpacked"}, server.url, remedy="ask")
         assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
@@ -136,11 +124,9 @@ def npm(tmp_path, monkeypatch):
     """Return a function that writes the body of a shell script in the place of npm."""
 
     def write(body):
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        (folder / "npm").write_text(f"#!/bin/sh\n{body}\n")
-        (folder / "npm").chmod(stat.S_IRWXU)
-        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        (tmp_path / "npm").write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "npm").chmod(stat.S_IRWXU)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     return write
 

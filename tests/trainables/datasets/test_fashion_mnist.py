@@ -26,11 +26,7 @@ FILES = {
 MD5 = md5_of(FILES)
 
 
-def gz(content):
-    return gzip.compress(content, mtime=0)  # the same in every process that collects the tests
-
-
-PACKED = {f"{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()}
+PACKED = {f"{path.split('/')[-1]}.gz": gzip.compress(content) for path, content in FILES.items()}
 
 
 def test_packed_files_in_the_data_root_are_unpacked_and_read(tmp_path, asked):
@@ -38,11 +34,8 @@ def test_packed_files_in_the_data_root_are_unpacked_and_read(tmp_path, asked):
     fashion_mnist.prepare(tmp_path, MD5)
     train, test = fashion_mnist.load(tmp_path, MD5)
     assert asked == []
-    assert train.images.shape == (5, 1, 16, 12)
-    assert (train.images[:, 0].numpy() == TRAIN).all()
-    assert (test.images[:, 0].numpy() == TEST).all()
-    assert train.labels.tolist() == [9, 0, 3, 3, 1]
-    assert test.labels.tolist() == [2, 8]
+    assert (train.images.tolist(), test.images.tolist()) == (TRAIN[:, None].tolist(), TEST[:, None].tolist())
+    assert (train.labels.tolist(), test.labels.tolist()) == ([9, 0, 3, 3, 1], [2, 8])
 
 
 def test_files_from_the_second_page_are_unpacked_into_place(tmp_path, monkeypatch, asked):
@@ -60,12 +53,12 @@ def test_files_from_the_second_page_are_unpacked_into_place(tmp_path, monkeypatc
     assert {path.name for path in tmp_path.iterdir()} == {"FashionMNIST", ".fashion-mnist.lock"}
 
 
-@pytest.mark.parametrize("content", [b"half", gz(b"x" * 1000)[:-9], b""])
-def test_broken_packed_file_is_named(tmp_path, content):
-    write(tmp_path, {"fashion-mnist/train-images-idx3-ubyte.gz": content})
-    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
-        fashion_mnist.prepare(tmp_path, MD5)
-    assert not (tmp_path / "FashionMNIST").exists()
+def test_broken_packed_file_is_named(tmp_path):
+    for content in (b"half", gzip.compress(b"x" * 1000)[:-9], b""):
+        write(tmp_path, {"fashion-mnist/train-images-idx3-ubyte.gz": content})
+        with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+            fashion_mnist.prepare(tmp_path, MD5)
+        assert not (tmp_path / "FashionMNIST").exists()
 
 
 def test_a_download_goes_on_after_the_files_that_have_arrived(tmp_path, monkeypatch):

@@ -8,8 +8,6 @@ from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError
 
-PLACED = {"dataset": "folder", "folder": "birds", "num_classes": 3}
-
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if not DATASETS[name].in_folder])
 def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name, tmp_path):
@@ -27,7 +25,7 @@ def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name, 
 
 
 def test_a_folder_of_images_is_looked_for_by_its_name(tmp_path):
-    settings = parse({**PLACED, "backbone": "resnet8"})
+    settings = parse({"dataset": "folder", "folder": "birds", "num_classes": 3, "backbone": "resnet8"})
     assert train.lacking(settings, tmp_path) == [f"{tmp_path / 'birds'} is missing and has to be put there"]
     (tmp_path / "birds").mkdir()
     assert train.lacking(settings, tmp_path) == []

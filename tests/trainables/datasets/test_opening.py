@@ -16,16 +16,8 @@ from trainables.seeds import generator
 
 CLASSES = ("daisy", "rose", "tulip")
 FOLDER = {
-    "dataset": "folder",
-    "folder": "flowers",
-    "num_classes": 3,
-    "augment": "rrc_flip",
-    "image_size": 16,
-    "backbone": "resnet8",
-    "init": "torch_default",
-    "batch_size": 7,
-    "epochs": 2,
-    "mixer": "cutmix",
+    **{"dataset": "folder", "folder": "flowers", "num_classes": 3, "augment": "rrc_flip", "image_size": 16},
+    **{"backbone": "resnet8", "init": "torch_default", "batch_size": 7, "epochs": 2, "mixer": "cutmix"},
 }
 
 
@@ -54,9 +46,6 @@ def first(source):
     return next(source.train_batches(10, generator(0, "data"), generator(0, "augment")))[0]
 
 
-# --- validation
-
-
 def test_validation_is_held_out_of_the_training_images_and_never_trained_on():
     opened = open_cifar(validation=0.2)
     held_out = torch.cat([images for images, _ in opened.validation.test_batches(100)])
@@ -65,18 +54,14 @@ def test_validation_is_held_out_of_the_training_images_and_never_trained_on():
     pixels = {image.numpy().tobytes() for image in trained}
     assert len(pixels) == 48
     assert not pixels & {image.numpy().tobytes() for image in held_out}
-    without = open_cifar()
+    without, few = open_cifar(), open_cifar(validation=10, train_images=40)
     assert (len(without.train), without.validation, len(without.test)) == (60, None, 20)
-    assert opened.fingerprint != without.fingerprint
-    few = open_cifar(validation=10, train_images=40)
     assert (len(few.train), len(few.validation)) == (30, 10)
-
-
-def test_a_search_gets_no_test_set():
-    opened = open_cifar(validation=0.2, evaluate="validation")
-    assert opened.test is None
     other_test = cifar()._replace(test=Split(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.zeros(3).long()))
-    assert open_cifar(other_test, validation=0.2, evaluate="validation").fingerprint == opened.fingerprint
+    search = [open_cifar(splits, validation=0.2, evaluate="validation") for splits in (cifar(), other_test)]
+    assert [found.test for found in search] == [None, None]  # a search gets none
+    assert search[0].fingerprint == search[1].fingerprint
+    assert len({opened.fingerprint, without.fingerprint, search[0].fingerprint}) == 3
 
 
 def test_what_is_reported_with_a_validation_split(root):
@@ -91,34 +76,27 @@ def test_what_is_reported_with_a_validation_split(root):
     assert 0 <= both["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
 
 
-def test_the_data_sets_that_are_decoded_once():
-    kept = {name for name, dataset in DATASETS.items() if not dataset.streamed}
-    assert kept == {"cifar10", "cifar100", "cifar8", "fashion_mnist", "tiny_imagenet"}
-
-
-CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # of CIFAR-10; OpenMixup takes them for CIFAR-100, too
+CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 1  # OpenMixup takes CIFAR-10's for CIFAR-100, too
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+DECODED_ONCE = {
+    **{"cifar10": CIFAR, "cifar100": CIFAR, "cifar8": CIFAR},
+    **{"fashion_mnist": ((0.2860,), (0.3530,), 1), "tiny_imagenet": (*IMAGENET, 1)},
+}
 
 
 def test_images_are_normalised_and_cut_for_the_test_as_in_openmixup():
     """Photographs are tested on the centre of 224 of 256 pixels, small images whole."""
+    assert {name for name, dataset in DATASETS.items() if not dataset.streamed} == DECODED_ONCE.keys()
     for name, dataset in DATASETS.items():
-        statistics = (
-            CIFAR if name.startswith("cifar") else ((0.2860,), (0.3530,)) if name == "fashion_mnist" else IMAGENET
-        )
-        assert (dataset.mean, dataset.std) == statistics, name
-        assert dataset.crop_ratio == (224 / 256 if dataset.streamed else 1), name
-
-
-# --- sizes
+        expected = DECODED_ONCE.get(name, (*IMAGENET, 224 / 256))
+        assert (dataset.mean, dataset.std, dataset.crop_ratio) == expected, name
 
 
 def test_small_images_are_brought_to_the_size_that_the_network_sees():
     opened = open_cifar(image_size=48, augment="rrc_flip", **{"augment.scale": 0.8})
     assert isinstance(opened.train, Resident)
-    assert first(opened.train).shape == (10, 3, 48, 48)
     images, _ = next(opened.test.test_batches(10))
-    assert images.shape == (10, 3, 48, 48)
+    assert first(opened.train).shape == images.shape == (10, 3, 48, 48)
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert dataset_of(parse({"dataset": "cifar10", "image_size": 48})).image_shape == (3, 48, 48)
     images, _ = next(open_cifar(augment="rrc_flip").test.test_batches(20))
@@ -142,18 +120,14 @@ def test_streamed_sizes_follow_the_keys(root):
     [("randaugment", "increasing"), ("jitter", 0.4), ("hue", 0.2), ("lighting", 1.0), ("erasing", 1.0)],
 )
 def test_each_further_augmentation_changes_training_images_alone(root, key, value):
+    both = ({}, {f"augment.{key}": value})
     for plain, changed in (
-        [open_cifar(augment="rrc_flip", **keys) for keys in ({}, {f"augment.{key}": value})],
-        [open_dataset(parse({**FOLDER, **keys}), root, "cpu", workers=0) for keys in ({}, {f"augment.{key}": value})],
+        [open_cifar(augment="rrc_flip", **keys) for keys in both],
+        [open_dataset(parse({**FOLDER, **keys}), root, "cpu", workers=0) for keys in both],
     ):
-        images, others = first(plain.train), first(changed.train)
-        assert images.shape == others.shape
-        assert (images != others).flatten(1).any(dim=1).float().mean() > 0.2
-        tested = [torch.cat([images for images, _ in opened.test.test_batches(5)]) for opened in (plain, changed)]
-        assert torch.equal(*tested)
-
-
-# --- bad input
+        assert (first(plain.train) != first(changed.train)).flatten(1).any(dim=1).float().mean() > 0.2
+        for (images, _), (others, _) in zip(plain.test.test_batches(5), changed.test.test_batches(5), strict=True):
+            assert torch.equal(images, others)
 
 
 def test_a_wrong_number_of_classes_is_refused_before_training(root):
@@ -224,9 +198,6 @@ def test_a_split_of_bad_images_only_is_refused(part, root, truncated):
 def test_a_set_to_evaluate_on_is_for_its_own_classifiers(root):
     with pytest.raises(ValueError, match=r"^cifar100_c is for classifiers of cifar100, got one of cifar10$"):
         open_evaluation("cifar100_c", "fog", parse({"dataset": "cifar10"}), root, "cpu")
-
-
-# --- training on streamed images
 
 
 @pytest.mark.slow

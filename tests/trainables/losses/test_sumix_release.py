@@ -8,7 +8,7 @@ import torch
 from tests.trainables.losses.test_sumix import norm, softmax
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
-from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+from trainables.mixers.mixed import Mixed, mixed_cross_entropy, pair
 
 B, D, L = 4, 3, 5
 LABELS = torch.tensor([0, 1, 1, 4])
@@ -22,9 +22,7 @@ def batch(seed: int = 0) -> tuple[torch.Tensor, ...]:
 
 
 def mixed_pairs() -> Mixed:
-    lam = torch.tensor([0.9, 0.5, 0.2, 0.75], dtype=torch.float64)
-    sources = torch.stack((torch.arange(B), PARTNER), dim=1)
-    return Mixed(torch.zeros(B, 1, 2, 3), sources, torch.stack((lam, 1 - lam), dim=1))
+    return pair(torch.zeros(B, 1, 2, 3), PARTNER, torch.tensor([0.9, 0.5, 0.2, 0.75], dtype=torch.float64))
 
 
 def release(num_features: int = D, num_classes: int = L, **terms: object) -> ReleasedSUMixLoss:
@@ -61,8 +59,8 @@ def by_hand(loss: ReleasedSUMixLoss, zeta: float) -> tuple[float, float, float]:
         lambdas.append(own / (own + partner))
     lam = sum(lambdas) / B
     main = 0.0
-    for i in range(B):
-        p_mixed = softmax(mixed_logits[i])
+    for i, logits_of_row in enumerate(mixed_logits):
+        p_mixed = softmax(logits_of_row)
         main -= (lam * math.log(p_mixed[LABELS[i]]) + (1 - lam) * math.log(p_mixed[LABELS[PARTNER[i]]])) / B
     return main + zeta * regulariser, lam, regulariser
 
@@ -91,15 +89,12 @@ def test_lambda_of_a_calibrated_network(num_classes, batch_size, scale, digits, 
     labels = torch.arange(batch_size) % 2
     confident = torch.full((2, num_classes), 0.05 / (num_classes - 1), dtype=torch.float64)
     confident[0, 0] = confident[1, 1] = 0.95
-    partner = torch.arange(batch_size).roll(1)
-    sources = torch.stack((torch.arange(batch_size), partner), dim=1)
+    partner, before = torch.arange(batch_size).roll(1), confident[labels]
+    features = torch.zeros(batch_size, D, dtype=torch.float64)
     loss = release(D, num_classes, lam="learned", regulariser="none", sem_scale=scale)
     for drawn, learned in zip((0.95, 0.9, 0.7, 0.5, 0.3), wanted, strict=True):
-        weights = torch.tensor([drawn, 1 - drawn], dtype=torch.float64).expand(batch_size, 2)
-        before = confident[labels]
         after = drawn * before + (1 - drawn) * before[partner]
-        features = torch.zeros(batch_size, D, dtype=torch.float64)
-        mixed = Mixed(torch.zeros(batch_size, 1, 2, 3), sources, weights)
+        mixed = pair(torch.zeros(batch_size, 1, 2, 3), partner, torch.full((batch_size,), drawn).double())
         parts = loss.parts(features, before.log(), features, after.log(), labels, mixed)
         assert parts.weights[0, 0].item() == pytest.approx(learned, abs=0.51 * 10**-digits)
 
@@ -124,7 +119,7 @@ def test_the_regulariser_is_almost_inert_in_a_batch_of_100():
     rng = torch.Generator().manual_seed(0)
     features, logits, mixed_logits = (torch.randn(100, 100, generator=rng, dtype=torch.float64) for _ in range(3))
     own = torch.arange(100)
-    mixed = Mixed(torch.zeros(100, 1, 2, 3), torch.stack((own, own.roll(1)), dim=1), torch.full((100, 2), 0.5).double())
+    mixed = pair(torch.zeros(100, 1, 2, 3), own.roll(1), torch.full((100,), 0.5).double())
     parts = release(100, 100, regulariser="su").parts(features, logits, features, mixed_logits, own, mixed)
     assert parts.regulariser.item() == pytest.approx(math.log(100), abs=1e-3)
     assert parts.z_su.item() == pytest.approx(math.exp(-10.2), rel=0.1)
@@ -132,8 +127,6 @@ def test_the_regulariser_is_almost_inert_in_a_batch_of_100():
 
 @pytest.mark.parametrize("sources", [1, 3])
 def test_anything_but_pairs_is_refused(sources):
-    mixed = Mixed(
-        torch.zeros(B, 1, 2, 3), torch.zeros(B, sources, dtype=torch.long), torch.full((B, sources), 1 / sources)
-    )
+    mixed = Mixed(torch.zeros(B, 1, 2, 3), torch.zeros(B, sources).long(), torch.full((B, sources), 1 / sources))
     with pytest.raises(ValueError, match=f"mixtures of 2 images, got {sources}"):
         release()(*batch(), LABELS, mixed)

@@ -8,9 +8,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from tests.trainables.methods.small import B, method_for, pixels
-from trainables.backbones.backbone import Network
+from tests.trainables.seeded import seeded
 from trainables.mixers.alignmix import alignmix, transport_plan
-from trainables.mixers.mixed import Mixed
 
 
 @pytest.fixture(scope="module")
@@ -18,22 +17,16 @@ def network():
     return method_for("none").network.eval()
 
 
-def mix(network: Network, seed: int = 0, **options: object) -> Mixed:
-    rng = torch.Generator().manual_seed(seed)
-    return alignmix(pixels(), rng, encode=network.encode, num_stages=4, **options)
-
-
 def normal(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return torch.randn(shape, generator=seeded())
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_network_without_the_layers_of_the_other_mixer_is_refused_whichever_a_batch_is_mixed_by(network, seed):
-    rng = torch.Generator().manual_seed(seed)
     with pytest.raises(ValueError, match=r"^alternate must be 'mixup' or 'nothing' with a network of fewer than 4 "):
-        alignmix(pixels(), rng, encode=network.encode, num_stages=3)
+        alignmix(pixels(), seeded(seed), encode=network.encode, num_stages=3)
     for other in ("mixup", "nothing"):
-        alignmix(pixels(), rng, encode=network.encode, num_stages=3, alternate=other)
+        alignmix(pixels(), seeded(seed), encode=network.encode, num_stages=3, alternate=other)
 
 
 def test_the_plan_has_its_marginals():
@@ -61,7 +54,7 @@ def test_large_distances_neither_overflow_nor_vanish():
 
 
 def test_each_row_is_one_of_the_two_aligned_mixtures(network):
-    mixed = mix(network, alternate="nothing")
+    mixed = alignmix(pixels(), seeded(), encode=network.encode, num_stages=4, alternate="nothing")
     assert mixed.depth == 4
     maps = network.encode(pixels(), 4).flatten(2)
     directions = []
@@ -88,7 +81,7 @@ def test_the_plan_has_no_gradient_but_the_maps_have(network, monkeypatch):
 
     # The package's attribute is the function.
     monkeypatch.setattr(importlib.import_module("trainables.mixers.alignmix"), "transport_plan", kept)
-    mixed = mix(network, alternate="nothing")
+    mixed = alignmix(pixels(), seeded(), encode=network.encode, num_stages=4, alternate="nothing")
     (gradient,) = torch.autograd.grad(mixed.images.sum(), next(network.backbone.stages[0].parameters()))
     assert gradient.any()
     assert [plan.requires_grad for plan in plans] == [False]
@@ -96,7 +89,7 @@ def test_the_plan_has_no_gradient_but_the_maps_have(network, monkeypatch):
 
 @pytest.mark.parametrize(("alternate", "depths"), [("manifoldmix", {0, 2, 3, 4}), ("mixup", {0, 4}), ("nothing", {4})])
 def test_every_second_batch_is_mixed_otherwise(alternate, depths):
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded()
     options = {"encode": lambda x, depth: x[..., :2, :2], "num_stages": 4, "iterations": 1}
     drawn = [alignmix(pixels(), rng, alternate=alternate, **options).depth for _ in range(60)]
     assert set(drawn) == depths

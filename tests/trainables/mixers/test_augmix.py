@@ -1,6 +1,7 @@
 """AugMix: mixtures of an image with its own chains of operations, which give the same as Pillow's."""
 
 import importlib
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -29,27 +30,42 @@ def test_the_mixture_is_the_papers(monkeypatch):
     assert added.unique().numel() > 390
 
 
-def test_strengths_are_uniform_from_a_tenth_to_the_severity_in_both_directions(monkeypatch):
-    drawn = []
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return the numbers of the operations and their signed strengths, a pair for each batch."""
+    batches = []
 
     def kept(number, signed, height, width):
-        drawn.append(signed)
+        batches.append((number, signed))
         return moves(number, signed, height, width)
 
     monkeypatch.setattr(module, "moves", kept)
+    return batches
+
+
+def test_strengths_are_uniform_from_a_tenth_to_the_severity_in_both_directions(drawn):
     apply_one_each(torch.zeros(4000, 1, 2, 3), torch.Generator().manual_seed(0), severity=3.0)
-    strength = 10 * drawn[0].abs()
+    ((_, signed),) = drawn
+    strength = 10 * signed.abs()
     assert (strength.min().item(), strength.max().item()) == pytest.approx((0.1, 3.0), abs=0.01)
     assert strength.mean().item() == pytest.approx(1.55, abs=0.06)
-    assert (drawn[0] < 0).float().mean().item() == pytest.approx(0.5, abs=0.04)
+    assert (signed < 0).float().mean().item() == pytest.approx(0.5, abs=0.04)
 
 
-def test_rotation():
+def require_pillows(move: Callable[[Image.Image], Image.Image], matrix: Tensor, moved: bool = True) -> None:
+    """Check equality with Pillow up to a value of 1 in few positions, where a rounding falls the other way."""
     images = photographs()
-    for degrees in (-8, -3, 0, 1, 5, 8, 29):
-        matrix = rotation(torch.full((8,), float(degrees)), H, W)
-        wanted = torch.stack([as_tensor(as_pillow(i).rotate(degrees, Image.Resampling.BILINEAR)) for i in images])
-        compare(affine(images, matrix), wanted, images, moved=degrees != 0)
+    wanted = torch.stack([as_tensor(move(as_pillow(image))) for image in images])
+    difference = (affine(images, matrix.expand(8, 2, 3)) - wanted).abs()
+    assert difference.max() <= 1
+    assert (difference > 0).float().mean() < 0.02
+    assert torch.equal(wanted, images) is not moved
+
+
+@pytest.mark.parametrize("degrees", [-8, -3, 0, 1, 5, 8, 29])
+def test_rotation(degrees):
+    matrix = rotation(torch.tensor([float(degrees)]), H, W)
+    require_pillows(lambda image: image.rotate(degrees, Image.Resampling.BILINEAR), matrix, moved=degrees != 0)
 
 
 @pytest.mark.parametrize(
@@ -57,22 +73,8 @@ def test_rotation():
     [(1, 0.09, 0, 0, 1, 0), (1, -0.05, 0, 0, 1, 0), (1, 0, 0, -0.09, 1, 0), (1, 0, 3, 0, 1, 0), (1, 0, 0, 0, 1, -2)],
 )
 def test_shear_and_translation(matrix):
-    images = photographs()
-    wanted = torch.stack(
-        [
-            as_tensor(as_pillow(i).transform((W, H), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
-            for i in images
-        ]
-    )
-    compare(affine(images, torch.tensor(matrix, dtype=torch.float32).view(1, 2, 3).repeat(8, 1, 1)), wanted, images)
-
-
-def compare(found: Tensor, wanted: Tensor, images: Tensor, moved: bool = True) -> None:
-    """Check equality with Pillow up to a value of 1 in few positions, where a rounding falls the other way."""
-    difference = (found - wanted).abs()
-    assert difference.max() <= 1
-    assert (difference > 0).float().mean() < 0.02
-    assert torch.equal(wanted, images) is not moved
+    how = (W, H), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+    require_pillows(lambda image: image.transform(*how), torch.tensor(matrix).float().view(1, 2, 3))
 
 
 def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix():
@@ -87,28 +89,21 @@ def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix():
     torch.testing.assert_close(moves(drawn, signed, H, W), wanted)
 
 
-def test_each_row_gets_one_operation_of_pillows_and_all_are_drawn(monkeypatch):
-    drawn = []
-
-    def kept(number, signed, height, width):
-        drawn.extend(zip(number.tolist(), signed.abs().tolist(), strict=True))
-        return moves(number, signed, height, width)
-
-    monkeypatch.setattr(module, "moves", kept)
+def test_each_row_gets_one_operation_of_pillows_and_all_are_drawn(drawn):
     image = photographs(8, 32, 32)[6]
     images = image.repeat(300, 1, 1, 1)
     found = apply_one_each(images, torch.Generator().manual_seed(0), severity=10.0)
     assert (images == image).all()
-    one, tested = as_pillow(image), dict.fromkeys(OPERATIONS, 0)
+    one, ((numbers, signed),) = as_pillow(image), drawn
     by_pillow = {
         "autocontrast": lambda level: ImageOps.autocontrast(one),
         "equalize": lambda level: ImageOps.equalize(one),
         "posterize": lambda level: ImageOps.posterize(one, 4 - int(level * 4)),
         "solarize": lambda level: ImageOps.solarize(one, 256 - int(level * 256)),
     }
-    for (number, level), result in zip(drawn, found, strict=True):
+    for number, level, result in zip(numbers.tolist(), signed.abs().tolist(), found, strict=True):
         name = OPERATIONS[number]
         if name in by_pillow:
             assert torch.equal(result, as_tensor(by_pillow[name](level))), name
-        tested[name] += 1
-    assert all(18 < count < 50 for count in tested.values())  # about a ninth of the rows each
+    counts = numbers.bincount(minlength=len(OPERATIONS))
+    assert 18 < counts.min() <= counts.max() < 50  # about a ninth of the rows each

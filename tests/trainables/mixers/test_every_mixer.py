@@ -31,7 +31,6 @@ PER_BATCH = [name for name in NAMES if "per_batch" in inspect.signature(MIXERS[n
 FEW = {"comixup": {"iterations": 2}}  # without and with soft cells
 
 every_mixer = pytest.mark.parametrize("name", NAMES)
-every_mixing = pytest.mark.parametrize("name", MIXING)
 
 
 def mix(name: str, images: Tensor, seed: int = 0, **options: object) -> Mixed:
@@ -60,17 +59,14 @@ def test_all_the_mixers_of_pixels_are_here():
 def test_the_parts_of_a_mixed_batch_fit_together(name):
     images = photographs()
     mixed = mix(name, images)
-    assert mixed.images.shape == images.shape
-    assert mixed.sources.shape == mixed.weights.shape
-    assert mixed.sources.dtype == torch.int64
-    assert mixed.weights.dtype == torch.float32
+    assert (mixed.images.shape, mixed.sources.shape) == (images.shape, mixed.weights.shape)
+    assert (mixed.sources.dtype, mixed.weights.dtype) == (torch.int64, torch.float32)
     assert (mixed.weights >= 0).all()
-    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
     assert torch.equal(mixed.sources[:, 0], torch.arange(B))
     for source in mixed.sources.T:
         assert torch.equal(source.sort().values, torch.arange(B))  # a permutation
-    targets = mixed_targets(mixed, torch.arange(B), B)
-    torch.testing.assert_close(targets.sum(dim=1), torch.ones(B))
+    for shares in (mixed.weights, mixed_targets(mixed, torch.arange(B), B)):
+        torch.testing.assert_close(shares.sum(dim=1), torch.ones(B))
 
 
 @every_mixer
@@ -86,11 +82,7 @@ def test_the_type_is_kept_and_the_weights_are_the_shares_of_the_pixels(name):
             error = max(8 * torch.finfo(dtype).eps, ROUNDING)  # a mixture of five images is rounded five times
             torch.testing.assert_close(mixed.images.double().mean(dim=(2, 3)), expected, rtol=0, atol=error)
             assert alpha < 1 or not torch.equal(mixed.images, images)
-
-
-@every_mixing
-def test_each_row_has_its_own_lambda(name):
-    assert mix(name, photographs(64, C, H, W)).weights[:, 0].unique().numel() > 8
+            assert alpha < 1 or mixed.weights[:, 0].unique().numel() > 2  # each row has its own lambda
 
 
 def own_share(name: str, seed: int, **options: object) -> Tensor:
@@ -125,8 +117,7 @@ def test_the_generator_decides_everything(name):
     images, state = photographs(), torch.get_rng_state()
     first, again, other = mix(name, images), mix(name, images), mix(name, images, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
-    for one, two in zip(first[:3], again[:3], strict=True):
-        assert torch.equal(one, two)
+    assert all(torch.equal(one, two) for one, two in zip(first[:3], again[:3], strict=True))
     assert torch.equal(images, photographs())  # they are left alone
     if name != "none":
         assert not torch.equal(first.images, other.images)
@@ -157,8 +148,7 @@ def test_one_image_and_odd_sizes(name):
     for shape in ((1, 3, 16, 12), (1, 1, 9, 13), (3, 3, 7, 5), (2, 1, 33, 17), (2, 3, 2, 3)):
         mixed = mix(name, photographs(*shape))
         assert mixed.images.shape == shape
-        assert mixed.images.min() >= 0
-        assert mixed.images.max() <= 1 + ROUNDING
+        assert 0 <= mixed.images.min() <= mixed.images.max() <= 1 + ROUNDING
         if shape[0] == 1 and name in ("mixup", "cutmix", "fmix", "gridmix", "smoothmix", "dmixup", "dcutmix"):
             torch.testing.assert_close(mixed.images, photographs(*shape))  # an image is mixed with itself
 
@@ -172,7 +162,7 @@ def test_an_impossible_alpha_is_refused_by_a_mixer_that_reads_it(name):
 
 @every_mixer
 def test_the_order_of_memory_changes_nothing(name):
-    images = photographs(B, C, H, W)
+    images = photographs()
     plain, last = mix(name, images), mix(name, images.to(memory_format=torch.channels_last))
     torch.testing.assert_close(last.images, plain.images, rtol=0, atol=ROUNDING)
     assert torch.equal(last.sources, plain.sources)

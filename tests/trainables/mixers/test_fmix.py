@@ -11,9 +11,9 @@ from trainables.mixers.fmix import (
     _threshold_by_counting,
     _threshold_by_searching,
     _threshold_by_sorting,
+    draw,
     low_frequency_noise,
 )
-from trainables.mixers.fmix import draw as draw_fmix
 
 ROUNDING = 16 * 12 * np.finfo(np.float32).eps  # of a sum of as many numbers of order 1
 
@@ -24,11 +24,10 @@ def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height,
     parts = torch.randn(2, height, width // 2 + 1, 2, generator=Generator().manual_seed(0)).double().numpy()
     for b in range(2):
         spectrum = np.zeros((height, width // 2 + 1), complex)
-        for y in range(height):
-            for x in range(width // 2 + 1):
-                frequency = math.hypot(min(y, height - y) / height, x / width)
-                scale = 1 / max(frequency, 1 / max(height, width)) ** decay
-                spectrum[y, x] = scale * complex(*parts[b, y, x])
+        for y, x in np.ndindex(spectrum.shape):
+            frequency = math.hypot(min(y, height - y) / height, x / width)
+            scale = 1 / max(frequency, 1 / max(height, width)) ** decay
+            spectrum[y, x] = scale * complex(*parts[b, y, x])
         expected = np.fft.irfft2(spectrum, (height, width))
         np.testing.assert_allclose(noise[b], expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
 
@@ -60,5 +59,5 @@ def test_the_noise_of_many_large_images_is_that_of_one_draw(height, width):
 
 def test_a_share_between_two_counts_of_pixels_is_rounded_either_way_as_often():
     images, rng = torch.empty(4000, 1, 4, 3), Generator().manual_seed(0)
-    _, kept, lam, _ = draw_fmix(images, rng, alpha=1.0, decay=3.0, per_batch=False)
+    _, kept, lam, _ = draw(images, rng, alpha=1.0, decay=3.0, per_batch=False)
     assert (kept > 12 * lam).float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(4000))

@@ -69,11 +69,8 @@ def minimum_cut(energy: Energy, row: int) -> float:
                 weight[y, x, a] += pair * (2 * (a + 1) - count)
     constant = unary[..., 0].sum().item()
     for at, value in zip(node.flatten().tolist(), weight.flatten().tolist(), strict=True):
-        if value >= 0:
-            edges[at, sink] = value
-        else:
-            edges[source, at] = -value
-            constant += value
+        edges[(at, sink) if value >= 0 else (source, at)] = abs(value)
+        constant += min(value, 0)
     start, end = zip(*edges, strict=True)
     capacity = [round(value * digits) for value in edges.values()]
     graph = csr_array((capacity, (start, end)), shape=(sink + 1, sink + 1), dtype="int32")

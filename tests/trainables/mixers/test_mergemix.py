@@ -1,5 +1,7 @@
 """MergeMix: token merging by plain loops, masks of the most attended patches, and the label."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,7 @@ def merged_by_loops(keys: Tensor, merges: int) -> list[int]:
     """Return the new place of each token of one image."""
     first, second = range(0, len(keys), 2), range(1, len(keys), 2)
     best = {}
-    for i in first:
-        if i == 0:
-            continue
+    for i in first[1:]:
         scores = [F.cosine_similarity(keys[i], keys[j], dim=0).item() for j in second]
         best[i] = (max(scores), second[scores.index(max(scores))])
     gone = sorted(best, key=lambda i: -best[i][0])[:merges]
@@ -63,8 +63,7 @@ def test_without_merging_it_is_the_class_attention_and_with_it_few_values():
     torch.testing.assert_close(merged_attention(backbone, images, 0.0), backbone.class_attention(images))
     found = merged_attention(backbone, images, 0.5)
     assert found.shape == (3, 8, 8)
-    assert all(row.unique().numel() <= 32 for row in found)
-    assert all(row.unique().numel() > 20 for row in found)
+    assert all(20 < row.unique().numel() <= 32 for row in found)
 
 
 def attention() -> Tensor:
@@ -82,10 +81,9 @@ def test_the_most_attended_patches_stay_by_plain_loops():
     for b in range(B):
         kept = int(lam[b].item() * M * N)
         best = sorted(range(M * N), key=lambda p: -seen[b].flatten()[p])[:kept]
-        for y in range(16):
-            for x in range(12):
-                own = (y // 4) * N + x // 4 in best
-                assert torch.equal(mixed.images[b, :, y, x], before[b if own else partner[b], :, y, x])
+        for y, x in itertools.product(range(16), range(12)):
+            own = (y // 4) * N + x // 4 in best
+            assert torch.equal(mixed.images[b, :, y, x], before[b if own else partner[b], :, y, x])
         assert mixed.weights[b, 0].item() == pytest.approx(kept / (M * N))
     assert torch.equal(mixed.sources[:, 1], partner)
 

@@ -37,14 +37,11 @@ def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
 def test_cutout_blanks_one_clipped_square(length, per_batch):
     images = photographs() * 0.9
     mixed = cutout(images, seeded(), length=length, fill=1.0, per_batch=per_batch)
-    row, column = (
-        torch.randint(H, (1 if per_batch else B,), generator=(g := seeded())),
-        torch.randint(W, (1 if per_batch else B,), generator=g),
-    )
+    rng, draws = seeded(), 1 if per_batch else B
+    rows, columns = (torch.randint(side, (draws,), generator=rng).expand(B).tolist() for side in (H, W))
     for b in range(B):
-        y, x = int(row[0 if per_batch else b]), int(column[0 if per_batch else b])
         expected = images[b].clone()
-        top, left = y - length // 2, x - length // 2
+        top, left = rows[b] - length // 2, columns[b] - length // 2
         expected[:, max(top, 0) : top + length, max(left, 0) : left + length] = 1.0
         assert torch.equal(mixed.images[b], expected)
     assert torch.equal(mixed.weights, torch.ones(B, 1))
@@ -113,7 +110,7 @@ def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name, per_batch):
     if name == "resizemix":  # tau is the side of the box
         again = 0.1 + 0.7 * torch.rand(rows, generator=g)
         lam = 1 - torch.where((lam < 0.1) | (lam > 0.8), again, lam).square()
-    cut = area.weights[:, 0] != drawn.weights[:, 0]
-    wanted = lam.expand(B)[cut] if name == "mixup_cutmix" else lam.expand(B)
-    assert torch.equal(drawn.weights[cut, 0] if name == "mixup_cutmix" else drawn.weights[:, 0], wanted)
-    assert cut.any()
+    differs = area.weights[:, 0] != drawn.weights[:, 0]
+    cut = differs if name == "mixup_cutmix" else slice(None)
+    assert torch.equal(drawn.weights[cut, 0], lam.expand(B)[cut])
+    assert differs.any()

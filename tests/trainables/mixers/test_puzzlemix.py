@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables.seeded import seeded
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import (
     arrange,
@@ -24,24 +25,22 @@ B = 6
 
 
 def pixels(height: int = 16, width: int = 12) -> Tensor:
-    return torch.rand(B, 3, height, width, generator=torch.Generator().manual_seed(5))
+    return torch.rand(B, 3, height, width, generator=seeded(5))
 
 
 def salient(height: int = 16, width: int = 12) -> Tensor:
-    return torch.randn(B, height, width, generator=torch.Generator().manual_seed(6)).abs() ** 4
+    return torch.randn(B, height, width, generator=seeded(6)).abs() ** 4
 
 
 def mix(seed: int = 0, images: Tensor | None = None, saliency: Tensor | None = None, **options: object) -> Mixed:
-    images = pixels() if images is None else images
-    saliency = salient(*images.shape[2:]) if saliency is None else saliency
-    rng = torch.Generator().manual_seed(seed)
-    return puzzlemix(images, rng, saliency=saliency, **options)
+    saliency = salient() if saliency is None else saliency
+    return puzzlemix(pixels() if images is None else images, seeded(seed), saliency=saliency, **options)
 
 
 def test_the_energy_is_that_of_the_paper_by_loops():
     """Every cell is a pixel of a 2 x 2 image, so that each border has one colour on either side; up to a constant."""
     images, saliency = pixels(2, 2), salient(2, 2)
-    partner, lam = torch.arange(B).roll(1), torch.rand(B, generator=torch.Generator().manual_seed(7))
+    partner, lam = torch.arange(B).roll(1), torch.rand(B, generator=seeded(7))
     beta, gamma, eta = 1.2, 0.5, 0.2
     energy = puzzle_energy(images, saliency, partner, lam, 2, (beta, gamma, eta), 2)
     for row in range(B):
@@ -86,15 +85,13 @@ def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides_or_of_the_
 
 
 def test_the_prior_is_minus_the_logarithm_of_the_binomial():
-    wanted = [-math.log(p + 1e-8) for p in (0.7**2, 2 * 0.3 * 0.7, 0.3**2)]
-    torch.testing.assert_close(surprise(torch.tensor([0.3]), 3), torch.tensor([wanted]))
-    never = -math.log(1e-8)  # of what has no chance, as when lambda is 0 or 1
-    found = surprise(torch.tensor([0.0, 1.0]), 2)
-    torch.testing.assert_close(found, torch.tensor([[0.0, never], [never, 0.0]]))
+    for lam, chances in ((0.3, (0.7**2, 2 * 0.3 * 0.7, 0.3**2)), (0.0, (1, 0)), (1.0, (0, 1))):
+        wanted = [-math.log(p + 1e-8) for p in chances]  # finite for what has no chance
+        torch.testing.assert_close(surprise(torch.tensor([lam]), len(chances)), torch.tensor([wanted]))
 
 
 def test_the_prior_of_a_whole_mask_is_the_same_in_every_grid():
-    lam = torch.rand(B, generator=torch.Generator().manual_seed(7))
+    lam = torch.rand(B, generator=seeded(7))
     for block in (2, 4):
         energy = puzzle_energy(pixels(), torch.ones(B, 16, 12), torch.arange(B), lam, block, (0.0, 0.0, 0.2), 2)
         wanted = 1 - 0.2 * torch.stack((1 - lam, lam), dim=1).log()  # all of one image is lost
@@ -106,7 +103,7 @@ def test_without_transport_every_pixel_is_mixed_in_place(labels, seed):
     mixed = mix(seed, transport=False, num_labels=labels, beta=0.1)
     images = pixels()
     for row in range(B):
-        own, other = images[mixed.sources[row, 0]], images[mixed.sources[row, 1]]
+        own, other = images[mixed.sources[row]]
         if mixed.sources[row, 1] == row:
             continue
         shares = (mixed.images[row] - other) / (own - other)
@@ -164,11 +161,9 @@ def test_transport_shows_more_of_both_images_by_the_same_mask():
     images[0, 0], images[1, 1] = saliency
     seeds = [seed for seed in range(8) if mix(seed, images, saliency).sources[0, 1] == 1]
     assert len(seeds) > 1
+    options = {"blocks": (4,), "beta": 0.1, "t_size": 1, "t_eps": 0.0}
     for seed in seeds:
-        still, moved = (
-            mix(seed, images, saliency, blocks=(4,), beta=0.1, t_size=1, t_eps=0.0, transport=transport)
-            for transport in (False, True)
-        )
+        still, moved = (mix(seed, images, saliency, transport=transport, **options) for transport in (False, True))
         torch.testing.assert_close(moved.weights, still.weights)
         more = moved.images.sum(dim=(2, 3)) - still.images.sum(dim=(2, 3))
         assert (more[:, :2] > 0.05).all()
@@ -177,8 +172,7 @@ def test_transport_shows_more_of_both_images_by_the_same_mask():
 def test_a_blank_saliency_gives_no_nan():
     torch.testing.assert_close(cell_saliency(torch.zeros(B, 16, 12), (4, 3)), torch.full((B, 4, 3), 1 / 12))
     mixed = mix(0, saliency=torch.zeros(B, 16, 12))
-    assert mixed.images.isfinite().all()
-    assert mixed.weights.isfinite().all()
+    assert all(found.isfinite().all() for found in mixed[:3])
 
 
 def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_without_cells_is():

@@ -19,16 +19,12 @@ LOGITS = logits_of([0.9, 0.8, 0.7, 0.62])
 LABELS = torch.tensor([0, 1, 0, 1])
 
 
-def test_bins_by_hand():
+def test_bins_and_their_error_by_hand():
     bins = reliability(LOGITS, LABELS, bins=4)
     assert bins.predictions.tolist() == [0, 0, 2, 2]
     assert bins.confidence[2:].tolist() == pytest.approx([0.66, 0.85])
-    assert bins.accuracy[2:].tolist() == [0.5, 0.5]
-    assert math.isnan(bins.accuracy[0])
-
-
-def test_error_by_hand():
-    assert calibration_error(reliability(LOGITS, LABELS, bins=4)) == pytest.approx(100 * (0.5 * 0.16 + 0.5 * 0.35))
+    assert bins.accuracy.tolist() == pytest.approx([math.nan, math.nan, 0.5, 0.5], nan_ok=True)
+    assert calibration_error(bins) == pytest.approx(100 * (0.5 * 0.16 + 0.5 * 0.35))
     assert calibration_error(reliability(LOGITS, LABELS, bins=1)) == pytest.approx(100 * (0.755 - 0.5))
     # Fifteen bins part all four: |1 - 0.9|, |0 - 0.8|, |1 - 0.7|, |0 - 0.62|.
     assert calibration_error(reliability(LOGITS, LABELS)) == pytest.approx(100 * (0.1 + 0.8 + 0.3 + 0.62) / 4)

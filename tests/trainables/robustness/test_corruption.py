@@ -44,8 +44,7 @@ def test_severity_moves_the_image_away_and_the_seed_determines_it(corruption, im
         assert (out.dtype, out.shape) == (torch.uint8, images.shape)
         far.append(distance(out, images))
     assert torch.equal(images, before)
-    assert far[0] > 0.3
-    assert max(far) < 128
+    assert 0.3 < far[0] <= max(far) < 128
     if corruption not in NOT_MONOTONE:
         # Two severities of motion blur differ only in the tail of their kernel, less than in their random angles.
         assert all(later > 0.98 * earlier for earlier, later in itertools.pairwise(far))
@@ -71,7 +70,6 @@ def test_pixelate_by_hand():
     assert len(out[0, 0, 0].unique()) > 2
     assert torch.equal(out[0, 0, 0], out[0, 0, 7])  # columns alone were merged
     assert out[0, 0, 0].float().mean() == pytest.approx(100, abs=8)
-    assert torch.equal(corrupt(constant(9, 90, 200), "pixelate", 5), constant(9, 90, 200))
 
 
 def cloud_point_by_point(decay: float, rng: np.random.Generator) -> np.ndarray:
@@ -171,7 +169,7 @@ def test_jpeg_has_the_published_quality_by_another_library(severity, quality, im
 
 
 def test_noise_stops_at_black_and_at_white():
-    for corruption in ("gaussian_noise", "shot_noise", "speckle_noise"):
+    for corruption in NOISE:
         red, green, _ = corrupt(constant(255, 0, 128).repeat(4, 1, 1, 1), corruption, 5).unbind(1)
         assert red.min() > 25, corruption  # five standard deviations of the strongest are 255
         assert green.max() < 230, corruption
@@ -185,8 +183,8 @@ def test_impulse_noise_has_the_published_share(severity, share):
         assert float((out == extreme).float().mean()) == pytest.approx(share / 2, abs=0.001)
 
 
-def test_blurs_leave_a_constant_image():
-    for corruption in ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur"):
+def test_blurs_and_fewer_pixels_leave_a_constant_image():
+    for corruption in ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur", "pixelate"):
         assert torch.equal(corrupt(constant(9, 90, 200), corruption, 5), constant(9, 90, 200)), corruption
 
 

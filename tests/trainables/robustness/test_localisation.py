@@ -27,21 +27,15 @@ def square(side=100, box=(20, 30, 59, 79), inside=255):
 
 
 def test_the_mean_of_a_map_is_the_logit_without_its_bias():
-    config = parse({"dataset": "cifar10", "backbone": "resnet8"})
-    network = build_network(config, seed=1).double().eval()
-    images = torch.rand(5, 3, 32, 32, dtype=torch.float64)
-    classes = torch.tensor([0, 3, 9, 1, 3])
+    images, classes = torch.rand(5, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3, 9, 1, 3])
+    network = build_network(parse({"dataset": "cifar10", "backbone": "resnet8"}), seed=1).double().eval()
     maps = class_activation_maps(network, images, classes)
     assert maps.shape == (5, 8, 8)
     logits = network(images) - network.backbone.head.bias
     torch.testing.assert_close(maps.mean(dim=(1, 2)), logits.gather(1, classes[:, None])[:, 0])
-
-
-def test_a_network_that_reads_a_token_is_refused():
-    config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32"})
-    network = build_network(config)
+    reads_a_token = build_network(parse({"dataset": "cifar100", "backbone": "vit_tiny_32"}))
     with pytest.raises(ValueError, match="needs a head that reads the mean of the last map, unlike"):
-        class_activation_maps(network, torch.rand(1, 3, 32, 32), torch.tensor([0]))
+        class_activation_maps(reads_a_token, images.float(), classes)
 
 
 def test_the_boxes_are_those_of_every_blob_and_of_every_hole():
@@ -61,11 +55,9 @@ def test_the_boxes_are_those_of_every_blob_and_of_every_hole():
 
 def test_an_overlap_counted_by_hand():
     # The box of the map ends one pixel after its last: 20..60 x 30..80, 41 x 51 pixels.
-    true = np.array([[20, 30, 60, 80]], np.float64)
+    true, half, elsewhere = np.array([[20, 30, 60, 80], [20, 30, 60, 54], [90, 90, 99, 99]], np.float64)[:, None]
     assert overlaps(square(), true)[1:].tolist() == [1.0] * 999
-    half = np.array([[20, 30, 60, 54]], np.float64)  # 41 x 25 pixels, all of them in the box
-    assert overlaps(square(), half)[1] == pytest.approx(25 / 51)
-    elsewhere = np.array([[90, 90, 99, 99]], np.float64)
+    assert overlaps(square(), half)[1] == pytest.approx(25 / 51)  # 41 x 25 pixels, all of them in the box
     assert overlaps(square(), elsewhere).max() == 0
     assert overlaps(square(), np.concatenate((elsewhere, true)))[1] == 1.0
 
@@ -82,15 +74,10 @@ def test_each_overlap_has_its_own_best_threshold():
 
 
 def test_a_map_is_scaled_to_its_own_range_and_an_even_one_has_one_box():
-    evidence = np.array([[-3.0, -3.0], [-3.0, 5.0]], np.float32)
-    shown = as_shown(evidence, 8)
-    assert (shown.min(), shown.max()) == (0, 255)
-    assert shown[7, 7] == 255
+    shown = as_shown(np.array([[-3.0, -3.0], [-3.0, 5.0]], np.float32), 8)
+    assert (shown.min(), shown.max(), shown[7, 7]) == (0, 255, 255)
     assert as_shown(np.array([[-1.0, 0.0], [1.0, 3.0]], np.float32), 2).tolist() == [[0, 63], [127, 255]]
     even = as_shown(np.full((2, 2), 7.0, np.float32), 8)
     assert even.max() == 0
     assert boxes_above(even, 0).tolist() == [[0, 0, 0, 0]]
-
-
-def test_a_box_is_squeezed_with_its_image():
-    assert resized((50, 30, 150, 90), (200, 120), 100) == [25, 25, 75, 75]
+    assert resized((50, 30, 150, 90), (200, 120), 100) == [25, 25, 75, 75]  # a box is squeezed with its image

@@ -52,11 +52,10 @@ def test_patch_numbers_by_hand_on_an_oblong_image():
 def test_mask_by_hand():
     images = torch.ones(2, 3, 2, 4)
     patches = patch_of_pixel(2, 4, 2)  # left half 0, right half 1
-    out = mask(images, patches, torch.tensor([[0, 1], [1, 0]]), 50, torch.tensor([0.1, 0.2, 0.3]))
-    assert torch.equal(out[0, :, 0, 0], torch.tensor([0.1, 0.2, 0.3]))
-    assert (out[0, :, :, 2:] == 1).all()
-    assert (out[1, :, :, :2] == 1).all()
-    assert torch.equal(out[1, :, 1, 3], torch.tensor([0.1, 0.2, 0.3]))
+    fill = torch.tensor([0.1, 0.2, 0.3])
+    wanted = images.clone()
+    wanted[0, :, :, :2] = wanted[1, :, :, 2:] = fill[:, None, None]
+    assert torch.equal(mask(images, patches, torch.tensor([[0, 1], [1, 0]]), 50, fill), wanted)
     assert (images == 1).all()
 
 
@@ -80,11 +79,9 @@ def test_everything_masked_is_one_colour_and_nothing_masked_is_the_image():
 
 
 def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch_size():
-    images = torch.ones(6, 1, 16, 12)
     whole, split = Recorder(), Recorder()
-    labels = torch.zeros(6)
-    occlude(whole, images, labels, rng=seeded(3), draws=2)
-    occlude(split, images, labels, size=3, rng=seeded(3), draws=2)
+    for model, size in ((whole, 6), (split, 3)):
+        occlude(model, torch.ones(6, 1, 16, 12), torch.zeros(6), size=size, rng=seeded(3), draws=2)
     seen = torch.stack(whole.seen).view(2, 11, 6, 16, 12)
     in_batches = torch.stack(split.seen).view(2, 2, 11, 3, 16, 12)  # batch, draw, share
     assert torch.equal(in_batches.permute(1, 2, 0, 3, 4, 5).reshape(seen.shape), seen)

@@ -38,14 +38,11 @@ def line(radius: int, sd: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-MOTION = ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))
-
-
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_motion_of_a_point_is_a_line_that_starts_at_each_pixel(severity):
+@pytest.mark.parametrize(("severity", "radius", "sd"), [(1, 6, 1), (2, 6, 1.5), (3, 6, 2), (4, 8, 2), (5, 9, 2.5)])
+def test_motion_of_a_point_is_a_line_that_starts_at_each_pixel(severity, radius, sd):
     point = np.zeros((1, 5, 30, 1))
     point[0, 2, 25] = 1
-    weights = line(*MOTION[severity - 1])
+    weights = line(radius, sd)
     wanted = np.zeros(30)
     wanted[25 - np.arange(len(weights))] = weights  # a pixel sees what lies ahead of it
     moved = motion_blur(point, severity, Constant())  # at no angle
@@ -53,19 +50,19 @@ def test_motion_of_a_point_is_a_line_that_starts_at_each_pixel(severity):
     assert moved.sum() == pytest.approx(1)
 
 
-# Mean, deviation, size, threshold, radius, blur and share of the image.
-SNOW = (
-    (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
-    (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
-    (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
-    (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
-    (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
+@pytest.mark.parametrize(
+    ("severity", "mean", "sd", "size", "threshold", "radius", "blur", "share"),
+    [
+        (1, 0.1, 0.2, 1, 0.6, 8, 3, 0.95),
+        (2, 0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+        (3, 0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+        (4, 0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+        (5, 0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
+    ],
 )
-
-
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(severity, monkeypatch):
-    mean, sd, size, threshold, radius, blur, share = SNOW[severity - 1]
+def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(
+    severity, mean, sd, size, threshold, radius, blur, share, monkeypatch
+):
     image = np.full((1, 80, 80, 3), 0.4)
     pale = share * 0.4 + (1 - share) * (0.4 * 1.5 + 0.5)
     for flake in (threshold - 0.01, threshold + 0.01):
@@ -81,31 +78,26 @@ def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(sever
     np.testing.assert_allclose(found[0, :, :, 1] - pale, fallen + fallen[::-1, ::-1], atol=1e-12)
 
 
-# Mean, deviation and threshold of the liquid, and how much light a drop adds.
-SPATTER = (
-    (0.62, 0.1, 0.7, 0.5),
-    (0.65, 0.1, 0.7, 0.5),
-    (0.65, 0.3, 0.69, 0.5),
-    (0.65, 0.1, 0.69, 0),
-    (0.65, 0.1, 0.68, 0),
+# Mean, deviation and threshold of the liquid, and how much light a drop adds, by severity.
+@pytest.mark.parametrize(
+    ("severity", "mean", "sd", "threshold", "light"),
+    [
+        *((1, 0.62, 0.1, 0.7, 0.5), (2, 0.65, 0.1, 0.7, 0.5), (3, 0.65, 0.3, 0.69, 0.5)),
+        *((4, 0.65, 0.1, 0.69, 0), (5, 0.65, 0.1, 0.68, 0)),
+    ],
 )
-
-
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity):
-    mean, sd, threshold, light = SPATTER[severity - 1]
+def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity, mean, sd, threshold, light):
     image = np.full((1, 16, 16, 3), 0.2)
-    dry, wet = (
-        spatter(image, severity, Constant((level - mean) / sd)) for level in (threshold - 0.01, threshold + 0.01)
-    )
+    dry, wet = (spatter(image, severity, Constant((threshold + more - mean) / sd)) for more in (-0.01, 0.01))
     np.testing.assert_allclose(dry, image)
     colour = np.array([175, 238, 238]) / 255 * light + 0.2 if light else np.array([63, 42, 20]) / 255
     np.testing.assert_allclose(wet, np.broadcast_to(colour, image.shape))
 
 
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_frost_covers_the_image_by_the_published_shares(severity):
-    of_image, of_ice = ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))[severity - 1]
+@pytest.mark.parametrize(
+    ("severity", "of_image", "of_ice"), [(1, 1, 0.2), (2, 1, 0.3), (3, 0.9, 0.4), (4, 0.85, 0.4), (5, 0.75, 0.45)]
+)
+def test_frost_covers_the_image_by_the_published_shares(severity, of_image, of_ice):
     black, white = np.zeros((2, 1, 24, 16, 3))[0], np.ones((1, 24, 16, 3))
     ice, iced = (frost(image, severity, np.random.default_rng(3)) for image in (black, white))
     np.testing.assert_allclose(iced - ice, of_image)
@@ -114,22 +106,21 @@ def test_frost_covers_the_image_by_the_published_shares(severity):
     assert 0.5 < least.max() <= 1
 
 
-# How far the smooth displacement and the affine map move, in widths of the image.
-ELASTIC = ((0, 0.08), (0.05, 0.07), (0.08, 0.06), (0.1, 0.05), (0.1, 0.03))
-
-
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_elastic_maps_move_as_far_as_is_published(severity):
+# How far the smooth displacement and the affine map move, in widths of the image, by severity.
+@pytest.mark.parametrize(
+    ("severity", "strength", "affine"), [(1, 0, 0.08), (2, 0.05, 0.07), (3, 0.08, 0.06), (4, 0.1, 0.05), (5, 0.1, 0.03)]
+)
+def test_elastic_maps_move_as_far_as_is_published(severity, strength, affine):
     """Where all numbers are the greatest of their range, both maps are shifts, in opposite directions."""
-    strength, affine = ELASTIC[severity - 1]
     ramp = np.broadcast_to(np.linspace(0, 1, 40)[None, :, None, None], (1, 40, 32, 3))
     moved = elastic_transform(ramp, severity, Constant(1.0))
     np.testing.assert_allclose((moved - ramp)[0, 8:-8], 32 * (strength - affine) / 39, atol=1e-9)
 
 
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_glass_shifts_once_or_twice_between_two_blurs_and_zooms_go_by_hundredths(severity, monkeypatch):
-    sd, times = ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2))[severity - 1]
+@pytest.mark.parametrize(
+    ("severity", "sd", "times"), [(1, 0.05, 1), (2, 0.25, 1), (3, 0.4, 1), (4, 0.25, 2), (5, 0.4, 2)]
+)
+def test_glass_shifts_once_or_twice_between_two_blurs_and_zooms_go_by_hundredths(severity, sd, times, monkeypatch):
     point = np.zeros((1, 17, 17, 3))
     point[0, 8, 8] = 1
     blurred = cv2.GaussianBlur(cv2.GaussianBlur(point[0], (9, 9), sd), (9, 9), sd)
