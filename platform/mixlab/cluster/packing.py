@@ -116,5 +116,8 @@ def ran_out(traceback: str) -> bool:
 
 
 def more(gpus: float) -> float:
-    """Return the share of a trial that ran out of memory: twice what it had, until it has a GPU to itself."""
-    return min(1.0, 2 * gpus) if gpus < 1 else gpus
+    """Return the share of a trial that ran out of memory: twice what it had, a quarter of a GPU at least, at most one.
+
+    However little it had, its fourth attempt, which is the last, thus has a GPU to itself.
+    """
+    return min(1.0, max(2 * gpus, 0.25)) if gpus < 1 else gpus

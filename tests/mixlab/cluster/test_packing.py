@@ -93,8 +93,8 @@ def test_what_running_out_of_gpu_memory_is(error, full):
     assert ran_out(traceback) == full
 
 
-def test_the_share_doubles_up_to_a_whole_gpu():
-    assert [more(gpus) for gpus in (0.125, 0.3333, 0.6666, 1.0, 2.0)] == [0.25, 0.6666, 1.0, 1.0, 2.0]
+def test_the_share_doubles_from_a_quarter_up_to_a_whole_gpu():
+    assert [more(gpus) for gpus in (0.01, 0.125, 0.3333, 0.6666, 1.0, 2.0)] == [0.25, 0.25, 0.6666, 1.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(("room", "asked"), [(16_000, [0.125]), (5_000, [0.125, 1])])
