@@ -109,7 +109,7 @@ def _storable(value: Any) -> bool:
 
 def seeds(given: Any) -> Any:
     """Return an iterable of whole numbers as a tuple, and anything else for ``require_seeds`` to refuse."""
-    if isinstance(given, str | Mapping):
+    if isinstance(given, str | bytes | Mapping):
         return given
     try:
         first = itertools.islice(given, MOST_SEEDS + 1)  # an iterable may have no end

@@ -64,6 +64,7 @@ ALIKE = (("a", "a "), ("two words", "two\nwords"))
         ({"seeds": [3, 1, 0, 1, 0]}, ["the seed 1 twice"]),
         *(({"seeds": seeds}, [repr(seeds), "at most 1000 whole"]) for seeds in (["a"], "", {0: 1}, range(1001))),
         ({"seeds": [True]}, ["True", "whole numbers"]),
+        ({"seeds": b"01"}, ["b'01'", "whole numbers"]),
         ({"seeds": 5}, ["5", "range(6)"]),
         ({"seeds": itertools.count()}, ["count(", "at most 1000 whole"]),
         ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
