@@ -230,11 +230,11 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
     proposed = f"{counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
     if search.tuning:
         proposed += f", with {', '.join(f'{key}={value}' for key, value in search.tuning.items())}"
-    cells, fresh = len(search.study.cells()), len(search.study.seeds)
-    winners = f"{counted(cells, 'winner')} on {counted(fresh, 'fresh seed')}"
+    confirmation = search.confirmation(best)
+    winners = counted(len(search.study.cells() if left else confirmation.tuned or ()), "winner")
+    winners += f" on {counted(len(search.study.seeds), 'fresh seed')}"
     say(console, f"{proposed}; then {winners}", style="bold")
     if left and (search.racing or search.scheduler != "none"):
         say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
     say(console, "The winners' runs, which the tables compare:")
-    confirmation = search.confirmation(best)
     return left, confirmation if confirmation.tuned and not left else None

@@ -173,7 +173,7 @@ def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begu
         assert len(trials) - sum(TWIN in trial.user_attrs for trial in trials) == 12
 
 
-def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys):
+def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys, monkeypatch):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     assert len(left_of_search(spec, start)[0]) == 8
@@ -191,6 +191,9 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys):
     assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 3
     assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start)[0] == []
     assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
+    monkeypatch.setattr("mixlab.launching.proposed.best_of", lambda study: None)  # every trial failed
+    assert left_of_search(spec, start) == ([], None)
+    assert "; then 0 winners on " in capsys.readouterr().out
 
 
 def test_a_plan_does_not_give_the_base_value_of_what_is_searched(tmp_path, monkeypatch):
