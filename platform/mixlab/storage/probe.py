@@ -51,7 +51,8 @@ def marked(root: str, name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _left_as_it_was(root: str) -> Iterator[None]:
     """Remove each folder on this machine that is new after the block, unless it is no longer empty."""
-    places = () if "://" in root else (Path(root), *Path(root).parents)
+    local = root.removeprefix("file://")
+    places = () if "://" in local else (Path(local), *Path(local).parents)
     new = [folder for folder in places if not os.path.exists(folder)]
     try:
         yield

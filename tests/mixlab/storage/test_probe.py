@@ -23,12 +23,12 @@ def test_a_link_to_a_folder_and_a_folder_that_is_yet_to_be_made_are_storages(tmp
     require_storage(str(tmp_path / "link" / "new"), writable)
 
 
-@pytest.mark.parametrize("there", ["", "a", "a/b/c"])
-def test_what_is_only_tried_is_left_as_it_was(tmp_path, there):
+@pytest.mark.parametrize(("there", "scheme"), [("", ""), ("a", ""), ("a/b/c", ""), ("a", "file://")])
+def test_what_is_only_tried_is_left_as_it_was(tmp_path, there, scheme):
     """The new folders that hold the storage stayed."""
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
-    storage = str(tmp_path / "a" / "b" / "c")
+    storage = f"{scheme}{tmp_path}/a/b/c"
     require_storage(storage)
     with marked(storage, "marker"):
         assert probe(storage, "marker") == ("", True)
