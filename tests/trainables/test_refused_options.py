@@ -156,6 +156,7 @@ NETWORKS = [
     ({"backbone": "resnet9"}, r"^unknown backbone 'resnet9'; did you mean 'resnet8'\?$"),
     ({"mixer": "cutmx"}, r"^unknown mixer 'cutmx'; did you mean 'cutmix'\?$"),
     ({"dataset": "cifar"}, r"^unknown dataset 'cifar'; did you mean 'cifar10', 'cifar100' or 'cifar8'\?$"),
+    ({"backbone": "vgg16"}, r"^unknown backbone 'vgg16'; timm has it as 'timm/vgg16'$"),
     ({"backbone": "timm/resnet18x"}, r"unknown backbone 'timm/resnet18x'; did you mean 'timm/resnet18'\?"),
     ({"backbone": "timm/resnet18.a9", "pretrained": "timm"}, "it has timm/resnet18.a1_in1k"),
     ({"backbone": "timm/vgg11", "drop_path": 0.1, "image_size": 64}, "'timm/vgg11', which has no drop-path, got 0.1"),

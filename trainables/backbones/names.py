@@ -17,13 +17,17 @@ RESIDUAL = tuple(name for _, names in RESIDUAL_FAMILIES for name in names)
 
 def require_backbone(name: str) -> None:
     """Raise ``ValueError``, which names the nearest, unless ``name`` is one of ``BACKBONES`` or of timm's models."""
-    if name.startswith(PREFIX):
-        import timm  # seconds
+    if name in BACKBONES:
+        return
+    import timm  # seconds
 
-        if not timm.is_model(name.removeprefix(PREFIX)):
-            require_known("backbone", name, [f"{PREFIX}{model}" for model in timm.list_models()])
-    else:
+    of_timm = timm.is_model(name.removeprefix(PREFIX))
+    if not name.startswith(PREFIX):
+        if of_timm:
+            raise ValueError(f"unknown backbone {name!r}; timm has it as '{PREFIX}{name}'")
         require_known("backbone", name, BACKBONES)
+    if not of_timm:
+        require_known("backbone", name, [f"{PREFIX}{model}" for model in timm.list_models()])
 
 
 def constructor_of(name: str) -> Callable[..., Backbone]:
