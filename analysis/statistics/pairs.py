@@ -10,6 +10,7 @@ from analysis.records.runs import METRIC
 from mixlab.errors import hint
 
 NOT_METRICS = ("seed", "epochs", "dirty")
+DIVERGED = 1e150  # the size of a value whose square, summed, may not fit into a float
 ByArm = Mapping[str, pd.Series]  # values or differences by seed (N,)
 
 
@@ -57,9 +58,12 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
 
 
 def finite_values(runs: pd.DataFrame, metric: str) -> pd.Series:
-    """Return the metric of every run, NaN where it is infinite: a run that has diverged counts in no mean."""
+    """Return the metric of every run, NaN where it is infinite or so large that no test could compute with its square.
+
+    A run that has diverged counts in no mean.
+    """
     values = runs[metric_column(runs, metric)].astype(float)
-    return values.where(np.isfinite(values))
+    return values.where(values.abs() < DIVERGED)
 
 
 def metric_column(runs: pd.DataFrame, metric: str) -> str:

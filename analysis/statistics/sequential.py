@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.statistics.significance import ALPHA, scaled
+from analysis.statistics.significance import ALPHA
 from mixlab.spec.study import FIRST_ROUND
 
 DECISIVE = 1 / ALPHA  # wealth
@@ -54,7 +54,7 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
     other side of delta if the differences are symmetric about their mean and most likely near it. Where a comparison
     lacks a seed (NaN), its wealth stays as it is.
     """
-    d = scaled(np.asarray(differences, dtype=float) - delta)[0]
+    d = np.asarray(differences, dtype=float) - delta
     known = np.isfinite(d)
     sizes = np.where(known, np.abs(d), 0.0)
     mean_square = np.cumsum(sizes**2, axis=1) / np.maximum(1, np.cumsum(known, axis=1))
@@ -118,7 +118,7 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     known = np.isfinite(first)
     ratios = np.ones(len(first))
     for mine in _rows_of_tables(len(first), tables):
-        of_table = _in_one_unit(first[mine])
+        of_table = first[mine]
         middle = np.nanmedian(np.vstack((of_table, np.zeros(first.shape[1]))), axis=0)
         squares = np.where(known[mine], of_table**2 + (of_table - middle) ** 2, 0.0)
         sizes = squares.sum(axis=1) / np.maximum(1, known[mine].sum(axis=1))
@@ -148,7 +148,7 @@ def prospects(
         tables: as for :func:`shares`.
         delta: the mean under the null hypothesis that is to be decided, ``side`` as for :func:`e_value`.
     """
-    d = _in_one_unit(np.asarray(differences, dtype=float) - delta)
+    d = np.asarray(differences, dtype=float) - delta
     by_seed, weights = wealth(d, side=side), shares(d, tables)
     of_tables = np.full(len(d), math.inf)
     for mine in _rows_of_tables(len(d), tables):
@@ -172,11 +172,6 @@ def _rows_of_tables(rows: int, tables: Sequence[Any] | None) -> list[NDArray[np.
     """Return the rows of each table."""
     labels = [None] * rows if tables is None else list(tables)
     return [np.array([m for m in range(rows) if labels[m] == table]) for table in dict.fromkeys(labels)]
-
-
-def _in_one_unit(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return differences (M, S) divided by one power of two, so that their squares are numbers: see ``scaled``."""
-    return scaled(differences.ravel())[0].reshape(differences.shape)
 
 
 def _common_spread(differences: NDArray[np.float64]) -> float:

@@ -49,23 +49,8 @@ def mean_interval(values: ArrayLike) -> Interval:
 
 def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
     """Return the mean of values (N,) and their standard deviation; NaN for what takes more of them."""
-    x, exponent = scaled(values)
-    mean = float(np.ldexp(x.mean(), exponent[0])) if x.size else math.nan
-    return mean, float(np.ldexp(x.std(ddof=1), exponent[0])) if x.size > 1 else math.nan
-
-
-def scaled(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Return values divided along their last axis by a power of two, for a largest from 1/2 to 1, and its exponent.
-
-    Beyond 1e154 the square of a value is infinite, and below 1e-162 it is zero: a test would compare infinity with
-    infinity and find a difference where there is none. Such a division is exact, so a quotient of results that grow
-    with the values has the same bits as without it. The exponent is 0 where no value is finite or above 0; what is not
-    finite stays so.
-    """
     x = np.asarray(values, dtype=float)
-    largest = np.max(np.abs(x), axis=-1, keepdims=True, initial=0.0, where=np.isfinite(x))
-    exponents = np.frexp(largest)[1]
-    return np.ldexp(x, -exponents), exponents
+    return float(x.mean()) if x.size else math.nan, float(x.std(ddof=1)) if x.size > 1 else math.nan
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
@@ -75,7 +60,7 @@ def sign_flip_p(differences: ArrayLike) -> float:
     the data: exact up to 20 pairs; beyond, that of 10,000 patterns, those by which ``family_p`` flips as many seeds.
     Without any difference, or with one that is not finite, p is NaN.
     """
-    d = scaled(differences)[0]
+    d = np.asarray(differences, dtype=float)
     if d.size == 0 or not np.isfinite(d).all():
         return math.nan
     if d.size > EXACT_UP_TO:
@@ -137,7 +122,7 @@ def sign_patterns(seeds: int) -> NDArray[np.float64]:
 
 def _step_down(d: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
     """Return the corrected p (M,) of differences (M, S), every comparison having at least one pair."""
-    d = scaled(d[:, np.isfinite(d).any(axis=0)])[0]
+    d = d[:, np.isfinite(d).any(axis=0)]
     patterns = sign_patterns(d.shape[1])
     if one_sided and d.shape[1] <= FAMILY_EXACT_UP_TO:
         patterns = np.concatenate((patterns, -patterns))

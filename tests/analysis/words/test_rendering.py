@@ -84,9 +84,10 @@ def test_last_and_best_are_shown_on_request_with_a_warning():
     assert "too high" not in terminal_text("ablation_tiny", study())
 
 
-def test_a_run_that_has_diverged_is_in_no_mean():
+@pytest.mark.parametrize("value", [float("inf"), -1e200])
+def test_a_run_that_has_diverged_is_in_no_mean(value):
     level = study()[0]
-    last = level.runs["metric.test_top1_last"].where(level.runs["seed"] > 0, float("inf"))
+    last = level.runs["metric.test_top1_last"].where(level.runs["seed"] > 0, value)
     level = replace(level, runs=level.runs.assign(**{"metric.test_top1_last": last}), extra=("test_top1_last",))
     assert cells(level)["last"].tolist() == ["77.00"] * 3
 
