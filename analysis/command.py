@@ -1,6 +1,7 @@
 """The parts that the commands of the analysis share: options, reading a study, exit codes and messages."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -109,11 +110,27 @@ def new_picture(text: str) -> Path:
     return file
 
 
-def seed(text: str) -> int:
-    """Return a seed that torch takes, as a type of ``argparse``."""
-    number = int(text)
-    if not -(2**63) <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"must be a whole number of 64 bits, got {text!r}")
+def at_least(least: int, *, odd: bool = False, or_zero: bool = False) -> Callable[[str], int]:
+    """Return a type of ``argparse``: whole numbers from ``least`` on, perhaps only odd ones, perhaps 0 besides."""
+
+    def number(text: str) -> int:
+        found = int(text)
+        if (found < least or (odd and found % 2 == 0)) and not (or_zero and found == 0):
+            which = f"an odd number from {least}" if odd else f"at least {least}"
+            raise argparse.ArgumentTypeError(f"must be {'0 or ' if or_zero else ''}{which}, got {found}")
+        return found
+
+    number.__name__ = "int"  # as which argparse refuses what is no whole number
+    return number
+
+
+count = at_least(1)
+
+
+def positive(text: str) -> float:
+    """Return a finite number above 0, as a type of ``argparse``."""
+    if not 0 < (number := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0 and finite, got {text}")
     return number
 
 

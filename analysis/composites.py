@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from analysis import command
-from analysis.evaluation import require_at_least_one, shown_images
+from analysis.command import at_least, count, positive
+from analysis.evaluation import shown_images
 from analysis.figures.arm_styles import PALETTE
 from analysis.figures.drawing import save_with_points
 from analysis.figures.naming import plain
@@ -27,7 +28,6 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 
 KIMAGE = ("dmixup", "dcutmix", "saliency_dcutmix")
-MOST_IMAGES = 50  # in a composite
 TILE = 1.3  # inches
 BARS = 0.62  # inches, the height of the bars under a tile
 
@@ -61,13 +61,8 @@ def draw(options: argparse.Namespace) -> int:
     """Write the files and print where they are; return the exit code."""
     for name in options.mixers:
         require_known("--mixers", name, KIMAGE)
-    if not 2 <= options.num_images <= MOST_IMAGES:
-        raise ValueError(f"--num-images must be from 2 to {MOST_IMAGES}, got {options.num_images}")
-    require_at_least_one(options, "columns")
     count = 8 * options.num_images + options.columns  # so that composites of K classes are among them
     images, labels, names = shown_images(parse({"dataset": options.dataset}), count, options.data_root)
-    if options.columns > len(images):
-        raise ValueError(f"--columns must be at most {len(images)}, the number of test images, got {options.columns}")
     panels, rows = [], []
     for mixer in options.mixers:
         mixed = composites(mixer, images, options.num_images, options.alpha, options.seed)
@@ -110,10 +105,10 @@ parser = command.parser("composites.py", "Draw composites of K images and their 
 add, mixers = parser.add_argument, "mixers of K images (default: %(default)s)"
 add("--dataset", default="cifar10", metavar="NAME", help="take the images of this data set (default: %(default)s)")
 add("--mixers", type=command.names, default=",".join(KIMAGE), metavar="A,B", help=mixers)
-add("--num-images", type=int, default=3, metavar="K", help="images in each composite (default: %(default)s)")
-add("--alpha", type=float, default=1.0, metavar="X", help="concentration of the shares (default: %(default)s)")
-add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
-add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
+add("--num-images", type=at_least(2), default=3, metavar="K", help="images in each composite (default: %(default)s)")
+add("--alpha", type=positive, default=1.0, metavar="X", help="concentration of the shares (default: %(default)s)")
+add("--columns", type=count, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
+add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
 command.add_data_root(parser)
 main = command.main(draw, parser)
 

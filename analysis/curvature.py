@@ -19,6 +19,7 @@ from typing import Any
 from torch import Generator
 
 from analysis import command, evaluation
+from analysis.command import at_least, count, positive
 from analysis.figures.drawing import line_and_band
 from analysis.loss_landscape import grid, line_points, measure_all, plane_points, plot_line, plot_plane
 from analysis.networks.evaluate import Result, batches
@@ -81,13 +82,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
-    if options.draws < 2:
-        raise ValueError(f"--draws must be at least 2, for a standard error, got {options.draws}")
-    if not 0 < options.sigma < float("inf"):
-        raise ValueError(f"--sigma must be above 0 and finite, got {options.sigma}")
-    if options.plane and (options.plane < 5 or options.plane % 2 == 0):
-        raise ValueError(f"--plane must be 0 or an odd number from 5, with the network in it, got {options.plane}")
-    study = evaluation.Evaluation.read(options, "images", "noises")
+    study = evaluation.Evaluation.read(options)
     protocol = {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
     measure_all(study, measure, {"kind": "curvature", "version": 1, **protocol})
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
@@ -112,10 +107,11 @@ def draw(options: argparse.Namespace) -> int:
 
 parser = evaluation.parser("curvature.py", "Measure how sharply the loss bends around each network.", images=200)
 add = parser.add_argument
-add("--sigma", type=float, default=0.03, metavar="S", help="greatest sd of the noise (default: %(default)s)")
-add("--noises", type=int, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
-add("--draws", type=int, default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
-add("--plane", type=int, default=11, metavar="N", help="points on a side of the plane, or 0 (default: %(default)s)")
+add("--sigma", type=positive, default=0.03, metavar="S", help="greatest sd of the noise (default: %(default)s)")
+add("--noises", type=count, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
+add("--draws", type=at_least(2), default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
+words = "points on a side of the plane, or 0 (default: %(default)s)"
+add("--plane", type=at_least(5, odd=True, or_zero=True), default=11, metavar="N", help=words)
 main = command.main(draw, parser)
 
 if __name__ == "__main__":

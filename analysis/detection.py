@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import command, evaluation
+from analysis.command import at_least, count, positive
 from analysis.networks.evaluate import Result
 from analysis.records.runs import done
 from mixlab.messages import counted
@@ -45,22 +46,15 @@ def measure(network: Network, source: None, config: Config, protocol: Mapping[st
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """Return the layout's recipe with what the options change; one that is out of range raises ``ValueError``."""
+    """Return the layout's recipe with what the options change."""
     recipe = RECIPES[options.layout]
-    counts = ("iterations", "batch_size")
-    given: dict[str, Any] = {name: value for name in counts if (value := getattr(options, name)) is not None}
-    evaluation.require_at_least_one(options, *given)
-    if options.lr is not None and not 0 < options.lr < float("inf"):
-        raise ValueError(f"--lr must be above 0, got {options.lr}")
+    names = ("iterations", "batch_size", "lr")
+    given: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     if "iterations" in given:
         share = given["iterations"] / recipe.iterations
         given["milestones"] = tuple(round(share * milestone) for milestone in recipe.milestones)
         given["warmup"] = min(recipe.warmup, given["iterations"] // 4)
-    if options.lr is not None:
-        given["lr"] = options.lr
     if options.side is not None:
-        if options.side < 32:
-            raise ValueError(f"--side must be at least 32 pixels, got {options.side}")
         anchors = tuple(max(8, round(anchor * options.side / recipe.sides[-1])) for anchor in recipe.anchors)
         given |= {"sides": (options.side,), "anchors": anchors}
     return replace(recipe, **given)
@@ -94,15 +88,11 @@ def tabulate_study(options: argparse.Namespace) -> int:
 parser = evaluation.parser("detection.py", "Fine-tune a study's networks as object detectors.", images=None)
 add = parser.add_argument
 add("--layout", choices=list(LAYOUTS), default="voc", help="layout of the photographs (default: %(default)s)")
-add(
-    "--iterations",
-    type=int,
-    metavar="N",
-    help="steps of the fine-tuning (default: the recipe's); its milestones move with them",
-)
-add("--batch-size", type=int, metavar="N", help="photographs in a step (default: the recipe's 16)")
-add("--lr", type=float, metavar="X", help="learning rate (default: the recipe's 0.02)")
-add("--side", type=int, metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
+steps = "steps of the fine-tuning (default: the recipe's); its milestones move with them"
+add("--iterations", type=count, metavar="N", help=steps)
+add("--batch-size", type=count, metavar="N", help="photographs in a step (default: the recipe's 16)")
+add("--lr", type=positive, metavar="X", help="learning rate (default: the recipe's 0.02)")
+add("--side", type=at_least(32), metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
 main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":

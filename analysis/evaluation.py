@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from analysis import command
+from analysis.command import count
 from analysis.figures.drawing import save_with_points
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch
@@ -51,7 +52,8 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
     if images is None:
         options.set_defaults(images=0)
     else:
-        add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
+        words = "test images, evenly spaced (default: %(default)s)"
+        add("--images", type=count, default=images, metavar="N", help=words)
     if pick:
         add("--seed", type=int, metavar="N", help="show the networks of this seed (default: the first that finished)")
         add("--pick", metavar="N,N", help="show these images, by their positions in the test set")
@@ -59,13 +61,6 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
     where = "evaluate the networks as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)
     return options
-
-
-def require_at_least_one(options: argparse.Namespace, *names: str) -> None:
-    """Raise ``ValueError`` for an option that counts something and is below 1."""
-    for name in names:
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
 
 
 def choose_images(options: argparse.Namespace) -> int:
@@ -92,9 +87,8 @@ class Evaluation:
     files: list[Path] = field(default_factory=list)  # those that were written
 
     @classmethod
-    def read(cls, options: argparse.Namespace, *counts: str) -> Self:
-        """Read the study that the options name, whose ``counts`` must be at least 1; errors as for ``read_study``."""
-        require_at_least_one(options, *counts)
+    def read(cls, options: argparse.Namespace) -> Self:
+        """Read the study that the options name; errors as for ``read_study``."""
         return cls(options, *command.read_study(options))
 
     @property

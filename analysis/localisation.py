@@ -75,7 +75,7 @@ def of_boxes(study: Evaluation) -> Evaluation:
 
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
-    study = of_boxes(Evaluation.read(options, "images"))
+    study = of_boxes(Evaluation.read(options))
     root = options.data_root.absolute()
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         if (read_boxes := DATASETS[dataset].boxes) is not None:

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from torch import Generator
 
 from analysis import command, evaluation
+from analysis.command import at_least
 from analysis.figures import drawing
 from analysis.figures.naming import in_lines
 from analysis.networks.evaluate import Measure, Result, batches
@@ -92,13 +93,7 @@ def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mappin
 
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the table; return the exit code."""
-    for name in ("steps", "plane"):
-        value = getattr(options, name)
-        if (value < 5 or value % 2 == 0) and (name, value) != ("plane", 0):
-            raise ValueError(f"--{name} must be an odd number from 5, so that the network is in it, got {value}")
-    if options.directions < 2:
-        raise ValueError(f"--directions must be at least 2, for the plane, got {options.directions}")
-    study = evaluation.Evaluation.read(options, "images")
+    study = evaluation.Evaluation.read(options)
     protocol = {name: getattr(options, name) for name in ("steps", "directions")}
     measure_all(study, measure, {"kind": "landscape", "version": 1, **protocol})
     levels = study.tables(RISE, "rise")
@@ -192,10 +187,11 @@ def plot_plane(
 
 
 parser = evaluation.parser("loss_landscape.py", "Draw the loss around the minimum of each network.", images=500)
-add = parser.add_argument
-add("--steps", type=int, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
-add("--plane", type=int, default=15, metavar="N", help="points on a side of the plane, or 0 (default: %(default)s)")
-add("--directions", type=int, default=3, metavar="N", help="average over N lines (default: %(default)s)")
+add, points = parser.add_argument, at_least(5, odd=True)
+add("--steps", type=points, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
+words = "points on a side of the plane, or 0 (default: %(default)s)"
+add("--plane", type=at_least(5, odd=True, or_zero=True), default=15, metavar="N", help=words)
+add("--directions", type=at_least(2), default=3, metavar="N", help="average over N lines (default: %(default)s)")
 main = command.main(draw, parser)
 
 if __name__ == "__main__":

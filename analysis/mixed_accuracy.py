@@ -19,6 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
+from analysis.command import count
 from analysis.figures.drawing import line_and_band
 from analysis.figures.plots import plot_two_lines
 from analysis.networks.evaluate import Result, batches
@@ -82,7 +83,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has
         known = [name for name in MIXERS if name not in left_out]
         require_known("--mixer", options.mixer, known)
-    study = evaluation.Evaluation.read(options, "images", "draws")
+    study = evaluation.Evaluation.read(options)
     runs = study.runs
     if options.mixer is None:
         runs = runs[~setting(runs, "mixer").isin(ALONE)]
@@ -109,7 +110,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed images over lambda.")
 parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
-parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures of each image (default: %(default)s)")
+words = "mixtures of each image (default: %(default)s)"
+parser.add_argument("--draws", type=count, default=5, metavar="N", help=words)
 main = command.main(tabulate_study, parser)
 
 if __name__ == "__main__":

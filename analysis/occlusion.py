@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
+from analysis.command import count
 from analysis.figures import drawing
 from analysis.figures.naming import in_lines
 from analysis.figures.panel_legend import legend_beside, with_legend
@@ -100,7 +101,7 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the table; return the exit code."""
     given = [name for name in SIZES if getattr(options, name) is not None]
-    study = evaluation.Evaluation.read(options, "draws", "images", *given)
+    study = evaluation.Evaluation.read(options)
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
     study.measure(measure, {"kind": "occlusion", "version": 1, **asked})
     levels, points = study.tables(AREA, "area"), study.points(curve)
@@ -175,11 +176,11 @@ parser = evaluation.parser("occlusion.py", "Measure a study's networks on images
 add, orders = parser.add_argument, ("random", "salient", "non_salient")
 add("--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)")
 add("--order", choices=orders, default="random", help="which patches are hidden first (default: random)")
-add("--draws", type=int, default=3, metavar="N", help="random orders for each image (default: 3)")
+add("--draws", type=count, default=3, metavar="N", help="random orders for each image (default: 3)")
 size = parser.add_mutually_exclusive_group()
 usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
-size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")
-size.add_argument("--grid", type=int, metavar="N", help="patches in a row, instead of their side")
+size.add_argument("--patch-size", type=count, metavar="PIXELS", help=f"side of a patch (default: {usual})")
+size.add_argument("--grid", type=count, metavar="N", help="patches in a row, instead of their side")
 main = command.main(draw, parser)
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def curve(result: Result) -> list[dict[str, Any]]:
 
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
-    study = evaluation.Evaluation.read(options, "images")
+    study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         for one in sets_for(str(dataset)):

@@ -101,7 +101,7 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
 
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the tables, print the summary; return the exit code."""
-    study = evaluation.Evaluation.read(options, "images")
+    study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     substitutes = find_substitutes(options.substitutes, options.tracking_uri, study.runs, root)
     protocol = {

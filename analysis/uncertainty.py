@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from analysis import command
+from analysis.command import at_least
 from analysis.figures.drawing import save
 from analysis.figures.tiles import show_image, tile_figure, write_below
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
@@ -51,20 +52,12 @@ def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, 
 
 def show(options: argparse.Namespace) -> int:
     """Score the images, write the files and print where they are."""
-    if options.mixings < 2:
-        raise ValueError(f"--mixings must be at least 2, for a spread, got {options.mixings}")
     try:
         network, trained = load_network(fetch(store.connect(options.tracking_uri, make=False), options.run))
     except CheckpointError as error:
         raise ValueError(f"run {options.run!r}: {error}") from None
     config = replace(trained, bad_images="refuse")  # none may be left out, as each has its row
-    images = images_of(config, options.data_root).train
-    there = len(images.labels)
-    if options.images is not None and not 1 <= options.images <= there:
-        raise ValueError(f"--images must be between 1 and {there}, the training images, got {options.images}")
-    images = images.take(slice(options.images))
-    if len(images.labels) <= OTHERS:
-        raise ValueError(f"each image is mixed with {OTHERS} others, so there must be more, got {len(images.labels)}")
+    images = images_of(config, options.data_root).train.take(slice(options.images))
     # In random order, so that an image is not mixed with its neighbours, which may be of its own class.
     order = torch.randperm(len(images.labels), generator=generator(options.seed, "order"))
     source = as_tested(images.take(order), config)
@@ -107,11 +100,11 @@ parser = command.parser("uncertainty.py", "Score how uncertain a network is of e
 add = parser.add_argument
 add("run", help="id of the run in MLflow whose network is asked")
 command.add_data_root(parser)
-add("--images", type=int, metavar="N", help="score only the first N training images (default: all)")
-add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
+add("--images", type=at_least(1 + OTHERS), metavar="N", help="score only the first N training images (default: all)")
+add("--mixings", type=at_least(2), default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
 add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
 add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
-add("--seed", type=command.seed, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
+add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
 main = command.main(show, parser)
 
 if __name__ == "__main__":
