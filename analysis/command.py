@@ -20,7 +20,6 @@ from mixlab.spec import border
 from mixlab.uris import existing_part
 
 EXIT_CODES = "Exit codes: 0 done; 2 bad input, which one sentence explains; 130 interrupted."
-PICTURES = (".pdf", ".png", ".svg")
 
 
 class NothingEvaluated(Exception):
@@ -100,14 +99,6 @@ def page_file(options: argparse.Namespace, name: str) -> Path:
         return Path(options.out or new_file(f"{name}.html"))
     except argparse.ArgumentTypeError as error:
         raise ValueError(f"{error} by --out") from None
-
-
-def new_picture(text: str) -> Path:
-    """Return what :func:`new_file` does; a file that is no picture by its ending is refused."""
-    file = new_file(text)
-    if file.suffix not in PICTURES:
-        raise argparse.ArgumentTypeError(f"a picture ends in {', '.join(PICTURES)}, got {text!r}")
-    return file
 
 
 def at_least(least: int, *, odd: bool = False, or_zero: bool = False) -> Callable[[str], int]:

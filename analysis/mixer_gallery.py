@@ -131,7 +131,7 @@ def _show(axis: Axes, image: Tensor, text: str) -> None:
 
 parser = command.parser("mixer_gallery.py", "Draw what every mixer makes of the same two images.", tracked=False)
 usual, words = Path("results/mixer_gallery.png"), "picture to write (default: %(default)s)"
-parser.add_argument("--out", type=command.new_picture, default=usual, metavar="FILE", help=words)
+parser.add_argument("--out", type=command.new_file, default=usual, metavar="FILE", help=words)
 command.add_data_root(parser)
 main = command.main(make, parser)
 

@@ -4,20 +4,17 @@ import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
-from unicodedata import bidirectional, east_asian_width
+from unicodedata import east_asian_width
 
 from analysis.figures.letters import in_letters
-
-LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 
 
 def plain(name: object, letters: int = 30) -> str:
     """Return a name on one line, shortened in its middle, since long ones mostly differ at their ends; never hidden.
 
-    A wide letter, as those of Chinese, counts as two. A name that is read from right to left keeps its place among the
-    words and numbers that are written next to it.
+    A wide letter, as those of Chinese, counts as two.
     """
-    return _in_place(_shortened(name, letters))
+    return _seen(_shortened(name, letters))
 
 
 def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
@@ -33,7 +30,7 @@ def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
             if len(set(parts.values())) < count:
                 parts = {name: f"{short} ({number})" for number, name in enumerate(twins, 1)}
             shown |= parts
-    return {name: _in_place(text) for name, text in shown.items()}
+    return {name: _seen(text) for name, text in shown.items()}
 
 
 def in_lines(names: Iterable[str], letters: int, most: int = 3) -> dict[str, str]:
@@ -68,7 +65,5 @@ def _room(text: str, letters: int) -> int:
     return letters * len(text) // (len(text) + wide) if text else letters
 
 
-def _in_place(text: str) -> str:
-    if any(bidirectional(letter) in ("R", "AL") for letter in text):
-        return f"{LEFT_TO_RIGHT}{text}{LEFT_TO_RIGHT}"
+def _seen(text: str) -> str:
     return f"\N{THIN SPACE}{text}" if text.startswith("_") else text  # a legend leaves out names with a leading _
