@@ -24,20 +24,16 @@ def test_figures_say_which_arm_is_a_control():
     assert [text.get_text() for text in legend.get_texts()] == ["baseline", "+ lam", "+ l_s (control)"]
 
 
-def test_long_names_that_differ_at_either_end_stay_apart():
-    arms = ("baseline", *(f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"))
-    drawn = tables_of(lambda *_: 70.0, arms, factors={})
-    names = [tick.get_text() for tick in plot_gains("tiny", drawn).axes[0].get_yticklabels()]
-    assert names == [f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"]
-    (legend,) = plot_curves("tiny", curves_of(drawn), drawn).subfigs[0].legends
-    assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
-
-
-def test_names_that_differ_only_in_the_middle_stay_apart():
+def test_long_names_stay_apart_wherever_they_differ():
     parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
-    arms = ("baseline", *(f"{part} regulariser and all the rest of it" for part in parts), "a\nb", "a b", "_" * 99)
-    levels = tables_of(lambda *_: 70.0, arms)
-    assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
+    ends = [f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"]
+    middles = [f"{part} regulariser and all the rest of it" for part in parts]
+    levels = tables_of(lambda *_: 70.0, ("baseline", *ends, *middles, "a\nb", "a b", "_" * 99))
+    names = [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()]
+    (legend,) = plot_curves("tiny", curves_of(levels), levels).subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
+    assert names == [
+        *(f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"),
         "the learne…semantic regularis…",
         "the learne…uncertainty regula…",
         "the learned one…the rest of it",

@@ -24,10 +24,9 @@ from tests.analysis.planned import ARMS, curves_of, lose, make_plan, planned_run
 
 @pytest.fixture(scope="module")
 def levels():
-    factors = {"mixer": ("cutmix", "saliencymix")}
     return tables_of(
         lambda arm, seed: 70.0 + ARMS.index(arm) * (1 + seed),
-        factors=factors,
+        factors={"mixer": ("cutmix", "saliencymix")},
         change=lambda runs: lose(runs, "+ l_s", mixer="saliencymix"),
     )
 
@@ -37,7 +36,8 @@ def lines_at(axis, y):
 
 
 def test_gains_are_drawn_where_the_table_says(levels):
-    axis, other = plot_gains("ablation_tiny", levels).axes
+    figure = plot_gains("ablation_tiny", levels)
+    axis, other = figure.axes
     row = levels[0].table.loc["+ lam"]
     interval, mean = lines_at(axis, 0)
     assert list(interval) == [row["gain_low"], row["gain_high"]]
@@ -49,12 +49,8 @@ def test_gains_are_drawn_where_the_table_says(levels):
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["+ lam", "+ l_s"]
     assert [text.get_text().strip() for text in other.texts] == ["no value"]
     assert not lines_at(other, 1)
-
-
-def test_the_axis_says_what_a_gain_is(levels):
-    said = texts(plot_gains("ablation_tiny", levels))
     for part in ("gain over baseline, percentage points (paired by seed)", "n = 0 to 3", "commit 0123456789ab"):
-        assert part in said
+        assert part in texts(figure)
 
 
 def test_an_arm_has_one_colour_in_every_figure(levels):
@@ -100,15 +96,9 @@ def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(painted, levels):
 
 
 def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
-    curves = pd.DataFrame(
-        [
-            {"factor.mixer": "cutmix", "arm": "+ lam", "seed": seed, "epoch": epoch, "value": value}
-            for seed, values in enumerate(([1.0, 2.0], [3.0, np.inf]))
-            for epoch, value in enumerate(values)
-        ]
-    )
-    (line,) = plot_curves("ablation_tiny", curves, levels).axes[0].lines
-    assert list(line.get_ydata()) == [2.0, 2.0]
+    curves = curve_points(range(2), lambda epoch, seed: np.inf if (epoch, seed) == (1, 2) else 10.0 * epoch + seed)
+    line, *_ = plot_curves("ablation_tiny", curves, levels).axes[0].lines
+    assert list(line.get_ydata()) == [1.0, 10.5]
 
 
 def test_a_table_may_lack_an_arm_of_the_others():
@@ -134,14 +124,12 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(s
     drawn = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, seeds=seeds)
     points = pd.concat([curves_of(drawn), curves_of(drawn).assign(epoch=2)])
     said = [texts(plot_gains("tiny", drawn)), texts(plot_curves("tiny", points, drawn))]
-    for text in said:
+    spread = ("t interval, 95 %", "band: lowest to highest")
+    without = ("one seed, which has no interval", "one seed, so no band")
+    for text, several, alone in zip(said, spread, without, strict=True):
         assert f"20 epochs, n = {seeds}, seed" in text
         assert "commit 0123456789ab" in text
-    assert [word in said[0] for word in ("t interval, 95 %", "one seed, which has no interval")] == [
-        seeds > 1,
-        seeds == 1,
-    ]
-    assert [word in said[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
+        assert (several in text, alone in text) == (seeds > 1, seeds == 1)
 
 
 def test_a_legend_has_the_arms_in_their_order_and_says_which_have_no_value(levels):
@@ -151,10 +139,6 @@ def test_a_legend_has_the_arms_in_their_order_and_says_which_have_no_value(level
     )
     (legend,) = plot_curves("tiny", points, levels[::-1]).subfigs[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["baseline", "+ lam", "+ l_s: no value"]
-
-
-def test_a_study_of_one_arm_has_no_figure_of_gains():
-    assert plot_gains("tiny", tables_of(lambda *_: 70.0, ("baseline",))) is None
 
 
 def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):

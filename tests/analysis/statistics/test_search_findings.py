@@ -180,13 +180,6 @@ def test_parameters_under_a_condition_are_named_as_left_out():
     assert set(seen.importance.index) == {"term", "alpha"}
 
 
-def test_cautions_count_what_has_not_ended():
-    some = [trial(p, peaked(p)) for p in points(12, 0)]
-    running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
-    found = cautions(SearchRecord({}, [tuned([*some, running])]), [])
-    assert any("1 trial has not ended" in caution for caution in found)
-
-
 def test_positions_are_on_the_scale_of_the_range():
     assert position(SPACE["zeta"], math.sqrt(0.05 * 2)) == pytest.approx(0.5)
     assert position({"low": 1, "high": 3, "log": False}, 1.5) == pytest.approx(0.25)

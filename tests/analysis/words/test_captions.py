@@ -191,12 +191,6 @@ def test_one_of_anything_is_in_the_singular():
     assert provenance_text(level).startswith("cifar10, only 1 training image, resnet20, 1 epoch, n = 1, seed 0,")
 
 
-def test_the_seeds_that_are_still_pending_are_named():
-    missing = {("+ lam", seed) for seed in (1, 2, 3)}
-    values = {cell: value for cell, value in full(seeds=4).items() if cell not in missing}
-    assert "Pending: '+ lam' seeds 1–3." in notes(level_of(values, seeds=4))
-
-
 @pytest.mark.parametrize(
     ("looks", "said"),
     [

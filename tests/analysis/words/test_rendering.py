@@ -74,6 +74,8 @@ def test_terminal_text_prints_what_all_tables_share_once():
     assert text.count("mixer = saliencymix: top-1 accuracy") == 1
     assert text.count("RuntimeError: out of memory") == 1
     assert max(len(line) for line in text.splitlines()) <= 120
+    assert "seeds needed" not in text
+    assert "seeds needed" in terminal_text("ablation_tiny", study(), power=True)
 
 
 def test_last_and_best_are_shown_on_request_with_a_warning():
@@ -116,11 +118,6 @@ def test_latex_compiles_it(tmp_path):
     assert found.returncode == 0, found.stdout
     assert "Overfull" not in found.stdout.partition("awkward.tex")[0]
     assert len(list(tmp_path.glob("*.pdf"))) == 1
-
-
-def test_power_is_shown_on_request():
-    assert "seeds needed" in terminal_text("ablation_tiny", study(), power=True)
-    assert "seeds needed" not in terminal_text("ablation_tiny", study())
 
 
 def test_one_arm_alone_is_compared_with_nothing():
