@@ -93,14 +93,6 @@ def new_file(text: str) -> Path:
     return Path(text)
 
 
-def page_file(options: argparse.Namespace, name: str) -> Path:
-    """Return the page that ``--out`` names, by default one here; ``ValueError`` if nothing can be written here."""
-    try:
-        return Path(options.out or new_file(f"{name}.html"))
-    except argparse.ArgumentTypeError as error:
-        raise ValueError(f"{error} by --out") from None
-
-
 def at_least(least: int, *, odd: bool = False, or_zero: bool = False) -> Callable[[str], int]:
     """Return a type of ``argparse``: whole numbers from ``least`` on, perhaps only odd ones, perhaps 0 besides."""
 

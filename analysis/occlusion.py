@@ -23,7 +23,6 @@ from analysis import command, evaluation
 from analysis.command import count
 from analysis.figures import drawing
 from analysis.figures.naming import in_lines
-from analysis.figures.panel_legend import legend_beside, with_legend
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.statistics.tables import LevelTable
@@ -131,7 +130,7 @@ def plot_occlusion(
         chance: the accuracy of a guess, in percent.
     """
     rows, columns = drawing.shape(len(levels))
-    panel = with_legend(PANEL, levels, _label)
+    panel = drawing.with_legend(PANEL, levels, _label)
     width = max(columns * panel[0], 7.0)
     height = 0.35 + STRIP + rows * panel[1]
     with drawing.titled(study, caption, (width, height)) as (figure, upper):
@@ -157,7 +156,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
         drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), look)
     axis.set_xlim(0, 100)
     if axis.get_legend_handles_labels()[0]:
-        legend_beside(axis, "area under the curve, gain [95 %]")
+        drawing.legend_beside(axis, "area under the curve, gain [95 %]")
     else:
         axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
 

@@ -213,7 +213,7 @@ def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
 def show(options: argparse.Namespace) -> int:
     """Write the page and print where; errors as for :func:`write_report`."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
-    out = command.page_file(options, options.study)
+    out = options.out or Path(f"{options.study}.html")
     return command.finish(write_report(options.tracking_uri, options.study, out, plan))
 
 

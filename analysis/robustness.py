@@ -27,8 +27,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command, evaluation
-from analysis.figures.drawing import arms_of, line_and_band, names_of, panel_figure
-from analysis.figures.panel_legend import legend_beside, with_legend
+from analysis.figures.drawing import arms_of, legend_beside, line_and_band, names_of, panel_figure, with_legend
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes

@@ -214,7 +214,7 @@ def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:
 
 def show(options: argparse.Namespace) -> int:
     """Write the page and print its summary."""
-    out = command.page_file(options, options.search)
+    out = options.out or Path(f"{options.search}.html")
     found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
     return command.finish([write_page(found, out)], found.text)
 

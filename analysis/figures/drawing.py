@@ -35,19 +35,14 @@ NO_VALUE = ": no value"
 MARKED = 8  # points of a line that have the mark of its arm, at most
 
 
-def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
-    """Return a colour for every arm, by its position among the arms of the study; the baseline is grey."""
-    return {arm: arm_colour(index) for index, arm in enumerate(in_order(arms, baseline))}
-
-
-def in_order(arms: Sequence[str], baseline: str) -> list[str]:
-    """Return the arms with the baseline first, wherever the study has it."""
-    return [baseline, *(arm for arm in arms if arm != baseline)]
+def in_order(level: LevelTable) -> list[str]:
+    """Return the arms of the study of a table with the baseline first, wherever the study has it."""
+    return [level.baseline, *(arm for arm in level.arms if arm != level.baseline)]
 
 
 def colours_of(level: LevelTable) -> dict[str, str]:
-    """Return the colour of every arm of the study of a table."""
-    return arm_colours(level.arms, level.baseline)
+    """Return the colour of every arm of the study of a table, by its position in it; the baseline is grey."""
+    return {arm: arm_colour(index) for index, arm in enumerate(in_order(level))}
 
 
 def shape(count: int) -> tuple[int, int]:
@@ -167,10 +162,23 @@ def panel_figure(
 def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Look]]:
     """Yield every arm of a table that has points, its points and its look."""
     here = at_levels(points, level.levels)
-    for index, arm in enumerate(in_order(level.arms, level.baseline)):
+    for index, arm in enumerate(in_order(level)):
         mine = here[here["arm"] == arm]
         if len(mine):
             yield arm, mine, (arm_colour(index), arm_mark(index))
+
+
+def legend_beside(axis: Axes, title: str) -> None:
+    """Put a legend of a panel's own to its right, where it covers no line."""
+    axis.legend(title=title, title_fontsize=7, fontsize=7, loc="upper left", bbox_to_anchor=(1.04, 1), borderaxespad=0)
+
+
+def with_legend(
+    panel: tuple[float, float], levels: Sequence[LevelTable], label: Callable[[str, LevelTable], str]
+) -> tuple[float, float]:
+    """Return the size in inches of a panel together with its legend, which has a ``label`` for every arm of a table."""
+    letters = max(len(label(arm, level)) for level in levels for arm in level.table.index)
+    return panel[0] + LETTER * letters + 0.6, max(panel[1], ENTRY * (len(levels[0].arms) + 2))
 
 
 @contextmanager

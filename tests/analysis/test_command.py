@@ -171,11 +171,6 @@ def test_a_folder_without_write_access_is_refused(tmp_path, monkeypatch):
         argparse.ArgumentTypeError, match=f"nothing can be written to '{tmp_path}': name another folder"
     ):
         command.new_folder(str(tmp_path / "a" / "b"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(ValueError, match="name another folder by --out"):  # before a page is made
-        command.page_file(argparse.Namespace(out=None), "my study")
-    assert command.page_file(argparse.Namespace(out=tmp_path / "a.html"), "my study") == tmp_path / "a.html"
 
 
 def test_every_command_refuses_a_place_where_nothing_can_be_written(tmp_path, capsys):

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR, arm_colour, arm_mark
-from analysis.figures.drawing import arm_colours, caption_lines, colours_of, save
+from analysis.figures.drawing import caption_lines, colours_of, save
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
 from analysis.loss_landscape import plot_plane
@@ -54,7 +54,7 @@ def test_gains_are_drawn_where_the_table_says(levels):
 
 
 def test_an_arm_has_one_colour_in_every_figure(levels):
-    colours = arm_colours(ARMS, "baseline")
+    colours = colours_of(levels[0])
     assert len(set(colours.values())) == 3
     assert colours["baseline"] == BASELINE_COLOUR
     gains = plot_gains("ablation_tiny", levels).axes[0]
