@@ -17,8 +17,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from recording import arguments, in_turn, ratios, record
-from tabulate import tabulate
+from recording import arguments, in_turn, ratios, record, show
 from torch import nn
 from torchvision import models
 
@@ -26,21 +25,11 @@ from trainables.backbones import BACKBONES
 
 CLASSES = 100
 SMALL = [name for name in BACKBONES if list(BACKBONES).index(name) < list(BACKBONES).index("resnet18_imagenet")]
-THEIRS: dict[str, Callable[[], nn.Module]] = {
-    "resnet18": models.resnet18,
-    "resnet34": models.resnet34,
-    "resnet50": models.resnet50,
-    "resnext50": models.resnext50_32x4d,
-    "convnext_tiny_cifar": models.convnext_tiny,
-    "resnet18_imagenet": models.resnet18,
-    "resnet34_imagenet": models.resnet34,
-    "resnet50_imagenet": models.resnet50,
-    "resnet101_imagenet": models.resnet101,
-    "resnext50_imagenet": models.resnext50_32x4d,
-    "mobilenet_v2": models.mobilenet_v2,
-    "efficientnet_b0": models.efficientnet_b0,
-    "convnext_tiny": models.convnext_tiny,
-    "swin_tiny": models.swin_t,
+SAME = ("resnet18", "resnet34", "resnet50", "resnet101_imagenet", "mobilenet_v2", "efficientnet_b0", "convnext_tiny")
+THEIRS = {  # torchvision's names
+    **{name: name.removesuffix("_imagenet") for name in (*SAME, *(f"{name}_imagenet" for name in SAME[:3]))},
+    **{"resnext50": "resnext50_32x4d", "resnext50_imagenet": "resnext50_32x4d"},
+    **{"convnext_tiny_cifar": "convnext_tiny", "swin_tiny": "swin_t"},
 }
 SLOW = 10.0  # seconds of a first step
 Step = Callable[[], None]
@@ -55,26 +44,22 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     names = options.backbones.split(",") if options.backbones else list(BACKBONES) if options.all else SMALL
     batch = options.batch or (8 if options.device == "cpu" else 100)
-    print(f"Training images a second; batches of {batch}, {options.threads} threads, {options.device}, ", end="")
-    print(f"torch {torch.__version__}\n")
     rows = []
     for name in names:
         sys.stderr.write(f"\r{name:24}")
-        side = 32 if name in SMALL else 224
+        side, ratio = 32 if name in SMALL else 224, "–"
         steps = {"mixlab": step(ours(name, side), side, batch, options.device)}
         if name in THEIRS:
             steps["torchvision"] = step(theirs(name), side, batch, options.device)
         seconds = alternate(steps, options.rounds)
         rate = {who: f"{batch / min(spent):.1f}" for who, spent in seconds.items()}
-        ratio = "–"
         if "torchvision" in seconds:
-            times = ratios(seconds, "torchvision", "mixlab")
-            median = record(f"{name}: a step of torchvision's / ours", times)
+            median = record(f"{name}: a step of torchvision's / ours", ratios(seconds, "torchvision", "mixlab"))
             ratio = f"{median:.2f}"
         rows.append((name, f"{side}x{side}", rate["mixlab"], rate.get("torchvision", "–"), ratio))
     sys.stderr.write("\r" + " " * 24 + "\r")
-    headers = ("backbone", "images", "mixlab", "torchvision", "ratio")
-    print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, stralign="left"))
+    title = f"Training images a second; batches of {batch}, {options.threads} threads, {options.device}"
+    show(f"{title}, torch {torch.__version__}", ("backbone", "images", "mixlab", "torchvision", "ratio"), rows)
 
 
 def ours(name: str, side: int) -> nn.Module:
@@ -84,8 +69,11 @@ def ours(name: str, side: int) -> nn.Module:
 
 
 def theirs(name: str) -> nn.Module:
-    """Return torchvision's network, with our stem."""
-    network = without_drop_path(THEIRS[name]())
+    """Return torchvision's network with our stem, and without its drop-path, which ours lack by default."""
+    network = models.get_model(THEIRS[name])
+    for module in network.modules():
+        if type(module).__name__ == "StochasticDepth":
+            module.p = 0.0
     classifier = [key for key, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     place, _, last = classifier.rpartition(".")
     setattr(network.get_submodule(place), last, nn.Linear(network.get_submodule(classifier).in_features, CLASSES))
@@ -94,14 +82,6 @@ def theirs(name: str) -> nn.Module:
     elif name in SMALL:
         network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         network.maxpool = nn.Identity()
-    return network
-
-
-def without_drop_path(network: nn.Module) -> nn.Module:
-    """Return torchvision's network without its drop-path, which ours lack by default."""
-    for module in network.modules():
-        if type(module).__name__ == "StochasticDepth":
-            module.p = 0.0
     return network
 
 

@@ -39,6 +39,7 @@ ON_GPU = torch.cuda.is_available()
 WORKERS = 8 if ON_GPU else 2
 IMAGES = {} if ON_GPU else {"resnet18": 300}  # of training; of the test a fifth as many, as CIFAR-10 has
 MANY = 10_000 if ON_GPU else 2000
+KEPT = {"num_workers": WORKERS, "persistent_workers": True, "pin_memory": ON_GPU}
 Epoch = Callable[[], object]
 
 
@@ -88,9 +89,8 @@ def script(network: nn.Module, splits: Splits) -> Epoch:
     plain = PILImages(splits.test)
     plain.transform = transforms.ToTensor()
     mix = v2.CutMix(num_classes=CLASSES)
-    kept = {"num_workers": WORKERS, "persistent_workers": True, "pin_memory": ON_GPU}
-    train = DataLoader(PILImages(splits.train), BATCH, shuffle=True, **kept)
-    test = DataLoader(plain, 500, **kept)
+    train = DataLoader(PILImages(splits.train), BATCH, shuffle=True, **KEPT)
+    test = DataLoader(plain, 500, **KEPT)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     return epoch_of(network, train, mix, optimiser, cross_entropy, test)
 
@@ -99,13 +99,9 @@ def timms(network: nn.Module, splits: Splits) -> Epoch:
     """Return an epoch of timm's parts, put together as in its training script."""
 
     def loader(split: Split, training: bool) -> DataLoader:
-        data = PILImages(split)
-        shape = {"input_size": 32, "batch_size": BATCH, "num_workers": WORKERS, "persistent_workers": True}
-        shape["pin_memory"] = ON_GPU
-        mean, std = (0.0,) * 3, (1.0,) * 3  # the network does it
-        return create_loader(
-            data, is_training=training, use_prefetcher=False, mean=mean, std=std, device=device(), crop_pct=1.0, **shape
-        )
+        shape = {"input_size": 32, "batch_size": BATCH, "crop_pct": 1.0, "device": device(), "use_prefetcher": False}
+        normalise = {"mean": (0.0,) * 3, "std": (1.0,) * 3}  # which the network does itself
+        return create_loader(PILImages(split), is_training=training, **shape, **normalise, **KEPT)
 
     train, test = loader(splits.train, True), loader(splits.test, False)
     mix = Mixup(mixup_alpha=0.0, cutmix_alpha=1.0, label_smoothing=0.0, num_classes=CLASSES)
@@ -130,8 +126,7 @@ def main() -> None:
             "a plain script": script(script_network, splits),
             "timm's parts": timms(timms_network, splits),
         }
-        in_turn(epochs, 1)  # starts the workers
-        seconds = in_turn(epochs, given.rounds)
+        seconds = in_turn(epochs, given.rounds, warm_up=True)
         spent = record(f"ours: an epoch of {backbone}, {count} images", seconds["ours"], "s")
         times = [
             record(f"an epoch of {backbone}, {other} / ours", ratios(seconds, other, "ours"))

@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from recording import arguments
+from recording import arguments, show
 from scipy import stats
-from tabulate import tabulate
 
 from analysis.statistics.over_tables import here, in_general
 from analysis.statistics.significance import ALPHA, family_p, holm, sign_flip_p
@@ -42,9 +41,9 @@ def main() -> None:
         "tables": lambda: print_tables(given.power_studies),
         "time": print_time,
     }
-    for name, show in tables.items():
+    for name, table in tables.items():
         if given.only in (None, name):
-            show()
+            table()
 
 
 def study(
@@ -83,10 +82,8 @@ def print_errors(count: int) -> None:
             before = [claims(holm_by_table, studies[:400]) for studies in by_law.values()]
             worst = max(worst, *shares)
             rows.append([f"{tables} x {arms}", seeds, *map(percent, shares), span(before)])
-    head = ["tables x arms", "seeds", *LAWS, "Holm by table"]
-    print(f"Null studies that claim anything, of {count} (Holm: of 400, over the four laws)\n")
-    print(tabulate(rows, head, "pipe", disable_numparse=True))
-    print(f"\nlargest: {percent(worst)}\n")
+    title = f"Null studies that claim anything, of {count} (Holm: of 400, over the four laws); most {percent(worst)}"
+    show(title, ["tables x arms", "seeds", *LAWS, "Holm by table"], rows)
 
 
 def print_power(count: int) -> None:
@@ -97,9 +94,8 @@ def print_power(count: int) -> None:
         found = np.mean([family_of_the_study(d)[0] < ALPHA for d in studies])
         over = np.mean([holm([sign_flip_p(row) for row in d.reshape(-1, seeds)])[0] < ALPHA for d in studies])
         rows.append([f"{tables} x {arms}", seeds, f"{gain} sd", percent(found), percent(over)])
-    print(f"One real arm that is found, of {count} studies; its gain in sd of a run\n")
-    print(tabulate(rows, ["tables x arms", "seeds", "gain", "family", "Holm over the study"], "pipe"))
-    print()
+    title = f"One real arm that is found, of {count} studies; its gain in sd of a run"
+    show(title, ["tables x arms", "seeds", "gain", "family", "Holm over the study"], rows)
 
 
 def print_tables(count: int) -> None:
@@ -115,9 +111,8 @@ def print_tables(count: int) -> None:
         noise = rng.normal(0, 1, (count, tables, seeds)) + rng.normal(0, spread, (count, tables, 1))
         shares = [np.mean([test(d) < ALPHA for d in noise]) for test in tests.values()]
         rows.append([tables, seeds, f"{spread} sd", *map(percent, shares)])
-    print(f"An arm that helps on average over tables in nothing, of {count} studies: claims that it helps or harms\n")
-    print(tabulate(rows, ["tables", "seeds", "the tables differ by", *tests], "pipe"))
-    print()
+    title = f"An arm that helps on average over tables in nothing, of {count} studies: claims that it helps or harms"
+    show(title, ["tables", "seeds", "the tables differ by", *tests], rows)
 
 
 def print_time() -> None:

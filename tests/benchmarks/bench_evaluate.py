@@ -86,13 +86,7 @@ def main() -> None:
 
 
 def row(name: str, images: int, seconds: Mapping[str, Sequence[float]]) -> str:
-    """Return a line of the table.
-
-    Args:
-        name: the measure.
-        images: the number of images that went through the network.
-        seconds: those of every round, of ours and of the bare forward pass.
-    """
+    """Return the line of a measure for which ``images`` went through the network in these seconds of every round."""
     ratio = record(f"{name}: evaluation / bare forward passes", ratios(seconds, OURS, BARE))
     return f"| {name} | {images / statistics.median(seconds[OURS]):.0f} | {ratio:.2f} |"
 

@@ -7,7 +7,7 @@ libraries keep: no Python object of a trial is left.
 """
 
 import gc
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -24,16 +24,10 @@ MIXERS = ("none", "cutmix", "mixup", "saliencymix", "fmix", "puzzlemix")  # tria
 
 def trial(number: int, data_root: Path) -> float:
     """Train once in a new thread; return the peak that is reported."""
-    peaks: list[float] = []
     config = {**CONFIG, **SMALL, "mixer": MIXERS[number % len(MIXERS)]}
-
-    def work() -> None:
-        peaks.append(classify.train(config, number, data_root=data_root).metrics["peak_memory_mib"])
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    return peaks[0]
+    with ThreadPoolExecutor(1) as thread:
+        end = thread.submit(classify.train, config, number, data_root=data_root).result()
+    return end.metrics["peak_memory_mib"]
 
 
 def main() -> None:

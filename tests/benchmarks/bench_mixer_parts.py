@@ -42,8 +42,7 @@ def main() -> None:
         for name, steps in (("FMix", parts_of_fmix(images)), ("SaliencyMix", parts_of_saliencymix(images))):
             calls = 20 if shape[2] < 100 else 1
             many = {part: partial(repeat, step, calls) for part, step in steps.items()}
-            in_turn(many, 1)  # warms up
-            seconds = in_turn(many, rounds, time.process_time)
+            seconds = in_turn(many, rounds, time.process_time, warm_up=True)
             for part in steps:
                 shares = ratios(seconds, part, name)
                 if part != "the loop":

@@ -25,8 +25,7 @@ from functools import partial
 import cv2
 import numpy as np
 import torch
-from recording import arguments, in_turn, ratios, record
-from tabulate import tabulate
+from recording import arguments, in_turn, ratios, record, show
 from torch import Generator, Tensor
 from torchvision.transforms import v2
 
@@ -47,7 +46,6 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     names = options.mixers.split(",") if options.mixers else [name for name in MIXERS if mixes_pixels(name)]
-    print(f"Images a second, in thousands; {options.threads} threads, {options.device}, torch {torch.__version__}\n")
     rows: list[tuple[str, ...]] = []
     slow: set[str] = set()
     for shape in SHAPES:
@@ -71,9 +69,9 @@ def main() -> None:
             least = f"{min(times):.2f}" if times else ""
             rows.append((size, name, rate["mixlab"], rate.get("mixlab per batch", ""), peers, least))
     sys.stderr.write("\r" + " " * 50 + "\r")
-    columns = ("batch", "mixer", "one per row", "one per batch", "peers", "times the peer")
-    print(tabulate(rows, columns, "github", disable_numparse=True))
-    print("\nOne per row is the default: each image has its own lambda, box or mask. A peer in brackets draws one")
+    title = f"Images a second, in thousands; {options.threads} threads, {options.device}, torch {torch.__version__}"
+    show(title, ("batch", "mixer", "one per row", "one per batch", "peers", "times the peer"), rows)
+    print("One per row is the default: each image has its own lambda, box or mask. A peer in brackets draws one")
     print("for the whole batch, and is compared with the column before it; a loop, one per row, with the first.")
 
 

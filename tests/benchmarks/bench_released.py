@@ -21,8 +21,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import torch
-from recording import arguments, in_turn, ratios, record
-from tabulate import tabulate
+from recording import arguments, in_turn, ratios, record, show
 from torch import Generator, Tensor
 
 from trainables.mixers.comixup import comixup
@@ -49,14 +48,13 @@ def main() -> None:
     images, saliency = smooth(3, seed=0), smooth(1, seed=1)[:, 0] ** 4
     rows = []
     for name, ours, released, solve in candidates(images, saliency, load(files[0]), load(files[1]), gco):
-        seconds = in_turn({"ours": ours, "released": released}, given.rounds + 1)  # the first round warms up
-        seconds = {who: spent[1:] for who, spent in seconds.items()}
+        seconds = in_turn({"ours": ours, "released": released}, given.rounds, warm_up=True)
         times = record(f"{name}, released / ours", ratios(seconds, "released", "ours"))
         energy = f"{record(f'{name}, energy of the masks, ours / released', [solve()]):.4f}" if solve else ""
         spent = (f"{1000 * statistics.median(seconds[who]):.0f}" for who in ("ours", "released"))
         rows.append((name, *spent, f"{times:.2f}", energy))
     columns = ("mixer", "ours, ms", "released, ms", "released / ours", "energy, ours / released")
-    print(tabulate(rows, columns, "github", disable_numparse=True, colalign=("left", *["right"] * 4)))
+    show(f"Batches of {BATCH} images, {given.rounds} rounds", columns, rows)
 
 
 def smooth(channels: int, seed: int) -> Tensor:

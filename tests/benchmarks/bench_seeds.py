@@ -135,8 +135,7 @@ def main() -> None:
                 steps = {way.__name__: way(networks, images, labels) for way in (grouped, mapped, separate)}
             if ON_GPU:
                 steps = {name: as_graph(step) for name, step in steps.items()}
-            in_turn(steps, 1)  # warms up
-            seconds = in_turn(steps, given.rounds, clock)
+            seconds = in_turn(steps, given.rounds, clock, warm_up=True)
             one_network = f"{count} {'seed' if count == 1 else 'seeds'} of {backbone} in one network"
             gains = [record(f"{one_network}, {way}", ratios(seconds, "separate", way)) for way in ("mapped", "grouped")]
             print(f"| {backbone} | {count} | {gains[0]:.2f} | {gains[1]:.2f} |", flush=True)

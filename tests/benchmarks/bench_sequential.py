@@ -10,8 +10,7 @@ of which three are real, against fixed plans.
 import numpy as np
 from bench_error_rates import LAWS, STUDIES, percent, study
 from numpy.typing import NDArray
-from recording import arguments
-from tabulate import tabulate
+from recording import arguments, show
 
 from analysis.statistics.power import seeds_for
 from analysis.statistics.sequential import DECISIVE, family_wealth, wealth
@@ -43,9 +42,8 @@ def print_one_comparison(count: int) -> None:
             medians.append(f"{np.median(first):.0f}")
         rows.append([name, percent(wrong), *medians])
     rows.append(["fixed plan (t test, 80 % power)", "5 %", *(seeds_for(effect) for effect in EFFECTS)])
-    print(f"One comparison, looked at after every seed up to {LOOKS}, {count} studies a line: median seeds\n")
-    print(tabulate(rows, ["noise", "false decisions", *(f"{effect} sd" for effect in EFFECTS)], "pipe"))
-    print()
+    title = f"One comparison, looked at after every seed up to {LOOKS}, {count} studies a line: median seeds"
+    show(title, ["noise", "false decisions", *(f"{effect} sd" for effect in EFFECTS)], rows)
 
 
 def print_families(count: int) -> None:
@@ -60,9 +58,8 @@ def print_families(count: int) -> None:
                 wrong += bool((family_wealth(d, tables=of) >= DECISIVE).any())
             shares_wrong.append(percent(wrong / count))
         rows.append([f"{tables} x {arms_of_table}", *shares_wrong])
-    print(f"Studies without an effect that claim anything, looked at after every seed up to {BUDGET}, {count} a line\n")
-    print(tabulate(rows, ["tables x arms", *LAWS], "pipe"))
-    print()
+    title = f"Studies without an effect that claim anything, looked at after every seed up to {BUDGET}, {count} a line"
+    show(title, ["tables x arms", *LAWS], rows)
 
 
 def print_race(count: int) -> None:
@@ -76,8 +73,8 @@ def print_race(count: int) -> None:
         races = [race(arms(rng, budget), budget) for _ in range(count)]
         found = np.array([won for won, _ in races])
         rows.append([f"until decided, at most {budget}", f"{np.mean([runs for _, runs in races]):.0f}", *shares(found)])
-    print(f"{ARMS} arms, {REAL} of them real by {EFFECT} sd of a paired difference, {count} studies a line\n")
-    print(tabulate(rows, ["plan", "runs", "a real arm is found", "all are found", "a null arm is claimed"], "pipe"))
+    title = f"{ARMS} arms, {REAL} of them real by {EFFECT} sd of a paired difference, {count} studies a line"
+    show(title, ["plan", "runs", "a real arm is found", "all are found", "a null arm is claimed"], rows)
 
 
 def arms(rng: np.random.Generator, seeds: int) -> NDArray[np.float64]:

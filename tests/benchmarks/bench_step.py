@@ -25,8 +25,7 @@ def main() -> None:
     base = {"backbone": given.backbone, "mixer": given.mixer}
     runs = {arm: run_on_noise({**base, **changes}, given.batch) for arm, changes in ARMS.items()}
     steps = {arm: lambda run=run: run.train_epoch(1) for arm, run in runs.items()}
-    in_turn(steps, 1)  # warms up
-    seconds = in_turn(steps, given.rounds)
+    seconds = in_turn(steps, given.rounds, warm_up=True)
 
     print(f"Training step, {given.backbone}, {given.mixer}, batch {given.batch} at 32x32, {where()}, ", end="")
     print(f"medians of {given.rounds} rounds\n\n| arm | ms a step | times the baseline |\n| --- | ---: | ---: |")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -54,14 +55,20 @@ def record(name: str, values: Sequence[float], unit: str = "times") -> float:
 
 
 def in_turn(
-    steps: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    steps: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    warm_up: bool = False,
 ) -> dict[str, list[float]]:
-    """Return the seconds of every round by the name of the step; all steps take their turn in each round."""
+    """Return the seconds of every round by the name of the step; all steps take their turn in each round.
+
+    With ``warm_up`` there is one round before these, which starts workers and fills caches.
+    """
     found: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
+    for _ in range(rounds + warm_up):
         for name, step in steps.items():
             found[name].append(seconds_of(step, clock))
-    return found
+    return {name: seconds[warm_up:] for name, seconds in found.items()}
 
 
 def ratios(seconds: Mapping[str, Sequence[float]], name: str, to: str) -> list[float]:
@@ -102,11 +109,16 @@ def where() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
 
 
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table under its title; all of its columns but the first are of numbers."""
+    aligned = ("left", *("right" for _ in columns[1:]))
+    print(f"{title}\n\n{tabulate(rows, columns, 'github', disable_numparse=True, colalign=aligned)}\n")
+
+
 def compare(title: str, images: int, sources: Mapping[str, Callable[[], Batches]]) -> None:
     """Print a Markdown table of the median speeds of an epoch of images, and of their ratios to the first source's."""
     epochs = {name: lambda source=source: deque(source(), maxlen=0) for name, source in sources.items()}
-    in_turn(epochs, 1)  # starts workers, fills caches
-    seconds = in_turn(epochs, ROUNDS)
+    seconds = in_turn(epochs, ROUNDS, warm_up=True)
     print(f"{title}, median of {ROUNDS} rounds in turn\n\n| source | images a second | ratio |\n|---|---:|---:|")
     first = next(iter(sources))
     for name, found in seconds.items():
