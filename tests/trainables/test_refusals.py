@@ -31,15 +31,11 @@ FAULTS = (
 )
 
 
-def test_an_error_is_told_in_one_line_and_one_without_words_by_its_name():
+def test_errors_and_numbers_are_told_in_few_words():
     assert first_line(RuntimeError("\nmat1 and mat2\ndo not fit")) == "mat1 and mat2"
     assert first_line(AssertionError()) == "AssertionError"
-
-
-def test_things_are_counted_in_the_singular_and_in_the_plural():
-    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
-    assert [counted(number, "class") for number in (1, 1000)] == ["1 class", "1000 classes"]
-    assert counted(4, "patch") == "4 patches"
+    told = [counted(*of) for of in ((0, "image"), (1, "image"), (2, "image"), (1, "class"), (9, "class"), (4, "patch"))]
+    assert told == ["0 images", "1 image", "2 images", "1 class", "9 classes", "4 patches"]
 
 
 FEW = ("none", "cutmix")

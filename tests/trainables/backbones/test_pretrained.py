@@ -138,9 +138,7 @@ def test_neither_a_file_nor_a_connection(published, tmp_path, monkeypatch):
 def test_weights_that_torchvision_does_not_have(tmp_path):
     assert load_pretrained("resnet8", "none", tmp_path) is None
     require_pretrained("resnet50_imagenet", "IMAGENET1K_V2")
-    with pytest.raises(
-        ValueError, match="no weights 'IMAGENET1K_V1' for backbone 'resnet8'; it has some for resnet18_imagenet"
-    ):
+    with pytest.raises(ValueError, match="'IMAGENET1K_V1' for backbone 'resnet8'; it has some for resnet18_imagenet"):
         require_pretrained("resnet8", "IMAGENET1K_V1")
     with pytest.raises(ValueError, match=r"'IMAGENET1K_V2' .* 'swin_tiny'; it has IMAGENET1K_V1"):
         require_pretrained("swin_tiny", "IMAGENET1K_V2")
@@ -172,9 +170,8 @@ def test_torchvision_s_network_computes_the_same_and_the_way_back_is_exact(ours,
     assert all(torch.equal(value, back[name]) for name, value in backbone.state_dict().items())
 
 
-def test_another_network_is_refused():
+@pytest.mark.parametrize("way", [TO_TORCHVISION, FROM_TORCHVISION])
+def test_another_network_is_refused(way):
     with pytest.raises(ValueError, match="features is not a weight of one of torchvision's residual networks"):
-        renamed({"features": torch.zeros(1)}, TO_TORCHVISION)
-    with pytest.raises(ValueError, match="features is not a weight"):
-        renamed({"features": torch.zeros(1)}, FROM_TORCHVISION)
+        renamed({"features": torch.zeros(1)}, way)
     assert not exportable("resnet18")

@@ -195,15 +195,12 @@ def test_a_run_searches_and_then_trains_what_was_found(counted_run, tmp_path):
         assert torch.equal(value, run.retraining.network.state_dict()[name])
 
 
-def test_a_search_that_diverges_ends(counted_run, monkeypatch):
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images_and_ends_a_search_that_diverges(counted_run, monkeypatch):
+    assert mean_loss([(torch.tensor(1.0), 3), (torch.tensor(5.0), 1)]) == 2.0
     run, _ = counted_run()
     monkeypatch.setattr(SearchPhase, "epoch", lambda phase, number: {"train_loss": float("nan")})
     with pytest.raises(Diverged, match=r"^the training loss became nan in epoch 1$"):
         run.next_epoch()
-
-
-def test_the_loss_of_an_epoch_is_the_mean_over_its_images():
-    assert mean_loss([(torch.tensor(1.0), 3), (torch.tensor(5.0), 1)]) == 2.0
 
 
 def test_what_a_process_has_trained_before_decides_no_number_of_a_search():

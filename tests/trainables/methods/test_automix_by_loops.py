@@ -139,12 +139,9 @@ def test_the_loss_of_a_masks_mean_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("decay", "wanted"),
-    [
-        ("none", [0.1, 0.1, 0.1, 0.1]),
-        ("cosine", [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.0]),
-        ("linear", [0.1, 0.075, 0.05, 0.0]),
-    ],
+    ("decay", "shares"),
+    [("none", [1, 1, 1, 1]), ("cosine", [1, 0.5 + 0.125**0.5, 0.5, 0]), ("linear", [1, 0.75, 0.5, 0])],
 )
-def test_gamma_decays(decay, wanted):
-    assert [mask_weight_at(progress, 0.1, decay) for progress in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(wanted)
+def test_gamma_decays(decay, shares):
+    found = [mask_weight_at(progress, 0.1, decay) for progress in (0.0, 0.25, 0.5, 1.0)]
+    assert found == pytest.approx([0.1 * share for share in shares])

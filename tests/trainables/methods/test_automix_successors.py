@@ -171,12 +171,8 @@ def test_the_convolutions_of_a_block_start_small_and_without_biases(mixer):
 
 
 def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly():
-    images = pixels(dtype=torch.float64)
-
-    def thirds(sources, lam):
-        return torch.full((B, 3, 16, 12), 1 / 3, dtype=torch.float64)
-
-    mixed = adautomix(images, Generator().manual_seed(0), lam_margin=0.0, generate=thirds)
+    images, thirds = pixels(dtype=torch.float64), torch.full((B, 3, 16, 12), 1 / 3, dtype=torch.float64)
+    mixed = adautomix(images, Generator().manual_seed(0), lam_margin=0.0, generate=lambda sources, lam: thirds)
     sources, lam = draw_three(B, 1.0, False, Generator().manual_seed(0))
     assert torch.equal(mixed.sources, sources)
     assert torch.equal(mixed.weights, lam)
