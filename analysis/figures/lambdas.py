@@ -23,7 +23,6 @@ from analysis.words.captions import provenance_text, seeds_text
 from mixlab.tracking import artifacts, names, store
 
 BINS = 10
-FORM = {"epochs": [int], "lam_drawn": [[float]], "lam_learned": [[float]]}  # of ``histograms.json``
 MOST_CELLS = 24  # the most cells in the figure
 PANEL = (3.4, 1.75)  # inches
 
@@ -52,7 +51,7 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
         for row in learned.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
             if len(found) == MOST_CELLS:
                 return found
-            held = artifacts.read_json(client, row["run_id"], names.HISTOGRAMS_FILE, FORM)
+            held = artifacts.read_json(client, row["run_id"], names.HISTOGRAMS_FILE)
             if held is not None:
                 shares = (np.array(held[name], dtype=float) for name in ("lam_drawn", "lam_learned"))
                 found.append(Histograms(level.name, row["arm"], int(row["seed"]), np.array(held["epochs"]), *shares))

@@ -57,7 +57,7 @@ def fetch(client: MlflowClient, run_id: str) -> Checkpoint:
             raise CheckpointError(f"MLflow has no {name} of it")
         found.append(content)
     try:
-        config = json_form.loads(found[0], {str: object})
+        config = json_form.loads(found[0])
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
     block = artifacts.read(client, run_id, BLOCK_FILE) if learns_masks(str(config.get("mixer"))) else None

@@ -98,7 +98,7 @@ def evaluate(
 def read_results(file: Path) -> dict[str, Result]:
     """Return the earlier results in a file; none where there is no file."""
     try:
-        found: dict[str, Result] = json_form.loads(file.read_bytes(), {str: {str: object}})
+        found: dict[str, Result] = json_form.loads(file.read_bytes())
         return found
     except FileNotFoundError:
         return {}

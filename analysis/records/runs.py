@@ -68,7 +68,7 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
             known = ", ".join(dict.fromkeys(run.tags.get(names.PLAN, "?") for run in reversed(plans)))
             raise BadInput(f"{level} {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
         run_id = wanted[-1].run_id
-        plan = artifacts.read_plan(client, run_id, level)
+        plan = artifacts.read_plan(client, run_id)
     if plan is None:
         raise BadInput(f"the plan of {level} {study!r} (run {run_id}) lacks its file")
     return plan

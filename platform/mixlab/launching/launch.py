@@ -4,6 +4,7 @@ No start replaces the table of an earlier one by a table that holds less.
 """
 
 import contextlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,13 +15,11 @@ from mixlab.launching.plan import print_plan
 from mixlab.launching.result import Result
 from mixlab.launching.start import LOG_FILE, Start, undisturbed
 from mixlab.messages import counted
-from mixlab.spec import json_form
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 
 TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
-FORM = {"asked": {str: str}, "done": [str]}
 
 
 def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Result:
@@ -51,14 +50,14 @@ def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
     done = [trial.key for trial in trials if (trial.cell, trial.seed) in result.tabled]
     content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
     with contextlib.suppress(OSError):  # the table is there all the same
-        (folder / TABLE_FILE).write_text(json_form.dumps(content), encoding="utf-8")
+        (folder / TABLE_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
     """Raise ``BadInput`` if the table in ``folder`` is of the same trials and of more."""
     try:
-        there = json_form.loads((folder / TABLE_FILE).read_bytes(), FORM)
-    except (OSError, ValueError):  # none, or one that a full disk has cut short, or that is no note of a table
+        there = json.loads((folder / TABLE_FILE).read_bytes())
+    except (OSError, ValueError):  # none, or one that a full disk has cut short
         return
     asked = {trial.key for trial in trials}
     done = set(there["done"])

@@ -1,5 +1,6 @@
 """The objective of a search: a metric of a trainable, as the mean over several seeds."""
 
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,10 +55,10 @@ class _Past:
 def _past(folder: Path | None) -> _Past:
     if folder is None or not (folder / PAST).exists():
         return _Past()
-    found = json_form.loads((folder / PAST).read_bytes(), object)
+    found = json.loads((folder / PAST).read_bytes())
     if isinstance(found, list):  # of an earlier version: the values, an epoch's number, and whether it was the last
         found = {"values": found[0], "over": found[2]}
-    return _Past(**found)
+    return _Past(**{**found, "values": tuple(map(float, found["values"]))})
 
 
 @dataclass

@@ -25,10 +25,6 @@ class Refused(ValueError):
     """A report is not an epoch; the sentence says what is wrong with it."""
 
 
-# The form of an epoch in JSON; see ``mixlab.spec.json_form``.
-FORM = {"number": int, "of": int, "metrics": {str: float}, "words": {str: str}, "histograms": {str: [float]}}
-
-
 @dataclass(frozen=True)
 class Epoch:
     """One finished epoch.
@@ -127,8 +123,10 @@ def _recordable(what: str, name: Any) -> str:
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:
-    """Return the epoch whose ``vars`` were written as JSON, of which ``FORM`` is the form."""
-    return Epoch(**{**fields, "histograms": {name: tuple(shares) for name, shares in fields["histograms"].items()}})
+    """Return the epoch whose ``vars`` ``json_form`` has written, which has words for numbers that are not finite."""
+    metrics = {name: float(value) for name, value in fields["metrics"].items()}
+    histograms = {name: tuple(map(float, shares)) for name, shares in fields["histograms"].items()}
+    return Epoch(**{**fields, "metrics": metrics, "histograms": histograms})
 
 
 def continued(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:

@@ -1,9 +1,8 @@
-"""Writes down a study for the tables and figures, as MLflow keeps it on the study's run, and reads such a plan back."""
+"""Writes down a study for the tables and figures, as MLflow keeps it on the study's run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixlab.spec import json_form
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
@@ -49,56 +48,3 @@ def _design(study: Study) -> dict[str, Any] | None:
     if not terms or not len(signs) == len(combinations) == 2 ** len(terms):
         return None
     return {"kind": "factorial", "terms": terms, "signs": signs}
-
-
-# The fields that a plan must have, by the level in MLflow of the run that has it.
-NEEDED: Mapping[str, Mapping[str, Any]] = {
-    "study": {
-        "study": str,
-        "factors": [str],
-        "arms": [str],
-        "baseline": str,
-        "metric": str,
-        "trials": [{"key": str, "arm": str, "levels": dict, "seed": int}],
-    },
-    "search": {
-        "search": str,
-        "preset": str,
-        "storage": str,
-        "confirmation": str,
-        "arms": {str: str},
-        "objective": str,
-        "direction": str,
-        "space": {str: {str: object}},
-        "per_arm": int,
-        "sampler": str,
-        "scheduler": str,
-        "search_seeds": [int],
-    },
-}
-# Parts that a plan may lack, as those of earlier versions do; one that is null is lacking.
-OPTIONAL: Mapping[str, Any] = {
-    "preset": str,
-    "against": {str: str},
-    "controls": [str],
-    "design": {"kind": str, "terms": [str], "signs": {str: dict}},
-    "metrics": [{"name": str, "unit": str, "digits": int, "rules": [str], "label": str}],
-    "family": str,
-    "delta": float,
-    "sequential": {"budget": int},
-    "looks": dict,
-    "config": {str: object},
-}
-
-
-def require_plan(found: Any, level: str) -> dict[str, Any]:
-    """Return what was read as the plan of a ``study`` or a ``search``; raise ``ValueError`` unless it is one."""
-    plan: dict[str, Any] = json_form.shaped(found, dict(NEEDED[level]))
-    plan = {name: part for name, part in plan.items() if part is not None or name not in OPTIONAL}
-    plan = json_form.shaped(plan, {name: form for name, form in OPTIONAL.items() if name in plan})
-    for trial in plan["trials"] if level == "study" else ():
-        if lacking := [factor for factor in plan["factors"] if factor not in trial["levels"]]:
-            raise ValueError(f"a trial has no level of {lacking[0]!r}")
-        if trial["arm"] not in plan["arms"]:
-            raise ValueError(f"a trial is of the arm {trial['arm']!r}, which the plan lacks")
-    return plan

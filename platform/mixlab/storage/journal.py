@@ -10,6 +10,7 @@ a run's last epoch holds its results alone: nothing goes on from there.
 """
 
 import contextlib
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +23,13 @@ import pyarrow.fs
 
 from mixlab.errors import BadInput, StorageLost, first_line, no_room, without_room
 from mixlab.spec import json_form
-from mixlab.spec.epoch import FORM, Epoch, Refused, from_json
+from mixlab.spec.epoch import Epoch, Refused, from_json
 from mixlab.uris import shown
 
 AWAY_SECONDS = 1800.0  # for which a trial waits
 PAUSE_SECONDS = 2.0
 
 JOURNAL = "journal.json"
-JOURNAL_FORM = {"epochs": [FORM], "files": {str: int}}
 
 Done = TypeVar("Done")
 
@@ -185,18 +185,18 @@ class Storage:
             return None
         try:
             with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
-                journal = json_form.loads(stream.read(), JOURNAL_FORM)
+                journal = json.loads(stream.read())
             whole = all(files.get(name) == size for name, size in journal["files"].items())
             epochs = [from_json(epoch) for epoch in journal["epochs"]]
         # Another driver of a search may just have replaced it by a newer one, and another version may have written it.
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
             return None
         return Saved(folder, epochs) if whole and epochs else None
 
 
 def read_epochs(folder: Path) -> list[Epoch]:
     """Return every epoch that the checkpoint in ``folder`` holds."""
-    journal = json_form.loads((folder / JOURNAL).read_bytes(), JOURNAL_FORM)
+    journal = json.loads((folder / JOURNAL).read_bytes())
     return [from_json(epoch) for epoch in journal["epochs"]]
 
 

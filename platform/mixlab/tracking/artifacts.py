@@ -6,6 +6,7 @@ are: MLflow itself would make the old folder again, in which nobody looks first.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -21,7 +22,6 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
 from mixlab.spec import json_form
-from mixlab.spec.study_plan import require_plan
 from mixlab.tracking import names
 from mixlab.tracking.store import Answer, StoredRun, by_server, experiment_named, patiently, reading, search_runs
 from mixlab.uris import shown, sqlite_file
@@ -132,23 +132,23 @@ def read(client: MlflowClient, run_id: str, name: str) -> bytes | None:
         return None if file is None else file.read_bytes()
 
 
-def read_json(client: MlflowClient, run_id: str, name: str, form: Any = object) -> Any:
-    """Return what a JSON artifact holds, in a form of ``json_form``; ``BadInput`` if it is damaged or has another.
+def read_json(client: MlflowClient, run_id: str, name: str) -> dict[str, Any] | None:
+    """Return the mapping that a JSON artifact holds; ``BadInput`` if it is damaged. All else is as for ``read``."""
+    return _parsed(client, run_id, name, json_form.loads)
 
-    All else is as for ``read``.
+
+def read_plan(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
+    """Return the plan of a study's or a search's run, without what is null in it; raise as ``read_json`` does.
+
+    An arm may be called as a number that is not finite is written.
     """
-    return _parsed(client, run_id, name, lambda content: json_form.loads(content, form))
+    plan = _parsed(client, run_id, names.PLAN_FILE, json.loads)
+    return None if plan is None else {name: part for name, part in plan.items() if part is not None}
 
 
-def read_plan(client: MlflowClient, run_id: str, level: str = names.STUDY_LEVELS[0]) -> dict[str, Any] | None:
-    """Return the plan of a study's run, or of a search's by its ``level``; raise as ``read_json`` does."""
-    plan: dict[str, Any] | None = _parsed(
-        client, run_id, names.PLAN_FILE, lambda content: require_plan(json_form.loads(content, dict), level)
-    )
-    return plan
-
-
-def _parsed(client: MlflowClient, run_id: str, name: str, parse: Callable[[bytes], Any]) -> Any:
+def _parsed(
+    client: MlflowClient, run_id: str, name: str, parse: Callable[[bytes], dict[str, Any]]
+) -> dict[str, Any] | None:
     content = read(client, run_id, name)
     try:
         return None if content is None else parse(content)

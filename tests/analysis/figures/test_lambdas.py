@@ -1,13 +1,9 @@
 """Histograms of drawn and learned lambda, read from a real MLflow store."""
 
-import json
 from dataclasses import replace
-
-import pytest
 
 from analysis.ablation_table import study_table
 from analysis.figures.lambdas import load_histograms, plot_lambda
-from mixlab.errors import BadInput
 from tests.analysis.planned import make_plan
 
 
@@ -37,14 +33,3 @@ def test_one_seed_of_each_arm_that_learned_lambda(track):
     said = " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts).replace("\n", " ")
     for part in ("seed 0", "from white for none to the full colour for 100 %"):
         assert part in said
-
-
-def test_histograms_of_another_form_are_named(track):
-    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
-    study.add_plan(plan)
-    run_id = study.add_run(plan["trials"][0], 40.0, config={"sumix.lam": "learned"})
-    levels = study_table(study.uri, study.study).levels
-    for held in ([], 5, {}, {"epochs": [1], "lam_drawn": 5, "lam_learned": [[0.5]]}):
-        study.client.log_text(run_id, json.dumps(held), "histograms.json")
-        with pytest.raises(BadInput, match=r"^the artifact histograms\.json of run .* is damaged \("):
-            load_histograms(study.uri, levels)

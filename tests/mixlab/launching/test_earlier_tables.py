@@ -91,17 +91,11 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(launch, tmp_path, monkey
     assert launch(study)[0] == 0  # a larger one
 
 
-def test_a_plan_that_has_another_form_is_passed_over(launch, tracking_uri, tmp_path):
+def test_a_plan_that_is_damaged_is_passed_over(launch, tracking_uri, tmp_path):
     assert launch(ONE_SEED)[0] == 0
     (file,) = (tmp_path / "mlruns").rglob("plan.json")
-    for plan in (
-        "[]",
-        '{"trials": 5}',
-        '{"trials": [{"key": "a"}]}',
-        file.read_text().replace('"seed": 0', '"seed": "0"'),
-    ):
-        file.write_text(plan)
-        assert launch(ONE_SEED, dry_run=True)[0] == 0
+    file.write_text('{"trials": ')
+    assert launch(ONE_SEED, dry_run=True)[0] == 0
     assert launch(ONE_SEED)[0] == 0
 
 

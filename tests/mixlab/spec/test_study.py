@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from mixlab import Arm, Study
 from mixlab.spec.complete import complete
-from mixlab.spec.study_plan import require_plan, study_plan
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import digest, trial_key
 from tests.mixlab.spec import minimal
 
@@ -156,13 +154,3 @@ def test_a_plan_says_all_that_the_tables_need():
     told = study_plan(own, trials, "quick", minimal.TRAIN)
     changed = {"metric": "rmse", "family": "table", "delta": 0.5, "sequential": {"budget": 2}, "looks": {}}
     assert told == {**plan, "trials": rows, **changed}
-
-
-def test_a_plan_is_read_without_what_an_earlier_version_left_out_and_with_all_that_its_trials_name():
-    plan = study_plan(minimal.STUDY, minimal.STUDY.trials(minimal.TRAIN), "paper", minimal.TRAIN)
-    left = {name: part for name, part in plan.items() if part is not None and name != "family"}
-    assert require_plan(plan | {"family": None}, "study") == left
-    with pytest.raises(ValueError, match="a trial has no level of 'net'"):
-        require_plan(plan | {"factors": ["net"]}, "study")
-    with pytest.raises(ValueError, match="a trial is of the arm 'b', which the plan lacks"):
-        require_plan(plan | {"arms": ["a"]}, "study")
