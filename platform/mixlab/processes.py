@@ -6,6 +6,7 @@ killed driver holds nobody up. Across machines, whose clocks may be hours off, t
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -113,10 +114,7 @@ class Board(Protocol):
         """Return the text; an empty one if there is none."""
 
     def write(self, text: str) -> None:
-        """Replace the text."""
-
-    def remove(self) -> None:
-        """Remove the text."""
+        """Replace the text; an empty one takes it away."""
 
 
 class OtherDriver(Exception):
@@ -150,72 +148,61 @@ def claimed(
     Raises:
         OtherDriver: another one is at work.
     """
-    claim = _Claim(board, neighbours)
-    claim.require_nobody(watching)
-    claim.beat()
-    until = time.monotonic() + LOOK_SECONDS
-    meanwhile()
-    time.sleep(max(0.0, until - time.monotonic()))
-    claim.require_nobody(watching)  # of two that start at once, the second has replaced the text of the first
+    mine = f"{this_process()} since "  # how this driver's texts begin
+    began, beats = time.strftime("%Y-%m-%d %H:%M:%S"), itertools.count(1)
+
+    def beat() -> None:
+        board.write(f"{mine}{began} beat {next(beats)}")
+
+    def is_free(text: str) -> bool:
+        """Return whether a text is this driver's, or that of a neighbour, who takes it away at its end, or none."""
+        return not text or text.startswith(mine) or (neighbours and machine_of(text) == machine_of(mine))
 
     def keep() -> bool:
-        if claim.holds(board.read()):
-            claim.beat()
+        text = board.read()
+        if is_free(text) and (text or neighbours):
+            beat()
             return True
         lost("another start of this study has taken over, because this one had not written for long")
         return False
 
+    def withdraw() -> None:
+        with contextlib.suppress(Exception):  # what holds the text may be away
+            if board.read().startswith(mine):
+                board.write("")
+
+    _require_free(board, is_free, watching)
+    beat()
+    until = time.monotonic() + LOOK_SECONDS
+    meanwhile()
+    time.sleep(max(0.0, until - time.monotonic()))
+    _require_free(board, is_free, watching)  # of two that start at once, the second has replaced the text of the first
     try:
         with repeated(keep, BEAT_SECONDS, "heartbeat"):
             yield
     finally:
-        last = threading.Thread(target=claim.withdraw, daemon=True)
+        last = threading.Thread(target=withdraw, daemon=True)
         last.start()
         last.join(LAST_SECONDS)
 
 
-class _Claim:
-    """The claim of one driver."""
-
-    def __init__(self, board: Board, neighbours: bool) -> None:
-        self.board = board
-        self.neighbours = neighbours
-        self.mine = f"{this_process()} since "  # how this driver's texts begin
-        self.began = time.strftime("%Y-%m-%d %H:%M:%S")
-        self.machine = machine_of(self.mine)
-        self._beats = 0
-
-    def beat(self) -> None:
-        self._beats += 1
-        self.board.write(f"{self.mine}{self.began} beat {self._beats}")
-
-    def holds(self, text: str) -> bool:
-        """Return whether a text is this driver's, or that of a neighbour, who takes it away at its end."""
-        return text.startswith(self.mine) or (self.neighbours and (not text or machine_of(text) == self.machine))
-
-    def require_nobody(self, watching: Callable[[str], None]) -> None:
-        """Raise ``OtherDriver`` if another driver is at work."""
-        text, until = self.board.read(), time.monotonic() + WATCH_SECONDS
-        if not text or self.holds(text):
-            return
-        name = text.partition(" since ")[0]
-        if machine_of(name) == self.machine:
-            if runs_here(name):
-                raise OtherDriver(text)
-            return
-        watching(
-            f"A start of this study {in_words(name)} has not ended as usual, or is still at work: "
-            f"waiting up to {WATCH_SECONDS:.0f} s for a sign of it ..."
-        )
-        while time.monotonic() < until:
-            if (now := self.board.read()) != text:
-                if not now or self.holds(now):
-                    return
-                raise OtherDriver(now)
-            time.sleep(LOOK_SECONDS)
-
-    def withdraw(self) -> None:
-        """Remove this driver's text; what holds it may be away."""
-        with contextlib.suppress(Exception):
-            if self.board.read().startswith(self.mine):
-                self.board.remove()
+def _require_free(board: Board, is_free: Callable[[str], bool], watching: Callable[[str], None]) -> None:
+    """Raise ``OtherDriver`` if another driver is at work."""
+    text, until = board.read(), time.monotonic() + WATCH_SECONDS
+    name = text.partition(" since ")[0]
+    if is_free(text):
+        return
+    if machine_of(name) == machine_of(this_process()):
+        if runs_here(name):
+            raise OtherDriver(text)
+        return
+    watching(
+        f"A start of this study {in_words(name)} has not ended as usual, or is still at work: "
+        f"waiting up to {WATCH_SECONDS:.0f} s for a sign of it ..."
+    )
+    while time.monotonic() < until:
+        if (now := board.read()) != text:
+            if is_free(now):
+                return
+            raise OtherDriver(now)
+        time.sleep(LOOK_SECONDS)

@@ -121,7 +121,7 @@ def test_the_heart_beats_until_another_driver_has_taken_over(shared, monkeypatch
         wait_for(lambda: int(shared.board.read().rpartition(" ")[2] or 0) > 2)
         assert not shared.lost.is_set()
         while not shared.lost.wait(0.05):  # a beat may be between its look and its write
-            shared.write(NODE7) if taken_over == "and is at work" else shared.board.remove()
+            shared.write(NODE7) if taken_over == "and is at work" else shared.board.write("")
 
 
 def test_drivers_of_one_machine_may_share_a_claim(shared, monkeypatch):
@@ -130,7 +130,7 @@ def test_drivers_of_one_machine_may_share_a_claim(shared, monkeypatch):
     with shared.claimed(neighbours=True):
         shared.write(NEIGHBOUR, 2)
         wait_for(shared.is_mine)
-        shared.board.remove()  # as at the neighbour's end
+        shared.board.write("")  # as at the neighbour's end
         wait_for(shared.is_mine)
         while not shared.lost.wait(0.05):
             shared.write(NODE7)

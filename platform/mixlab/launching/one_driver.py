@@ -124,12 +124,12 @@ class FileBoard:
             return ""
 
     def write(self, text: str) -> None:
+        if not text:
+            self.filesystem.delete_file(self.path)
+            return
         self.filesystem.create_dir(self.path.rpartition("/")[0])
         with self.filesystem.open_output_stream(self.path) as stream:
             stream.write(text.encode())
-
-    def remove(self) -> None:
-        self.filesystem.delete_file(self.path)
 
 
 @dataclass
@@ -144,7 +144,7 @@ class TagBoard:
         return str(self.client.get_experiment(self.experiment).tags.get(self.name, ""))
 
     def write(self, text: str) -> None:
-        self.client.set_experiment_tag(self.experiment, self.name, text)
-
-    def remove(self) -> None:
-        self.client.delete_experiment_tag(self.experiment, self.name)
+        if text:
+            self.client.set_experiment_tag(self.experiment, self.name, text)
+        else:
+            self.client.delete_experiment_tag(self.experiment, self.name)
