@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mixlab import Options, run
 from mixlab.spec.complete import complete
 from mixlab.tracking import artifacts
 from tests.mixlab import regressor
-from tests.mixlab.tracking.test_mirrors import points_of
 from tests.study_folder import StudyFolder
 
 SCRIPT = str(Path(__file__).parent / "regressor.py")
@@ -58,8 +58,9 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
         used = client.get_metric_history(found.info.run_id, "system/cpu_utilization_percentage")
         assert [point.step for point in used] == [1, 2, 3, 4, 5]  # as of every other metric
     for seed in range(6):
-        shown = points_of(tmp_path / "results" / "line" / "tensorboard", "none", str(seed), "rmse")
-        assert [step for step, _ in shown] == [1, 2, 3, 4, 5]
+        shown = EventAccumulator(f"{tmp_path}/results/line/tensorboard/none/seed {seed}")
+        shown.Reload()
+        assert [point.step for point in shown.Scalars("rmse")] == [1, 2, 3, 4, 5]
     page = (tmp_path / "results" / "line" / "paper" / "report.html").read_text()
     page = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)  # a picture may spell any word
     for absent in ("Top-1", "accuracy", "nan"):
