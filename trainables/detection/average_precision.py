@@ -10,7 +10,7 @@ Shape letters: n boxes, D detections of a class, in the order of their scores.
 import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,43 +103,43 @@ def voc_average_precision(
     return AveragePrecision(float(means.mean()), float(means[0]), float(means[5]))
 
 
-class _Match(NamedTuple):
-    """The object of its own class that a detection overlaps most."""
-
-    overlap: float
-    place: tuple[int, int]  # the photograph, and the object in it; -1 where there is none
-    ignored: bool
+Match = tuple[float, tuple[int, int], bool]  # see ``_matches``
 
 
 def _of_class(truth: Sequence[Annotated], found: Sequence[Detections], label: int) -> list[float]:
     """Return the average precision of one class at each overlap; NaN where it has no object that counts."""
-    objects = [pair for one in truth for pair in zip(one.labels, one.ignored, strict=True)]
-    count = objects.count((label, False))
+    count = [pair for one in truth for pair in zip(one.labels, one.ignored, strict=True)].count((label, False))
     if not count:
         return [math.nan] * len(OVERLAPS)
+    matches = list(_matches(truth, found, label))
+    return [_at_overlap(matches, count, least) for least in OVERLAPS]
+
+
+def _matches(truth: Sequence[Annotated], found: Sequence[Detections], label: int) -> Iterator[Match]:
+    """Yield the object that each detection of a class overlaps most, in the order of the scores.
+
+    It is the overlap, 0 where there is none, the numbers of the photograph and of the object in it, and whether the
+    object is ignored.
+    """
     seen = [
         (score, photograph, box)
         for photograph, one in enumerate(found)
         for box, own, score in zip(one.boxes, one.labels, one.scores, strict=True)
         if own == label
     ]
-    seen.sort(key=lambda row: -row[0])
-    matches = [_best(photograph, truth[photograph], box, label) for _, photograph, box in seen]
-    return [_at_overlap(matches, count, least) for least in OVERLAPS]
+    for _, photograph, box in sorted(seen, key=lambda row: -row[0]):
+        one = truth[photograph]
+        rows = [row for row, own in enumerate(one.labels) if own == label]
+        if not rows:
+            yield 0.0, (photograph, -1), False
+            continue
+        true = torch.tensor([one.boxes[row] for row in rows], dtype=torch.float64)
+        (overlaps,) = box_iou(torch.tensor([box], dtype=torch.float64), true)
+        best = rows[int(overlaps.argmax())]
+        yield float(overlaps.max()), (photograph, best), one.ignored[best]
 
 
-def _best(photograph: int, truth: Annotated, box: Box, label: int) -> _Match:
-    """Return the match of a box in a photograph, whatever overlap is asked for."""
-    rows = [row for row, own in enumerate(truth.labels) if own == label]
-    if not rows:
-        return _Match(0.0, (photograph, -1), ignored=False)
-    true = torch.tensor([truth.boxes[row] for row in rows], dtype=torch.float64)
-    (overlaps,) = box_iou(torch.tensor([box], dtype=torch.float64), true)
-    best = rows[int(overlaps.argmax())]
-    return _Match(float(overlaps.max()), (photograph, best), truth.ignored[best])
-
-
-def _at_overlap(matches: Sequence[_Match], count: int, least: float) -> float:
+def _at_overlap(matches: Sequence[Match], count: int, least: float) -> float:
     """Return the average precision of one class, where a match counts that overlaps by more than ``least``.
 
     ``count`` is the number of objects that are to be found. An object that is found again counts as a wrong detection,
