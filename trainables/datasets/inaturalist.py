@@ -29,14 +29,11 @@ def _split(folder: Path, file: Path, num_classes: int) -> FileList:
         categories = sorted(category["id"] for category in content["categories"])
         label_of = {category: label for label, category in enumerate(categories)}
         name_of = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        annotated = [(entry["image_id"], entry["category_id"]) for entry in content["annotations"]]
+        pairs = [(name_of[entry["image_id"]], entry["category_id"]) for entry in content["annotations"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
     if len(categories) != num_classes:
         raise DataError(f"{file} lists {len(categories)} categories instead of {num_classes}")
-    if unlisted := [image for image, _ in annotated if image not in name_of]:
-        raise DataError(f"{file} annotates image {unlisted[0]}, which it does not list")
-    pairs = ((name_of[image], category) for image, category in annotated)
     return listed(folder, file, pairs, label_of)
 
 
