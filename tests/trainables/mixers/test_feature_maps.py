@@ -1,6 +1,7 @@
-"""AlignMixup: the transport is optimal, and the aligned maps are mixed in the right direction."""
+"""Manifold Mixup mixes the maps of a layer, and AlignMixup maps that are aligned by an optimal transport."""
 
 import importlib
+import itertools
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from tests.trainables.methods.small import B, method_for, pixels
 from tests.trainables.seeded import seeded
 from trainables.mixers.alignmix import alignmix, transport_plan
+from trainables.mixers.choice import choose
+from trainables.mixers.manifoldmix import manifoldmix
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +22,28 @@ def network():
 
 def normal(*shape: int) -> Tensor:
     return torch.randn(shape, generator=seeded())
+
+
+# Of resnet8, which has a stem and 3 residual stages.
+@pytest.mark.parametrize(("layer", "stages"), [(0, 0), (1, 2), (2, 3), (3, 4)])
+def test_the_maps_of_a_layer_are_mixed_row_by_row(network, layer, stages):
+    mixed = manifoldmix(pixels(), seeded(), encode=network.encode, num_stages=4, layers=(layer,))
+    maps = network.encode(pixels(), stages)
+    assert mixed.depth == stages
+    assert mixed.weights[:, 0].unique().numel() == B
+    assert torch.equal(mixed.sources[:, 0], torch.arange(B))
+    for row in range(B):
+        own, partner = maps[mixed.sources[row]]
+        lam = mixed.weights[row, 0]
+        torch.testing.assert_close(mixed.images[row], lam * own + (1 - lam) * partner)
+
+
+def test_choose_is_uniform_repeats_with_the_seed_and_moves_the_generator():
+    drawn, again = ([choose("abc", rng) for _ in range(600)] for rng in (seeded(1), seeded(1)))
+    assert drawn == again
+    assert all(160 < drawn.count(letter) < 240 for letter in "abc")
+    follows = sum(one == other for one, other in itertools.pairwise(drawn))
+    assert 150 < follows < 250  # one draw says nothing about the next
 
 
 @pytest.mark.parametrize("seed", range(4))
