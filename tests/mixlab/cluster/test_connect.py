@@ -25,16 +25,19 @@ from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost
 from trainables import classify
 
-# Processes of Ray on one machine; the last takes the place of the dashboard's agent.
-NEEDED = ("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat")
-
 
 def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Let a start of Ray raise ``error``; return what takes its place."""
-    init = Mock(side_effect=error)
-    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "init", init := Mock(side_effect=error))
     monkeypatch.setattr(head, "require_entrance", lambda address: None)
     return init
+
+
+def refusal(address: str, *travelling: object) -> str:
+    """Return the sentence by which a connection is refused."""
+    with pytest.raises(HeadLost if address == "local" else BadInput) as refused:
+        connect.connected(address, *travelling).__enter__()
+    return str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -47,19 +50,15 @@ def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Mock:
 )
 def test_what_kills_ray_while_it_starts_is_a_sentence(error, monkeypatch):
     ray_raises(error, monkeypatch)
-    said = "^Ray did not start[^\n]*session_latest/logs[^\n]*$"
-    with pytest.raises(HeadLost, match=said), connect.connected("local"):
-        raise AssertionError
-    with pytest.raises(BadInput, match="no Ray cluster at --address 'head:6379'"), connect.connected("head:6379"):
-        raise AssertionError
+    assert re.fullmatch("Ray did not start[^\n]*session_latest/logs[^\n]*", refusal("local"))
+    assert refusal("head:6379").startswith("no Ray cluster at --address 'head:6379'")
 
 
 def test_a_cluster_of_this_machine_has_its_processors_and_any_other_is_asked_for_entrance(monkeypatch):
     init = ray_raises(RuntimeError("enough"), monkeypatch)
     monkeypatch.setattr(head, "require_entrance", entrance := Mock())
     for address in ("local", "head:6379"):
-        with pytest.raises((HeadLost, BadInput)), connect.connected(address):
-            raise AssertionError
+        refusal(address)
         assert init.call_args.kwargs["address"] == address
     alone, joined = (each.kwargs for each in init.call_args_list)
     assert (alone["num_cpus"], alone["include_dashboard"]) == (cpu_count(), False)
@@ -92,8 +91,7 @@ def test_a_disk_without_room_for_rays_files_is_named(monkeypatch):
     error = RuntimeError("Failed to set up runtime environment.\nFailed to upload module /mixlab")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     ray_raises(error, monkeypatch)
-    with pytest.raises(HeadLost, match=r"\(No space left on device\)"), connect.connected("local"):
-        raise AssertionError
+    assert "(No space left on device)" in refusal("local")
 
 
 def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch):
@@ -101,9 +99,7 @@ def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch):
     with pytest.raises(RuntimeError) as mismatch:
         check_version_info({"ray_version": "2.1.0", "python_version": "3.10.4"}, "the driver")
     ray_raises(mismatch.value, monkeypatch)
-    sentence = "'head:6379' has Ray 2.1.0 and Python 3.10.4, and this process has Ray "
-    with pytest.raises(BadInput, match=sentence), connect.connected("head:6379"):
-        raise AssertionError
+    assert "'head:6379' has Ray 2.1.0 and Python 3.10.4, and this process has Ray " in refusal("head:6379")
 
 
 @pytest.mark.parametrize("address", ["a..b:6379", "127.0.0.1:99999", "nobody.invalid:6379", "[::1:1"])
@@ -115,9 +111,13 @@ def test_an_address_that_cannot_be_is_a_sentence(address):
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:
     """Return what Ray is told about the environment of a worker."""
     init = ray_raises(RuntimeError("enough"), monkeypatch)
-    with pytest.raises((HeadLost, BadInput)), connect.connected(address, *travelling):
-        raise AssertionError
+    refusal(address, *travelling)
     return init.call_args.kwargs["runtime_env"]
+
+
+def python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own."""
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)
 
 
 def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(monkeypatch):
@@ -128,13 +128,8 @@ def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_bri
     variables = runtime_env(monkeypatch)["env_vars"]
     assert (variables["MALLOC_ARENA_MAX"], variables["GOMP_SPINCOUNT"]) == ("1", "3000")
     (openmp,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")  # which importing torch loads
-    done = subprocess.run(
-        [sys.executable, "-c", f"import ctypes, mixlab; ctypes.CDLL({str(openmp)!r})"],
-        env={**os.environ, "OMP_DISPLAY_ENV": "verbose"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code = f"import ctypes, mixlab; ctypes.CDLL({str(openmp)!r})"
+    done = python("-c", code, env={**os.environ, "OMP_DISPLAY_ENV": "verbose"}, check=True)
     assert "GOMP_SPINCOUNT = '3000'" in done.stderr
 
 
@@ -146,12 +141,11 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(tm
     module = importlib.import_module(file.stem)
     ours = mixlab.__path__[0]
     for trainable in (module.Train(), module.train, module):
-        environment = runtime_env(monkeypatch, trainable)
-        assert environment["py_modules"] == [ours, str(file)]
-        assert environment["env_vars"]["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
-        environment = runtime_env(monkeypatch, trainable, address="head:6379")  # whose machines have other folders
-        assert environment["py_modules"] == [ours, str(file)]
-        assert environment["env_vars"]["PYTHONPATH"].split(os.pathsep)[1:] == [os.getcwd()]
+        near = runtime_env(monkeypatch, trainable)
+        far = runtime_env(monkeypatch, trainable, address="head:6379")  # whose machines have other folders
+        assert near["py_modules"] == far["py_modules"] == [ours, str(file)]
+        assert near["env_vars"]["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
+        assert far["env_vars"]["PYTHONPATH"].split(os.pathsep)[1:] == [os.getcwd()]
     assert runtime_env(monkeypatch, classify.train)["py_modules"] == [ours, trainables.__path__[0]]
     assert runtime_env(monkeypatch, None)["py_modules"] == [ours]
 
@@ -198,18 +192,15 @@ def test_workers_have_the_code_of_the_start_though_it_is_edited_meanwhile(tmp_pa
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").write_text("def ask(_):\n    import lab.answer\n    return lab.answer.IT\n")
     (tmp_path / "lab" / "answer.py").write_text("IT = 'of the start'\n")
-    script = tmp_path / "study.py"
-    script.write_text(
-        """
+    code = """
 import mixlab, lab, pathlib
 from mixlab.cluster import connect, resources
 with connect.connected("local", lab):
     pathlib.Path("lab/answer.py").write_text("IT = 'edited'")
     print(connect.map_on(lab.ask, [None], resources.Share(cpus=1, gpus=0)))
 """
-    )
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "['of the start']\n"
+    (tmp_path / "study.py").write_text(code)
+    assert python(tmp_path / "study.py", cwd=tmp_path, check=True).stdout == "['of the start']\n"
 
 
 @pytest.mark.slow
@@ -217,9 +208,8 @@ def test_ray_that_was_imported_first_is_named():
     """It would start without the token that its own processes ask for, and wait for them in vain."""
     code = "import ray; from mixlab.cluster import connect; connect.connected('local').__enter__()"
     without = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
-    done = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, text=True, check=False)
-    sentence = "ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first"
-    assert done.stderr.strip().endswith(sentence)
+    sentence = "ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first\n"
+    assert python("-c", code, env=without).stderr.endswith(sentence)
 
 
 @pytest.mark.slow
@@ -233,7 +223,7 @@ def twice():
         connect.connected("auto").__enter__()
 threading.Thread(target=twice).start()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert done.stdout == "connected\n"
     assert "BadInput: this process is connected to Ray already: call ray.shutdown() first" in done.stderr
 
@@ -252,6 +242,7 @@ with connect.connected("local"):
         started = psutil.Process(driver.pid).children(recursive=True)
         programs = sorted(process.name() for process in started)
         driver.kill()
-    assert programs == sorted(NEEDED)
+    # The last takes the place of the dashboard's agent.
+    assert programs == sorted(("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat"))
     left = {process.name() for process in psutil.wait_procs(started, timeout=10)[1]}
     assert left <= {"ray::RuntimeEnvAgent"}  # it ends by itself, after Ray's own deadline

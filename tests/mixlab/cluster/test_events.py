@@ -23,19 +23,11 @@ from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 TRIAL = Trial("key", "arm", {}, 0, {})
 ERROR = Failure("Traceback\n  File\nRuntimeError: a shape is wrong", raised=True)
 LOST = Failure("a node died", raised=False)
+FULL = "torch.OutOfMemoryError: CUDA out of memory. Process"
 
 
-def full(process: int) -> Failure:
-    return Failure(f"torch.OutOfMemoryError: CUDA out of memory. Process {process} has 12.02 GiB.", raised=True)
-
-
-def at(address: int) -> Failure:
-    return Failure(f"Traceback\nTypeError: no call of <Loss at {hex(address)}>", raised=True)
-
-
-@pytest.fixture
-def events() -> Events:
-    return Events(None, None, lambda: 1)
+def failure(text: str) -> Failure:
+    return Failure(f"Traceback\n{text}", raised=True)
 
 
 @pytest.mark.parametrize(
@@ -45,33 +37,22 @@ def events() -> Events:
         ((3, ERROR), (3, ERROR), True),
         ((3, ERROR), (4, ERROR), False),  # it came further
         ((0, ERROR), (1, ERROR), False),
-        ((3, ERROR), (3, Failure("Traceback\nRuntimeError: another", raised=True)), False),
+        ((3, ERROR), (3, failure("RuntimeError: another")), False),
         ((3, LOST), (3, LOST), False),
-        ((3, at(0x7F21D0)), (3, at(0x7F8C10)), True),  # the same object, in another process
-        ((3, full(411)), (3, full(523)), True),
-        ((3, full(411)), (4, full(523)), False),
-        ((3, full(411)), (3, ERROR), False),
+        ((3, failure("TypeError: <Loss at 0x7f21d0>")), (3, failure("TypeError: <Loss at 0x7f8c10>")), True),
+        ((3, failure(f"{FULL} 411 has 12 GiB.")), (3, failure(f"{FULL} 523 has 12 GiB.")), True),
+        ((3, failure(f"{FULL} 411 has 12 GiB.")), (4, failure(f"{FULL} 523 has 12 GiB.")), False),
+        ((3, failure(f"{FULL} 411 has 12 GiB.")), (3, ERROR), False),
     ],
 )
-def test_the_same_error_at_the_same_epoch_is_final(events, first, second, again):
-    found = []
-    for epoch, failure in (first, second):
+def test_the_same_error_of_a_trial_at_the_same_epoch_is_final(first, second, again):
+    events, other, found = Events(None, None, lambda: 1), Trial("other", "arm", {}, 1, {}), []
+    for epoch, error in (first, second):
         if epoch:
             events.furthest[TRIAL.key] = Epoch(epoch, 9, {})
-        found.append(events.is_final(TRIAL, failure, 1.0))
+        found.append(events.is_final(TRIAL, error, 1.0))
     assert found == [False, again]
-
-
-def test_a_trial_that_gets_a_larger_part_of_a_gpu_is_tried_again_until_it_has_a_whole_one(events):
-    found = [events.is_final(TRIAL, full(400 + attempt), gpus) for attempt, gpus in enumerate((0.25, 0.5, 1.0, 1.0))]
-    assert found == [False, False, False, True]
-
-
-def test_another_trial_with_the_same_error_gets_its_own_second_attempt(events):
-    other = Trial("other", "arm", {}, 1, {})
-    assert not events.is_final(TRIAL, ERROR, 0.0)
-    assert not events.is_final(other, ERROR, 0.0)
-    assert events.is_final(TRIAL, ERROR, 0.0)
+    assert not events.is_final(other, second[1], 1.0)
 
 
 def test_a_source_that_cannot_continue_stops_the_trial_and_then_all():
@@ -108,6 +89,10 @@ class Both:
         self.said.append(("ended", end, checkpoint))
 
 
+def events_of(both: Both) -> Events:
+    return Events(both, both, lambda: 1)
+
+
 def saved(*numbers: int) -> Saved:
     return Saved("folder", [Epoch(number, 3, {}) for number in numbers])
 
@@ -118,8 +103,7 @@ DONE = End(State.DONE)
 
 def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
     fresh, begun = Job(TRIAL), Job(TRIAL, saved(1, 2))
-    both = Both(fresh, begun, None)
-    events = Events(both, both, lambda: 1)
+    events = events_of(both := Both(fresh, begun, None))
     assert [events.next() for _ in range(3)] == [fresh, begun, None]
     assert events.furthest[TRIAL.key].number == 2  # attempts that come no further are said to end in epoch 3
     assert both.said == [("resumed", "key", [1, 2]), ("reported", 1, False), ("reported", 2, False)]
@@ -135,7 +119,7 @@ def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
 )
 def test_a_trial_that_the_journal_completes_ends_and_the_next_one_comes(numbers, ends, end):
     both = Both(Job(TRIAL, saved(*numbers)), None, ends=ends)
-    assert Events(both, both, lambda: 1).next() is None
+    assert events_of(both).next() is None
     assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
     assert both.said.count(("reported", 2, False)) == (0 if 1 in ends else 1)
 
@@ -152,19 +136,16 @@ def test_a_trial_that_the_journal_completes_ends_and_the_next_one_comes(numbers,
     ],
 )
 def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, stop, end):
-    both = Both(ends=ends)
-    events = Events(both, both, lambda: 1)
+    events = events_of(both := Both(ends=ends))
     assert [events.reported(TRIAL, Epoch(number, 3, {})) for number in numbers] == stop
     assert both.said == [("reported", number, None) for number in numbers for _ in ("listener", "source")]
     events.completed(TRIAL, "folder")
     assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
-    assert not events.furthest
-    assert not events.ends
+    assert (events.furthest, events.ends) == ({}, {})
 
 
 def test_a_trial_that_crashes_for_the_last_time_has_its_account_and_no_checkpoint():
-    both = Both()
-    events = Events(both, both, lambda: 1)
+    events = events_of(both := Both())
     events.is_final(TRIAL, ERROR, 0.0)
     events.failed(TRIAL, "an account")
     end = End(State.FAILED, error="an account")
@@ -173,8 +154,7 @@ def test_a_trial_that_crashes_for_the_last_time_has_its_account_and_no_checkpoin
 
 
 def test_after_a_fault_nothing_is_told():
-    both = Both(Job(TRIAL))
-    events = Events(both, both, lambda: 1)
+    events = events_of(both := Both(Job(TRIAL)))
     events.fault = BadInput("no objective")
     events.completed(TRIAL, "folder")
     assert not both.said
@@ -183,21 +163,15 @@ def test_after_a_fault_nothing_is_told():
 
 
 def test_ray_tune_leaves_its_loop_and_every_other_error_comes_through(monkeypatch):
-    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.01)
-    events = Events(Both(Job(TRIAL)), None, lambda: 1)
-    events.leave()  # it waits no longer than that
+    events = events_of(both := Both(Job(TRIAL)))
+    with monkeypatch.context() as impatient:
+        impatient.setattr(module, "LEAVE_SECONDS", 0.01)
+        events.leave()  # it waits no longer than that
     assert not events._left.is_set()
-    events.until_left(events.next)
-    assert events._left.is_set()
-    assert events.source.jobs
-    with pytest.raises(ZeroDivisionError):
-        Events(None, None, lambda: 1).until_left(lambda: 1 / 0)
-
-
-def test_what_must_leave_is_waited_for_a_little():
-    events = Events(None, None, lambda: 1)
-    loop = threading.Thread(target=events.until_left, args=(lambda: time.sleep(0.05),))
+    loop = threading.Thread(target=events.until_left, args=(lambda: time.sleep(0.05) or events.next(),))
     loop.start()
     events.leave()
     assert events._left.is_set()
-    loop.join()
+    assert both.jobs
+    with pytest.raises(ZeroDivisionError):
+        events.until_left(lambda: 1 / 0)

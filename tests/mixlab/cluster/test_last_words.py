@@ -1,14 +1,9 @@
 """The account of a process that ended by itself, from the log that it left."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
-from mixlab.cluster import last_words, schedule, tune_private
+from mixlab.cluster import last_words
 from mixlab.errors import last_line
-from mixlab.spec.epoch import Epoch
-from mixlab.spec.trial import Trial
 
 # As Ray 2.56 and Python 3.11 left it.
 SEGMENTATION_FAULT = """:job_id:01000000
@@ -46,25 +41,3 @@ def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept(
 )
 def test_what_the_log_does_not_say_is_not_made_up(path, text, sentence):
     assert last_words.in_words(path, text) == sentence
-
-
-@pytest.mark.parametrize(
-    ("last", "epoch", "failures", "attempts"), [(None, 1, 4, "4 attempts"), (4, 5, 1, "1 attempt")]
-)
-def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where(
-    monkeypatch, last, epoch, failures, attempts
-):
-    accounts: list[str] = []
-    trial = Trial("key", "plain", {}, 0, {})
-    events: Any = SimpleNamespace(
-        go_on=lambda: None,
-        furthest={"key": Epoch(last, 9, {})} if last else {},
-        failed=lambda trial, account: accounts.append(account),
-    )
-    died: Any = SimpleNamespace(config={"trial": trial}, num_failures=failures)
-    monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("Ray's words", False, ("node", 7)))
-    monkeypatch.setattr(last_words, "account", lambda node, pid: f"process {pid} of {node} ended")
-    schedule._Callbacks(events).on_trial_error(1, [], died)
-    monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("ValueError: no", True))
-    schedule._Callbacks(events).on_trial_error(1, [], died)
-    assert accounts == [f"process 7 of node ended; {attempts} came no further than epoch {epoch}", "ValueError: no"]

@@ -22,6 +22,7 @@ TRIAL = Trial("key", "arm", {}, 0, {})
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 END = End(State.PRUNED, 5.0)
 KILLED = Failure("The actor died.", raised=False, process=("node", 5))
+RAISED = Failure("Traceback\nValueError: no", raised=True)
 
 
 @pytest.fixture
@@ -33,7 +34,15 @@ def events() -> Any:
 @pytest.fixture
 def ray_trial() -> Any:
     """Return a trial of Ray Tune that has failed twice."""
-    return SimpleNamespace(config={"trial": TRIAL}, run_metadata=SimpleNamespace(num_failures=2), checkpoint=None)
+    share = SimpleNamespace(required_resources={"CPU": 1.0})
+    failed = {"num_failures": 2, "run_metadata": SimpleNamespace(num_failures=2)}
+    return SimpleNamespace(config={"trial": TRIAL}, checkpoint=None, placement_group_factory=share, **failed)
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch) -> None:
+    """Let the account of a process that has ended name it."""
+    monkeypatch.setattr(last_words, "account", lambda node, pid: f"a frame\nprocess {pid} of {node} ended")
 
 
 def test_ray_tune_is_given_the_jobs_of_the_source(events):
@@ -70,22 +79,20 @@ def test_an_error_that_a_trial_reports_is_its_end(events, ray_trial, answer):
 
 
 @pytest.mark.parametrize(
-    ("failure", "reached", "error"),
+    ("failure", "reached", "attempts", "error"),
     [
-        (Failure("Traceback\nValueError: no", raised=True), 2, "Traceback\nValueError: no"),
-        (Failure("its node was lost", raised=False), 2, "its node was lost"),
-        (KILLED, 2, "its process ended by SIGSEGV; 2 attempts came no further than epoch 3"),
-        (KILLED, 0, "its process ended by SIGSEGV; 2 attempts came no further than epoch 1"),
+        (RAISED, 2, 2, RAISED.text),
+        (Failure("its node was lost", raised=False), 2, 2, "its node was lost"),
+        (KILLED, 2, 2, "a frame\nprocess 5 of node ended; 2 attempts came no further than epoch 3"),
+        (KILLED, 0, 1, "a frame\nprocess 5 of node ended; 1 attempt came no further than epoch 1"),
     ],
 )
 def test_a_trial_whose_process_ends_again_and_again_has_the_epoch_that_none_finished(
-    events, ray_trial, monkeypatch, failure, reached, error
+    events, ray_trial, monkeypatch, failure, reached, attempts, error
 ):
     monkeypatch.setattr(tune_private, "failure_of", lambda trial: failure)
-    monkeypatch.setattr(last_words, "account", lambda node, pid: "its process ended by SIGSEGV")
-    ray_trial.num_failures = 2
-    if reached:
-        events.furthest[TRIAL.key] = Epoch(reached, 5, {})
+    ray_trial.num_failures = attempts
+    events.furthest |= {TRIAL.key: Epoch(reached, 5, {})} if reached else {}
     _Callbacks(events).on_trial_error(1, [], ray_trial)
     assert events.listener.ended.call_args == call(TRIAL, End(State.FAILED, error=error), "")
 
@@ -93,16 +100,13 @@ def test_a_trial_whose_process_ends_again_and_again_has_the_epoch_that_none_fini
 @pytest.mark.parametrize(
     ("failure", "why"),
     [
-        (KILLED, " (its process ended by SIGSEGV)"),
-        (Failure("Traceback\nValueError: no", raised=True), " (ValueError: no)"),
+        (KILLED, " (process 5 of node ended)"),
+        (RAISED, " (ValueError: no)"),
         (Failure("The actor died.\nA long account of Ray's", raised=False), ""),
     ],
 )
 def test_a_crash_is_explained_if_a_line_says_what_happened(events, ray_trial, monkeypatch, failure, why):
     monkeypatch.setattr(tune_private, "failure_of", lambda trial: failure)
-    monkeypatch.setattr(last_words, "account", lambda node, pid: "a frame\nits process ended by SIGSEGV")
-    ray_trial.num_failures = 2
-    ray_trial.placement_group_factory = SimpleNamespace(required_resources={"CPU": 1.0})
     _Callbacks(events).on_trial_recover(1, [], ray_trial)
     account = f"crashed{why}, attempt 3 goes on from its last epoch"
     assert events.listener.mock_calls == [call.crashed(TRIAL, account)]

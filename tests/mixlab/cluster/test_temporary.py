@@ -33,16 +33,6 @@ def age(folder: Path) -> None:
     os.utime(folder, (time.time() - 3600,) * 2)
 
 
-def test_a_folder_that_nobody_holds_is_removed_once_nobody_is_about_to(place):
-    folder = place / f"{PREFIX}0"
-    (folder / "state").mkdir(parents=True)
-    remove_abandoned()
-    assert folder.exists()
-    age(folder)
-    remove_abandoned()
-    assert not folder.exists()
-
-
 @pytest.mark.slow
 def test_what_a_killed_process_leaves_is_removed(place):
     assert subprocess.run([sys.executable, "-c", KILLED]).returncode == -9
@@ -52,14 +42,14 @@ def test_what_a_killed_process_leaves_is_removed(place):
     assert not left.exists()
 
 
-def test_the_folder_of_a_living_process_and_those_of_others_stay(place):
-    other = place / "mixlab-other"
-    other.mkdir()
+def test_a_folder_that_nobody_holds_or_is_about_to_is_removed_and_all_others_stay(place):
+    other, new, left = (place / name for name in ("mixlab-other", f"{PREFIX}0", f"{PREFIX}1"))
+    for folder in (other, new, left):
+        (folder / "state").mkdir(parents=True)
     age(other)
-    with temporary_folder() as folder:
-        assert folder.name.startswith(PREFIX)
-        (folder / "teacher.pt").write_bytes(b"weights")
-        age(folder)
+    age(left)
+    with temporary_folder() as living:
+        age(living)
         remove_abandoned()
-        assert (folder / "teacher.pt").exists()
-    assert list(place.iterdir()) == [other]
+        assert set(place.iterdir()) == {other, new, living}
+    assert set(place.iterdir()) == {other, new}

@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,65 +54,64 @@ def test_a_trial_recovers_if_both_answers_are_yes():
 
 
 @pytest.fixture
-def failures(tmp_path, monkeypatch) -> Callable[..., list[str]]:
-    """Return a function that lets a trial fail by errors, each after an epoch, and returns what the listener is told.
-
-    Only what Ray Tune makes of a failure is tried: no trial runs.
-    """
-
-    def told(*errors: tuple[int, str], gpus: float = 0.125) -> list[str]:
-        said: list[str] = []
-        listener: Any = SimpleNamespace(
-            crashed=lambda trial, account: said.append(account),
-            ended=lambda trial, end, checkpoint: said.append(f"{end.state.value}: {end.error}"),
-        )
-        events = Events(SimpleNamespace(ended=lambda trial, end: None), listener, lambda: 1)
-        monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
-        storage = StorageContext(tmp_path, "study")
-        monkeypatch.setattr(storage, "_get_session_path", lambda: str(tmp_path))
-        ours = schedule.Trial("key", "arm", {}, 0, {})
-        share = PlacementGroupFactory([{"CPU": 1.0, "GPU": gpus}])
-        trial = Trial("stub", stub=True, config={"trial": ours}, storage=storage, placement_group_factory=share)
-        trial.max_failures = schedule.MAX_FAILURES
-        trial.init_local_path()
-        given: Any = {"scheduler": schedule._InTurn(events), "callbacks": [schedule._Callbacks(events)]}
-        controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1), **given)
-        controller.add_trial(trial)
-        for epoch, error in errors:
-            events.furthest[ours.key] = Epoch(epoch, 9, {})
-            controller._set_trial_status(trial, Trial.RUNNING)
-            controller._process_trial_failure(trial, RayTaskError("work", "", Crash(error)).as_instanceof_cause())
-        return said
-
-    return told
+def storage(tmp_path, monkeypatch) -> StorageContext:
+    """Return what a controller of Ray Tune needs to be made without a cluster."""
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
+    return StorageContext(tmp_path, "study", trial_dir_name="trial")
 
 
-def test_an_error_that_comes_later_is_tried_again_and_the_same_at_the_same_epoch_is_final(failures):
-    """Ray Tune adds a trial again with every attempt; each time one more asked, and the second found its own answer."""
-    error = "OSError: no such image"
-    assert failures((1, error), (2, error), (3, error), (3, error)) == [
-        *(f"crashed ({error}), attempt {number} goes on from its last epoch" for number in (2, 3, 4)),
-        f"failed: {error}",
-    ]
+IMAGE = "OSError: no such image"
+FULL = "torch.OutOfMemoryError: CUDA out of memory. Process {} has 79.1 GiB memory in use."
 
 
-def test_a_trial_without_room_on_a_whole_gpu_fails_alone(failures):
-    """Ray Tune lets no resources change of a trial that has failed for good: all other trials ended with it."""
-    error = "torch.OutOfMemoryError: CUDA out of memory."
-    assert failures(*[(1, error)] * 4) == [
-        "ran out of GPU memory, attempt 2 goes on from its last epoch with 25 % of a GPU",
-        "ran out of GPU memory, attempt 3 goes on from its last epoch with 50 % of a GPU",
-        "ran out of GPU memory, attempt 4 goes on from its last epoch with 100 % of a GPU",
-        f"failed: {error}",
-    ]
-
-
-def test_a_trial_that_fills_a_whole_gpu_twice_is_not_tried_again(failures):
-    error = "torch.OutOfMemoryError: CUDA out of memory. Process {} has 79.1 GiB memory in use."
-    assert failures(*[(1, error.format(process)) for process in (411, 523)], gpus=1.0) == [
-        "ran out of GPU memory, attempt 2 goes on from its last epoch with 100 % of a GPU",
-        f"failed: {error.format(523)}",
-    ]
+@pytest.mark.parametrize(
+    ("errors", "gpus", "said"),
+    [
+        (  # Ray Tune adds a trial again with each attempt: one more asked, and the second found its own answer
+            [(1, IMAGE), (2, IMAGE), (3, IMAGE), (3, IMAGE)],
+            0.125,
+            [f"crashed ({IMAGE}), attempt {number} goes on from its last epoch" for number in (2, 3, 4)],
+        ),
+        (  # Ray Tune lets no resources change of a trial that has failed for good: all other trials ended with it
+            [(1, FULL.format(1))] * 4,
+            0.125,
+            [
+                f"ran out of GPU memory, attempt {number} goes on from its last epoch with {percent} % of a GPU"
+                for number, percent in ((2, 25), (3, 50), (4, 100))
+            ],
+        ),
+        (
+            [(1, FULL.format(1)), (1, FULL.format(2))],
+            1.0,
+            ["ran out of GPU memory, attempt 2 goes on from its last epoch with 100 % of a GPU"],
+        ),
+    ],
+    ids=["an error that comes later", "without room on a whole GPU", "a whole GPU that was full already"],
+)
+def test_a_trial_is_tried_again_until_the_same_error_comes_at_the_same_epoch(
+    errors, gpus, said, storage, tmp_path, monkeypatch
+):
+    """Only what Ray Tune makes of a failure is tried: no trial runs."""
+    told: list[str] = []
+    listener: Any = SimpleNamespace(
+        crashed=lambda trial, account: told.append(account),
+        ended=lambda trial, end, checkpoint: told.append(f"{end.state.value}: {end.error}"),
+    )
+    events = Events(SimpleNamespace(ended=lambda trial, end: None), listener, lambda: 1)
+    monkeypatch.setattr(storage, "_get_session_path", lambda: str(tmp_path))
+    ours = schedule.Trial("key", "arm", {}, 0, {})
+    share = PlacementGroupFactory([{"CPU": 1.0, "GPU": gpus}])
+    trial = Trial("stub", stub=True, config={"trial": ours}, storage=storage, placement_group_factory=share)
+    trial.max_failures = schedule.MAX_FAILURES
+    trial.init_local_path()
+    given: Any = {"scheduler": schedule._InTurn(events), "callbacks": [schedule._Callbacks(events)]}
+    controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1), **given)
+    controller.add_trial(trial)
+    for epoch, error in errors:
+        events.furthest[ours.key] = Epoch(epoch, 9, {})
+        controller._set_trial_status(trial, Trial.RUNNING)
+        controller._process_trial_failure(trial, RayTaskError("work", "", Crash(error)).as_instanceof_cause())
+    assert told == [*said, f"failed: {errors[-1][1]}"]
 
 
 def test_ray_tune_prints_nothing_of_its_own(monkeypatch, capsys):
@@ -125,9 +124,8 @@ def test_ray_tune_prints_nothing_of_its_own(monkeypatch, capsys):
         require(silent == (not capsys.readouterr().out), "TrialProgressCallback prints the end of a trial")
 
 
-def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
-    controller = TuneController(storage=StorageContext(tmp_path, "study"), trial_checkpoint_config=CheckpointConfig(1))
+def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(storage):
+    controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1))
     runs = Trial("stub", stub=True, trial_id="runs")
     before = {name: len(held) for name, held in vars(controller).items() if isinstance(held, Sized)}
     controller.add_trial(runs)
@@ -147,9 +145,7 @@ def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(tmp_path, monk
     require(grown == {"_pending_trials_list"}, "TuneController holds its trials in the collections that are emptied")
 
 
-def test_a_checkpoint_is_taken_from_the_result_that_names_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
-    storage = StorageContext(tmp_path, "study", trial_dir_name="trial")
+def test_a_checkpoint_is_taken_from_the_result_that_names_it(storage, tmp_path):
     controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1))
     trial = Trial("stub", stub=True, storage=storage)
     trial.temporary_state.ray_actor = SimpleNamespace()  # which cannot be asked
@@ -233,13 +229,13 @@ def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path):
 @pytest.mark.parametrize(("text", "said"), [("\x1b[36mFailure # 1\x1b[39m", "Failure # 1"), (None, "unknown error")])
 @pytest.mark.parametrize("pickled", [None, b"", b"\x80\x05cut off"])
 def test_without_the_error_itself_a_failure_is_what_ray_tune_has_written_of_it(tmp_path, text, said, pickled):
-    for name, content in (("error.pkl", pickled), ("error.txt", text and text.encode())):
-        if content is not None:
-            (tmp_path / name).write_bytes(content)
-    file, log = tmp_path / "error.pkl", tmp_path / "error.txt"
-    trial = SimpleNamespace(
-        pickled_error_file=file if pickled is not None else None, error_file=log if text is not None else None
-    )
+    trial = SimpleNamespace(pickled_error_file=None, error_file=None)
+    if pickled is not None:
+        trial.pickled_error_file = tmp_path / "error.pkl"
+        trial.pickled_error_file.write_bytes(pickled)
+    if text is not None:
+        trial.error_file = tmp_path / "error.txt"
+        trial.error_file.write_text(text)
     assert tune_private.failure_of(trial) == tune_private.Failure(said, raised=False)
 
 

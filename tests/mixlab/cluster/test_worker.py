@@ -3,24 +3,30 @@
 import gc
 import itertools
 import os
+import pickle
 import sys
 import weakref
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 import torch
+from ray import cloudpickle
 
 from mixlab import Epoch
 from mixlab.cluster import worker
+from mixlab.cluster.worker import files_of
+from mixlab.spec.complete import complete
+from mixlab.spec.study import Trial
 from tests.mixlab.cluster.reader import CODE, Reader, run_trial, save, work
 
 
 @pytest.mark.parametrize("error", [None, LookupError("diverged")])
 @pytest.mark.usefixtures("ray_tune")
-def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path, error):
+def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path, monkeypatch, error):
     """In a folder that was gone, the next trial of the process died before it began, and was not tried again."""
 
     def trains(*_: object) -> None:
@@ -29,12 +35,9 @@ def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path, er
         if error is not None:
             raise error
 
-    before = Path.cwd()
-    try:
-        run_trial(work(tmp_path, train=Reader(trains)))
-        assert Path.cwd() == before
-    finally:
-        os.chdir(before)
+    monkeypatch.chdir(before := Path.cwd())  # to be restored
+    run_trial(work(tmp_path, train=Reader(trains)))
+    assert Path.cwd() == before
 
 
 @pytest.mark.usefixtures("ray_tune")
@@ -55,24 +58,18 @@ def test_another_attempt_goes_on_from_its_own_checkpoint_and_not_from_that_of_an
 
 
 def test_a_process_keeps_to_its_threads_and_its_share_of_a_gpu(monkeypatch):
-    threads: list[int] = []
-    shares: list[float] = []
-    cuda = {
-        "is_available": lambda: True,
-        "empty_cache": lambda: None,
-        "mem_get_info": lambda: (1, 2**36),
-        "set_per_process_memory_fraction": shares.append,
-    }
-    for name, stands_in in cuda.items():
-        monkeypatch.setattr(torch.cuda, name, stands_in)
-    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    cuda = Mock(**{"is_available.return_value": True, "mem_get_info.return_value": (1, 2**36)})
+    monkeypatch.setattr(torch, "cuda", cuda)
+    monkeypatch.setattr(torch, "set_num_threads", set_num_threads := Mock())
     monkeypatch.setattr(os, "environ", {"HOME": "/"})
     worker._keep_to_share(3, 0.5)
-    assert (threads, shares) == ([3], [worker.share_of_tensors(0.5, 2**36)])
     monkeypatch.delitem(sys.modules, "torch")
     worker._keep_to_share(2, 0)  # torch, if it comes, will read this
     limits = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "MKL_DYNAMIC": "FALSE"}
-    assert (threads, os.environ) == ([3], {"HOME": "/", **limits})
+    assert os.environ == {"HOME": "/", **limits}
+    assert set_num_threads.mock_calls == [call(3)]
+    share = worker.share_of_tensors(0.5, 2**36)
+    assert cuda.set_per_process_memory_fraction.mock_calls == [call(share)]
 
 
 @pytest.mark.parametrize(("parallel", "gpus", "processes"), [(True, 2, 2), (True, 0.5, 1), (True, 0, 1), (False, 1, 0)])
@@ -134,13 +131,12 @@ def test_the_words_of_a_run_tell_of_every_process_that_trained_it(tmp_path, ray_
 
 
 def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypatch):
-    frozen: list[bool] = []
-    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(gc, "freeze", freeze := Mock())
     monkeypatch.setattr(worker, "_earlier_trials", itertools.count())
     after_each = []
     for _ in range(3):
         worker._give_back_memory()
-        after_each.append(len(frozen))
+        after_each.append(freeze.call_count)
     assert after_each == [0, 1, 1]
 
 
@@ -149,3 +145,32 @@ def test_a_process_seldom_looks_for_garbage(tmp_path, thresholds):
     found: list[int] = []
     run_trial(work(tmp_path, train=Reader(lambda *_: found.extend(thresholds))))
     assert found == [worker.GARBAGE]  # before it imports anything
+
+
+def test_files_travel_to_the_worker_by_their_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("teacher.pt").write_bytes(b"a network")
+    config = {"teacher": "teacher.pt", "extractor": None, "lr": 0.1}
+    files = files_of(complete(Reader()), [config, {**config, "lr": 0.2}])
+    assert files == {"teacher.pt": b"a network"}
+
+    Path("teacher.pt").unlink()  # the worker is on another machine
+    trial = Trial("key", "arm", {}, 0, config, config)
+    with worker._settings(trial, work(tmp_path, **files)) as settings:
+        there = Path(settings["teacher"])
+        assert (there.name, there.read_bytes()) == ("teacher.pt", b"a network")
+        assert (settings["extractor"], settings["lr"]) == (None, 0.1)
+    assert not there.exists()
+
+
+def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path):
+    """A run would be recorded under a key that does not describe what it has read."""
+    file = tmp_path / "teacher.pt"
+    file.write_bytes(b"a network")
+    train, config = complete(Reader()), {"teacher": str(file)}
+    before = train.hashed(config)
+    file.write_bytes(b"another")
+    assert files_of(train, [config]) == {str(file): b"a network"}
+    assert train.hashed(config) == before  # as for a trial that a search proposes later
+    assert complete(Reader()).hashed(config) != before
+    assert pickle.loads(cloudpickle.dumps(train))._read_files == {}

@@ -42,11 +42,7 @@ def test_an_arm_that_is_decided_gets_no_more_seeds_and_the_baseline_goes_on():
     assert list(rounds.verdicts.values()) == verdicts
     counts = [int(count) for count in np.isfinite(seen).sum(axis=1)]
     assert counts[0] != counts[1]
-    assert seeds == {
-        "plain": list(range(max(counts))),
-        "real": list(range(counts[0])),
-        "null": list(range(counts[1])),
-    }
+    assert seeds == {"plain": list(range(max(counts))), "real": list(range(counts[0])), "null": list(range(counts[1]))}
     assert rounds.decided() == 2
     assert rounds.most() == []
 
