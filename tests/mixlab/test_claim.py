@@ -8,6 +8,7 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, call
 
 import psutil
 import pyarrow.fs
@@ -16,11 +17,11 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from mixlab import Options, processes
-from mixlab.errors import BadInput
 from mixlab.launching import one_driver
 from mixlab.launching.one_driver import FileBoard, TagBoard, only_machine, only_writer
 from mixlab.launching.start import Start
 from mixlab.processes import Board, OtherDriver, claimed, machine_of, name_of, runs_here, this_process
+from tests.endings import refused
 from tests.mixlab.search_toy import TRAIN
 from tests.waiting import wait_for
 
@@ -69,8 +70,8 @@ def test_what_nobody_holds_is_held_at_once_and_given_back(shared, other):
 
 def test_a_living_driver_of_this_machine_is_named_at_once(shared):
     shared.write(NEIGHBOUR)
-    with pytest.raises(OtherDriver, match=rf"^on .+ \(process {os.getppid()}\)$") as found, shared.claimed():
-        pass
+    with pytest.raises(OtherDriver, match=rf"^on .+ \(process {os.getppid()}\)$") as found:
+        shared.claimed().__enter__()
     assert found.value.since == "2026-01-02 03:04:05"
     assert shared.board.read().startswith(NEIGHBOUR)
     assert not shared.said
@@ -90,8 +91,8 @@ def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, beats):
     shared.write(NODE7)
     if beats:
         threading.Timer(0.1, shared.write, (NODE7, 2)).start()
-        with pytest.raises(OtherDriver, match=r"^on node7 \(process 12\)$"), shared.claimed():
-            pass
+        with pytest.raises(OtherDriver, match=r"^on node7 \(process 12\)$"):
+            shared.claimed().__enter__()
         return
     with shared.claimed():
         assert shared.is_mine()
@@ -109,8 +110,8 @@ def test_a_driver_of_a_machine_with_the_same_name_is_watched(shared, tmp_path, m
 
 
 def test_of_two_that_start_at_once_the_first_gives_way(shared):
-    with pytest.raises(OtherDriver), shared.claimed(meanwhile=lambda: shared.write(NEIGHBOUR)):
-        pass
+    with pytest.raises(OtherDriver):
+        shared.claimed(meanwhile=lambda: shared.write(NEIGHBOUR)).__enter__()
     assert shared.board.read().startswith(NEIGHBOUR)
 
 
@@ -144,7 +145,14 @@ def test_a_living_driver_is_known_after_its_machines_clock_was_set(monkeypatch):
 
 
 def start_of(folder: Path, uri: str = "sqlite:///mlflow.db") -> Start:
-    return Start("toy", TRAIN, Options(tracking_uri=uri, storage=str(folder)), Console(), folder / "study.py")
+    console = Console(file=io.StringIO(), width=200)
+    return Start("toy", TRAIN, Options(tracking_uri=uri, storage=str(folder)), console, folder / "study.py")
+
+
+def in_a_bucket(start: Start) -> Shared:
+    """Let what stands for a bucket be the start's storage; return where a driver of that is named."""
+    start.storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", LOCAL)
+    return Shared(FileBoard(start.storage.filesystem, f"{start.storage.folder}/driver"))
 
 
 def test_a_second_writer_is_a_sentence(tmp_path, tracking_uri, monkeypatch):
@@ -156,38 +164,31 @@ def test_a_second_writer_is_a_sentence(tmp_path, tracking_uri, monkeypatch):
         (experiment,) = start.client.search_experiments(filter_string="name = 'toy'")
         assert experiment.tags["mixlab driver of 0123"].startswith(this_process())
     start.client.set_experiment_tag(experiment.experiment_id, "mixlab driver of 0123", f"{NEIGHBOUR} since now beat 1")
-    with (
-        pytest.raises(BadInput, match=r"^another start of this study, on .*, writes the same runs to --tracking-uri "),
-        only_writer(start, "0123"),
-    ):
-        pass
+    with refused("another start of this study, on ", ", writes the same runs to --tracking-uri "):
+        only_writer(start, "0123").__enter__()
 
 
-def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path, monkeypatch):
+def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path):
     start = start_of(tmp_path)
     with only_machine(start, "driver", neighbours=False):
         assert not list(tmp_path.iterdir())  # a folder of this machine is locked instead
-    start.storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", LOCAL)  # stands for a bucket
-    board = FileBoard(start.storage.filesystem, f"{start.storage.folder}/driver")
-    board.write(f"{NEIGHBOUR} since 2026-01-02 03:04:05 beat 1")
-    said = r"^another start of this study, on .*, is at work in this storage since 2026-01-02 03:04:05: wait for it"
-    with pytest.raises(BadInput, match=said), only_machine(start, "driver", neighbours=False):
-        pass
+    in_a_bucket(start).write(NEIGHBOUR)
+    with refused(
+        "another start of this study, on ", ", is at work in this storage since 2026-01-02 03:04:05: wait for"
+    ):
+        only_machine(start, "driver", neighbours=False).__enter__()
 
 
 def test_a_driver_whose_storage_another_has_taken_over_says_so_and_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(one_driver.os, "kill", lambda *ended: stopped.append(ended))
-    stopped: list[tuple[int, int]] = []
+    monkeypatch.setattr(one_driver.os, "kill", kill := Mock())
     start = start_of(tmp_path)
-    start.console = Console(file=io.StringIO(), width=200)
-    start.storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", LOCAL)  # stands for a bucket
-    board = FileBoard(start.storage.filesystem, f"{start.storage.folder}/driver")
+    shared = in_a_bucket(start)
     with only_machine(start, "driver", neighbours=False):
-        while not stopped:
-            board.write(f"{NODE7} since 2026-01-02 03:04:05 beat 1")
+        while not kill.called:
+            shared.write(NODE7)
             time.sleep(0.02)  # a beat may be between its look and its write
-    assert stopped == [(os.getpid(), signal.SIGTERM)]
+    assert kill.mock_calls == [call(os.getpid(), signal.SIGTERM)]
     assert start.console.file.getvalue().startswith("another start of this study has taken over, because this one had")
-    assert board.read().startswith(NODE7)
+    assert shared.board.read().startswith(NODE7)

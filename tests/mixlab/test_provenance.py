@@ -23,14 +23,12 @@ AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 
 
 def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *AUTHOR, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+    command = ["git", *AUTHOR, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def commit_all(folder: Path) -> None:
-    """Make a folder a repository whose only commit holds all that is there."""
-    git(folder, "init", "--quiet")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "First", "--allow-empty")
+def head_of(folder: Path) -> str:
+    return git(folder, "rev-parse", "HEAD")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,9 @@ def made(tmp_path_factory) -> Path:
     (folder / "platform").mkdir(parents=True)
     (folder / "study.py").write_text("epochs = 1\n")
     (folder / "platform" / "provenance.py").write_text("")
-    commit_all(folder)
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "First")
     return folder
 
 
@@ -62,11 +62,10 @@ def foreign(made, tmp_path) -> Path:
 
 
 def test_the_commit_is_that_of_the_code_wherever_it_is_started(repository, foreign, monkeypatch):
-    head = git(repository, "rev-parse", "HEAD").strip()
     for folder in (repository, foreign, foreign.parent):
         monkeypatch.chdir(folder)
         found = collect(repository / "study.py", functools.partial(print))  # what is installed is no change
-        assert (found.commit, found.dirty, found.diff) == (head, False, "")
+        assert (found.commit, found.dirty, found.diff) == (head_of(repository), False, "")
         assert found.tags["mixlab.patch"] == "none"
 
 
@@ -88,20 +87,19 @@ def test_a_study_and_a_trainable_outside_any_repository_are_in_the_patch_with_wh
     repository, tmp_path, monkeypatch
 ):
     """Whatever changed in it between two starts of a study, their runs had the same patch."""
+    package = tmp_path / "my_package"  # without an __init__.py, such a package has no file
+    package.mkdir()
     (tmp_path / "mine.py").write_text("epochs = 7\n")
-    (tmp_path / "my_package").mkdir()  # without an __init__.py, such a package has no file
-    (tmp_path / "my_package" / "my_trainable.py").write_text("from my_package import my_model\nclass Mine: ...\n")
-    model = tmp_path / "my_package" / "my_model.py"
-    model.write_text("layers = 3\n")
-    (tmp_path / "my_package" / "nobody_imports_it.py").write_text("layers = 5\n")
+    (package / "my_trainable.py").write_text("from my_package import my_model\nclass Mine: ...\n")
+    (package / "my_model.py").write_text("layers = 3\n")
+    (package / "nobody_imports_it.py").write_text("layers = 5\n")
     monkeypatch.syspath_prepend(tmp_path)
     trainable = importlib.import_module("my_package.my_trainable").Mine()
     before = collect(tmp_path / "mine.py", trainable)
-    assert before.commit == git(repository, "rev-parse", "HEAD").strip()
-    for line in ("+epochs = 7", "+class Mine", "+layers = 3"):
-        assert line in before.diff
-    assert "+layers = 5" not in before.diff
-    model.write_text("layers = 4\n")
+    assert before.commit == head_of(repository)
+    for line, there in {"+epochs = 7": True, "+class Mine": True, "+layers = 3": True, "+layers = 5": False}.items():
+        assert (line in before.diff) is there
+    (package / "my_model.py").write_text("layers = 4\n")
     assert collect(tmp_path / "mine.py", trainable).patch != before.patch
 
 
@@ -110,7 +108,7 @@ def test_a_trainable_of_another_repository_names_its_own_commit(repository, fore
     module.__file__ = str(foreign / "study.py")
     monkeypatch.setitem(sys.modules, "their_trainable", module)
     trainable = type("Theirs", (), {"__module__": "their_trainable"})()
-    assert collect(repository / "study.py", trainable).commit == git(foreign, "rev-parse", "HEAD").strip()
+    assert collect(repository / "study.py", trainable).commit == head_of(foreign)
 
 
 @pytest.mark.parametrize("noted", [{"vcs_info": {"vcs": "git", "commit_id": "5" * 40}}, {"dir_info": {}}, None])
@@ -144,40 +142,41 @@ def test_without_git_nothing_is_known_but_the_commit_that_an_image_names(reposit
     assert (found.commit, found.dirty, found.patch) == expected
 
 
-@pytest.mark.parametrize("hidden", [{}, {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}])
-def test_code_of_no_repository_is_not_said_to_be_clean(repository, monkeypatch, hidden):
+@pytest.mark.parametrize("readable", [True, False])
+def test_code_of_no_repository_is_not_said_to_be_clean(repository, monkeypatch, readable):
     """Two starts between which it had changed were recorded alike. Git also reads no repository of another user."""
-    if not hidden:
+    if readable:
         shutil.rmtree(repository / ".git")
-    for name, value in hidden.items():
-        monkeypatch.setenv(name, value)
+    else:
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     found = collect(repository / "study.py")
     assert (found.commit, found.dirty) == ("unknown", True)
     assert "+epochs = 1" in found.diff
     assert collect(repository / "notebook").tags["mixlab.dirty"] == "true"
 
 
-def test_a_notebook_is_not_said_to_be_clean_in_a_repository(repository):
-    """Whatever its cells held, its runs were those of a commit that does not hold them."""
+def test_a_notebook_and_a_repository_without_a_commit_are_not_said_to_be_clean(repository):
+    """Whatever a notebook's cells held, its runs were those of a commit that does not hold them."""
     found = collect(repository / "notebook")
-    head = git(repository, "rev-parse", "HEAD").strip()
-    assert (found.commit, found.dirty, found.patch) == (head, True, "unknown")
+    assert (found.commit, found.dirty, found.patch) == (head_of(repository), True, "unknown")
+    git(repository, "update-ref", "-d", "HEAD")
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
 
 
 def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(repository, foreign, monkeypatch):
     """Git names its own repository to a hook, from which a study may be started."""
-    head = git(repository, "rev-parse", "HEAD").strip()
-    monkeypatch.setenv("GIT_DIR", str(foreign / ".git"))
-    monkeypatch.setenv("GIT_WORK_TREE", str(foreign))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(foreign / ".git" / "index"))
-    monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
+    head, theirs = head_of(repository), str(foreign / ".git")
+    named = {"GIT_DIR": theirs, "GIT_WORK_TREE": str(foreign), "GIT_INDEX_FILE": f"{theirs}/index"}
+    for name, value in {**named, "GIT_LITERAL_PATHSPECS": "1"}.items():
+        monkeypatch.setenv(name, value)
     found = collect(repository / "study.py")
     assert (found.commit, found.dirty) == (head, False)
     (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
     found = collect(repository / "study.py")
     assert (found.commit, found.dirty) == (head, True)
     assert "return 42" in found.diff
-    assert os.environ["GIT_DIR"] == str(foreign / ".git")
+    assert os.environ["GIT_DIR"] == theirs
 
 
 @pytest.mark.parametrize("failing", ["diff", "ls-files"])
@@ -194,12 +193,6 @@ def test_changes_that_cannot_be_read_are_not_said_to_be_none(repository, monkeyp
     found = collect(repository / "study.py")
     assert (found.dirty, found.diff) == (True, "")
     assert (found.tags["mixlab.dirty"], found.tags["mixlab.patch"]) == ("true", "unknown")
-
-
-def test_a_repository_without_a_commit_is_not_said_to_be_clean(repository):
-    git(repository, "update-ref", "-d", "HEAD")
-    found = collect(repository / "study.py")
-    assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Terminals, signals and folders that are not as usual, tried without Ray."""
 
-import io
 import logging
 import os
 import signal
@@ -11,15 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from mixlab.cluster import connect
 from mixlab.errors import BadInput
-from mixlab.launching.run_phase import write_out
 from mixlab.launching.start import undisturbed
 from mixlab.tracking.store import connect as open_store
 from tests.mixlab.test_slurm_script import TINY
@@ -73,13 +69,18 @@ def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.fixture
+def listing(tmp_path) -> str:
+    """Return the command that lists a study."""
+    (tmp_path / "study.py").write_text(TINY, encoding="utf-8")
+    return f"{sys.executable} {tmp_path / 'study.py'} --list"
+
+
 @pytest.mark.parametrize(
     "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
-def test_letters_that_the_terminal_lacks_are_replaced(environment, tmp_path):
-    (tmp_path / "study.py").write_text(TINY, encoding="utf-8")
-    command = [sys.executable, str(tmp_path / "study.py"), "--list"]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
+def test_letters_that_the_terminal_lacks_are_replaced(environment, listing):
+    done = subprocess.run(listing.split(), env={**os.environ, **environment}, capture_output=True)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     assert b"arm one: the base" in done.stdout
     assert b"x=3" in done.stdout
@@ -92,20 +93,14 @@ def test_letters_that_the_terminal_lacks_are_replaced(environment, tmp_path):
         ("> /dev/full", 1, "error: the standard output cannot be written ([Errno 28] No space left on device)\n"),
     ],
 )
-def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, error, tmp_path):
-    (tmp_path / "study.py").write_text(TINY, encoding="utf-8")
-    command = f"{sys.executable} {tmp_path / 'study.py'} --list {redirection}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, error, listing):
+    done = subprocess.run(["sh", "-c", f"{listing} {redirection}"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (code, error)
 
 
 @pytest.mark.parametrize(
     ("given", "usual", "used"),
-    [
-        ("", "/tmp/" + 90 * "t", "/tmp"),
-        ("", "/tmp/büro", "/tmp"),
-        ("/tmp/scratch", "/tmp", "/tmp/scratch"),  # a short one is left as it is
-    ],
+    [("", "/tmp/" + 90 * "t", "/tmp"), ("", "/tmp/büro", "/tmp"), ("/tmp/scratch", "/tmp", "/tmp/scratch")],
 )
 def test_sockets_go_to_a_short_folder(monkeypatch, given, usual, used):
     monkeypatch.setenv("RAY_TMPDIR", given)
@@ -146,26 +141,3 @@ def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri
     with pytest.raises(BadInput, match=r"cannot write to MLflow at .*mlruns"):
         tracker_of(open_store(tracking_uri)).open()
     assert time.monotonic() - began < 10
-
-
-@pytest.mark.parametrize(
-    ("drained", "refused", "outage", "said"),
-    [
-        (True, [], "", ""),
-        (True, 9 * ["Run 'x' not found"], "", "MLflow refused a write: Run 'x' not found"),
-        (False, [], "", "does not answer. Nothing is lost: all is kept"),
-        (False, [], "timed out", "writes it (timed out)."),
-        (False, [], "[Errno 28] No space", "has no room. Nothing is lost: all is kept"),
-    ],
-)
-def test_only_what_mlflow_has_whole_ends_well(drained, refused, outage, said):
-    tracker: Any = SimpleNamespace(
-        client=SimpleNamespace(tracking_uri="sqlite:///mlflow.db"),
-        drain=lambda seconds, tell: drained,
-        newly_refused=lambda: refused,
-        writer=SimpleNamespace(outage=outage, full="Errno 28" in outage, abandoned=False),
-    )
-    console = Console(file=io.StringIO(), width=200)
-    assert write_out(tracker, "all is kept", console) == (not said)
-    assert console.file.getvalue().count(said or "\n") == bool(said)
-    assert tracker.writer.abandoned == (not drained)

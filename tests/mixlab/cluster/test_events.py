@@ -168,10 +168,10 @@ def test_ray_tune_leaves_its_loop_and_every_other_error_comes_through(monkeypatc
         impatient.setattr(module, "LEAVE_SECONDS", 0.01)
         events.leave()  # it waits no longer than that
     assert not events._left.is_set()
-    loop = threading.Thread(target=events.until_left, args=(lambda: time.sleep(0.05) or events.next(),))
-    loop.start()
-    events.leave()
+    threading.Thread(target=events.until_left, args=(lambda: time.sleep(0.05),)).start()
+    events.leave()  # it waits for the loop
     assert events._left.is_set()
+    events.until_left(events.next)
     assert both.jobs
     with pytest.raises(ZeroDivisionError):
         events.until_left(lambda: 1 / 0)

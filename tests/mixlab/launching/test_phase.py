@@ -3,16 +3,19 @@
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 
 from mixlab import Options
 from mixlab.cluster.source import End, Job
-from mixlab.launching.phase import ListedTrials
+from mixlab.launching.phase import ListedTrials, states
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
+from tests.mixlab.sequential_toy import TRAIN as TOY
+from tests.mixlab.sequential_toy import study_of
 from tests.mixlab.spec.minimal import STUDY, TRAIN
 
 DONE, FAILED, HALF, WHOLE = STUDY.trials(TRAIN)  # as MLflow has the first two, and the journal the others
@@ -37,6 +40,7 @@ def phase() -> ListedTrials:
 def test_what_is_not_done_runs_in_order_and_what_failed_is_tried_again(phase):
     assert phase.concerned == [FAILED, HALF]
     assert phase.expected() == 1 + 0.75
+    assert not phase.over()
     assert [phase.next(1) for _ in range(3)] == [Job(FAILED), Job(HALF, SAVED[HALF.key]), None]
     assert phase.over()
     assert phase.states[HALF.key] is State.RUNNING
@@ -45,7 +49,6 @@ def test_what_is_not_done_runs_in_order_and_what_failed_is_tried_again(phase):
 def test_it_counts_what_is_done_and_what_has_failed_now(phase):
     assert phase.counts() == "1/4 done"
     assert phase.done() == {DONE.key: "1.50 kg"}
-    assert not phase.over()
     phase.ended(FAILED, End(State.FAILED, error="again"))
     assert phase.counts() == "1/4 done, 1 failed"
     phase.ended(FAILED, End(State.DONE))
@@ -55,29 +58,32 @@ def test_it_counts_what_is_done_and_what_has_failed_now(phase):
 
 
 def test_a_cell_is_failed_if_one_of_its_trials_is_and_done_if_all_are(phase):
-    first, second = DONE.cell, HALF.cell
-    assert [phase.state(first), phase.state(second)] == [State.INTERRUPTED] * 2
+    assert [phase.state(trial.cell) for trial in (DONE, HALF)] == [State.INTERRUPTED] * 2
     phase.ended(FAILED, End(State.FAILED))
     for trial in (HALF, WHOLE):
         phase.ended(trial, End(State.DONE))
-    assert [phase.state(first), phase.state(second)] == [State.FAILED, State.DONE]
+    assert [phase.state(trial.cell) for trial in (DONE, HALF)] == [State.FAILED, State.DONE]
 
 
 def test_trials_that_the_journal_completes_end_without_being_run(phase):
-    told: list[Any] = []
-
-    class Session:
-        def resumed(self, *given: Any) -> None:
-            told.append(given)
-
-        ended = resumed
-
-    session: Any = Session()
+    session = Mock()
     assert [phase.catch_up(session) for _ in range(2)] == [True, True]
-    assert told == [(WHOLE, SAVED[WHOLE.key].epochs), (WHOLE, End(State.DONE), "whole")]
+    epochs = SAVED[WHOLE.key].epochs
+    assert session.mock_calls == [call.resumed(WHOLE, epochs), call.ended(WHOLE, End(State.DONE), "whole")]
     assert phase.states[WHOLE.key] is State.DONE
     assert phase.done() == {DONE.key: "1.50 kg"}  # the journal's are not among MLflow's records of the start
     assert phase.counts() == "2/4 done"
+
+
+def test_what_was_begun_and_is_not_over_is_interrupted():
+    trials = study_of().trials(TOY)[:6]
+    words = ("FINISHED", "FAILED", "RUNNING", "KILLED")
+    records = {trial.key: recorded(word) for trial, word in zip(trials, words, strict=False)}
+    found = states(trials, records, {trials[4].key: Saved("", [Epoch(1, 3, {})])})
+    assert [found[trial.key].value for trial in trials] == [
+        *("done", "failed", "interrupted", "interrupted"),  # as MLflow has them
+        *("interrupted", "pending"),  # only the journal has one of them, and nothing the other
+    ]
 
 
 def test_where_the_records_are_is_said_without_a_password_and_a_listed_trial_runs_to_its_end(phase):

@@ -12,7 +12,7 @@ from mixlab import Options
 from mixlab.cluster.resources import Share
 from mixlab.launching import plan
 from mixlab.launching.phase import Left
-from mixlab.launching.plan import Timing, print_cost
+from mixlab.launching.plan import Timing, print_cost, print_outlook
 from mixlab.options import AUTO
 from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Epoch
@@ -29,6 +29,14 @@ def start_of(train: Toy) -> Any:
     return SimpleNamespace(train=complete(train), options=Options(data_root="/data"), console=console)
 
 
+ONE = [{"CPU": 1.0}]
+
+
+def timing(*seconds: Any, machines: list[dict[str, float]] = ONE, share: Share = Share(1, 0)) -> Timing:  # noqa: B008
+    """Return what the trials take, by default one by one."""
+    return Timing([*seconds], machines, "a desk", share)
+
+
 def cost(monkeypatch: pytest.MonkeyPatch, left: list[Left], timing: Timing, train: Any = None) -> tuple[list[Any], str]:
     """Return the trials that were timed, and what was said."""
     timed: list[Any] = []
@@ -41,49 +49,42 @@ def cost(monkeypatch: pytest.MonkeyPatch, left: list[Left], timing: Timing, trai
 @pytest.mark.parametrize(
     ("share", "machines", "said"),
     [
-        (Share(1, 0), [{"CPU": 1.0}], "54 s of training, 54 s with 1 at a time, on a desk. A rough"),
-        (Share(1, 0), [{"CPU": 1.0}, {"CPU": 1.0}], "54 s of training, 27 s with 2 at a time, on a desk."),
-        (Share(1, 0), [{"CPU": 64.0}], "54 s of training, 18 s with 3 at a time, on a desk."),  # no more are left
-        (
-            Share(1, 1 / 8),
-            [{"CPU": 64.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 1.0}],
-            "54 s of training, 54 s with 1 at a time, on a desk.",
-        ),
+        (Share(1, 0), ONE, "54 s with 1 at a time, on a desk. A rough"),
+        (Share(1, 0), ONE * 2, "27 s with 2 at a time, on a desk."),
+        (Share(1, 0), [{"CPU": 64.0}], "18 s with 3 at a time, on a desk."),  # no more are left
+        (Share(1, 1 / 8), [{"CPU": 64.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 1.0}], "54 s with 1 at a time, on a desk."),
     ],
 )
 def test_the_cost_is_what_is_left_of_every_trial_times_its_seeds(monkeypatch, share, machines, said):
     left = [Left(FIRST, 0.5, times=3), Left(FIRST), Left(SECOND)]  # 15, 10 and 29 seconds
-    timed, text = cost(monkeypatch, left, Timing([10.0, 29.0], machines, "a desk", share))
+    timed, text = cost(monkeypatch, left, timing(10.0, 29.0, machines=machines, share=share))
     assert timed == [FIRST, SECOND]
     assert "  a: about 10 s a trial\n  b: about 29 s a trial\n" in text
-    assert f"Estimated cost: {said}" in text
+    assert f"Estimated cost: 54 s of training, {said}" in text
     assert "take turns" not in text
 
 
 def test_trials_that_take_turns_on_a_gpu_are_four_times_as_fast_as_one(monkeypatch):
-    timing = Timing([4.0], [{"CPU": 64.0, "GPU": 1.0}], "a desk", Share(1, 1 / 8))
-    _, text = cost(monkeypatch, [Left(FIRST)] * 12, timing)
+    on_a_gpu = timing(4.0, machines=[{"CPU": 64.0, "GPU": 1.0}], share=Share(1, 1 / 8))
     said = "48 s of training, 12 s with 8 at a time (they take turns on a GPU: 4 times as fast as one), on a desk"
-    assert said in text
+    assert said in cost(monkeypatch, [Left(FIRST)] * 12, on_a_gpu)[1]
 
 
 @pytest.mark.parametrize(
-    ("estimates", "said"),
+    ("estimate", "said"),
     [
-        ([20.0, None], "Cost unknown: this trainable does not estimate how long a run takes.\n"),
-        ([20.0, "ValueError: no"], "Cost unknown: the estimate of this trainable failed: ValueError: no\n"),
+        (None, "Cost unknown: this trainable does not estimate how long a run takes.\n"),
+        ("ValueError: no", "Cost unknown: the estimate of this trainable failed: ValueError: no\n"),
     ],
 )
-def test_a_cost_of_which_a_part_is_unknown_is_unknown(monkeypatch, estimates, said):
-    timing = Timing(estimates, [{"CPU": 1.0}], "a desk", Share(1, 0))
-    assert cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing)[1] == said
+def test_a_cost_of_which_a_part_is_unknown_is_unknown(monkeypatch, estimate, said):
+    assert cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing(20.0, estimate))[1] == said
 
 
 def test_trials_that_differ_in_other_keys_than_those_that_take_time_are_timed_once(monkeypatch):
     train = Toy()
     train.timed = ("epochs",)
-    timing = Timing([20.0], [{"CPU": 1.0}], "a desk", Share(1, 0))
-    timed, text = cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing, train)
+    timed, text = cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing(20.0), train)
     assert timed == [SECOND]
     assert "  a: about 20 s a trial\n  b: about 20 s a trial\n" in text
     assert "Estimated cost: 40 s of training" in text
@@ -93,7 +94,7 @@ def test_trials_that_differ_in_other_keys_than_those_that_take_time_are_timed_on
     ("lacking", "said"),
     [
         (None, ""),
-        (lambda settings, root: [], "Data: found in /data\n"),
+        (lambda *_: [], "Data: found in /data\n"),
         (
             lambda settings, root: [f"{root} is empty", f"{settings['lr']} is missing"],
             "Data: /data is empty; 0.1 is missing; 0.2 is missing\n",
@@ -138,11 +139,23 @@ def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
     ],
 )
 def test_trials_are_timed_where_they_will_run(monkeypatch, options, where):
-    timing = Timing([20.0], [{"CPU": 1.0}], "a desk", Share(1, 0))
-    timed = {name: Mock(return_value=timing) for name in ("_timed_here", "_timed_on_cluster")}
+    timed = {name: Mock(return_value=timing(20.0)) for name in ("_timed_here", "_timed_on_cluster")}
     for name, stub in timed.items():
         monkeypatch.setattr(plan, name, stub)
     start = start_of(Toy())
     start.options = Options(**options)
     print_cost([Left(FIRST)], start)
     assert [name for name, stub in timed.items() if stub.called] == [where]
+
+
+def test_the_outlook_is_given_the_results_of_the_runs_that_are_done():
+    def run(status: str, **metrics: float) -> StoredRun:
+        return StoredRun("", status, 0, 1, {}, {}, metrics)
+
+    recorded = {"a": run("FINISHED", top1=70.0), "b": run("KILLED", top1=9.0), "c": run("FINISHED", loss=1.0)}
+    start = start_of(Toy())
+    start.report = SimpleNamespace(outlook=lambda plan, results: [f"{plan['metric']}: {results}"])
+    lines = print_outlook({"metric": "top1"}, start, recorded)
+    assert lines == [start.console.file.getvalue().strip()] == ["top1: {'a': 70.0}"]
+    start.report = SimpleNamespace()
+    assert print_outlook({"metric": "top1"}, start, recorded) == []

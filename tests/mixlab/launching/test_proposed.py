@@ -7,7 +7,7 @@ from unittest.mock import Mock, call
 
 import pytest
 
-from mixlab.cluster.source import End, Job
+from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials, describe
 from mixlab.search.history import History
@@ -21,15 +21,18 @@ def source_of(**changes: Any) -> ProposedTrials:
     return proposed(History(search(scheduler="none", **changes), TRAIN, InMemory()))
 
 
+DONE, FAILED = End(State.DONE, 1.0), End(State.FAILED, error="no")
+
+
 @pytest.mark.parametrize(("concurrent", "room", "most"), [(None, 3, 3), (2, 5, 2), (5, 2, 2)])
 def test_no_more_trials_are_proposed_than_may_run(concurrent, room, most):
     """One that had to wait for room would be drawn without the results of those that run."""
     source = source_of(concurrent=concurrent)
     jobs = [source.next(room) for _ in range(most)]
-    assert all(isinstance(job, Job) for job in jobs)
+    assert None not in jobs
     assert source.next(room) is None
-    source.ended(jobs[0].trial, End(State.DONE, 1.0))
-    assert isinstance(source.next(room), Job)
+    source.ended(jobs[0].trial, DONE)
+    assert source.next(room) is not None
     assert source.next(room) is None
     assert not source.over()
 
@@ -39,12 +42,10 @@ def test_the_last_trials_are_waited_for_and_then_it_is_over():
     first, second = source.next(9), source.next(9)
     assert source.next(9) is None
     assert [source.state(cell) for cell in ("low", "high")] == [State.INTERRUPTED] * 2
-    source.ended(first.trial, End(State.DONE, 1.0))
-    assert source.next(9) is None
-    assert not source.over()
-    source.ended(second.trial, End(State.FAILED, error="no"))
-    assert source.next(9) is None
-    assert source.over()
+    source.ended(first.trial, DONE)
+    assert (source.next(9), source.over()) == (None, False)
+    source.ended(second.trial, FAILED)
+    assert (source.next(9), source.over()) == (None, True)
     assert [source.state(cell) for cell in ("low", "high")] == [State.DONE, State.FAILED]
     assert set(source.winners()) == {"low"}
     assert source.forgettable() == {first.trial.key, second.trial.key}
@@ -52,7 +53,7 @@ def test_the_last_trials_are_waited_for_and_then_it_is_over():
 
 def test_what_has_ended_is_counted_by_how():
     source = source_of(budget=8)
-    for end in (End(State.DONE, 1.0), End(State.PRUNED), End(State.FAILED, error="no"), End(State.PRUNED)):
+    for end in (DONE, End(State.PRUNED), FAILED, End(State.PRUNED)):
         job = source.next(1)
         source.reported(job.trial, Epoch(1, 27, {"val_top1": 1.0}))
         source.ended(job.trial, end)
@@ -75,8 +76,7 @@ def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_hold
     trial = source.next(1).trial
     source.release()
     assert not source.claims
-    journal: Any = SimpleNamespace(newest=lambda only: {trial.key: saved})
-    source = ProposedTrials(history, journal, "paper")
+    source = ProposedTrials(history, Mock(newest=lambda only: {trial.key: saved}), "paper")
     jobs = [source.next(2) for _ in range(2)]
     assert jobs[0].trial.key == trial.key
     assert [job.saved for job in jobs] == [saved, None]
@@ -86,15 +86,14 @@ def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_mar
     source = source_of(budget=6)
     trials = [source.next(9).trial for _ in range(6)]
     known, ended, whole, pruned, failed, _running = trials  # of the arms low and high in turn
-    for trial, value in zip(trials, (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), strict=True):
+    for value, trial in enumerate(trials, 1):
         source.reported(trial, Epoch(1, 27, {"val_top1": value}))
     for trial, value in ((known, 1.0), (ended, 2.0), (whole, 3.0)):
         source.ended(trial, End(State.DONE, value))
     source.ended(pruned, End(State.PRUNED, 4.0))
     source.ended(failed, End(State.FAILED, error="Traceback\nRuntimeError: no"))
     epochs = [Epoch(number, 27, {"val_top1": 3.0, "train_loss": 0.1}) for number in (1, 2)]
-    journal: Any = SimpleNamespace(newest=lambda: {whole.key: Saved("folder", epochs)})
-    source.storage = journal
+    source.storage = Mock(newest=lambda: {whole.key: Saved("folder", epochs)})
     runs = Mock(recorded={known.key: Mock(status="FINISHED"), whole.key: Mock(status="KILLED")})
     session: Any = SimpleNamespace(runs=runs, ends={ended.key: End(State.DONE)})
     assert source.catch_up(session)
@@ -117,10 +116,8 @@ def test_a_plan_of_a_search_says_what_the_analysis_needs():
     history = History(search(budget=20, search_seeds=(5, 6)), TRAIN, InMemory())
     found = describe(history, "quick")
     assert found["space"]["zeta"] == {"kind": "Float", "low": 0.05, "high": 2, "log": True, "step": None, "when": {}}
-    assert [found[key] for key in ("preset", "per_arm", "search_seeds", "seeds")] == ["quick", 10, [5, 6], [*range(6)]]
-    assert [found[key] for key in ("objective", "direction", "sampler", "scheduler")] == [
-        *("val_top1", "maximize"),
-        *("tpe", "asha"),
-    ]
+    expected = {"preset": "quick", "per_arm": 10, "search_seeds": [5, 6], "seeds": [*range(6)]}
+    expected |= {"objective": "val_top1", "direction": "maximize", "sampler": "tpe", "scheduler": "asha"}
+    assert {key: found[key] for key in expected} == expected
     assert set(found["arms"]) == {"low", "high"}
     assert "racing" not in found

@@ -40,11 +40,10 @@ def test_an_arm_that_is_decided_gets_no_more_seeds_and_the_baseline_goes_on():
     differences = np.array([by_seed[arm] for arm in ("real", "null")]) - by_seed["plain"]
     verdicts, seen = sequential_verdicts(differences, BUDGET)
     assert list(rounds.verdicts.values()) == verdicts
-    counts = [int(count) for count in np.isfinite(seen).sum(axis=1)]
-    assert counts[0] != counts[1]
-    assert seeds == {"plain": list(range(max(counts))), "real": list(range(counts[0])), "null": list(range(counts[1]))}
-    assert rounds.decided() == 2
-    assert rounds.most() == []
+    real, null = (int(count) for count in np.isfinite(seen).sum(axis=1))
+    assert real != null
+    assert seeds == {"plain": [*range(max(real, null))], "real": [*range(real)], "null": [*range(null)]}
+    assert (rounds.decided(), rounds.most()) == (2, [])
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -121,8 +120,7 @@ def test_the_rule_is_told_the_levels_of_the_factors():
 def test_an_arm_that_always_fails_is_given_up():
     study = study_of()
     values = {t.key: math.nan if t.arm == "null" else 70.0 + t.seed for t in study.trials(TRAIN)}
-    rounds = rounds_of(study)
-    assert len(seeds_by_arm(asked_of(rounds, values))["null"]) == 4
+    assert len(seeds_by_arm(asked_of(rounds_of(study), values))["null"]) == 4
 
 
 def drive(phase: ListedTrials, values: Mapping[str, float], at_a_time: int) -> list[str]:
@@ -143,9 +141,8 @@ def drive(phase: ListedTrials, values: Mapping[str, float], at_a_time: int) -> l
 
 def phase_after(done: list[Trial], values: Mapping[str, float]) -> SequentialTrials:
     """Return the phase of a study of which MLflow holds the runs that are done."""
-    recorded = {
-        trial.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {"test_top1_median10": values[trial.key]}) for trial in done
-    }
+    metrics = {trial.key: {"test_top1_median10": values[trial.key]} for trial in done}
+    recorded = {key: StoredRun("", "FINISHED", 0, 1, {}, {}, found) for key, found in metrics.items()}
     return SequentialTrials(study_of(), study_of().trials(TRAIN), START, recorded, {})
 
 
@@ -171,14 +168,12 @@ def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_record
     assert len(whole.rows) == 12  # the first four seeds of every arm
     assert whole.verdicts() == {}
     names = drive(whole, values, at_a_time)
-    assert whole.over()
     assert whole.verdicts() == {"real": "win", "null": "given up"}
     assert whole.counts() == f"{len(names)}/{len(names)} done, 2 of 2 comparisons decided"
     assert {whole.state(cell) for cell in whole.tracked.cells} == {State.DONE}
     assert whole.tracked.plan["sequential"] == {"budget": BUDGET}
     later = phase_after(asked[:10], values)
-    assert not later.over()
-    assert len(later.done()) == 10
+    assert (later.over(), len(later.done())) == (False, 10)
     assert drive(later, values, at_a_time) == names[10:]
     assert phase_after(asked, values).over()
 

@@ -32,8 +32,7 @@ def test_a_trial_that_goes_on_and_is_tried_again_is_begun_once_in_mlflow(session
     assert session.running == {"key": TRIAL}
     session.ended(TRIAL, End(State.DONE), "")
     assert (
-        session.told.mock_calls
-        == [
+        [
             call.runs.start(TRIAL),
             call.runs.epochs(TRIAL, EPOCHS[:1]),  # which MLflow may lack
             call.mirrors.start(TRIAL),
@@ -49,10 +48,9 @@ def test_a_trial_that_goes_on_and_is_tried_again_is_begun_once_in_mlflow(session
             call.after_end(),
             call.display.ended(TRIAL, State.DONE, EPOCHS[1], ""),
         ]
+        == session.told.mock_calls
     )
-    assert not session.running
-    assert not session.failures
-    assert session.ends == {"key": End(State.DONE)}
+    assert (session.running, session.failures, session.ends) == ({}, {}, {"key": End(State.DONE)})
 
 
 def test_a_trial_that_fails_is_named_with_the_last_line_of_its_account(session):

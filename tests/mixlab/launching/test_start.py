@@ -15,7 +15,6 @@ from rich.console import Console
 
 from mixlab import Options
 from mixlab.cluster import connect, nodes, packing
-from mixlab.errors import BadInput
 from mixlab.launching.launch import TABLE_FILE, require_no_more_trials
 from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
@@ -26,57 +25,56 @@ from tests.mixlab.search_toy import TRAIN
 DATA = Path("data").absolute()
 
 
+def start_of(storage: object, name: str = "toy") -> Start:
+    return Start(name, TRAIN, Options(storage=str(storage)), Console(), Path("study.py"))
+
+
 def test_starts_of_one_second_in_two_containers_have_two_names(monkeypatch, tmp_path):
     """Both are process 1 there; with one name, one would write into the trials of the other."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
     monkeypatch.setattr(time, "strftime", lambda *_: "20250101-120000")
-    options = Options(storage=str(tmp_path))
-    names = {Start("toy", TRAIN, options, Console(), tmp_path / "study.py").launch for _ in range(10)}
+    names = {start_of(tmp_path).launch for _ in range(10)}
     assert len(names) == 10
     assert all(name.startswith("20250101-120000-") for name in names)
 
 
 def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(monkeypatch, tmp_path):
-    start = Start("toy", TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
+    start = start_of(tmp_path)
     start.make_folder()
-    with only_driver(start), pytest.raises(BadInput, match="another start of this study is running on"):
+    with only_driver(start), refused("another start of this study is running on"):
         only_driver(start).__enter__()
     with only_driver(start):  # the first has ended
         pass
 
     monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))))
-    with pytest.raises(BadInput, match=r"cannot be locked \(.*No locks available\).* a file system that has locks"):
+    with refused("cannot be locked (", "No locks available)", " a file system that has locks"):
         only_driver(start).__enter__()
 
 
 def test_a_name_that_the_file_system_cannot_hold_is_a_sentence(monkeypatch, tmp_path):
-    start = Start("größer", TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     monkeypatch.setattr(Path, "mkdir", Mock(side_effect=UnicodeEncodeError("ascii", "größer", 2, 3, "not in range")))
-    with pytest.raises(BadInput, match=r"größer' is no name of a folder in 'ascii', .*: export PYTHONUTF8=1"):
-        start.make_folder()
+    with refused("größer' is no name of a folder in 'ascii', ", ": export PYTHONUTF8=1"):
+        start_of(tmp_path, "größer").make_folder()
 
 
 def test_a_storage_is_tried_before_the_folder_of_tables_is_made_which_is_here_if_that_is_remote(tmp_path):
     (file := tmp_path / "file").touch()
     with refused(f"--storage '{file}' cannot be written"):
-        Start("toy", TRAIN, Options(storage=str(file)), Console(), tmp_path / "study.py").make_folder()
-    remote = Start("toy", TRAIN, Options(storage=f"file://{tmp_path}"), Console(), tmp_path / "study.py")
-    assert remote.folder == Path("results/toy")
+        start_of(file).make_folder()
+    assert start_of(f"file://{tmp_path}").folder == Path("results/toy")
+
+
+HERE, NODES = call.prepare(TRAIN, ["trial"], Path("data")), call.prepare_nodes(TRAIN, ["trial"], DATA, False)
 
 
 @pytest.mark.parametrize(
     ("options", "resources", "fetched", "said"),
     [
-        ({}, {"CPU": 2.0}, call.prepare(TRAIN, ["trial"], Path("data")), False),
-        ({"address": "auto"}, {"CPU": 2.0}, call.prepare_nodes(TRAIN, ["trial"], DATA, False), True),
+        ({}, {"CPU": 2.0}, HERE, False),
+        ({"address": "auto"}, {"CPU": 2.0}, NODES, True),
         ({"address": "auto"}, {"GPU": 1.0}, call.prepare_nodes(TRAIN, ["trial"], DATA, True), True),
-        (
-            {"address": "auto", "gpus_per_trial": 0},
-            {"GPU": 1.0},
-            call.prepare_nodes(TRAIN, ["trial"], DATA, False),
-            True,
-        ),
-        ({"address": "auto", "quiet": True}, {"CPU": 2.0}, call.prepare_nodes(TRAIN, ["trial"], DATA, False), False),
+        ({"address": "auto", "gpus_per_trial": 0}, {"GPU": 1.0}, NODES, True),
+        ({"address": "auto", "quiet": True}, {"CPU": 2.0}, NODES, False),
     ],
 )
 def test_the_phases_of_a_start_share_one_connection_and_each_fetches_what_its_trials_need(
@@ -84,10 +82,8 @@ def test_the_phases_of_a_start_share_one_connection_and_each_fetches_what_its_tr
 ):
     done = Mock()
     done.connected.side_effect = lambda *_: contextlib.nullcontext(resources)
-    monkeypatch.setattr(connect, "connected", done.connected)
-    monkeypatch.setattr(nodes, "prepare", done.prepare)
-    monkeypatch.setattr(nodes, "prepare_nodes", done.prepare_nodes)
-    monkeypatch.setattr(packing, "share_of", done.share_of)
+    for module, name in ((connect, "connected"), (nodes, "prepare"), (nodes, "prepare_nodes"), (packing, "share_of")):
+        monkeypatch.setattr(module, name, getattr(done, name))
     console = Console(file=io.StringIO())
     start = Start("toy", TRAIN, Options(**options), console, tmp_path / "study.py")
     connects = call.connected(start.options.address, TRAIN.train)

@@ -3,7 +3,6 @@
 import io
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -30,6 +29,8 @@ from tests.toy import SEARCH, STUDIES, Toy
 
 STUDY = STUDIES["sequential"]().with_base(epochs=1)
 SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
+SEARCHED = SEARCH.study.with_base(epochs=1)
+SMALL_SEARCH = replace(SEARCH, study=SEARCHED, budget=4, scheduler="none", sampler="random")
 OUTLOOK = "1 table, 2 arms, 1 seed: 2 runs"
 
 
@@ -42,19 +43,14 @@ def test_whatever_ends_the_schedule_leaves_no_run_running_and_no_checkpoint_of_w
     assert code == 1
     assert "stopped by RuntimeError: a bug; finished epochs are kept" in said
     assert "Traceback" not in said
-    (experiment,) = (each.experiment_id for each in client.search_experiments() if each.name == STUDY.name)
-    runs = client.search_runs([experiment])
+    runs = client.search_runs([client.get_experiment_by_name(STUDY.name).experiment_id])
     assert sorted((run.data.tags["mixlab.level"], run.info.status) for run in runs) == [
         *(("arm", "FINISHED"), ("arm", "KILLED")),
         *(("seed", "FINISHED"), ("seed", "KILLED")),
         ("study", "KILLED"),
     ]
-    (done,) = (
-        run.data.tags["mixlab.key"]
-        for run in client.search_runs([experiment], "status = 'FINISHED'")
-        if run.data.tags["mixlab.level"] == "seed"
-    )
-    assert forget.call_args.args[0] == {done}
+    seeds = [run for run in runs if run.data.tags["mixlab.level"] == "seed" and run.info.status == "FINISHED"]
+    assert forget.call_args.args[0] == {run.data.tags["mixlab.key"] for run in seeds}
 
 
 @pytest.mark.parametrize("file", ["mixlab.log", ".lock"])
@@ -142,14 +138,21 @@ def test_a_launch_ends_well_though_a_mirror_fails(launch, tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
-    def fail(_: Listener, trial: Trial, number: int) -> End | None:
-        return End(State.FAILED, error="RuntimeError: CUDA error") if number == 0 else None
-
-    short = replace(SEARCH.study.with_base(epochs=1), seeds=range(1))
-    search = replace(SEARCH, study=short, budget=4, scheduler="none", sampler="random")
-    code, said = launch(search, fail)
+    failed = End(State.FAILED, error="RuntimeError: CUDA error")
+    search = replace(SMALL_SEARCH, study=replace(SEARCHED, seeds=range(1)))
+    code, said = launch(search, lambda listener, trial, number: failed if number == 0 else None)
     assert code == 1, said
     assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
+
+
+def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(launch):
+    """It ended, after all trials, as bad input: "no cell is left to run: none of [] is one"."""
+    failed = End(State.FAILED, error="ValueError: no")
+    search = replace(SEARCH, study=SEARCHED, budget=2)
+    code, said = launch(search, lambda listener, trial, number: failed if trial.arm == "low" else None)
+    assert code == 1
+    assert "failed: low: no trial was completed, so there is nothing to confirm\n" in said
+    assert "failed: high: what it is compared with has no winner, so there is nothing to compare\n" in said
 
 
 @pytest.mark.slow
@@ -164,22 +167,21 @@ def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_lef
         if len(confirmed) == 3:
             raise KeyboardInterrupt
 
-    search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=4, scheduler="none", sampler="random")
     for begins, code, counted, cost in (
         (raising(KeyboardInterrupt(), after=2), 130, "low: 1 interrupted, 1 done, 1 of 2 left", 2 + 4),
         (stop, 130, "4 trials: 2 done, 1 interrupted, 1 pending", 2),
         (lambda *_: None, 0, "4 trials: 4 done", 0),
     ):
-        assert launch(search, begins)[0] == code
+        assert launch(SMALL_SEARCH, begins)[0] == code
         forgotten += [len(each.args[0]) for each in forget.call_args_list]
         forget.reset_mock()
-        said = launch(search, dry_run=True)[1]
+        said = launch(SMALL_SEARCH, dry_run=True)[1]
         assert counted in said
         assert (f"Estimated cost: {cost} s of training" in said) is bool(cost)
     # None while the search is not over; then all of its own, and those of the winners that are done.
     assert forgotten == [0, 4, 2, 4, 4]
     monkeypatch.setattr(Start, "share_of", Mock(side_effect=AssertionError))
-    code, said = launch(search)  # which has nothing to train, and connects to no cluster
+    code, said = launch(SMALL_SEARCH)  # which has nothing to train, and connects to no cluster
     assert code == 0
     assert "Search over: 4/4 tried" in said
     assert "1 table, 2 arms, 2 seeds: 4 runs" not in said
@@ -188,17 +190,13 @@ def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_lef
 @pytest.mark.slow
 def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(launch, tmp_path):
     """Optuna alone knows of it, and holds the end of its traceback."""
-
-    def fail(_: Listener, trial: Trial, number: int) -> End | None:
-        trace = "Traceback (most recent call last):\n  File\nValueError: first\nsecond\nValueError: first"
-        return End(State.FAILED, error=trace, answer=True) if isinstance(trial, SearchTrial) and number == 1 else None
-
-    search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=4, scheduler="none", sampler="random")
-    launch(search, fail)
+    trace = "Traceback (most recent call last):\n  File\nValueError: first\nsecond\nValueError: first"
+    failed = End(State.FAILED, error=trace, answer=True)
+    launch(SMALL_SEARCH, lambda _, trial, number: failed if isinstance(trial, SearchTrial) and number == 1 else None)
     other = f"sqlite:///{tmp_path}/other.db"
-    launch(search, tracking_uri=other)
+    launch(SMALL_SEARCH, tracking_uri=other)
     client = store.connect(other)
-    runs = store.search_runs(client, store.experiment_id(client, search.name), {names.LEVEL: "trial"})
+    runs = store.search_runs(client, store.experiment_id(client, SEARCH.name), {names.LEVEL: "trial"})
     assert [run.tags[names.ERROR] for run in runs if run.status == "FAILED"] == ["ValueError: first"]
 
 
@@ -235,16 +233,6 @@ def test_starts_of_two_plans_of_a_study_write_to_one_database(launch, tmp_path):
     assert codes == [2, 0]
 
 
-def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(launch):
-    """It ended, after all trials, as bad input: "no cell is left to run: none of [] is one"."""
-    spec = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2)
-    broken = End(State.FAILED, error="ValueError: no")
-    code, said = launch(spec, lambda listener, trial, number: broken if trial.arm == "low" else None)
-    assert code == 1
-    assert "failed: low: no trial was completed, so there is nothing to confirm\n" in said
-    assert "failed: high: what it is compared with has no winner, so there is nothing to compare\n" in said
-
-
 @pytest.mark.slow
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
     one_process, tracking_uri, tmp_path, monkeypatch
@@ -263,10 +251,8 @@ def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_lette
 
 
 def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch):
-    answers = [False, False, False, True]
-    history: Any = SimpleNamespace(begin_confirmation=lambda: answers.pop(0))
+    history = Mock(begin_confirmation=Mock(side_effect=[False, False, False, True]))
     monkeypatch.setattr(launch_search.time, "sleep", lambda seconds: None)
-    console = Console(file=io.StringIO(), width=200)
-    launch_search._wait_for_turn(history, console)
-    assert not answers
-    assert console.file.getvalue() == ("Another driver of this search trains the winners; waiting for it to end ...\n")
+    launch_search._wait_for_turn(history, console := Console(file=io.StringIO(), width=200))
+    assert history.begin_confirmation.call_count == 4
+    assert console.file.getvalue() == "Another driver of this search trains the winners; waiting for it to end ...\n"
