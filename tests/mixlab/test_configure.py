@@ -1,6 +1,7 @@
 """A study is changed by its preset, then by each option; options that contradict each other are refused."""
 
 import io
+import math
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -31,6 +32,7 @@ SEARCH = Search(
     budgets={"night": 6},
     objective="rmse",
 )
+OF_A_SEARCH = {"sampler": "tpe", "scheduler": "asha", "concurrent": 2, "trials": 5, "optuna_storage": "sqlite:///x"}
 
 
 def values(study: Study, key: str) -> list[Any]:
@@ -42,30 +44,32 @@ def configured(**options: Any) -> Study:
     return configure(STUDY, TRAIN, Options(**options))
 
 
-def test_a_preset_changes_the_base_and_the_seeds_and_no_arm():
-    assert configured() == STUDY
-    study = configured(preset="night")
-    assert list(study.seeds) == [0, 1, 2]
-    assert values(study, "epochs") == [2, 2, 20] * 2
-    assert values(study, "lr") == [0.3, 0.2, 0.3] * 2
+@pytest.mark.parametrize(
+    ("options", "seeds", "epochs", "rates"),
+    [
+        ({}, range(6), [9, 9, 20], [0.1, 0.2, 0.1]),
+        ({"preset": "night"}, range(3), [2, 2, 20], [0.3, 0.2, 0.3]),
+        ({"preset": "night", "seeds": 2, "epochs": 4, "changes": {"lr": 1.0}}, range(2), [4, 4, 20], [1.0, 0.2, 1.0]),
+    ],
+)
+def test_options_win_over_a_preset_and_what_is_set_over_both_and_no_arm_changes(options, seeds, epochs, rates):
+    study = configured(**options)
+    assert list(study.seeds) == list(seeds)
+    assert values(study, "epochs") == epochs * 2
+    assert values(study, "lr") == rates * 2
     assert "seeds" not in study.base
+    if not options:
+        assert study == STUDY
 
 
-def test_options_win_over_the_preset_and_what_is_set_over_both():
-    study = configured(preset="night", seeds=2, epochs=4, changes={"lr": 1.0})
-    assert list(study.seeds) == [0, 1]
-    assert values(study, "epochs") == [4, 4, 20] * 2
-    assert values(study, "lr") == [1.0, 0.2, 1.0] * 2
-    study = configured(dataset="cifar10", train_images=50, deterministic=False)
-    assert [study.base[key] for key in ("dataset", "train_images", "deterministic")] == ["cifar10", 50, False]
-
-
-def test_levels_that_an_option_names_win_over_a_preset_that_fixes_the_factor():
+def test_levels_and_values_that_an_option_names_win_over_a_preset_that_fixes_the_factor():
     assert list(configured(preset="one").levels("mixer")) == ["fmix"]
     assert list(configured(preset="one", mixers=["mixup", "new"]).levels("mixer")) == ["mixup", "new"]
     assert list(configured(mixers=["new"], changes={"mixer": "new"}).levels("mixer")) == ["new"]
     assert list(configured(backbones=["resnet8"]).levels("backbone")) == ["resnet8"]
     assert [arm.name for arm in configured(arms=["long"]).arms] == ["plain", "fast", "long"]
+    given = {"dataset": "cifar10", "train_images": 50, "deterministic": False}
+    assert configured(**given).base == {**STUDY.base, **given}
 
 
 @pytest.mark.parametrize(
@@ -82,14 +86,14 @@ def test_levels_that_an_option_names_win_over_a_preset_that_fixes_the_factor():
         ({"mirrors": ["wandbb"]}, "unknown mirror 'wandbb'; did you mean 'wandb'?"),
         ({"changes": {"lr%": 1}}, "--set has the key 'lr%', but MLflow records"),
         ({"changes": {5: 1}}, "--set has the key 5: keys of a configuration are text"),
-        ({"checkpoint_every": -0.5}, "--checkpoint-every must be minutes, at least 0, got -0.5"),
-        ({"checkpoint_every": float("inf")}, "--checkpoint-every must be minutes, at least 0, got inf"),
-        ({"checkpoint_every": float("nan")}, "--checkpoint-every must be minutes, at least 0, got nan"),
-        ({"sampler": "tpe"}, "--sampler is an option of a search, and 'toy' is a study"),
-        ({"scheduler": "asha"}, "--scheduler is an option of a search"),
-        ({"concurrent": 2}, "--concurrent is an option of a search"),
-        ({"trials": 5}, "--trials is an option of a search"),
-        ({"optuna_storage": "sqlite:///x"}, "--optuna-storage is an option of a search"),
+        *(
+            ({"checkpoint_every": minutes}, f"--checkpoint-every must be minutes, at least 0, got {minutes}")
+            for minutes in (-0.5, math.inf, math.nan)
+        ),
+        *(
+            ({option: value}, f"--{option.replace('_', '-')} is an option of a search, and 'toy' is a study")
+            for option, value in OF_A_SEARCH.items()
+        ),
         ({"dataset": "a", "changes": {"dataset": "b"}}, "--dataset a and --set dataset=b contradict each other"),
         ({"deterministic": True, "changes": {"deterministic": False}}, "--deterministic True and --set determ"),
         ({"mixers": ["a", "b"], "changes": {"mixer": "b"}}, "--mixers a,b and --set mixer=b contradict each other"),
@@ -122,11 +126,8 @@ def search(**options: Any) -> Search:
 
 
 def test_a_search_takes_its_budget_from_the_option_else_the_preset():
-    assert [search(**each).budget for each in ({}, {"preset": "night"}, {"preset": "night", "trials": 18})] == [
-        12,
-        6,
-        18,
-    ]
+    budgets = [search(**each).budget for each in ({}, {"preset": "night"}, {"preset": "night", "trials": 18})]
+    assert budgets == [12, 6, 18]
     found = search(sampler="gp", scheduler="none", concurrent=3, optuna_storage="x")
     assert (found.sampler, found.scheduler, found.concurrent) == ("gp", "none", 3)
     assert found.study == STUDY
@@ -134,11 +135,9 @@ def test_a_search_takes_its_budget_from_the_option_else_the_preset():
 
 
 def test_a_search_of_one_seed_that_is_to_be_decided_races_with_six_from_that_one():
-    decided = {"until": "decided"}
-    assert list(configure(replace(SEARCH, search_seeds=(50,)), TRAIN, Options(**decided)).search_seeds) == list(
-        range(50, 56)
-    )
-    assert list(configure(replace(SEARCH, search_seeds=(50, 7)), TRAIN, Options(**decided)).search_seeds) == [50, 7]
+    for given, seeds in (((50,), range(50, 56)), ((50, 7), (50, 7))):
+        found = configure(replace(SEARCH, search_seeds=given), TRAIN, Options(until="decided"))
+        assert list(found.search_seeds) == list(seeds)
     assert list(search().search_seeds) == [1000]
 
 
@@ -158,15 +157,9 @@ def listed(spec: Study | Search, train: Any = TRAIN) -> list[str]:
 def test_the_list_of_a_study_and_of_a_search():
     of_study = [
         "mixer: cutmix, mixup",
-        "arm plain: the base",
-        "arm fast: lr=0.2",
-        "arm long: epochs=20, compared with fast, a control",
-        "preset paper: as written",
-        "preset quick: as written",
-        "preset smoke: as written",
-        "preset night: epochs=2, seeds=3, lr=0.3",
-        "preset one: mixer=fmix",
-        "preset many: seeds=5000",
+        *("arm plain: the base", "arm fast: lr=0.2", "arm long: epochs=20, compared with fast, a control"),
+        *("preset paper: as written", "preset quick: as written", "preset smoke: as written"),
+        *("preset night: epochs=2, seeds=3, lr=0.3", "preset one: mixer=fmix", "preset many: seeds=5000"),
         "seeds: 0, 1, 2, 3, 4, 5",
     ]
     assert listed(STUDY) == of_study
@@ -190,6 +183,5 @@ def test_the_list_says_of_a_preset_what_it_changes_and_once_what_all_of_them_do(
     ]
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs")])
-def test_things_are_counted(number, words):
-    assert counted(number, "run") == words
+def test_things_are_counted():
+    assert [counted(number, "run") for number in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]

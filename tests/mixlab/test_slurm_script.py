@@ -39,12 +39,18 @@ def written(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+def in_a_job(folder: Path, *command: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **variables}
+    return subprocess.run(["bash", *command], cwd=folder, env=environment, capture_output=True, text=True)
+
+
 def started(script: str, folder: Path, *arguments: str, **variables: str) -> list[str]:
     """Return the study and its options as the script understands them, by its part before a cluster is started."""
     before, _, _ = script.partition("\ncluster=")
-    command = ["bash", "-c", f'{before}\nprintf "%s\n" "$study" "${{options[@]}}" "$@"', "study.sbatch", *arguments]
-    variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **variables}
-    return subprocess.check_output(command, cwd=folder, env=variables, text=True).splitlines()
+    code = f'{before}\nprintf "%s\n" "$study" "${{options[@]}}" "$@"'
+    done = in_a_job(folder, "-c", code, "study.sbatch", *arguments, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_has(tiny, tmp_path, capsys):
@@ -57,11 +63,8 @@ def test_the_size_of_the_job_and_the_study_are_filled_in_whatever_this_machine_h
         assert f"#SBATCH --{wanted}" in directives
     assert len(directives) == len({line.partition("=")[0] for line in directives})
     assert script.index(directives[-1]) < script.index("set -u")  # SLURM reads none after the first command
-    study, *options = started(script, tmp_path)
-    assert study == tiny
-    database = f"sqlite:///{tmp_path}/mlflow-tiny.py.db"
-    assert options[:4] == ["--tracking-uri", database, "--storage", f"{tmp_path}/results"]
-    assert options[4:] == given
+    where = ["--tracking-uri", f"sqlite:///{tmp_path}/mlflow-tiny.py.db", "--storage", f"{tmp_path}/results"]
+    assert started(script, tmp_path) == [tiny, *where, *given]
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
 
 
@@ -80,8 +83,7 @@ def test_the_script_as_it_stands_takes_the_study_from_its_arguments():
     ],
 )
 def test_a_job_without_a_study_of_its_own_says_so(arguments, task, sentence, tmp_path):
-    variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **task}
-    done = subprocess.run(["bash", SCRIPT, *arguments], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    done = in_a_job(tmp_path, SCRIPT, *arguments, **task)
     assert done.returncode
     assert done.stderr.endswith(f"{sentence}\n")
 
@@ -117,7 +119,9 @@ def test_a_limit_is_taken_in_any_of_slurms_ways():
 
 
 OF_THE_JOB = ("--nodes", "--cpus=4", "--gpus", "--time", "--partition", "--account=a", "--out")
+GIVE_IT_BEFORE = "{} is an option of the job, not of the study: give it before tiny.py"
 TRAINING_NOTHING = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")
+NO_JOB = "with {} nothing is trained, so it makes no job: give it to mixlab run instead"
 
 
 @pytest.mark.parametrize(
@@ -125,17 +129,8 @@ TRAINING_NOTHING = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")
     [
         (("--seed", "2"), "unknown option '--seed'; did you mean '--seeds'?"),
         (("--gpus-per-trial", "1.5"), "--gpus-per-trial above 1 must be a whole number, got 1.5"),
-        *(
-            (
-                (given, "2"),
-                f"{given.partition('=')[0]} is an option of the job, not of the study: give it before tiny.py",
-            )
-            for given in OF_THE_JOB
-        ),
-        *(
-            ((option,), f"with {option} nothing is trained, so it makes no job: give it to mixlab run instead")
-            for option in TRAINING_NOTHING
-        ),
+        *(((given, "2"), GIVE_IT_BEFORE.format(given.partition("=")[0])) for given in OF_THE_JOB),
+        *(((option,), NO_JOB.format(option)) for option in TRAINING_NOTHING),
     ],
 )
 def test_options_that_are_refused_write_no_job(options, sentence, tiny, tmp_path, capsys):

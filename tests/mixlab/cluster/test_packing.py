@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -60,6 +60,7 @@ def test_what_is_no_memory_is_a_sentence(found, monkeypatch):
         measure(trials_of(a={}), complete(train), Share(1, 1), Path())
 
 
+@settings(deadline=None)  # for a machine that has other work to do
 @given(needed=st.floats(20, 2e5), free=st.floats(1, 2e5))
 def test_trials_fit_a_gpu_and_no_more_do(needed, free):
     packing = Packing(needed, free, "cell")
@@ -183,6 +184,7 @@ def test_trials_have_room_on_single_nodes_and_gpus_and_those_that_share_one_take
     assert (share.slots(nodes), share.pace(nodes)) == (slots, pace)
 
 
+@settings(deadline=None)  # for a machine that has other work to do
 @given(count=st.integers(2, 64), gib=st.integers(16, 192))
 def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count, gib):
     memory = gib * 2**30
