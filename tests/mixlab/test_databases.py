@@ -11,11 +11,15 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from mixlab import databases
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch) -> None:
+    monkeypatch.setattr(databases.time, "sleep", lambda seconds: None)
+
+
 @pytest.mark.parametrize("refusals", [0, 5, 6])
 @pytest.mark.parametrize("refusal", [IntegrityError, ProgrammingError])
-def test_starts_that_find_an_empty_database_together_try_six_times(monkeypatch, refusal, refusals):
+def test_starts_that_find_an_empty_database_together_try_six_times(refusal, refusals):
     """Only one of them can make the tables; the others find them a second later."""
-    monkeypatch.setattr(databases.time, "sleep", lambda seconds: None)
     refused = refusal("CREATE TABLE", {}, Exception("it exists"))
     open_database = Mock(side_effect=[*[refused] * refusals, "made"])
     with pytest.raises(refusal) if refusals == 6 else nullcontext():
@@ -25,13 +29,11 @@ def test_starts_that_find_an_empty_database_together_try_six_times(monkeypatch, 
 
 def test_a_server_that_is_away_is_waited_for_and_said_to_be_once(monkeypatch, capsys):
     """A search ended with an account of Optuna's when its database was started again."""
-    monkeypatch.setattr(databases.time, "sleep", lambda seconds: None)
     engine = create_engine("sqlite://")
     databases.wait_for_server(engine)
     away = sqlite3.OperationalError("Connection refused")
-    monkeypatch.setattr(
-        engine.dialect, "connect", Mock(side_effect=[away, away, sqlite3.connect(":memory:"), away, away])
-    )
+    connect = Mock(side_effect=[away, away, sqlite3.connect(":memory:"), away, away])
+    monkeypatch.setattr(engine.dialect, "connect", connect)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     assert capsys.readouterr().err == "The database at sqlite:// does not answer; waiting for it\n"

@@ -25,24 +25,17 @@ def ray_tune(monkeypatch, thresholds) -> Any:
 
     It notes what is reported, and of each epoch the names of its checkpoint's files.
     """
-    resources = SimpleNamespace(required_resources={"CPU": 1})
-    reported: list[dict[str, Any]] = []
-    saved: list[list[str]] = []
+    fake = SimpleNamespace(given={"CPU": 1}, reported=[], saved=[])
 
     def report(metrics: dict[str, Any], checkpoint: Path | None = None) -> None:
-        if checkpoint:
-            assert read_epochs(checkpoint)[-1] == metrics["epoch"]
-        reported.append(metrics)
-        saved.append(sorted(path.name for path in checkpoint.iterdir()) if checkpoint else [])
+        assert checkpoint is None or read_epochs(checkpoint)[-1] == metrics["epoch"]
+        fake.reported.append(metrics)
+        fake.saved.append(sorted(path.name for path in checkpoint.iterdir()) if checkpoint else [])
 
-    fake = SimpleNamespace(
-        given=resources.required_resources,
-        reported=reported,
-        saved=saved,
-        get_context=lambda: SimpleNamespace(get_trial_resources=lambda: resources),
-        get_checkpoint=lambda: None,
-        report=report,
-        Checkpoint=SimpleNamespace(from_directory=Path),
-    )
+    resources = SimpleNamespace(required_resources=fake.given)
+    fake.report = report
+    fake.get_context = lambda: SimpleNamespace(get_trial_resources=lambda: resources)
+    fake.get_checkpoint = lambda: None
+    fake.Checkpoint = SimpleNamespace(from_directory=Path)
     monkeypatch.setattr(worker, "tune", fake)
     return fake

@@ -9,6 +9,7 @@ import os
 import platform
 import socket
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 import ray
@@ -40,25 +41,24 @@ def test_a_job_says_which_environment_it_gives_its_workers(monkeypatch):
     require(merged is None, "Ray refuses a part that is given twice")
 
 
-class Client:
-    """A stand-in that answers as Ray's client does, or not at all."""
-
-    def __init__(self, error: Exception | None) -> None:
-        self.error = error
-
-    def internal_kv_exists(self, key: bytes, timeout: float) -> bool:
-        if self.error is not None:
-            raise self.error
-        return False
-
-
 def test_only_a_missing_answer_is_silence():
-    assert ray_private.head_answers(Client(None), 1.0)
-    for error in (RpcError("unavailable", rpc_code=14), RpcError("late", rpc_code=4), TimeoutError("late")):
-        assert not ray_private.head_answers(Client(error), 1.0)
+    exists = Mock(return_value=False)
+
+    def answers() -> bool:
+        return ray_private.head_answers(Mock(internal_kv_exists=exists), 1.0)
+
+    assert answers()
+    assert exists.call_args.kwargs == {"timeout": 1.0}
+    for exists.side_effect in (
+        RpcError("unavailable", rpc_code=14),
+        RpcError("late", rpc_code=4),
+        TimeoutError("late"),
+    ):
+        assert not answers()
     for fault in (TypeError("timeout is no argument"), AttributeError("internal_kv_exists"), RpcError("who?", 16)):
+        exists.side_effect = fault
         with pytest.raises(type(fault)):
-            ray_private.head_answers(Client(fault), 1.0)
+            answers()
 
 
 def test_ray_prints_its_own_words_by_one_function_and_knows_the_process_of_an_actor():
@@ -101,14 +101,9 @@ def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_pat
     for name in ("METRICS_AGENT", "METRICS_EXPORT", "DASHBOARD_AGENT_LISTEN"):
         require(f"{name}_PORT_NAME" in minimal, "an agent tells these ports")
     node = 28 * "ab"  # hexadecimal
-    raylet = [
-        "raylet",
-        f"--session_dir={tmp_path}",
-        f"--node_id={node}",
-        "--dashboard_agent_command=python agent.py --gcs=host",
-        "--head",
-    ]
-    assert ray_private.without_agent(raylet) == [*raylet[:3], "--dashboard_agent_command=cat", "--head"]
+    raylet = ["raylet", f"--session_dir={tmp_path}", f"--node_id={node}"]
+    with_agent = [*raylet, "--dashboard_agent_command=python agent.py --gcs=host", "--head"]
+    assert ray_private.without_agent(with_agent) == [*raylet, "--dashboard_agent_command=cat", "--head"]
     for port in ray_private.AGENT_PORTS:
         assert wait_for_persisted_port(str(tmp_path), node, port) == -1
     assert ray_private.without_agent(["gcs_server", "--head"]) == ["gcs_server", "--head"]

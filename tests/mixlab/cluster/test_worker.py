@@ -130,21 +130,18 @@ def test_the_words_of_a_run_tell_of_every_process_that_trained_it(tmp_path, ray_
     assert all(epoch.words == {**CODE, "hardware": "B", **changed} for epoch in epochs)
 
 
-def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypatch):
+@pytest.mark.usefixtures("ray_tune")
+def test_a_process_seldom_looks_for_garbage_and_once_through_what_its_first_trial_has_imported(
+    tmp_path, thresholds, monkeypatch
+):
     monkeypatch.setattr(gc, "freeze", freeze := Mock())
     monkeypatch.setattr(worker, "_earlier_trials", itertools.count())
-    after_each = []
+    found = []
+    train = Reader(lambda *_: found.append((freeze.call_count, len(thresholds))))
     for _ in range(3):
-        worker._give_back_memory()
-        after_each.append(freeze.call_count)
-    assert after_each == [0, 1, 1]
-
-
-@pytest.mark.usefixtures("ray_tune")
-def test_a_process_seldom_looks_for_garbage(tmp_path, thresholds):
-    found: list[int] = []
-    run_trial(work(tmp_path, train=Reader(lambda *_: found.extend(thresholds))))
-    assert found == [worker.GARBAGE]  # before it imports anything
+        run_trial(work(tmp_path, train=train))
+    assert found == [(0, 1), (1, 2), (1, 3)]  # before it imports anything
+    assert thresholds == [worker.GARBAGE] * 3
 
 
 def test_files_travel_to_the_worker_by_their_content(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """What a dry run says of cost and data, from estimates that are given."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -8,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
-from mixlab import Options
+from mixlab import Options, run
 from mixlab.cluster.resources import Share
 from mixlab.launching import plan
 from mixlab.launching.phase import Left
@@ -19,7 +21,10 @@ from mixlab.spec.epoch import Epoch
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun
+from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
+from tests.toy import SEARCH
+from tests.toy import Toy as SearchToy
 
 FIRST, AGAIN, SECOND, LAST = STUDY.trials(TRAIN)  # two of each arm
 
@@ -70,15 +75,9 @@ def test_trials_that_take_turns_on_a_gpu_are_four_times_as_fast_as_one(monkeypat
     assert said in cost(monkeypatch, [Left(FIRST)] * 12, on_a_gpu)[1]
 
 
-@pytest.mark.parametrize(
-    ("estimate", "said"),
-    [
-        (None, "Cost unknown: this trainable does not estimate how long a run takes.\n"),
-        ("ValueError: no", "Cost unknown: the estimate of this trainable failed: ValueError: no\n"),
-    ],
-)
-def test_a_cost_of_which_a_part_is_unknown_is_unknown(monkeypatch, estimate, said):
-    assert cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing(20.0, estimate))[1] == said
+def test_a_cost_of_which_a_part_is_unknown_is_unknown(monkeypatch):
+    said = cost(monkeypatch, [Left(FIRST), Left(SECOND)], timing(20.0, None))[1]
+    assert said == "Cost unknown: this trainable does not estimate how long a run takes.\n"
 
 
 def test_trials_that_differ_in_other_keys_than_those_that_take_time_are_timed_once(monkeypatch):
@@ -159,3 +158,47 @@ def test_the_outlook_is_given_the_results_of_the_runs_that_are_done():
     assert lines == [start.console.file.getvalue().strip()] == ["top1: {'a': 70.0}"]
     start.report = SimpleNamespace()
     assert print_outlook({"metric": "top1"}, start, recorded) == []
+
+
+def dry_run_of(spec: Any, folder: Path, **train: Any) -> str:
+    """Return what a dry run says of a study or search of the toy, which takes a second a run."""
+    toy, console = SearchToy(), Console(record=True, width=200, file=io.StringIO())
+    vars(toy).update(train)
+    options = Options(dry_run=True, tracking_uri=f"sqlite:///{folder}/none.db", cpus_per_trial=1.0)
+    assert run(spec, toy, options, console=console).exit_code == 0
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 16 + 2 * 2),  # the budget, then two winners on two fresh seeds
+        ({"search_seeds": (1000, 1001, 1002)}, 3 * 16 + 2 * 2),
+        ({"search_seeds": (1000, 1001), "budget": 10, "study": replace(SEARCH.study, seeds=range(6))}, 2 * 10 + 2 * 6),
+    ],
+)
+def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(tmp_path, monkeypatch, changes, seconds):
+    monkeypatch.chdir(tmp_path)
+    assert f"Estimated cost: {seconds} s of training, " in dry_run_of(replace(SEARCH, **changes), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("scheduler", "times"), [("asha", 1), ("none", 0)])
+def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, scheduler, times):
+    said = dry_run_of(replace(SEARCH, scheduler=scheduler), tmp_path)
+    assert said.count("The cost that follows is the most that there can be") == times
+    assert ", with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
+    assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
+
+
+def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
+    said = dry_run_of(SEARCH.study, tmp_path, estimate_seconds=Mock(side_effect=LookupError("no such\nnetwork")))
+    assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in said
+
+
+@pytest.mark.parametrize("spec", [SEARCH, SEARCH.study])
+def test_a_dry_run_refuses_the_storage_that_the_start_would_refuse(tmp_path, spec):
+    (file := tmp_path / "results").touch()
+    options = Options(dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db", storage=str(file))
+    with refused(f"--storage '{file}' cannot be read ('{file}' is a file); give a folder"):
+        run(spec, SearchToy(), options)
