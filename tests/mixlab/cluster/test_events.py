@@ -1,10 +1,12 @@
 """What happens to trials is passed on to source and listener, and which errors are final is decided, without Ray."""
 
+import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -67,30 +69,20 @@ def test_a_source_that_cannot_continue_stops_the_trial_and_then_all():
         events.go_on()
 
 
-class Both:
-    """A source of these jobs, and a listener: notes what it is told, and ends trials after certain epochs."""
-
-    def __init__(self, *jobs: Any, ends: Mapping[int, End] = {}) -> None:
-        self.jobs = list(jobs)
-        self.ends = ends
-        self.said: list[Any] = []
-
-    def next(self, room: int) -> Any:
-        return self.jobs.pop(0)
-
-    def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
-        self.said.append(("resumed", trial.key, [epoch.number for epoch in epochs]))
-
-    def reported(self, trial: Trial, epoch: Epoch, fresh: bool | None = None) -> End | None:
-        self.said.append(("reported", epoch.number, fresh))
-        return self.ends.get(epoch.number)
-
-    def ended(self, trial: Trial, end: End, checkpoint: str | None = None) -> None:
-        self.said.append(("ended", end, checkpoint))
+def told_of(*jobs: Job | None, ends: Mapping[int, End] = {}) -> Any:
+    """Return a source of these jobs, which ends trials after certain epochs, and a listener; both note their calls."""
+    told = Mock()
+    told.source.next.side_effect = jobs
+    told.source.reported.side_effect = lambda trial, epoch, **_: ends.get(epoch.number)
+    return told
 
 
-def events_of(both: Both) -> Events:
-    return Events(both, both, lambda: 1)
+def events_of(told: Any) -> Events:
+    return Events(told.source, told.listener, lambda: 1)
+
+
+def ended(end: End, checkpoint: str) -> list[Any]:
+    return [call.source.ended(TRIAL, end), call.listener.ended(TRIAL, end, checkpoint)]
 
 
 def saved(*numbers: int) -> Saved:
@@ -103,10 +95,12 @@ DONE = End(State.DONE)
 
 def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
     fresh, begun = Job(TRIAL), Job(TRIAL, saved(1, 2))
-    events = events_of(both := Both(fresh, begun, None))
+    events = events_of(told := told_of(fresh, begun, None))
     assert [events.next() for _ in range(3)] == [fresh, begun, None]
     assert events.furthest[TRIAL.key].number == 2  # attempts that come no further are said to end in epoch 3
-    assert both.said == [("resumed", "key", [1, 2]), ("reported", 1, False), ("reported", 2, False)]
+    assert told.listener.mock_calls == [call.resumed(TRIAL, begun.saved.epochs)]
+    known = [call.reported(TRIAL, epoch, fresh=False) for epoch in begun.saved.epochs]
+    assert told.source.mock_calls == [call.next(1), call.next(1), *known, call.next(1)]
 
 
 @pytest.mark.parametrize(
@@ -118,10 +112,13 @@ def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
     ],
 )
 def test_a_trial_that_the_journal_completes_ends_and_the_next_one_comes(numbers, ends, end):
-    both = Both(Job(TRIAL, saved(*numbers)), None, ends=ends)
-    assert events_of(both).next() is None
-    assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
-    assert both.said.count(("reported", 2, False)) == (0 if 1 in ends else 1)
+    told = told_of(Job(TRIAL, saved(*numbers)), None, ends=ends)
+    assert events_of(told).next() is None
+    assert told.mock_calls[-3:] == [*ended(end, "folder"), call.source.next(1)]
+    assert told.source.reported.call_count == (1 if 1 in ends else 3)
+
+
+UNFINISHED = End(State.FAILED, error="it ended before its last epoch")
 
 
 @pytest.mark.parametrize(
@@ -130,40 +127,40 @@ def test_a_trial_that_the_journal_completes_ends_and_the_next_one_comes(numbers,
         ((1, 2, 3), {}, [False, False, False], DONE),
         ((1, 2), {2: STOP}, [False, True], STOP),
         ((1, 2, 3), {3: STOP}, [False, False, False], STOP),  # it stops by itself
-        ((1, 2, 1), {}, [False] * 3, End(State.FAILED, error="it ended before its last epoch")),
+        ((1, 2, 1), {}, [False, False, False], UNFINISHED),
         ((3, 2), {}, [False, False], DONE),  # one that begins again repeats what is known
-        ((), {}, [], End(State.FAILED, error="it ended before its last epoch")),
+        ((), {}, [], UNFINISHED),
     ],
 )
 def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, stop, end):
-    events = events_of(both := Both(ends=ends))
-    assert [events.reported(TRIAL, Epoch(number, 3, {})) for number in numbers] == stop
-    assert both.said == [("reported", number, None) for number in numbers for _ in ("listener", "source")]
+    events = events_of(told := told_of(ends=ends))
+    epochs = [Epoch(number, 3, {}) for number in numbers]
+    assert [events.reported(TRIAL, epoch) for epoch in epochs] == stop
+    reports = [[call.listener.reported(TRIAL, epoch), call.source.reported(TRIAL, epoch)] for epoch in epochs]
     events.completed(TRIAL, "folder")
-    assert both.said[-2:] == [("ended", end, None), ("ended", end, "folder")]
+    assert told.mock_calls == [*itertools.chain(*reports), *ended(end, "folder")]
     assert (events.furthest, events.ends) == ({}, {})
 
 
 def test_a_trial_that_crashes_for_the_last_time_has_its_account_and_no_checkpoint():
-    events = events_of(both := Both())
+    events = events_of(told := told_of())
     events.is_final(TRIAL, ERROR, 0.0)
     events.failed(TRIAL, "an account")
-    end = End(State.FAILED, error="an account")
-    assert both.said == [("ended", end, None), ("ended", end, "")]
+    assert told.mock_calls == ended(End(State.FAILED, error="an account"), "")
     assert not events.failures
 
 
 def test_after_a_fault_nothing_is_told():
-    events = events_of(both := Both(Job(TRIAL)))
+    events = events_of(told := told_of(Job(TRIAL)))
     events.fault = BadInput("no objective")
     events.completed(TRIAL, "folder")
-    assert not both.said
     with pytest.raises(Leave):
         events.next()
+    assert not told.mock_calls
 
 
 def test_ray_tune_leaves_its_loop_and_every_other_error_comes_through(monkeypatch):
-    events = events_of(both := Both(Job(TRIAL)))
+    events = events_of(told := told_of(Job(TRIAL)))
     with monkeypatch.context() as impatient:
         impatient.setattr(module, "LEAVE_SECONDS", 0.01)
         events.leave()  # it waits no longer than that
@@ -172,6 +169,6 @@ def test_ray_tune_leaves_its_loop_and_every_other_error_comes_through(monkeypatc
     events.leave()  # it waits for the loop
     assert events._left.is_set()
     events.until_left(events.next)
-    assert both.jobs
+    assert not told.mock_calls
     with pytest.raises(ZeroDivisionError):
         events.until_left(lambda: 1 / 0)
