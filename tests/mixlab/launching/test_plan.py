@@ -34,10 +34,10 @@ def start_of(train: Toy) -> Any:
     return SimpleNamespace(train=complete(train), options=Options(data_root="/data"), console=console)
 
 
-ONE = [{"CPU": 1.0}]
+ONE, SHARE = [{"CPU": 1.0}], Share(1, 0)
 
 
-def timing(*seconds: Any, machines: list[dict[str, float]] = ONE, share: Share = Share(1, 0)) -> Timing:  # noqa: B008
+def timing(*seconds: Any, machines: list[dict[str, float]] = ONE, share: Share = SHARE) -> Timing:
     """Return what the trials take, by default one by one."""
     return Timing([*seconds], machines, "a desk", share)
 
@@ -54,9 +54,9 @@ def cost(monkeypatch: pytest.MonkeyPatch, left: list[Left], timing: Timing, trai
 @pytest.mark.parametrize(
     ("share", "machines", "said"),
     [
-        (Share(1, 0), ONE, "54 s with 1 at a time, on a desk. A rough"),
-        (Share(1, 0), ONE * 2, "27 s with 2 at a time, on a desk."),
-        (Share(1, 0), [{"CPU": 64.0}], "18 s with 3 at a time, on a desk."),  # no more are left
+        (SHARE, ONE, "54 s with 1 at a time, on a desk. A rough"),
+        (SHARE, ONE * 2, "27 s with 2 at a time, on a desk."),
+        (SHARE, [{"CPU": 64.0}], "18 s with 3 at a time, on a desk."),  # no more are left
         (Share(1, 1 / 8), [{"CPU": 64.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 1.0}], "54 s with 1 at a time, on a desk."),
     ],
 )
