@@ -14,8 +14,6 @@ from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
-from tests.mixlab.sequential_toy import TRAIN as TOY
-from tests.mixlab.sequential_toy import study_of
 from tests.mixlab.spec.minimal import STUDY, TRAIN
 
 DONE, FAILED, HALF, WHOLE = STUDY.trials(TRAIN)  # as MLflow has the first two, and the journal the others
@@ -76,7 +74,7 @@ def test_trials_that_the_journal_completes_end_without_being_run(phase):
 
 
 def test_what_was_begun_and_is_not_over_is_interrupted():
-    trials = study_of().trials(TOY)[:6]
+    trials = replace(STUDY, seeds=range(3)).trials(TRAIN)
     words = ("FINISHED", "FAILED", "RUNNING", "KILLED")
     records = {trial.key: recorded(word) for trial, word in zip(trials, words, strict=False)}
     found = states(trials, records, {trials[4].key: Saved("", [Epoch(1, 3, {})])})
