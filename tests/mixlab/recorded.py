@@ -1,7 +1,8 @@
 """The study ``recorded`` of ``tests/toy.py``, whose record must be whole whatever was lost on the way."""
 
-from pathlib import Path
+from functools import partial
 
+from mixlab.tracking import artifacts
 from tests.servers.program import Program
 from tests.study_folder import StudyFolder
 from tests.toy import epochs_of, notes, score
@@ -20,21 +21,17 @@ def require_everything_once(toy: StudyFolder, seeds: int = SEEDS, epochs: int = 
     client = toy.client
     assert len(toy.runs()) == 2 + seeds  # the study, its arm, the seeds
     assert toy.statuses() == {"FINISHED"}
-    runs = toy.runs("seed")
-    assert sorted(run.data.tags["mixlab.seed"] for run in runs) == [str(seed) for seed in range(seeds)]
-    (config, *_) = [each["config"] for each in notes(toy.folder, "began")]
+    runs = {int(run.data.tags["mixlab.seed"]): run for run in toy.runs("seed")}
+    assert sorted(runs) == list(range(seeds))
+    config = notes(toy.folder, "began")[0]["config"]
     every = list(range(1, epochs + 1))
-    for run in runs:
-        seed = int(run.data.tags["mixlab.seed"])
-        expected = {
-            "train_loss": [(epoch, 1 / epoch) for epoch in every],
-            "test_top1": [(epoch, score(config, seed, epoch)) for epoch in every],
-        }
-        for name, points in expected.items():
-            assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, name)] == points
+    for seed, run in runs.items():
+        expected = {"train_loss": lambda epoch: 1 / epoch, "test_top1": partial(score, config, seed)}
+        for name, value in expected.items():
+            points = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+            assert points == [(epoch, value(epoch)) for epoch in every]
         assert (run.data.params["epochs"], run.data.params["seed"]) == (str(epochs), str(seed))
-        model = Path(client.download_artifacts(run.info.run_id, "model.pt", str(toy.folder)))
-        assert model.read_text() == f"weights of seed {seed}"
+        assert artifacts.read(client, run.info.run_id, "model.pt") == f"weights of seed {seed}".encode()
     trained = epochs_of(toy.folder)
     assert {seed: sorted(set(found)) for seed, found in trained.items()} == dict.fromkeys(range(seeds), every)
     assert sum(map(len, trained.values())) <= seeds * epochs + repeated, trained

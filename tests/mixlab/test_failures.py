@@ -69,12 +69,10 @@ def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(tmp_path, e
     toy = toy_folder(tmp_path, "faulty", empty_store=empty_store)
     said = toy.run("--seeds", "1", code=1)
     assert "failed: faulty · seed 0: RuntimeError: broken in epoch 3" in said.replace("\n", " ")
-    ended = (
-        r"dying · seed \d: crashed \(its process ended by SIGABRT at (.*), line \d+, in fail; its log is (.*\.err)\),"
-    )
-    (found,) = re.findall(ended, said)
-    assert found[0].endswith("toy.py")
-    assert "Fatal Python error: Aborted" in Path(found[1]).read_text()
+    by_abort = r"its process ended by SIGABRT at (.*), line \d+, in fail; its log is (.*\.err)"
+    ((at, log),) = re.findall(rf"dying · seed \d: crashed \({by_abort}\),", said)
+    assert at.endswith("toy.py")
+    assert "Fatal Python error: Aborted" in Path(log).read_text()
     # After an error such as CUDA's, whatever the same process trains fails: it must not get another trial.
     assert said.count("crashed (RuntimeError: CUDA error: an illegal memory access was encountered), attempt 2") == 1
     assert said.count("crashed") == 3
@@ -82,12 +80,8 @@ def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(tmp_path, e
     assert "Traceback" not in said
 
     runs = seed_runs(toy)
-    assert {cell: run.info.status for cell, run in runs.items()} == {
-        ("poisoned", "0"): "FINISHED",
-        ("sound", "0"): "FINISHED",
-        ("faulty", "0"): "FAILED",
-        ("dying", "0"): "FINISHED",
-    }
+    ended = {arm: run.info.status for (arm, _), run in runs.items()}
+    assert ended == {"poisoned": "FINISHED", "sound": "FINISHED", "faulty": "FAILED", "dying": "FINISHED"}
     # Once more, from the second epoch's checkpoint: the same error at the same epoch is final.
     assert attempts(tmp_path, fault=3) == [0, 2]
     assert attempts(tmp_path, poison=2) == [0, 1]
@@ -108,7 +102,7 @@ def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(tmp_path, e
     said = toy.run_here("--seeds", "2")  # and a seed more, which trains only it
     assert len(lost) == said.count("crashed") == 1
     started = {line.partition("] ")[2].split(":")[0] for line in said.splitlines() if "started" in line}
-    assert started == {"faulty · seed 0", *(f"{arm} · seed 1" for arm in ("poisoned", "sound", "faulty", "dying"))}
+    assert started == {"faulty · seed 0", *(f"{arm} · seed 1" for arm in ended)}
     again = seed_runs(toy)
     assert len(again) == 8
     assert {run.info.status for run in again.values()} == {"FINISHED"}
