@@ -157,7 +157,7 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     caption = (
         f"Evidence for each comparison after every seed, corrected for {family_text(levels)}: the wealth of a bettor "
         f"on the sign of the paired differences, who begins with 1. Dashed: {DECISIVE:g}, where a comparison is "
-        "decided; a wealth that ever reaches it where there is no difference has a probability of at most 5 %. "
+        "decided; where there is no difference, the wealth ever reaches it with a probability of at most 5 %. "
         f"{provenance_text(*levels)}"
     )
     names = [name for arm, name in drawing.names_of(levels[0]).items() if arm != levels[0].baseline]
