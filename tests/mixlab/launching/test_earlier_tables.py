@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from mixlab import Arm
-from mixlab.cluster.source import End, Listener
-from mixlab.errors import BadInput
-from mixlab.spec.trial import State, Trial
+from mixlab.cluster.source import End
+from mixlab.spec.trial import State
 from tests.endings import refused
 from tests.mixlab.without_ray import raising
 from tests.toy import SEARCH, STUDIES
@@ -75,15 +74,16 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(launch, tmp_path, monkey
     folder = tmp_path / "results" / "toy" / "paper"
     assert launch(study)[0] == 0
     whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    elsewhere = {"tracking_uri": "sqlite:///other.db"}
     for options in (
         {"arms": ["clear"]},
         {"arms": ["unsure"], "seeds": 1, "dry_run": True},
-        {"arms": ["clear"], "tracking_uri": "sqlite:///other.db"},
+        {"arms": ["clear"], **elsewhere},
     ):
-        with pytest.raises(BadInput, match=f"^'{folder}' has a table of 12 trials, and one of .* would replace it"):
+        with refused(f"'{folder}' has a table of 12 trials, and one of ", " would replace it"):
             launch(study, **options)
     part = study.with_levels("peak", ["0.2"])
-    with pytest.raises(BadInput, match=r"and one of 6 of them .*, without '0\.8 · plain · seed 0'.* another --storage"):
+    with refused("and one of 6 of them ", ", without '0.8 · plain · seed 0'", " another --storage"):
         launch(part)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
     folder.rename(tmp_path / "away")
@@ -100,11 +100,9 @@ def test_a_plan_that_is_damaged_is_passed_over(launch, tracking_uri, tmp_path):
 
 
 def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch):
-    def fail(_: Listener, trial: Trial, number: int) -> End | None:
-        return End(State.FAILED, error="ValueError: no") if trial.arm == "unsure" else None
-
-    assert launch(STUDY, fail)[0] == 1
-    with pytest.raises(BadInput, match=r"has a table of 4 trials, and .* without 'clear · seed 0'"):
+    failed = End(State.FAILED, error="ValueError: no")
+    assert launch(STUDY, lambda listener, trial, number: failed if trial.arm == "unsure" else None)[0] == 1
+    with refused("has a table of 4 trials, and ", " without 'clear · seed 0'"):
         launch(STUDY, arms=["unsure"])
     assert launch(STUDY, arms=["clear"])[0] == 0  # nothing else was finished
 
@@ -112,7 +110,7 @@ def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch):
 def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(launch):
     until = {"until": "decided", "seeds": 4}
     assert launch(STUDY, **until)[0] == 0
-    with pytest.raises(BadInput, match="without 'unsure · seed 0'"):
+    with refused("without 'unsure · seed 0'"):
         launch(STUDY, arms=["clear"], **until)
     assert launch(STUDY, arms=["clear"], epochs=2, **until)[0] == 0  # other trials
 
@@ -120,7 +118,6 @@ def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(lau
 def test_a_search_does_not_replace_a_table_of_more_seeds(launch):
     search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2, scheduler="none", sampler="random")
     assert launch(search)[0] == 0
-    with refused("has a table of 4 trials, and one of 2 of them would replace it"):
-        launch(search, seeds=1, trials=4)
-    with pytest.raises(BadInput, match=r"has a table of 4 trials, and one of 2 .* without 'high · seed 0'"):
-        launch(search, arms=["low"])
+    for options, missing in (({"seeds": 1, "trials": 4}, ""), ({"arms": ["low"]}, ", without 'high · seed 0'")):
+        with refused("has a table of 4 trials, and one of 2 of them would replace it", missing):
+            launch(search, **options)
