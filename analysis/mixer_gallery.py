@@ -46,6 +46,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     **{name: {"mixer": name, "mixer.layer": 2, **SHORT} for name in MIXERS if learns_masks(name)},
 }
 LOOKS_THROUGH = {"transmix": "transformer", "mergemix": "transformer", **{name: name for name in NETWORKS}}
+PICTURES = (".jpg", ".pdf", ".png", ".svg")
 Drawn = tuple[Tensor, float]  # an image (C, H, W), or map, and the share of the first image
 
 
@@ -129,9 +130,17 @@ def _show(axis: Axes, image: Tensor, text: str) -> None:
     write_below(axis, text)
 
 
+def picture(text: str) -> Path:
+    """Return the file of a picture, as a type of ``argparse``: other endings are refused before the training."""
+    file = command.new_file(text)
+    if file.suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"a picture ends in {', '.join(PICTURES)}, got {text!r}")
+    return file
+
+
 parser = command.parser("mixer_gallery.py", "Draw what every mixer makes of the same two images.", tracked=False)
 usual, words = Path("results/mixer_gallery.png"), "picture to write (default: %(default)s)"
-parser.add_argument("--out", type=command.new_file, default=usual, metavar="FILE", help=words)
+parser.add_argument("--out", type=picture, default=usual, metavar="FILE", help=words)
 command.add_data_root(parser)
 main = command.main(make, parser)
 

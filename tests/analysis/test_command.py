@@ -20,6 +20,7 @@ from analysis import (
     localisation,
     loss_landscape,
     mixed_accuracy,
+    mixer_gallery,
     mixtures,
     occlusion,
     out_of_distribution,
@@ -131,6 +132,7 @@ def test_what_a_study_cannot_answer_is_one_sentence_without_a_table(trained, ask
         (command.new_folder, "file", "'{}/file' is a file, and must be a folder"),
         (command.new_file, "folder", "'{}/folder' is a folder: name a file in it"),
         (command.new_file, "file/page.html", "'{}/file' is a file, and must be a folder"),
+        (mixer_gallery.picture, "picture", "a picture ends in .jpg, .pdf, .png, .svg, got '{}/picture'"),
         (command.new_file, 300 * "x", "'{}/" + 300 * "x" + "' cannot be written (File name too long)"),
     ],
 )
