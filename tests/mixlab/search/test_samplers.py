@@ -40,7 +40,8 @@ def test_a_trials_draws_follow_from_its_arm_and_number_alone_and_a_third_precede
 
 def stopped_at(name: str, epochs: int, earlier: int) -> int | None:
     """Return the epoch after which a bad trial is stopped that follows as many good ones that ran to their end."""
-    study = optuna.create_study(direction="maximize", pruner=build_pruner(name, epochs))
+    pruner = build_pruner(name, epochs)
+    study = optuna.create_study(study_name="toy", direction="maximize", pruner=pruner)  # whose name Hyperband draws by
     for value in [9.0] * earlier + [1.0]:
         trial = study.ask()
         for epoch in range(1, epochs + 1):
