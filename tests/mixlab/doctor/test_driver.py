@@ -44,12 +44,7 @@ def test_the_temporary_folder_must_leave_room_for_sockets(folder, level, part):
     require(check_temporary(folder), level, part, *(["RAY_TMPDIR"] if level != OK else []))
 
 
-def test_without_a_folder_for_sockets_no_study_can_start(monkeypatch):
-    monkeypatch.setattr("mixlab.doctor.driver.os.access", lambda *_: False)  # to /tmp
-    require(check_temporary("/tmp/büro"), RED, "not ASCII", "RAY_TMPDIR")
-
-
-def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(tmp_path, monkeypatch):
+def test_what_ray_is_told_counts_and_without_a_folder_for_sockets_no_study_can_start(tmp_path, monkeypatch):
     """After the fix that it named, the doctor went on warning of the other folder."""
     monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "t" * 60)
     monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
@@ -57,13 +52,14 @@ def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(tmp_path, mon
     (temporary,) = [finding for finding in examine_driver(asked) if finding.check == "temporary"]
     require(temporary, OK, "/dev/shm is short enough")
     assert ray_private.folder() == Path("/dev/shm")
+    monkeypatch.setattr("mixlab.doctor.driver.os.access", lambda *_: False)  # to /tmp
+    require(check_temporary("/tmp/büro"), RED, "not ASCII", "RAY_TMPDIR")
 
 
 @pytest.mark.parametrize(("encoding", "level"), [("utf-8", OK), ("ascii", WARNING), ("latin-1", WARNING)])
 def test_an_output_that_cannot_show_every_letter(encoding, level):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    finding = check_output(stream)
-    require(finding, level, *(["PYTHONIOENCODING=utf-8"] if level != OK else []))
+    require(check_output(stream), level, *(["PYTHONIOENCODING=utf-8"] if level != OK else []))
 
 
 def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkeypatch):
@@ -77,9 +73,7 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
     git(tmp_path, "init", "--quiet")
     require(check_git(code), WARNING, "no repository with a commit", "clone")
     commit_all(tmp_path)
-    finding = check_git(code)
-    require(finding, OK, "git names")
-    assert finding.text.endswith(f" for {code.parent}")
+    require(check_git(code), OK, "git names", f" for {code.parent}")
     code.write_text("2\n")
     require(check_git(code), OK, "changes that are not committed")
     (tmp_path / ".gitignore").write_text("venv\n")

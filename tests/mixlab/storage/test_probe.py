@@ -33,4 +33,5 @@ def test_what_is_only_tried_is_left_as_it_was(tmp_path, there, scheme):
     with marked(storage, "marker"):
         assert probe(storage, "marker") == ("", True)
         assert probe(storage, "other") == ("", False)
+    assert probe(storage, "marker") == ("", False)
     assert sorted(tmp_path.rglob("*")) == before
