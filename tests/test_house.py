@@ -99,11 +99,6 @@ def statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from statements(child)
 
 
-def imported_at_once(path: Path) -> frozenset[str]:
-    """Return the same of what is at the top level of a file."""
-    return names_of(path, tree(path).body)
-
-
 def names_of(path: Path, nodes: Iterable[ast.AST]) -> frozenset[str]:
     names = set()
     for node in nodes:
@@ -116,6 +111,11 @@ def names_of(path: Path, nodes: Iterable[ast.AST]) -> frozenset[str]:
                 ours = str(node.module).partition(".")[0] in PACKAGES
                 names.add(str(node.module) if ours and full not in modules() else full)
     return frozenset(names)
+
+
+def tops(path: Path) -> set[str]:
+    """Return the packages from which a file imports anything."""
+    return {name.partition(".")[0] for name in imported(path)}
 
 
 def is_within(name: str, packages: tuple[str, ...] | set[str] | frozenset[str]) -> bool:
@@ -143,17 +143,12 @@ def test_imports_flow_one_way():
                 assert is_within(other, below) or other in allowed, f"{name} imports {other}"
 
 
-def test_analysis_only_reads_what_is_tracked():
+def test_analysis_only_reads_what_is_tracked_and_what_is_asked_needs_the_standard_library_alone():
     for name, path in modules().items():
         if is_within(name, {"analysis"}):
             assert not [other for other in imported(path) if is_within(other, WRITING)], name
-
-
-def test_what_is_asked_needs_the_standard_library_alone():
-    for name, path in modules().items():
         if is_within(name, {"mixlab.spec"}):
-            tops = {other.partition(".")[0] for other in imported(path)}
-            assert tops <= sys.stdlib_module_names | {"mixlab"}, name
+            assert tops(path) <= sys.stdlib_module_names | {"mixlab"}, name
 
 
 @pytest.mark.parametrize("library", USERS)
@@ -177,7 +172,7 @@ def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(sta
     while left:
         name = left.pop()
         seen.add(name)
-        names = imported_at_once(modules()[name])
+        names = names_of(modules()[name], tree(modules()[name]).body)
         assert not any(is_within(other, libraries) for other in names), name
         left |= {other for other in {*names, name.rpartition(".")[0]} if other in modules()} - seen
     assert by_way_of in seen
@@ -186,22 +181,19 @@ def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(sta
 def test_neither_the_platform_nor_its_users_know_of_torchvision_or_of_a_framework():
     forbidden = {"mixlab": {"torchvision"}, "trainables": {"ray", "mlflow", "optuna"}}
     for name, path in modules().items():
-        tops = {other.partition(".")[0] for other in imported(path)}
-        assert not tops & forbidden.get(name.partition(".")[0], set()), name
+        assert not tops(path) & forbidden.get(name.partition(".")[0], set()), name
 
 
 def test_private_parts_of_libraries_are_touched_in_one_file_each_which_has_a_test_of_the_pin():
-    parts = {name: private_imports(path) | private_attributes(path) for name, path in modules().items()}
+    parts = {}
+    for name, path in modules().items():
+        parts[name] = {part for other in imported(path) for part in other.split(".") if is_private(part)}
+        parts[name] |= private_attributes(path)
     assert {name for name, found in parts.items() if found} == set(PRIVATE)
-    assert not [
-        part for part, count in Counter(part for found in parts.values() for part in found).items() if count > 1
-    ]
+    counts = Counter(part for found in parts.values() for part in found)
+    assert not [part for part, count in counts.items() if count > 1]
     for test in PRIVATE.values():
         assert re.search(r"pin|constraints\.txt", (ROOT / "tests" / test).read_text()), test
-
-
-def private_imports(path: Path) -> set[str]:
-    return {part for name in imported(path) for part in name.split(".") if is_private(part)}
 
 
 def private_attributes(path: Path) -> set[str]:
@@ -230,27 +222,22 @@ def test_no_two_files_of_a_package_have_one_name():
 
 
 def test_platform_folder_never_hides_the_standard_module():
-    assert not (ROOT / "platform" / "__init__.py").exists()
     assert [path.name for path in (ROOT / "platform").iterdir() if path.suffix != ".egg-info"] == ["mixlab"]
 
 
 def test_studies_are_scripts_that_nothing_imports():
     assert not (ROOT / "studies" / "__init__.py").exists()
-    tops = {other.partition(".")[0] for path in modules().values() for other in imported(path)}
+    used = set().union(*map(tops, modules().values()))
     for study in STUDIES:
-        assert study.stem not in sys.stdlib_module_names
-        used = {name.partition(".")[0] for name in imported(study)}
-        assert used <= {"mixlab", "trainables", "collections", "typing"}, study
+        assert study.stem not in sys.stdlib_module_names | used
+        assert tops(study) <= {"mixlab", "trainables", "collections", "typing"}, study
         assert 'if __name__ == "__main__":\n    main(study, ' in study.read_text(), study
-        assert study.stem not in tops
 
 
 def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says():
     modes_of_text = {"r", "w", "a", "x", "r+", "w+"}
-    opening = [
-        path for path in (*modules().values(), *STUDIES) if re.search("(read_text|write_text|open)[(]", text(path))
-    ]
-    for path in opening:
+    files = (*modules().values(), *STUDIES)
+    for path in (file for file in files if re.search("(read_text|write_text|open)[(]", text(file))):
         for call in (node for node in nodes(path) if isinstance(node, ast.Call)):
             name = getattr(call.func, "attr", getattr(call.func, "id", ""))
             modes = {each.value for each in call.args if isinstance(each, ast.Constant)} & modes_of_text
