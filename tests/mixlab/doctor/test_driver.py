@@ -17,7 +17,7 @@ from mixlab.doctor.facts import Question
 from mixlab.tracking import names
 from mixlab.uris import sqlite_uri
 from tests.mixlab.nobody import nobody
-from tests.mixlab.test_provenance import commit_all, git
+from tests.mixlab.test_provenance import git
 from tests.mixlab.tracking.one_trial import tracker_of
 from tests.servers.server import Handler, HttpServer, started
 
@@ -72,7 +72,8 @@ def test_code_without_a_commit_and_code_that_git_does_not_trust(tmp_path, monkey
     require(check_git(code), WARNING, "no repository", "clone")
     git(tmp_path, "init", "--quiet")
     require(check_git(code), WARNING, "no repository with a commit", "clone")
-    commit_all(tmp_path)
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "First", "--allow-empty")
     require(check_git(code), OK, "git names", f" for {code.parent}")
     code.write_text("2\n")
     require(check_git(code), OK, "changes that are not committed")
