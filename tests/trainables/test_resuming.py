@@ -1,15 +1,12 @@
 """A run that is resumed from a checkpoint goes on as it began, and ends with the same bits."""
 
 import functools
-from typing import Any
 
 import pytest
 import torch
 
-from tests.trainables.runs import weights
-from tests.trainables.short_runs import VIT, run_of, trained
+from tests.trainables.runs import VIT, numbers, short_run, trained, weights
 from trainables import optimisers
-from trainables.training import Run
 
 KINDS = {
     "sgd": {},
@@ -24,17 +21,13 @@ KINDS = {
 }
 
 
-def numbers(run: Run) -> list[dict[str, Any]]:
-    return [{key: value for key, value in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
-
-
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """Return a function that returns a whole run of a kind, and the folder of its checkpoint after the first epoch."""
 
     @functools.cache
     def whole(kind):
-        run, folder = run_of(6, epochs=2, **KINDS[kind]), tmp_path_factory.mktemp("run")
+        run, folder = short_run(6, epochs=2, **KINDS[kind]), tmp_path_factory.mktemp("run")
         run.next_epoch()
         run.save(folder)
         return trained(run), folder
@@ -45,7 +38,7 @@ def whole_run(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(whole_run, kind):
     (plain, _), (whole, checkpoint) = whole_run("sgd"), whole_run(kind)
-    second = run_of(6, epochs=2, **KINDS[kind])
+    second = short_run(6, epochs=2, **KINDS[kind])
     second.restore(checkpoint)
     assert len(second.history) == 1
     trained(second)
@@ -58,10 +51,10 @@ def test_a_run_that_goes_on_ends_with_the_same_bits_and_every_key_changes_them(w
 
 def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
     """``precision`` is "auto": a GPU that computes in bfloat16 scales no loss, and an older one does."""
-    begun = run_of(6)
+    begun = short_run(6)
     begun.next_epoch()
     begun.save(tmp_path)
-    resumed = run_of(6, precision="float16")
+    resumed = short_run(6, precision="float16")
     assert resumed.scaler.is_enabled()
     scale = resumed.scaler.get_scale()
     resumed.restore(tmp_path)
@@ -71,7 +64,7 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
     resumed.train_epoch(2)
     resumed.scaler.update(8.0)
     resumed.save(tmp_path)
-    again = run_of(6, precision="float16")
+    again = short_run(6, precision="float16")
     again.restore(tmp_path)
     assert again.scaler.get_scale() == 8.0
 
@@ -81,10 +74,10 @@ def test_a_run_that_began_when_the_embeddings_of_timm_decayed_goes_on_so(tmp_pat
     config = {**VIT, "backbone": "timm/test_vit", "image_size": 64, "mixer": "none", "epochs": 2}
     with monkeypatch.context() as earlier:
         earlier.setattr(optimisers, "_exempt", lambda method: set())
-        first, whole = (run_of(**config) for _ in range(2))
+        first, whole = (short_run(**config) for _ in range(2))
         first.next_epoch()
         first.save(tmp_path)
         trained(whole)
-    resumed = run_of(**config)
+    resumed = short_run(**config)
     resumed.restore(tmp_path)
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(trained(resumed)).items())

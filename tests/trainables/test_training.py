@@ -11,9 +11,7 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v2
 
-from tests.trainables import runs
-from tests.trainables.runs import weights
-from tests.trainables.short_runs import SETTINGS, VIT, run_of, trained
+from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weights
 from trainables import memory
 from trainables.config import parse
 from trainables.epoch import Diverged
@@ -26,8 +24,8 @@ from trainables.training import Run
 
 
 def test_all_defaults_are_plain_sgd_bit_for_bit():
-    run = trained(run_of(epochs=2))
-    settings = parse(SETTINGS)
+    run = trained(short_run(epochs=2))
+    settings = parse(SHORT)
     method = build_method(settings, 0).to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     for epoch, rate in ((1, 0.05), (2, 0.025)):  # half a cosine, of which an epoch has one value
@@ -51,13 +49,13 @@ def test_all_defaults_are_plain_sgd_bit_for_bit():
 def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    run_of()
+    short_run()
     assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tmp_path):
-    run = run_of(precision=precision, epochs=2)
+    run = short_run(precision=precision, epochs=2)
     run.next_epoch()
     run.save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
@@ -76,7 +74,7 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tm
 
 
 def test_the_rate_of_every_step(monkeypatch):
-    run, rates, progress = run_of(**VIT), [], []
+    run, rates, progress = short_run(**VIT), [], []
     run.optimiser.register_step_pre_hook(lambda optimiser, *_: rates.append({g["lr"] for g in optimiser.param_groups}))
     monkeypatch.setattr(run.method, "after_step", progress.append)
     trained(run)  # 3 batches an epoch, the last of 2 images
@@ -88,7 +86,7 @@ def test_the_rate_of_every_step(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_the_gradient_is_cut_to_its_length_whatever_scales_the_loss(precision):
-    run = run_of(grad_clip=1e-3, precision=precision)
+    run = short_run(grad_clip=1e-3, precision=precision)
     lengths = []
 
     def see(*_):
@@ -101,7 +99,7 @@ def test_the_gradient_is_cut_to_its_length_whatever_scales_the_loss(precision):
 
 
 def test_a_training_that_diverges_ends_with_the_epoch():
-    run = run_of(lr=1e30)
+    run = short_run(lr=1e30)
     with pytest.raises(Diverged, match=r"^the training loss became (nan|inf) in epoch 1$"):
         run.next_epoch()
     assert run.history == []
@@ -109,13 +107,13 @@ def test_a_training_that_diverges_ends_with_the_epoch():
 
 def test_a_last_batch_of_one_image_that_cannot_be_normalised_is_refused():
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image"):
-        run_of(9, backbone="resnet18", image_size=8)
+        short_run(9, backbone="resnet18", image_size=8)
 
 
 @pytest.mark.parametrize(("drop_last", "wanted"), [(True, [4, 3]), (False, [4, 3, 2])])
 def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
     """One of ten images cannot be decoded, and falls into the second batch; recalibration sees the same batches."""
-    run = run_of(drop_last=drop_last, recalibrate=True)
+    run = short_run(drop_last=drop_last, recalibrate=True)
     whole = run.train_set.train_batches
 
     def skipping(*arguments):
@@ -134,7 +132,7 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(precision):
-    run, seen = run_of(4, precision=precision), []
+    run, seen = short_run(4, precision=precision), []
     run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
     run.next_epoch()
     assert seen == 2 * [getattr(torch, precision)]
@@ -142,19 +140,19 @@ def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(pr
 
 @pytest.mark.parametrize(("count", "whole", "every"), [(8, 2, 2), (9, 2, 3), (11, 2, 3)])
 def test_an_epoch_has_a_step_for_every_batch(count, whole, every):
-    assert [run_of(count, drop_last=drop_last).steps for drop_last in (True, False)] == [whole, every]
+    assert [short_run(count, drop_last=drop_last).steps for drop_last in (True, False)] == [whole, every]
 
 
 @pytest.mark.parametrize(("peak", "own"), [(150.0, 50.0), (90.0, 0.0)])
 def test_the_memory_of_a_run_is_what_it_added_to_its_process_and_its_workers(peak, own, monkeypatch):
-    run = run_of(4, epochs=1)
+    run = short_run(4, epochs=1)
     run.held_mib, run.train_set.workers_mib, run.test_set.workers_mib = 100.0, 9.0, 7.0
     monkeypatch.setattr(memory, "peak_mib", lambda device: peak)
     assert trained(run).epoch().metrics["peak_memory_mib"] == own + 9.0
 
 
 def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
-    run = trained(run_of(12, epochs=1, mixer="automix", validation=4, evaluate="validation"))
+    run = trained(short_run(12, epochs=1, mixer="automix", validation=4, evaluate="validation"))
     run.save(tmp_path)
     saved = {"training.pt", "model.pt", "model_mix_block.pt", "model_mixtures.pt"}
     assert {file.name for file in tmp_path.iterdir()} == saved
@@ -163,7 +161,7 @@ def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
 
 def test_the_last_epoch_says_what_the_whole_run_took():
     start = time.perf_counter()
-    run = run_of(epochs=2)
+    run = short_run(epochs=2)
     run.next_epoch()
     assert run.epoch() == run.history[0]
     trained(run)
@@ -182,12 +180,12 @@ def test_the_last_epoch_says_what_the_whole_run_took():
 
 
 def test_the_network_fits_the_images_and_starts_from_given_weights():
-    settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
+    settings = parse({**SHORT, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
     with torch.device("meta"), Undrawn():
         network = build_network(settings)
         assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
     assert network.backbone.stages[-1].drop_path.p == pytest.approx(0.3)
-    settings = parse({**SETTINGS, "backbone": "mobilenet_v2", "init": "om_table"})
+    settings = parse({**SHORT, "backbone": "mobilenet_v2", "init": "om_table"})
     with Undrawn():
         donor = {key: torch.full_like(value, 0.5) for key, value in mobilenet_v2().state_dict().items()}
     network = build_network(settings, weights=donor)
@@ -199,7 +197,7 @@ def test_half_precision_leaves_the_images_of_a_test_as_they_are():
     """They are resized on the device, by products of matrices."""
     seen = []
     for precision in ("float32", "bfloat16"):
-        run = run_of(precision=precision)
+        run = short_run(precision=precision)
         run.method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         run.evaluate(run.test_set)
     assert torch.equal(*seen)
@@ -220,7 +218,7 @@ class InDouble:
 
 
 def in_double(**keys) -> Run:
-    run = runs.run_of(**keys)
+    run = run_of(**keys)
     run.method.double()
     run.train_set = InDouble(run.train_set)
     return run
@@ -259,11 +257,11 @@ def test_batch_norm_sees_one_part_at_a_time():
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # what it was is restored at the end
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    one = runs.run_of(8, mixer="cutmix", deterministic=True)
+    one = run_of(8, mixer="cutmix", deterministic=True)
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     one.train_epoch(1)
-    two = runs.run_of(8, mixer="cutmix")
+    two = run_of(8, mixer="cutmix")
     assert not torch.are_deterministic_algorithms_enabled()
     two.train_epoch(1)
     torch.testing.assert_close(weights(one), weights(two), rtol=0, atol=0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Generator
 
+from tests.trainables.runs import numbers
 from trainables.darts.search_run import SearchRun
 from trainables.datasets.dataset import Split, Splits
 
@@ -40,8 +41,3 @@ def resumed(start: Callable[[], SearchRun], folder: Path, done: int) -> SearchRu
     assert run.finished
     assert numbers(run) == numbers(whole)
     return whole
-
-
-def numbers(run: SearchRun) -> list[dict[str, float]]:
-    """Return the metrics of every epoch but for times."""
-    return [{key: v for key, v in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
