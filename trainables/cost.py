@@ -106,6 +106,7 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
 
 def products(settings: Config) -> int:
     """Return the floating-point operations of a step on two images, in convolutions and products of matrices."""
+    tried(settings)  # once for all of this network, and not counted
     with FlopCounterMode(display=False) as counter:
         rehearse(settings)
     return int(counter.get_total_flops())
