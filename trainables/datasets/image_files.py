@@ -45,7 +45,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
 
     As in torchvision's ImageFolder, the folders of a class may have folders. Hidden files are left out; so are files
     that are not images, which is reported once. ``DataError`` says that a class folder is missing, has no image, or is
-    not among ``classes``.
+    not among ``classes``, or that a link leads back to a folder above it.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
         raise DataError(f"{shown(folder / unknown[0])} is not one of the classes")
@@ -121,11 +121,17 @@ def read_table(path: Path, columns: int, *, separator: str | None = None) -> lis
     return table
 
 
-def _below(folder: Path) -> Iterator[str]:
-    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones."""
+def _below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones.
+
+    ``above`` are the folders through which it was reached, without links.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        raise DataError(f"{shown(folder)} is a link to a folder above it, whose images would be read again and again")
     for entry in entries(folder):
         if _is_folder(entry) and not entry.name.startswith("."):
-            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name))
+            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name, (*above, real)))
         elif not entry.name.startswith("."):
             yield entry.name  # a link that leads nowhere is named when it is read
 

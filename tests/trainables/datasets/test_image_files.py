@@ -38,7 +38,7 @@ def test_folders_of_a_class_are_walked_as_torchvision_walks_them_without_hidden_
     assert said == [f"{tmp_path}: left out 2 files without the ending of an image, such as a/x/Thumbs.db"]
 
 
-def test_links_are_followed(tmp_path, picture):
+def test_links_are_followed_but_those_to_a_folder_above(tmp_path, picture):
     picture(tmp_path / "elsewhere" / "x" / "2.jpg")
     (tmp_path / "images" / "a").mkdir(parents=True)
     (tmp_path / "images" / "a" / "1.jpg").symlink_to(tmp_path / "elsewhere" / "x" / "2.jpg")
@@ -46,6 +46,9 @@ def test_links_are_followed(tmp_path, picture):
     (tmp_path / "images" / "a" / "again").symlink_to(tmp_path / "elsewhere")
     found = pairs(in_class_folders(tmp_path / "images", ["a"]))
     assert found == {("a/1.jpg", 0), ("a/more/x/2.jpg", 0), ("a/again/x/2.jpg", 0)}
+    (tmp_path / "elsewhere" / "back").symlink_to("../images")
+    with pytest.raises(DataError, match=r"images/a/\w+/back/a is a link to a folder above it"):
+        in_class_folders(tmp_path / "images", ["a"])
 
 
 def test_a_link_that_leads_to_itself_is_named(tmp_path, picture):
