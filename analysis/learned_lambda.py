@@ -141,6 +141,8 @@ def draw(options: argparse.Namespace) -> int:
         "learned lambda, the share of the first image in the label; sorted by the learned one. "
         f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
     )
+    if not all(strip.mixtures for strip in strips):
+        caption = f"A pair without mixtures: none of them had a lambda within {NEAR:g} of {options.lam:g}. {caption}"
     figure = plot_strips(options.study, strips, levels[0], caption)
     study.files.extend(save_with_points(figure, table, options.out / "strip"))
     spread = table.groupby("arm", sort=False)["learned"].agg(["min", "max"])
