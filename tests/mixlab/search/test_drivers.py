@@ -123,7 +123,7 @@ def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_i
     assert not history.drivers.alive("")
 
 
-def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be_and_one_that_joins_is_alive_at_once(now):
+def test_how_soon_a_driver_is_known_to_be_dead_or_alive(now):
     drivers = History(search(budget=4), TRAIN, InMemory()).drivers
     drivers.study.set_user_attr(f"beat {OTHER}", now[0])
     assert drivers.alive(OTHER)  # it may be alive, and its clock wrong

@@ -25,7 +25,7 @@ def test_every_sampler_and_every_scheduler_is_the_one_of_its_name():
         build_pruner("pbt", 27)
 
 
-def test_a_trials_draws_follow_from_its_arm_and_number_alone_and_a_third_precede_the_model_ten_at_most(monkeypatch):
+def test_the_draws_of_a_trial_and_how_many_precede_the_model_follow_from_its_place_in_the_search(monkeypatch):
     """A search that was begun goes on with the points that an earlier version would have drawn."""
     monkeypatch.setattr(samplers, "tpe", lambda draws: draws)
 

@@ -130,7 +130,7 @@ class Rate(float, Enum):
     LOW = 0.5
 
 
-def test_numbers_and_arrays_of_numpy_and_torch_and_members_of_an_enumeration_are_plain_numbers_text_and_lists():
+def test_values_of_numpy_torch_and_enumerations_become_plain_python():
     """A table had the level ``Kind.PLAIN``, whose key was that of ``plain``."""
     given = {"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": [np.float64(1.5)], "e": np.ones((2, 2))}
     given |= {"f": torch.zeros(1, 2), "rate": Rate.LOW, "sizes": [Size.SMALL]}

@@ -99,7 +99,7 @@ def key(train: object, **config: Any) -> str:
     return digest(completed.hashed(completed.resolve(config).flat))
 
 
-def test_a_neutral_default_moves_no_key_a_changed_one_those_that_it_concerns_and_new_numbers_all():
+def test_which_changes_of_a_default_move_which_keys():
     with_option = Version(defaults={"lr": 0.1, "swa": False}, neutral={"swa": False})
     assert key(with_option) == key(Version())
     assert key(with_option, lr=1.0) == key(Version(), lr=1.0)

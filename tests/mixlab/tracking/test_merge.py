@@ -127,7 +127,7 @@ def test_two_merges_at_once_take_turns(here, away):
     assert [len(toy_runs(target, {names.LEVEL: level})) for level in ("study", "arm")] == [1, 1]
 
 
-def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks_come_along(here, away):
+def test_the_larger_plan_wins_and_the_views_that_ours_lacks_come_along(here, away):
     target, source = write(here, {0: "FINISHED"}), write(away, {0: "FINISHED", 1: "FINISHED"})
     plain = replace(STUDIES["sequential"](), arms=STUDIES["sequential"]().arms[:1])
     for client, seeds, saved in ((target, 1, ("study",)), (source, 2, ("study", "arms-p"))):
@@ -156,7 +156,7 @@ def test_the_larger_plan_and_its_arms_win_and_of_the_views_those_that_ours_lacks
     assert f"{names.DRIVER}p" not in tags
 
 
-def test_a_study_comes_whole_from_a_folder_that_was_brought_from_elsewhere_and_other_work_does_not(here, away, capsys):
+def test_a_study_comes_whole_and_alone_from_a_folder_that_was_brought_from_elsewhere(here, away, capsys):
     source = write(away, {0: "FINISHED"})
     source.create_run(source.create_experiment("other work"))
     brought = shutil.move(away, here.with_name("brought"))

@@ -141,9 +141,7 @@ def test_an_answer_of_s3(status, outage, wrapped):
     assert is_outage(found) == outage
 
 
-def test_a_database_that_is_read_only_or_another_is_no_outage_and_one_that_another_program_holds_or_no_server_is(
-    tracking_uri, client, tmp_path, monkeypatch
-):
+def test_which_errors_of_a_database_are_an_outage(tracking_uri, client, tmp_path, monkeypatch):
     assert is_outage(error_of(lambda: MlflowClient("http://127.0.0.1:9").create_run("1")))
     monkeypatch.chdir(tmp_path)  # MLflow makes a folder of the address
     reading = MlflowClient(f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true")
