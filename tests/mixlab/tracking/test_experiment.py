@@ -17,8 +17,8 @@ from mixlab.tracking.experiment import find_or_create, history, log, offer, open
 
 def test_an_experiment_is_made_once_with_its_files_beside_the_database(client, tracking_uri, tmp_path, monkeypatch):
     file = Path(tracking_uri.removeprefix("sqlite:///"))
-    monkeypatch.chdir(file.parent)
-    first = open_experiment(MlflowClient(f"sqlite:///{file.name}"), "it's 5 %")
+    monkeypatch.chdir(file.parent.parent)  # MLflow keeps open what it opened by the same name in another folder
+    first = open_experiment(MlflowClient(f"sqlite:///{file.parent.name}/{file.name}"), "it's 5 %")
     assert open_experiment(client, "it's 5 %") == first
     assert client.get_experiment(first).artifact_location == (file.parent / "mlruns" / "it's 5 %").as_uri()
 
