@@ -65,7 +65,10 @@ def test_one_trains_and_the_other_takes_over_from_the_dead(server, tmp_path, tra
         def training() -> list[str]:
             return [name for name in studies if epochs_of(studies[name].folder) == {0: [1], 1: [1]}]
 
-        (at_work,) = wait_for(training, lambda: [driver.said for driver in drivers.values()])
+        def said_by_both() -> str:
+            return "\n".join(driver.said for driver in drivers.values())
+
+        (at_work,) = wait_for(training, said_by_both, account=said_by_both)
         (other,) = studies.keys() - {at_work}
         said = drivers[other].finish(code=2)
         assert f"error: another start of this study, on {at_work} (process " in said, said
