@@ -61,8 +61,8 @@ def draw(options: argparse.Namespace) -> int:
     """Write the files and print where they are; return the exit code."""
     for name in options.mixers:
         require_known("--mixers", name, KIMAGE)
-    count = 8 * options.num_images + options.columns  # so that composites of K classes are among them
-    images, labels, names = shown_images(parse({"dataset": options.dataset}), count, options.data_root)
+    needed = 8 * options.num_images + options.columns  # so that composites of K classes are among them
+    images, labels, names = shown_images(parse({"dataset": options.dataset}), needed, options.data_root)
     panels, rows = [], []
     for mixer in options.mixers:
         mixed = composites(mixer, images, options.num_images, options.alpha, options.seed)

@@ -136,13 +136,13 @@ def draw(options: argparse.Namespace) -> int:
     table = study.points(rows_of)
     if table.empty:
         raise ValueError(f"no mixture has a lambda within {NEAR:g} of --lam {options.lam:g}: give another lambda")
+    whole = all(strip.mixtures for strip in strips)
+    lacking = "" if whole else f"Where a pair has no mixtures, none came within {NEAR:g} of that lambda. "
     caption = (
         f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
-        "learned lambda, the share of the first image in the label; sorted by the learned one. "
+        f"learned lambda, the share of the first image in the label; sorted by the learned one. {lacking}"
         f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
     )
-    if not all(strip.mixtures for strip in strips):
-        caption = f"A pair without mixtures: none of them had a lambda within {NEAR:g} of {options.lam:g}. {caption}"
     figure = plot_strips(options.study, strips, levels[0], caption)
     study.files.extend(save_with_points(figure, table, options.out / "strip"))
     spread = table.groupby("arm", sort=False)["learned"].agg(["min", "max"])

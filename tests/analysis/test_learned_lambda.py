@@ -1,5 +1,6 @@
 """The learned lambda of single pairs is Eq. 4 by hand, and the command on checkpoints in a real store."""
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,18 @@ def test_the_command(noise, painted, call, out):
     table = pd.read_csv(out / "strip.csv")
     assert set(table["arm"]) == {"SUMix"}
     assert len(table) == learned_lambda.SHOWN
+
+
+@pytest.mark.slow
+def test_the_caption_says_why_a_pair_has_no_mixtures(noise, painted, call, monkeypatch):
+    captions: list[str] = []
+    draw, strip_of, pairs = learned_lambda.plot_strips, learned_lambda.strip_of, itertools.count()
+    monkeypatch.setattr(learned_lambda, "plot_strips", lambda *given: captions.append(given[3]) or draw(*given))
+    assert call("--pick", "3,17") == 0
+    monkeypatch.setattr(learned_lambda, "strip_of", lambda *of, **lam: strip_of(*of, **lam) if next(pairs) else [])
+    assert call("--pick", "3,17,8,5") == 0
+    sentence = "Where a pair has no mixtures, none came within 0.02 of that lambda."
+    assert [sentence in caption for caption in captions] == [False, True]
 
 
 @pytest.mark.slow

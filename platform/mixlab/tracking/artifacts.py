@@ -140,7 +140,7 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> dict[str, Any] | 
 def read_plan(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
     """Return the plan of a study's or a search's run, without what is null in it; raise as ``read_json`` does.
 
-    An arm may be called as a number that is not finite is written.
+    Words stay words, also "NaN", which may be the name of an arm.
     """
     plan = _parsed(client, run_id, names.PLAN_FILE, json.loads)
     return None if plan is None else {name: part for name, part in plan.items() if part is not None}
