@@ -43,6 +43,8 @@ PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
 TILE = 1.75  # inches, the side of a plane
 CONTOURS = 12
 Y_LABEL = "loss on test images, nats (log scale)"
+POINTS = "points on a side of the plane, or 0 (default: %(default)s)"
+PLANE: Mapping[str, Any] = {"type": at_least(5, odd=True, or_zero=True), "metavar": "N", "help": POINTS}  # an option
 PLANE_LABELS = ("step along the first direction, filter lengths", "step along the second")
 
 
@@ -189,8 +191,7 @@ def plot_plane(
 parser = evaluation.parser("loss_landscape.py", "Draw the loss around the minimum of each network.", images=500)
 add, points = parser.add_argument, at_least(5, odd=True)
 add("--steps", type=points, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
-words = "points on a side of the plane, or 0 (default: %(default)s)"
-add("--plane", type=at_least(5, odd=True, or_zero=True), default=15, metavar="N", help=words)
+add("--plane", default=15, **PLANE)
 add("--directions", type=at_least(2), default=3, metavar="N", help="average over N lines (default: %(default)s)")
 main = command.main(draw, parser)
 
