@@ -4,6 +4,7 @@ import ast
 import functools
 import graphlib
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -246,6 +247,11 @@ def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says():
             if name in ("read_text", "write_text") or (name == "open" and modes):
                 named = any(keyword.arg == "encoding" for keyword in call.keywords)
                 assert named, f"{path.relative_to(ROOT)}, line {call.lineno}: name the encoding, utf-8"
+
+
+def test_every_file_has_a_name_that_any_system_can_check_out():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [name for name in listed.splitlines() if not re.fullmatch(r"[\w./-]+", name)] == []
 
 
 def test_no_file_is_long():
