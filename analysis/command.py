@@ -51,7 +51,7 @@ def study_parser(
 ) -> argparse.ArgumentParser:
     """Return the options of a command that reads one ``what``, such as ``example``; the rest as for :func:`parser`."""
     options = parser(file, description, out=out)
-    options.add_argument(what, help=f"name of the {what}, such as {example}")
+    options.add_argument(what, metavar=what.upper(), help=f"name of the {what}, such as {example}")
     plan = f"read an earlier plan of the {what} (default: the one used last)"
     options.add_argument("--plan", type=given, metavar="HASH", help=plan)
     return options

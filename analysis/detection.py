@@ -88,7 +88,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 parser = evaluation.parser("detection.py", "Fine-tune a study's networks as object detectors.", images=None)
 add = parser.add_argument
 add("--layout", choices=list(LAYOUTS), default="voc", help="layout of the photographs (default: %(default)s)")
-steps = "steps of the fine-tuning (default: the recipe's); its milestones move with them"
+steps = "steps of the fine-tuning, with which its milestones move (default: the recipe's)"
 add("--iterations", type=count, metavar="N", help=steps)
 add("--batch-size", type=count, metavar="N", help="photographs in a step (default: the recipe's 16)")
 add("--lr", type=positive, metavar="X", help="learning rate (default: the recipe's 0.02)")

@@ -98,7 +98,7 @@ def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: 
 
 parser = command.parser("uncertainty.py", "Score how uncertain a network is of each training image.", out=True)
 add = parser.add_argument
-add("run", help="id of the run in MLflow whose network is asked")
+add("run", metavar="RUN", help="id of the run in MLflow whose network is asked")
 command.add_data_root(parser)
 add("--images", type=at_least(1 + OTHERS), metavar="N", help="score only the first N training images (default: all)")
 add("--mixings", type=at_least(2), default=10, metavar="M", help="mixtures of each image (default: %(default)s)")

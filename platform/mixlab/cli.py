@@ -130,7 +130,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     about = f"Run the {kind} {study.name}. The same command again runs only what is missing."
     options = _Parser(description=about, epilog=EXIT_CODES, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     add, known = options.add_argument, "{" + ",".join(PRESETS) + "}"
-    presets = "paper (default): as published; quick: minutes to hours on a laptop; smoke: shows that it runs"
+    presets = "paper: as published (default); quick: minutes to hours on a laptop; smoke: only shows that it runs"
     add("--preset", metavar=known, help=presets)
     add("--dataset", metavar="D", help="data set, such as cifar10")
     add("--data-root", metavar="DIR", help=f"folder of the data sets (default: {Options.data_root})")
@@ -141,22 +141,22 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--seeds", metavar="N", type=_whole, help="run seeds 0 to N-1 in every arm")
     until = (
         "add seeds one at a time, and none to an arm whose comparison is decided; --seeds is then the most that an arm "
-        f"gets ({BUDGET} if not given); in a search, none to a configuration that cannot be the best either"
+        f"gets (default: {BUDGET}); in a search, none to a configuration that cannot be the best either"
     )
     add("--until", metavar="decided", help=until)
     add("--epochs", metavar="N", type=_whole, help="epochs of each trial")
     add("--train-images", metavar="N", type=_whole, help="only the first N training images")
-    add("--deterministic", action="store_true", help="refuse GPU operations that vary from run to run")
-    add("--set", metavar="KEY=VALUE", action="append", help="change a configuration key of the base; may be repeated")
-    add("--address", help="Ray cluster: local (default; a Ray on this machine), auto or HOST:PORT")
-    add("--cpus-per-trial", metavar="F", type=_number, help="processors of each trial; 1 if not given")
-    gpus = "GPUs of each trial, also a part of one; auto: as many trials to a GPU as fit; 1 where there is a GPU"
+    add("--deterministic", action="store_true", help="refuse GPU operations whose results vary from run to run")
+    add("--set", metavar="KEY=VALUE", action="append", help="change a key of the base configuration; may be repeated")
+    add("--address", help="Ray cluster: local, which starts Ray on this machine (default), auto or HOST:PORT")
+    add("--cpus-per-trial", metavar="F", type=_number, help="processors of each trial (default: 1)")
+    gpus = "GPUs of each trial, such as 0.5; auto: as many trials to a GPU as fit (default: 1 where there is a GPU)"
     add("--gpus-per-trial", metavar="F", type=_gpus, help=gpus)
     add("--tracking-uri", metavar="URI", help=f"MLflow store (default: {Options.tracking_uri})")
-    add("--mirrors", metavar="A,B", action=_Names, help=f"also show the runs in: {', '.join(MIRRORS)}")
+    add("--mirrors", metavar="A,B", action=_Names, help=f"other trackers that show the runs too: {', '.join(MIRRORS)}")
     add("--system-metrics", action="store_true", help="record in MLflow what the machine of each trial does")
     add("--storage", metavar="DIR", help=f"folder or URI of results and checkpoints (default: {Options.storage})")
-    minutes = "minutes between two checkpoints of a trial; one after every epoch if not given"
+    minutes = "minutes between two checkpoints of a trial (default: one after every epoch)"
     add("--checkpoint-every", metavar="MINUTES", type=_number, help=minutes)
     add("--check", action="store_true", dest="check_only", help="check the study and these options, and end")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
@@ -172,7 +172,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--sampler", metavar="S", help=of_search(f"what proposes configurations: {', '.join(SAMPLERS)}"))
     add("--scheduler", metavar="S", help=of_search(f"which trials are stopped early: {', '.join(SCHEDULERS)}"))
     add("--concurrent", metavar="N", type=_whole, help=of_search("the most trials at a time"))
-    database = "database of the trials; a file next to the results if not given"
+    database = "database of the trials (default: a file next to the results)"
     add("--optuna-storage", metavar="URL", help=of_search(database))
     return options
 

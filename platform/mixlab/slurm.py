@@ -45,18 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the job's options; those of the study follow its name and are passed on."""
     about = "Write a SLURM batch script that runs a study until it is done."
-    options = argparse.ArgumentParser(prog="mixlab slurm", description=about, allow_abbrev=False)
+    codes = "Exit codes: 0 done; 2 bad input, which one sentence explains."
+    options = argparse.ArgumentParser(prog="mixlab slurm", description=about, epilog=codes, allow_abbrev=False)
     add = options.add_argument
     count, word = _fitting("0*[1-9][0-9]*", "a whole number from 1 on"), _fitting(r"\S+", "a name without spaces")
     limit = _fitting(LIMIT, "minutes, H:MM:SS or D-HH:MM:SS")
-    add("--nodes", metavar="N", type=count, help="nodes of the job; 1 if not given")
-    add("--cpus", metavar="N", type=count, help="processors of each node; 8 if not given")
-    add("--gpus", metavar="N", type=count, help="GPUs of each node; none are asked for if not given")
-    queue = "time limit, after which the job goes back into the queue; 24:00:00 if not given"
+    add("--nodes", metavar="N", type=count, help="nodes of the job (default: 1)")
+    add("--cpus", metavar="N", type=count, help="processors of each node (default: 8)")
+    add("--gpus", metavar="N", type=count, help="GPUs of each node (default: none)")
+    queue = "time limit, after which the job goes back into the queue (default: 24:00:00)"
     add("--time", metavar="T", type=limit, help=queue)
-    add("--partition", metavar="P", type=word, help="the partition; SLURM's default if not given")
-    add("--account", metavar="A", type=word, help="the account; SLURM's default if not given")
-    add("--out", metavar="FILE", help="where to write the script; the standard output if not given")
+    add("--partition", metavar="P", type=word, help="partition (default: SLURM's)")
+    add("--account", metavar="A", type=word, help="account (default: SLURM's)")
+    add("--out", metavar="FILE", help="write the script to this file (default: the standard output)")
     add("studies", metavar="STUDY[,STUDY...]", help="names or files of studies")
     add("options", nargs=argparse.REMAINDER, metavar="...", help="options of the study")
     return options

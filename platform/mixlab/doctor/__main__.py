@@ -51,11 +51,11 @@ def parser() -> argparse.ArgumentParser:
     codes = "Exit codes: 0 a study can start, perhaps with warnings; 1 something is red; 2 bad input or no cluster."
     options = argparse.ArgumentParser(prog="mixlab doctor", description=about, epilog=codes, allow_abbrev=False)
     add = options.add_argument
-    add("--address", default="local", help="Ray cluster: local (default; this machine only), auto or HOST:PORT")
+    add("--address", default="local", help="Ray cluster: local, no more than this machine (default), auto or HOST:PORT")
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
     add("--storage", metavar="DIR", default="results", help="folder or URI of results (default: %(default)s)")
     add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
-    add("--dataset", metavar="D", help="data set to look for; none is looked for if not given")
+    add("--dataset", metavar="D", help="data set to look for (default: none)")
     return options
 
 
