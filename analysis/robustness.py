@@ -181,7 +181,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
 
 def _label(arm: str, level: LevelTable) -> str:
     """Return the arm and the mean of its ECE."""
-    return f"{names_of(level)[arm]}  {level.table['mean'][arm]:.1f}"
+    return f"{names_of(level, 30)[arm]}  {level.table['mean'][arm]:.1f}"
 
 
 def _bins(points: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
@@ -25,7 +26,7 @@ from analysis.figures.naming import distinct, in_lines, plain
 from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
 
-Look = tuple[str, str]  # the colour and the mark of an arm
+Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
 MOST_COLUMNS = 3  # the most columns of panels
 MOST_TICKS = 7  # of a logarithmic axis
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
@@ -111,7 +112,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     return list(dict.fromkeys(tick for tick in even if low <= tick <= high)) or [low]
 
 
-def names_of(level: LevelTable, letters: int = 30) -> dict[str, str]:
+def names_of(level: LevelTable, letters: int = 90) -> dict[str, str]:
     """Return the name of every arm of the study of a table as figures show it, in which no two are alike."""
     return {arm: name + level.role(arm) for arm, name in distinct(level.arms, letters).items()}
 
@@ -136,11 +137,14 @@ def panel_figure(
     """
     names = list(names_of(levels[0]).values() if legend is None else legend)
     rows, columns = shape(len(levels))
-    beside = SAMPLE + LETTER * (max(map(len, names)) + len(NO_VALUE)) if names else 0
+    shown = in_lines(names, 30)
+    wide = max((len(line) for name in shown.values() for line in name.split("\n")), default=0)
+    beside = SAMPLE + LETTER * (wide + len(NO_VALUE)) if names else 0
     width = max(columns * size[0], LEAST_WIDTH) + beside
     titles = in_lines([level.name for level in levels], 60 if columns == 1 else 40)
     lines = max(title.count("\n") for title in titles.values())
-    height = max(rows * (size[1] + LINE * lines) + 0.8, ENTRY * len(names) + 0.4)
+    further = LINE * sum(name.count("\n") for name in shown.values())
+    height = max(rows * (size[1] + LINE * lines) + 0.8, ENTRY * len(names) + further + 0.4)
     with titled(study, caption, (width, height)) as (figure, upper):
         axes = panels(upper, len(levels))
         for axis, level in zip(axes, levels, strict=True):
@@ -152,8 +156,8 @@ def panel_figure(
             drawn = {
                 name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
             }
-            entries = {name if name in drawn else name + NO_VALUE: drawn.get(name, Line2D([], [])) for name in names}
-            upper.legend(list(entries.values()), list(entries), loc="outside right upper")
+            entries = [shown[name] + ("" if name in drawn else NO_VALUE) for name in names]
+            upper.legend([drawn.get(name, Line2D([], [])) for name in names], entries, loc="outside right upper")
         upper.supxlabel(in_letters(labels[0]), fontsize=9)
         upper.supylabel(in_letters(labels[1]), fontsize=9)
         return figure

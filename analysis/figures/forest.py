@@ -44,7 +44,7 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     if answers.empty:
         return None
     arms = list(dict.fromkeys(arm for arm, _ in answers.index))
-    colours, names = colours_of(levels[0]), names_of(levels[0])
+    colours, names = colours_of(levels[0]), names_of(levels[0], 30)
     fixed = levels[0].family.budget is None
     panels = [
         (
@@ -193,7 +193,7 @@ def _ranks_caption(found: Ranking, levels: Sequence[LevelTable]) -> str:
     few = f" So few tables cannot tell any two of {len(found.ranks)} arms apart, however they rank."
     not_ranked = [
         name if arm in levels[0].controls else f"{name} (no value)"
-        for arm, name in names_of(levels[0]).items()
+        for arm, name in names_of(levels[0], 30).items()
         if arm not in found.ranks
     ]
     left_out = f" Not ranked: {', '.join(not_ranked)}." if not_ranked else ""

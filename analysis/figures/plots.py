@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
-from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
+from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
 from analysis.statistics.sequential import DECISIVE
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import capitalised, metric_text, provenance_text, unit
+from analysis.words.captions import capitalised, hardware_text, metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
 from analysis.words.method import family_text
 
@@ -39,7 +39,8 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     every = [row for level in levels for row in _gains(level)]
     limits = limits_of(every)
     columns = drawing.shape(len(levels))[1]
-    names = max((len(row.name) for row in every), default=1) * LETTER + 0.3  # inches
+    lines = [line for name in row_names(every).values() for line in name.split("\n")]
+    names = max(map(len, lines), default=1) * LETTER + 0.3  # inches
     width = (PANEL_WIDTH if columns > 1 else ALONE) + names / columns
     others = set(levels[0].against.values()) - {levels[0].baseline}
     reference = "the arm it is compared with" if others else "baseline"
@@ -100,15 +101,13 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
             y = finite_values(mine, level.metric)
             if x.notna().any() and y.notna().any():
                 label = drawing.names_of(level)[arm]
-                axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), fmt=mark, color=colour, label=label)
+                axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), ls="none", marker=mark, color=colour, label=label)
 
-    machines = sorted(runs["hardware"].dropna().unique())
-    hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
     several = max(level.table["n"].max() for level in levels) > 1
     seeds = "mean over seeds; bars: lowest to highest seed" if several else "one seed, so no bars"
     caption = (
         f"{capitalised(metric_rule(*levels))}, against the training time of a run, without tests. Mark: {seeds}. "
-        f"{hardware if machines else ''}{provenance_text(*levels)}"
+        f"{hardware_text(*levels)}{provenance_text(*levels)}"
     )
     labels = (f"training time of a run, {name}", metric_text(levels[0].declared, levels[0].declared.name, ()))
     return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.8), labels=labels, caption=caption)

@@ -68,6 +68,12 @@ def provenance_text(*levels: LevelTable) -> str:
     return ", ".join(filter(None, parts)) + "."
 
 
+def hardware_text(*levels: LevelTable) -> str:
+    """Return the sentence on what trained the runs, with a space behind it; empty where no run says."""
+    machines = _distinct(done(pd.concat([level.runs for level in levels])), "hardware")
+    return "The runs differ in hardware. " if len(machines) > 1 else f"Trained on {machines[0]}. " if machines else ""
+
+
 def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
     """Return e.g. ``only 500 training images`` where the data set was not read whole."""
     found = []

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis.cam import CamRow, plot_cam
-from analysis.figures.naming import in_lines
+from analysis.figures.naming import distinct, in_lines
 from analysis.figures.plots import plot_curves, plot_gains
 from analysis.learned_lambda import Strip, plot_strips
 from analysis.loss_landscape import plot_plane
@@ -28,11 +28,7 @@ def test_long_names_stay_apart_wherever_they_differ():
     parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
     ends = [f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"]
     middles = [f"{part} regulariser and all the rest of it" for part in parts]
-    levels = tables_of(lambda *_: 70.0, ("baseline", *ends, *middles, "a\nb", "a b", "_" * 99))
-    names = [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()]
-    (legend,) = plot_curves("tiny", curves_of(levels), levels).subfigs[0].legends
-    assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
-    assert names == [
+    assert list(distinct([*ends, *middles, "a\nb", "a b", "_" * 99]).values()) == [
         *(f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"),
         "the learne…semantic regularis…",
         "the learne…uncertainty regula…",
@@ -41,6 +37,18 @@ def test_long_names_stay_apart_wherever_they_differ():
         "a b (2)",
         f"\N{THIN SPACE}{'_' * 15}…{'_' * 14}",
     ]
+
+
+def test_arms_of_long_names_are_shown_whole():
+    """Legends cut what is longer than 30 letters in its middle, where arms may differ."""
+    long = "the learned lambda with its uncertainty regulariser and all the rest of it"
+    levels = tables_of(lambda *_: 70.0, ("baseline", long, "_arm"), controls=[long])
+    names = [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()]
+    assert names == [f"{long[:39]}\n{long[40:]}\n(control)", "\N{THIN SPACE}_arm"]
+    figure = plot_curves("tiny", curves_of(levels), levels)
+    (legend,) = figure.subfigs[0].legends
+    lines = "the learned lambda with its\nuncertainty regulariser and\nall the rest of it (control)"
+    assert [text.get_text() for text in legend.get_texts()] == ["baseline", lines, "\N{THIN SPACE}_arm"]
 
 
 def test_panels_of_tables_with_long_names_are_told_apart():

@@ -176,8 +176,10 @@ def test_a_legend_of_many_arms_is_whole(painted):
     assert 0 <= low < high <= figure.bbox.height
 
 
-def test_a_hundred_and_five_arms_look_different():
-    assert len({(arm_colour(index), arm_mark(index)) for index in range(106)}) == 106  # and the baseline
+def test_a_hundred_and_nineteen_arms_look_different_and_seventeen_without_colours():
+    marks = [(mark.get_marker(), mark.get_fillstyle()) for mark in map(arm_mark, range(120))]
+    assert len(set(zip(map(arm_colour, range(120)), marks, strict=True))) == 120  # and the baseline
+    assert len(set(marks[:17])) == 17
 
 
 def test_the_first_arms_are_told_apart_without_colours(levels):
