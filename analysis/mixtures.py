@@ -25,6 +25,8 @@ from analysis.figures.drawing import save
 from analysis.figures.naming import distinct
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from analysis.records.runs import FACTOR, cell_of_run, of_arms, of_one_seed
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import provenance_text
 from mixlab.errors import first_line
 from mixlab.tracking import artifacts
 from trainables.methods.mixture_album import LAMBDAS
@@ -33,8 +35,9 @@ FILE = "model_mixtures.pt"
 TILE = 0.95  # inches
 PAIR = 1  # the image that is shown, mixed with the one before it
 CAPTION = (
-    "A training image, mixed by lambda with the one at its left: the mixtures and the image's own share (white) after "
-    "the last epoch; below, the mixtures at lambda 0.5 after the epochs above them. Masks are kept at 16 pixels a side."
+    "A training image, mixed by lambda with the one at its left: the mixtures and the image's own share (0 black, 1 "
+    "white) after the last epoch; below, the mixtures at lambda 0.5 after the epochs above them. Masks are kept at 16 "
+    "pixels a side."
 )
 
 
@@ -60,8 +63,8 @@ def read(client: MlflowClient, run_id: str) -> dict[str, Tensor] | None:
 
 def draw(options: argparse.Namespace) -> int:
     """Read, draw, and print where the files are; return the exit code."""
-    plan, runs = command.read_study(options)
-    runs = of_arms(runs, plan, plan["arms"] if options.arms is None else options.arms)
+    plan, every = command.read_study(options)
+    runs = of_arms(every, plan, plan["arms"] if options.arms is None else options.arms)
     if options.seed is not None and not runs.empty:
         runs = of_one_seed(runs, options.seed)
     factors = [FACTOR + factor for factor in plan["factors"]]
@@ -74,7 +77,8 @@ def draw(options: argparse.Namespace) -> int:
             rows.append(MixtureRow(name, int(run["seed"]), album["images"], album["masks"], album["epochs"]))
     if not rows:
         raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")
-    return command.finish(save(plot_mixtures(options.study, rows), options.out / "mixtures"))
+    figure = plot_mixtures(options.study, rows, f"{CAPTION} {provenance_text(*level_tables(every, plan))}")
+    return command.finish(save(figure, options.out / "mixtures"))
 
 
 def mixture(row: MixtureRow, picture: int, lam: int) -> tuple[Tensor, Tensor]:
@@ -85,12 +89,12 @@ def mixture(row: MixtureRow, picture: int, lam: int) -> tuple[Tensor, Tensor]:
     return torch.lerp(own, partner, mask), 1 - mask
 
 
-def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
+def plot_mixtures(study: str, rows: Sequence[MixtureRow], caption: str) -> Figure:
     """Draw three lines of tiles for each run, of which there is at least one."""
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))
     size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 0.7)
     widths = [LABEL, *[TILE] * columns]
-    with tile_figure(study, CAPTION, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
+    with tile_figure(study, caption, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
         names = distinct([row.name for row in rows], 24)
         for index, row in enumerate(rows):
             _draw_run(axes[3 * index : 3 * index + 3], row, names[row.name])

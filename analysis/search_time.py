@@ -18,8 +18,9 @@ from analysis.figures.drawing import log_ticks, save_with_points
 from analysis.figures.naming import distinct
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import capitalised, label_text
-from mixlab.messages import counted
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import capitalised, hardware_text, label_text, provenance_text
+from analysis.words.cells import metric_rule
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"
@@ -48,10 +49,11 @@ def show(options: argparse.Namespace) -> int:
     form = {"floatfmt": f".{metric.digits}f", "disable_numparse": [0, 1]}  # names may look like numbers
     label = label_text(metric)
     text = tabulate(means.reset_index().rename(columns={"value": label}), headers="keys", showindex=False, **form)
-    seeds = counted(points.groupby("arm")["seed"].nunique().max(), "seed")
+    levels = level_tables(runs, plan)
     caption = (
-        f"{capitalised(metric.label)}, {plan['metric']}. Mark: mean of an arm over up to {seeds}; dot: one seed; "
-        "a line joins the arms that choose images by one rule."
+        f"{capitalised(metric_rule(*levels))}. Mark: mean of an arm over its seeds; dot: one seed; a line joins the "
+        "arms that choose images by one rule. The time of a search does not count what it took to score the images. "
+        f"{hardware_text(*levels)}{provenance_text(*levels)}"
     )
     figure = plot_search_time(options.study, points, label, caption)
     return command.finish(save_with_points(figure, points, options.out / "search_time"), text)

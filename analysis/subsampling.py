@@ -19,8 +19,9 @@ from analysis.figures.drawing import draw_band, line_and_band, save_with_points
 from analysis.figures.naming import distinct
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import capitalised, label_text
-from mixlab.messages import counted
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import capitalised, label_text, provenance_text
+from analysis.words.cells import metric_rule
 
 SHARE = CONFIG + "subset.share"
 
@@ -43,8 +44,11 @@ def show(options: argparse.Namespace) -> int:
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
     label = label_text(metric)
     table = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
-    seeds = counted(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
-    caption = f"{capitalised(metric.label)}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."
+    levels = level_tables(runs, plan)
+    caption = (
+        f"{capitalised(metric_rule(*levels))}; {line_and_band(points)}. All seeds of an arm train on the same images, "
+        f"so that the draw of random ones is not in the band. {provenance_text(*levels)}"
+    )
     figure = plot_shares(options.study, points, arms, label, caption)
     text = f"{label}, by arm and by the share of the images that each class keeps\n\n{table}"
     return command.finish(save_with_points(figure, points, options.out / "shares"), text)

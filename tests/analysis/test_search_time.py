@@ -66,10 +66,16 @@ def test_a_search_without_a_rule_has_used_all_images(searched):
 
 
 def test_it_draws_and_writes_the_points(monkeypatch, tmp_path, capsys):
-    plan = make_plan() | {"metric": "test_top1_error_median10"}
+    plan = make_plan(arms=("1", "1e3", "0.125"), factors={}) | {"metric": "test_top1_error_median10"}
     named = runs().replace({"all images": "1", "all images (10 epochs)": "1e3", "CV t = 0.1": "0.125"})
+    named = named.assign(epochs=20, commit="c0ffee", dirty=False, patch="none", data="feed", hardware="a GPU", error="")
     monkeypatch.setattr("analysis.command.read_study", lambda _: (plan, named))
+    captions = []
+    monkeypatch.setattr(
+        search_time, "plot_search_time", lambda *given: captions.append(given[-1]) or plot_search_time(*given)
+    )
     assert search_time.main(["kimage_nas", "--out", str(tmp_path)]) == 0
+    assert captions[0].endswith("Trained on a GPU. 20 epochs, n = 1 to 2, seeds 0–2, commit c0ffee, data feed.")
     assert {file.name for file in tmp_path.iterdir()} == {"search_time.csv", "search_time.png", "search_time.pdf"}
     assert len(pd.read_csv(tmp_path / "search_time.csv")) == 4
     printed = capsys.readouterr().out
