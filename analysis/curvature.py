@@ -31,7 +31,7 @@ from trainables.datasets.dataset import BatchSource
 from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
 from trainables.robustness.landscape import Direction, loss_at
 
-REACH = 0.5  # of the plane: steps along directions of length 1, as PyHessian draws them
+REACH = 0.5  # half the side of the plane, along directions of length 1, as PyHessian draws them
 NOISE_STEPS = 7
 LABELS = {
     "first_eigenvalue": "leading eigenvalue of the Hessian",

@@ -78,7 +78,7 @@ def choose_images(options: argparse.Namespace) -> int:
 class Evaluation:
     """A study whose networks are evaluated by one command."""
 
-    options: argparse.Namespace  # of :func:`parser`
+    options: argparse.Namespace  # as :func:`parser` reads them
     plan: Plan
     runs: pd.DataFrame  # one row per planned cell
     found: dict[str, Result] = field(default_factory=dict)  # by run id, as are the configurations
@@ -129,7 +129,7 @@ class Evaluation:
         protocol = {**protocol, "images": options.images}
         cache = options.out / "evaluations.json"
         cached = evaluate.read_results(cache)
-        keys: dict[str, str] = {}  # of the results, by run id
+        keys: dict[str, str] = {}  # by run id, the key of its result
         problems: list[str] = []
 
         def fetched() -> Iterator[tuple[str, Checkpoint]]:

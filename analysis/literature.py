@@ -19,7 +19,7 @@ from analysis.records.published import WHOLE, cell_of, config_of_run, describes,
 from analysis.records.runs import METRIC, done
 
 SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
-OURS = ("test_top1", "test_top1_error", "test_top5_error")  # of training; other commands' numbers are shown alone
+OURS = ("test_top1", "test_top1_error", "test_top5_error")  # measured in training; other commands' are shown alone
 COLUMNS = (*SETTING, "metric", "mixer", "sumix", "alpha", "weight_decay", "settings", "rule", "paper", "ours")
 
 

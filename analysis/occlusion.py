@@ -144,7 +144,7 @@ def plot_occlusion(
         for axis, level in zip(axes, levels, strict=True):
             _draw_panel(axis, curves, level, chance)
             axis.set_title(titles[level.name])
-        axes[0].set_ylim(bottom=0)  # of all panels, once their curves are drawn: it keeps the top where it is
+        axes[0].set_ylim(bottom=0)  # for all panels; set after the curves are drawn, which keeps the top where it is
         below.supxlabel(f"masked patches, %; {drawing.line_and_band(curves)}", fontsize=9)
         below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure

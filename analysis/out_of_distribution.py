@@ -34,7 +34,7 @@ from trainables.robustness.classifier import predict, top1
 from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence, subset_top1
 
 WHOLE = 10_000  # with so many images asked for, every image of a set is shown; with fewer, as large a share of each
-STEPS = 50  # of the curve over the confidence
+STEPS = 50  # points on the curve over the confidence
 WITH_CLASSES = "all"  # the part of a set whose images have known classes
 LABELS = {
     "test_top1_clean": "top-1 accuracy on the test set",

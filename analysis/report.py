@@ -55,7 +55,7 @@ class StudyReport:
     """All results of a study, as a launch prints and attaches them."""
 
     text: str  # the tables and their remarks, for a terminal
-    tables: list[pd.DataFrame]  # of ablation_table, one a combination of factor levels
+    tables: list[pd.DataFrame]  # as from ablation_table, one for each combination of factor levels
     verdicts: list[dict[str, Any]]  # one a comparison: table, arm, against, verdict, gain, and p or e
     files: list[Path]  # the tables and figures to attach to the study's run, without the page
     page: Path

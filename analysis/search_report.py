@@ -115,7 +115,7 @@ def _setting(search: SearchRecord) -> str:
     plan = search.plan
     early = "none stopped early" if plan["scheduler"] == "none" else f"stopped early by {plan['scheduler']}"
     how = f"{counted(plan['per_arm'], 'trial')} per arm by {plan['sampler']}, {early}"
-    where = ""  # of a plan from before plans said so
+    where = ""  # older plans do not say
     if "held_out" in plan:
         confirmed_on = " on the data that it is also confirmed on, as nothing is held out"
         where = " on held-out data" if plan["held_out"] else confirmed_on

@@ -13,8 +13,8 @@ from torch import nn
 from trainables.backbones.backbone import Backbone
 from trainables.hardware import seconds_of
 
-GRAPHS = 256  # of all stages, for each shape of batch in training and in testing; torch itself takes no more
-PASSES = 3  # of each kind, of which the fastest counts: others may be using the machine
+GRAPHS = 256  # for all stages, and each shape of batch in training and in testing; torch itself takes no more
+PASSES = 3  # timed passes of each kind; the fastest counts, because others may be using the machine
 
 
 def compile_stages(method: nn.Module) -> None:

@@ -37,7 +37,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     init: Init = "om_table"
     pretrained: Pretrained = "none"  # weights to start from; ``init`` then concerns the head alone
     drop_path: ShareBelowOne = 0.0  # probability to skip the last block; grows from 0 with depth
-    drop_block: ShareBelowOne = 0.0  # of residual networks of small images: the share of a late map that is blanked
+    drop_block: ShareBelowOne = 0.0  # residual networks for small images: the share of a late map that is blanked
     drop_block_size: Count = 7  # the side of a blanked square, in pixels of the map
 
     batch_size: Count = 100

@@ -31,7 +31,7 @@ SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
 PLAIN = "mixup"  # the mixer with which a network is timed for all
 MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks no more mixes maps amid the pass that is made anyway
-SALIENCY_SHARE = 2 / 3  # of a step, which is three passes: forward, back to the weights, and back to the pixels
+SALIENCY_SHARE = 2 / 3  # two of a step's three passes: forward, back to the weights, and back to the pixels
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
     *("dataset", "num_classes", "image_size", "test_size", "augment", "augment_options", "backbone", "drop_path"),
@@ -39,7 +39,7 @@ OF_A_STEP = (
     *("optimiser", "ema"),
 )
 UNKNOWN_IMAGES = 10_000  # the number that an estimate assumes where a folder cannot be read
-CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
+CONTEXT_MIB = 800  # besides a process's tensors: the CUDA context and libraries, which torch does not count
 
 T = TypeVar("T")
 _measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
@@ -56,7 +56,7 @@ def seconds(settings: Config, data_root: Path) -> float:
     kept = settings.subset.share * num_train
     held = min(kept, settings.validation if settings.validation >= 1 else settings.validation * kept)
     trained, tested = kept - held, held + num_test * (settings.evaluate == "test")
-    tested += trained * settings.recalibrate  # which sends the training images through as in a test
+    tested += trained * settings.recalibrate  # it sends the training images through as in a test
     epoch = train_seconds * trained + test_seconds * tested
     return settings.epochs * epoch / min(size, settings.batch_size)
 

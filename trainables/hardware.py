@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 DRIVER = Path("/sys/module/nvidia/version")  # the version of the NVIDIA driver, on Linux
-LIBRARIES = ("torchvision", "timm", "numpy", "scipy", "pillow")  # which decide numbers too
+LIBRARIES = ("torchvision", "timm", "numpy", "scipy", "pillow")  # their versions also decide numbers
 CUBLAS_WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; torch asks for it
 
 

@@ -46,7 +46,7 @@ class Tried(NamedTuple):
     """A network without drawn numbers, and what it makes of images."""
 
     network: Network
-    shapes: tuple[torch.Size, ...]  # of an image (C, H, W), and of its map after each stage
+    shapes: tuple[torch.Size, ...]  # an image's (C, H, W), and its map's after each stage
 
     @property
     def device(self) -> torch.device:

@@ -11,7 +11,7 @@ class OptimiserConfig:
     """The options that turn a gradient into a step."""
 
     optimiser: Literal["sgd", "adamw", "lamb"] = "sgd"
-    momentum: ShareBelowOne = 0.9  # of SGD; the other optimisers do not read it
+    momentum: ShareBelowOne = 0.9  # for SGD; the other optimisers do not read it
     nesterov: bool = False  # Nesterov's form of that momentum
     weight_decay: NotNegative = 1e-4
     weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: not norms, biases, embeddings or layer scales

@@ -15,7 +15,7 @@ from torch.optim.optimizer import Optimizer
 from trainables.optimiser_config import OptimiserConfig
 from trainables.schedules import ScheduleConfig, learning_rate
 
-BETAS = (0.9, 0.999)  # of AdamW and LAMB, as in every recipe
+BETAS = (0.9, 0.999)  # for AdamW and LAMB, as in every recipe
 LAMB_EPS = 1e-6
 EMBEDDINGS = ("class_token", "pos_embedding", "relative_position_bias_table", "layer_scale")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-LARGEST = 1e38  # that a network computes with: a number of 32 bits
+LARGEST = 1e38  # the largest number in a network, which computes in 32 bits
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Classes = Annotated[int, Field(ge=2, le=2**31 - 1)]  # with one, every answer is right
@@ -17,7 +17,7 @@ Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]  # a count that may be 0
 Few = Annotated[int, Field(ge=1, le=100)]
 Several = Annotated[int, Field(ge=2, le=100)]
 Iterations = Annotated[int, Field(ge=1, le=1000)]
-Side = Annotated[int, Field(ge=1, le=4096)]  # of an image, in pixels
+Side = Annotated[int, Field(ge=1, le=4096)]  # an image's, in pixels
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]

@@ -78,7 +78,7 @@ def check_batches(config: Config, images: int) -> None:
         if LONE_IMAGE not in str(error):
             raise
         lone = f"the last batch of {counted(images, 'training image')} has 1 image, and the batch norm of"
-        drop = "set drop_last, or " if config.part_size > 1 and images > size else ""  # which would leave no image
+        drop = "set drop_last, or " if config.part_size > 1 and images > size else ""  # else no image would be left
         way_out = f"give another batch_size than {size}" if images > 1 else "give more training images"
         raise ValueError(f"{lone} {config.backbone} cannot learn from one of this size: {drop}{way_out}") from None
 
@@ -130,7 +130,7 @@ def mix_noise(config: Config) -> Mixed:
     channels, *sides = shapes[0]
     grids = {}
     if inputs_of(config.mixer):  # on large images these take seconds
-        if "blocks" in config.mixer_options:  # of PuzzleMix, of which the noise may have fewer than the image
+        if "blocks" in config.mixer_options:  # PuzzleMix's; the smaller noise may have room for fewer
             blocks = fitting(config.mixer_options["blocks"], *sides)
             grids = {"blocks": [min(block, NOISE_SIDE) for block in blocks]}
         sides = [min(side, NOISE_SIDE) for side in sides]

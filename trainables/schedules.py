@@ -14,7 +14,7 @@ from pydantic import Field
 
 from trainables.ranges import Count, NotNegative, Positive, Share, Whole
 
-SLACK = 1e-9  # of an epoch: 0.55 * 100 is 55.00000000000001 in floating point
+SLACK = 1e-9  # epochs by which rounding may err: 0.55 * 100 is 55.00000000000001
 Milestones = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 
 

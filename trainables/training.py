@@ -60,7 +60,7 @@ class Run:
         self.autocast = partial(torch.autocast, self.device.type, self.precision, enabled=half)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         self.mixer_rng = Generator(self.device)
-        self.sums: dict[str, Tensor] = {}  # of the loss and of the log over an epoch's images; () or (M,)
+        self.sums: dict[str, Tensor] = {}  # sums of the loss and the log over an epoch's images; () or (M,)
         graphed = self.device.type == "cuda" and takes_graph(settings)
         self.graphed = GraphedStep(settings.batch_size, self.mixer_rng) if graphed else None
         testing = partial(Evaluation, settings, self.precision, self.device, graphed=graphed)

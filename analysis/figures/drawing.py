@@ -28,7 +28,7 @@ from analysis.statistics.tables import LevelTable
 
 Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
 MOST_COLUMNS = 3  # the most columns of panels
-MOST_TICKS = 7  # of a logarithmic axis
+MOST_TICKS = 7  # on a logarithmic axis
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
 SAMPLE, ENTRY = 0.5, 0.19  # inches, the width of an arm's look in a legend and the height of an arm in it
 LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption or a legend

@@ -77,7 +77,7 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
             axis.set_title("")  # Optuna's own, where there is one parameter
             if (name := axis.get_xlabel()) in numeric(arm):
                 axis.set_xlim(_limits(arm.space[name]))
-        plt.gcf().axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # of the bar, which has trials' numbers
+        plt.gcf().axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # the colour bar shows trial numbers
         plt.suptitle(_name(arm))
         return plt.gcf()
 

@@ -72,7 +72,7 @@ def measure(
     }
 
 
-Name = str | tuple[str, str]  # of a measure, or of a substitute and of the attack that is made on it
+Name = str | tuple[str, str]  # a measure; or a substitute and the attack that is made on it
 
 
 def _attacks(

@@ -20,8 +20,8 @@ from trainables.mixers.mixed import Mixed, dirichlet, itself_and_partners, mixed
 
 ANCHOR = 1 / 3  # phi_i, the share of the image that is scored
 OTHERS = 2  # images besides it
-CONCENTRATION = 2 / 9  # of their shares: what a Dirichlet distribution of alpha 1/3 leaves them
-DROPPED = 0.5  # of the features, for the measure of dropout
+CONCENTRATION = 2 / 9  # alpha of their shares: a Dirichlet distribution with alpha 1/3 for all leaves them this
+DROPPED = 0.5  # the share of the features that dropout sets to 0
 MIXTURES = ("dcutmix", "dmixup")
 
 

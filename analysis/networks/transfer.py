@@ -24,7 +24,7 @@ from trainables.methods import build_network
 from trainables.ranges import Pretrained
 
 TORCHVISION = "torchvision/"  # before the name of a backbone with torchvision's weights
-WEIGHTS: Pretrained = "IMAGENET1K_V1"  # which of them
+WEIGHTS: Pretrained = "IMAGENET1K_V1"  # the version of torchvision's weights
 
 
 @dataclass(frozen=True)

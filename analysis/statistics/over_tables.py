@@ -25,7 +25,7 @@ from analysis.statistics.pairs import aligned
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, mean_interval, sign_flip_p
 from analysis.statistics.tables import LevelTable
 
-LEAST_ARMS, LEAST_TABLES = 5, 2  # of a ranking
+LEAST_ARMS, LEAST_TABLES = 5, 2  # with fewer, arms are not ranked
 
 
 class Answer(NamedTuple):
@@ -45,7 +45,7 @@ class Ranking:
     ranks: pd.Series  # (K,) by arm, the best first; 1 is the best rank
     tables: int
     p: float  # Friedman's test in the form of Iman and Davenport: all arms are alike
-    difference: float  # of mean ranks from which two arms differ at 5 %, over all pairs (Nemenyi)
+    difference: float  # two arms whose mean ranks are this far apart differ at 5 %, over all pairs (Nemenyi)
 
     @property
     def able(self) -> bool:

@@ -101,7 +101,7 @@ def landscape(arm: Tuned) -> Landscape:
 def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
     """Return the permutation p of the share of variance that a quadratic surface explains; NaN with too few trials."""
     design = _quadratic(unit_points(arm, of.trials).to_numpy())
-    basis = orth(design)  # of the columns that do not follow from others
+    basis = orth(design)  # spans the columns, of which some may depend on others
     if len(of.values) < basis.shape[1] + 4:
         return float("nan")
     # Ranks are used because one trial that nearly diverged must not be all that there is to explain. Equal values share

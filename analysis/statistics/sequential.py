@@ -27,8 +27,8 @@ DECISIVE = 1 / ALPHA  # wealth
 EFFECTS = (0.8, 2.0)
 FIRST_LOOK = FIRST_ROUND  # the seeds before which nothing is decided; even a certain effect takes more
 RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
-LEAST_WEALTH = 1e-300  # of which there is a logarithm; what has lost every bet may have none left
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)  # of an integral over a normal law
+LEAST_WEALTH = 1e-300  # has a logarithm; a bettor who has lost every bet may have nothing left
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)  # for an integral over a normal distribution
 
 Side = Literal["both", "above", "below"]
 
@@ -84,7 +84,7 @@ def family_e(e: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float
     values = np.asarray(e, dtype=float)
     share = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
     order = np.argsort(values, kind="stable")
-    smaller, lighter = _sums(values[order] * share[order]), _sums(share[order])  # of the k smallest
+    smaller, lighter = _sums(values[order] * share[order]), _sums(share[order])  # over the k smallest, for each k
     corrected = np.empty_like(values)
     for rank, m in enumerate(order):  # larger ones only raise the mean
         total = values[m] * share[m] + smaller[: rank + 1]

@@ -49,7 +49,7 @@ class LevelTable:
     family: Family = field(default_factory=Family)
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
-    arms: Sequence[str] = ()  # of the study: a table may lack one of which a search has found no winner
+    arms: Sequence[str] = ()  # all of the study's: a table lacks one for which a search has found no winner
     extra: Sequence[str] = ()  # metrics that are shown besides, as means
     evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # sequential: arm -> (S,) e (family)
 

@@ -85,7 +85,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does
     try:
         runpy.run_path(str(file), run_name="__main__")
-    except SyntaxError as error:  # of the study, or of a module of the user's that it imports
+    except SyntaxError as error:  # in the study, or in a module that it imports
         line = f", line {error.lineno}" if error.lineno else ""
         raise BadInput(f"{error.filename or file}{line}: {error.msg}") from None
 

@@ -12,9 +12,10 @@ from mixlab.spec.study import Study
 from mixlab.spec.trainable import Config
 from mixlab.tracking.mirrors import require_installed
 
-KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have an option of their own
-FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # and the option that names several values
-FIELDS = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}  # of a search
+KEYS = ("dataset", "epochs", "train_images", "deterministic")  # configuration keys with an option of their own
+FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # a factor's key, and the option that names its levels
+# A field of a search, and its option.
+FIELDS = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}
 OF_SEARCH = (*FIELDS.values(), "optuna_storage")  # options that a study does not have
 MODES = ("check_only", "listing", "fetch", "dry_run")
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from mixlab.messages import say
 
-AWAY_SECONDS = 1800.0  # that a server may be away, as that of a bucket
+AWAY_SECONDS = 1800.0  # how long a server may be away, as for a bucket
 Opened = TypeVar("Opened")
 
 

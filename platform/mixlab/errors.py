@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
 
-MOST_LETTERS = 500  # of an error that is shown
+MOST_LETTERS = 500  # the longest error that is shown
 ANSWERED = re.compile(r"too many (50[234]) error responses")  # urllib3's words for a server that others have let down
 LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
 MOST_BEGUN = 20  # names that are all shown if the one that was given is how they begin
@@ -97,7 +97,7 @@ def _likeness(name: str, known: str) -> float:
 
 def first_line(error: BaseException) -> str:
     """Return what went wrong, in one line."""
-    reason = getattr(error, "reason", error)  # of a URLError
+    reason = getattr(error, "reason", error)  # a URLError has it
     text = str(reason).strip()
     return (text or type(error).__name__).splitlines()[0]
 

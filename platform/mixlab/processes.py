@@ -24,7 +24,7 @@ GONE_SECONDS = 120.0  # without a beat, after which a driver of a search on anot
 LAST_SECONDS = 5.0  # for a call that is under way at the end, for which nobody waits longer
 WATCH_SECONDS = 2.5 * BEAT_SECONDS  # the same for the driver that holds a claim
 LOOK_SECONDS = 1.0  # the pause between two looks at the text
-BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # on Linux
 
 LOG = logging.getLogger("mixlab")
 
@@ -176,7 +176,7 @@ def claimed(
     until = time.monotonic() + LOOK_SECONDS
     meanwhile()
     time.sleep(max(0.0, until - time.monotonic()))
-    _require_free(board, is_free, watching)  # of two that start at once, the second has replaced the text of the first
+    _require_free(board, is_free, watching)  # if two start at once, the second replaces the first one's text
     try:
         with repeated(keep, BEAT_SECONDS, "heartbeat"):
             yield

@@ -21,7 +21,7 @@ from mixlab.errors import BadInput
 
 # The lines of the script that an option changes, and the options that add a line.
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
-LIMIT = r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE"  # of time, in SLURM's words
+LIMIT = r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE"  # a time limit as SLURM reads it
 ADDED = {"gpus": "gpus-per-node", "partition": "partition", "account": "account"}
 JOB = tuple(f"--{name}" for name in (*CHANGED, *ADDED, "out"))  # options that stand before the study
 NO_JOB = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")  # options with which a study trains nothing

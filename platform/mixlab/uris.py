@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mixlab.errors import BadInput, require_known
 
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")  # of the stores that MLflow knows
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")  # stores that MLflow knows
 FOLDERS, BUCKETS = ("file", "hdfs", "viewfs"), ("s3", "gs", "gcs", "abfs", "abfss")  # schemes that pyarrow.fs knows
 # A URL that begins with postgresql:// asks for psycopg 3, which Mixlab does not install.
 DATABASE = "a database such as postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
@@ -89,7 +89,7 @@ def _require_database(file: Path, given: str) -> None:
     if not os.access(file, os.R_OK, effective_ids=True):
         raise BadInput(f"{given} names a file that cannot be read; give one that can")
     with file.open("rb") as content:
-        if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
+        if content.read(16) not in (b"", b"SQLite format 3\0"):  # MLflow would retry for minutes
             raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
 
 
@@ -114,5 +114,5 @@ def require_writable(file: Path, option: str) -> None:
 def _names_host(uri: str) -> bool:
     try:
         return bool(urlsplit(uri).hostname) and urlsplit(uri).port != 0
-    except ValueError:  # of a bracket that is not closed, or of a port that is no number
+    except ValueError:  # an unclosed bracket, or a port that is not a number
         return False

@@ -67,7 +67,7 @@ def turn_hue(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
     red, green, blue = (pixels := images.float()).unbind(dim=1)  # (B, H, W) each
     most, least = pixels.amax(dim=1), pixels.amin(dim=1)
     spread = most - least
-    divisor = spread.clamp_min(1)  # of a grey every difference is 0
+    divisor = spread.clamp_min(1)  # avoids 0 / 0 for greys, whose differences are 0
     # Sixths of the circle from red, through green at 2 and blue at 4.
     blue_most = 4 + (red - green) / divisor
     hue = torch.where(most == red, (green - blue) / divisor, blue_most)

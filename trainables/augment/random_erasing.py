@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from trainables.constants import constant
 
 AREA = (0.02, 1 / 3)  # the box's share of the image
-RATIO = (0.3, 1 / 0.3)  # of height to width
+RATIO = (0.3, 1 / 0.3)  # height / width
 TRIES = 10
 
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from trainables.constants import constant
 from trainables.ranges import Interpolation
 
-RATIO = (3 / 4, 4 / 3)  # of width to height
+RATIO = (3 / 4, 4 / 3)  # width / height
 TRIES = 10
 DRAWS = 2 * TRIES + 2  # uniform numbers that a box takes
 

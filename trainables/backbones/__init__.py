@@ -32,4 +32,4 @@ BACKBONES: MutableMapping[str, Callable[..., Backbone]] = Registry(
     __name__, {name: file for file, names in FAMILIES for name in names}
 )
 
-PREFIX = "timm/"  # of the names of timm's models
+PREFIX = "timm/"  # before the name of a model of timm

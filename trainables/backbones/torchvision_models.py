@@ -36,7 +36,7 @@ class ChannelsFirst(nn.Sequential):
 
 def _mobile(
     full: models.MobileNetV2 | models.EfficientNet,
-    ends: Sequence[int],  # of the stages, in ``features``; the stem holds the first convolution and the first block
+    ends: Sequence[int],  # where each stage ends in ``features``; the stem is the first convolution and the first block
     num_classes: int,
     in_channels: int,
     weights: Weights | None,

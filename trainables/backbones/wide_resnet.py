@@ -67,7 +67,7 @@ class Block(nn.Module):
 
 def _network(
     depth: int,  # blocks in each stage
-    widths: tuple[int, ...],  # of the stem and of each stage; every stage but the first halves the map
+    widths: tuple[int, ...],  # the stem's and each stage's; every stage but the first halves the map
     variant: Variant,
     *,
     num_classes: int,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-NODES = 4  # of a cell; node i has the two inputs of the cell and the i nodes before it to choose from
+NODES = 4  # in a cell; node i chooses from the two inputs of the cell and the i nodes before it
 Operation = Literal[  # as PC-DARTS names them
     "none",
     "max_pool_3x3",
@@ -21,7 +21,7 @@ OPERATION_NAMES: tuple[Operation, ...] = get_args(Operation)
 Edges = tuple[tuple[str, int], ...]  # two for each node: the operation, and the number of the state it is applied to
 
 _Cell = Annotated[list[tuple[Operation, int]], Field(min_length=2 * NODES, max_length=2 * NODES)]
-_CELLS = TypeAdapter(dict[Literal["normal", "reduce"], _Cell])  # of a file
+_CELLS = TypeAdapter(dict[Literal["normal", "reduce"], _Cell])  # as a file holds them
 
 
 class Genotype(NamedTuple):

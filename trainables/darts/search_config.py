@@ -32,7 +32,7 @@ Cells = Annotated[int, Field(ge=3, le=2**31 - 1)]  # two of them halve the map
 
 # Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
 SECTIONS = {"augment": "augment_options", "subset": "subset", "retrain": "retrain"}
-HALVES = 0.5  # of the images that a search sees, half learn the weights and half the architecture
+HALVES = 0.5  # half of the images of a search teach the weights, the others the architecture
 SMALL_SIDE = 32  # pixels; larger images take the stem that halves the map three times
 WITH_SECOND_HEAD = (32, 224, 256)  # the sides of images whose map after the second halving is 7x7 or 8x8
 
@@ -56,9 +56,9 @@ class RetrainConfig:
     hue: Hue = 0.0
 
     weight_decay: NotNegative | None = None  # None: that of the search
-    schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate, which changes after each epoch
+    schedule: Literal["cosine", "linear"] = "cosine"  # the learning rate's; it changes after each epoch
     warmup_epochs: Whole = 0
-    label_smoothing: Share = 0.0  # of both heads
+    label_smoothing: Share = 0.0  # for both heads
     accumulate: Count = 1  # parts of a batch, each normalised by itself, for one step of all
 
     def given(self, kind: type[DataConfig | AugmentConfig]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class SearchConfig(DataConfig):
     architecture_lr: Positive = 6e-4
     architecture_weight_decay: NotNegative = 1e-3
 
-    epochs: Count = 600  # of the network that was found, from scratch, on all images
+    epochs: Count = 600  # in which the network that was found trains from scratch, on all images
     retrain: RetrainConfig = RetrainConfig()  # where that differs from the search, such as in its data set
     channels: Annotated[int, Field(ge=2, multiple_of=2)] = 36
     cells: Cells = 20
@@ -97,7 +97,7 @@ class SearchConfig(DataConfig):
     auxiliary: NotNegative = 0.4  # the weight of the second head's loss
     cutout: Whole = 16  # the side of the square; 0 for none
 
-    momentum: ShareBelowOne = 0.9  # of both
+    momentum: ShareBelowOne = 0.9  # for the search and the training after it
     weight_decay: NotNegative = 3e-4
     grad_clip: Positive = 5.0
 

@@ -16,7 +16,7 @@ from trainables.evaluation import Evaluation
 from trainables.schedules import cosine
 from trainables.seeds import derive_seed, generator
 
-ARCHITECTURE_BETAS = (0.5, 0.999)  # of Adam, as in DARTS
+ARCHITECTURE_BETAS = (0.5, 0.999)  # for Adam, as in DARTS
 
 
 class SearchPhase:

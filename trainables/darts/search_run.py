@@ -37,7 +37,7 @@ class SearchRun:
         check_second_head(settings, len(self.images.train))
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
         self.search_epochs = 0 if searched is None else settings.search_epochs
-        self.epochs = self.search_epochs + settings.epochs  # of both phases
+        self.epochs = self.search_epochs + settings.epochs  # in both phases
         # Arms are compared on the same images, whatever others the search saw; a search on a part of them shows which.
         fingerprint = self.images.fingerprint
         if self.search is not None and settings.retrain.dataset is None:

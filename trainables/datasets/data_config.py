@@ -27,14 +27,14 @@ Rule = Literal["none", "random", "cv", "easy", "hard", "std", "dropout", "k_cent
 class AugmentConfig:
     """The options of ``augment``; a study writes them ``augment.scale``, ``augment.resize``, ..."""
 
-    padding: Padding = "reflect"  # of crop_flip: what lies beyond the border; zeros in CutMix's own CIFAR code
-    scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: the smallest share of the area that a crop keeps
-    resize: Side | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, in pixels
+    padding: Padding = "reflect"  # for crop_flip: what lies beyond the border; zeros in CutMix's own CIFAR code
+    scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # for rrc_flip: the smallest share of the area that a crop keeps
+    resize: Side | None = None  # for rrc_flip of streamed images: the shorter side before the crop, in pixels
     randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # the set of operations
     operations: Few = 2  # how many operations RandAugment applies, one after another
     level: Annotated[float, Field(ge=0, le=10)] = 9.0  # the strength of RandAugment
-    level_std: NotNegative = 0.5  # of that strength, the standard deviation
-    jitter: Share = 0.0  # of brightness, contrast and saturation
+    level_std: NotNegative = 0.5  # the standard deviation of that strength
+    jitter: Share = 0.0  # how far brightness, contrast and saturation vary
     hue: Hue = 0.0  # how far colours may turn; of images of three channels
     lighting: NotNegative = 0.0  # the standard deviation of PCA noise; of images of three channels
     erasing: Share = 0.0  # probability that a box of an image becomes noise
@@ -49,7 +49,7 @@ class SubsetConfig:
     # top: the first of the sorted class; interval: images at equal distances in it, from the first on.
     sampling: Literal["top", "interval"] = "top"
     scores: str | None = None  # the file that analysis/uncertainty.py writes
-    draw: Whole = 0  # of the rule random: another number, another subset
+    draw: Whole = 0  # for the rule random: another number, another subset
 
 
 NO_SUBSET = SubsetConfig()

@@ -29,7 +29,7 @@ from trainables.datasets.photographs import photographs
 FOLDER = "imagenet"
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 NUM_CLASSES = 1000
-SUBSET_CLASSES = 200  # of ImageNet-A and of ImageNet-O, another 200 each
+SUBSET_CLASSES = 200  # ImageNet-A and ImageNet-O have 200 each, not the same
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:

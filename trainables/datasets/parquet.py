@@ -24,7 +24,7 @@ from trainables.refusals import first_line
 SHARDS = "shards"
 LABELS = ("label", "labels", "fine_label")  # columns that hold a class, the first that is there
 TESTS = ("test", "validation", "valid", "val")  # names of a split to test on, the first that is there
-ROWS = 256  # that are held at a time
+ROWS = 256  # held in memory at a time
 
 
 def prepare(folder: Path) -> None:

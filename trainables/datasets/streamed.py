@@ -38,7 +38,7 @@ class Streamed:
     _: KW_ONLY
     train_view: View  # the part of an image that ``train_batches`` shows
     test_view: View
-    augment: Augment | None  # of batches of bytes on the device, in training
+    augment: Augment | None  # changes batches of bytes on the device, in training
     skip_bad: bool = False  # leave out images that cannot be decoded, and say so, instead of stopping at the first
     # So many processes decode, and this one if there are none; None: as many as torch has threads here, a number that
     # Ray sets to the processors of a trial.

@@ -36,7 +36,7 @@ def split(folder: Path) -> FileList:
     files = [file for file in files_in(folder) if file.suffix == ".tar"]
     try:
         shards = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
-    except OSError as error:  # of a link that leads nowhere
+    except OSError as error:  # a link that leads nowhere
         raise DataError(f"{error.filename} cannot be read ({error.strerror})") from error
     if not shards:
         raise DataError(f"{folder} has no shard, which is a file that ends in .tar")

@@ -23,7 +23,7 @@ from trainables.detection.annotated import Annotated
 from trainables.detection.average_precision import Detections
 from trainables.seeds import derive_seed
 
-WARMUP_START = 0.001  # of the learning rate
+WARMUP_START = 0.001  # the share of the learning rate at the first step
 NORM_BATCHES = 200  # from which the batch norms' statistics are taken at the end ("precise" in Detectron2)
 
 
@@ -33,7 +33,7 @@ class Recipe:
 
     iterations: int
     milestones: tuple[int, ...]  # the learning rate falls to a tenth at each
-    sides: tuple[int, ...]  # of an image's shorter side: one is drawn for each in training, the last is that of tests
+    sides: tuple[int, ...]  # an image's shorter side: drawn for each in training, the last in tests
     batch_size: int = 16
     lr: float = 0.02
     momentum: float = 0.9

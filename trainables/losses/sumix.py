@@ -43,7 +43,7 @@ class SUMixLoss(nn.Module):
     def __init__(self, num_features: int, num_classes: int, terms: SUMixTerms, smoothing: float = 0.0) -> None:
         super().__init__()
         self.terms = terms
-        self.smoothing = smoothing  # of the targets of the first term; the regulariser's stay as they are
+        self.smoothing = smoothing  # for the targets of the first term, not for the regulariser's
         self.uncertainty = nn.Linear(num_features, num_classes)
 
     def forward(self, *batch: Any) -> Tensor:

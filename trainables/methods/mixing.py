@@ -28,7 +28,7 @@ from trainables.mixers.mixed import (
 )
 from trainables.parallel.rows import shares
 
-LAM_BINS = 10  # of the histograms of lambda in the log
+LAM_BINS = 10  # in the logged histograms of lambda
 
 SUMIX_PRESETS: dict[str, type[SUMixLoss]] = {"paper": SUMixLoss, "release": ReleasedSUMixLoss}
 
@@ -154,7 +154,7 @@ def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[st
     """Return how SUMix changed a batch, for the log, from the parts of its loss and the mixed features (B, D) in it."""
     lam = parts.weights[:, 0].detach()
     return {
-        "lam": lam,  # that weighted the loss
+        "lam": lam,  # the one that weighted the loss
         "lam_std": lam.std(correction=0),  # its spread over the rows
         "lam_min": lam.min(),
         "lam_max": lam.max(),

@@ -52,7 +52,7 @@ def alignmix(
     permutes and averages positions, so a head that averages the map sees plain mixing in so far as the transport has
     converged.
     """
-    if alternate == "manifoldmix" and num_stages <= max(LAYERS) + 1:  # whichever of the two this batch is mixed by
+    if alternate == "manifoldmix" and num_stages <= max(LAYERS) + 1:  # whether or not this batch is mixed by it
         raise ValueError(
             f"alternate must be 'mixup' or 'nothing' with a network of fewer than {max(LAYERS) + 2} stages, between "
             f"which Manifold Mixup mixes, got 'manifoldmix'"
@@ -73,7 +73,7 @@ def alignmix(
     stays, moves = (torch.where(own_is_moved[:, None, None], *xy) for xy in ((other, own), (own, other)))
     plan = transport_plan(stays.detach(), moves.detach(), eps, iterations)  # (B, R, R)
     moved = moves @ (plan.mT * plan.shape[1]).to(maps.dtype)
-    share = torch.where(own_is_moved, 1 - lam, lam)[:, None, None].to(maps.dtype)  # of what stays
+    share = torch.where(own_is_moved, 1 - lam, lam)[:, None, None].to(maps.dtype)  # the share of what stays
     mixed = torch.lerp(moved, stays, share).unflatten(2, maps.shape[2:])
     return pair(mixed, partner, lam)._replace(depth=num_stages)
 

@@ -17,7 +17,7 @@ from trainables.mixers.puzzlemix import cell_saliency
 from trainables.ranges import Count, Iterations, NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
-PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
+PAIRS = ((0, 1), (0, 2), (1, 2))  # among the three inputs that an output shows most
 
 
 def comixup(

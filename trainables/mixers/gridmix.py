@@ -40,7 +40,7 @@ def draw_grids(
     aspect: tuple[float, float],
 ) -> Grids:
     """Return a random grid for each lambda, (B,) or (1,), whose holes are about ``1 - lam`` of its area."""
-    height, width = shape  # of the images
+    height, width = shape  # an image's sides
     count = len(lam)
     across = torch.randint(holes[0], holes[1] + 1, (count,), generator=rng, device=rng.device)
     pixels = (uniform(count, *area, rng) * (height * width)).floor()

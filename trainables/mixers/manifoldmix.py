@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from trainables.mixers.choice import choose
 from trainables.mixers.mixed import Mixed, beta, pair, partners
 
-LAYERS = (0, 1, 2)  # of the paper
+LAYERS = (0, 1, 2)  # as in the paper
 
 
 def manifoldmix(

@@ -81,7 +81,7 @@ def _differences(sums: Tensor, half: int, out: Tensor) -> None:
 class Scale(NamedTuple):
     """The windows of one size."""
 
-    half: int  # of their side
+    half: int  # half the side of a window
     times: int  # how often they count
     others: Tensor  # (H, W) float32, pixels in each window besides its own
 
@@ -96,7 +96,7 @@ def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
     total, either = torch.zeros(2, *centre.shape, dtype=torch.int16, device=centre.device)
     contrast = torch.empty_like(total)
     for half, times, others in scales:
-        sums = windows.sums(half).sub_(centre)  # of the surroundings, without the pixel itself
+        sums = windows.sums(half).sub_(centre)  # over the surroundings, without the pixel itself
         contrast.copy_(torch.addcdiv(centre, sums, others, value=-1, out=sums))  # cut to whole numbers, as in OpenCV
         if surround is not centre:
             contrast.fmod_(256)  # a byte that overflows starts again at 0; the mean of bytes overflows none

@@ -25,7 +25,7 @@ import torch.distributed as dist
 HOST = "127.0.0.1"
 PATIENCE = timedelta(minutes=30)  # the longest that the others wait, such as for a checkpoint that is written
 NOTICED = 60.0  # seconds in which this process should notice by itself that another is lost
-PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
+PR_SET_PDEATHSIG = 1  # for Linux's prctl: sets the signal that a process gets when its parent ends
 
 
 class LostProcess(Exception):

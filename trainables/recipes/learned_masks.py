@@ -12,7 +12,7 @@ from trainables.config import Recipe
 from trainables.recipes.strengths import TRANSFORMERS, sumix_settings
 
 FEW_EPOCHS = 20
-FASTER_COPY: Recipe = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98}  # of a run of fewer
+FASTER_COPY: Recipe = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98}  # for runs of fewer epochs
 LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network learns
 # The options of AutoMix that the others lack.
 LACKING = {"samix": ("mixer.lam_channel",), "adautomix": ("mixer.mask_decay", "mixer.derangement")}

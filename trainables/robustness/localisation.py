@@ -19,7 +19,7 @@ from torchvision.ops import box_iou
 from trainables.backbones.backbone import Backbone, Network
 
 OVERLAPS = (0.3, 0.5, 0.7)  # the intersections over union from which a box is right
-LAST_PIXELS = np.array((0, 0, 1, 1))  # of a box, which count as a part of it
+LAST_PIXELS = np.array((0, 0, 1, 1))  # a box's last row and column are part of it
 STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greatest value, below 1
 
 

@@ -67,7 +67,7 @@ def mask(images: Tensor, patches: Tensor, ranks: Tensor, share: float, fill: Ten
 def occlusion_accuracy(
     model: Classifier,
     batches: Iterable[tuple[Tensor, Tensor]],  # images (B, C, H, W) in [0, 1] and labels (B,) int64
-    count: int,  # of images, N, or more
+    count: int,  # images: N, or more
     patches: Tensor,  # (H, W), from ``patch_of_pixel``
     rng: Generator,
     *,

@@ -101,7 +101,7 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
         # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
         # for all, a worker that is used again does not grow.
         "MALLOC_ARENA_MAX": "1",
-        "GOMP_SPINCOUNT": os.environ["GOMP_SPINCOUNT"],  # which mixlab has set
+        "GOMP_SPINCOUNT": os.environ["GOMP_SPINCOUNT"],  # mixlab/__init__.py has set it
     }
     job = ray_private.environment_of_job()
     free = {name: value for name, value in variables.items() if name not in job.get("env_vars", {})}

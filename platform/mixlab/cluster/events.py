@@ -12,7 +12,7 @@ from mixlab.errors import BadInput, StorageLost, last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 
-ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")  # of an object in memory, which is another in every process
+ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")  # where an object is in memory; it differs between processes
 LEAVE_SECONDS = 3.0  # the time for Ray Tune to leave its loop, once interrupted
 
 

@@ -58,7 +58,7 @@ def require_listener(address: str) -> None:
         host, _, port = address.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=LISTENER_SECONDS).close()
-        except (OverflowError, UnicodeError) as error:  # of a port and of a host that cannot be
+        except (OverflowError, UnicodeError) as error:  # an impossible port or host
             raise OSError(error) from None
 
 

@@ -34,9 +34,9 @@ FULL = re.compile(
 class Packing:
     """The share of a GPU that each trial gets."""
 
-    needed: float  # MiB of ``cell``
-    free: float  # MiB of the GPU that has least
-    cell: str  # that needs most
+    needed: float  # MiB that a trial of ``cell`` needs
+    free: float  # MiB free on the GPU that has least
+    cell: str  # the cell whose trials need most
 
     @property
     def count(self) -> int:

@@ -43,7 +43,7 @@ ENDED_BY_ITSELF = "Worker exit type: SYSTEM_ERROR"  # in Ray's account of a proc
 SHORT = 107 - len("/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
 PRESTART = "RAY_prestart_worker_first_driver"
-AGENT_COMMAND = "--dashboard_agent_command="  # of the raylet
+AGENT_COMMAND = "--dashboard_agent_command="  # an argument of the raylet
 AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
 # What ``ray health-check`` does, in a third of its time.
 ENTER = """

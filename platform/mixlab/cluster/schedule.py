@@ -24,7 +24,7 @@ from mixlab.spec.trial import State, Trial
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
 # and no more, while a long trial may lose any number of nodes.
 MAX_FAILURES = 3
-MOST_BYTES = 10**7  # of a task that travels with the code; Ray would warn of more
+MOST_BYTES = 10**7  # the size of a task's pickled function up to which Ray does not warn
 
 
 def run(source: Source, listener: Listener, task: Work, share: Share, launch: str) -> None:

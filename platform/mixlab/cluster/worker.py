@@ -36,7 +36,7 @@ FULL_BYTES = 2**20  # a disk with less room is full
 # New objects after which Python looks for garbage. At its default of 700, torch takes a sixth longer to import.
 GARBAGE = 10_000
 
-_earlier_trials = itertools.count()  # of this process
+_earlier_trials = itertools.count()  # counts the trials of this process
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Work:
     """Everything that the trials of a phase have in common."""
 
     train: CompleteTrainable
-    storage: Storage  # of the checkpoints
-    threads: int  # of torch
+    storage: Storage  # where checkpoints go
+    threads: int  # for torch
     data_root: Path
     objective: str  # in a search, the metric to report as a mean over seeds
     checkpoint_every: float  # minutes between two checkpoints; 0 for one after every epoch
     files: Mapping[str, bytes]  # the content of each file that a trial reads, by its path in the configuration
-    code: Mapping[str, str]  # the words that tell it from other code, such as the commit
+    code: Mapping[str, str]  # words that identify the code, such as the commit
     system_metrics: bool = False  # whether every epoch also reports what the machine did
 
 
@@ -130,7 +130,7 @@ class Reporter:
         self.epochs = epochs
         self.usage = usage
         self.work = work
-        self.words_before: Mapping[str, str] = {}  # of the run, before this process went on with it
+        self.words_before: Mapping[str, str] = {}  # the run's words before this process continued it
         self.saved_at = time.monotonic()
         self.latest = 0  # the number of the last epoch that this process has reported
         self.stopped = False  # Ray Tune ends a trial that it stops by SystemExit, out of the report
@@ -186,7 +186,7 @@ def _room_for_temporary_files() -> Iterator[None]:
         yield
     except Exception as error:
         folder = tempfile.gettempdir()
-        reason = error.__cause__ or error  # of a bucket, which is read into that folder, a ``StorageLost`` has come
+        reason = error.__cause__ or error  # reading from a bucket into that folder has raised ``StorageLost``
         # On a full disk torch raises a ``RuntimeError`` about positions in its file.
         if no_room(reason) or shutil.disk_usage(folder).free < FULL_BYTES:
             where = f"the temporary folder {folder!r} of {socket.gethostname()}"

@@ -12,7 +12,7 @@ OK, WARNING, RED = "ok", "warning", "red"
 # Drivers of a search that share a storage consider each other dead after 120 s without a beat.
 SKEW_RED, SKEW_WARNING = 60.0, 2.0  # seconds
 DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
-DISK_WARNING_SHARE = 0.05  # of the disk of Ray's files: with less free, Ray spills no objects to it
+DISK_WARNING_SHARE = 0.05  # the least free share of a disk on which Ray still spills objects
 TRIAL_MIB = 1024  # the memory of a small trial, most of it torch
 SHM_MIB = 512
 FILES = 1024  # the files that a process may open; the usual limit of Linux

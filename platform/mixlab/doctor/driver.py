@@ -109,7 +109,7 @@ def check_store(tracking_uri: str) -> Finding:
         return Finding("store", OK, f"{shown(tracking_uri)} answers")
     other = f"name another file with --tracking-uri; {str(file)!r} is left as it is"
     artifacts = file.absolute().parent / "mlruns"
-    unwritable, _ = probe(str(existing_part(artifacts)))  # which leaves nothing there
+    unwritable, _ = probe(str(existing_part(artifacts)))  # the probe leaves nothing there
     if unwritable:
         text = f"the artifacts' folder {str(artifacts)!r} cannot be written: {unwritable}"
         return Finding("store", RED, text, "give that user write access, or name another file with --tracking-uri")

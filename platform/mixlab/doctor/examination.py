@@ -17,7 +17,7 @@ from mixlab.errors import first_line
 
 ENTRY_SECONDS = 30
 ANSWER_SECONDS = 120  # the first task of a node may have to unpack the code and import torch
-WITH_WRONG_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}  # which no cluster has
+WITH_WRONG_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}  # no cluster has this token
 
 
 def examine_entry(address: str) -> list[Finding]:

@@ -22,9 +22,9 @@ from mixlab.provenance import constraints_hash, installed
 from mixlab.storage.probe import probe
 from mixlab.uris import existing_part
 
-PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle", "mixlab")  # whose versions must agree
+PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle", "mixlab")  # their versions must agree
 MIB = 2**20
-CGROUP = Path("/sys/fs/cgroup")  # of a container: its limits and what it uses
+CGROUP = Path("/sys/fs/cgroup")  # a container's limits and what it uses
 # These are given by name: this package knows nothing about images, and imports nothing that does.
 DATASETS = "trainables.datasets:DATASETS"
 COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.version.cuda)"
@@ -142,7 +142,7 @@ def find_gpus() -> Gpus:
     counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, env=environment)
     count, _, cuda = counted.stdout.strip().partition(" ")
     usable = int(count or 0)
-    if slices and usable:  # of which a process sees one
+    if slices and usable:  # torch counts one, because a process sees one
         usable = len(names)
     return Gpus(names, rows[0][1] if rows else "", usable, cuda)
 

@@ -46,7 +46,7 @@ class Shown:
 class Progress(Protocol):
     """What is shown of a phase."""
 
-    rows: Sequence[Trial]  # of a table that is shown live, in its order, which may grow; empty if there is none
+    rows: Sequence[Trial]  # the trials of the live table, in its order; may grow; empty without a table
     shown: Shown
 
     def done(self) -> Mapping[str, str]:
@@ -121,7 +121,7 @@ class Display:
         value = self.phase.shown.text(latest.metrics) if latest else ""
         mark, colour = MARKS[state]
         with self._lock:
-            rest = 1 - self.running.pop(trial.key, 1.0)  # of one that failed
+            rest = 1 - self.running.pop(trial.key, 1.0)  # what a failed trial has not trained
             if self.expected is not None:
                 self.expected -= rest
             self.state[trial.key] = Text(f"{mark} {'failed' if error else value}".rstrip(), colour)

@@ -51,7 +51,7 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
     Raises:
         BadInput: another driver is at work, or MLflow does not answer.
     """
-    file = sqlite_file(start.client.tracking_uri)  # whose folder is there now
+    file = sqlite_file(start.client.tracking_uri)  # by now its folder exists
     other = ""
     with contextlib.ExitStack() as held:
         try:
@@ -60,7 +60,7 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
                     experiment = open_experiment(start.client, start.name)
                     held.enter_context(_claimed(TagBoard(start.client, experiment, names.DRIVER + identity), start))
             else:
-                file = file.resolve()  # which may have other names
+                file = file.resolve()  # links may give it other names
                 lock = filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0)
                 held.enter_context(lock.acquire())
         except filelock.Timeout:
@@ -105,7 +105,7 @@ def _claimed(board: Board, start: Start, *, neighbours: bool = False) -> context
         say(start.console, sentence, style="red")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    import_ray = partial(importlib.import_module, "mixlab.cluster.schedule")  # which takes a second
+    import_ray = partial(importlib.import_module, "mixlab.cluster.schedule")  # the import takes a second
     return claimed(board, partial(say, start.console), stop, neighbours=neighbours, meanwhile=import_ray)
 
 

@@ -19,7 +19,7 @@ from mixlab.tracking.store import StoredRun
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.uris import shown
 
-OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run was begun and is not over
+OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # any other status: begun and not over
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Left:
     """A trial that is not done."""
 
     trial: Trial
-    share: float = 1.0  # of its training that is left, from 0 to 1
+    share: float = 1.0  # the share of its training that is left, from 0 to 1
     times: int = 1  # how often it is run, such as once per seed of a search
 
 
@@ -35,7 +35,7 @@ class Phase(Source, Progress, Protocol):
     """A source of trials, and the facts about them that are shown and recorded."""
 
     tracked: Tracked
-    concerned: Sequence[Trial]  # that may run, or one of each cell: data is prepared, and memory measured, for them
+    concerned: Sequence[Trial]  # all that may run, or one of each cell: to prepare data and measure memory for
     objective: str  # in a search, the metric that is optimised
     keeps_files: bool  # whether models go to MLflow
     record: str  # a clause that says where the records are that MLflow may lack

@@ -30,7 +30,7 @@ TIMING = "timing a few training steps of each kind of trial ..."
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
 
-Estimate = float | str | None  # of a trial's seconds; the error by which it failed; None if the trainable cannot say
+Estimate = float | str | None  # a trial's seconds; the error of the estimate; None if the trainable cannot say
 
 
 class Timing(NamedTuple):
@@ -39,7 +39,7 @@ class Timing(NamedTuple):
     estimates: Sequence[Estimate]
     machines: Sequence[Mapping[str, float]]  # the resources of each
     where: str  # the machines in words
-    share: Share  # of a trial
+    share: Share  # what each trial gets
 
 
 def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Result:

@@ -31,7 +31,7 @@ def say_why(fault: BaseException, console: Console, storage: str) -> None:
     """Say why work ended before it was done; bad input is raised in the end."""
     if isinstance(fault, KeyboardInterrupt):
         say(console, "Stopping ...")
-    elif isinstance(fault, SystemExit):  # by rich, once nobody reads its output, such as a pager that was left
+    elif isinstance(fault, SystemExit):  # rich raises it once nobody reads the output, as after leaving a pager
         say(Console(stderr=True), "Stopping, because nobody reads the output; finished epochs are kept")
     elif isinstance(fault, HeadLost):
         say(console, str(fault), style="red")
@@ -68,7 +68,7 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
 
     written = tracker.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS, tell) and complete
     refused = tracker.newly_refused()
-    for line in dict.fromkeys(refused):  # of a run that somebody has deleted, the same for each epoch
+    for line in dict.fromkeys(refused):  # once for a deleted run, which gives the same line for each epoch
         say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
         reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""

@@ -30,7 +30,7 @@ class Rounds:
     decisions.
     """
 
-    plan: Mapping[str, Any]  # of the study
+    plan: Mapping[str, Any]  # the study's
     trials: Sequence[Trial]  # up to the budget of seeds
     decide: Decide  # the rule, ``decide`` of the module that makes the report
     first: int = FIRST_ROUND  # the number of seeds of the first round

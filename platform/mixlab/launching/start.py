@@ -34,11 +34,11 @@ LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 class Start:
     """One start of the command. Ray, once started, runs to the end of its ``stack``."""
 
-    name: str  # of the study
+    name: str  # the study's
     train: CompleteTrainable
     options: Options
     console: Console
-    study_file: Path  # that was started, whose code runs
+    study_file: Path  # the file that was started
     report: Any = None  # the module that makes the tables
     resources: dict[str, float] | None = None  # those of the cluster, once connected
     # Process numbers would not tell starts apart: in many containers at once, the study is process 1.
@@ -64,7 +64,7 @@ class Start:
         require_storage(self.options.storage)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (LOG_FILE, LOCK_FILE):  # which may be another user's
+            for name in (LOG_FILE, LOCK_FILE):  # another user may own them
                 (self.folder / name).open("ab").close()
         except UnicodeEncodeError as error:
             text = (

@@ -56,7 +56,7 @@ def _past(folder: Path | None) -> _Past:
     if folder is None or not (folder / PAST).exists():
         return _Past()
     found = json.loads((folder / PAST).read_bytes())
-    if isinstance(found, list):  # of an earlier version: the values, an epoch's number, and whether it was the last
+    if isinstance(found, list):  # older checkpoints: the values, an epoch's number, and whether it was the last
         found = {"values": found[0], "over": found[2]}
     return _Past(**{**found, "values": tuple(map(float, found["values"]))})
 

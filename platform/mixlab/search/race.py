@@ -12,7 +12,7 @@ from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import RACE
 
 Rule = Callable[[Mapping[int, Sequence[float]], int, int, bool], str]
-DIGITS = 12  # of a seed's own result, which is found as a difference of means
+DIGITS = 12  # kept of a seed's result, which is computed as a difference of means
 
 
 @dataclass

@@ -19,8 +19,8 @@ REDUCTION = 4  # for ASHA and Hyperband: one in this many trials continues at ea
 class Draws:
     """The randomness of one proposal; a driver that starts again neither repeats its draws nor changes them."""
 
-    seed: int  # of this trial
-    arm_seed: int  # of all trials of the arm, for a sampler that follows one sequence
+    seed: int  # differs from trial to trial
+    arm_seed: int  # the same for all trials of the arm, for a sampler that follows one sequence
     first: int  # how many trials are drawn at random before a model is fitted
 
 

@@ -26,7 +26,7 @@ OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, Tr
 STATES = {state: outcome for outcome, state in OUTCOMES.items()}
 WORDS = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
 JOURNAL = "journal:///"
-BEGINNING = b'{"op_code":'  # of a journal
+BEGINNING = b'{"op_code":'  # how a journal file begins
 WAIT_SECONDS = 60  # the wait for another driver's claim or write
 
 

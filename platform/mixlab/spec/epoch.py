@@ -99,7 +99,7 @@ def _converted(what: str, valid: str, convert: Callable[[Any], Converted], value
     """Return a value as ``convert`` does, or refuse it."""
     try:
         return convert(value)
-    except Exception:  # of Python, numpy or torch
+    except Exception:  # whatever Python, numpy or torch raises
         raise Refused(f"{what} must be {valid}, got {reprlib.repr(value)}") from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mixlab.spec import border
 
-WORDS = ("NaN", "Infinity", "-Infinity")  # which ``float`` understands
+WORDS = ("NaN", "Infinity", "-Infinity")  # ``float`` understands them
 
 
 def dumps(value: Any, indent: int | None = None) -> str:

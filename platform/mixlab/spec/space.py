@@ -167,7 +167,7 @@ def _levels(key: str, values: Range) -> list[Any]:
     if isinstance(values, Choice):
         return list(values.values)
     if values.step is None:
-        step = "" if values.log else "give it a step, "  # which a log scale cannot have
+        step = "" if values.log else "give it a step, "  # a log scale cannot have one
         raise BadInput(
             f"sampler 'grid' needs a finite range, but {key} is continuous ({describe(values)}): "
             f"{step}make it a Choice, or use the sampler 'qmc'"

@@ -14,7 +14,7 @@ from mixlab.tracking.store import experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
 METRICS_AT_ONCE = 800  # MLflow takes 1000 entries in one request
-WORDS_AT_ONCE = 100  # of which 100 may be parameters, and 100 tags
+WORDS_AT_ONCE = 100  # at most 100 parameters and 100 tags in one request
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:

@@ -30,7 +30,7 @@ from mixlab.tracking.writer import Writer, is_outage
 DIGITS = 6  # the decimals of a share
 
 Checkpoint = Callable[[], AbstractContextManager[Path]]
-Timed = tuple[Epoch, int]  # with the time of its report, in milliseconds
+Timed = tuple[Epoch, int]  # an epoch, and the time of its report in milliseconds
 Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for NaN, which does not equal itself
 
 
@@ -38,8 +38,8 @@ Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for Na
 class Tracked:
     """A study or a search as MLflow shows it."""
 
-    name: str  # of the experiment
-    identity: str  # of the plan
+    name: str  # the experiment's
+    identity: str  # the plan's
     plan: Mapping[str, Any]  # what the analysis needs
     levels: tuple[str, str, str]  # the names of the three levels of runs
     cells: Mapping[str, str]  # the arm of each cell, by the cell's name

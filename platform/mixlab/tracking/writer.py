@@ -36,7 +36,7 @@ class Writer:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
         self.refused: list[str] = []  # the first line of each error that no repetition will fix
         self.outage = ""  # in one line, the error for which the current write is repeated; empty if there is none
-        self.full = False  # that error is a disk without room
+        self.full = False  # whether that error is a full disk
         self.abandoned = False  # set by others: whoever queued the writes has given up, and nothing more is carried out
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
@@ -99,7 +99,7 @@ def is_outage(error: Exception) -> bool:
         return error.error_code in AWAY and not any(words in str(error) for words in LASTING)
     if isinstance(error, HTTPError) and error.response is not None:
         return error.response.status_code in AWAY_STATUS
-    if type(error).__module__.startswith(("boto3", "botocore")):  # of S3 artifacts; they need not be installed
+    if type(error).__module__.startswith(("boto3", "botocore")):  # from S3 artifacts; they need not be installed
         answer = getattr(error, "response", getattr(error.__context__, "response", None))  # boto3's own has none
         return answer is None or answer["ResponseMetadata"]["HTTPStatusCode"] in AWAY_STATUS
     if isinstance(error, OperationalError):

@@ -21,7 +21,7 @@ from mixlab.tracking.mirrors.run_api import Trackio, WeightsAndBiases
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
 
 MOST_WAITING = 10_000  # events; a mirror that is further behind is dropped
-CLOSE_SECONDS = 15.0  # that all mirrors together may take at the end
+CLOSE_SECONDS = 15.0  # the time for all mirrors together at the end
 
 
 class Mirror(Protocol):
