@@ -64,14 +64,14 @@ def add_data_root(options: argparse.ArgumentParser) -> None:
 
 
 def given(text: str) -> str:
-    """Return a text that must not be empty, as a type of ``argparse``: an unset variable of a shell is no choice."""
+    """Return ``text``, as a type of ``argparse``; refuse an empty one, as an unset variable of a shell gives."""
     if not text.strip():
         raise argparse.ArgumentTypeError(f"must not be empty, got {text!r}")
     return text
 
 
 def new_folder(text: str) -> Path:
-    """Return a folder that need not exist, as a type of ``argparse``: it is refused if nothing can be written there."""
+    """Return a folder, which need not exist, as a type of ``argparse``; refuse one that cannot be written."""
     folder = Path(given(text))
     there = existing_part(folder)
     if not there.is_dir():
@@ -82,7 +82,7 @@ def new_folder(text: str) -> Path:
 
 
 def new_file(text: str) -> Path:
-    """Return a file that need not exist, as a type of ``argparse``: it is refused if it cannot be written."""
+    """Return a file, which need not exist, as a type of ``argparse``; refuse one that cannot be written."""
     try:
         is_folder = Path(given(text)).is_dir()
     except OSError as error:
@@ -94,7 +94,7 @@ def new_file(text: str) -> Path:
 
 
 def at_least(least: int, *, odd: bool = False, or_zero: bool = False) -> Callable[[str], int]:
-    """Return a type of ``argparse``: whole numbers from ``least`` on, perhaps only odd ones, perhaps 0 besides."""
+    """Return a type of ``argparse`` for whole numbers from ``least`` on: only ``odd`` ones, or 0 too, if asked for."""
 
     def number(text: str) -> int:
         found = int(text)
@@ -103,7 +103,7 @@ def at_least(least: int, *, odd: bool = False, or_zero: bool = False) -> Callabl
             raise argparse.ArgumentTypeError(f"must be {'0 or ' if or_zero else ''}{which}, got {found}")
         return found
 
-    number.__name__ = "int"  # as which argparse refuses what is no whole number
+    number.__name__ = "int"  # argparse has this name in its error for other text
     return number
 
 

@@ -100,7 +100,7 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     elif asked.keys() - MAPS_OF_A_PASS or settings.mixer in METHODS:
         passes = {name: value for name, value in settings.mixer_options.items() if name != "layer"}
         counted = (settings.mixer, str(passes), settings.automix.preset)
-        train_seconds *= once(counted, lambda: products(_small(settings)) / products(_small(plain)))
+        train_seconds *= once(counted, lambda: products(_shallow(settings)) / products(_shallow(plain)))
     return train_seconds + mixing_seconds(settings, size), test_seconds
 
 
@@ -112,7 +112,7 @@ def products(settings: Config) -> int:
     return int(counter.get_total_flops())
 
 
-def _small(settings: Config) -> Config:
+def _shallow(settings: Config) -> Config:
     """Return ``settings`` with few layers in a ResNet for photographs: they are counted one by one in Python."""
     return replace(settings, backbone="resnet18_imagenet") if settings.backbone.endswith("_imagenet") else settings
 

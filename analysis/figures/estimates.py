@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
 
 
 def limits_of(rows: Iterable[Estimate]) -> tuple[float, float]:
-    """Return ends of the axis that show every mark, and at most the marks' range of an interval on either side.
+    """Return limits of the axis that show every mark, and of intervals at most the marks' range on either side.
 
     With two seeds an interval is 18 sd wide.
     """
@@ -48,7 +48,7 @@ def cut_text(rows: Sequence[Estimate]) -> str:
 
 
 def row_names(rows: Iterable[Estimate]) -> dict[str, str]:
-    """Return by its name how each row is called at the left, in up to four lines."""
+    """Return the label of each row, by the row's name, in up to four lines."""
     return in_lines([row.name for row in rows], 40)
 
 

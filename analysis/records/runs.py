@@ -171,7 +171,7 @@ def name_of_run(row: Mapping[Any, Any]) -> str:
 
 
 def begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Return the runs without seeds that nobody has asked for yet, except the first of an arm that has no other."""
+    """Return the runs without those of seeds not asked for yet, but with the first run of an arm that has no other."""
     waiting = runs["status"] == State.PENDING.value
     only = waiting & ~runs.duplicated([*factors, "arm"])
     begun = waiting.groupby([runs[name] for name in [*factors, "arm"]]).transform("all")

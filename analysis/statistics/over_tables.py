@@ -49,7 +49,7 @@ class Ranking:
 
     @property
     def able(self) -> bool:
-        """Return whether so many tables can tell any two arms apart."""
+        """Return whether this number of tables can tell any two arms apart."""
         return self.difference <= len(self.ranks) - 1
 
     def groups(self) -> list[list[str]]:

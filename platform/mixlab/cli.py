@@ -27,7 +27,7 @@ from mixlab.spec.study import Study
 from mixlab.spec.trainable import PRESETS
 from mixlab.tracking.mirrors import MIRRORS
 
-# New objects after which Python looks for garbage. Imports make a million that stay; at the default of 700, looking
+# Python collects garbage after so many new objects. Imports make a million that stay; at the default of 700, looking
 # through them takes a tenth of a short start.
 GARBAGE = 10_000
 EXIT_CODES = (
@@ -78,7 +78,7 @@ def _open_streams() -> None:
 
 
 def end_quickly() -> None:
-    """Keep Python from looking through all objects for garbage as it ends, which takes seconds."""
+    """Spare Python the garbage collection at its exit, which takes seconds."""
     gc.freeze()
     if "triton" in sys.modules:  # it would list its frozen objects on the terminal
         sys.stderr.flush()
@@ -86,7 +86,7 @@ def end_quickly() -> None:
 
 
 def _give_up_output(error: OSError) -> Result:
-    """Say that nothing more can be written to the standard output, which is given up, and return the result."""
+    """Say that the standard output cannot be written, write no more to it, and return the result."""
     print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
     drop_output()
     return Result(1)
@@ -110,7 +110,7 @@ class _Names(argparse.Action):
 
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
-    """Return the options of a command line; ``BadInput`` for an unknown one, and for a value that it cannot have."""
+    """Return the options of a command line; raise ``BadInput`` for an unknown option or a wrong value."""
     known, others = parser(study).parse_known_args(argv)
     if others and not others[0].startswith("--"):
         raise BadInput(f"{others[0]!r} is no option, nor the value of one; --help lists the options")
@@ -125,7 +125,7 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
 
 
 def parser(study: Study | Search) -> argparse.ArgumentParser:
-    """Return the parser of the options, on whose names other programs rely; those not given are not in its answer."""
+    """Return the parser of the options, whose names other programs rely on; it leaves out those not given."""
     kind = "search" if isinstance(study, Search) else "study"
     about = f"Run the {kind} {study.name}. The same command again runs only what is missing."
     options = _Parser(description=about, epilog=EXIT_CODES, allow_abbrev=False, argument_default=argparse.SUPPRESS)

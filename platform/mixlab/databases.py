@@ -21,7 +21,7 @@ Opened = TypeVar("Opened")
 
 @contextmanager
 def only_maker(file: Path | None, seconds: float) -> Iterator[None]:
-    """Let one process at a time create or migrate an SQLite file, and wait so long for another: two would crash."""
+    """Let one process at a time create or migrate an SQLite file, and wait for another: two at once would crash."""
     if file is None:
         yield
         return
@@ -32,9 +32,10 @@ def only_maker(file: Path | None, seconds: float) -> Iterator[None]:
 
 
 def with_tables(open_database: Callable[[], Opened]) -> Opened:
-    """Return what ``open_database`` returns; of those that start together on an empty server, one makes the tables.
+    """Return what ``open_database`` returns, which is called again if other processes were making the tables.
 
-    The others are refused, by PostgreSQL once all tables are there, and find them at the next attempt.
+    Of those that start together on an empty server, one makes the tables. The others are refused, by PostgreSQL once
+    all tables are there, and find them at the next attempt.
     """
     for _ in range(5):
         try:

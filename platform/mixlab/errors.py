@@ -12,9 +12,9 @@ from functools import partial
 from types import TracebackType
 
 MOST_LETTERS = 500  # the longest error that is shown
-ANSWERED = re.compile(r"too many (50[234]) error responses")  # urllib3's words for a server that others have let down
-LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
-MOST_BEGUN = 20  # names that are all shown if the one that was given is how they begin
+ANSWERED = re.compile(r"too many (50[234]) error responses")  # urllib3's words
+LIKE = 1.3  # the ``_likeness`` from which a name may be another one misspelt
+MOST_BEGUN = 20  # up to so many names that begin with the given one are all shown
 
 
 class BadInput(Exception):
@@ -44,7 +44,7 @@ def without_room(place: str, error: BaseException) -> str:
 
 
 def answer_in_a_sentence() -> None:
-    """From now on, end a program by exit code 2 and one sentence where ``BadInput`` would end it by a traceback."""
+    """From now on, let ``BadInput`` end the program with one sentence and exit code 2, not with a traceback."""
     otherwise = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
@@ -76,7 +76,7 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return what to say of an unknown name: those that begin with it, else the one that is most like it, else all."""
+    """Return a hint for an unknown name: the names that begin with it, else the one most like it, else all."""
     known = list(dict.fromkeys(known))
     text = name if isinstance(name, str) else repr(name)
     begun = [each for each in known if text and each.casefold().startswith(text.casefold())]
@@ -127,7 +127,7 @@ def refused(what: str) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except (Exception, SystemExit) as error:  # a parser of options inside it ends by the latter
+    except (Exception, SystemExit) as error:  # argparse ends by the latter
         if isinstance(error, ValueError) and str(error).strip():
             raise BadInput(in_one_line(error)) from error
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -1,8 +1,8 @@
-"""Tells others that a process still runs, and keeps a second driver off what drivers on several machines share.
+"""Names processes, so that others can tell whether they still run, and keeps a second driver off what drivers share.
 
-A process is named by machine, number and start. Where nothing can be locked, the driver at work leaves a text: its
-name, when it began, and a number that rises with every beat. On its own machine the process is looked up, so that a
-killed driver holds nobody up. Across machines, whose clocks may be hours off, the text is watched for a change.
+A process is named by its machine, number and start. Where nothing can be locked, the driver at work leaves a text: its
+name, when it began, and a number that rises with every heartbeat. On the same machine the process is looked up, so that
+a killed driver holds nobody up. From other machines, whose clocks may be hours off, the text is watched for a change.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from typing import Protocol, TypeVar
 import psutil
 
 BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat, after which a driver of a search on another machine is taken for dead
-LAST_SECONDS = 5.0  # for a call that is under way at the end, for which nobody waits longer
-WATCH_SECONDS = 2.5 * BEAT_SECONDS  # the same for the driver that holds a claim
+GONE_SECONDS = 120.0  # without a heartbeat, after which a search's driver on another machine counts as dead
+LAST_SECONDS = 5.0  # the longest wait for a call that is under way at the end
+WATCH_SECONDS = 2.5 * BEAT_SECONDS  # as GONE_SECONDS, for the driver that holds a claim
 LOOK_SECONDS = 1.0  # the pause between two looks at the text
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # on Linux
 
@@ -55,7 +55,7 @@ def in_words(process: str) -> str:
 
 
 def runs_here(process: str) -> bool:
-    """Return whether this machine still runs a process of its own: its number may have gone to another."""
+    """Return whether a process of this machine still runs; another that has got its number does not count."""
     name = process.rpartition("#")[2]
     try:
         number = int(name.partition("@")[0])
@@ -65,7 +65,7 @@ def runs_here(process: str) -> bool:
 
 
 def name_of(number: int) -> str:
-    """Return ``PID@START`` of a process of this machine; on Linux by the ticks since the boot, which no clock moves."""
+    """Return ``PID@START`` of a process of this machine; on Linux in ticks since the boot, whatever the clock."""
     started = psutil.Process(number).create_time()
     file = Path(f"/proc/{number}/stat")
     if file.exists():
@@ -96,7 +96,7 @@ def repeated(call: Callable[[], object], seconds: float, name: str) -> Iterator[
 
 
 def in_background(work: Callable[[], Result], future: Future[Result], name: str) -> None:
-    """Do ``work``, whose result the ``future`` gets, in a thread that does not hold up the end of the process."""
+    """Do ``work`` in a thread that does not hold up the end of the process; the ``future`` gets its result."""
 
     def run() -> None:
         try:
@@ -155,7 +155,7 @@ def claimed(
         board.write(f"{mine}{began} beat {next(beats)}")
 
     def is_free(text: str) -> bool:
-        """Return whether a text is this driver's, or that of a neighbour, who takes it away at its end, or none."""
+        """Return whether the text is empty, this driver's, or a neighbour's, which removes it at its end."""
         return not text or text.startswith(mine) or (neighbours and machine_of(text) == machine_of(mine))
 
     def keep() -> bool:
@@ -167,7 +167,7 @@ def claimed(
         return False
 
     def withdraw() -> None:
-        with contextlib.suppress(Exception):  # what holds the text may be away
+        with contextlib.suppress(Exception):  # the store of the text may be away
             if board.read().startswith(mine):
                 board.write("")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from mixlab.tracking import names
 from mixlab.uris import typed
 
-PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color")  # a patch, whatever program the user looks at changes with
-# Variables by which git tells a hook of its repository, and by which it takes paths and changes otherwise.
+PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color")  # a plain patch, whatever program shows the user changes
+# Variables that tell a hook of git which repository it is in, or change how git reads paths and changes.
 OF_GIT = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
@@ -32,7 +32,7 @@ class Provenance:
     """The provenance of a result, read once where the study is started."""
 
     commit: str  # full hash, or "unknown" outside a repository
-    dirty: bool  # whether it is not known to be clean, as where there is no commit
+    dirty: bool  # True unless known to be clean, so also without a commit
     diff: str  # the changes since the commit; empty when clean, or when they cannot be read
     versions: dict[str, str]
     constraints: str = ""  # see ``constraints_hash``
@@ -60,11 +60,11 @@ class Provenance:
 def collect(study_file: Path, trainable: object = None) -> Provenance:
     """Return the provenance of the code that runs: of mixlab, of the package of the trainable, and of the study's file.
 
-    The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
-    count as changes: outside a repository, the study's file, that of the trainable, and what is imported from their
-    folders. So do changes that git does not show, as on a disk that is too slow, and the cells of a notebook, for which
-    there is no file: then nothing is known of any. An image without git names its commit in ``MIXLAB_COMMIT``, and pip
-    notes that of a package which it installs from a repository.
+    The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources outside any
+    repository count as changes: the study's file, that of the trainable, and what is imported from their folders. The
+    changes are unknown where git cannot show them, as on a disk that is too slow, and for the cells of a notebook,
+    which have no file. An image without git names its commit in ``MIXLAB_COMMIT``, and pip notes that of a package that
+    it installs from a repository.
     """
     module = sys.modules.get(getattr(trainable, "__module__", None) or "")
     own = getattr(module, "__file__", None)
@@ -74,7 +74,7 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     image = "" if known else os.environ.get("MIXLAB_COMMIT", "")
     commit = image or next(filter(None, (_commit(file, root) for file, root in roots.items())), "")
     patches = [patch for root in known for patch in _changes(root)]
-    if not image:  # all that an image holds is of its commit
+    if not image:  # all that an image holds belongs to its commit
         patches += _outside([file for file, root in roots.items() if root is None])
     if not study_file.is_file():
         patches.append(None)
@@ -114,7 +114,7 @@ def installed_commit(file: Path) -> str:
 
 
 def _outside(files: Iterable[Path]) -> list[str | None]:
-    """Return patches that add files of no repository, and what is imported from their folders; None for one not known.
+    """Return patches that add files outside any repository and what is imported from their folders; None if unknown.
 
     A package with a version, and Python's own library, are left out.
     """
@@ -124,9 +124,9 @@ def _outside(files: Iterable[Path]) -> list[str | None]:
 
 
 def _sources(files: Sequence[Path]) -> list[Path]:
-    """Return those of the files that exist, and what is imported from their folders, in the order of their paths."""
+    """Return the files that exist, and what was imported from their folders, in the order of their paths."""
     folders = {file.parent for file in files}
-    # A module may put off its import until it is first used: to ask it for its file would import it.
+    # A lazy module is imported once an attribute is asked for: its ``__dict__`` is not.
     imported = [getattr(module, "__dict__", {}).get("__file__") for module in [*sys.modules.values()]]
     every = [Path(file) for file in imported if isinstance(file, str)]
     neighbours = [file for file in every if file.parent in folders and file.suffix == ".py"]
@@ -134,7 +134,7 @@ def _sources(files: Sequence[Path]) -> list[Path]:
 
 
 def _changes(root: Path) -> list[str | None]:
-    """Return patches of the repository's files since its commit, and of untracked sources; None for one not known."""
+    """Return patches of the repository's files since its commit, and of untracked sources; None if unknown."""
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py")
     added = [_added(root, name) for name in untracked.split("\0") if name] if untracked is not None else [None]
     return [_git(root, "diff", *PLAIN, "HEAD"), *added]
@@ -171,7 +171,7 @@ def command() -> str:
 
 
 def environment_of_git() -> dict[str, str]:
-    """Return this process's environment without what would send git to another repository than that of a folder."""
+    """Return this process's environment without variables that would send git to another repository."""
     return {name: value for name, value in os.environ.items() if name not in OF_GIT}
 
 

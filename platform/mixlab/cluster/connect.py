@@ -30,13 +30,13 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     Args:
         address: ``local`` starts a cluster that listens on loopback and ends with the block; ``auto``
             finds the one that runs on this machine; ``HOST:PORT`` is the head of any other.
-        travelling: a trainable, or modules; their top packages, or the files of modules that are in no package, travel
-            to the workers together with mixlab. They stay as they are now, whatever is edited inside the block.
+        travelling: a trainable, or modules. Their top-level packages, or the files of modules outside any package, are
+            copied to the workers together with mixlab, as they are now, whatever is edited inside the block.
 
     Raises:
         BadInput: nobody answers, this process is connected already, or Ray was imported before mixlab.
-        HeadLost: Ray did not start on this machine; or, raised inside the block by anything that waits through
-            ``head.while_there``, the head has died.
+        HeadLost: Ray did not start on this machine; or the head has died, which is raised inside the block by anything
+            that waits through ``head.while_there``.
     """
     if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not ray_private.has_tokens():
         raise BadInput("ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first")
@@ -71,9 +71,9 @@ def _start(address: str, sources: list[str]) -> None:
             ray_private.bare_cluster() if address == "local" else contextlib.nullcontext(),
         ):
             ray.init(address=address, runtime_env=_environment(address, sources, empty), **options)
-    except SystemExit:  # from the handler of SIGTERM that Ray puts there while it starts
+    except SystemExit:  # raised by Ray's own handler of SIGTERM while it starts
         raise KeyboardInterrupt from None
-    except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
+    except Exception as error:  # Ray raises a bare one if one of its processes ends during the start
         if address != "local":
             raise head.fault(address, error) from error
         logs = Path(ray_private.usual_folder(), "ray", "session_latest", "logs")
@@ -83,23 +83,23 @@ def _start(address: str, sources: list[str]) -> None:
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would end the process at once
 
 
 def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]:
-    """Return what Ray gives every worker: copies of the code that travels, and where else it may import from.
+    """Return the runtime environment of the workers: copies of the code, and where else they may import from.
 
-    A worker looks into the copies first. Without the ``empty`` folder to work in, Ray would have it look before into
-    the folders of this script and of this process, where the code may have been edited since. A folder and variables
-    that come with a job of Ray, in which this process may run, cannot be given again.
+    A worker imports from the copies first. If it did not work in the ``empty`` folder, Ray would put before them the
+    folders of this script and of this process, where the code may have been edited since. If this process itself runs
+    in a job of Ray, the folder and the variables of that job cannot be given again.
     """
     # On this machine a worker can import what the driver can, such as a file next to a notebook. Other machines may
     # have the folders of the script and of the process.
     folders = sys.path if address == "local" else [os.path.dirname(sys.argv[0]), os.getcwd()]
     variables = {
         "PYTHONPATH": os.pathsep.join(str(Path(folder).absolute()) for folder in folders),
-        # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
-        # for all, a worker that is used again does not grow.
+        # A worker runs each trial in a new thread, and glibc keeps an arena of memory for each thread: with one arena
+        # for all, a worker does not grow from trial to trial.
         "MALLOC_ARENA_MAX": "1",
         "GOMP_SPINCOUNT": os.environ["GOMP_SPINCOUNT"],  # mixlab/__init__.py has set it
     }
@@ -125,7 +125,7 @@ def _keep_sockets_short() -> None:
 
 
 def _keep_token() -> None:
-    """Give Ray a token in this process's environment where it cannot keep one in the home folder, as it would."""
+    """Give Ray a token in this process's environment if it cannot keep one in the home folder, as it usually does."""
     folder = Path(os.path.expanduser("~"), ".ray")  # relative for a user who has no home
     kept = folder.is_absolute() and (os.path.isfile(folder / "auth_token") or _writable(folder))
     if not kept and "RAY_AUTH_TOKEN_PATH" not in os.environ:
@@ -139,16 +139,16 @@ def _writable(folder: Path) -> bool:
 
 
 def _end_at_once() -> None:
-    """End the process before Ray, which registered earlier and so runs later, waits minutes for a silent head."""
+    """End the process at its exit, before Ray's handler, which runs after this one, waits minutes for a silent head."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
 
 
 def _sources(travelling: Iterable[object]) -> list[str]:
-    """Return the folders of mixlab and of the top-level packages of some objects, or the file of one in no package.
+    """Return the folders of mixlab and of the objects' top-level packages; for an object outside any package, its file.
 
-    An object of a script or a notebook travels by value instead.
+    An object that a script or a notebook defines is pickled by value instead.
     """
     names = [one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", None) for one in travelling]
     tops = {name.partition(".")[0] for name in names if name} - {"__main__", *sys.stdlib_module_names}

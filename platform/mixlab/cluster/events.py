@@ -1,4 +1,4 @@
-"""Passes what happens to trials on to the source, which decides, and to the listener, which records."""
+"""Passes the events of trials to the source, which decides on them, and to the listener, which records them."""
 
 import re
 import threading
@@ -22,7 +22,7 @@ class Leave(BaseException):
 
 @dataclass
 class Events:
-    """Passes them on in the driver, and can end Ray Tune's loop."""
+    """Passes the events of trials on, in the driver, and can end Ray Tune's loop."""
 
     source: Source
     listener: Listener
@@ -46,7 +46,7 @@ class Events:
             self._left.set()
 
     def leave(self) -> None:
-        """Make Ray Tune leave its loop, and tell the listener nothing more; wait a little for that."""
+        """Make Ray Tune leave its loop, and wait a little for that; the listener is told nothing more."""
         self._leave.set()
         self._left.wait(LEAVE_SECONDS)
 
@@ -86,9 +86,9 @@ class Events:
         return end is not None and not epoch.last
 
     def is_final(self, trial: Trial, failure: Failure, gpus: float) -> bool:
-        """Return whether an error is the same as the last one, at the same epoch: it would then come again.
+        """Return whether a trial has failed as it did the last time, at the same epoch: it would fail so again.
 
-        A full GPU is one error, whatever its words count and name, until the trial has more ``gpus`` than before.
+        A full GPU is the same error, whatever numbers its message has, until the trial has more ``gpus`` than before.
         """
         epoch = self.furthest.get(trial.key)
         error = "a full GPU" if packing.ran_out(failure.text) else ADDRESS.sub("", last_line(failure.text))

@@ -22,10 +22,10 @@ from mixlab.processes import Result, in_background, repeated, runs_here
 
 ENTRY_SECONDS = 15
 LISTENER_SECONDS = 5
-JOIN_SECONDS = 5  # in which a machine becomes a node that is just joining
+JOIN_SECONDS = 5  # the time in which a machine that is joining becomes a node
 ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
-LOST_SECONDS = 7.0  # the time without any answer; with the pauses, the loss is said within 10
+LOST_SECONDS = 7.0  # without any answer, after which the head is lost; with the pauses, the user knows within 10
 CALL_SECONDS = 0.5  # the longest that a call waits for tasks, so that it ends soon after Ctrl-C
 
 
@@ -68,7 +68,7 @@ def asks_for_token(refusal: str) -> bool:
 
 
 def fault(address: str, error: Exception) -> BadInput:
-    """Return what keeps ``ray.init`` from joining the cluster at ``address``, by the error that it raised."""
+    """Return why ``ray.init`` could not join the cluster at ``address``, from the error that it raised."""
     if ray_private.lacks_node(error):
         return _no_node(address)
     versions = ray_private.versions_of(error)
@@ -94,8 +94,8 @@ class Head:
     def __init__(self, address: str) -> None:
         self.address = address
         self.lost = threading.Event()
-        self.fault: BaseException | None = None  # why it cannot be watched
-        self.call: Future[Any] | None = None  # the last one of ``while_there``
+        self.fault: BaseException | None = None  # the error by which it cannot be watched
+        self.call: Future[Any] | None = None  # the latest call of ``while_there``
         self._client = ray_private.head_client()
         self._raylet = ray_private.raylet()
         self._without_raylet = False
@@ -111,7 +111,7 @@ class Head:
             return False
         if answers:
             self._silent_since = None
-            # A second answer, since both may just have been ended together. Ray will end this process in 15 s.
+            # The head is asked again, since both may just have been ended together. Ray ends this process in 15 s.
             if self._raylet and not runs_here(self._raylet) and self.answers():
                 self._without_raylet = True
                 self.lost.set()

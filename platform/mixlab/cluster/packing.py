@@ -102,7 +102,7 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
 
 
 def _needed(memory: Callable[[Any], tuple[float, float]], settings: Sequence[Any], whole: Share) -> list[float]:
-    """Return the MiB of each, several measured at once, or one after another if they do not fit together."""
+    """Return the MiB that each trial needs, several measured at once, or one by one if they do not fit together."""
     try:
         found = connect.map_on(memory, settings, replace(whole, gpus=whole.gpus / ABREAST))
     except ValueError:

@@ -55,10 +55,10 @@ GcsClient(address=canonicalize_bootstrap_address_or_die(sys.argv[1]))
 
 
 def refusal(address: str, seconds: float, **environment: str) -> str:
-    """Return what Ray says to a driver whom the head at ``address`` does not let in; empty if it lets it in.
+    """Return what Ray says to a driver that the head at ``address`` does not let in; empty if it lets it in.
 
-    Ray ends a process that has no token, and waits long for a head that is dead: another process asks, for as many
-    ``seconds`` at most, with this one's environment and what is given here.
+    Another process asks, because Ray ends one without a token, and waits long for a dead head. It gets this one's
+    environment with the variables given here, and at most so many ``seconds``.
 
     Raises:
         TimeoutError: there is no answer.
@@ -107,7 +107,7 @@ def head_answers(client: Any, seconds: float) -> bool:
 
 
 def raylet() -> str:
-    """Return the process of Ray through which this one is in its cluster, for ``runs_here``; empty if out of sight."""
+    """Return the name of this node's raylet, for ``runs_here``; empty if it cannot be seen."""
     socket = ray_worker._global_node.raylet_socket_name
     for each in psutil.process_iter(["name", "cmdline"]):
         if each.info["name"] == "raylet" and any(socket in word for word in each.info["cmdline"] or ()):
@@ -116,7 +116,7 @@ def raylet() -> str:
 
 
 def process_of(error: Exception) -> tuple[str, int] | None:
-    """Return the node and number of the process whose end is the error; None if its node is lost, or Ray ended it."""
+    """Return the node and number of the process whose end caused an error; None if its node is lost or Ray ended it."""
     if not isinstance(error, exceptions.ActorDiedError) or ENDED_BY_ITSELF not in str(error):
         return None
     actor = state.actors(error.actor_id)
@@ -145,14 +145,14 @@ def has_tokens() -> bool:
 
 
 def environment_of_job() -> dict[str, Any]:
-    """Return the environment that the job of Ray in which this process runs gives its workers; empty in no job."""
+    """Return the environment that the job of Ray gives its workers in which this process runs; empty outside a job."""
     found: dict[str, Any] = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}")).get("runtime_env") or {}
     return found
 
 
 def keep_off_the_terminal() -> None:
     """Send to the log what Ray prints by itself, such as a traceback for each process that ends."""
-    LOG.handlers.clear()  # one of its own, for the terminal, is there since Ray was imported
+    LOG.handlers.clear()  # Ray's import has added a handler for the terminal
     LOG.propagate = True
     LOG.setLevel(logging.ERROR)
     ray_worker.print_to_stdstream = lambda data, ignore_prefix: LOG.warning("%s", "\n".join(data["lines"]))
@@ -160,12 +160,12 @@ def keep_off_the_terminal() -> None:
 
 @contextlib.contextmanager
 def bare_cluster() -> Iterator[None]:
-    """Let a cluster that starts inside the block have only the processes that trials need.
+    """Start a cluster inside the block with only the processes that trials need.
 
-    Its dashboard, autoscaler and log monitor serve nobody on one machine, nor does the dashboard's agent, for which the
+    Dashboard, autoscaler and log monitor serve nobody on one machine, nor does the dashboard's agent, for which the
     raylet would wait a second or two. Workers that start before they are asked for lack the environment of a trial, and
-    are not used. Its processes are in groups of their own: a signal to the group of this one, as ``timeout`` and a
-    shell send it, would end them before this one could record how its runs ended. They end with this one all the same.
+    are not used. The processes get process groups of their own: a signal to this process's group, as ``timeout`` and a
+    shell send it, would end them before this process had recorded how its runs ended. They end with it all the same.
     """
 
     def nothing(node: Node, **options: Any) -> None:

@@ -35,7 +35,7 @@ class Share:
         return max(1, sum(map(self._on, nodes)))
 
     def pace(self, nodes: Sequence[Mapping[str, float]]) -> float:
-        """Return how many times as fast as one trial all are that fit at a time."""
+        """Return the speed of all trials that fit at a time together, as a multiple of one trial's."""
         if not 0 < self.gpus < 1:
             return self.slots(nodes)
         return max(1, sum(min(self._on(node), TURNS * node.get("GPU", 0)) for node in nodes))
@@ -96,7 +96,7 @@ def require_address(address: str) -> None:
 def wanted_share(options: Options) -> Share:
     """Return the resources of a trial that options ask for; ``BadInput`` for those that make no sense on any machine.
 
-    Where they do not say, it counts on a GPU.
+    Where they do not say, a GPU is assumed.
     """
     every = {"CPU": math.inf, "GPU": math.inf}
     return checked_share(options.cpus_per_trial, options.gpus_per_trial, every, "any machine")

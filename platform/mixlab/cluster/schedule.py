@@ -41,8 +41,8 @@ def run(source: Source, listener: Listener, task: Work, share: Share, launch: st
     events = Events(source, listener, room=lambda: share.slots(nodes.resources()))
     # Ray Tune would start the trials of a searcher one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(events.room())
-    # A parameter is an object of Ray's. Where a batch system ends Ray's processes together with this one, Ray looks for
-    # that object, and ends this process on the spot: its runs would be left running.
+    # ``with_parameters`` stores the task as an object of Ray's. When a batch system ends Ray's processes together with
+    # this one, Ray looks for that object and ends this process on the spot, which would leave its runs running.
     large = len(cloudpickle.dumps(task)) > MOST_BYTES
     bound = tune.with_parameters(work, work=task) if large else lambda config: work(config, work=task)
     tuner = tune.Tuner(
@@ -180,7 +180,7 @@ class _Callbacks(_Unpickled, tune.Callback):
 
 
 class Silence(TrialProgressCallback):
-    """Takes the place of what prints for Ray Tune, which at any verbosity names trials that end without a report."""
+    """Replaces Ray Tune's own output, which at any verbosity names trials that end without a report."""
 
     def on_trial_result(self, *event: Any, **info: Any) -> None:
         """See ``tune.Callback``, as for the other events."""

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = "mixlab-trial-"
-SETTLED_SECONDS = 60.0  # after which a folder that nobody has locked is no longer about to be locked
+SETTLED_SECONDS = 60.0  # a younger folder without a lock may be about to get one
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Yield a new folder that is removed after the block, and locked meanwhile, for as long as the process lives."""
+    """Yield a new folder, which is locked inside the block, while the process lives, and removed after it."""
     with (
         tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
         contextlib.ExitStack() as held,
@@ -26,7 +26,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def remove_abandoned() -> None:
-    """Remove such folders of processes that were killed."""
+    """Remove the temporary folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # another process's, or removed by now
             if time.time() - folder.stat().st_mtime > SETTLED_SECONDS:

@@ -64,7 +64,7 @@ def failure_of(trial: Any) -> Failure:
 def ask_before_retry(trial: Any, wanted: Callable[[], bool]) -> None:
     """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again.
 
-    It is asked once a failure, although Ray Tune adds a trial again, and so this is called, with every attempt.
+    It is asked once for each failure, although this is called anew for each attempt, as Ray Tune adds the trial again.
     """
     trial.should_recover = lambda: type(trial).should_recover(trial) and wanted()
 
@@ -76,15 +76,15 @@ def forgive_failures(trial: Any) -> None:
 
 @contextlib.contextmanager
 def forgetting() -> Iterator[None]:
-    """Let Ray Tune forget, inside the block, every trial that is over, and write its state at the end alone.
+    """Make Ray Tune forget trials that are over, inside the block, and write its state at the end alone.
 
-    It would write down all trials whenever one has a checkpoint, so that each would cost more than the one before; only
-    ``Tuner.restore`` reads that, which is not used.
+    It would write the state of all trials at each checkpoint, so that each trial would cost more than the one before;
+    only ``Tuner.restore`` reads that state, which is not used.
     """
     write = TuneController.checkpoint
 
     def forget(controller: Any, force: bool = False, wait: bool = False) -> None:
-        """Ray Tune calls this after every event; it waits for the state at the end, which it reads again."""
+        """Ray Tune calls this after every event, and with ``force`` at the end, when it reads the state again."""
         for over in (controller._stopped_trials, controller._failed_trials):
             for trial in over:
                 controller._trials.remove(trial)
@@ -100,11 +100,11 @@ def forgetting() -> Iterator[None]:
 
 @contextlib.contextmanager
 def surviving_losses() -> Iterator[None]:
-    """Let Ray Tune take, inside the block, the loss of a process for a failure of its trial alone.
+    """Make Ray Tune treat the loss of a process, inside the block, as a failure of its trial alone.
 
-    It knows only one of Ray's errors that say so, and ends all trials by the others. If a process is lost before the
-    next trial has begun on it, Ray Tune would count that twice, the second time for good, and never start the trial
-    again, which it believes to be under way.
+    Ray has several errors for a lost process; Ray Tune knows one of them, and ends all trials at the others. If a
+    process is lost before the next trial has begun on it, Ray Tune would count that twice, the second time for good,
+    and never start the trial again, which it believes to be running.
     """
     task_failed, trial_failed = RayActorManager._actor_task_failed, TuneController._trial_task_failure
     last: Exception | None = None
@@ -131,9 +131,9 @@ def surviving_losses() -> Iterator[None]:
 
 @contextlib.contextmanager
 def checkpoints_with_results() -> Iterator[None]:
-    """Let Ray Tune take, inside the block, each checkpoint from the result that names it.
+    """Make Ray Tune take each checkpoint, inside the block, from the result that names it.
 
-    It would ask the worker for it by a second call, while the trial waits.
+    It would ask the worker for it by a second call, for which the trial would wait.
     """
 
     def take(controller: Any, trial: Any) -> None:
@@ -147,10 +147,10 @@ def checkpoints_with_results() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deleting_in_background() -> Iterator[None]:
-    """Let Ray Tune delete replaced checkpoints, inside the block, in other threads; wait a little for the last ones.
+    """Make Ray Tune delete replaced checkpoints in other threads, inside the block; wait a little for the last ones.
 
-    To delete one takes longer than all else that follows a report, and in a bucket many times as long. Every trial
-    would wait for it.
+    A deletion takes longer than all else that follows a report, and in a bucket many times as long. Every trial would
+    wait for it.
     """
     delete = checkpoint_manager._delete_fs_path
     pending: set[Future[None]] = set()

@@ -33,7 +33,7 @@ from mixlab.tracking.usage import Usage, watched
 
 CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
 FULL_BYTES = 2**20  # a disk with less room is full
-# New objects after which Python looks for garbage. At its default of 700, torch takes a sixth longer to import.
+# Python collects garbage after so many new objects. At its default of 700, torch takes a sixth longer to import.
 GARBAGE = 10_000
 
 _earlier_trials = itertools.count()  # counts the trials of this process
@@ -79,14 +79,14 @@ def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
     if isinstance(trial, SearchTrial):
         train = OverSeeds(work.train, work.objective, trial.seeds)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.chdir("."))  # the trainable may leave it, for a folder that is then removed
+        stack.enter_context(contextlib.chdir("."))  # the trainable may change to a folder that is then removed
         with _room_for_temporary_files():
             folder = work.storage.patiently(lambda: stack.enter_context(work.storage.open(source))) if source else None
             settings = stack.enter_context(_settings(trial, work))
         usage = stack.enter_context(watched()) if work.system_metrics else None
         reporter = Reporter(read_epochs(folder) if folder else [], work, usage)
         if reporter.epochs and reporter.epochs[-1].last:
-            return  # its process was lost after the last report
+            return  # an earlier process was lost after the last report
         try:
             train(settings, trial.seed, reporter, folder, work.data_root, max(1, int(gpus)))
         except StorageLost:

@@ -46,7 +46,7 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start) -> Resul
 
 
 def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
-    """Put down in ``folder`` which of ``trials`` its new table has, for ``require_no_more_trials``."""
+    """Record in ``folder`` which of ``trials`` its new table has, for ``require_no_more_trials``."""
     done = [trial.key for trial in trials if (trial.cell, trial.seed) in result.tabled]
     content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
     with contextlib.suppress(OSError):  # the table is there all the same
@@ -54,7 +54,7 @@ def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
 
 
 def require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
-    """Raise ``BadInput`` if the table in ``folder`` is of the same trials and of more."""
+    """Raise ``BadInput`` if the table in ``folder`` has all of these trials and more."""
     try:
         there = json.loads((folder / TABLE_FILE).read_bytes())
     except (OSError, ValueError):  # none, or one that a full disk has cut short

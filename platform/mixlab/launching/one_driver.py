@@ -44,9 +44,9 @@ def only_driver(start: Start) -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_writer(start: Start, identity: str) -> Iterator[None]:
-    """Keep other drivers of this plan of a study, whose storage is another, off its runs: they would write the same.
+    """Keep drivers of the same plan that have another storage off its runs: they would write the same ones.
 
-    A file system that has no locks keeps nobody off.
+    On a file system without locks, nobody is kept off.
 
     Raises:
         BadInput: another driver is at work, or MLflow does not answer.
@@ -79,9 +79,9 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_machine(start: Start, name: str, *, neighbours: bool = True) -> Iterator[None]:
-    """Keep drivers on other machines off a storage behind a URI inside the block, by a file of this name.
+    """Keep drivers on other machines off a storage behind a URI, inside the block, by a file called ``name``.
 
-    Others on this machine, which share its files, are allowed as ``neighbours``.
+    With ``neighbours``, other drivers on this machine, which share its files, are allowed.
 
     Raises:
         BadInput: another driver is at work; the sentence says where and since when.

@@ -1,4 +1,4 @@
-"""The phases that a launch runs: a study is one, of listed trials; a search is two, and proposes the first one's."""
+"""The phases of a launch: a study has one, of listed trials; a search has two, the first of proposed trials."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext

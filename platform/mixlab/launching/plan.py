@@ -100,7 +100,7 @@ def _left_of_study(
 
 
 def _print_data(left: Sequence[Left], start: Start) -> None:
-    """Print what the trials that are left read and is not there, if the trainable says."""
+    """Print which data of the trials that are left is missing, if the trainable says."""
     train, root = start.train, start.options.data_root
     found = [train.lacking(each, Path(root)) for each in train.to_prepare(each.trial for each in left)]
     if None in found:
@@ -110,7 +110,7 @@ def _print_data(left: Sequence[Left], start: Start) -> None:
 
 
 def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, StoredRun]) -> list[str]:
-    """Print and return what a plan can conclude, by MLflow's records so far, if the report's module says so."""
+    """Print and return what a plan can conclude, given the runs so far, if the report's module has an ``outlook``."""
     outlook, metric = getattr(start.report, "outlook", None), plan["metric"]
     done = ((key, recorded[key].metrics) for key in store.finished(recorded))
     results = {key: metrics[metric] for key, metrics in done if metric in metrics}

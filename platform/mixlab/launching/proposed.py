@@ -1,4 +1,4 @@
-"""The first phase of a search: trials that its history proposes until the budget is spent, and how many those are."""
+"""The first phase of a search: trials that its history proposes until the budget is spent; and what is left of it."""
 
 import math
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class ProposedTrials(Phase):
     """
 
     keeps_files = False
-    rows = ()  # none for each of many trials
+    rows = ()  # no live table: the trials are many
 
     def __init__(self, history: History, storage: Storage, preset: str, race: Race | None = None) -> None:
         self.history = history

@@ -1,4 +1,4 @@
-"""Runs what is missing of a phase on the cluster, and brings MLflow up to it, however the work ends."""
+"""Runs the missing trials of a phase on the cluster and, however that ends, brings MLflow up to date."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -56,11 +56,11 @@ def code_of(fault: BaseException, console: Console) -> int:
 
 
 def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool = True, lost: bool = False) -> bool:
-    """Wait until MLflow has everything, say what it refused, and return whether it has it; the rest is given up.
+    """Wait until MLflow has everything, say what it refused, and return whether it has all; give up the rest.
 
-    The ``record`` is a clause that says where the records are that MLflow may lack. The tracker has not received
-    everything, and is not ``complete``, if MLflow did not answer an earlier request. It has little time once the
-    cluster is ``lost``, which may have been on the same machine.
+    The ``record`` is a clause that says where the records are that MLflow may lack. ``complete`` is False if MLflow did
+    not answer an earlier request, so that not everything was queued. If the cluster is ``lost``, MLflow gets little
+    time, since it may have been on the same machine.
     """
 
     def tell(left: int) -> None:
@@ -91,7 +91,7 @@ class Finished:
 
 
 def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]], object] | None = None) -> Finished:
-    """Run what is missing of a phase, and bring MLflow up to it.
+    """Run the missing trials of a phase, and bring MLflow up to date.
 
     Before anything is trained, ``outlook`` prints what the phase's plan can conclude.
     """
@@ -135,7 +135,7 @@ def worst_of(statuses: Iterable[str]) -> str:
 
 
 def _forget(keys: set[str], start: Start) -> None:
-    """Delete the checkpoints of these trials; where that fails, say so: they are needed no more, but the table is."""
+    """Delete the checkpoints of these trials; if that fails, only say so, because the table is still to be made."""
     try:
         start.storage.forget(keys, start.launch)
     except (OSError, BadInput) as error:
@@ -144,7 +144,7 @@ def _forget(keys: set[str], start: Start) -> None:
 
 
 def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
-    """Train the trials that are missing of a phase, each with a share of the cluster."""
+    """Train the missing trials of a phase, each with a share of the cluster."""
     from mixlab.cluster import schedule  # it imports Ray
     from mixlab.cluster.worker import Work, files_of
 

@@ -49,7 +49,7 @@ class History:
         self.drivers = Drivers(self._study(search.name))
         self.cells = {cell.name: cell for cell in search.study.cells()}
         self.arms = {name: self._study(search.history_name(cell, train)) for name, cell in self.cells.items()}
-        self._held: list[Claim] = []  # these have the configuration of one that runs elsewhere, and wait for its result
+        self._held: list[Claim] = []  # claims that wait for the result of another trial with the same key
 
     # Claiming
 
@@ -157,11 +157,11 @@ class History:
         return min([*waiting, len(trials)]) < self._budget(self.cells[name], trials)
 
     def _ask(self, cell: Cell) -> Claim | None:
-        """Claim a trial of ``cell``; None if its result is known, or under way, from one just like it."""
+        """Claim a trial of ``cell``; None if another with the same key has its result or is running."""
         study = self.arms[cell.name]
         trials = self.trials(cell.name)
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-        # The trial's own number decides: one that died before its first draw must not draw what the next new one will.
+        # Seeded by the trial's own number: one that died before its first draw must not draw as the next new one does.
         number = waiting[0].number if waiting else len(trials)
         study.sampler = build_sampler(self.search.sampler, study.study_name, number, self.search.per_cell)
         if waiting:
@@ -173,7 +173,7 @@ class History:
         shared = self.train.resolve(self.search.config(cell, {})).flat
         point = ranges.suggest(self.search.space, shared, asked)
         trial = self.search.trial(cell, point, asked.number, self.train)
-        seeds = 1 if self.search.racing else len(trial.seeds)  # in a race, the first alone can be stopped in its midst
+        seeds = 1 if self.search.racing else len(trial.seeds)  # in a race only the first can be stopped halfway
         study.pruner = build_pruner(self.search.scheduler, _epochs(trial) * seeds)
         asked.set_user_attr(DRIVER, self.drivers.me)
         asked.set_user_attr(KEY, trial.key)
@@ -185,7 +185,7 @@ class History:
         return None
 
     def _grid_point(self, cell: Cell, trials: Sequence[FrozenTrial]) -> dict[str, object]:
-        """Return a point that is left of the grid, in an order in which half of it does not cover half of the space."""
+        """Return a point of the grid that is left, in random order: half a grid should not cover half of the space."""
         left = points_left(self.search, cell, self.train, trials)
         return min(left, key=lambda point: digest([self.search.name, point]))
 

@@ -17,11 +17,11 @@ PAST = "earlier_seeds.json"
 
 @dataclass
 class OverSeeds:
-    """A trainable made of another: it trains with each seed in turn, and reports the mean of a metric so far.
+    """Wraps a trainable: it trains with each seed in turn, and reports the mean of a metric so far.
 
-    Its epochs count through all seeds, each of which has as many as the longest has announced so far: the last epoch of
-    a seed that ends early counts as the last of those. After each, the metric is the mean over the seeds that are done,
-    at their last epoch, and the one that runs, at its latest: at the same epoch, two configurations are compared alike.
+    Its epochs are numbered through all seeds. Each seed has as many numbers as the longest so far has announced epochs;
+    the end of a seed that ends early has its last number. After each epoch the metric is the mean over the seeds that
+    are done, at their last epoch, and the one that runs, at its latest: configurations are compared at equal progress.
     """
 
     train: CompleteTrainable

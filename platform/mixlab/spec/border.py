@@ -32,9 +32,9 @@ WORDS = {
 
 
 def plain(value: Any) -> Any:
-    """Return a number of NumPy or torch, or text or a number in an enumeration, as Python's, and an array as a list.
+    """Return plain Python values for numbers of NumPy and torch and members of an enumeration, and lists for arrays.
 
-    All else is returned as it is; what others hold is treated in the same way.
+    So are the items of lists, tuples, sets and dictionaries; all else is returned as it is.
     """
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(plain, value))
@@ -59,7 +59,7 @@ def require_type(what: str, value: Any, hint: Any) -> None:
 
 
 def is_a(kind: type, value: Any) -> bool:
-    """Return whether a value is of a kind: a whole number is a number, true and false are none, text is no sequence."""
+    """Return whether a value is of a kind; an int is a float too, true and false no numbers, text no sequence."""
     if isinstance(value, bool) or (kind is Sequence and isinstance(value, str | bytes)):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)

@@ -137,11 +137,11 @@ def describe(values: Range) -> str:
 
 
 def _applies(values: Range, config: Mapping[str, Any]) -> bool:
-    return all(any(_same(config.get(key), each) for each in wanted) for key, wanted in values.when.items())
+    return all(any(_equal(config.get(key), each) for each in wanted) for key, wanted in values.when.items())
 
 
-def _same(value: Any, wanted: Any) -> bool:
-    """Return whether two values are equal; 0.1 + 2 * 0.1, as steps from 0.1 draw it, is the same as 0.3."""
+def _equal(value: Any, wanted: Any) -> bool:
+    """Return whether two values are equal but for rounding: 0.1 + 2 * 0.1, from steps of 0.1, equals 0.3."""
     numbers = isinstance(value, float) and isinstance(wanted, int | float)
     return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-12) if numbers else bool(value == wanted)
 
@@ -191,16 +191,16 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
             elif isinstance(choice := space[other], Choice):
                 if not any(value in choice.values for value in wanted):
                     raise BadInput(f"{said}, whose choice is {', '.join(map(repr, choice.values))}")
-            elif not any(_may_be(choice, value) for value in wanted):
+            elif not any(_may_give(choice, value) for value in wanted):
                 raise BadInput(f"{said}, which a draw from {describe(choice)} never is")
 
 
-def _may_be(values: Float | Int, wanted: Any) -> bool:
-    """Return whether a range of numbers may give just this one; a continuous one never gives a certain number."""
+def _may_give(values: Float | Int, wanted: Any) -> bool:
+    """Return whether a range may give exactly this number; a continuous one gives no number for certain."""
     if values.step is None or not isinstance(wanted, int | float) or not values.low <= wanted <= values.high:
         return False
     nearest = values.low + round((wanted - values.low) / values.step) * values.step
-    return _same(float(nearest), wanted)
+    return _equal(float(nearest), wanted)
 
 
 def check_space(space: Space) -> None:

@@ -114,7 +114,7 @@ def folder_of(client: MlflowClient, run_id: str) -> Path | None:
 
 
 def remember(client: MlflowClient, created: RunInfo) -> None:
-    """Spare MLflow the question where the artifacts of a run are, which it has answered as the run was created."""
+    """Keep where a run's artifacts are, which MLflow said when it created the run: it need not be asked again."""
     _locations[client.tracking_uri, created.run_id] = created.artifact_uri
 
 
@@ -173,7 +173,7 @@ def plans(client: MlflowClient, study: str) -> list[tuple[StoredRun, dict[str, A
 
 
 def here(written: Path, tracking_uri: str) -> Path:
-    """Return the folder that MLflow recorded as ``written``, where it is now.
+    """Return where the folder that MLflow recorded as ``written`` is now.
 
     A run without artifacts has no folder, but its experiment has one.
 

@@ -1,8 +1,8 @@
-"""What earlier tables of a study have shown of the trials that a new one holds.
+"""Finds the earlier tables of a study that have shown trials of a new one.
 
-A p holds for a number of seeds and a choice of arms that were made beforehand. Seeds that are added because a table
-with fewer of them was not yet what one hoped for, or an arm that is taken alone because a table of many showed it to be
-the best, find an effect that is not there far more often than p says, so that the table names the earlier ones.
+A p holds for seeds and arms that were chosen beforehand. Whoever adds seeds because a table with fewer of them did not
+show what he hoped for, or takes an arm alone because it was the best in a table of many, finds effects that are not
+there far more often than p says. So the new table names the earlier ones.
 """
 
 from collections import defaultdict
@@ -53,10 +53,10 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
 
 
 class _Cells:
-    """The cells of several plans. Those that share a run are one, whatever their arms are called."""
+    """The cells of several plans. Cells that share a run count as one, whatever their arms are called."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}  # by the key of a run, that of the run by which its cell is known
+        self._names: dict[str, str] = {}  # by the key of a run, the key that names its cell
 
     def compared(
         self, trials: Iterable[Mapping[str, Any]], against: Mapping[str, str | None], baseline: str
@@ -73,7 +73,7 @@ class _Cells:
         return {frozenset((known[cell], known[other])) for cell, other in references.items() if other in known}
 
     def _name(self, keys: Sequence[str]) -> str:
-        """Return the key by which the cell of these runs is known."""
+        """Return the key that names the cell of these runs."""
         name = next((self._names[key] for key in keys if key in self._names), keys[0])
         self._names |= dict.fromkeys(keys, name)
         return name

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
         source, target = connect(other, make=False, option="OTHER"), connect(given.tracking_uri)
-        with _alone(target):
+        with _one_merge_at_a_time(target):
             added = merge(source, target)
     except (MlflowException, OSError) as error:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
@@ -62,14 +62,14 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def _alone(target: MlflowClient) -> AbstractContextManager[object]:
-    """Return what lets other merges into a database wait inside the block: each would take the other's for cut off."""
+def _one_merge_at_a_time(target: MlflowClient) -> AbstractContextManager[object]:
+    """Return a lock for which other merges into a database wait: each would delete the other's unfinished copies."""
     file = sqlite_file(target.tracking_uri)
     return nullcontext() if file is None else FileLock(file.with_name(f".{file.name}.merge.lock"))
 
 
 def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
-    """Add every run that ``target`` lacks, with all that it has; return how many of trials were added, by study."""
+    """Add every run that ``target`` lacks, with all its content; return how many trials were added, by study."""
     added = {}
     for experiment in source.search_experiments():
         levels = (search_runs(source, experiment.experiment_id, {names.LEVEL: level}) for level in names.IDENTITY)
@@ -82,10 +82,10 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
     to = open_experiment(target, experiment.name)
     of_there = ("mlflow.experiment.", names.DRIVER)
     offer(target, to, {name: tag for name, tag in experiment.tags.items() if not name.startswith(of_there)})
-    for cut_off in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # an earlier merge
-        target.delete_run(cut_off.run_id)
+    for unfinished in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # from an earlier merge
+        target.delete_run(unfinished.run_id)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
-    replacing: set[str] = set()  # the studies' runs of the source that took the place of another, with all their arms
+    replacing: set[str] = set()  # runs of studies that have replaced another: their arms do so, too
     added = 0
     for level in names.IDENTITY:
         ours = {_identity(run): run for run in search_runs(target, to, {names.LEVEL: level})}

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Select, event, select
 
 from mixlab.uris import sqlite_uri
 
-FEW = 100  # runs that are named in a statement; more are looked for again
+FEW = 100  # up to so many runs are named in the next statements; more are looked for again
 # A run's id, its status, the milliseconds of its start and its end, its tags, its parameters and its latest metrics.
 Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
 Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
@@ -29,9 +29,9 @@ def runs_in_database(
 ) -> list[Values] | None:
     """Return every run that has the last of ``tags``, the latest first; None if the store is behind a server.
 
-    The last tag is the one that tells runs apart; whether a run has the others is not asked. To look for another, which
-    thousands have, would take as long as all of those together. Parameters are read only if they are asked for. Faults
-    of the database are raised as MLflow's exceptions.
+    The last tag is the one that tells runs apart, and the only one that is looked for: to look for another, which
+    thousands of runs have, would take as long as reading all of those. Parameters are read only if they are asked for.
+    Faults of the database are raised as MLflow's exceptions.
     """
     store = client._tracking_client.store
     if not hasattr(store, "ManagedSessionMaker"):

@@ -106,23 +106,22 @@ class TrialRuns:
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice.
 
-        If it then has other numbers, the run holds an attempt that nothing goes on from. It is deleted, and a new one
-        has every epoch of the attempt that does go on: MLflow cannot replace a number in a curve. Epochs that wait
-        while MLflow is slow are written together.
+        If its second numbers differ, the run is deleted, and a new one gets every epoch of the attempt that goes on:
+        MLflow cannot replace a number in a curve. Epochs that wait while MLflow is slow are written together.
         """
-        now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
+        now = int(time.time() * 1000)  # the same when a write is repeated: MLflow takes a point once
         self._waiting.setdefault(trial.key, []).extend((epoch, now) for epoch in epochs)
         self.writer.put(partial(self._log_waiting, trial))
 
     def _log_waiting(self, trial: Trial) -> None:
         waiting = list(self._waiting[trial.key])
-        if not waiting:  # none was given, or an earlier write took them
+        if not waiting:  # there were none, or an earlier write took them
             return
         over = True
         try:
             self._log_epochs(trial, waiting)
         except Exception as error:
-            over = not is_outage(error)  # through which the writer repeats it
+            over = not is_outage(error)  # in an outage the writer repeats it
             raise
         finally:
             if over:
