@@ -15,7 +15,7 @@ from pathlib import Path
 
 from trainables.datasets import download
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import class_names, in_class_folders, listed, read_table
+from trainables.datasets.image_files import class_names, entries, in_class_folders, listed, read_table
 from trainables.datasets.photographs import photographs
 
 LISTS_205 = "places205/trainvalsplit_places205"
@@ -64,9 +64,12 @@ DOWNLOADS: tuple[tuple[str, str, dict[str, str]], ...] = (
 
 
 def fetch(root: Path) -> None:
-    """Download all (24 GB) if the folder is missing; raise ``DataError`` if that fails."""
+    """Download all (24 GB) unless the folder has something else; raise ``DataError`` if that fails."""
     folder = root / FOLDER_365
-    if os.path.exists(folder / "train"):
+    own = {name for *_, names in DOWNLOADS for name in names.values()}
+    if os.path.isdir(folder) and any(
+        file.name not in own and not file.name.startswith(".") for file in entries(folder)
+    ):
         return
     for archive, md5, names in DOWNLOADS:
         download.unpack_archive("Places365", folder, names, URL + archive, md5, remedy=REMEDY_365.format(root=root))
