@@ -38,8 +38,8 @@ class Classification:
     # Keys whose values are paths of files.
     files = ("mixer.teacher", "mixer.extractor", "mixer.codec_file", "subset.scores")
     prepared = (  # keys that ``prepare`` depends on
-        "dataset", "folder", "num_classes", "train_images", "test_images", "validation", "subset.rule", "subset.share",
-        "subset.scores", "backbone", "pretrained",
+        "dataset", "folder", "num_classes", "train_images", "test_images", "validation", "evaluate", "bad_images",
+        "subset.rule", "subset.share", "subset.scores", "backbone", "pretrained",
     )  # fmt: skip
     timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
         "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",

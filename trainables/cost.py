@@ -186,7 +186,8 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     if not torch.cuda.is_available():
         raise ValueError("the memory of a trial cannot be measured: torch sees no GPU")
     splits = images_of(settings, data_root)
-    few = Splits(splits.train.take(slice(settings.batch_size)), splits.test.take(slice(test_batch(settings))))
+    tested = splits.test if settings.evaluate == "test" else splits.train  # of which a run holds some out
+    few = Splits(splits.train.take(slice(settings.batch_size)), tested.take(slice(test_batch(settings))))
     free = 0.0
     try:
         torch.cuda.empty_cache()

@@ -12,15 +12,18 @@ from trainables.datasets.image_files import class_names, in_class_folders, test_
 
 
 def load(folder: Path) -> Splits:
-    """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names."""
+    """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names.
+
+    Without a folder of the test split, that is empty: a run that tests on held-out training images needs none.
+    """
     if not os.path.isdir(folder / "train"):
         fault = "has no folder train" if os.path.isdir(folder) else "is missing"
         raise DataError(
             f"the folder {folder} {fault}; it should have train/ and test/, each with a folder for every class"
         )
     classes = class_names(folder / "train")
-    tests = test_folder(folder)
-    return Splits(in_class_folders(folder / "train", classes), in_class_folders(tests, classes))
+    train, tests = in_class_folders(folder / "train", classes), test_folder(folder)
+    return Splits(train, in_class_folders(tests, classes) if tests else train.take(slice(0)))
 
 
 FOLDER = Dataset(

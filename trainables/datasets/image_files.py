@@ -32,12 +32,9 @@ def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
     return names
 
 
-def test_folder(folder: Path) -> Path:
-    """Return the folder of the test split, by whichever of its usual names it has; ``DataError`` if there is none."""
-    for name in ("test", "val", "validation"):
-        if os.path.isdir(folder / name):
-            return folder / name
-    raise DataError(f"{folder} has no folder test, val or validation")
+def test_folder(folder: Path) -> Path | None:
+    """Return the folder of the test split, by whichever of its usual names it has, or None if there is none."""
+    return next((folder / name for name in ("test", "val", "validation") if os.path.isdir(folder / name)), None)
 
 
 def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -> FileList:
@@ -45,7 +42,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
 
     As in torchvision's ImageFolder, the folders of a class may have folders. Hidden files are left out; so are files
     that are not images, which is reported once. ``DataError`` says that a class folder is missing, has no image, or is
-    not among ``classes``, or that a link leads back to a folder above it.
+    not among ``classes``, or that a link leads nowhere or back to a folder above it.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
         raise DataError(f"{shown(folder / unknown[0])} is not one of the classes")
@@ -85,7 +82,7 @@ def listed(folder: Path, table: Path, pairs: Iterable[tuple[str, Any]], label_of
             )
         inner, _, file = name.rpartition("/")
         if inner not in there:
-            there[inner] = {entry.name for entry in entries(folder / inner)}
+            there[inner] = {entry.name for entry in entries(folder / inner) if not _is_dangling(entry)}
         if file not in there[inner]:
             raise DataError(f"{shown(folder / name)} is missing")
     return FileList.of(folder, [name for name, _ in pairs], [label_of[kind] for _, kind in pairs])
@@ -133,12 +130,19 @@ def _below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[str]:
         if _is_folder(entry) and not entry.name.startswith("."):
             yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name, (*above, real)))
         elif not entry.name.startswith("."):
-            yield entry.name  # a link that leads nowhere is named when it is read
+            if _is_dangling(entry):
+                raise DataError(f"{shown(folder / entry.name)} is a link that leads nowhere")
+            yield entry.name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is a folder or leads to one, which a link that cannot be followed does not."""
     return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_dangling(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a link that leads nowhere; no other file is looked at, which would take minutes."""
+    return entry.is_symlink() and not os.path.exists(entry)
 
 
 def files_in(folder: Path) -> list[Path]:

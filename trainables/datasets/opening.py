@@ -13,12 +13,14 @@ from trainables.augment.resized_crop import resize
 from trainables.datasets import DATASETS, EVALUATION_SETS
 from trainables.datasets.data_config import DataConfig, check_counts, held_out_count
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
-from trainables.datasets.decoding import View
+from trainables.datasets.decoding import View, decode_bytes
 from trainables.datasets.file_list import FileList
 from trainables.datasets.resident import Resident, fingerprint, load_cached
 from trainables.datasets.streamed import Streamed
 from trainables.datasets.subsampling import chosen, hold_out
 from trainables.refusals import counted
+
+TRIED = 16  # images of a split that are decoded before training; its order is random
 
 
 class Opened(NamedTuple):
@@ -58,12 +60,16 @@ def images_of(config: DataConfig, data_root: Path) -> Splits:
 def prepare(config: DataConfig, data_root: Path) -> None:
     """Verify the data set under ``data_root``, and fetch missing files; it must have the images of ``config``.
 
+    A few images of a folder are decoded, so that a copy of which no file can be read is refused before training.
     ``ValueError`` refuses scores of a subset that are not those of the training images, and a subset that is too small
     for the validation split.
     """
     DATASETS[config.dataset].prepare(folder_of(config, data_root))
     if config.folder is not None or config.subset.rule != "none":
-        selected(config, images_of(config, data_root))
+        for images in selected(config, images_of(config, data_root)):
+            if isinstance(images, FileList) and config.bad_images == "refuse":
+                for index in range(min(TRIED, len(images))):
+                    decode_bytes(partial(images.read, index), images.path(index))
 
 
 def lacking(config: DataConfig, data_root: Path) -> list[str]:
@@ -103,6 +109,9 @@ def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None,
     """Return the images to train, to validate and to test on; ``ValueError`` refuses what they cannot give."""
     for images in splits:
         _check_labels(images, dataset_of(config))
+    if config.evaluate == "test" and not len(splits.test.labels):
+        held_out = "set validation and evaluate 'validation', which tests on training images"
+        raise DataError(f"{config.folder} has no images test, val or validation to test on: add them, or {held_out}")
     check_counts(config, *(len(images.labels) for images in splits))
     # The first images are the same for every seed and every arm of a study.
     train, test = splits.train.take(slice(config.train_images)), splits.test.take(slice(config.test_images))

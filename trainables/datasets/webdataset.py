@@ -27,8 +27,9 @@ END = 1024  # zeros that every archive ends with
 
 
 def load(folder: Path) -> Splits:
-    """List the images of both splits, whose indices are made if they are missing."""
-    return Splits(split(folder / "train"), split(test_folder(folder)))
+    """List the images of both splits, whose indices are made if they are missing; a split to test on may be."""
+    train, tests = split(folder / "train"), test_folder(folder)
+    return Splits(train, split(tests) if tests else train.take(slice(0)))
 
 
 def split(folder: Path) -> FileList:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from mixlab.cluster.source import End, Job
@@ -46,7 +46,8 @@ class ProposedTrials(Phase):
         self.storage = storage
         self.objective = self.search.objective
         self.shown = Shown(history.train.find(self.objective), self.objective)
-        self.concerned = [self.search.trial(cell, {}, 0, history.train) for cell in history.cells.values()]
+        both = replace(self.search, tuning={}), self.search  # what only the winners' runs read is asked for now, too
+        self.concerned = [each.trial(cell, {}, 0, history.train) for each in both for cell in history.cells.values()]
         self.claims: dict[str, Claim] = {}  # the claims that run, by key
         self.record = f"the history is at {shown_url(history.store.url)}"
         cells = {name: cell.arm for name, cell in history.cells.items()}

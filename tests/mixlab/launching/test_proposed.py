@@ -37,6 +37,10 @@ def test_no_more_trials_are_proposed_than_may_run(concurrent, room, most):
     assert not source.over()
 
 
+def test_what_the_winners_runs_need_is_prepared_with_what_the_searchs_own_need():
+    assert [trial.config["epochs"] for trial in source_of(tuning={"epochs": 3}).concerned] == [27, 27, 3, 3]
+
+
 def test_the_last_trials_are_waited_for_and_then_it_is_over():
     source = source_of(budget=2)
     first, second = source.next(9), source.next(9)

@@ -150,6 +150,26 @@ def test_more_images_than_a_folder_has_are_refused_before_training(keys, message
     assert keys.keys() <= set(train.prepared)
 
 
+def test_a_run_that_tests_on_held_out_images_needs_no_test_split(root):
+    (root / "flowers" / "test").rename(root / "flowers" / "tests")
+    with pytest.raises(
+        DataError, match=r"^flowers has no images test, val or validation to test on: add them, or set v"
+    ):
+        train.prepare(FOLDER, root)
+    held_out = {**FOLDER, "epochs": 1, "validation": 6, "evaluate": "validation"}
+    train.prepare(held_out, root)
+    assert 0 <= train(held_out, 0, data_root=root, workers=0).metrics["val_top1"] <= 100
+
+
+def test_files_of_which_none_can_be_read_are_named_before_training(root):
+    for path in (root / "flowers" / "train").rglob("*.jpg"):
+        path.write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(DataError, match=r"^.*/train/.*\.jpg is not a whole image"):
+        train.prepare(FOLDER, root)
+    train.prepare({**FOLDER, "bad_images": "skip"}, root)
+    assert {"evaluate", "bad_images"} <= set(train.prepared)
+
+
 def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_training(tmp_path, monkeypatch):
     there = replace(DATASETS["cifar10"], prepare=lambda root: None, load=lambda root: cifar())
     monkeypatch.setitem(DATASETS, "cifar10", there)

@@ -165,6 +165,7 @@ def test_tables_may_be_deleted_once_there_are_shards(tmp_path):
     parquet.prepare(tmp_path)
     require_images(parquet.load(tmp_path).train, 12)
     shutil.rmtree(data)
+    parquet.prepare(tmp_path)
     require_images(parquet.load(tmp_path).train, 12)
 
 
@@ -268,11 +269,10 @@ def test_nothing_is_written_once_all_is_prepared(write, dataset, tmp_path, monke
 
 def test_a_split_that_is_missing_is_named(tmp_path):
     data = tables(tmp_path)
-    for names, message in (("validation-*", "test or validation or valid or val"), ("train-*", "train")):
-        for file in data.glob(names):
-            file.unlink()
-        with pytest.raises(DataError, match=rf"has no file {message}-\*\.parquet"):
-            parquet.prepare(tmp_path)
+    for file in data.glob("train-*"):
+        file.unlink()
+    with pytest.raises(DataError, match=r"has no file train-\*\.parquet"):
+        parquet.prepare(tmp_path)
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="train has no shard"):
         webdataset.load(tmp_path)
