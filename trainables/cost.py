@@ -30,7 +30,7 @@ from trainables.training import Run
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
 PLAIN = "mixup"  # the mixer with which a network is timed for all
-MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks no more mixes maps amid the pass that is made anyway
+MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks for no more mixes maps in the pass that is made anyway
 SALIENCY_SHARE = 2 / 3  # two of a step's three passes: forward, back to the weights, and back to the pixels
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
@@ -80,10 +80,10 @@ def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    A network is timed once, for all mixers and methods. A step of one that sends more images through it takes as much
-    longer as it has more products to compute, which is counted for one network and one of its layers, because it is
-    nearly the same for all. The mixing itself is timed apart, for all networks; only a momentum pipeline is timed as a
-    whole. Nothing is timed again for another number of epochs or of images.
+    A network is timed once, for all mixers and methods. For one that sends more images through it, that time is
+    multiplied by the ratio of its floating-point operations, which is counted for one network and one of its layers,
+    because it is nearly the same for all. The mixing itself is timed once, for all networks; only a momentum pipeline
+    is timed as a whole. Nothing is timed again for another number of epochs or of images.
     """
     step = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
     step += (str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)

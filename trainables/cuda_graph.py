@@ -46,7 +46,7 @@ def check(config: Config) -> None:
 
 
 def _kind(value: object) -> object:
-    """Return what of a value decides how a step goes: of a real number, whether it is on or off, and a share."""
+    """Return what decides how a step goes: of a real number, only whether it is above 0, and whether below 1."""
     return (value > 0, value < 1) if isinstance(value, float) else value
 
 
@@ -98,11 +98,11 @@ class GraphedStep:
 
     @property
     def speedup(self) -> float:
-        """Return how many times as fast a step is as a graph as it was before there was one."""
+        """Return how many times as fast a step has become since it is a graph."""
         return min(self.launched) / min(self.replayed)
 
     def _captured(self, step: Step, images: Tensor, labels: Tensor) -> torch.cuda.CUDAGraph:
-        """Return the graph of a step, which is not taken by that."""
+        """Capture a step as a graph, without taking it, and return the graph."""
         self.images, self.labels = images.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
         if self.rng is not None:
@@ -115,7 +115,7 @@ class GraphedStep:
 
 
 def _aside(step: Step, images: Tensor, labels: Tensor) -> None:
-    """Take a step on a stream that is not torch's first, for which a graph may not wait."""
+    """Take a step on a stream other than torch's default one, which a graph may not wait for."""
     stream = _side_stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -131,5 +131,5 @@ def _side_stream() -> torch.cuda.Stream:
 
 @functools.cache
 def _pool() -> Any:
-    """Return the memory that all graphs of the process share, of which one runs at a time."""
+    """Return the memory that all graphs of the process share, since only one of them runs at a time."""
     return torch.cuda.graph_pool_handle()

@@ -21,8 +21,8 @@ class Evaluation:
 
     Args:
         settings: the configuration of the run.
-        precision: of the passes through the network.
-        device: of the network.
+        precision: the precision of the passes through the network.
+        device: the device of the network.
         network: from pixels (B, C, H, W) to logits (B, L); its weights keep their places in memory.
         graphed: whether the passes are a CUDA graph.
     """
@@ -36,7 +36,7 @@ class Evaluation:
         self.hits = torch.zeros(2, dtype=torch.long, device=device)  # images whose label is the best, and among five
         self.loss = torch.zeros((), dtype=torch.double, device=device)
         self.graphed = GraphedStep(self.batch_size) if graphed else None
-        # Around all batches the weights are cast once, and in a graph at every use: they differ in its next test.
+        # The weights are cast once for all batches, but anew in each use of a graph: they change between tests.
         half = precision != torch.float32
         self.autocast = torch.autocast(device.type, precision, enabled=half, cache_enabled=not graphed)
 
@@ -79,10 +79,10 @@ def test_batch(settings: DataConfig) -> int:
 
 
 def rounded(logits: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Return logits (N, L) in half the space, of which the largest of a row is still the largest, and the only one.
+    """Return logits (N, L) in float16, in which the largest of each row is still the only largest.
 
-    Rounding may make it equal to others; it becomes the next number of float16 then. Those beyond float16 become the
-    greatest that has a next one.
+    Where rounding makes it equal to others, it becomes the next number of float16. Logits beyond float16's range become
+    the greatest number that has a next one.
     """
     near = logits.clip(-MOST, MOST).astype(np.float16)
     largest = near.max(axis=1, keepdims=True)

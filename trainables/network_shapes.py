@@ -1,6 +1,6 @@
-"""Builds a network on torch's device without numbers, ``meta``, and finds what it makes of images.
+"""Finds the shapes of a network's maps, by running it on torch's device ``meta``, whose tensors have no numbers.
 
-A network of a user's own may read numbers back, as to skip a part of itself, which that device refuses: it is built and
+A network that a user wrote may read numbers back, such as to skip a part of itself, which that device refuses: it is
 run on the processor instead.
 
 Shape letters: B batch, C channels, H height, W width, D features.
@@ -43,7 +43,7 @@ class Unnormalised(TorchFunctionMode):
 
 
 class Tried(NamedTuple):
-    """A network without drawn numbers, and what it makes of images."""
+    """A network with undrawn weights, and the shapes of what it makes of an image."""
 
     network: Network
     shapes: tuple[torch.Size, ...]  # an image's (C, H, W), and its map's after each stage
@@ -55,7 +55,7 @@ class Tried(NamedTuple):
 
 
 def tried(config: Config) -> Tried:
-    """Return the network, built and run once for all configurations whose networks have the same shapes.
+    """Return the network, which is built and run once for all configurations whose networks have the same shapes.
 
     ``ValueError`` refuses a network that cannot be built for images of this size, or cannot be run on them.
     """
@@ -71,7 +71,7 @@ def tried(config: Config) -> Tried:
 
 
 def _try(config: Config, device: torch.device) -> Tried:
-    """Return what ``tried`` does: run each stage as in testing, and the whole network as in training."""
+    """Return what ``tried`` does; each stage runs as in testing, and the whole network as in training."""
     name = repr(config.backbone)
     with device, Undrawn(), _refused(config, "cannot be built"):
         network = build_network(config)

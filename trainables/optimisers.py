@@ -55,7 +55,7 @@ def set_lr(optimiser: Optimizer, config: ScheduleConfig, done: float) -> None:
 
 
 def load_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
-    """Load a state_dict, which may be of a run on other hardware: how a step is computed there stays as it was."""
+    """Load a state_dict, perhaps of a run on other hardware; how a step is computed stays as it is here."""
     for saved, group in zip(state["param_groups"], optimiser.param_groups, strict=True):
         saved |= {key: group[key] for key in ("lr", "fused", "capturable") if key in group}
     optimiser.load_state_dict(state)

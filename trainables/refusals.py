@@ -5,8 +5,8 @@ import re
 from collections.abc import Collection, Iterable
 from functools import partial
 
-LIKE = 1.3  # from here on, a name may be another one that was misspelt (``_likeness``)
-MOST_BEGUN = 20  # names that are all shown if the one that was given is how they begin
+LIKE = 1.3  # the ``_likeness`` from which a name may be another one misspelt
+MOST_BEGUN = 20  # up to so many names that begin with the given one are all shown
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
@@ -34,7 +34,7 @@ def _likeness(name: str, known: str) -> float:
 
 
 def require_unset(key: str, given: object, unset: Collection[object], reads: str, here: str) -> None:
-    """Raise ``ValueError`` unless an option that only ``reads`` reads, and nothing ``here``, is one of ``unset``."""
+    """Raise ``ValueError`` for an option that is set, not one of ``unset``, though only ``reads`` would read it."""
     if given not in unset:
         raise ValueError(f"{key} is for {reads}: it must be {' or '.join(map(repr, unset))} {here}, got {given!r}")
 

@@ -1,4 +1,4 @@
-"""The members of a room by their names, each imported when it is first looked up."""
+"""The members of a package by their names, each imported when it is first looked up."""
 
 from collections import UserDict
 from collections.abc import Mapping

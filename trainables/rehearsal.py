@@ -3,10 +3,10 @@
 The mixer mixes some images of noise, with noise in place of the network's answers; the network and its method are
 built on torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
 
-A whole training step draws numbers as well, for which that device has no generator. Its tensors have a shape and a
-device but no numbers, for which torch has no public name: this is the one file that uses its private
-``FakeTensorMode``, and that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. Some
-networks, as timm's, read numbers while they are built, so that all are built outside and then brought in.
+A whole training step also draws numbers, for which ``meta`` has no generator. It is taken on fake tensors, which have
+a shape and a device but no numbers. They are private to torch: this is the one file that uses ``FakeTensorMode``, and
+that replaces ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. Some networks, such as timm's, read
+numbers while they are built, so all are built outside that mode, and then moved into it.
 
 Shape letters: B batch, C channels, H height, W width, L classes.
 """
@@ -36,9 +36,9 @@ from trainables.mixers.stylemix import Codec
 from trainables.network_shapes import Undrawn, Unnormalised, check_test_size, network_key, tried
 from trainables.refusals import counted, require_unset
 
-LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
+LONE_IMAGE = "Expected more than 1 value per channel"  # said by torch's batch norm for one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
-NOISE_IMAGES = 3  # at most: of two alone, a mixer of a whole group of images would make pairs
+NOISE_IMAGES = 3  # at most; with two, a mixer of a whole group of images would make pairs
 
 _built: set[Hashable] = set()  # the methods that could be built
 

@@ -1,4 +1,4 @@
-"""Names of arms, tables and classes as the figures show them: short, and told apart."""
+"""Names of arms, tables and classes as the figures show them: short, and no two alike."""
 
 import itertools
 import textwrap
@@ -10,15 +10,15 @@ from analysis.figures.letters import in_letters
 
 
 def plain(name: object, letters: int = 30) -> str:
-    """Return a name on one line, shortened in its middle, since long ones mostly differ at their ends; never hidden.
+    """Return a name on one line, shortened in its middle, since long names mostly differ at their ends.
 
-    A wide letter, as those of Chinese, counts as two.
+    A wide letter, as those of Chinese, counts as two. One that begins with _ is kept from being hidden by a legend.
     """
     return _seen(_shortened(name, letters))
 
 
 def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
-    """Return by name what :func:`plain` does; names that would look alike show where they differ, or have numbers."""
+    """Return :func:`plain` of each name, by name; where two would look alike, with what differs, or numbered."""
     shown = {name: _shortened(name, letters) for name in names}
     for short, count in Counter(shown.values()).items():
         if count > 1:
@@ -34,7 +34,7 @@ def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
 
 
 def in_lines(names: Iterable[str], letters: int, most: int = 3) -> dict[str, str]:
-    """Return by name what :func:`distinct` does, in lines of so many letters, ``most`` of them or one more.
+    """Return :func:`distinct` of the names in lines of so many letters, by name: at most ``most`` lines, or one more.
 
     The levels of a table, such as ``mixer = cutmix``, stay on one line where they can.
     """

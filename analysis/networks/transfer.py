@@ -101,7 +101,7 @@ def _runs_of(name: str, runs: pd.DataFrame) -> list[str]:
 
 @contextmanager
 def _as_option(name: str) -> Iterator[None]:
-    """Say of which substitute it is that the block finds wrong."""
+    """Name the substitute in an error that the block raises."""
     try:
         yield
     except (CheckpointError, ValueError) as error:

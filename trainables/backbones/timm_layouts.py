@@ -60,12 +60,12 @@ def layout_of(name: str) -> Layout:
 
 
 def features_and_stages(model: Any, images: Tensor) -> tuple[Any, tuple[tuple[str, ...], ...]]:
-    """Return the features of images, and the names of each stage's modules: the first of ``STAGE``, and what follows.
+    """Return the features of images, and the names of each stage's modules; a module of ``STAGE`` begins a stage.
 
     There is no stage unless one tensor passes all of these modules, keeps its number of axes, and becomes the features.
     """
     stages: list[list[str]] = []
-    given: list[tuple[Any, ...]] = []  # to each of the modules
+    given: list[tuple[Any, ...]] = []  # the inputs of each module
     returned: list[Any] = []
 
     def see(name: str, module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any], output: Any) -> None:
@@ -86,7 +86,7 @@ def features_and_stages(model: Any, images: Tensor) -> tuple[Any, tuple[tuple[st
         len(taken) == 1 and taken[0] is output and isinstance(output, Tensor) and output.ndim == features.ndim
         for output, taken in zip(returned, [*given[1:], (features,)], strict=False)
     )
-    in_order = not hasattr(model, "unroll")  # Hiera brings its tokens into the image's order at the end alone
+    in_order = not hasattr(model, "unroll")  # Hiera brings its tokens into the image's order only at the end
     return features, tuple(map(tuple, stages)) if one_path and in_order else ()
 
 

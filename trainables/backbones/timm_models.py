@@ -39,16 +39,16 @@ MOVED = (
 
 
 class Kept(nn.Module):
-    """Modules one after another that stay in timm's model, which does nothing in their place."""
+    """Runs modules of timm's model one after another; they stay in that model, which skips them from now on."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.kept = tuple(modules)  # a tuple, because its modules would get second names in a list of torch's
+        self.kept = tuple(modules)  # a tuple: in a list of torch's, its modules would get second names
         for module in modules:
             module.forward = unchanged
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map a tensor by each module as its class does."""
+        """Pass a tensor through each module, by the ``forward`` of its class."""
         for module in self.kept:
             x = type(module).forward(module, x)
         return x
@@ -144,7 +144,7 @@ class TimmTransformer(TimmBackbone):
 
 
 def taken_out(model: Any, stages: Iterable[Sequence[str]]) -> list[nn.Module]:
-    """Take the stages out of ``model``, which does nothing in their place from now on, and return them."""
+    """Return the stages of ``model``, which skips them from now on."""
     modules = [[model.get_submodule(name) for name in stage] for stage in stages]
     if not modules or type(model).__name__ not in MOVED:
         return [Kept(stage) for stage in modules]

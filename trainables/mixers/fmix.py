@@ -81,7 +81,7 @@ def _threshold_by_counting(flat: Tensor, count: Tensor) -> Tensor:
 def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
     """Return what ``_threshold_by_counting`` returns, by NumPy, which sorts fastest on a processor.
 
-    Too many pixels lie above a threshold when the highest of those that may not stay does.
+    A threshold is too low if the highest of the pixels that may not stay lies above it.
     """
     place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) of that pixel, from the lowest; -1 where all stay
     first_out = np.take_along_axis(np.sort(flat.numpy(), axis=1), place.clip(min=0), axis=1)
@@ -90,10 +90,10 @@ def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
 
 
 def _threshold_by_searching(flat: Tensor, count: Tensor) -> Tensor:
-    """Return thresholds (B, 1) above which the same pixels lie as above those of ``_threshold_by_counting``, by NumPy.
+    """Return thresholds (B, 1) that part the pixels as those of ``_threshold_by_counting`` do, by NumPy.
 
-    Each row takes about a third of the steps, because most guesses assume that pixels are spread evenly between two
-    thresholds, and because the search ends as soon as just as many lie above as may stay. Every third guess is halfway.
+    Each row takes about a third of the steps, because two of three guesses assume that pixels are spread evenly between
+    two thresholds, and because the search ends as soon as just as many lie above as may stay. The third is halfway.
     """
     return torch.tensor([[_search(*row)] for row in zip(flat.numpy(), count[:, 0].tolist(), strict=True)])
 

@@ -123,8 +123,8 @@ def on_host(images: Tensor) -> bool:
 def portions(images: Tensor) -> list[slice]:
     """Return slices of the batch (B, ..., H, W) that are worked on one after another.
 
-    On a processor each is as much as its caches hold through a chain of operations, which is several times as fast as
-    the whole batch; on a GPU there is one. No slice is one row of several: libraries compute a single row differently.
+    On a processor a slice fits its caches, so that a chain of operations on one slice after another is several times as
+    fast; on a GPU there is one slice. No slice is one row of several: libraries compute a single row differently.
     """
     rows = len(images)
     size = max(2, PORTION // (images.shape[-2] * images.shape[-1]))

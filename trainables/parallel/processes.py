@@ -107,9 +107,9 @@ def _require_all(others: Sequence[BaseProcess], store: dist.TCPStore) -> None:
 
 
 def _watch(others: Sequence[BaseProcess], store: dist.TCPStore, done: threading.Event) -> None:
-    """End this process if it does not notice that another is lost: on a GPU it would wait for it, and not be told.
+    """End this process if another is lost and it does not notice by itself: on a GPU it would wait for ever.
 
-    Nothing is asked before that: of two threads that ask for an exit code at the same time, one may be given none.
+    Exit codes are not asked for before that: of two threads that ask at the same time, one may be given none.
     """
     running = {other.sentinel for other in others}
     while running:
@@ -140,8 +140,8 @@ def _other(
     number: int, processes: int, port: int, threads: int, work: Callable[..., object], arguments: tuple[Any, ...]
 ) -> None:
     """Do the work of a further process."""
-    multiprocessing.set_start_method(None, force=True)  # or what decodes images would be started afresh in every epoch
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # because one that is killed can end nothing itself
+    multiprocessing.set_start_method(None, force=True)  # else decoders would start afresh in every epoch
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # because a parent that is killed cannot end its children
     store = dist.TCPStore(HOST, port, timeout=PATIENCE)
     try:
         store.set(f"started {number}", "")
