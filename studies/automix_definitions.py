@@ -3,7 +3,7 @@
     python studies/automix_definitions.py                    8 arms x 6 seeds, 800 epochs
     python studies/automix_definitions.py --preset quick     8 arms x 6 seeds of ResNet-8 on CIFAR-10
 
-Each arm below the paper's changes one choice of it to that of OpenMixup, the released code, and is compared with it
+Each arm below "paper" changes one of its choices to that of OpenMixup, the released code, and is compared with it
     lam_channel     the masks do not see lambda
     value_of        the value of a mask is the partner's
     mask_decay      gamma stays as it is

@@ -14,7 +14,7 @@ Published, top-1 % (OpenMixup's ImageNet benchmark, which has the paper's number
     automix       80.78   81.80   82.28
 
 mixup_cutmix is DeiT's own mixing. TransMix, 80.68 with DeiT-S, needs a class token, which the other two lack. OpenMixup
-trains AutoMix's block in 80 % of the steps here; this trains it in all. Its short presets train a small transformer for
+trains AutoMix's block in 80 % of the steps here; this trains it in all. The short presets train a small transformer for
 32 pixels, whatever the network of the table.
 """
 

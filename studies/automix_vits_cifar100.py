@@ -18,7 +18,7 @@ Published, top-1 %, best of the last 10 epochs, which is chosen on the test set
     automix       76.24   82.67   83.30
 
 The first two see 224 pixels, ConvNeXt 32. Here attentivemix looks through an average of the network that is being
-trained, there through a network of ImageNet. Its short presets train a small transformer for 32 pixels, whatever the
+trained, there through a network of ImageNet. The short presets train a small transformer for 32 pixels, whatever the
 network of the table.
 """
 

@@ -10,7 +10,7 @@ Paper, top-1 %, without and with SUMix
     SaliencyMix  69.16  69.52
     ResizeMix    69.50  69.76
 
-The paper's numbers are medians of the last 5 epochs, these of the last 10. It reports one run each.
+The paper's numbers are medians of the last 5 epochs, these of the last 10. The paper reports one run each.
 The arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 

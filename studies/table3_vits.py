@@ -11,7 +11,7 @@ Paper, top-1 %, without and with SUMix
     ResizeMix    68.45  68.78    80.16  80.59
 
 The paper's numbers are the best of the last 10 epochs, chosen on the test set; these are medians, so expect them to be
-lower. Its released code has no SUMix for transformers. Label smoothing applies to the loss's first term in both arms.
+lower. The released code has no SUMix for transformers. Label smoothing applies to the loss's first term in both arms.
 The arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 

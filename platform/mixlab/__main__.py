@@ -27,8 +27,8 @@ TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does
 }
 OWN = {
     "list": "every study, and what it shows",
-    "run": "run a study: mixlab run STUDY [its options; mixlab run STUDY --help lists them]",
-    "fetch": "download all that a study reads: mixlab fetch STUDY [its options]",
+    "run": "run a study: mixlab run STUDY [options]; mixlab run STUDY --help lists them",
+    "fetch": "download all that a study reads: mixlab fetch STUDY [options], the same ones",
 }
 HELP = ("-h", "--help")
 
