@@ -82,10 +82,9 @@ def test_every_command_is_accepted(page, line):
     if program == "python" and arguments[0].startswith("studies/"):
         program, arguments = "mixlab", ["run", *arguments]
     if program == "mixlab" and arguments[0] in ("run", "fetch"):
-        # Any fault in the options of a study is found before it lists what it would do, which is all that it does then.
-        arguments = ["run", *(word for word in arguments[1:] if word != "--dry-run")]
-        with ended(0):
-            raise SystemExit(main([*arguments, "--list"]))
+        arguments = ["run", *(word for word in arguments[1:] if word not in ("--dry-run", "--list"))]
+        with ended(0):  # --check finds any fault in the options of a study, where --list looks at their names alone
+            raise SystemExit(main([*arguments, "--check"]))
     elif program == "mixlab" and arguments[0] != "list":
         parser_of(TOOLS[arguments[0]][0]).parse_args(arguments[1:])
     elif program == "python" and arguments[0].startswith("analysis/"):
