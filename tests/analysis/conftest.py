@@ -75,7 +75,7 @@ class TrackedStudy:
         self.tracker.trials.start(made)
         self.tracker.trials.epochs(made, [Epoch(number, epochs, metrics, words) for number, metrics in points.items()])
         if status == "KILLED":
-            self.tracker.trials.stop([made])
+            self.tracker.trials.end(made, State.INTERRUPTED)
         elif status is not None:
             self.tracker.trials.end(made, State.DONE if status == "FINISHED" else State.FAILED)
         if not wait:
@@ -87,7 +87,7 @@ class TrackedStudy:
         return run_id
 
     def _written(self) -> None:
-        assert self.tracker.drain()
+        assert self.tracker.writer.drain(60)
         assert not self.tracker.writer.refused
 
     def add_all(

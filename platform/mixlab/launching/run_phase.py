@@ -17,6 +17,7 @@ from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.messages import counted, say
 from mixlab.provenance import command
+from mixlab.spec.trial import State
 from mixlab.tracking import names
 from mixlab.tracking.mirrors import opened
 from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
@@ -66,7 +67,7 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
     def tell(left: int) -> None:
         say(console, f"Writing to MLflow, which is slow: {counted(left, 'write')} left")
 
-    written = tracker.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS, tell) and complete
+    written = tracker.writer.drain(LOST_DRAIN_SECONDS if lost else DRAIN_SECONDS, tell) and complete
     refused = tracker.newly_refused()
     for line in dict.fromkeys(refused):  # once for a deleted run, which gives the same line for each epoch
         say(console, f"MLflow refused a write: {line}", style="red")
@@ -118,7 +119,8 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
         say_why(fault, console, options.storage)
     early = fault is not None
     mirrors.close(session.running.values())
-    tracker.trials.stop(session.running.values())
+    for trial in session.running.values():
+        tracker.trials.end(trial, State.INTERRUPTED)
     statuses = {cell: names.STATUS[phase.state(cell)] for cell in phase.tracked.cells}
     tracker.close("KILLED" if early else worst_of(statuses.values()), statuses)
     written = write_out(tracker, phase.record, console, complete=complete, lost=isinstance(fault, HeadLost))

@@ -136,7 +136,7 @@ def undisturbed(log: Path) -> Iterator[None]:
         logger.propagate = True
     taken = STOPPING if threading.current_thread() is threading.main_thread() else ()
     heard = [number for number in taken if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
-    before = {number: signal.signal(number, _interrupt) for number in heard}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
     try:
         with patch.dict(os.environ, {**USUAL, **os.environ, **ALWAYS}):
             yield
@@ -154,13 +154,8 @@ class _Log(logging.FileHandler):
         """See ``logging.Handler``."""
 
     def close(self) -> None:
-        """See ``logging.Handler``."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP)  # a time limit, and a terminal that was closed
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -7,7 +7,7 @@ write is in the journal, and is written at the next start.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Tracker:
     def open(self) -> None:
         """Create or find the runs of the study and its cells, and put the plan there; ``BadInput`` if that fails."""
         self.writer.put(self._open)
-        if not self.drain() or self.writer.refused:
+        if not self.writer.drain(DRAIN_SECONDS) or self.writer.refused:
             self.writer.abandoned = True
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.writer.refused[0] if self.writer.refused else self.writer.outage or late
@@ -105,10 +105,6 @@ class Tracker:
             log(self.client, run_id, numbers, tags=tags)
 
         self.writer.put(write)
-
-    def drain(self, seconds: float = DRAIN_SECONDS, tell: Callable[[int], None] = lambda left: None) -> bool:
-        """Wait until everything is written; see :meth:`Writer.drain`."""
-        return self.writer.drain(seconds, tell)
 
     def newly_refused(self) -> list[str]:
         """Return the writes that MLflow refused for good, of which no earlier call has told."""

@@ -196,11 +196,6 @@ class TrialRuns:
 
         self.writer.put(write)
 
-    def stop(self, trials: Iterable[Trial]) -> None:
-        """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
-        for trial in trials:
-            self.end(trial, State.INTERRUPTED)
-
 
 def _metrics(epochs: Iterable[Timed]) -> list[Metric]:
     return [Metric(name, value, at, epoch.number) for epoch, at in epochs for name, value in epoch.metrics.items()]

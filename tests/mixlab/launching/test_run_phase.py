@@ -1,7 +1,6 @@
 """What MLflow, the terminal and the mirrors are told of a trial, and the end of work: what ended it, in a sentence."""
 
 import io
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock, call
 
@@ -60,14 +59,14 @@ OUTAGE = " (refused by http://me:***@host)"
 )
 def test_what_mlflow_lacks_is_said_and_where_it_is_kept(options, drained, refused, full, written, said):
     console = Console(file=io.StringIO(), width=200)
-    writer = SimpleNamespace(outage="" if drained else "refused by http://me:secret@host", full=full, abandoned=False)
+    writer = Mock(outage="" if drained else "refused by http://me:secret@host", full=full, abandoned=False)
     tracker: Any = Mock(writer=writer)
     tracker.client.tracking_uri = "sqlite:///mlflow.db"
-    tracker.drain.return_value, tracker.newly_refused.return_value = drained, refused
+    writer.drain.return_value, tracker.newly_refused.return_value = drained, refused
     assert write_out(tracker, "it is kept", console, **options) is written
     assert console.file.getvalue() == said
     assert writer.abandoned is bool("MLflow at" in said)
-    seconds, tell = tracker.drain.call_args.args
+    seconds, tell = writer.drain.call_args.args
     assert seconds == (5 if "lost" in options else 60)  # the server may be on the machine that was lost
     tell(7)
     assert console.file.getvalue() == f"{said}Writing to MLflow, which is slow: 7 writes left\n"

@@ -23,13 +23,13 @@ def opened(client: MlflowClient) -> Tracker:
     tracker = tracker_of(client)
     tracker.open()
     tracker.trials.start(TRIAL)
-    assert tracker.drain(20)
+    assert tracker.writer.drain(20)
     return tracker
 
 
 def run_of(tracker: Tracker) -> Run:
     """Return the one run of the trial once all is written."""
-    assert tracker.drain(20)
+    assert tracker.writer.drain(20)
     (run,) = tracker.client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
     return run
 

@@ -24,7 +24,7 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_
         clock = SimpleNamespace(time=lambda day=day: 1.8e9 + 86_400 * day)
         monkeypatch.setattr("mixlab.tracking.tracker.time", clock)
         tracker.describe({"gain": gain, "p": gain / 10}, f"gain {gain}")
-        assert tracker.drain(20)
+        assert tracker.writer.drain(20)
         shown = tracker.client.get_run(tracker.study_run).data
         assert (shown.metrics["gain"], shown.metrics["p"]) == (gain, gain / 10)
     points = tracker.client.get_metric_history(tracker.study_run, "gain")
@@ -38,7 +38,7 @@ def test_a_summary_says_how_many_seeds_its_table_has_and_is_shown_where_it_belon
     tracker.open()
     tracker.describe({"wins": 1.0}, "of the study")
     tracker.describe({"gain": 2.0}, "of the arm", "plain")
-    assert tracker.drain(20)
+    assert tracker.writer.drain(20)
     shown = [client.get_run(run_id).data for run_id in (tracker.study_run, tracker.arm_runs["plain"])]
     assert [data.metrics for data in shown] == [{"wins": 1.0}, {"gain": 2.0}]
     told = [(data.tags[names.NOTE], data.tags[names.TABLE_SEEDS]) for data in shown]
@@ -55,7 +55,7 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
     assert artifacts.read(client, tracker.study_run, patch) == b"- old\n+ new\n"
     assert f"{views.TAG}study" in client.get_experiment(tracker.experiment_id).tags
     tracker.close("FAILED", {"plain": "KILLED"})
-    assert tracker.drain(20)
+    assert tracker.writer.drain(20)
     ended = [client.get_run(run_id).info.status for run_id in (tracker.study_run, tracker.arm_runs["plain"])]
     assert ended == ["FAILED", "KILLED"]
 

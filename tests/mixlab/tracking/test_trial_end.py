@@ -29,7 +29,7 @@ def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client,
     assert said(tracker) == ("FAILED", "failed", "it broke")
     tracker = opened(client)
     assert said(tracker) == ("RUNNING", "running", "")
-    tracker.trials.stop([TRIAL])
+    tracker.trials.end(TRIAL, State.INTERRUPTED)
     assert said(tracker) == ("KILLED", "interrupted", "")
     tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
     assert said(tracker) == ("FINISHED", "done", "")
@@ -50,7 +50,7 @@ def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
     client.create_run(tracker.experiment_id, tags=of_another)
     for best in ({"k0", "k1"}, {"k1", "k2", "of another driver"}):
         tracker.trials.mark_best(best)
-        assert tracker.drain(20)
+        assert tracker.writer.drain(20)
     runs = recorded(client, "toy", "trial").values()
     tags = {run.tags[names.TRIAL]: run.tags[names.BEST] for run in runs}
     assert tags == {"0": "false", "1": "true", "2": "true", "4": "true"}

@@ -79,7 +79,7 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
     tracker = opened(client)
     tracker.trials.epochs(TRIAL, first)
     if not retried:
-        assert tracker.drain(20)
+        assert tracker.writer.drain(20)
         tracker = opened(client)
         tracker.trials.epochs(TRIAL, second[:resumed])
     for epoch in second[resumed:]:
@@ -125,7 +125,7 @@ def test_an_epoch_that_mlflow_refuses_is_not_in_the_way_of_the_next(client, monk
     monkeypatch.setattr(client, "log_batch", refusing)
     for number in (1, 2, 3):
         tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0})])
-        assert tracker.drain(20)
+        assert tracker.writer.drain(20)
     assert tracker.newly_refused() == ["no"]
 
 
@@ -133,7 +133,7 @@ def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(client, monkey
     monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
     tracker = opened(client)
     tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
-    assert tracker.drain(20)
+    assert tracker.writer.drain(20)
     lost: list[str] = []
 
     def without_first_answer(name: str) -> Callable[..., Any]:

@@ -58,15 +58,12 @@ class Mirrors:
         self._lines = [_Line(name, mirror, say) for name, mirror in mirrors.items()]
 
     def start(self, trial: Trial) -> None:
-        """Show that a trial begins."""
         self._put(lambda mirror: mirror.start(trial))
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
-        """Show an epoch."""
         self._put(lambda mirror: mirror.epoch(trial, epoch))
 
     def end(self, trial: Trial, state: State) -> None:
-        """Show that a trial is over."""
         self._put(lambda mirror: mirror.end(trial, state))
 
     def close(self, running: Iterable[Trial]) -> None:
