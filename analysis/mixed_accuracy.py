@@ -23,7 +23,7 @@ from analysis.command import count
 from analysis.figures.drawing import line_and_band
 from analysis.figures.plots import plot_two_lines
 from analysis.networks.evaluate import Result, batches
-from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
+from analysis.networks.own_mixer import ALONE, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import setting
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
@@ -48,7 +48,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
         for images, labels in batches(source, config):
             rng = Generator(images.device).manual_seed(draw) if rng is None else rng
             mixed = mix(images, labels, rng)
-            counts, first, both = recognised(classify(network, mixed.images, mixed.depth), labels[mixed.sources])
+            with torch.no_grad():
+                logits = network.head(network.forward_features(mixed.images, mixed.depth))
+            counts, first, both = recognised(logits, labels[mixed.sources])
             index = (mixed.weights[:, 0] * BINS).long().clamp(0, BINS - 1)
             for row, values in zip(sums, (counts, counts * first, counts * both), strict=True):
                 row.index_add_(0, index.cpu(), values.double().cpu())

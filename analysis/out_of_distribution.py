@@ -31,7 +31,7 @@ from trainables.datasets.dataset import INSIDE, OUTSIDE, BatchSource, Evaluation
 from trainables.datasets.opening import open_evaluation
 from trainables.hardware import device
 from trainables.robustness.classifier import predict, top1
-from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence, subset_top1
+from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence
 
 WHOLE = 10_000  # with so many images asked for, every image of a set is shown; with fewer, as large a share of each
 STEPS = 50  # points on the curve over the confidence
@@ -66,7 +66,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
             for part in one.parts
         }
         if one.parts == (WITH_CLASSES,):
-            found[f"{one.name}_top1"] = subset_top1(*outputs[WITH_CLASSES], classes)
+            found[f"{one.name}_top1"] = top1(*outputs[WITH_CLASSES], classes)
             continue
         sure = {part: confidence(logits, classes) for part, (logits, _) in outputs.items()}
         found[f"{one.name}_aupr"] = aupr_of_outsiders(sure[INSIDE], sure[OUTSIDE])

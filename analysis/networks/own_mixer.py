@@ -123,9 +123,3 @@ def nearest_mixture(mix: Mix, pair: Tensor, labels: Tensor, lam: float, draws: i
             best = Mixture(mixed.images[2 * row].detach(), float(share[row]), mixed.depth)
     assert best is not None
     return best
-
-
-def classify(network: Network, images: Tensor, depth: int) -> Tensor:
-    """Return logits (B, L) of pixels, or of maps after ``depth`` stages."""
-    with torch.no_grad():
-        return network.head(network.forward_features(images, depth))

@@ -87,18 +87,14 @@ def _commits(runs: pd.DataFrame) -> str:
     """Return e.g. ``commits a1b2 and c3d4 (2 of 6 runs begun at one and resumed at another)``."""
     commits = _digests(runs, "commit")
     named = f"{'commits' if len(commits) > 1 else 'commit'} {listed(commits) or 'unknown'}"
-    told = {"with uncommitted changes": _changed(runs), "begun at one and resumed at another": _resumed(runs)}
+    resumed = runs["commit"].map(lambda commit: THEN in str(commit))
+    told = {"with uncommitted changes": _changed(runs), "begun at one and resumed at another": resumed}
     parts = [
         what if which.all() else f"{which.sum()} of {counted(len(runs), 'run')} {what}"
         for what, which in told.items()
         if which.any()
     ]
     return f"{named} ({'; '.join(parts)})" if parts else named
-
-
-def _resumed(runs: pd.DataFrame) -> pd.Series:
-    """Return whether each run went on at another commit than it began at."""
-    return runs["commit"].map(lambda commit: THEN in str(commit))
 
 
 def _digests(runs: pd.DataFrame, column: str) -> list[str]:

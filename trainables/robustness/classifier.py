@@ -1,6 +1,6 @@
 """The use that every evaluation here makes of a model: logits from pixels, in evaluation mode.
 
-Shape letters: B batch, C channels, H height, W width, L classes, N images.
+Shape letters: B batch, C channels, H height, W width, L classes, S of which count, N images.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,10 @@ def predict(model: Classifier, images: Tensor, batch_size: int = 500) -> Tensor:
         return torch.cat([model(batch) for batch in images.split(batch_size)])
 
 
-def top1(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of rows in which the largest logit (N, L) is that of the label (N,), in percent."""
-    return 100 * float((logits.argmax(1) == labels).double().mean())
+def top1(logits: Tensor, labels: Tensor, classes: Tensor | None = None) -> float:
+    """Return the share of rows in which the largest logit (N, L) of ``classes`` (S,) int64 is the label's, in percent.
+
+    Labels (N,) int64 are numbered from 0 to L - 1, whatever classes count; all do for None.
+    """
+    predicted = logits.argmax(1) if classes is None else classes[logits[:, classes].argmax(1)]
+    return 100 * float((predicted == labels).double().mean())

@@ -1,4 +1,4 @@
-"""Measures how well a classifier tells images of its classes from others, and how it does on some of its classes.
+"""Measures how well a classifier tells images of its classes from others.
 
 D. Hendrycks et al., "Natural adversarial examples", CVPR 2021, arXiv:1907.07174, for ImageNet-A and ImageNet-O: only
 the logits of the 200 classes of the set count, and the largest probability is the classifier's confidence. An image of
@@ -12,23 +12,8 @@ from torch import Tensor
 
 
 def confidence(logits: Tensor, classes: Tensor | None = None) -> Tensor:
-    """Return the largest probability of each image, (N,) float64, from logits (N, L) of the classes that count."""
-    return of_classes(logits, classes).double().softmax(1).amax(1)
-
-
-def subset_top1(logits: Tensor, labels: Tensor, classes: Tensor | None = None) -> float:
-    """Return the share of images whose largest logit of ``classes`` is the label's, in percent.
-
-    Labels (N,) int64 are numbered from 0 to L - 1, whatever classes count.
-    """
-    best = of_classes(logits, classes).argmax(1)
-    predicted = best if classes is None else classes.to(best.device)[best]
-    return 100 * float((predicted == labels).double().mean())
-
-
-def of_classes(logits: Tensor, classes: Tensor | None) -> Tensor:
-    """Return the logits (N, S) of the classes that count, (S,) int64; all for None."""
-    return logits if classes is None else logits[:, classes.to(logits.device)]
+    """Return the largest probability of each image, (N,) float64, from the logits (N, L) of ``classes`` (S,) alone."""
+    return (logits if classes is None else logits[:, classes]).double().softmax(1).amax(1)
 
 
 def aupr_of_outsiders(inside: Tensor, outside: Tensor) -> float:

@@ -7,15 +7,7 @@ import pytest
 import torch
 from torch import Generator
 
-from analysis.networks.own_mixer import (
-    ALONE,
-    classify,
-    learns_masks,
-    load_block,
-    mixer_of,
-    nearest_mixture,
-    needs_weights,
-)
+from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture, needs_weights
 from trainables.config import parse
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
@@ -41,7 +33,7 @@ def test_every_mixer_of_two_images_makes_a_mixture_that_its_network_can_classify
     network, config = network_with(mixer)
     mixture = nearest_mixture(mixer_of(network, config), pair(), torch.tensor([3, 5]), 0.5, draws=2)
     assert mixture.share == pytest.approx(0.5, abs=0.35)
-    assert classify(network, mixture.image[None], mixture.depth).shape == (1, 10)
+    assert network.head(network.forward_features(mixture.image[None], mixture.depth)).shape == (1, 10)
 
 
 def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels():

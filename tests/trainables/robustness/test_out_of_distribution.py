@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.robustness.out_of_distribution import aupr_of_outsiders, average_precision, confidence, subset_top1
+from trainables.robustness.classifier import top1
+from trainables.robustness.out_of_distribution import aupr_of_outsiders, average_precision, confidence
 
 
 def by_definition(scores: Tensor, positive: Tensor) -> float:
@@ -45,5 +46,5 @@ def test_only_the_logits_of_the_classes_count():
     classes = torch.tensor([1, 3])
     expected = torch.tensor([[1.0, 2.0], [3.0, 1.0]]).double().softmax(1).amax(1)
     torch.testing.assert_close(confidence(logits, classes), expected)
-    assert subset_top1(logits, torch.tensor([3, 3]), classes) == 50
-    assert subset_top1(logits, torch.tensor([0, 2])) == 100
+    assert top1(logits, torch.tensor([3, 3]), classes) == 50
+    assert top1(logits, torch.tensor([0, 2])) == 100
