@@ -61,7 +61,7 @@ def learned_weights(network: Network, config: Config, raw: Tensor, labels: Tenso
     loss = SUMIX_PRESETS[terms.preset](head.in_features, head.out_features, terms).to(raw.device)
     with torch.no_grad():
         after = network.forward_features(mixed.images, mixed.depth)
-        return loss.parts(raw, network.head(raw), after, network.head(after), labels, mixed).weights
+        return loss(raw, network.head(raw), after, network.head(after), labels, mixed).weights
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:

@@ -30,13 +30,9 @@ class Genotype(NamedTuple):
     normal: Edges
     reduce: Edges
 
-    def json(self) -> dict[str, list[list[str | int]]]:
-        """Return the cells as JSON can hold them."""
-        return {name: [list(edge) for edge in edges] for name, edges in self._asdict().items()}
-
     @classmethod
     def of(cls, found: Mapping[Any, Sequence[tuple[str, int]]]) -> "Genotype":
-        """Return the genotype of what ``json`` returned."""
+        """Return the genotype of what ``_asdict`` returned, which JSON may have held."""
         return cls(*(tuple((str(name), int(state)) for name, state in found[cell]) for cell in cls._fields))
 
 

@@ -92,12 +92,12 @@ class SearchRun:
         """Write ``training.pt``, ``genotype.json`` once it is known, and ``model.pt`` after the last epoch."""
         state = {
             "history": [tuple(epoch) for epoch in self.history],
-            "genotype": None if self.genotype is None else self.genotype.json(),
+            "genotype": None if self.genotype is None else self.genotype._asdict(),
             **{name: {part: each.state_dict() for part, each in parts.items()} for name, parts in self.phases.items()},
         }
         torch.save(state, folder / "training.pt")
         if self.genotype is not None:
-            (folder / "genotype.json").write_text(json.dumps(self.genotype.json()), encoding="utf-8")
+            (folder / "genotype.json").write_text(json.dumps(self.genotype._asdict()), encoding="utf-8")
         if self.finished and self.retraining is not None:
             torch.save(model_state(self.retraining.network), folder / "model.pt")
 

@@ -50,13 +50,16 @@ RECIPES = {
 }
 
 
-class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
+Photograph = tuple[Tensor, dict[str, Tensor]]  # (3, H, W) in [0, 1]; its boxes (n, 4) and their labels (n,)
+
+
+class Photographs(Dataset[Photograph]):
     """Decoded photographs (3, H, W) in [0, 1] and the objects to learn; by -1 minus its number, one is mirrored."""
 
     def __init__(self, images: Sequence[Annotated]) -> None:
         self.images = images
 
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def __getitem__(self, index: int) -> Photograph:
         """Return one photograph, its boxes (n, 4) and their labels (n,)."""
         image = self.images[index if index >= 0 else -1 - index]
         target = {
@@ -67,7 +70,7 @@ class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         return (pixels, target) if index >= 0 else mirrored(pixels, target)
 
 
-def mirrored(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def mirrored(image: Tensor, target: dict[str, Tensor]) -> Photograph:
     """Return a photograph (3, H, W) and its boxes, left to right."""
     left, top, right, bottom = target["boxes"].unbind(1)
     width = image.shape[2]
@@ -97,9 +100,9 @@ def fine_tune(
     def losses(steps: int, doing: str) -> Iterator[Tensor]:
         """Yield the sum of the losses of one batch after another."""
         batches = _batches(len(useful), steps, recipe.batch_size, rng)
-        for images, targets in tqdm(_loader(Photographs(useful), batches, device), doing, disable=None, leave=False):
-            there = [{name: value.to(device) for name, value in target.items()} for target in targets]
-            yield torch.stack([*detector([image.to(device) for image in images], there).values()]).sum()
+        for rows in tqdm(_loader(Photographs(useful), batches, device), doing, disable=None, leave=False):
+            there = [{name: value.to(device) for name, value in target.items()} for _, target in rows]
+            yield torch.stack([*detector([image.to(device) for image, _ in rows], there).values()]).sum()
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(seed, "regions"))
@@ -128,7 +131,7 @@ def detect(detector: FasterRCNN, images: Sequence[Annotated], device: torch.devi
     detector.to(device).eval()
     found = []
     batches = [[index] for index in range(len(images))]
-    for (image,), _ in tqdm(_loader(Photographs(images), batches, device), "testing", disable=None, leave=False):
+    for ((image, _),) in tqdm(_loader(Photographs(images), batches, device), "testing", disable=None, leave=False):
         (seen,) = detector([image.to(device)])
         found.append(Detections(seen["boxes"].tolist(), seen["labels"].tolist(), seen["scores"].tolist()))
     return found
@@ -143,13 +146,6 @@ def _batches(count: int, steps: int, batch_size: int, rng: torch.Generator) -> l
     return [order[start : start + batch_size] for start in range(0, steps * batch_size, batch_size)]
 
 
-def _loader(
-    images: Photographs, batches: list[list[int]], device: torch.device
-) -> Iterator[tuple[list[Tensor], list[dict[str, Tensor]]]]:
+def _loader(images: Photographs, batches: list[list[int]], device: torch.device) -> Iterator[list[Photograph]]:
     workers = torch.get_num_threads() if device.type == "cuda" else 0
-    yield from DataLoader(images, batch_sampler=batches, num_workers=workers, collate_fn=_columns)
-
-
-def _columns(rows: list[Any]) -> tuple[list[Any], list[Any]]:
-    images, targets = zip(*rows, strict=True)
-    return list(images), list(targets)
+    yield from DataLoader(images, batch_sampler=batches, num_workers=workers, collate_fn=list)

@@ -15,7 +15,7 @@ penalty on confidence. With ``distance_gradient="detach"``, as in the release, l
 Shape letters: B batch, K sources of a mixture, D features, L classes.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,11 +46,7 @@ class SUMixLoss(nn.Module):
         self.smoothing = smoothing  # for the targets of the first term, not for the regulariser's
         self.uncertainty = nn.Linear(num_features, num_classes)
 
-    def forward(self, *batch: Any) -> Tensor:
-        """Return the loss, (), of what ``parts`` takes."""
-        return self.parts(*batch).loss
-
-    def parts(
+    def forward(
         self,
         features: Tensor,  # (B, D) of the batch before mixing
         logits: Tensor,  # (B, L) of the batch before mixing

@@ -47,7 +47,6 @@ class AttentiveMixing(Mixing):
         return self.mixer(images, rng, attention=map_attention(network, images, labels))
 
     def after_step(self, progress: float) -> None:
-        """See ``Method.after_step``: the average follows."""
         if self.average is not None:
             self.average.follow(self.network)
 

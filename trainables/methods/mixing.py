@@ -95,7 +95,7 @@ class Mixing(Method):
         features, logits = seen
         if self.sumix is None or raw is None:
             return Step(self.loss(logits, labels, mixed), {})
-        parts = self.sumix.parts(*raw, features, logits, labels, mixed)
+        parts: SUMixParts = self.sumix(*raw, features, logits, labels, mixed)
         log = describe(parts, mixed, features)
         if self.sumix.terms.lam == "learned":
             log |= {"lam_drawn": in_bins(mixed.weights[:, 0]), "lam_learned": in_bins(parts.weights[:, 0])}

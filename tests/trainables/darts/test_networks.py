@@ -169,7 +169,7 @@ def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges():
     found = net.genotype()
     assert found.normal[2:4] == (("sep_conv_3x3", 0), ("skip_connect", 1))
     assert [state for _, state in found.normal] == [0, 1, 0, 1, 0, 2, 0, 3]
-    assert Genotype.of(json.loads(json.dumps(found.json()))) == found
+    assert Genotype.of(json.loads(json.dumps(found._asdict()))) == found
     for kind in range(2):
         of_edges = net.of_edges(kind).detach()
         for node in range(NODES):

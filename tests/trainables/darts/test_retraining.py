@@ -57,7 +57,7 @@ def test_a_published_genotype_is_trained_without_a_search(name, tmp_path):
 
 def test_the_genotype_of_a_file_gives_the_network_of_the_same_genotype_by_its_name(tmp_path):
     file = tmp_path / "genotype.json"
-    file.write_text(json.dumps(PC_DARTS_CIFAR.json()))
+    file.write_text(json.dumps(PC_DARTS_CIFAR._asdict()))
     by_name, by_file = retraining_of().network, retraining_of(genotype=None, genotype_file=str(file)).network
     assert str(by_name) == str(by_file)
     assert all(map(torch.equal, by_name.state_dict().values(), by_file.state_dict().values()))
@@ -145,7 +145,7 @@ def test_the_neutral_values_are_the_defaults_and_leave_every_key_as_it_was():
 def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path):
     file, hashed = tmp_path / "genotype.json", []
     for genotype in PUBLISHED.values():
-        file.write_text(json.dumps(genotype.json()))
+        file.write_text(json.dumps(genotype._asdict()))
         hashed.append(complete(train).hashed(flatten(parse({**SMALL, "genotype_file": str(file)}))))
     assert hashed[0]["genotype_file"] != hashed[1]["genotype_file"]
     assert str(file) not in hashed[0].values()
@@ -214,7 +214,7 @@ def test_what_cannot_be_run_is_refused(keys, sentence):
 
 def changed(place: int, part: int, value: object) -> str:
     """Return PC-DARTS's genotype as a file holds it, with another operation (part 0) or state (part 1) of an edge."""
-    cells = PC_DARTS_CIFAR.json()
+    cells = json.loads(json.dumps(PC_DARTS_CIFAR._asdict()))
     cells["normal"][place][part] = value
     return json.dumps(cells)
 

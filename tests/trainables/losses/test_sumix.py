@@ -69,8 +69,8 @@ def test_equation_5_by_hand():
 
 def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand():
     *_, mixed_logits, labels, mixed = arguments = batch()
-    of_rows = loss_of(SUMixTerms(regulariser="none")).parts(*arguments)
-    found = loss_of(SUMixTerms(regulariser="none", lam_of="batch")).parts(*arguments)
+    of_rows = loss_of(SUMixTerms(regulariser="none"))(*arguments)
+    found = loss_of(SUMixTerms(regulariser="none", lam_of="batch"))(*arguments)
     assert of_rows.weights[:, 0].std() > 0.01
     mean = [sum(column) / B for column in zip(*of_rows.weights.tolist(), strict=True)]
     assert found.weights.tolist() == [pytest.approx(mean)] * B
@@ -131,7 +131,7 @@ def test_half_precision_gives_finite_losses_and_gradients(kind):
     for dtype, scale in itertools.product((torch.float16, torch.bfloat16), (1.0, 1000.0)):
         features, logits, mixed_features, mixed_logits, labels, mixed = batch(dtype)
         scaled = (features, logits * scale, mixed_features, mixed_logits * scale)
-        loss = loss_of(SUMixTerms(), dtype, kind)(*scaled, labels, mixed)
+        loss = loss_of(SUMixTerms(), dtype, kind)(*scaled, labels, mixed).loss
         assert loss.dtype == torch.float32
         assert loss.isfinite()
         loss.backward()
@@ -176,7 +176,7 @@ def test_equations_3_and_6_and_each_reading_of_them_by_hand(options):
     weight = sumix.uncertainty.weight
     reached = (mixed_logits,) if regulariser == "s" else (mixed_logits, mixed_features, features, weight)
     by_hand = torch.autograd.grad(total / B, reached)
-    parts = sumix.parts(features, logits, mixed_features, mixed_logits, labels, mixed)
+    parts = sumix(features, logits, mixed_features, mixed_logits, labels, mixed)
     torch.testing.assert_close(parts.loss, total / B, rtol=1e-6, atol=0)  # the mixer's weights are float32
     assert parts.z_su.item() == pytest.approx(mean_z_su)
     ours = torch.autograd.grad(parts.loss, reached, retain_graph=True)
@@ -184,7 +184,7 @@ def test_equations_3_and_6_and_each_reading_of_them_by_hand(options):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
     others = (logits, features, mixed_features, weight) if regulariser == "s" else (logits,)
     assert not any(grad is not None for grad in torch.autograd.grad(parts.loss, others, allow_unused=True))
-    usual = loss_of(SUMixTerms(zeta=0.7))(features, logits, mixed_features, mixed_logits, labels, mixed)
+    usual = loss_of(SUMixTerms(zeta=0.7))(features, logits, mixed_features, mixed_logits, labels, mixed).loss
     change = (torch.autograd.grad(usual, mixed_logits)[0] - ours[0]).abs().max()
     assert change > 1e-4 if options else change == 0  # the option does something
 
@@ -201,7 +201,7 @@ def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_
 
     *_, mixed_logits, labels, mixed = arguments = batch()
     terms = SUMixTerms(lam="fixed", regulariser="s", distance_gradient="detach", zeta=1.0)
-    (ours,) = torch.autograd.grad(loss_of(terms)(*arguments), mixed_logits)
+    (ours,) = torch.autograd.grad(loss_of(terms)(*arguments).loss, mixed_logits)
     (plain,) = torch.autograd.grad(mixed_cross_entropy(mixed_logits, labels, mixed), mixed_logits)
     torch.testing.assert_close(ours, plain)
 
@@ -211,7 +211,7 @@ def test_smoothing_concerns_the_first_term_alone(kind):
     *_, mixed_logits, labels, mixed = arguments = batch()
     plain, smooth = (kind(D, L, SUMixTerms(), smoothing).double() for smoothing in (0.0, 0.2))
     smooth.load_state_dict(plain.state_dict())
-    one, two = plain.parts(*arguments), smooth.parts(*arguments)
+    one, two = plain(*arguments), smooth(*arguments)
     assert torch.equal(one.regulariser, two.regulariser)
     weighted = mixed._replace(weights=one.weights)
     gap = mixed_cross_entropy(mixed_logits, labels, weighted, 0.2) - mixed_cross_entropy(mixed_logits, labels, weighted)

@@ -165,7 +165,7 @@ def test_one_pass_of_both_batches_by_hand(preset, clean_loss):
     mixed = MIXERS["cutmix"](images, torch.Generator().manual_seed(0))
     features = other.network.forward_features(torch.cat((images, mixed.images)))
     logits = other.network.head(features)
-    wanted = other.sumix(features[:B], logits[:B], features[B:], logits[B:], LABELS, mixed)
+    wanted = other.sumix(features[:B], logits[:B], features[B:], logits[B:], LABELS, mixed).loss
     wanted = wanted + clean_loss * torch.nn.functional.cross_entropy(logits[:B], LABELS)
     wanted.backward()
     torch.testing.assert_close(loss, wanted.detach())
