@@ -93,10 +93,7 @@ def open_splits(
 ) -> Opened:
     """Return the same as ``open_dataset``, from splits that have been read."""
     train, validation, test = selected(config, splits)
-
-    def source(images: Images) -> BatchSource:
-        return _source(images, config, device, workers)
-
+    source = partial(_source, config=config, device=device, workers=workers)
     return Opened(
         train=source(train),
         validation=None if validation is None else source(validation),

@@ -117,7 +117,6 @@ class SequentialTrials(ListedTrials):
         return not self.rounds.due()
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
-        """See ``Source``: a listed trial runs to its end."""
         self._note(trial.key, epoch.metrics)
         return None
 

@@ -132,9 +132,15 @@ def read(client: MlflowClient, run_id: str, name: str) -> bytes | None:
         return None if file is None else file.read_bytes()
 
 
-def read_json(client: MlflowClient, run_id: str, name: str) -> dict[str, Any] | None:
+def read_json(
+    client: MlflowClient, run_id: str, name: str, parse: Callable[[bytes], dict[str, Any]] = json_form.loads
+) -> dict[str, Any] | None:
     """Return the mapping that a JSON artifact holds; ``BadInput`` if it is damaged. All else is as for ``read``."""
-    return _parsed(client, run_id, name, json_form.loads)
+    content = read(client, run_id, name)
+    try:
+        return None if content is None else parse(content)
+    except ValueError as error:
+        raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
 
 
 def read_plan(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
@@ -142,18 +148,8 @@ def read_plan(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
 
     Words stay words, also "NaN", which may be the name of an arm.
     """
-    plan = _parsed(client, run_id, names.PLAN_FILE, json.loads)
+    plan = read_json(client, run_id, names.PLAN_FILE, json.loads)
     return None if plan is None else {name: part for name, part in plan.items() if part is not None}
-
-
-def _parsed(
-    client: MlflowClient, run_id: str, name: str, parse: Callable[[bytes], dict[str, Any]]
-) -> dict[str, Any] | None:
-    content = read(client, run_id, name)
-    try:
-        return None if content is None else parse(content)
-    except ValueError as error:
-        raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
 
 
 def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
