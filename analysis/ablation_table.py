@@ -128,8 +128,7 @@ def by_other_rules(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{declared.name}_{rule}" for rule in OTHER_RULES)
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print the table, and write the files if asked to."""
+def _work(options: argparse.Namespace) -> int:
     from analysis.words.conclusions import verdicts
 
     plan = load_plan(options.tracking_uri, options.study, options.plan)
@@ -156,7 +155,7 @@ add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratio
 add("--power", action="store_true", help="also say how many seeds would show each difference")
 add("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
 add("--wide", action="store_true", help="begin with the means alone, one column per arm, as papers print them")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -148,8 +148,7 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files and print where they are; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     if (count := evaluation.choose_images(options)) < 2:
         option = "--images" if options.pick is None else "--pick"
         raise ValueError(f"{option} must be at least 2, for a mixture, got {count}")
@@ -235,7 +234,7 @@ def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
 parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)
 arms = "show these arms (default: all but controls, or the first and the last of more than three)"
 parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

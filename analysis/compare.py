@@ -204,8 +204,7 @@ def _grid(table: pd.DataFrame) -> str:
     return str(tabulate(table.astype(str), headers="keys", showindex=False, disable_numparse=True))
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print the comparison."""
+def _work(options: argparse.Namespace) -> int:
     runs, plans = [], []
     for name in (options.a, options.b):
         study, _, plan_hash = name.partition("@")
@@ -226,7 +225,7 @@ parser.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for a
 parser.add_argument("b", metavar="B", help="the study or plan to compare it with")
 parser.add_argument("--metric", metavar="NAME", help="compare this metric (default: that of the plan of A)")
 parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -57,8 +57,7 @@ def label_bars(mixed: Mixed, row: int, labels: Tensor) -> list[tuple[int, float]
     return sorted(weights.items(), key=lambda pair: -pair[1])
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Write the files and print where they are; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     for name in options.mixers:
         require_known("--mixers", name, KIMAGE)
     needed = 8 * options.num_images + options.columns  # so that composites of K classes are among them
@@ -110,7 +109,7 @@ add("--alpha", type=positive, default=1.0, metavar="X", help="concentration of t
 add("--columns", type=count, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
 add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
 command.add_data_root(parser)
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

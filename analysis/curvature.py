@@ -80,8 +80,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     return found
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     protocol = {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
     measure_all(study, measure, {"kind": "curvature", "version": 1, **protocol})
@@ -111,7 +110,7 @@ add("--sigma", type=positive, default=0.03, metavar="S", help="greatest sd of th
 add("--noises", type=count, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
 add("--draws", type=at_least(2), default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
 add("--plane", default=11, **PLANE)
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -60,8 +60,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     return replace(recipe, **given)
 
 
-def tabulate_study(options: argparse.Namespace) -> int:
-    """Fine-tune, evaluate, write the files, print the tables; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
@@ -93,7 +92,7 @@ add("--iterations", type=count, metavar="N", help=steps)
 add("--batch-size", type=count, metavar="N", help="photographs in a step (default: the recipe's 16)")
 add("--lr", type=positive, metavar="X", help="learning rate (default: the recipe's 0.02)")
 add("--side", type=at_least(32), metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
-main = command.main(tabulate_study, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

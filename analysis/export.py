@@ -19,8 +19,7 @@ from mixlab.tracking import store
 from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
 
 
-def export(options: argparse.Namespace) -> int:
-    """Write the file and print its path."""
+def _work(options: argparse.Namespace) -> int:
     if options.back:
         weights = renamed(_read(options.run, options.run), FROM_TORCHVISION)
     else:
@@ -50,7 +49,7 @@ parser = command.parser("export.py", "Write a run's network under torchvision's 
 parser.add_argument("run", metavar="RUN", help="id of a run in MLflow; with --back, a file with torchvision's names")
 parser.add_argument("--out", type=command.new_file, required=True, metavar="FILE", help="file to write")
 parser.add_argument("--back", action="store_true", help="translate from torchvision's names to those of model.pt")
-main = command.main(export, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

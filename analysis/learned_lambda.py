@@ -114,8 +114,7 @@ def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
     return of_one_seed(learns, seed)
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files and print where they are; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     count = evaluation.choose_images(options)
     if count < 2 or count % 2:
         raise ValueError(f"pairs need an even number of images, from 2, got {count}")
@@ -170,7 +169,7 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption:
 
 parser = evaluation.parser("learned_lambda.py", "Draw the lambda that SUMix learns for pairs.", images=4, pick=True)
 parser.add_argument("--lam", type=float, default=0.5, metavar="X", help="drawn lambda (default: %(default)s)")
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

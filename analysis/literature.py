@@ -54,8 +54,7 @@ def _mean(number: Mapping[Any, Any], ended: list[tuple[dict[Any, Any], dict[str,
     return float("nan")
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print the numbers, and write them if asked to; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     found = literature(command.read_study(options)[1])
     if found.empty:
         return command.finish([], "No number is published for the data, networks and epochs of this study.")
@@ -70,7 +69,7 @@ def show(options: argparse.Namespace) -> int:
 
 parser = command.study_parser("literature.py", "Print every published number for the settings of a study.")
 parser.add_argument("--out", type=command.new_folder, metavar="DIR", help="also write literature.csv there")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

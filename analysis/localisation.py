@@ -73,8 +73,7 @@ def of_boxes(study: Evaluation) -> Evaluation:
     return replace(study, plan={**study.plan, "trials": trials}, runs=runs)
 
 
-def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     study = of_boxes(Evaluation.read(options))
     root = options.data_root.absolute()
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
@@ -89,7 +88,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 
 parser = evaluation.parser("localisation.py", "Measure MaxBoxAccV2 of a study's networks.", images=5794)
-main = command.main(tabulate_study, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

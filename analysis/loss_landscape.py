@@ -93,8 +93,7 @@ def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mappin
             study.measure(measure, {**protocol, "plane": plane}, part)
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the table; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     protocol = {name: getattr(options, name) for name in ("steps", "directions")}
     measure_all(study, measure, {"kind": "landscape", "version": 1, **protocol})
@@ -193,7 +192,7 @@ add, points = parser.add_argument, at_least(5, odd=True)
 add("--steps", type=points, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
 add("--plane", default=15, **PLANE)
 add("--directions", type=at_least(2), default=3, metavar="N", help="average over N lines (default: %(default)s)")
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -79,8 +79,7 @@ def curve(result: Result) -> list[dict[str, Any]]:
     return [{"part": part, "x": row[0], "y": row[1 + index]} for index, part in enumerate((TOP1, TOP2)) for row in rows]
 
 
-def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     if options.mixer is not None:
         left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has
         known = [name for name in MIXERS if name not in left_out]
@@ -114,7 +113,7 @@ parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed image
 parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
 words = "mixtures of each image (default: %(default)s)"
 parser.add_argument("--draws", type=count, default=5, metavar="N", help=words)
-main = command.main(tabulate_study, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

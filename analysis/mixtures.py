@@ -61,8 +61,7 @@ def read(client: MlflowClient, run_id: str) -> dict[str, Tensor] | None:
     return None if held is None else torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Read, draw, and print where the files are; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     plan, every = command.read_study(options)
     runs = of_arms(every, plan, plan["arms"] if options.arms is None else options.arms)
     if options.seed is not None and not runs.empty:
@@ -122,7 +121,7 @@ parser = command.study_parser("mixtures.py", "Draw the masks that a study's runs
 arms = "show only these arms (default: all that kept mixtures)"
 parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
 parser.add_argument("--seed", type=int, metavar="N", help="show this seed (default: the first that finished)")
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -97,8 +97,7 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
     )
 
 
-def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the table; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     given = [name for name in SIZES if getattr(options, name) is not None]
     study = evaluation.Evaluation.read(options)
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
@@ -180,7 +179,7 @@ size = parser.add_mutually_exclusive_group()
 usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
 size.add_argument("--patch-size", type=count, metavar="PIXELS", help=f"side of a patch (default: {usual})")
 size.add_argument("--grid", type=count, metavar="N", help="patches in a row, instead of their side")
-main = command.main(draw, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -96,8 +96,7 @@ def curve(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
@@ -123,7 +122,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 
 parser = evaluation.parser("out_of_distribution.py", "Measure networks on images of no known class.", images=WHOLE)
-main = command.main(tabulate_study, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

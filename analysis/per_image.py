@@ -123,8 +123,7 @@ def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
     return f"{said}{': ' if named else ''}{', '.join(named)}."
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print the comparison from the saved logits of a study."""
+def _work(options: argparse.Namespace) -> int:
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     blocks, without = [], []
     for level in study_table(options.tracking_uri, options.study, plan).levels:
@@ -153,7 +152,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 parser = command.study_parser("per_image.py", "Compare a study's arms image by image, from the logits of its runs.")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -210,8 +210,7 @@ def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
     return f"<p>The first {shown} of {all_seeds}.</p>" if 0 < drawn < all_seeds else ""
 
 
-def show(options: argparse.Namespace) -> int:
-    """Write the page and print where; errors as for :func:`write_report`."""
+def _work(options: argparse.Namespace) -> int:
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     out = options.out or Path(f"{options.study}.html")
     return command.finish(write_report(options.tracking_uri, options.study, out, plan))
@@ -219,7 +218,7 @@ def show(options: argparse.Namespace) -> int:
 
 parser = command.study_parser("report.py", "Write one self-contained page about a study.")
 parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: STUDY.html)")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

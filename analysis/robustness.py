@@ -98,8 +98,7 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
     return "\n\n".join(lines)
 
 
-def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the tables, print the summary; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     substitutes = find_substitutes(options.substitutes, options.tracking_uri, study.runs, root)
@@ -202,7 +201,7 @@ substitutes = (
     "torchvision/BACKBONE with torchvision's weights of ImageNet"
 )
 add("--substitutes", type=command.names, default=[], metavar="A,B", help=substitutes)
-main = command.main(tabulate_study, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -212,8 +212,7 @@ def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:
         return []
 
 
-def show(options: argparse.Namespace) -> int:
-    """Write the page and print its summary."""
+def _work(options: argparse.Namespace) -> int:
     out = options.out or Path(f"{options.search}.html")
     found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
     return command.finish([write_page(found, out)], found.text)
@@ -223,7 +222,7 @@ about = "Write one self-contained page about a search."
 parser = command.study_parser("search_report.py", about, what="search", example="search_zeta_alpha")
 parser.add_argument("--optuna-storage", metavar="URL", help="database of the trials (default: that of the plan)")
 parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: SEARCH.html)")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -41,8 +41,7 @@ def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     return points.assign(images=points["images"].replace("none", "all images"), hours=points["hours"] / 3600)
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print the means, write the files; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     plan, runs = command.read_study(options)
     metric, points = metric_of(plan, plan["metric"]), search_points(runs, plan["metric"])
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
@@ -81,7 +80,7 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
 
 about = "Draw the error over the time of the search."
 parser = command.study_parser("search_time.py", about, example="kimage_nas", out=True)
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -36,8 +36,7 @@ def share_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     return points.astype({"share": float}).sort_values(["arm", "share", "seed"], ignore_index=True)
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print the means, write the files; return the exit code."""
+def _work(options: argparse.Namespace) -> int:
     plan, runs = command.read_study(options)
     metric, points = metric_of(plan, plan["metric"]), share_points(runs, plan["metric"])
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
@@ -69,7 +68,7 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
 
 about = "Draw the error over the share of the images that each rule keeps."
 parser = command.study_parser("subsampling.py", about, example="kimage_subsampling", out=True)
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -50,8 +50,7 @@ def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, 
     yield before
 
 
-def show(options: argparse.Namespace) -> int:
-    """Score the images, write the files and print where they are."""
+def _work(options: argparse.Namespace) -> int:
     try:
         network, trained = load_network(fetch(store.connect(options.tracking_uri, make=False), options.run))
     except CheckpointError as error:
@@ -105,7 +104,7 @@ add("--mixings", type=at_least(2), default=10, metavar="M", help="mixtures of ea
 add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
 add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
 add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
-main = command.main(show, parser)
+main = command.main(_work, parser)
 
 if __name__ == "__main__":
     raise SystemExit(main())
