@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
-    gc.set_threshold(50_000)  # what a file's tests leave is collected before the next file's begin
+    gc.set_threshold(50_000)  # garbage of one file's tests is collected before the next file's begin
     gc.enable()
 
 

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "analysis": {
         "analysis",
         "trainables",
-        "mixlab",  # what is public there
+        "mixlab",  # its public names
         "mixlab.cluster.connect",
         "mixlab.cluster.head",
         "mixlab.cluster.resources",
@@ -56,7 +56,7 @@ PRIVATE = {
     "trainables.rehearsal": "trainables/test_rehearsal.py",
     "trainables.mixers.mixed": "trainables/mixers/test_laws_of_lambda.py",
 }
-PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}  # of a named tuple, and of os
+PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}  # public in named tuples, and in os
 
 
 @functools.cache

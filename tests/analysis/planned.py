@@ -17,7 +17,7 @@ METRICS = (
     Metric("train_loss", "nats", 4, higher_is_better=False, label="training loss"),
 )
 VALUE = "metric.test_top1_median10"
-Values = Mapping[tuple[str, int], float] | Callable[[str, int], float]  # by arm and seed
+Values = Mapping[tuple[str, int], float] | Callable[[str, int], float]  # the value of each arm and seed
 
 
 def make_plan(

@@ -119,7 +119,7 @@ def test_a_study_that_is_not_done_is_named(two):
         return comparison_text(found, "test_top1_median10", Metric("test_top1", "%"), sequential=sequential)
 
     assert "Not every seed" not in said()
-    two[1].loc[two[1]["arm"] == "+ b", "status"] = "pending"  # which A has not
+    two[1].loc[two[1]["arm"] == "+ b", "status"] = "pending"  # A has no such run
     assert "Not every seed" not in said()
     two[1].loc[0, "status"] = "interrupted"
     assert "\n\nNot every seed of B is done yet: p holds once all are.\n" in said()

@@ -35,7 +35,7 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted,
 def test_an_axis_of_losses_always_has_ticks_and_none_over_another():
     assert log_ticks(0.9, 6.0) == [1.0, 2.0, 3.0, 5.0]
     assert log_ticks(1.4, 1.8) == [1.4, 1.5, 1.6, 1.7, 1.8]
-    assert log_ticks(1.512, 1.991) == [1.6, 1.7, 1.8, 1.9]  # and not 1.51, 1.75, 1.99
+    assert log_ticks(1.512, 1.991) == [1.6, 1.7, 1.8, 1.9]  # rather than 1.51, 1.75, 1.99
     assert log_ticks(3e-7, 3.4e-7) == [3e-7, 3.1e-7, 3.2e-7, 3.3e-7, 3.4e-7]
     assert log_ticks(1.5, 1.5) == [1.5]
     assert log_ticks(0.0, 0.0) == [1e-9]

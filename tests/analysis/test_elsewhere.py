@@ -74,7 +74,7 @@ def test_the_page_fits_a_laptop_and_a_telephone(painted, track, tmp_path):
     found = json.loads(html.unescape(re.search("<pre>(.*?)</pre>", shown).group(1)))
     assert set(found) == set(map(str, WIDTHS))
     for width, seen in found.items():
-        assert seen["wide"] <= seen["screen"], width  # what is too wide scrolls by itself
+        assert seen["wide"] <= seen["screen"], width  # a table that is too wide scrolls by itself
         assert seen["outside"] == 0
         assert seen["pictures"] == [True] * 4  # gains, forest, curves, lambda
         assert seen["smallest"] >= 14

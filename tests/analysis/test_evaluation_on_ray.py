@@ -35,7 +35,7 @@ def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(trained,
     assert "Traceback" not in said
     assert [file.name for file in out.iterdir()] == ["evaluations.json"]
 
-    monkeypatch.undo()  # of the noise in place of the real images
+    monkeypatch.undo()  # the real images are back in place of noise
     assert occlusion.main([*options, "--out", str(tmp_path / "here")]) == 0
     here = json.loads((tmp_path / "here" / "evaluations.json").read_text())
     assert len(here) == 4

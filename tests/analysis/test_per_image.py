@@ -76,7 +76,7 @@ def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_add
 def test_of_many_classes_that_differ_those_with_the_largest_gains_are_named():
     labels = np.arange(240) % 12
     easier = np.ones((6, 240), dtype=bool)
-    easier[:, :12] = False  # of the 20 images of a class one stays wrong
+    easier[:, :12] = False  # one of the 20 images of a class stays wrong
     harder = (np.arange(240) // 12 > labels + 1) * easier  # the higher the number of the class, the more are wrong
     said = per_image._classes_text(predictions.class_gains(easier, harder, labels), 6)
     assert said.startswith("Accuracy differs in 12 of 12 classes (p over all of them < 0.05): class 11 +60.0, class 10")

@@ -17,7 +17,7 @@ def accuracy(trial: dict[str, Any]) -> float:
 def test_it_writes_the_points_and_prints_the_means(track, painted, out, capsys):
     study = track()
     plan = make_plan(arms=("0.125", "1e3"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
-    study.add_all(plan, accuracy)  # whose levels are in the configuration
+    study.add_all(plan, accuracy)  # the levels are in the configuration
     assert study.call(subsampling, "--out", str(out)) == 0
     assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}
     points = pd.read_csv(out / "shares.csv")

@@ -37,7 +37,7 @@ from trainables.training import Run
 BATCH, CLASSES = 100, 10
 ON_GPU = torch.cuda.is_available()
 WORKERS = 8 if ON_GPU else 2
-IMAGES = {} if ON_GPU else {"resnet18": 300}  # of training; of the test a fifth as many, as CIFAR-10 has
+IMAGES = {} if ON_GPU else {"resnet18": 300}  # for training; a fifth as many for testing, as in CIFAR-10
 MANY = 10_000 if ON_GPU else 2000
 KEPT = {"num_workers": WORKERS, "persistent_workers": True, "pin_memory": ON_GPU}
 Epoch = Callable[[], object]
@@ -100,7 +100,7 @@ def timms(network: nn.Module, splits: Splits) -> Epoch:
 
     def loader(split: Split, training: bool) -> DataLoader:
         shape = {"input_size": 32, "batch_size": BATCH, "crop_pct": 1.0, "device": device(), "use_prefetcher": False}
-        normalise = {"mean": (0.0,) * 3, "std": (1.0,) * 3}  # which the network does itself
+        normalise = {"mean": (0.0,) * 3, "std": (1.0,) * 3}  # the network normalises its input itself
         return create_loader(PILImages(split), is_training=training, **shape, **normalise, **KEPT)
 
     train, test = loader(splits.train, True), loader(splits.test, False)

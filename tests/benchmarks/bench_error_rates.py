@@ -21,7 +21,7 @@ from analysis.statistics.significance import ALPHA, family_p, holm, sign_flip_p
 STUDIES = ((1, 4), (12, 1), (2, 4), (12, 4))  # tables, arms
 SEEDS = (6, 8, 10)
 Law = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
-LAWS: dict[str, Law] = {  # of one run, with a standard deviation of 1
+LAWS: dict[str, Law] = {  # how one run varies, with a standard deviation of 1
     "normal": lambda rng, shape: rng.normal(0, 1, shape),
     "t (3 degrees)": lambda rng, shape: rng.standard_t(3, shape) / 3**0.5,
     "exponential": lambda rng, shape: rng.exponential(1, shape),

@@ -38,7 +38,7 @@ from trainables.robustness.occlusion import SHARES
 
 BATCH = 500
 DRAWS = 1
-MIXINGS = 2  # of each image; a further one takes as long
+MIXINGS = 2  # mixtures of each image; each takes as long as the first
 OURS, BARE = "ours", "the forward pass"
 PHOTOGRAPHS = 240
 IN_MEMORY = 24  # photographs in a batch, as many as the commands take

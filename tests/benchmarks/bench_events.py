@@ -56,7 +56,7 @@ threading.Thread(target=watch, daemon=True).start()
 arms = (Arm("one", {"arm": 1}), Arm("other", {"arm": 2}))
 main(Study(name="events", base={}, arms=arms, seeds=range(trials // 2)), Second())
 """
-GPU_HOURS = 1.0  # of a trial, in the reckoning
+GPU_HOURS = 1.0  # assumed for a trial
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ HOW: dict[str, dict[str, Any]] = {
     "compiled graph": {"cuda_graph": True, "compile": True},
 }
 SHARED = ("launched", "graph")  # those that several processes are tried with
-SIDE = 8192  # of the square matrices
+SIDE = 8192  # the side of the square matrices
 COPIED = 2**30  # bytes
 
 

@@ -14,7 +14,7 @@ import torch
 from recording import arguments, forward_flops, record, run_on_noise, seconds_of
 from torch.profiler import profile
 
-KINDS = {  # by the beginning or a part of an operation's name; the first that fits counts
+KINDS = {  # by kind, parts of operations' names; the first that fits counts
     "convolutions": ("mkldnn_convolution", "convolution", "conv2d", "mkldnn_rnn"),
     "batch norm": ("batch_norm",),
     "optimiser": ("_foreach", "_fused_sgd", "Optimizer"),
@@ -22,7 +22,7 @@ KINDS = {  # by the beginning or a part of an operation's name; the first that f
         *("relu", "threshold", "add", "clamp", "mul", "div", "sub", "mean", "sum", "copy_", "lerp", "fill_", "expand"),
     ),
 }
-SIDE = 2048  # of the square matrices
+SIDE = 2048  # the side of the square matrices
 
 
 def kind_of(name: str) -> str:

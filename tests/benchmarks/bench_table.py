@@ -97,7 +97,7 @@ def fill(folder: Path, uri: str, count: int) -> None:
     rng = np.random.default_rng(0)
     rows: dict[str, list[dict[str, Any]]] = {table: [] for table in ("runs", "tags", "params", "latest_metrics")}
     with sqlite3.connect(folder / "mlflow.db") as store:
-        template = pd.read_sql("SELECT * FROM runs", store).iloc[0].to_dict()  # of the only run so far
+        template = pd.read_sql("SELECT * FROM runs", store).iloc[0].to_dict()  # the only run so far
         for trial in trials:
             _add(rows, template, trial, 70 + ARMS.index(trial.arm) * 0.05 + float(rng.normal(0, 0.3)))
         for table, of in rows.items():

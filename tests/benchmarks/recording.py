@@ -24,7 +24,7 @@ from trainables.training import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # a benchmark may use what the tests use
-ROUNDS = 5  # of a comparison of loaders
+ROUNDS = 5  # in a comparison of loaders
 Batches = Iterable[tuple[Tensor, Tensor]]
 RECORD = "MIXLAB_BENCH_RECORD"  # names the file to which `make bench` lets every benchmark append
 
@@ -46,7 +46,7 @@ def record(name: str, values: Sequence[float], unit: str = "times") -> float:
         unit: ``times`` for a ratio.
     """
     median = statistics.median(values)
-    if (path := os.environ.get(RECORD)) and set(values) != {1.0}:  # what is compared with itself says nothing
+    if (path := os.environ.get(RECORD)) and set(values) != {1.0}:  # a ratio of a thing to itself says nothing
         line = {"benchmark": Path(sys.argv[0]).stem, "name": name, "unit": unit, "median": median}
         line |= {"low": min(values), "high": max(values), "n": len(values)}
         with Path(path).open("a") as file:

@@ -55,7 +55,7 @@ def test_runs_log_what_the_image_says_of_itself(monkeypatch, tmp_path):
     tags = provenance.collect(tmp_path / "elsewhere").tags
     assert tags["mixlab.commit"] == "0" * 40
     monkeypatch.delenv("MIXLAB_CONSTRAINTS")
-    assert tags["mixlab.constraints"] == provenance.constraints_hash(ROOT)  # of a checkout, the same
+    assert tags["mixlab.constraints"] == provenance.constraints_hash(ROOT)  # the same as for a checkout
     assert re.fullmatch(r"[0-9a-f]{12}", tags["mixlab.constraints"])
     copy.write_text("torch==1.0\n")
     assert provenance.constraints_hash(tmp_path) != tags["mixlab.constraints"]

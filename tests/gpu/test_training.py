@@ -43,7 +43,7 @@ PLAIN: list[dict[str, Any]] = [
 ]
 OF_TWO = ("mixup", "cutmix", "fmix", "saliencymix", "resizemix", "automix")  # as the released SUMix has them
 WITH_SUMIX: list[dict[str, Any]] = [
-    *({**keys, **SUMIX} for keys in PLAIN if keys["mixer"] != "augmix"),  # which mixes an image with itself
+    *({**keys, **SUMIX} for keys in PLAIN if keys["mixer"] != "augmix"),  # it mixes an image with itself
     *({"mixer": mixer, **SUMIX, "sumix.preset": "release"} for mixer in OF_TWO),
 ]
 OPTIONS: list[dict[str, Any]] = [
@@ -89,7 +89,7 @@ def test_a_graph_has_the_same_numbers(keys):
         {"mixer": "cutmix"},
         {"mixer": "cutmix", "precision": "float32", "ema": 0.9},
         {"mixer": "cutmix", "precision": "float16"},
-        {"mixer": "automix"},  # which tests several networks
+        {"mixer": "automix"},  # it tests several networks
     ],
     ids=words,
 )

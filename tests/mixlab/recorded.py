@@ -9,7 +9,7 @@ from tests.toy import epochs_of, notes, score
 from tests.waiting import wait_for
 
 EPOCHS = 14
-SEEDS = 4  # of which two train at a time
+SEEDS = 4  # two train at a time
 SAY_SECONDS = 60.0  # the most that a driver may take to notice that its cluster is lost
 
 

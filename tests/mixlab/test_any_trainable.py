@@ -39,7 +39,7 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
     assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80 %", "")
     assert "nan" not in said
     table = pd.read_csv(tmp_path / "results" / "line" / "paper" / "table.csv").set_index("arm")
-    assert table.loc[HARD, "gain"] < 0  # of the rmse, less is better
+    assert table.loc[HARD, "gain"] < 0  # a lower rmse is better
     assert table.loc[HARD, "win"]
     assert table.loc["none", "gain"] > 0
     assert not table.loc["none", "win"]

@@ -12,7 +12,7 @@ from tests.study_folder import toy_folder
 from tests.toy import hold, notes
 from tests.waiting import wait_for
 
-JOB = "987654321"  # of no cluster
+JOB = "987654321"  # no cluster has this job
 # The batch script starts these: Ray is on a node that never answers, and all others note how they were called.
 PROGRAMS = {
     "python": 'echo "python $*" >> notes',

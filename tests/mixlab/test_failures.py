@@ -99,7 +99,7 @@ def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(tmp_path, e
 
     (tmp_path / "fixed").touch()
     lost = lose_an_idle_process(monkeypatch)
-    said = toy.run_here("--seeds", "2")  # and a seed more, which trains only it
+    said = toy.run_here("--seeds", "2")  # one seed more: nothing else is trained
     assert len(lost) == said.count("crashed") == 1
     started = {line.partition("] ")[2].split(":")[0] for line in said.splitlines() if "started" in line}
     assert started == {"faulty · seed 0", *(f"{arm} · seed 1" for arm in ended)}

@@ -64,7 +64,7 @@ def foreign(made, tmp_path) -> Path:
 def test_the_commit_is_that_of_the_code_wherever_it_is_started(repository, foreign, monkeypatch):
     for folder in (repository, foreign, foreign.parent):
         monkeypatch.chdir(folder)
-        found = collect(repository / "study.py", functools.partial(print))  # what is installed is no change
+        found = collect(repository / "study.py", functools.partial(print))  # installed code is no change
         assert (found.commit, found.dirty, found.diff) == (head_of(repository), False, "")
         assert found.tags["mixlab.patch"] == "none"
 

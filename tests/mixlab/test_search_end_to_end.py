@@ -31,7 +31,7 @@ def test_it_finds_the_known_optimum_of_every_arm(whole):
         assert len(trials) == 30
         best = best_of(trials).params
         off = 3 * (math.log(best["zeta"] / peak) ** 2 + math.log(best["alpha"] / 0.5) ** 2)
-        assert off < 2.0  # of the 30 and more that the space spans
+        assert off < 2.0  # the space spans 30 and more
 
 
 def test_optuna_has_every_trial_as_what_it_was(whole):

@@ -28,7 +28,7 @@ from trainables.datasets.dataset import DataError
 
 STUDY = "ablation_cifar100"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ l_su", "--train-images", "96")
-SMALL += ("--set", "test_images=100", "--set", "backbone=resnet8")  # what is tested is where it trains
+SMALL += ("--set", "test_images=100", "--set", "backbone=resnet8")  # only where it trains is tested
 CODE = [ROOT / name for name in ("platform", "trainables", "analysis", "studies", "tests")]
 # The machines on which the cluster has run a trial.
 WHERE = """
@@ -116,7 +116,7 @@ def run_the_study(folder: Path) -> None:
         compare(uri, own["switch"])
 
         occlusion = (str(ROOT / "analysis" / "occlusion.py"), STUDY, *where, "--images", "40")
-        run(*occlusion, "--data-root", "everywhere")  # which draws an image, and so needs the data set here too
+        run(*occlusion, "--data-root", "everywhere")  # it draws an image, so it needs the data set here too
         assert (own["desk"] / "results" / "occlusion").is_dir()
 
         lacking = run(study, *SMALL, "--seeds", "2", "--data-root", "other", *where, *results, code=2)

@@ -116,7 +116,7 @@ def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(tmp_pat
     with pytest.raises(BadInput, match="the folder 'file/ray' for Ray's files cannot be written: set RAY_TMPDIR to"):
         connect._keep_sockets_short()
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 90 * "t")
-    monkeypatch.setattr(connect.os, "access", lambda *_: False)  # and there is no short one
+    monkeypatch.setattr(connect.os, "access", lambda *_: False)  # there is no short one either
     with pytest.raises(BadInput, match="set RAY_TMPDIR to one of at most 39 letters"):
         connect._keep_sockets_short()
 

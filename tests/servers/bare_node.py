@@ -37,7 +37,7 @@ def main() -> None:
     with bare_cluster():
         node = Node(parameters, head=asked.address is None, shutdown_at_exit=True)
     print("Ray runtime started.", flush=True)  # the words of `ray start`
-    while not node.dead_processes():  # and so `ray start --block` does
+    while not node.dead_processes():  # as `ray start --block` does
         time.sleep(0.5)
 
 

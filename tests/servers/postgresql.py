@@ -30,7 +30,7 @@ class PostgreSQL:
 
     def __init__(self, folder: Path, account: dict[str, Any]) -> None:
         self.folder = folder
-        self.account = account  # of subprocess.run: whom the server runs as
+        self.account = account  # arguments of subprocess.run: the user who runs the server
         self.port = free_port()
         self.password = secrets.token_hex(16)
         self.binaries = _binaries(folder)

@@ -13,7 +13,7 @@ from tests.servers.program import Program
 
 BARE = (sys.executable, "-P", str(Path(__file__).with_name("bare_node.py")))
 RAY_START = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--include-log-monitor", "false")
-STARTED = "Ray runtime started."  # what either command says of its node, once the head knows it
+STARTED = "Ray runtime started."  # either command prints it once the head knows the node
 
 
 class RayCluster:

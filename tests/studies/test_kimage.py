@@ -49,7 +49,7 @@ def test_the_errors_are_those_of_their_arms():
     assert errors("kimage_table3", "test_top5_error")["dcutmix"] == 5.91
     by_k = errors("kimage_table3_k", "test_top5_error")
     assert (by_k["dcutmix · K = 9"], by_k["saliency_dcutmix · K = 7"]) == (6.34, 5.93)
-    assert errors("kimage_table3_k")["dcutmix · K = 3"] == 21.62  # of alpha 1; Table 3, left, has 21.76 of 1/3
+    assert errors("kimage_table3_k")["dcutmix · K = 3"] == 21.62  # for alpha 1; Table 3, left, has 21.76 for 1/3
     assert errors("kimage_table2", "train_seconds_total_ratio")["preact_resnet18 · comixup"] == 29.34
 
 

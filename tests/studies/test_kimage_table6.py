@@ -71,7 +71,7 @@ RECIPE = {
     **{"drop_path": 0.0, "cutout": 0},
 }
 SHORT = {"dataset": "cifar10", "retrain.dataset": "cifar10", "retrain.image_size": 64}
-SHORT["retrain.schedule"] = "cosine"  # what the recipe sets is reset
+SHORT["retrain.schedule"] = "cosine"  # the preset resets what the recipe sets
 
 
 @pytest.mark.parametrize(("preset", "keys"), [("paper", RECIPE), ("quick", SHORT), ("smoke", SHORT)])

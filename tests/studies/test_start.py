@@ -12,7 +12,7 @@ import pytest
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
 SLOW = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "pandas", "scipy"}
-LIST = ["--list"]  # which every study shows
+LIST = ["--list"]  # every study can show its trials
 WRONG = (
     *(["--dataset", "cifar101"], ["--epoch", "3"], ["--preset", "qick"], ["--seeds", "0"], ["--arms", "baselin"]),
     *(["--set", "dataste=cifar10"], ["--set", "batch_size=many"], ["--epochs", "-1"]),

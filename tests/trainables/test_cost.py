@@ -135,7 +135,7 @@ def test_mixing_is_timed_twice_unless_it_takes_long(times, monkeypatch):
     ("keys", "trained", "tested"),
     [
         ({}, 500, 100),
-        ({"recalibrate": True}, 500, 100 + 500),  # which takes as long as a test of the training images
+        ({"recalibrate": True}, 500, 100 + 500),  # it takes as long as testing the training images
         ({"subset.rule": "random", "subset.share": 0.5}, 250, 100),
         ({"validation": 0.2}, 400, 200),
         ({"validation": 50}, 450, 150),
@@ -169,7 +169,7 @@ def test_the_images_of_a_folder_are_counted_once_and_assumed_where_it_cannot_be_
     ("steps", "graphed", "tests", "estimate"),
     [
         ([0.2, 0.1, 0.15], None, [5.0, 1.0], (0.1, 1.0)),
-        ([0.2, 0.2, 0.2, 0.2, 0.2, 0.02, 0.01], "graph", [5.0, 1.0], (0.01, 1.0)),  # of which it has one by now
+        ([0.2, 0.2, 0.2, 0.2, 0.2, 0.02, 0.01], "graph", [5.0, 1.0], (0.01, 1.0)),  # then the graph is there
         ([0.6], None, [5.0], (0.6, 5.0)),
     ],
 )
@@ -234,7 +234,7 @@ def test_the_products_of_a_step_are_those_of_its_passes_through_the_network():
     of = {mixer: counted(mixer) for mixer in ("none", "mixup", "attentivemix", "automix")}
     first, head = 2 * 2 * 32 * 32 * 16 * 3 * 9, 2 * 2 * 64 * 10  # the first convolution passes nothing to the pixels
     assert of["none"] == of["mixup"]
-    assert of["attentivemix"] == of["mixup"] + (of["mixup"] + first) // 3 - head  # whose map comes before the head
+    assert of["attentivemix"] == of["mixup"] + (of["mixup"] + first) // 3 - head  # its map comes before the head
     assert of["automix"] > 2 * of["mixup"]
 
 

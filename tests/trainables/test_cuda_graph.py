@@ -155,7 +155,7 @@ def test_a_step_that_reads_a_value_back_is_refused(monkeypatch):
 
 
 PIN = "the pin of torch in constraints.txt: trainables.compilation sets torch._dynamo.config.recompile_limit"
-DEFAULT_LIMIT = 8  # of the graphs that torch makes of one piece of code
+DEFAULT_LIMIT = 8  # how many graphs torch makes of one piece of code
 
 
 @pytest.fixture

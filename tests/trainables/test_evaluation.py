@@ -48,7 +48,7 @@ def test_a_batch_has_as_many_pixels_as_500_images_of_80_pixels_a_side(keys, imag
 def test_rounded_logits_keep_the_largest_of_each_row():
     # Between 32 and 64 the numbers of float16 are 1/32 apart.
     tied = [[33.001, 33.002, 0.1], [1e6, 2e6, -1e6], [0.0, 0.0, -1.0]]
-    apart = [[1.0, np.nan, 2.0], [33.001, 33.1, 0.1]]  # which only become the nearest numbers
+    apart = [[1.0, np.nan, 2.0], [33.001, 33.1, 0.1]]  # these are rounded to the nearest number alone
     expected = [[33.0, 33.03125, 0.1], [65472.0, 65504.0, -65472.0], [2**-24, 0.0, -1.0], *apart]
     np.testing.assert_array_equal(rounded(np.float32([*tied, *apart])), np.float16(expected))
 

@@ -107,4 +107,4 @@ def test_a_worker_that_is_used_again_and_again_stays_as_it_is(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **paths}, check=True)
     held, peaks = json.loads(done.stdout.splitlines()[-1])
     assert held[-1] - held[0] < GROWTH_MIB, held
-    assert max(peaks) < 0.5 * held[0], peaks  # what the process has loaded is no run's own
+    assert max(peaks) < 0.5 * held[0], peaks  # no run counts what the process had loaded

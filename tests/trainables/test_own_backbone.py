@@ -15,7 +15,7 @@ from trainables.config import parse
 from trainables.methods import build_method
 
 Own = Callable[[Callable[..., Any]], dict[str, Any]]
-names = (f"own{number}" for number in itertools.count())  # what is known of a network is kept by its name
+names = (f"own{number}" for number in itertools.count())  # facts about a network are cached by its name
 
 
 @pytest.fixture

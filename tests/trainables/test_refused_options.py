@@ -96,7 +96,7 @@ def test_a_count_that_no_step_could_end_with_is_refused(mixer, option):
     """The check itself looped without end, or ended in torch's words for a number of more than 64 bits."""
     for count in (10**6, 10**20):
         config = {**BASE, "mixer": mixer, f"mixer.{option}": count}
-        if count == 10**6 and option in ("length", "groups"):  # which a larger image, or a larger batch, may have
+        if count == 10**6 and option in ("length", "groups"):  # a larger image or batch may have it
             check(config)
         else:
             require_refused(config, option, str(count))

@@ -255,7 +255,7 @@ def test_batch_norm_sees_one_part_at_a_time():
 
 
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # what it was is restored at the end
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # the fixture restores it at the end
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     one = run_of(8, mixer="cutmix", deterministic=True)
     assert torch.are_deterministic_algorithms_enabled()

@@ -75,7 +75,7 @@ def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain():
     )
     figure = plot_forest("tiny", levels)
     assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["a against baseline"]
-    assert "from 6 tables on. Not shown" in texts(figure)  # and no word of p, which needs more seeds or tables
+    assert "from 6 tables on. Not shown" in texts(figure)  # p is not mentioned: it needs more seeds or tables
     assert "Not shown, as no two tables have a gain of it: rare, lost." in texts(figure)
 
 
@@ -165,7 +165,7 @@ def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, tm
     installed("no such font", "STIXGeneral", "cmsy10")
     assert plain(f"{clock} é 混") == f"{clock} é U+6DF7"
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of a letter that is drawn as a box
+        warnings.simplefilter("error")  # matplotlib warns of a letter that it draws as a box
         levels = tables_of(lambda arm, seed: 70.0 + seed, ("none", f"{clock} arm"), 2, {"mixer": (clock, "y")})
         figure = plot_forest(f"{clock} study", levels)
         save(figure, tmp_path / "forest")

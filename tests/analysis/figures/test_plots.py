@@ -178,7 +178,7 @@ def test_a_legend_of_many_arms_is_whole(painted):
 
 def test_a_hundred_and_nineteen_arms_look_different_and_seventeen_without_colours():
     marks = [(mark.get_marker(), mark.get_fillstyle()) for mark in map(arm_mark, range(120))]
-    assert len(set(zip(map(arm_colour, range(120)), marks, strict=True))) == 120  # and the baseline
+    assert len(set(zip(map(arm_colour, range(120)), marks, strict=True))) == 120  # the arms and the baseline
     assert len(set(marks[:17])) == 17
 
 

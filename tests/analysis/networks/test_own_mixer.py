@@ -69,7 +69,7 @@ def test_random_grids_need_no_block():
     network, config = network_with("automix", masks="grids", lam_margin=0.0)
     images = torch.stack((torch.ones(3, 32, 32), torch.zeros(3, 32, 32)))
     mixture = nearest_mixture(mixer_of(network, config), images, torch.tensor([0, 1]), 0.3)
-    cells = mixture.image[0, ::2, ::2]  # of the map after the second stage, 16 x 16
+    cells = mixture.image[0, ::2, ::2]  # the map after the second stage is 16 x 16
     assert torch.equal(mixture.image[0], cells.repeat_interleave(2, 0).repeat_interleave(2, 1))
     assert set(cells.unique().tolist()) == {0.0, 1.0}
     assert float(cells.mean()) == pytest.approx(mixture.share, abs=0.5 / 256 + 1e-6)

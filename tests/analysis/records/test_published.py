@@ -138,7 +138,7 @@ def test_conditions_tell_two_numbers_of_one_cell_apart():
     assert value(config) == 78.32
     assert value({**config, "weight_decay": 5e-4}) == 81.67  # AutoMix
     bird = published_number(resolved(recipes.CUB200, mixer="saliencymix"))
-    assert (bird.value, bird.source) == (75.77, "SUMix Table 2")  # and not OpenMixup's 77.95
+    assert (bird.value, bird.source) == (75.77, "SUMix Table 2")  # OpenMixup has 77.95
 
 
 def test_a_number_whose_paper_does_not_state_k_and_alpha_stands_beside_any():

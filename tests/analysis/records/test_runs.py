@@ -47,7 +47,7 @@ def test_every_planned_cell_is_a_row_whatever_became_of_it(tracked):
     assert list(runs["arm"]) == ["baseline"] * 4 + ["+ lam"] * 4 + ["+ l_s"] * 4
     assert list(runs["seed"]) == [0, 1, 2, 3] * 3
     ends = ["done", "failed", "running", "interrupted", "done", "done", "done", "done"]
-    assert list(runs["status"]) == [*ends, *["pending"] * 4]  # and not what ran for another plan
+    assert list(runs["status"]) == [*ends, *["pending"] * 4]  # runs of another plan do not count
     assert list(runs["error"]) == ["", "RuntimeError: loss is NaN", *[""] * 10]
     assert set(runs["factor.mixer"]) == {"cutmix"}
     first = runs.iloc[0]

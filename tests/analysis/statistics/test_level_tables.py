@@ -110,7 +110,7 @@ def test_the_evidence_shown_is_the_largest_so_far():
     assert level.table["e"].tolist()[1:] == [pytest.approx(e_value([1, 1, 1])), 1]
     # The mean with the 1 of the other comparison, which has the same share: its differences have no size.
     assert level.table["e_family"].tolist()[1:] == [pytest.approx((e_value([1, 1, 1]) + 1) / 2), 1]
-    assert {arm: len(e) for arm, e in level.evidence.items()} == {"+ a": 5, "+ b": 4}  # which was given up after 4
+    assert {arm: len(e) for arm, e in level.evidence.items()} == {"+ a": 5, "+ b": 4}  # "+ b" was given up after 4
 
 
 def test_a_sequential_study_without_any_pair_yet_has_a_table():

@@ -46,7 +46,7 @@ def test_six_seeds_say_which_gain_they_would_find():
 
 @pytest.mark.parametrize(("seeds", "smallest"), [(12, "0.00049"), (13, "0.00024"), (14, "0.00012"), (30, "0.0001")])
 def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(seeds, smallest):
-    (_, line) = outlook(make_plan(arms=ARMS[:2], seeds=seeds))  # which finds a gain of 1 sd
+    (_, line) = outlook(make_plan(arms=ARMS[:2], seeds=seeds))  # the line about a gain of 1 sd
     assert line.startswith(f"The smallest possible p is {smallest}, so ")
 
 

@@ -11,7 +11,7 @@ from analysis.statistics.tables import level_tables
 from tests.analysis.planned import VALUE, lose, make_plan, planned_runs
 
 ARMS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
-AUC = (  # of 14 data sets; "voting" ties only as it is printed
+AUC = (  # on 14 data sets; "voting" ties only because of rounding in print
     (0.763, 0.768, 0.771, 0.798),
     (0.599, 0.591, 0.590, 0.569),
     (0.954, 0.971, 0.968, 0.967),
@@ -34,7 +34,7 @@ def test_the_example_of_demsar():
     assert found.ranks.round(3).to_dict() == {"C4.5+m+cf": 1.964, "C4.5+m": 2.0, "C4.5+cf": 2.893, "C4.5": 3.143}
     assert found.tables == 14
     assert found.difference == pytest.approx(1.25, abs=0.005)  # 2.569 sqrt(4 5 / (6 14))
-    assert found.p == pytest.approx(0.0115, abs=2e-4)  # of F = 4.19; without a correction for ties he gives F = 3.69
+    assert found.p == pytest.approx(0.0115, abs=2e-4)  # for F = 4.19; without a correction for ties he gives F = 3.69
     assert found.groups() == [["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]]  # "not powerful enough"
     assert found.able
 

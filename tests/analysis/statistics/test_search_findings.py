@@ -162,7 +162,7 @@ def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed():
 def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms():
     seen = [Landscape(comparable(tuned([])), SOME, [], p) for p in (0.03, 0.04)]
     corrected = explained(dict(zip(ARMS, seen, strict=True)))
-    assert list(corrected.values()) == [0.06, 0.06]  # by Holm: twice 0.03, and no less for the other
+    assert list(corrected.values()) == [0.06, 0.06]  # Holm: twice 0.03, and no less for the other
     said = importance_text(seen[0], corrected["cutmix"])
     assert "has p = 0.030, 0.060 corrected for all arms (permutation). So nothing is claimed" in said
     assert "has p = 0.030 (permutation)." in importance_text(seen[0], 0.03)

@@ -161,7 +161,7 @@ def test_prospects():
     assert prospects(np.vstack((real, null, begun)), 20).tolist() == [True, False, True]
     assert prospects(null[None], 1000).tolist() == [True]  # the budget is large
     later = np.vstack((np.append(real, 1.0), np.append(null, math.nan)))
-    assert prospects(later, 20).tolist() == [True, False]  # what was given up stays so
+    assert prospects(later, 20).tolist() == [True, False]  # the second stays given up
 
 
 def hopeful_by_a_loop(d, budget, tables, turn=0):

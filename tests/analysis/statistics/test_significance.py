@@ -58,7 +58,7 @@ def test_interval_of_one_of_none_and_of_equal_differences():
         ([0.0, 1.0], 1.0),  # flipping the zero changes nothing: both signs of 1 are as far
         ([0.7], 1.0),
         ([1, 1, 1, -1], 10 / 16),  # the sum is 2
-        ([0.1, 0.1, 0.1, -0.1], 10 / 16),  # whose sums differ in the last bit
+        ([0.1, 0.1, 0.1, -0.1], 10 / 16),  # sums that differ in the last bit
     ],
 )
 def test_sign_flip_by_hand(differences, expected):

@@ -144,7 +144,7 @@ def test_verdicts():
     (level,) = tables_of(values, arms, 10, {})
     expected = ["", "win", "worse", "not decided", "too few seeds", "–", "no common seed"]
     assert level.table["verdict"].tolist() == expected
-    assert not level.evidence  # which only sequential seeds have
+    assert not level.evidence  # only sequential seeds have evidence
 
 
 def test_a_gain_may_be_over_an_arm_of_its_own():

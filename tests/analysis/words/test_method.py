@@ -72,7 +72,7 @@ def test_the_worth_of_pairing():
     text = pairing_text(level_of(values, seeds=4, arms=ARMS[:2]))
     # The differences 0.1, -0.1, 0.1, -0.1 have the sd 0.115; 0, 1, 2, 3 have 1.29, and 0.1, 0.9, 2.1, 2.9 have 1.24.
     assert "the sd of a difference is 0.115 (median), that of unpaired runs would be 1.79" in text
-    assert "worth 240 times the seeds (median)" in text  # of several, it need not follow from the other medians
+    assert "worth 240 times the seeds (median)" in text  # a median of several need not follow from the other medians
     assert pairing_text(level_of(full(1), seeds=1)) is None
     alike = {(arm, s): 66.33 + s / 100 + 0.01 * (arm == "+ lam") for arm in ARMS[:2] for s in range(4)}
     text = pairing_text(level_of(alike, seeds=4, arms=ARMS[:2]))  # the differences are 0.01 but for rounding
@@ -138,7 +138,7 @@ def test_power_plan_of_every_arm():
 def test_of_many_arms_the_power_plan_names_those_that_need_the_fewest_seeds():
     """With 200 arms the sentence under a table had 200 numbers."""
     arms = ("baseline", *(f"a{gain}" for gain in range(1, 201)))
-    sway = (-1, 0, 1)  # of every difference, by seed
+    sway = (-1, 0, 1)  # added to every difference, by seed
     values = {
         (arm, seed): 70 + gain / 100 + (gain > 0) * sway[seed] for gain, arm in enumerate(arms) for seed in range(3)
     }

@@ -14,7 +14,7 @@ from tests.chromium import chromium, needs_chromium
 pytestmark = [pytest.mark.slow, needs_chromium]
 
 ROWS = 40
-CELLS = {  # of the widest usual table, in which an arm has a reference of its own
+CELLS = {  # the widest usual table: an arm has a reference of its own
     **{"arm": "raw pass (control)", "n": "6", "mean ± sd": "22.03 ± 1.50", "against": "baseline", "gain": "+1.47"},
     **{"95 % interval": "[+0.74, +2.19]", "p": "0.0312", "p (family)": "0.0312"},
     **{"over baseline": "+1.47 [+0.74, +2.19]", "verdict": "not decided"},
@@ -53,7 +53,7 @@ def test_a_click_sorts_by_number_and_another_turns_it(browser):
     head = "document.querySelectorAll('thead th')[1]"
     browser.evaluate(f"{head}.click()")
     gains = column(browser, 1)
-    assert gains[-1] == "–"  # what is no number comes last
+    assert gains[-1] == "–"  # cells without a number come last
     assert [float(gain) for gain in gains[:-1]] == sorted(float(gain) for gain in gains[:-1])
     assert browser.evaluate(f"{head}.ariaSort") == "ascending"
     browser.evaluate(f"{head}.click()")

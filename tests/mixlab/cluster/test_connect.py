@@ -127,7 +127,7 @@ def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_bri
     """
     variables = runtime_env(monkeypatch)["env_vars"]
     assert (variables["MALLOC_ARENA_MAX"], variables["GOMP_SPINCOUNT"]) == ("1", "3000")
-    (openmp,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")  # which importing torch loads
+    (openmp,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")  # importing torch loads it
     code = f"import ctypes, mixlab; ctypes.CDLL({str(openmp)!r})"
     done = python("-c", code, env={**os.environ, "OMP_DISPLAY_ENV": "verbose"}, check=True)
     assert "GOMP_SPINCOUNT = '3000'" in done.stderr
@@ -142,7 +142,7 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(tm
     ours = mixlab.__path__[0]
     for trainable in (module.Train(), module.train, module):
         near = runtime_env(monkeypatch, trainable)
-        far = runtime_env(monkeypatch, trainable, address="head:6379")  # whose machines have other folders
+        far = runtime_env(monkeypatch, trainable, address="head:6379")  # its machines have other folders
         assert near["py_modules"] == far["py_modules"] == [ours, str(file)]
         assert near["env_vars"]["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
         assert far["env_vars"]["PYTHONPATH"].split(os.pathsep)[1:] == [os.getcwd()]

@@ -136,7 +136,7 @@ def test_work_has_its_result_with_and_without_a_watch(answers):
         assert head.while_there(lambda: 6) == 6
     answers[:] = [False]
     with pytest.raises(ZeroDivisionError):
-        head.while_there(lambda: 1 / 0)  # of no cluster
+        head.while_there(lambda: 1 / 0)  # there is no cluster
 
 
 SILENT = "no Ray cluster answers at --address 'auto' ({}); start one"

@@ -31,7 +31,7 @@ from tests.toy import Toy
 @pytest.mark.parametrize(
     ("needed", "free", "count", "gpus"),
     [
-        (4_000, 16_000, 3, 0.3333),  # of 14,400 MiB
+        (4_000, 16_000, 3, 0.3333),  # 14,400 MiB of them can be used
         (15_000, 16_000, 1, 1),  # the margin is gone, but it fits
         (4.0, 80_000, 10_000, 0.0001),  # hardly any memory still asks for a GPU
         (1e-300, 80_000, 10_000, 0.0001),

@@ -148,7 +148,7 @@ def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(storage):
 def test_a_checkpoint_is_taken_from_the_result_that_names_it(storage, tmp_path):
     controller = TuneController(storage=storage, trial_checkpoint_config=CheckpointConfig(1))
     trial = Trial("stub", stub=True, storage=storage)
-    trial.temporary_state.ray_actor = SimpleNamespace()  # which cannot be asked
+    trial.temporary_state.ray_actor = SimpleNamespace()  # an actor that cannot be asked
     result = {SHOULD_CHECKPOINT: True, CHECKPOINT_DIR_NAME: "checkpoint_000007", "training_iteration": 8}
     with tune_private.checkpoints_with_results():
         decision = controller._process_trial_result(trial, result)

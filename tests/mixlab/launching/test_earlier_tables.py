@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch, tmp_path):
     table = tmp_path / "results" / "toy" / "paper" / "table.csv"
     assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=3)[0] == 130
-    assert launch(TWO_ARMS, seeds=2)[0] == 0  # of the larger one no seed was finished in every arm
+    assert launch(TWO_ARMS, seeds=2)[0] == 0  # no seed of the larger one has finished in every arm
     larger = table.read_text()
     for options in ({"seeds": 1}, {"seeds": 1, "dry_run": True}):
         with refused("has a table of 4 trials, and one of 2 of them would replace it"):

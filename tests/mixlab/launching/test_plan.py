@@ -133,7 +133,7 @@ def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
     [
         ({}, "_timed_here"),
         ({"gpus_per_trial": 1.0}, "_timed_here"),
-        ({"gpus_per_trial": AUTO}, "_timed_on_cluster"),  # which measures how many trials a GPU holds
+        ({"gpus_per_trial": AUTO}, "_timed_on_cluster"),  # it measures how many trials a GPU holds
         ({"address": "auto"}, "_timed_on_cluster"),
     ],
 )

@@ -89,7 +89,7 @@ def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_hold
 def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_marked():
     source = source_of(budget=6)
     trials = [source.next(9).trial for _ in range(6)]
-    known, ended, whole, pruned, failed, _running = trials  # of the arms low and high in turn
+    known, ended, whole, pruned, failed, _running = trials  # the arms low and high take turns
     for value, trial in enumerate(trials, 1):
         source.reported(trial, Epoch(1, 27, {"val_top1": value}))
     for trial, value in ((known, 1.0), (ended, 2.0), (whole, 3.0)):

@@ -103,7 +103,7 @@ def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed():
     assert not seen
     assert len(rounds.most()) == 7
     last = study.trials(TRAIN)[-1]
-    rounds.results[last.key] = 70.0  # of a plan with a fixed number of seeds
+    rounds.results[last.key] = 70.0  # the plan has a fixed number of seeds
     assert len(rounds.most()) == 6
     assert last not in rounds.most()
     rounds.results[first[1].key] = 71.5

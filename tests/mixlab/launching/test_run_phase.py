@@ -26,7 +26,7 @@ STOPPED = "Stopped; finished epochs are kept. To go on: "
         (StorageLost("a disk is full"), 1, "stopped, because a disk is full; finished epochs are kept, and the s", ""),
         (HeadLost("the head has died"), 1, "the head has died\n", ""),
         (KeyboardInterrupt(), 130, "Stopping ...\n", STOPPED),
-        (SystemExit(1), 130, "", STOPPED),  # of rich, when nobody reads its output
+        (SystemExit(1), 130, "", STOPPED),  # rich raises it when nobody reads its output
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
@@ -117,7 +117,7 @@ def test_a_trial_that_goes_on_and_is_tried_again_is_begun_once_in_mlflow(session
     assert (
         [
             call.runs.start(TRIAL),
-            call.runs.epochs(TRIAL, EPOCHS[:1]),  # which MLflow may lack
+            call.runs.epochs(TRIAL, EPOCHS[:1]),  # MLflow may lack them
             call.mirrors.start(TRIAL),
             call.display.started(TRIAL, EPOCHS[0]),
             call.display.reported(TRIAL, EPOCHS[1]),

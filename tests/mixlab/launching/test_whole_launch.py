@@ -181,7 +181,7 @@ def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_lef
     # None while the search is not over; then all of its own, and those of the winners that are done.
     assert forgotten == [0, 4, 2, 4, 4]
     monkeypatch.setattr(Start, "share_of", Mock(side_effect=AssertionError))
-    code, said = launch(SMALL_SEARCH)  # which has nothing to train, and connects to no cluster
+    code, said = launch(SMALL_SEARCH)  # nothing is left to train, so it connects to no cluster
     assert code == 0
     assert "Search over: 4/4 tried" in said
     assert "1 table, 2 arms, 2 seeds: 4 runs" not in said
@@ -245,7 +245,7 @@ def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_lette
         main(study, Toy(), ["--tracking-uri", tracking_uri])
     said = screen.buffer.getvalue().decode("ascii")
     assert "[2/2 done" in said
-    assert [line for line in said.splitlines() if line.startswith("Gr??e ? ? ?") and "+2.00" in line]  # of the table
+    assert [line for line in said.splitlines() if line.startswith("Gr??e ? ? ?") and "+2.00" in line]  # in the table
     for name in ("table.md", "table.csv", "table.html", "report.html"):
         assert "Größe λ ≤ ½" in (tmp_path / "results" / "toy" / "paper" / name).read_text(encoding="utf-8")
 

@@ -22,7 +22,7 @@ from tests.mixlab.search_toy import NO_CHECKPOINTS, TRAIN, InMemory, accuracy, g
 from tests.toy import SEARCH, Toy
 
 SEEDS = range(1000, 1006)
-EPOCHS = 3  # of a seed
+EPOCHS = 3  # for each seed
 
 
 def racing(sequential: bool = True, **changes: Any) -> History:

@@ -41,7 +41,7 @@ def test_the_draws_of_a_trial_and_how_many_precede_the_model_follow_from_its_pla
 def stopped_at(name: str, epochs: int, earlier: int) -> int | None:
     """Return the epoch after which a bad trial is stopped that follows as many good ones that ran to their end."""
     pruner = build_pruner(name, epochs)
-    study = optuna.create_study(study_name="toy", direction="maximize", pruner=pruner)  # whose name Hyperband draws by
+    study = optuna.create_study(study_name="toy", direction="maximize", pruner=pruner)  # Hyperband draws by its name
     for value in [9.0] * earlier + [1.0]:
         trial = study.ask()
         for epoch in range(1, epochs + 1):

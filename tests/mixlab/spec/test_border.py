@@ -139,7 +139,7 @@ def test_values_of_numpy_torch_and_enumerations_become_plain_python():
     study = replace(STUDY.with_base(**given), factors={"kind": (Kind.PLAIN, Size.SMALL)})
     assert list(study.levels("kind")) == ["plain", "3"]
     trial = study.trials(TRAIN)[0]
-    assert repr(trial.config) == repr({"lr": 0.1, **plain, "kind": "plain"})  # in which a type of NumPy's has its name
+    assert repr(trial.config) == repr({"lr": 0.1, **plain, "kind": "plain"})  # a NumPy type would show its name
     assert trial.key == STUDY.with_base(**plain, kind="plain").trials(TRAIN)[0].key
 
 

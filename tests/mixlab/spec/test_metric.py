@@ -25,7 +25,7 @@ def test_rules_by_hand():
     values = [11.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 1.0, 10.0, 4.0, 6.0]
     assert TOP1.summary(values) == {
         "test_top1_last": 6.0,
-        "test_top1_median10": 5.5,  # of 1, 3, 4, 4, 5, 6, 6, 7, 8 and 10, whose mean is 5.4
+        "test_top1_median10": 5.5,  # the median of 1, 3, 4, 4, 5, 6, 6, 7, 8 and 10; their mean is 5.4
         "test_top1_best": 11.0,
         "test_top1_best10": 10.0,
     }
@@ -129,7 +129,7 @@ def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and
     metrics = {"true": 1.0, "array": 2.0, "single": 0.5, "quarter": 0.25, "one": 1.0, "tensor": 0.5, "half": 3.0}
     metrics |= {"least": -math.inf, "small": 5e-324}
     plain = Epoch(2, 3, metrics, {"file": "a\\udcff\\0b", "fox": "🦊"}, {"lam": (0.25, 0.75)})
-    assert repr(epoch) == repr(plain)  # in which a number of NumPy's has its type
+    assert repr(epoch) == repr(plain)  # a NumPy number would show its type
     assert from_json(json.loads(json.dumps(vars(epoch)))) == epoch
 
 

@@ -124,7 +124,7 @@ def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does
 def test_data_is_held_out_if_the_runs_of_the_search_alone_change_every_key_for_that():
     for tuning, held in ((TRAIN.held_out, True), (SEARCH.tuning, True), ({"validation": 0.1, "epochs": 1}, False)):
         assert replace(SEARCH, tuning=tuning).holds_out(TRAIN) is held
-    same_data = STUDY.with_base(evaluate="validation", validation=0.1)  # of the confirmation too
+    same_data = STUDY.with_base(evaluate="validation", validation=0.1)  # the confirmation uses it too
     assert not replace(SEARCH, study=same_data, tuning={}).holds_out(TRAIN)
 
 
@@ -171,7 +171,7 @@ def test_corners_are_the_ends_and_every_choice():
     ("values", "last"),
     [(Int(8, 20, step=8), 16), (Float(0, 1, step=0.4), 0.8), (Float(0.1, 0.3, step=0.1), 0.3), (Float(0, 2), 2)],
 )
-@pytest.mark.filterwarnings("error")  # of Optuna, which says where it ends a range
+@pytest.mark.filterwarnings("error")  # Optuna warns where it shortens a range
 def test_what_the_steps_of_a_range_do_not_reach_is_neither_tried_nor_drawn(values, last):
     """A search was refused for the width 20, which the steps of 8 from 8 leave out."""
     assert repr([point["x"] for point in corners({"x": values}, {})]) == repr([values.low, last])

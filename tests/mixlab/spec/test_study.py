@@ -143,7 +143,7 @@ def test_a_plan_says_all_that_the_tables_need():
         "delta": None,
         "sequential": None,
         "looks": {"seeds": [3]},
-        "config": {"epochs": 3},  # what all trials share
+        "config": {"epochs": 3},  # the keys that all trials share
     }
     each = [(net, arm, seed) for net in ("x", "y") for arm in ("a", "b", "c") for seed in (7, 5)]
     assert rows == [

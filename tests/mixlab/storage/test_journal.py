@@ -116,7 +116,7 @@ def test_forget_deletes_those_trials_and_empty_launches(tmp_path):
     checkpoint(tmp_path, "l2", "aa", 0, epochs=2)
     checkpoint(tmp_path, "l2", "bb", 0, epochs=1)
     trials = tmp_path / "study" / "trials"
-    for launch in ("mine", "of another driver"):  # that has just started
+    for launch in ("mine", "of another driver"):  # both have just started
         (trials / launch).mkdir()
     storage = Storage(str(tmp_path), "study")
     storage.forget({"aa"}, "mine")

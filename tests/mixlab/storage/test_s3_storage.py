@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 STUDY = ROOT / "studies" / "ablation_cifar100.py"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data"))
 
-REFUSED_SECONDS = 6.0  # in which pyarrow asks again itself
+REFUSED_SECONDS = 6.0  # during this time pyarrow itself asks again
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(server, tm
     release(study.folder)
     assert "goes on after epoch 2" in study.run_here(*chosen)
     assert epochs_of(study.folder) == {0: [1, 2, 3]}
-    assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
+    assert server.files(f"{bucket}/results") == []  # MLflow holds them; a second copy is not needed
     assert study.table("paper")  # next to the driver
     require_everything_once(study, seeds=1, epochs=3)
 

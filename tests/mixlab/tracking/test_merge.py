@@ -150,7 +150,7 @@ def test_the_larger_plan_wins_and_the_views_that_ours_lacks_come_along(here, awa
         assert [trial["seed"] for trial in artifacts.plan_of(target, study.run_id)["trials"]] == [0, 1]
         assert arm.tags[names.NOTE] == "n = 2"
         assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
-    assert len(studies) == 1  # of two plans of one size, ours stays
+    assert len(studies) == 1  # where both plans have the same size, ours stays
     tags = target.get_experiment_by_name("toy").tags
     assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("of 1 seeds", "of 2 seeds")
     assert f"{names.DRIVER}p" not in tags
@@ -212,4 +212,4 @@ def test_a_store_that_is_not_there_is_named(tmp_path):
     ):
         with pytest.raises(BadInput, match=re.escape(words)) as error:
             main([other, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"])
-        assert "--tracking-uri" not in str(error.value)  # that option names the other side
+        assert "--tracking-uri" not in str(error.value)  # this option names the other side

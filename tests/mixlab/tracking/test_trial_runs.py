@@ -189,4 +189,4 @@ def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours():
     """With another ``mixlab.key`` a run would never be found again, and be trained anew at each start."""
     named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD, names.DRIVER}
     tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
-    assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
+    assert set(OWN_TAGS) == tags - {"data", "hardware"}  # a trainable reports these two

@@ -58,7 +58,7 @@ def test_draws_are_uniform_and_independent():
     n = 20_000
     images = torch.zeros(n, 2, H, W, dtype=torch.uint8)
     images[:, 0] = torch.arange(H, dtype=torch.uint8)[:, None]  # a pixel's row
-    images[:, 1] = torch.arange(W, dtype=torch.uint8)  # and its column
+    images[:, 1] = torch.arange(W, dtype=torch.uint8)  # the pixel's column
     moved = crop_and_flip(images, seeded()).long()
     down = moved[:, 0, 8, 6] - 8
     mirrored = moved[:, 1, 6, 6] < moved[:, 1, 6, 5]

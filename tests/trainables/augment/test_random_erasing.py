@@ -43,7 +43,7 @@ def test_the_box_is_that_of_a_loop_over_the_tries_and_becomes_noise():
 
 def test_jitter_changes_each_image_by_its_own_factors_within_bounds():
     flat = torch.full((B, C, H, W), 100.0)
-    result = jitter(flat, generator(0, "augment"), 0.4)  # of a flat image only brightness changes anything
+    result = jitter(flat, generator(0, "augment"), 0.4)  # on a flat image only brightness has an effect
     levels = result[:, 0, 0, 0]
     assert torch.equal(result, levels[:, None, None, None].expand_as(result))
     assert 60 <= levels.min() < 63

@@ -58,7 +58,7 @@ def test_boxes_have_the_distribution_of_torchvision_s():
 @pytest.mark.parametrize(
     ("size", "area", "shape", "box"),
     [
-        ((100, 100), 0.3, 0.5, [10, 30, 60, 60]),  # of 0.08 + 0.92 * 0.3 = 0.356, the root of 3560 is 59.7
+        ((100, 100), 0.3, 0.5, [10, 30, 60, 60]),  # area 0.08 + 0.92 * 0.3 = 0.356; the root of 3560 is 59.7
         ((100, 100), 0.3, 0.0, [8, 36, 69, 52]),  # at 3:4, the roots of 3560 / 0.75 and of 3560 * 0.75
         ((100, 100), 0.0, 0.5, [18, 54, 28, 28]),  # the root of 800 is 28.3
         ((100, 41), 0.9, 0.5, [22, 0, 55, 41]),  # the root of 3723 does not fit; 41 / 0.75 is 54.7

@@ -81,7 +81,7 @@ def scrambled(name: str) -> Backbone:
 def test_as_many_parameters_as_published(name):
     if name in PRETRAINED:
         assert size(name, 1000) == next(iter(PRETRAINED[name])).meta["num_params"]
-    if name in SMALL_STEM:  # which has only its own kernels fewer
+    if name in SMALL_STEM:  # only the kernels of its stem are smaller
         assert size(name, 1000) == SMALL_STEM[name].meta["num_params"] - STEM_DIFFERENCE
     if name in PUBLISHED:
         classes, millions, digits = PUBLISHED[name]

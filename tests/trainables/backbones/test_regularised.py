@@ -53,7 +53,7 @@ def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up():
     kept = [torch.allclose(row, 2 * whole, atol=1e-4) for row, whole in zip(dropped, branch, strict=True)]
     gone = [torch.allclose(row, torch.zeros(()), atol=1e-6) for row in dropped]
     assert [not one for one in gone] == kept
-    assert 8 < sum(kept) < 32  # of 40 tosses of a coin
+    assert 8 < sum(kept) < 32  # heads among 40 tosses of a coin
 
 
 def test_the_rates_of_paths_grow_from_zero_and_drop_block_acts_in_the_last_two_stages_alone():

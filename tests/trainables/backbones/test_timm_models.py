@@ -136,7 +136,7 @@ def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name)
 def test_the_grid_is_timm_s_last_map_where_the_features_are_not_a_map(name):
     side, _, family = ALL[name]
     ours, theirs = both(name, side)
-    _, maps = theirs.forward_intermediates(images(side), norm=family != "Hiera")  # which normalises its means
+    _, maps = theirs.forward_intermediates(images(side), norm=family != "Hiera")  # it normalises the means
     torch.testing.assert_close(ours.grid(ours.encode(images(side))), maps[-1])
 
 
@@ -173,7 +173,7 @@ def test_a_class_token_shares_its_attention_among_the_patches_and_the_tokens(nam
     assert found.ndim == 3
     assert min(found.shape[1:]) > 1
     assert found.min() > 0
-    shares = found.sum(dim=(1, 2))  # what a token keeps to itself is missing
+    shares = found.sum(dim=(1, 2))  # the attention of a token to itself is missing
     assert shares.max() < 1
     assert shares.min() > 0.6
 

@@ -267,9 +267,9 @@ def seconds(monkeypatch):
 
 @pytest.mark.slow
 def test_a_search_and_the_training_of_what_it_finds_are_estimated(seconds):
-    batches = 1000 / 2 / 8  # of one half
+    batches = 1000 / 2 / 8  # in one half of the images
     search = batches * (2 * 1 + 3 * 2)
-    test, training = 3, 4 - 3  # of one batch
+    test, training = 3, 4 - 3  # seconds for a batch
     assert seconds() == pytest.approx(search + 7 * (1000 / 8 * training + 300 / 8 * test))
 
 

@@ -64,7 +64,7 @@ def test_load_keeps_channels_rows_columns_and_labels_apart(tmp_path):
     write(tmp_path, BINARY)
     train, test = cifar10.load(tmp_path, MD5)
     assert train.images.shape == (15, 3, 32, 32)
-    pixels = train.images[0, :, (5, 0, 1), (5, 1, 0)].T  # of rows and columns
+    pixels = train.images[0, :, (5, 0, 1), (5, 1, 0)].T  # at these rows and columns
     assert pixels.tolist() == [[10, 20, 30], [11, 21, 31], [10, 20, 30]]
     assert train.labels.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6]
     assert test.labels.tolist() == [5, 6, 7]

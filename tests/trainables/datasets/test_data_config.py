@@ -45,7 +45,7 @@ def test_an_option_that_is_read_is_not_refused():
         {**streamed, "bad_images": "skip"},
         {**folder, "augment.resize": 36, "interpolation": "bilinear", "augment": "none"},
         {"train_images": 50_000, "test_images": 10_000},  # all that there are
-        {"image_size": 5},  # of which four pixels can be reflected
+        {"image_size": 5},  # four pixels are added by reflection, which takes five
         {"image_size": 4, "augment.padding": "zeros"},
         {"validation": 0.1, "evaluate": "validation"},
     ):

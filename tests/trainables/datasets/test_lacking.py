@@ -17,7 +17,7 @@ def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name, 
     fate = "will be fetched" if dataset.fetched else "has to be put there"
     assert said == f"{tmp_path / dataset.folder} is missing and {fate}"
     assert not list(tmp_path.iterdir())
-    with pytest.raises(DataError) as wanted:  # what reads it looks there too
+    with pytest.raises(DataError) as wanted:  # the reader looks there too
         dataset.load(tmp_path)
     assert str(tmp_path / dataset.folder) in str(wanted.value)
     (tmp_path / dataset.folder).mkdir(parents=True)

@@ -15,7 +15,7 @@ from trainables.datasets.opening import open_splits
 from trainables.datasets.subsampling import choose, chosen, hold_out, read_scores
 
 LABELS = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 2])
-ROWS = (  # of which images 0, 2, 4, 6, 8 are of class 0: CV falls, the mean rises, the deviation falls
+ROWS = (  # images 0, 2, 4, 6, 8 are of class 0: CV falls, the mean rises, the deviation falls
     "image,label,mean,std,cv,dropout,k_centre",
     *(f"{i},{int(LABELS[i])},{1 + i},{9 - i},{(9 - i) / (1 + i)},{i % 3},{9 - i}" for i in range(10)),
 )
@@ -113,7 +113,7 @@ def test_scores_of_other_images_are_refused(file, tmp_path):
     ):
         with pytest.raises(ValueError, match=sentence):
             chosen(config(rule=rule, share=0.5, scores=scores), labels)
-    assert len(chosen(config(rule="easy", share=0.5, scores=no_number), LABELS)) == 5  # of another column
+    assert len(chosen(config(rule="easy", share=0.5, scores=no_number), LABELS)) == 5  # the rule reads another column
     assert len(chosen(config(rule="cv", share=0.5, scores=file), LABELS[:6])) == 4  # the first six images alone: 2 + 2
 
 

@@ -131,7 +131,7 @@ def test_a_block_is_not_computed_in_half_precision():
 
 
 def test_the_loss_of_a_masks_mean_by_hand():
-    shares = torch.tensor([0.2, 0.9], dtype=torch.float64).view(2, 1, 1, 1)  # of the partner: the own are 0.8 and 0.1
+    shares = torch.tensor([0.2, 0.9], dtype=torch.float64).view(2, 1, 1, 1)  # the partner's; the own are 0.8, 0.1
     mask, lam = shares.expand(2, 1, 4, 3), torch.tensor([0.5, 0.15], dtype=torch.float64)
     assert mask_loss(mask, lam, "row").item() == pytest.approx((0.2 + 0.0) / 2)  # gaps 0.3 and 0.05, less 0.1 each
     assert mask_loss(mask, lam, "batch").item() == pytest.approx(0.125 - 0.1)  # the mean gap is 0.3 - 0.05 halved

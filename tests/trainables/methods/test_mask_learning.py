@@ -213,7 +213,7 @@ def test_with_random_grids_everything_but_the_block_learns():
     assert method.also_saved == {}
     assert method.evaluated is method.teacher
     mask = method.masks(method.maps(pixels()), (16, 12), Generator(), torch.arange(B).roll(1), torch.full((B,), 0.25))
-    cells = mask[:, :, ::4, ::4]  # of a map of 4x3
+    cells = mask[:, :, ::4, ::4]  # the map is 4x3
     assert torch.equal(mask, cells.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3))
     assert cells.sum(dim=(1, 2, 3)).tolist() == [9] * B
 

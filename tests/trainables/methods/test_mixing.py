@@ -16,7 +16,7 @@ from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy
 
-TOKENS = {"attend", "attend_merged"}  # what only a transformer with a class token can give
+TOKENS = {"attend", "attend_merged"}  # only a transformer with a class token has them
 NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.signature(mixer).parameters.keys()}
 CONVOLUTIONAL = sorted(set(MIXERS) - NEEDS_CLASS_TOKEN)
 TWO_OR_MORE = sorted(set(CONVOLUTIONAL) - {"none", "cutout", "augmix"})  # images in a mixture

@@ -92,7 +92,7 @@ def test_the_networks_of_a_file_are_laid_out_as_adain_s(file, side):
     enlarged = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
     features = encoder[:11](enlarged)  # up to the first map of eight channels, which the decoder takes
     torch.testing.assert_close(network.encode(images), features.detach())
-    assert features.shape == (B, 8, 16, 16)  # of an odd side too
+    assert features.shape == (B, 8, 16, 16)  # for an odd side too
     wanted = F.interpolate(decoder(features), (16, 12), mode="bilinear", align_corners=False)
     torch.testing.assert_close(network.decode(features.detach(), images.shape[2:]), wanted.detach())
     assert not any(parameter.requires_grad for parameter in network.parameters())

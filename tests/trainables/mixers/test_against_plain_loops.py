@@ -25,7 +25,7 @@ from trainables.mixers.saliencymix import RELEASE_MEAN, RELEASE_STD, saliencymix
 from trainables.mixers.smoothmix import smoothmix
 
 B, C, H, W = 24, 3, 16, 12
-ROUNDING = H * W * torch.finfo(torch.float32).eps  # of a sum of as many numbers of order 1
+ROUNDING = H * W * torch.finfo(torch.float32).eps  # in a sum of H * W numbers of order 1
 each_seed = pytest.mark.parametrize("seed", range(2))
 
 

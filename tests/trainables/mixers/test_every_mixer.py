@@ -10,7 +10,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, mixed_targets
 
 B, C, H, W = 8, 3, 16, 12
-ROUNDING = H * W * torch.finfo(torch.float32).eps  # of a mean of as many numbers of order 1
+ROUNDING = H * W * torch.finfo(torch.float32).eps  # in a mean of H * W numbers of order 1
 
 # Inputs that a mixer may require besides the images; one that requires others mixes no pixels, or needs a network.
 INPUTS = {

@@ -15,7 +15,7 @@ from trainables.mixers.fmix import (
     low_frequency_noise,
 )
 
-ROUNDING = 16 * 12 * np.finfo(np.float32).eps  # of a sum of as many numbers of order 1
+ROUNDING = 16 * 12 * np.finfo(np.float32).eps  # in a sum of 16 * 12 numbers of order 1
 
 
 @pytest.mark.parametrize(("height", "width", "decay"), [(16, 12, 3.0), (9, 13, 1.0), (7, 4, 4.0)])

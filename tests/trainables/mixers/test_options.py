@@ -28,7 +28,7 @@ def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
     torch.testing.assert_close(right.weights, legacy.weights.flip(1))
     assert (right.weights[:, 0] - legacy.weights[:, 0]).abs().min() > 0
     many = smoothmix(torch.zeros(4000, 1, 32, 32), seeded()).weights[:, 1]
-    assert many.mean().item() == pytest.approx(0.43, abs=0.01)  # what is known of mean(G)
+    assert many.mean().item() == pytest.approx(0.43, abs=0.01)  # the known mean of G
     assert many.min() > 0.11
     assert many.max() < 0.75
 

@@ -66,7 +66,7 @@ def test_the_energy_is_that_of_the_paper_by_loops():
 def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides_or_of_the_cells_if_those_are_smaller(block):
     images, partner = pixels(16, 16), torch.arange(B).roll(1)
     rows, columns = (border_differences(images, partner, block, axis) for axis in (1, 2))
-    size = 16 // block  # of a cell
+    size = 16 // block  # the side of a cell in pixels
     side = min(size, 4)
     before, after = slice(size - side, size), slice(size, size + side)  # the first border
     for b in range(B):

@@ -21,7 +21,7 @@ from trainables.parallel.processes import LostProcess, accompanied, require_devi
 from trainables.parallel.rows import count, gradients_kept, own_rows, rank, shared, shares, spread
 
 STEPS = 3
-BATCH = 7  # which two processes cannot share evenly
+BATCH = 7  # an odd number: two processes cannot share it evenly
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 CASES = {
     "plain": {"mixer": "none"},
@@ -112,7 +112,7 @@ def test_batch_norm_is_torchs_over_the_rows_of_all(found):
         for name in ("out", "running_mean", "running_var", "num_batches_tracked", "batch"):
             torch.testing.assert_close(process[name], alone[name], rtol=1e-11, atol=1e-12, msg=name)
         assert own == shares(BATCH, 2)[rows.index(own)]
-    for name in ("weight", "bias"):  # of each process's own rows, twice: DistributedDataParallel takes their mean
+    for name in ("weight", "bias"):  # twice each process's own: DistributedDataParallel takes their mean
         mean = (together[0][name] + together[1][name]) / 2
         torch.testing.assert_close(mean, alone[name], rtol=1e-11, atol=1e-12)
 
