@@ -255,6 +255,6 @@ def test_every_file_has_a_name_that_any_system_can_check_out():
 
 
 def test_no_file_is_long():
-    """Longer files have held more than one idea so far."""
+    """A longer file holds more than one idea."""
     lines = {path: text(path).count("\n") for path in (*modules().values(), *STUDIES)}
     assert {path.name: count for path, count in lines.items() if count > 250} == {}

@@ -119,7 +119,7 @@ def test_it_prints_json_that_any_program_can_read(tiny, tmp_path, capsys):
 
 
 def test_each_run_is_divided_by_the_baselines_run_of_the_seed_whichever_arm_it_is_compared_with():
-    """The papers divide by the baseline; a column of several divisors stood next to their numbers."""
+    """The papers divide by the baseline, so a column beside their numbers must have the same divisor."""
     plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
     plan["against"] = {"+ lam": "baseline", "+ l_s": "+ lam"}
     runs = planned_runs(plan, lambda *_: 70.0)

@@ -147,7 +147,7 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(kind, g
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_text_names_nothing(kind, text):
-    """As of an unset variable of a shell: files would go to the current folder, and the last plan be read."""
+    """An unset variable of a shell is one: files would go to the current folder, and the last plan would be read."""
     with pytest.raises(argparse.ArgumentTypeError, match=f"must not be empty, got '{text}'"):
         kind(text)
 

@@ -97,7 +97,7 @@ def test_boxes_that_are_not_there_are_one_sentence(birds, untrained, out, capsys
 
 
 def test_only_the_tables_of_data_sets_with_boxes_are_measured():
-    """A study of birds and aircraft was refused; a run that has not begun has logged no data set."""
+    """A study may have birds and aircraft, and a run that has not begun has logged no data set."""
     cells = [("a", "cub200", "cub200"), ("b", "cub200", ""), ("c", "aircraft", "aircraft"), ("d", "aircraft", "")]
     runs = pd.DataFrame(cells, columns=["key", "factor.dataset", "config.dataset"])
     plan = {"factors": {"dataset": ["cub200", "aircraft"]}, "trials": [{"key": key} for key in "abcd"]}

@@ -30,7 +30,7 @@ def test_every_finished_search_is_a_point_by_its_rule():
 
 
 def test_the_hours_are_written_as_numbers():
-    """Matplotlib's own ticks of a logarithmic axis were shown as the text of a formula."""
+    """By default Matplotlib writes the ticks of a logarithmic axis as formulas."""
     figure = plot_search_time("any", search_points(runs(), "test_top1_error_median10"), "top-1 error, %", "")
     figure.draw_without_rendering()
     (axis,) = figure.subfigs[0].axes if figure.subfigs else figure.axes
@@ -59,7 +59,7 @@ def test_a_study_that_searches_nothing_is_refused(lacking):
 
 @pytest.mark.parametrize("searched", [runs().drop(columns=RULE), without(runs(), slice(2, 3), RULE)])
 def test_a_search_without_a_rule_has_used_all_images(searched):
-    """A study of searches whose trainable has no such key ended in a KeyError."""
+    """The trainable of such a search may have no key for the rule."""
     points = search_points(searched, "test_top1_error_median10")
     assert points["images"].tolist() == ["all images"] * 4
     assert points["value"].tolist() == [20.0, 22.0, 21.0, 23.0]

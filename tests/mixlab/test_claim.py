@@ -156,7 +156,7 @@ def in_a_bucket(start: Start) -> Shared:
 
 
 def test_a_second_writer_is_a_sentence(tmp_path, tracking_uri, monkeypatch):
-    """With a server, two starts with different storages wrote the same runs."""
+    """With a server, two starts with different storages would write the same runs."""
     monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(one_driver, "sqlite_file", lambda uri: None)
     start = start_of(tmp_path, tracking_uri)

@@ -273,7 +273,7 @@ def test_a_name_that_holds_a_comma_is_in_double_quotes(text, names):
 
 
 def test_set_twice_is_refused_by_what_was_written():
-    """Nan is not equal to itself, so that a single one was refused; true is equal to 1, and was kept in its place."""
+    """Compared as values, nan would differ from itself, and true would equal 1."""
     (value,) = parse(STUDY, ["--set", "lr=NaN", "--set", "lr=NaN"]).changes.values()
     assert math.isnan(value)
     with pytest.raises(BadInput, match="--set gives lr two values, True and 1: give it one"):

@@ -28,7 +28,7 @@ def test_starts_that_find_an_empty_database_together_try_six_times(refusal, refu
 
 
 def test_a_server_that_is_away_is_waited_for_and_said_to_be_once(monkeypatch, capsys):
-    """A search ended with an account of Optuna's when its database was started again."""
+    """A search goes on when its database has been restarted."""
     engine = create_engine("sqlite://")
     databases.wait_for_server(engine)
     away = sqlite3.OperationalError("Connection refused")

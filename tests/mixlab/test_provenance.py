@@ -86,7 +86,7 @@ def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(reposito
 def test_a_study_and_a_trainable_outside_any_repository_are_in_the_patch_with_what_they_import(
     repository, tmp_path, monkeypatch
 ):
-    """Whatever changed in it between two starts of a study, their runs had the same patch."""
+    """Two starts with different code must not have the same patch."""
     package = tmp_path / "my_package"  # without an __init__.py, such a package has no file
     package.mkdir()
     (tmp_path / "mine.py").write_text("epochs = 7\n")
@@ -144,7 +144,7 @@ def test_without_git_nothing_is_known_but_the_commit_that_an_image_names(reposit
 
 @pytest.mark.parametrize("readable", [True, False])
 def test_code_of_no_repository_is_not_said_to_be_clean(repository, monkeypatch, readable):
-    """Two starts between which it had changed were recorded alike. Git also reads no repository of another user."""
+    """Two starts with different code must not be recorded alike. Git also reads no repository of another user."""
     if readable:
         shutil.rmtree(repository / ".git")
     else:
@@ -156,7 +156,7 @@ def test_code_of_no_repository_is_not_said_to_be_clean(repository, monkeypatch, 
 
 
 def test_a_notebook_and_a_repository_without_a_commit_are_not_said_to_be_clean(repository):
-    """Whatever a notebook's cells held, its runs were those of a commit that does not hold them."""
+    """No commit holds the cells of a notebook."""
     found = collect(repository / "notebook")
     assert (found.commit, found.dirty, found.patch) == (head_of(repository), True, "unknown")
     git(repository, "update-ref", "-d", "HEAD")
@@ -181,7 +181,7 @@ def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(r
 
 @pytest.mark.parametrize("failing", ["diff", "ls-files"])
 def test_changes_that_cannot_be_read_are_not_said_to_be_none(repository, monkeypatch, failing):
-    """A "git diff" of a large repository on a slow disk took longer than it may, and the code was recorded as clean."""
+    """A "git diff" of a large repository on a slow disk may take longer than it is given."""
     run = subprocess.run
 
     def slow(command: list[str], **options: Any) -> Any:
@@ -198,7 +198,7 @@ def test_changes_that_cannot_be_read_are_not_said_to_be_none(repository, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["diff.external=true", "color.ui=always"])
 def test_the_changes_are_a_patch_however_the_user_looks_at_changes(repository, setting, monkeypatch):
-    """A program that shows them elsewhere printed nothing, so that changed code was recorded as clean."""
+    """A program that shows them in a window of its own prints nothing."""
     (repository / "study.py").write_text("epochs = 2\n")
     usual = collect(repository / "study.py").diff
     name, value = setting.split("=")

@@ -45,7 +45,7 @@ def test_a_notebook_has_no_command(monkeypatch):
 
 @pytest.mark.parametrize("uri", ["a%20b.db", "a%b.db", "100%25.db", "/x/a#b.db?timeout=60", "%2Fx/y.db"])
 def test_the_file_of_a_uri_is_the_one_that_mlflow_opens(uri):
-    """With another, a study trained everything and then found no database to make its table of."""
+    """With another, a study would train everything and then find no database to make its table from."""
     assert str(sqlite_file(f"sqlite:///{uri}")) == make_url(f"sqlite:///{uri}").database
 
 

@@ -126,7 +126,7 @@ def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(tmp_pat
     [("{folder}", False), ("{folder}/not/yet/there", False), ("{folder}/file/home", True), ("~", True)],
 )
 def test_without_a_home_ray_gets_its_token_all_the_same(home, given, tmp_path, monkeypatch):
-    """Every study ended with "Ray did not start on this machine", and the advice to try again."""
+    """Otherwise every study would end with "Ray did not start on this machine"."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", home.format(folder=tmp_path))
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x")  # to be restored

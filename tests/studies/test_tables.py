@@ -80,7 +80,7 @@ def test_each_cell_has_the_recipe_of_its_network_and_the_strengths_of_its_mixer(
 
 @pytest.mark.slow
 def test_a_dry_run_of_table_6_takes_little_more_than_what_it_imports(tmp_path, tracking_uri, capsys, monkeypatch):
-    """The imports take most of the ten seconds that the command has; timing every cell's steps took a minute."""
+    """Imports take most of the ten seconds that the command has; to time every cell's steps would take a minute."""
     monkeypatch.setattr(cost, "_measured", {})
     start = time.process_time()
     require_dry_run("ablation_cifar100", tmp_path, tracking_uri, capsys, "paper")

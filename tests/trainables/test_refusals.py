@@ -72,7 +72,7 @@ def test_the_nearest_name_is_found_whatever_its_case(kind, given, known, answer)
     ],
 )
 def test_what_is_wanted_of_a_value_is_said_in_plain_words(value, kind, sentence):
-    """Those of the library made "must be Field required" and "must be a integer"."""
+    """The library's own words would make "must be Field required" and "must be a integer"."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         checked("key", value, kind)
 

@@ -93,7 +93,7 @@ COUNTS = [
 
 @pytest.mark.parametrize(("mixer", "option"), COUNTS)
 def test_a_count_that_no_step_could_end_with_is_refused(mixer, option):
-    """The check itself looped without end, or ended in torch's words for a number of more than 64 bits."""
+    """The check itself must end, and not in torch's words for a number of more than 64 bits."""
     for count in (10**6, 10**20):
         config = {**BASE, "mixer": mixer, f"mixer.{option}": count}
         if count == 10**6 and option in ("length", "groups"):  # a larger image or batch may have it

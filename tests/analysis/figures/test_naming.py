@@ -52,7 +52,7 @@ def test_arms_of_long_names_are_shown_whole():
 
 
 def test_panels_of_tables_with_long_names_are_told_apart():
-    """They were cut in the middle of a word."""
+    """Titles are not cut in the middle of a word."""
     long = "a mixer of a name that is too long for the title"
     factors = {"mixer": (long, f"{long} 2"), "backbone": ("a network of a rather long name",)}
     levels = tables_of(lambda *_: 70.0, seeds=1, factors=factors)

@@ -84,7 +84,7 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
 
 
 def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(painted, levels):
-    """A line and a band of no width left the panel empty, with ticks at parts of an epoch."""
+    """A line and a band would have no width, and the axis ticks at parts of an epoch."""
     figure = plot_curves("ablation_tiny", curve_points([1], lambda _, seed: 10.0 + seed), levels)
     axis = figure.axes[0]
     assert [line.get_marker() for line in axis.lines] == ["o", "s", "D"]
@@ -133,7 +133,7 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(s
 
 
 def test_a_legend_has_the_arms_in_their_order_and_says_which_have_no_value(levels):
-    """An arm that the first table lacks came last, and one that all tables lack was not named at all."""
+    """An arm that the first table lacks is not moved to the end, and one that all tables lack is named."""
     points = pd.concat(
         [curves_of(levels[:1]).query("arm == 'baseline'"), curves_of(levels[1:]).query("arm == '+ lam'")]
     )
@@ -183,7 +183,7 @@ def test_a_hundred_and_nineteen_arms_look_different_and_seventeen_without_colour
 
 
 def test_the_first_arms_are_told_apart_without_colours(levels):
-    """In grey the lines of the baseline and of the first arm were alike."""
+    """In grey the colours of the baseline and of the first arm are alike."""
     axis = plot_curves("ablation_tiny", curve_points(range(30), lambda epoch, seed: epoch + seed), levels).axes[0]
     marks = [(line.get_marker(), line.get_markevery()) for line in axis.lines]
     assert marks == [("o", (0, 4)), ("s", (1, 4)), ("D", (2, 4))]  # each on points of its own

@@ -132,7 +132,7 @@ def planned(track_in, tmp_path_factory):
 
 
 def test_a_part_of_a_plan_that_is_null_is_one_that_it_lacks(planned):
-    """Each of its readers has a value of its own for a part that is lacking; some had none for null."""
+    """Each reader of a plan has its own default for a part that is missing; null gets it too."""
     study, plan, run_id = planned
     nothing = dict.fromkeys(("delta", "design", "sequential", "family", "against", "looks"))
     study.client.log_text(run_id, json.dumps({**plan, **nothing}), "plan.json")

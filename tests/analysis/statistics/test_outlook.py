@@ -162,7 +162,7 @@ def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up():
 
 @pytest.mark.parametrize("kept", [range(0), range(6, 8), range(3)])
 def test_a_comparison_without_a_pair_is_given_up_in_the_words_of_the_tables(kept):
-    """A launch called it given up, where the tables said that there was no pair."""
+    """The launch and the tables both say that there is no pair."""
     plan, runs = study(8, sequential={"budget": 12})
     lost = (runs["arm"] == "null") & ~runs["seed"].isin(kept) | (runs["arm"] == "plain") & (runs["seed"] >= 6)
     runs.loc[lost, [VALUE, "status"]] = [np.nan, "failed"]

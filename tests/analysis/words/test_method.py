@@ -136,7 +136,7 @@ def test_power_plan_of_every_arm():
 
 
 def test_of_many_arms_the_power_plan_names_those_that_need_the_fewest_seeds():
-    """With 200 arms the sentence under a table had 200 numbers."""
+    """With 200 arms the sentence under a table would have 200 numbers."""
     arms = ("baseline", *(f"a{gain}" for gain in range(1, 201)))
     sway = (-1, 0, 1)  # added to every difference, by seed
     values = {

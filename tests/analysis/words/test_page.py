@@ -82,7 +82,7 @@ def test_the_head_stays_and_nothing_is_wider_than_the_telephone(browser):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_figure_that_goes_on_at_the_right_has_a_shadow_there_until_it_ends(browser, scheme):
-    """Only tables had one: a figure covered its own."""
+    """The background of a figure must not cover it."""
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     figure = "document.querySelector('.figure')"
     left, top, right, bottom = browser.evaluate(

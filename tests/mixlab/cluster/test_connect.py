@@ -121,9 +121,9 @@ def python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[st
 
 
 def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(monkeypatch):
-    """With an arena for each thread, a process grew by 20 to 60 MiB a trial.
+    """With an arena for each thread, a process would grow by 20 to 60 MiB a trial.
 
-    On a machine with other work, ten milliseconds of spinning tripled the time of a step.
+    On a busy machine, ten milliseconds of spinning would triple the time of a step.
     """
     variables = runtime_env(monkeypatch)["env_vars"]
     assert (variables["MALLOC_ARENA_MAX"], variables["GOMP_SPINCOUNT"]) == ("1", "3000")
@@ -134,7 +134,7 @@ def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_bri
 
 
 def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(tmp_path, monkeypatch):
-    """A file in no package, which a notebook or a script had made importable, was not found by the workers."""
+    """It may be in a file outside any package, which a notebook or a script has made importable."""
     file = tmp_path / "a_file_in_no_package.py"
     file.write_text("class Train:\n    pass\n\n\ndef train():\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -188,7 +188,7 @@ def test_every_node_with_a_gpu_answers_once_and_one_that_is_lost_meanwhile_not_a
 
 @pytest.mark.slow
 def test_workers_have_the_code_of_the_start_though_it_is_edited_meanwhile(tmp_path):
-    """They had that of the folder in which the study was started, as it was when they happened to import it."""
+    """They must not import from the study's folder, where the code may have changed before they do."""
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").write_text("def ask(_):\n    import lab.answer\n    return lab.answer.IT\n")
     (tmp_path / "lab" / "answer.py").write_text("IT = 'of the start'\n")

@@ -71,7 +71,7 @@ def test_a_silence_that_ends_is_no_loss(takes, monkeypatch):
 
 
 def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monkeypatch):
-    """Ray ended the driver 15 s later, without a word, and its runs stayed RUNNING."""
+    """Otherwise Ray would end the driver 15 s later, without a word, and its runs would stay RUNNING."""
     alive, gone = f"#{name_of(os.getpid())}", "#999999999@1"
     assert not watched(Clock(), monkeypatch, alive).lost.is_set()
     watch = watched(clock := Clock(), monkeypatch, gone)

@@ -96,7 +96,7 @@ def test_a_report_without_what_saves_it_or_with_a_journal_of_its_own_is_refused(
 
 @pytest.mark.parametrize(("uri", "away", "attempts"), [("file://", 100.0, 3), ("file://", 0.0, 1), ("", 100.0, 1)])
 def test_a_server_that_is_away_is_waited_for_and_a_folder_is_not(ray_tune, tmp_path, monkeypatch, uri, away, attempts):
-    """Whatever was to be written while a bucket's server started again failed, and with it all trials of the hour."""
+    """Otherwise every trial that reports while a bucket's server restarts would fail."""
     gone = "AWS Error NETWORK_CONNECTION during PutObject operation"
     ray_tune.report = Mock(side_effect=[OSError(gone), PermissionError(13, "denied"), None])
     monkeypatch.setattr(journal, "AWAY_SECONDS", away)
@@ -182,7 +182,7 @@ def test_a_lost_storage_is_reported_and_leaves_the_process_as_it_is(tmp_path, ra
 
 @pytest.mark.parametrize("where", ["the checkpoint of a bucket", "a file that the trial reads"])
 def test_a_full_disk_of_temporary_files_is_named_before_the_training_too(tmp_path, ray_tune, monkeypatch, where):
-    """The bucket was said to be full, and each trial that reads a file failed."""
+    """It is not the bucket that is full."""
     bucket, full = where == "the checkpoint of a bucket", Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(*(Storage, "open", full) if bucket else (Path, "write_bytes", full))
     own = work(tmp_path, train=Reader(), **{"teacher.pt": b"a network"})

@@ -27,7 +27,7 @@ from tests.mixlab.cluster.reader import CODE, Reader, run_trial, save, work
 @pytest.mark.parametrize("error", [None, LookupError("diverged")])
 @pytest.mark.usefixtures("ray_tune")
 def test_a_trial_leaves_the_process_in_the_folder_in_which_it_began(tmp_path, monkeypatch, error):
-    """In a folder that was gone, the next trial of the process died before it began, and was not tried again."""
+    """In a folder that is gone, the next trial of the process would die before it begins."""
 
     def trains(*_: object) -> None:
         with TemporaryDirectory() as folder:
@@ -117,7 +117,7 @@ def test_a_process_keeps_nothing_of_a_trial_that_is_over(tmp_path, ends_by):
     ],
 )
 def test_the_words_of_a_run_tell_of_every_process_that_trained_it(tmp_path, ray_tune, before, first, changed):
-    """A run that another commit or processor had begun was recorded as if the last one had trained all of it."""
+    """Another commit or processor may have begun a run that the last one finished."""
 
     def trains(settings: Any, report: Any, _: int) -> None:
         for number in range(first, 4):

@@ -152,7 +152,7 @@ def test_a_cluster_is_entered_with_the_token_only(ours, wrong, level, part):
 
 @pytest.mark.parametrize(("limit", "free"), [(str(32 * MIB), 25), (str(5 * MIB), 0), ("max", 1000)])
 def test_what_a_container_has_read_of_files_counts_as_free(tmp_path, monkeypatch, limit, free):
-    """Once a data set had been read, "0.5 GiB free" was found in containers in which nothing else ran."""
+    """The cache of a data set that was read would look like a container with hardly any memory free."""
     monkeypatch.setattr(facts, "CGROUP", tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000 * MIB))
     (tmp_path / "memory.max").write_text(limit)

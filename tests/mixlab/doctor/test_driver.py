@@ -45,7 +45,7 @@ def test_the_temporary_folder_must_leave_room_for_sockets(folder, level, part):
 
 
 def test_what_ray_is_told_counts_and_without_a_folder_for_sockets_no_study_can_start(tmp_path, monkeypatch):
-    """After the fix that it named, the doctor went on warning of the other folder."""
+    """Once its advice is followed, the doctor warns no more."""
     monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "t" * 60)
     monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
     asked = Question(f"sqlite:///{tmp_path}/none.db", str(tmp_path), "data", None, "")
@@ -120,7 +120,7 @@ def test_the_server_of_a_database_is_asked(monkeypatch):
 
 
 def test_an_mlflow_server_is_asked_by_the_name_and_with_the_password_in_its_address():
-    """It was asked without the password, so that a server that asks for one was red, though a study could use it."""
+    """A study can use a server that asks for a password, so the doctor must not call it red."""
 
     class Choosy(Handler):
         def do_POST(self) -> None:
@@ -150,7 +150,7 @@ def test_a_store_that_another_program_holds_or_of_another_version_of_mlflow(trac
 
 @pytest.mark.parametrize("name", ["mlflow.db", "50%20 off #1?.db"])
 def test_files_that_are_no_store(tmp_path, name):
-    """SQLite took the second name for part of a URI, and opened another file."""
+    """SQLite itself would read the second name as part of a URI, and open another file."""
     file = tmp_path / name
     uri = sqlite_uri(str(file))
     file.touch()

@@ -146,7 +146,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
 
 
 def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(launch):
-    """It ended, after all trials, as bad input: "no cell is left to run: none of [] is one"."""
+    """This is known only after all trials, and is no bad input."""
     failed = End(State.FAILED, error="ValueError: no")
     search = replace(SEARCH, study=SEARCHED, budget=2)
     code, said = launch(search, lambda listener, trial, number: failed if trial.arm == "low" else None)
@@ -157,7 +157,7 @@ def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(laun
 
 @pytest.mark.slow
 def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_left(launch, monkeypatch):
-    """It counted all of them, whatever was done."""
+    """Those that are done are not counted."""
     monkeypatch.setattr(Storage, "forget", forget := Mock())
     forgotten = []
     confirmed = []

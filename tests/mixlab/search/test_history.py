@@ -138,7 +138,7 @@ def test_a_twin_ends_as_the_trial_that_was_trained(outcome, error, answer):
 
 @pytest.mark.parametrize(("epochs", "first"), [(32, 2), (32.0, 2), (None, 1), ("all", 1), (math.inf, 1)])
 def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_if_they_are_a_number(epochs, first):
-    """A trainable of one's own may take something else, which ended the search with a traceback."""
+    """A user's trainable may take something else for ``epochs``."""
     arms = (Arm("low", {"arm": "low"}),)
     history = History(search(base={"epochs": epochs}, arms=arms, scheduler="asha"), TRAIN, InMemory())
     good, bad = history.claim(), history.claim()

@@ -57,9 +57,9 @@ def save(folder: Path, number: int) -> None:
 
 
 def test_trainings_may_end_at_different_epochs_and_a_race_decides_after_each(tmp_path):
-    """One that ended sooner than those before was refused: "the number of an epoch must be from 1 to 3, got 7".
+    """After one that ends early, the next begins at the number that a whole one would have reached.
 
-    A race found no seed's end after the first that ended early, and so dropped nothing more of the trial.
+    A race still finds the end of every seed after one that ends early.
     """
     trial = Trial(tmp_path)
     trial.run()
@@ -76,7 +76,7 @@ def test_trainings_may_end_at_different_epochs_and_a_race_decides_after_each(tmp
 
 @pytest.mark.parametrize("killed_after", range(1, 12))
 def test_a_trial_that_is_killed_goes_on_from_its_last_epoch(tmp_path, killed_after):
-    """One that was killed in the midst of its second seed, or of a later one, began that seed again."""
+    """This holds in the middle of its second seed, and of later ones, too."""
     undisturbed, trial = Trial(tmp_path), Trial(tmp_path)
     undisturbed.run()
     with pytest.raises(Killed):
@@ -87,7 +87,7 @@ def test_a_trial_that_is_killed_goes_on_from_its_last_epoch(tmp_path, killed_aft
 
 @pytest.mark.parametrize(("ends", "trained"), [({1000: 5, 1001: 3, 1002: 5}, 8), ({1000: 0, 1001: 5}, 0)])
 def test_a_training_that_returns_before_its_last_epoch_ends_the_trial_there(tmp_path, ends, trained):
-    """It was taken for one that was done, although alone, as in a study, it would have failed."""
+    """It fails there, as it would in a study."""
     trial = Trial(tmp_path, ends, announced=False)
     trial.run()
     assert trial.numbers == [*range(1, trained + 1)]

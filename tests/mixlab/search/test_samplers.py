@@ -26,7 +26,7 @@ def test_every_sampler_and_every_scheduler_is_the_one_of_its_name():
 
 
 def test_the_draws_of_a_trial_and_how_many_precede_the_model_follow_from_its_place_in_the_search(monkeypatch):
-    """A search that was begun goes on with the points that an earlier version would have drawn."""
+    """A search that an earlier version began goes on with the points that it would have drawn."""
     monkeypatch.setattr(samplers, "tpe", lambda draws: draws)
 
     def draws(study: str, number: int, per_arm: int = 30) -> Any:

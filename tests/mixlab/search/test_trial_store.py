@@ -51,7 +51,7 @@ def test_a_journal_is_found_from_any_folder_and_an_sqlite_store_makes_its_file(t
 
 @pytest.mark.parametrize("name", ["t.db", "t.db?timeout=60", "a%20b+c.db", "100%25.db", "ä#b.db", "x/../y.db"])
 def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkeypatch, name):
-    """The trials of a name with a quoted letter were looked for, and locked, at a file that nobody had made."""
+    """Otherwise the trials of a name with a quoted letter would be looked for in a file that does not exist."""
     folder = tmp_path / "50%20 off"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -65,7 +65,7 @@ def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkey
 @pytest.mark.parametrize("url", ["{}/trials", "sqlite:///{}/trials"])
 @pytest.mark.parametrize("closed", ["trials", "."])
 def test_what_another_user_has_tried_is_read_and_not_written(url, closed):
-    """The first write was a traceback."""
+    """A write to it would end in a traceback."""
     with TemporaryDirectory() as name:  # where anybody may look, as not below pytest's
         folder, url = Path(name), url.format(name)
         optuna.create_study(study_name="theirs", storage=TrialStore(url, "toy").storage)

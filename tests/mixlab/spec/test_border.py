@@ -131,7 +131,7 @@ class Rate(float, Enum):
 
 
 def test_values_of_numpy_torch_and_enumerations_become_plain_python():
-    """A table had the level ``Kind.PLAIN``, whose key was that of ``plain``."""
+    """Otherwise a table would have the level ``Kind.PLAIN``, with the key of ``plain``."""
     given = {"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": [np.float64(1.5)], "e": np.ones((2, 2))}
     given |= {"f": torch.zeros(1, 2), "rate": Rate.LOW, "sizes": [Size.SMALL]}
     plain = {"a": 0.5, "b": 3, "c": True, "d": [1.5], "e": [[1.0, 1.0], [1.0, 1.0]]}
@@ -181,7 +181,7 @@ def test_the_terms_of_a_design_are_checked(design):
 
 
 def test_a_design_is_whole_and_other_arms_are_no_part_of_it():
-    """An arm more dropped the figure of the effects, and one less left no table after everything was trained."""
+    """An arm besides the design's leaves the figure of the effects; without one of its arms there is no design."""
     crossed = factorial([("x", {"x": 1}), ("y", {"y": 1})])
 
     def design(*arms: Arm) -> Any:

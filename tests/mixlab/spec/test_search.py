@@ -153,7 +153,7 @@ def test_a_condition_sees_the_other_keys_in_any_order():
 
 
 def test_a_condition_on_steps_holds_for_the_number_that_was_meant():
-    """A draw of 0.1 and two steps of 0.1 is 0.30000000000000004, so that a condition on 0.3 never held."""
+    """In floats 0.1 and two steps of 0.1 make 0.30000000000000004, and a condition on 0.3 must hold there."""
     space = {"alpha": Float(0.1, 0.5, step=0.1), "zeta": Float(0.5, 2, step=1.5, when={"alpha": (0.3, 0.5)})}
     assert [len(point) for point in grid(space, {})] == [1, 1, 2, 2, 1, 2, 2]
     trial = optuna.trial.FixedTrial({"alpha": 0.1 + 2 * 0.1, "zeta": 0.5})
@@ -173,7 +173,7 @@ def test_corners_are_the_ends_and_every_choice():
 )
 @pytest.mark.filterwarnings("error")  # Optuna warns where it shortens a range
 def test_what_the_steps_of_a_range_do_not_reach_is_neither_tried_nor_drawn(values, last):
-    """A search was refused for the width 20, which the steps of 8 from 8 leave out."""
+    """Steps of 8 from 8 leave out the width 20, so a trainable that refuses it can still be searched."""
     assert repr([point["x"] for point in corners({"x": values}, {})]) == repr([values.low, last])
     trial = optuna.create_study().ask()
     assert isinstance(suggest({"x": values}, {}, trial)["x"], int if isinstance(values, Int) else float)

@@ -35,7 +35,7 @@ def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path):
 
 
 def test_for_one_trial_no_checkpoint_of_another_is_read(tmp_path, monkeypatch):
-    """In a bucket, each trial that a search took up again waited for the journals of a thousand others."""
+    """In a bucket, each trial that a search resumes would wait for the journals of a thousand others."""
     for launch, key in (("l1", "aa"), ("l1", "bb"), ("l2", "aa")):
         checkpoint(tmp_path, launch, key, 0, epochs=1)
     read: list[str] = []
@@ -94,7 +94,7 @@ def test_nothing_stored_is_nothing_found(tmp_path):
 
 
 def test_what_a_server_does_not_give_is_an_outage(tmp_path):
-    """The files of a run that had ended were never put into MLflow, which was said to have refused them."""
+    """Otherwise the files of an ended run would never reach MLflow."""
     storage = Storage(f"file://{tmp_path}", "study")
     storage.filesystem = Mock(get_file_info=Mock(side_effect=OSError("AWS Error NETWORK_CONNECTION")))
     said = rf"^--storage 'file://{tmp_path}' cannot be read \(AWS Error NETWORK_CONNECTION\)$"
@@ -104,7 +104,7 @@ def test_what_a_server_does_not_give_is_an_outage(tmp_path):
 
 
 def test_a_server_that_is_away_is_waited_for_before_the_checkpoints_are_looked_at(tmp_path, monkeypatch):
-    """A search ended by a bucket that was away as it took up another driver's trial; a study waited."""
+    """A search that takes up another driver's trial waits for a bucket as a study does."""
     monkeypatch.setattr("mixlab.storage.journal.PAUSE_SECONDS", 0.01)
     storage = Storage(f"file://{tmp_path}", "study")
     storage.filesystem = Mock(get_file_info=Mock(side_effect=[OSError("AWS Error NETWORK_CONNECTION"), []]))
@@ -125,7 +125,7 @@ def test_forget_deletes_those_trials_and_empty_launches(tmp_path):
 
 
 def test_two_drivers_of_a_search_that_end_together_forget_the_same_trials(tmp_path, monkeypatch):
-    """The second said that checkpoints cannot be deleted."""
+    """The second finds them deleted, which is no error."""
     for key in ("aa", "bb", "cc"):
         checkpoint(tmp_path, "l", key, 0, epochs=1)
     storage, look = Storage(str(tmp_path), "study"), Storage._folders

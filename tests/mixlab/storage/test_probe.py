@@ -10,7 +10,7 @@ from tests.endings import refused
 @pytest.mark.parametrize("below", ["", "/results"])
 @pytest.mark.parametrize(("name", "is_what"), [("link", "a link to nothing"), ("file", "a file")])
 def test_what_is_no_folder_is_refused(tmp_path, name, is_what, below, writable):
-    """A start that trained nothing took a broken link for a folder that was yet to be made."""
+    """A broken link is not a folder that is yet to be made."""
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "file").touch()
     with refused(f"{below}' cannot be {'written' if writable else 'read'} ('{tmp_path / name}' is {is_what}); give"):
@@ -25,7 +25,7 @@ def test_a_link_to_a_folder_and_a_folder_that_is_yet_to_be_made_are_storages(tmp
 
 @pytest.mark.parametrize(("there", "scheme"), [("", ""), ("a", ""), ("a/b/c", ""), ("a", "file://")])
 def test_what_is_only_tried_is_left_as_it_was(tmp_path, there, scheme):
-    """The new folders that hold the storage stayed."""
+    """The folders that the probe makes to reach the storage are removed too."""
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
     storage = f"{scheme}{tmp_path}/a/b/c"

@@ -88,7 +88,7 @@ def test_reading_any_number_of_runs_takes_as_many_statements(client):
 
 @pytest.mark.slow
 def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_path):
-    """MLflow waited a thousand times, which took seconds."""
+    """MLflow itself would wait a thousand times, for seconds in all."""
     waits: list[int] = []
 
     def note(used: Connection) -> None:
@@ -111,7 +111,7 @@ def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_
 def test_a_start_that_is_killed_while_it_makes_the_database_leaves_no_part_of_it(
     tracking_uri, tmp_path, monkeypatch, name
 ):
-    """MLflow found some of its tables, and every later start was refused: "table ... already exists"."""
+    """With some of its tables there, MLflow would refuse every later start: "table ... already exists"."""
     content, file = (tmp_path / "mlflow.db").read_bytes(), tmp_path / name
     copy = tmp_path / f"{name}.new"
     copy.write_text("somebody's own")

@@ -196,7 +196,7 @@ def test_files_that_a_server_keeps_are_asked_of_the_server_and_not_of_its_databa
 def test_of_several_runs_of_a_trial_the_latest_counts_or_the_latest_that_is_finished(client):
     """As for the table, though two starts that could not see each other have trained the same trial.
 
-    A run whose key was deleted is of no trial.
+    A run whose key was deleted belongs to no trial.
     """
     experiment, starts = client.create_experiment("toy"), {}
     ends = (("a", "FINISHED"), ("a", "FINISHED"), ("a", "RUNNING"), ("b", "FAILED"), ("b", "KILLED"), ("c", "FINISHED"))

@@ -62,7 +62,7 @@ def outage_of(write: Callable[[], object]) -> tuple[str, bool]:
 
 
 def test_an_outage_is_named_by_what_caused_it(monkeypatch):
-    """The first line that SQLAlchemy wrote of a full disk was an advice on its sessions."""
+    """On a full disk the first line of SQLAlchemy's error is advice on its sessions."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
 
     def write() -> None:

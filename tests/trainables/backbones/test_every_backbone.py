@@ -163,7 +163,7 @@ def test_the_parts_make_the_whole(name):
 @one_a_family
 @torch.no_grad()
 def test_the_head_is_in_full_precision_also_where_the_rest_is_not(name):
-    """In bfloat16 the two largest logits of an image were the same number for 0.75 % of CIFAR-10's test images."""
+    """In bfloat16 the two largest logits are the same number for 0.75 % of CIFAR-10's test images."""
     network = Network(scrambled(name), mean=(0.5,) * 3, std=(0.25,) * 3).eval()
     with torch.autocast("cpu", torch.bfloat16):
         features = network.forward_features(pixels(name))

@@ -120,7 +120,7 @@ def test_the_one_good_operation_is_found(monkeypatch):
 
 @pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path):
-    """In the search, after it, and in the training of what was found."""
+    """It may be interrupted in the search, after it, or in the training of the network that was found."""
     last = resumed(lambda: SearchRun(parse(SMALL), 0, coloured(), coloured(), CPU), tmp_path, 1).history[-1]
     assert set(last.metrics) >= {"search_seconds", "params", "mflops", "test_top1_error"}
 

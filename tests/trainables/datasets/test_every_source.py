@@ -127,7 +127,7 @@ def test_grey_images_keep_their_channel():
 
 
 def test_the_fingerprint_is_a_hash_of_types_shapes_and_bytes_however_many_are_read_at_once(monkeypatch):
-    """So that runs of any version know whether they had the same data."""
+    """It tells runs of any two versions whether they had the same data."""
     whole = oblong()
     digest = hashlib.sha256(b"torch.uint8(23, 3, 16, 12)" + whole.images.numpy().tobytes())
     digest.update(b"torch.int64(23,)" + whole.labels.numpy().tobytes())

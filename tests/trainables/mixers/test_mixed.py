@@ -26,7 +26,7 @@ def test_smoothing_and_the_binary_loss_by_hand():
 
 @pytest.mark.parametrize("loss", [mixed_cross_entropy, mixed_binary_cross_entropy])
 def test_half_precision_rounds_no_lambda(loss):
-    """Bfloat16 has no number between 0.5 and 0.50390625: the losses of both lambdas were the same."""
+    """Bfloat16 has no number between 0.5 and 0.50390625: the losses of both lambdas would be the same."""
     logits, labels = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
     for lam in (0.501, 0.502):
         weights = torch.tensor([[lam, 1 - lam]] * 2)
