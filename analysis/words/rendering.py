@@ -28,6 +28,7 @@ LATEX |= {"±": r"$\pm$", DASH: "--", "−": "$-$", "×": r"$\times$", "≤": r"
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
+OPENING = re.compile(r"(?<![^\s(])'(?=\S)")  # LaTeX closes with a straight quote, wherever it is
 
 
 def terminal_text(study: str, levels: Sequence[LevelTable], *, power: bool = False, wide: bool = False) -> str:
@@ -172,8 +173,9 @@ def _labels(names: Sequence[str]) -> list[str]:
 
 
 def _escape_latex(text: str) -> str:
-    """Return text as LaTeX: a negative number's hyphen as a minus, and a letter that pdfTeX lacks as its number."""
-    return "".join(LATEX.get(letter) or _letter(letter) for letter in MINUS.sub("−", _one_line(text)))
+    """Return text as LaTeX: minus signs and opening quotes as such, and a letter that pdfTeX lacks as its number."""
+    text = OPENING.sub("`", MINUS.sub("−", _one_line(text)))
+    return "".join(LATEX.get(letter) or _letter(letter) for letter in text)
 
 
 def _letter(letter: str) -> str:

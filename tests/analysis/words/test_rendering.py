@@ -174,7 +174,7 @@ def test_latex_is_balanced_and_escaped():
     assert r"\label{tab:a-study-mixer-cutmix}" in text
 
 
-def test_latex_writes_a_minus_where_a_number_is_negative():
+def test_latex_writes_a_minus_where_a_number_is_negative_and_opens_quotes():
     arms = ("baseline", "- lam", "CIFAR-10", "CutMix - tuned")
     levels = tables_of(lambda arm, seed: 70.0 - seed - arms.index(arm), arms, 2, {"shift": ("-1", "1e-05")})
     first, second = latex("tiny", levels).split(r"\end{table}")[:2]
@@ -184,6 +184,7 @@ def test_latex_writes_a_minus_where_a_number_is_negative():
     assert "CIFAR-10 & 2" in first
     assert "CutMix - tuned & 2" in first
     assert not re.search(r"(?<![\w-])-\d", first)
+    assert "Gain: arm minus `baseline', paired by seed" in first  # an opening quote, not two that close
 
 
 def test_latex_gives_every_table_a_label_of_its_own():
