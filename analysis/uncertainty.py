@@ -26,6 +26,7 @@ from analysis.figures.tiles import show_image, tile_figure, write_below
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from analysis.networks.evaluate import as_tested, batches
 from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score
+from mixlab.messages import counted
 from mixlab.tracking import store
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
@@ -74,9 +75,10 @@ def _work(options: argparse.Namespace) -> int:
         source = as_tested(images.take(torch.tensor(part["image"].tolist())), config)
         rows.append((torch.cat([pixels.cpu() for pixels, _ in batches(source, config)]), part))
     caption = (
-        f"Training images of {config.dataset}, by the coefficient of variation (CV) of the loss over {options.mixings} "
-        f"mixtures with {OTHERS} others ({options.mixture}, own share {ANCHOR:.2f}, the others' from "
-        f"Dir({CONCENTRATION:.2f})); below, mean ± standard deviation, nats. Run {options.run}."
+        f"The extremes of {counted(len(scores), 'training image')} of {config.dataset} by the coefficient of variation "
+        f"(CV) of the loss over {options.mixings} mixtures with {OTHERS} others ({options.mixture}, own share "
+        f"{ANCHOR:.2f}, the others' from Dir({CONCENTRATION:.2f})); below, mean ± standard deviation, nats. "
+        f"Run {options.run}."
     )
     figures = save(plot_extremes(f"{config.backbone}, {config.mixer}", rows, caption), options.out / "extremes")
     return command.finish([file, *figures])

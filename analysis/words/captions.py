@@ -22,6 +22,7 @@ NOT_YET = (
 )
 MOST_FAILURES = 10  # the most lines under one table
 DIGESTS = {"commit": "commit", "patch": "uncommitted changes", "data": "data fingerprint"}  # and what they are called
+MOST_DIGESTS = 4  # the most fingerprints that are listed; a study of subsets of the images has one a subset
 DIGITS = 12  # those of a digest that are shown
 
 
@@ -52,7 +53,8 @@ def provenance_text(*levels: LevelTable) -> str:
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
     epochs = _values(runs, "epochs")
-    data = listed(_digests(runs, "data"))
+    data = _digests(runs, "data")
+    fingerprints = listed(data) if len(data) <= MOST_DIGESTS else f"of {len(data)} fingerprints"
     parts = [
         _values(runs, "config.dataset"),
         *(name for name in _distinct(runs, "config.folder") if name != "None"),
@@ -63,7 +65,7 @@ def provenance_text(*levels: LevelTable) -> str:
         f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
         seeds_text(planned["seed"]),
         _commits(runs),
-        f"data {data}" if data else "",
+        f"data {fingerprints}" if data else "",
     ]
     return ", ".join(filter(None, parts)) + "."
 

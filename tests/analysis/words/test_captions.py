@@ -67,6 +67,18 @@ def test_a_caption_names_every_commit_once(commits, dirty, told):
     assert f", {told} data feedc0de." in provenance_text(level_of(full(arms=ARMS[:1]), arms=ARMS[:1], change=change))
 
 
+@pytest.mark.parametrize(("count", "said"), [(4, "data 0, 1, 2 and 3."), (5, "data of 5 fingerprints.")])
+def test_a_caption_counts_fingerprints_that_are_many(count, said):
+    """A study of subsets has one a subset, so that captions were mostly digests."""
+    level = level_of(
+        full(arms=ARMS[:1], seeds=5),
+        arms=ARMS[:1],
+        seeds=5,
+        change=lambda runs: runs.assign(data=[str(seed % count) for seed in runs["seed"]]),
+    )
+    assert provenance_text(level).endswith(said)
+
+
 def test_levels_are_listed_as_a_sentence_lists_them():
     levels = tables_of(
         *(full(arms=ARMS[:2]), ARMS[:2], 3, {"backbone": ("a", "b", "c")}),
