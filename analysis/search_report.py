@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
-from analysis.records.runs import load_plan, load_runs
+from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
 from analysis.statistics import search_findings
 from analysis.statistics.confirmed_points import other_points
@@ -29,7 +29,7 @@ from analysis.statistics.search_findings import EVALUATOR, PER_PARAMETER, Landsc
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
-from analysis.words.captions import capitalised
+from analysis.words.captions import capitalised, label_text
 from analysis.words.cells import cells
 from analysis.words.rendering import html_grid, html_list, html_tables
 from mixlab.errors import BadInput
@@ -86,7 +86,7 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
     rows = []
     for arm in search.arms:
         counts, best = arm.counts(), arm.best
-        row = {"arm": arm.name, **{what: str(number) for what, number in counts.items()}}
+        row = {"arm": arm.shown, **{what: str(number) for what, number in counts.items()}}
         row |= {name: short(best.params.get(name, "–")) if best else "–" for name in search.plan["space"]}
         row[f"{search.plan['objective']} in the search"] = short(best.value) if best else "–"
         rows.append({**row, fresh: found.get(arm.name, "not yet")})
@@ -106,7 +106,7 @@ def write_page(found: SearchReport, out: Path) -> Path:
         ("Beware", html_list(found.cautions) or "<p>Nothing in particular.</p>"),
         ("Winners", _setting(found.search) + html_grid(found.winners)),
         ("Confirmation", html_tables(found.confirmed) if found.confirmed else "<p>None yet.</p>"),
-        *((arm.name, _arm(arm, found)) for arm in found.search.arms),
+        *((arm.shown, _arm(arm, found)) for arm in found.search.arms),
     ]
     return page.write_page(out, f"{found.search.plan['search']} · {found.search.plan['preset']}", sections)
 
@@ -127,7 +127,8 @@ def _setting(search: SearchRecord) -> str:
 
 
 def _arm(arm: Tuned, found: SearchReport) -> str:
-    objective, axes = found.search.plan["objective"], numeric(arm)
+    plan, axes = found.search.plan, numeric(arm)
+    objective = label_text(metric_of(plan, plan["objective"])) or plan["objective"]
     figures = {"Optimisation history": plot_history(arm, objective)}
     if len(axes) > 1:
         figures[f"Map of {axes[0]} and {axes[1]}"] = plot_map(arm, axes[0], axes[1], objective)

@@ -1,23 +1,26 @@
-"""The figures of a search, one arm at a time: Optuna's own, completed by what they leave out."""
+"""The figures of a search, one arm at a time: Optuna's own in the common style, completed by what they leave out."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
-import matplotlib
 import numpy as np
 import optuna
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
-from analysis.figures.drawing import whole_ticks
-from analysis.figures.letters import families
+from analysis.figures.drawing import log_ticks, whole_ticks
+from analysis.figures.letters import style
 from analysis.figures.naming import plain
 from analysis.records.search_trials import Tuned
 from analysis.statistics.search_findings import EVALUATOR, Landscape
@@ -31,13 +34,15 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
     """Draw the best complete trial so far, by Optuna; trials that were stopped early do not count."""
     with _figures():
         axis = optuna_plots.plot_optimization_history(arm.study, target_name=objective)
+        named = {objective: "complete", "Best Value": "best so far"}
         pruned = [(trial.number, trial.value) for trial in arm.trials(TrialState.PRUNED) if trial.value is not None]
         if pruned:
-            cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early"}
+            cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early: last value"}
             axis.scatter(*zip(*pruned, strict=True), **cross)
-            axis.legend(bbox_to_anchor=(1.05, 1), loc="upper left")  # Optuna's own lacks the crosses
+        marks, names = axis.get_legend_handles_labels()  # Optuna's own legend lacks the crosses
+        axis.legend(marks, [named.get(name, name) for name in names], bbox_to_anchor=(1.02, 1), loc="upper left")
         whole_ticks(axis)
-        axis.set_title(f"{_name(arm)}: best so far")
+        axis.set(title=f"{_name(arm)}: best so far", xlabel="trial")
         return plt.gcf()
 
 
@@ -55,7 +60,7 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
             for name, scale in ((x, axis.set_xscale), (y, axis.set_yscale)):
                 scale("log" if arm.space[name].get("log") else "linear")
             axis.set(xlabel=x, ylabel=y)
-            _scatter(axis, arm, x, y, TrialState.COMPLETE, "o", "black", "complete")
+        _scatter(axis, arm, x, y, TrialState.COMPLETE, "o", "black", "complete")
         _scatter(axis, arm, x, y, TrialState.PRUNED, "x", CENSORED_COLOUR, "stopped early")
         _scatter(axis, arm, x, y, TrialState.FAIL, "v", FAILED_COLOUR, "failed")
         if arm.best is not None and {x, y} <= set(arm.best.params):
@@ -66,8 +71,8 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         axis.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4, frameon=False)
         without = "all complete trials have the same value" if enough else "too few complete trials for a contour"
         how = "interpolated between complete trials" if contour else without
-        axis.set_title(f"{_name(arm)}: {objective}, {how}")
-        return plt.gcf()
+        axis.set_title(f"{_name(arm)}: {how}")
+        return _with_plain_numbers(plt.gcf())
 
 
 def plot_slices(arm: Tuned, objective: str) -> Figure:
@@ -79,19 +84,19 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
                 axis.set_xlim(_limits(arm.space[name]))
         plt.gcf().axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # the colour bar shows trial numbers
         plt.suptitle(_name(arm))
-        return plt.gcf()
+        return _with_plain_numbers(plt.gcf())
 
 
 def plot_parallel(arm: Tuned, objective: str) -> Figure:
     """Draw every complete trial as a line through the parameters that all of them have, by Optuna."""
-    with _figures():
+    with _figures(), rc_context({"axes.spines.right": True, "axes.grid": False}):
         params = arm.varied(arm.complete)
         axis = optuna_plots.plot_parallel_coordinate(arm.study, params=params, target_name=objective)
         axis.set_title(_name(arm))
         (lines,) = axis.collections
         lines.set_cmap(_without_white(lines.get_cmap()))
         plt.setp(axis.get_xticklabels(), rotation=20, ha="right", rotation_mode="anchor")
-        figure = plt.gcf()
+        figure = _with_plain_numbers(plt.gcf())
         _, bar, *_, last = figure.axes
         figure.draw_without_rendering()
         place, numbers = bar.get_position(), last.get_tightbbox()
@@ -121,14 +126,28 @@ def numeric(arm: Tuned) -> list[str]:
 
 
 def _name(arm: Tuned) -> str:
-    """Return the name of an arm as Optuna's style can show it, in which a dollar would begin a formula."""
-    return plain(arm.name, 40).replace("$", r"\$")
+    return plain(arm.shown, 40)
+
+
+def _with_plain_numbers(figure: Figure) -> Figure:
+    """Return a figure whose logarithmic axes have numbers as text, since the style reads no formulas."""
+    for axis in figure.axes:
+        for scale, limits, write in (
+            (axis.get_xscale(), axis.get_xlim(), axis.set_xticks),
+            (axis.get_yscale(), axis.get_ylim(), axis.set_yticks),
+        ):
+            if scale == "log":
+                ticks = log_ticks(*limits)
+                write(ticks, [f"{tick:g}" for tick in ticks])
+                axis.minorticks_off()
+    return figure
 
 
 def _scatter(axis: Axes, arm: Tuned, x: str, y: str, state: TrialState, marker: str, colour: str, label: str) -> None:
     points = [t.params for t in arm.trials(state) if {x, y} <= set(t.params)]
     if points:
-        axis.scatter([p[x] for p in points], [p[y] for p in points], marker=marker, color=colour, label=label, zorder=3)
+        both, edge = [[point[name] for point in points] for name in (x, y)], withStroke(linewidth=3, foreground="white")
+        axis.scatter(*both, marker=marker, color=colour, label=label, zorder=3, path_effects=[edge])
 
 
 def _without_white(colours: Colormap) -> ListedColormap:
@@ -147,10 +166,10 @@ def _limits(spec: dict[str, float]) -> tuple[float, float]:
 
 @contextmanager
 def _figures() -> Iterator[None]:
-    """Keep the style and the windows of Optuna, which draws through pyplot, inside the block."""
+    """Keep the windows of Optuna, which draws through pyplot, inside the block, and its own style out of it."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with matplotlib.rc_context({"backend": "Agg", "font.family": list(families())}), warnings.catch_warnings():
+    with context(style()), patch.object(plt.style, "use"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plt.switch_backend("Agg")
         try:

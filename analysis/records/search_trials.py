@@ -26,6 +26,12 @@ class Tuned:
     name: str
     study: optuna.Study
     space: dict[str, dict[str, Any]]  # by parameter that a trial of the arm has: kind, low, high, log, step, values
+    role: str = ""  # of a control, with a space before it
+
+    @property
+    def shown(self) -> str:
+        """Return the name as readers see it, which says that a control is one."""
+        return self.name + self.role
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Return the trials that ended in one of ``states``, or all if none is given."""
@@ -88,7 +94,8 @@ def load_search(
         except KeyError as error:
             raise ValueError(f"the storage {storage or plan['storage']!r} has no Optuna study {study!r}") from error
         drawn = {key for trial in loaded.get_trials(deepcopy=False) for key in trial.params}
-        arms.append(Tuned(name, loaded, {key: spec for key, spec in plan["space"].items() if key in drawn}))
+        space = {key: spec for key, spec in plan["space"].items() if key in drawn}
+        arms.append(Tuned(name, loaded, space, " (control)" if name in plan.get("controls", ()) else ""))
     return SearchRecord(plan, arms)
 
 

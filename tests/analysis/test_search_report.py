@@ -12,14 +12,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis import search_report
-from analysis.figures.search_plots import plot_parallel
+from analysis.figures.search_plots import plot_map, plot_parallel
 from analysis.records.search_trials import Tuned
 from analysis.search_report import SearchReport, main, report, write_page
 from analysis.statistics.tables import level_tables
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import cell_name
 from tests.analysis.planned import make_plan, planned_runs
-from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
+from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial, tuned
 from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
 
@@ -155,10 +155,11 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path, complete, pictu
     some = [trial(p, peaked(p)) for p in points(complete, 0)]
     some += [trial(p, 10.0, TrialState.PRUNED) for p in points(3, 1)]
     some += [trial(points(1, 2)[0], None, TrialState.FAIL)]
-    found = judged(searched({"cutmix & <co>": some}))
+    found = judged(searched({"cutmix & <co>": some}, controls=["cutmix & <co>"]))
+    assert list(found.winners["arm"]) == ["cutmix & <co> (control)"]
     text = write_page(found, tmp_path / "pages" / "search.html").read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == pictures
-    assert "cutmix &amp; &lt;co&gt;" in text
+    assert "<h2>cutmix &amp; &lt;co&gt; (control)</h2>" in text
     assert "http" not in text.replace("http-equiv", "")
     for part in ("fANOVA", "Beware", "Optimisation history", "Map of zeta and alpha", "on held-out data"):
         assert part in text
@@ -192,6 +193,16 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(se
     assert (confirmed in page(), "held-out" in page()) == (True, False)
     del found.search.plan["held_out"]  # a plan of an earlier version does not say
     assert (confirmed in page(), "held-out" in page()) == (False, False)
+
+
+def test_the_map_has_the_look_of_all_figures_and_its_numbers_are_not_formulas():
+    """Optuna's own style is grey, with powers of ten on logarithmic axes."""
+    figure = plot_map(tuned([trial(p, peaked(p)) for p in points(8, 0)]), "zeta", "alpha", "validation top-1, %")
+    axis, bar = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["0.05", "0.1", "0.2", "0.3", "0.5", "1", "2"]
+    assert axis.get_facecolor() == (1, 1, 1, 1)
+    assert bar.get_ylabel() == "validation top-1, %"
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["complete", "best"]
 
 
 @pytest.mark.slow

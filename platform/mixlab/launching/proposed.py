@@ -180,12 +180,14 @@ class ProposedTrials(Phase):
 def describe(history: History, preset: str) -> dict[str, Any]:
     """Return what the analysis needs to know about the search, ready for JSON."""
     search = history.search
+    controls = {arm.name for arm in search.study.arms if arm.control}
     return {
         "search": search.name,
         "preset": preset,
         "storage": shown_url(history.store.url),
         "confirmation": search.confirmation({}).identity,
         "arms": {name: study.study_name for name, study in history.arms.items()},
+        "controls": [name for name, cell in history.cells.items() if cell.arm in controls],
         "objective": search.objective,
         "direction": search.direction,
         "held_out": search.holds_out(history.train),

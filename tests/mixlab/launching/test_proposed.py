@@ -7,6 +7,7 @@ from unittest.mock import Mock, call
 
 import pytest
 
+from mixlab import Arm
 from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials, describe
@@ -117,11 +118,12 @@ def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_mar
 
 
 def test_a_plan_of_a_search_says_what_the_analysis_needs():
-    history = History(search(budget=20, search_seeds=(5, 6)), TRAIN, InMemory())
+    arms = (Arm("low", {"arm": "low"}), Arm("high", {"arm": "high"}, control=True))
+    history = History(search(budget=20, search_seeds=(5, 6), arms=arms), TRAIN, InMemory())
     found = describe(history, "quick")
     assert found["space"]["zeta"] == {"kind": "Float", "low": 0.05, "high": 2, "log": True, "step": None, "when": {}}
     expected = {"preset": "quick", "per_arm": 10, "search_seeds": [5, 6], "seeds": [*range(6)]}
     expected |= {"objective": "val_top1", "direction": "maximize", "sampler": "tpe", "scheduler": "asha"}
     assert {key: found[key] for key in expected} == expected
-    assert set(found["arms"]) == {"low", "high"}
+    assert (set(found["arms"]), found["controls"]) == ({"low", "high"}, ["high"])
     assert "racing" not in found
