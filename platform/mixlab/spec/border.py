@@ -16,7 +16,8 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from mixlab.errors import BadInput, require, require_known
 
-RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
+# The names of parameters and metrics that MLflow takes: no part between slashes may be empty, "." or "..".
+RECORDABLE = re.compile(r"(?!(.*/)?\.{0,2}(/|$))[\w.\-: /]{1,250}")
 MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
 MOST_TRIALS = 100_000  # each is held in memory, and nobody trains more
@@ -151,7 +152,7 @@ def require_name(what: str, name: Any) -> None:
 def require_recordable(what: str, name: str) -> None:
     """Raise ``BadInput``, a sentence that begins with ``what``, unless MLflow records a value under ``name``."""
     if not RECORDABLE.fullmatch(name):
-        raise BadInput(f"{what}, but MLflow records 1 to 250 letters, digits, spaces and any of ._-:/")
+        raise BadInput(f"{what}, but MLflow records 1 to 250 letters, digits, spaces, any of ._-: and / between names")
 
 
 def require_folder_name(what: str, name: Any) -> None:

@@ -98,6 +98,7 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name):
         ((Metric("a", rules=("best",)),), "needs higher_is_better"),
         ((Metric(5),), "a metric needs a name in text, got 5"),
         ((Metric("top-1 (%)"),), r"'top-1 \(%\)', but MLflow records 1 to 250 letters"),
+        ((Metric("/acc"),), "'/acc', but MLflow records .* and / between names"),
         ((Metric("x" * 250, rules=("last",)),), "x_last', but MLflow records 1 to 250 letters"),
         ((Metric("a", unit=None),), "unit of the metric 'a' must be text, got None"),
         ((Metric("a", digits=-1),), "digits of the metric 'a' must be from 0 to 15, got -1"),
