@@ -117,6 +117,9 @@ def positive(text: str) -> float:
     return number
 
 
+positive.__name__ = "float"
+
+
 def names(text: str) -> list[str]:
     """Return the names in an option such as ``--arms "baseline, + lam"``, as a type of ``argparse``."""
     try:

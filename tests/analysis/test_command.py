@@ -66,6 +66,7 @@ def test_a_reader_that_has_had_enough_is_no_error(capfd):
 @pytest.mark.parametrize(
     ("asked", "option", "value", "sentence"),
     [
+        (curvature, "--sigma", "small", "invalid float value: 'small'"),
         (curvature, "--sigma", "0", "must be above 0 and finite, got 0"),
         (curvature, "--draws", "1", "must be at least 2, got 1"),
         (curvature, "--plane", "4", "must be 0 or an odd number from 5, got 4"),

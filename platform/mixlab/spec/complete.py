@@ -167,8 +167,9 @@ class CompleteTrainable:
         """Return a sentence for each part of the data that is not there; None if the trainable does not say."""
         if not hasattr(self.train, "lacking"):
             return None
-        found: list[str] = list(self._ask("lacking", settings, data_root))
-        return found
+        found = self._ask("lacking", settings, data_root)
+        require(border.is_a(Sequence, found), "what lacking of a trainable returns", "a list of sentences", found)
+        return list(found)
 
     def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:
         """Return the settings of one trial for each group that needs the same prepared."""

@@ -211,6 +211,7 @@ def check_space(space: Space) -> None:
     for key, values in space.items():
         border.configuration({key: None}, "the space of a search")
         require(isinstance(values, Float | Int | Choice), f"the range of {key}", "a Float, an Int or a Choice", values)
+        border.check_fields(values, f"the range of {key}")
         if isinstance(values, Choice):
             _check_choice(key, values)
         else:
@@ -229,7 +230,6 @@ def _check_choice(key: str, values: Choice) -> None:
 
 def _check_interval(key: str, values: Float | Int) -> None:
     low, high, step, whole = values.low, values.high, values.step, isinstance(values, Int)
-    border.check_fields(values, f"the range of {key}")
     most = MOST_WHOLE if whole else 1e300  # the width of a range must be finite too
     for number in (low, high):
         require(abs(number) <= most, f"the range of {key}", f"of numbers within {-most} and {most}", number)

@@ -69,6 +69,9 @@ def test_a_trainable_that_is_wrong_is_a_sentence(field, value, sentence):
 def test_what_a_method_returns_is_checked():
     assert complete(Toy()).lacking({}, Path("data")) is None
     assert with_attributes(lacking=lambda *_: ("no data",)).lacking({}, Path("data")) == ["no data"]
+    for nothing in (None, "no data"):
+        with pytest.raises(BadInput, match=f"must be a list of sentences, got {nothing!r}"):
+            with_attributes(lacking=lambda *_, found=nothing: found).lacking({}, Path("data"))
     with pytest.raises(ValueError, match="this trainable does not measure what memory it needs: give a number of GPUs"):
         complete(Toy()).gpu_memory({}, Path("data"))
     for found in ((0.5, 0), (4_000, 16_000.0)):

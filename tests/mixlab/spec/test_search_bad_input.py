@@ -72,6 +72,7 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out():
         (when(alpha=(0.4, float("nan"))), "", ["[0.4, nan]", "from 0.1 to 0.5, steps of 0.2 never is"]),
         (of(alpha=Float(0.1, 1), zeta=Float(0, 1, when={"alpha": (0.5,)})), "", ["[0.5]", "from 0.1 to 1 never"]),
         (of(zeta=Float(0, 1, when={"term": (1,)}), term=Choice(1, 2, when={"zeta": (1,)})), "", ["zeta, term look"]),
+        (of(zeta=Choice(0, 1, when="mixer")), "", ["zeta", "'mixer'", "a mapping"]),
         (of(zeta=Float(0, 1, when=["mixer"])), "", ["zeta", "['mixer']", "a mapping"]),
         (of(term=Choice(0.1, "0.1")), "", ["term", "'0.1'", "twice"]),
         (of(layers=Int(-(2**53) - 1, 1)), "", ["layers", "within -9007199254740992 and 9007199254740992"]),
