@@ -177,6 +177,7 @@ def claimed(
     meanwhile()
     time.sleep(max(0.0, until - time.monotonic()))
     _require_free(board, is_free, watching)  # if two start at once, the second replaces the first one's text
+    beat()  # and may be dead by now
     try:
         with repeated(keep, BEAT_SECONDS, "heartbeat"):
             yield

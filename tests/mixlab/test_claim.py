@@ -115,6 +115,14 @@ def test_of_two_that_start_at_once_the_first_gives_way(shared):
     assert shared.board.read().startswith(NEIGHBOUR)
 
 
+@pytest.mark.parametrize("second", [DEAD_HERE, NODE7])
+def test_of_two_that_start_at_once_the_first_is_at_work_if_the_second_has_died(shared, monkeypatch, second):
+    """Its first beat must not take the text of the second for a start that has taken over."""
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 0.02)
+    with shared.claimed(meanwhile=lambda: shared.write(second)):
+        assert shared.is_mine()
+
+
 @pytest.mark.parametrize("taken_over", ["and is at work", "and is done"])
 def test_the_heart_beats_until_another_driver_has_taken_over(shared, monkeypatch, taken_over):
     monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
