@@ -136,14 +136,22 @@ def test_a_twin_ends_as_the_trial_that_was_trained(outcome, error, answer):
         assert (trial.user_attrs.get(ERROR, ""), ANSWER in trial.user_attrs) == (error, answer)
 
 
-@pytest.mark.parametrize(("epochs", "first"), [(32, 2), (32.0, 2), (None, 1), ("all", 1), (math.inf, 1)])
-def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_if_they_are_a_number(epochs, first):
-    """A user's trainable may take something else for ``epochs``."""
+@pytest.mark.parametrize(
+    ("epochs", "seeds", "sequential", "first"),
+    [
+        *((32.0, (1,), sequential, 2) for sequential in (False, True)),
+        *((epochs, (1,), False, 1) for epochs in (None, "all", math.inf)),  # what a user's trainable may take
+        (32, (1, 2), False, 4),
+        (32, (1, 2), True, 2),  # in a race, a trial may be spared the epochs of its first seed alone
+    ],
+)
+def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_that_it_may_spare(epochs, seeds, sequential, first):
     arms = (Arm("low", {"arm": "low"}),)
-    history = History(search(base={"epochs": epochs}, arms=arms, scheduler="asha"), TRAIN, InMemory())
+    spec = search(base={"epochs": epochs}, arms=arms, scheduler="asha", search_seeds=seeds)
+    history = History(replace(spec, study=replace(spec.study, sequential=sequential)), TRAIN, InMemory())
     good, bad = history.claim(), history.claim()
     stopped = []
-    for epoch, (claim, value) in itertools.product((1, 2), ((good, 9.0), (bad, 1.0))):
+    for epoch, (claim, value) in itertools.product(range(1, 5), ((good, 9.0), (bad, 1.0))):
         history.report(claim, epoch, value)
         if claim.trial_in_optuna.should_prune():
             stopped.append((claim, epoch))

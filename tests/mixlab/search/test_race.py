@@ -81,20 +81,22 @@ def test_a_race_that_is_killed_and_goes_on_decides_the_same():
     assert account(racing(store=store)) == account(undisturbed)
 
 
-def test_what_is_decided_stands_and_is_not_asked_again():
-    history = racing(budget=4)
-    asked: list[tuple[int, int]] = []
+@pytest.mark.parametrize(("direction", "higher"), [("maximize", True), ("minimize", False)])
+def test_the_rule_is_given_each_seeds_own_result_once_and_what_it_decides_stands(direction, higher):
+    history = racing(budget=4, direction=direction)
+    asked: list[Any] = []
 
-    def rule(values: Mapping[int, Any], number: int, seeds: int, higher_is_better: bool) -> str:
-        asked.append((number, len(values[number])))
-        return "out of luck" if len(values[number]) == 2 else ""
+    def rule(*given: Any) -> str:
+        asked.append(given)
+        return "out of luck" if len(asked) == 3 else ""
 
-    claim = history.claim()
+    claim, results = history.claim(), (70.1, 70.3, -0.7)
+    means = {over * EPOCHS: statistics.fmean(results[:over]) for over in (1, 2, 3)}
     for again in (Race(history, rule), Race(history, rule)):
-        said = [again.out(claim, Epoch(number, 18, {}), 80.0) for number in range(1, 7)]
-        assert said == [*5 * [""], "out of luck"]
-    assert asked == [(0, 1), (0, 2)]
-    assert history.of(claim.trial).user_attrs[RACE] == {"values": [80.0, 80.0], "out": "out of luck"}
+        said = [again.out(claim, Epoch(number, 18, {}), means.get(number, 80.0)) for number in range(1, 10)]
+        assert said == [*8 * [""], "out of luck"]
+    assert asked == [({0: [*results[:over]]}, 0, len(SEEDS), higher) for over in (1, 2, 3)]
+    assert history.of(claim.trial).user_attrs[RACE] == {"values": [*results], "out": "out of luck"}
 
 
 def test_a_scheduler_stops_trials_within_their_first_seed_alone():
@@ -120,33 +122,6 @@ def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_i
     first, same, other, raced = (each.history_name(SEARCH.study.cells()[0], TRAIN) for each in searches)
     assert first == same
     assert len({first, other, raced}) == 3
-
-
-@pytest.mark.parametrize(("direction", "higher"), [("maximize", True), ("minimize", False)])
-def test_the_rule_is_given_each_seeds_own_result_and_the_direction(direction, higher):
-    given: list[Any] = []
-    history = racing(budget=4, direction=direction)
-    claim, race = history.claim(), Race(history, lambda *those: given.append(those) or "")  # type: ignore[func-returns-value]
-    results = (70.1, 70.3, -0.7)
-    for over in (1, 2, 3):
-        race.out(claim, Epoch(over * EPOCHS, len(SEEDS) * EPOCHS, {}), statistics.fmean(results[:over]))
-    assert given[-1] == ({0: list(results)}, 0, len(SEEDS), higher)
-
-
-@pytest.mark.parametrize(("race", "first"), [(True, 2), (False, 4)])
-def test_a_scheduler_waits_for_a_sixteenth_of_the_epochs_that_it_may_spare(race, first):
-    """In a race those are the epochs of one seed, and otherwise those of all."""
-    history = racing(race, scheduler="median", base={"epochs": 32}, search_seeds=(1, 2), budget=40)
-    *others, claim = [claim for claim in (history.claim() for _ in range(10)) if claim.trial.arm == "low"]
-    for other in others:
-        for epoch in range(1, 65):
-            history.report(other, epoch, 99.0)
-        history.tell(other, State.DONE, 99.0)
-    stopped = []
-    for epoch in range(1, 9):
-        history.report(claim, epoch, 1.0)
-        stopped.append(claim.trial_in_optuna.should_prune())
-    assert stopped.index(True) + 1 == first
 
 
 def test_a_race_needs_a_report_with_its_rule():
