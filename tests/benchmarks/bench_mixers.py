@@ -7,10 +7,8 @@ their turn, so that whatever else the machine does hits them alike; the fastest 
 many times as fast as the fastest peer the column is that does the same as the peer. Soft labels are part of the work,
 here as in the peers. A mixer that needs more than 50 ms at 32x32 is not timed at 224x224. About a minute.
 
-Peers: torchvision and kornia; the packages ``mixup`` and ``openmixup`` where they can be imported (the second asks for
-mmcv 1.x and a GPU); for FMix and SaliencyMix also a loop over the images in NumPy and OpenCV, the usual way to give
-each image its own mask. All but the loops and kornia draw one lambda, box or mask for the whole batch, like
-``per_batch=True`` here.
+Peers: torchvision, which draws one lambda or box for the whole batch, like ``per_batch=True`` here, and kornia; for
+FMix and SaliencyMix a loop over the images in NumPy and OpenCV, the usual way to give each image its own mask.
 Expected: no peer is faster than the column that does the same as it. With CutMix at 32x32, where a batch takes half a
 millisecond, torchvision's is as fast: both copy one box.
 """
@@ -19,12 +17,12 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 
 import cv2
 import numpy as np
 import torch
+from kornia.augmentation import RandomCutMixV2, RandomMixUpV2
 from recording import arguments, in_turn, ratios, record, show
 from torch import Generator, Tensor
 from torchvision.transforms import v2
@@ -34,7 +32,7 @@ from trainables.mixers.mixed import mixed_targets
 
 CLASSES = 100
 SHAPES = ((100, 3, 32, 32), (64, 3, 224, 224))
-PER_ROW = ("loop", "mixup", "kornia")  # peers that draw a lambda, box or mask for each image, as ours do by default
+PER_ROW = ("loop", "kornia")  # peers that draw a lambda, box or mask for each image, as ours do by default
 Step = Callable[[], object]
 
 
@@ -95,14 +93,7 @@ def candidates(name: str, images: Tensor, labels: Tensor) -> dict[str, Step]:
     steps = {"mixlab": mixlab()}
     if "per_batch" in inspect.signature(MIXERS[name]).parameters:
         steps["mixlab per batch"] = mixlab(per_batch=True)
-    for who, step in peers(name, images, labels):
-        try:
-            step()
-        except Exception as error:  # whatever a peer trips over on this machine
-            sys.stderr.write(f"\n{who} cannot run {name}: {error}\n")
-        else:
-            steps[who] = step
-    return steps
+    return steps | dict(peers(name, images, labels))
 
 
 def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step]]:
@@ -111,31 +102,15 @@ def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step
     if name in transforms:
         transform = transforms[name](num_classes=CLASSES)
         yield "[torchvision]", lambda: transform(images, labels)
-    with suppress(ImportError):
-        from kornia.augmentation import RandomCutMixV2, RandomMixUpV2
-
-        kinds = {"mixup": RandomMixUpV2, "cutmix": partial(RandomCutMixV2, use_correct_lambda=True)}
-        if name in kinds:
-            augmentation = kinds[name](p=1.0, data_keys=["input", "class"])
-            yield "kornia", lambda: augmentation(images, labels)
-    one_hot = torch.nn.functional.one_hot(labels, CLASSES).float()
-    classes = {"mixup": "VanillaMixUp", "cutmix": "CutMix", "resizemix": "ResizeMix", "fmix": "FMix"}
-    classes["saliencymix"] = "SaliencyMix"
-    with suppress(ImportError):
-        import mixup
-
-        if name in classes:
-            mixer = getattr(mixup, classes[name])()
-            yield "mixup" if name == "saliencymix" else "[mixup]", lambda: mixer(images, one_hot)
-    with suppress(ImportError):
-        from openmixup.models import augments
-
-        if hasattr(augments, name):
-            yield "[openmixup]", lambda: getattr(augments, name)(images.clone(), labels)
+    kinds = {"mixup": RandomMixUpV2, "cutmix": partial(RandomCutMixV2, use_correct_lambda=True)}
+    if name in kinds:
+        augmentation = kinds[name](p=1.0, data_keys=["input", "class"])
+        yield "kornia", lambda: augmentation(images, labels)
     loops = {"fmix": fmix_loop, "saliencymix": saliencymix_loop}
     if name in loops and images.device.type == "cpu":
-        arrays, numbers, rng = images.numpy(), one_hot.numpy(), np.random.default_rng(0)
-        yield "loop", lambda: loops[name](arrays, numbers, rng)
+        one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
+        arrays, rng = images.numpy(), np.random.default_rng(0)
+        yield "loop", lambda: loops[name](arrays, one_hot, rng)
 
 
 def fmix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
