@@ -1,13 +1,11 @@
 """A disk that is full under the storage is said in one sentence, and the same command goes on once there is room."""
 
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.servers.isolation import AS_ROOT
-from tests.servers.program import run_alone
+from tests.servers.machines import make_switch, run_on_the_switch, why_not
 from tests.study_folder import toy_folder
 from tests.toy import epochs_of
 
@@ -17,25 +15,16 @@ def mount(folder: Path, *options: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", *options, "none", folder], check=True)
 
 
-def with_mounts(command: Sequence[str]) -> list[str]:
-    return ["unshare", *AS_ROOT, "--mount", *command]
-
-
-def why_not() -> str:
-    """Return why no disk can be mounted here; an empty text if it can."""
-    done = subprocess.run(with_mounts(["mount", "-t", "tmpfs", "none", "/mnt"]), capture_output=True, text=True)
-    return f"the kernel grants no mounts: {done.stderr.strip()}" if done.returncode else ""
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_a_full_disk_is_a_sentence(tmp_path, new_store):
     new_store(tmp_path)
-    run_alone(fill_the_disk, tmp_path, with_mounts)
+    run_on_the_switch(fill_the_disk, tmp_path)
 
 
 def fill_the_disk(folder: Path) -> None:
     """Run where mounts are allowed."""
+    make_switch()
     toy = toy_folder(folder, "large")
     disk = folder / "results"
     disk.mkdir()

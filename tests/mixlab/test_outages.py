@@ -2,20 +2,21 @@
 nothing is lost or doubled. A write that got no answer is repeated, but it is not recorded twice."""
 
 import contextlib
+import itertools
 import os
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import requests
 
 from tests.mixlab.recorded import SEEDS, require_everything_once
 from tests.servers import mlflow_server
 from tests.servers.mlflow_server import MLflowServer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.program import Program, environment
+from tests.servers.server import Handler, HttpServer, started
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import epochs_of, hold, release
 
@@ -34,10 +35,8 @@ def test_training_goes_on_and_everything_is_written_once(server, postgresql, tmp
     toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, tracking_uri=server.uri)
     hold(tmp_path, epoch=5)
     with (
-        deaf(server.address) as proxy,
-        replace(toy, tracking_uri=f"http://{proxy.address}").start(
-            environment=environment(DRAIN_SECONDS="3")
-        ) as driver,
+        started(Deaf(server.uri)) as proxy,
+        replace(toy, tracking_uri=proxy.url).start(environment=environment(DRAIN_SECONDS="3")) as driver,
     ):
 
         def made(seeds: int) -> bool:
@@ -48,7 +47,7 @@ def test_training_goes_on_and_everything_is_written_once(server, postgresql, tmp
         driver.until(lambda: made(SEEDS))
         lose_the_database(postgresql, toy, driver)
         # The way to the server is lost until the driver gives up.
-        proxy.close()
+        proxy.stop()
         release(tmp_path)
         said = driver.finish(code=1)
     assert "does not answer. Nothing is lost" in said
@@ -85,65 +84,27 @@ def lose_the_database(postgresql: PostgreSQL, toy: StudyFolder, driver: Program)
     driver.until(lambda: sorted(run.data.metrics.get("train_loss", 1) for run in toy.runs("seed")) == latest)
 
 
-class Deaf:
-    """Passes requests on to ``server``; after the answer it hangs up on every creation of a run and some batches."""
+class Deaf(HttpServer):
+    """Passes requests on to ``server``, but gives no answer to the creation of a run and to every fourth batch."""
 
     def __init__(self, server: str) -> None:
-        self.server = server
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        self.cut: list[str] = []
-        self.closed = False
-        self.batches = 0
+        cut = self.cut = list[str]()
+        batches = itertools.count(1)
 
-    def close(self) -> None:
-        """Pass nothing on any more."""
-        self.closed = True
-        self.socket.close()
+        class PassOn(Handler):
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name: value for name, value in self.headers.items() if name != "Host"}
+                with contextlib.suppress(OSError):  # the server is away
+                    answer = requests.request(self.command, server + self.path, data=body, headers=headers)
+                    call = "/".join(self.path.split("/")[-2:])
+                    if call == "runs/create" or (call == "runs/log-batch" and next(batches) % 4 == 0):
+                        cut.append(call)
+                    else:
+                        self.reply(
+                            answer.content, answer.status_code, Content_Type=answer.headers.get("Content-Type", "")
+                        )
 
-    def serve(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                threading.Thread(target=self._pass_on, args=(self.socket.accept()[0],), daemon=True).start()
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
-    def _pass_on(self, client: socket.socket) -> None:
-        host, port = self.server.split(":")
-        hang_up = threading.Event()
-        with contextlib.suppress(OSError), client, socket.create_connection((host, int(port))) as server:
-            threading.Thread(target=self._answer, args=(server, client, hang_up), daemon=True).start()
-            while (data := client.recv(1 << 16)) and not self.closed:
-                if self._is_cut(data):
-                    hang_up.set()
-                server.sendall(data.replace(self.address.encode(), self.server.encode()))
-
-    def _answer(self, server: socket.socket, client: socket.socket, hang_up: threading.Event) -> None:
-        with contextlib.suppress(OSError):
-            while data := server.recv(1 << 16):
-                if hang_up.is_set():
-                    break
-                client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
-
-    def _is_cut(self, data: bytes) -> bool:
-        request = data.split(b"\r\n", 1)[0]
-        if not request.startswith(b"POST "):  # the body of an artifact, such as a patch that names these requests
-            return False
-        if b"runs/log-batch" in request:
-            self.batches += 1
-            if self.batches % 4 == 0:
-                self.cut.append("runs/log-batch")
-                return True
-        if b"runs/create" in request:
-            self.cut.append("runs/create")
-            return True
-        return False
-
-
-@contextlib.contextmanager
-def deaf(server: str) -> Iterator[Deaf]:
-    proxy = Deaf(server)
-    threading.Thread(target=proxy.serve, daemon=True).start()
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+        super().__init__(PassOn)

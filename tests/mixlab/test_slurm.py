@@ -10,8 +10,7 @@ from mixlab import slurm as script
 from tests.mixlab.recorded import require_everything_once
 from tests.servers import slurm
 from tests.servers.machines import make_switch, run_on_the_switch
-from tests.servers.slurm import Slurm
-from tests.study_folder import TOY, StudyFolder, toy_folder
+from tests.study_folder import TOY, toy_folder
 from tests.toy import epochs_of, hold, release
 from tests.waiting import wait_for
 
@@ -56,54 +55,43 @@ def cancel_a_job(folder: Path) -> None:
 def run_a_job(folder: Path) -> None:
     """Run everything in a network and a process namespace of its own, in which both nodes are."""
     make_switch()
-    toy = study_folder(folder / "study")
+    folder /= "study"
+    store = f"sqlite:///{folder}/mlflow-study.py.db"  # the name that the batch script gives it
+    toy = toy_folder(folder, "recorded", study="study", tracking_uri=store)
+    (folder / "study.py").write_text(STUDY)
+    job_options = ("--nodes", "2", "--cpus", "1", "--out", str(folder / "job.sbatch"))
+    options = ("--quiet", "--epochs", str(EPOCHS), "--set", "where=true")
+    assert script.main([*job_options, str(folder / "study.py"), *options]) == 0
+    hold(folder, epoch=5)
     with slurm.running(nodes=2) as cluster:
-        hold(toy.folder, epoch=5)
-        job = submit(cluster, toy.folder)
-        wait_until(cluster, job, toy, lambda: list(epochs_of(toy.folder).values()) == [[1, 2, 3, 4]] * 2)
+        job = cluster.ask("sbatch", "--parsable", "--signal=B:TERM@1", "job.sbatch", folder=folder)
+        said = folder / f"mixlab-{job}.out"
+
+        def output() -> str:
+            return said.read_text() if said.exists() else ""
+
+        def wait_until(condition: Callable[[], bool]) -> None:
+            """Return once the condition is true; fail if the job has ended in any other way."""
+
+            def asked() -> bool:
+                state = cluster.job(job)["JobState"]  # first: the job may end before the condition is looked at
+                true = condition()
+                assert true or state in ON_ITS_WAY, f"{state}: {output()}"
+                return true
+
+            wait_for(asked, output, output, pause=0.5)  # each asks SLURM by a command
+
+        wait_until(lambda: list(epochs_of(folder).values()) == [[1, 2, 3, 4]] * 2)
         # SLURM counts in minutes, and sends TERM half a minute early, or a little later: half a minute must be left.
         hours, minutes, seconds = map(int, cluster.job(job)["RunTime"].split(":"))
         limit = 60 * hours + minutes + (1 if seconds < 30 else 2)
         cluster.ask("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
-        wait_until(cluster, job, toy, lambda: cluster.job(job)["Restarts"] == "1")
+        wait_until(lambda: cluster.job(job)["Restarts"] == "1")
         cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=100", "numnodes=1", "numtasks=1", "numcpus=1")
-        assert max(map(max, epochs_of(toy.folder).values())) == 4
-        release(toy.folder)
-        wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
+        assert max(map(max, epochs_of(folder).values())) == 4
+        release(folder)
+        wait_until(lambda: cluster.job(job)["JobState"] == "COMPLETED")
     require_everything_once(toy, epochs=EPOCHS)
     assert toy.table("paper")
     nodes = {node for history in toy.results().values() for _, node in history["node"]}
     assert len(nodes) == 3  # Ray names them anew at each start: two, and then one
-
-
-def study_folder(folder: Path) -> StudyFolder:
-    """Return a folder of the study; its database has the name that the batch script gives it."""
-    folder.mkdir(parents=True)
-    (folder / "study.py").write_text(STUDY)
-    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=f"sqlite:///{folder}/mlflow-study.py.db")
-
-
-def submit(cluster: Slurm, folder: Path) -> str:
-    """Return the number of a job that runs the study, by the script that ``mixlab slurm`` writes."""
-    batch = folder / "job.sbatch"
-    job = ("--nodes", "2", "--cpus", "1", "--out", str(batch))
-    options = ("--quiet", "--epochs", str(EPOCHS), "--set", "where=true")
-    assert script.main([*job, str(folder / "study.py"), *options]) == 0
-    return cluster.ask("sbatch", "--parsable", "--signal=B:TERM@1", str(batch), folder=folder)
-
-
-def wait_until(cluster: Slurm, job: str, toy: StudyFolder, condition: Callable[[], bool]) -> None:
-    """Return once the condition is true; fail if the job has ended in any other way."""
-
-    def asked() -> bool:
-        state = cluster.job(job)["JobState"]  # first: the job may end before the condition is looked at
-        true = condition()
-        assert true or state in ON_ITS_WAY, f"{state}: {output(job, toy)}"
-        return true
-
-    wait_for(asked, lambda: output(job, toy), lambda: output(job, toy), pause=0.5)  # each asks SLURM by a command
-
-
-def output(job: str, toy: StudyFolder) -> str:
-    file = toy.folder / f"mixlab-{job}.out"
-    return file.read_text() if file.exists() else ""
