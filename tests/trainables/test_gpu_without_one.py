@@ -5,6 +5,7 @@ the code takes its branches for a GPU. ``tests/gpu`` needs a real one.
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,6 @@ from trainables.rehearsal import without_numbers
 pytestmark = pytest.mark.slow
 GPU = torch.device("cuda", 0)
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
-OF_TOKENS = ("transmix", "mergemix")
 
 
 class OnGpu(Generator):
@@ -55,20 +55,18 @@ def configured(**keys: Any) -> Config:
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept():
-    """Forget the constants on the GPU, which would be without numbers."""
-    yield
-    _kept.cache_clear()
+def on_the_gpu(monkeypatch):
+    """Let gradients be zero: torch takes the backward pass on a device that is there only.
 
-
-@pytest.fixture(autouse=True)
-def no_backward_pass(monkeypatch):
-    """Let gradients be zero: torch takes the backward pass on a device that is there only."""
+    The constants on the GPU, which would be without numbers, are forgotten afterwards.
+    """
 
     def grad(outputs: Any, inputs: Any, *args: Any, **options: Any) -> tuple[Tensor, ...]:
         return tuple(torch.zeros_like(each) for each in ((inputs,) if isinstance(inputs, Tensor) else inputs))
 
     monkeypatch.setattr(torch.autograd, "grad", grad)
+    yield
+    _kept.cache_clear()
 
 
 @contextlib.contextmanager
@@ -84,33 +82,29 @@ def in_half() -> Iterator[None]:
         torch.set_autocast_dtype("cuda", usual)
 
 
-def require_a_step(config: Config) -> None:
-    with without_numbers(), in_half():
-        method = moved(METHODS.get(config.mixer, Mixing)(build_network(config), config).train())
-        images = torch.rand(6, 3, 32, 32, device=GPU).to(memory_format=torch.channels_last)
-        loss, _ = method(images, torch.zeros(6, dtype=torch.long, device=GPU), OnGpu())
-        assert (loss.device, loss.dtype) == (GPU, torch.float32)
-
-
+DEFINITIONS = itertools.product(
+    ("train_grad", "train_nograd", "eval_nograd", "joint"), ("logits", "features", "probabilities"), ("row", "batch")
+)
 STEPS = [
     *((mixer, {}) for mixer in MIXERS),
     *((mixer, SUMIX) for mixer in MIXERS if mixer not in METHODS),
     *(("cutmix", keys) for keys in ({"clean_loss": 1.0}, {"mixer.probability": 0.5}, {"loss": "binary"})),
+    *(
+        ("cutmix", SUMIX | {"sumix.raw_forward": raw, "sumix.z": z, "sumix.lam_of": of, "sumix.lam_gradient": "flow"})
+        for raw, z, of in DEFINITIONS
+    ),
 ]
 
 
 @pytest.mark.parametrize(("mixer", "keys"), STEPS, ids=str)
-def test_a_step_of_every_mixer(mixer, keys):
-    network = {"backbone": "vit_tiny_32"} if mixer in OF_TOKENS else {}
-    require_a_step(configured(mixer=mixer, **network, **keys))
-
-
-@pytest.mark.parametrize("raw", ["train_grad", "train_nograd", "eval_nograd", "joint"])
-@pytest.mark.parametrize("z", ["logits", "features", "probabilities"])
-@pytest.mark.parametrize("lam_of", ["row", "batch"])
-def test_a_step_of_every_definition_of_sumix(raw, z, lam_of):
-    keys = {"sumix.raw_forward": raw, "sumix.z": z, "sumix.lam_of": lam_of, "sumix.lam_gradient": "flow"}
-    require_a_step(configured(mixer="cutmix", **SUMIX, **keys))
+def test_a_step_of_every_mixer_and_every_definition_of_sumix(mixer, keys):
+    network = {"backbone": "vit_tiny_32"} if mixer in ("transmix", "mergemix") else {}
+    config = configured(mixer=mixer, **network, **keys)
+    with without_numbers(), in_half():
+        method = moved(METHODS.get(mixer, Mixing)(build_network(config), config).train())
+        images = torch.rand(6, 3, 32, 32, device=GPU).to(memory_format=torch.channels_last)
+        loss, _ = method(images, torch.zeros(6, dtype=torch.long, device=GPU), OnGpu())
+        assert (loss.device, loss.dtype) == (GPU, torch.float32)
 
 
 # pyramidnet200 has the blocks of pyramidnet110, and takes seconds.
