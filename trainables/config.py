@@ -172,7 +172,7 @@ def _check_network(config: Config) -> None:
 
         require_pretrained(config.backbone, config.pretrained)
     here = f"with backbone {config.backbone!r}"
-    if config.backbone not in RESIDUAL:  # to which both are added
+    if config.backbone not in RESIDUAL:  # both are added to residual networks
         require_unset("drop_block", config.drop_block, [0], ", ".join(RESIDUAL), here)
         # A constructor's file may import torchvision, which takes seconds.
         if config.drop_path and "drop_path" not in inspect.signature(constructor_of(config.backbone)).parameters:

@@ -12,7 +12,7 @@ import torch
 
 DRIVER = Path("/sys/module/nvidia/version")  # the version of the NVIDIA driver, on Linux
 LIBRARIES = ("torchvision", "timm", "numpy", "scipy", "pillow")  # their versions also decide numbers
-CUBLAS_WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; torch asks for it
+CUBLAS_WORKSPACE = ":4096:8"  # makes cuBLAS add in one order; torch asks for it
 
 
 def device() -> torch.device:

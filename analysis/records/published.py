@@ -123,7 +123,7 @@ def _follows(config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     except ValueError:  # a value that only another version of the project has
         return False
     regulariser = config.get("sumix.regulariser", "none")
-    off = {  # by the beginnings of the keys that nothing reads then
+    off = {  # beginnings of keys, and whether nothing reads such keys
         "mixer.": config["mixer"] == "none",
         "sumix.": sumix_terms(config) == "none",
         "sumix.zeta": regulariser == "none",

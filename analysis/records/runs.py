@@ -34,7 +34,7 @@ IDENTITY = (
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver", "libraries")  # the words of a run that are versions
 UNKNOWN_DIGITS = 4  # the decimals of a metric that nobody declared
-OTHER_LEVEL = {  # what may have a plan instead, and what that means
+OTHER_LEVEL = {  # the other level that may have a plan of this name, and what that means
     "study": ("search", "it is a search, whose winners have not been trained yet"),
     "search": ("study", "it is a study, which searches nothing"),
 }

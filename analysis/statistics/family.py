@@ -23,15 +23,15 @@ from mixlab.spec.metric import Metric
 class Family:
     """The comparisons that share one error rate, and the rule that decides them."""
 
-    comparisons: int = 0  # those that have a pair
-    planned: int = 1  # those of the whole plan
+    comparisons: int = 0  # comparisons that have a pair
+    planned: int = 1  # comparisons of the whole plan
     scope: str = "study"  # or "table"
     tables: int = 1  # the tables of the study
     delta: float | None = None  # a difference that does not matter, in the metric's unit
     budget: int | None = None  # the most seeds, where they are added until a comparison is decided
-    seeds: int = 0  # those that any of its comparisons has
+    seeds: int = 0  # seeds that any of the comparisons has
     looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
-    was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
+    was_sequential: bool = False  # earlier, seeds were added until decided; now their number is fixed
     elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
     own_metric: str = ""  # the metric of the study, where the table compares another
     unfinished: bool = False  # the number of seeds is fixed, and not all of them are over

@@ -32,11 +32,11 @@ class Size:
     """The numbers of a plan on which its power and its cost rest."""
 
     tables: int
-    arms: int  # besides the baseline
+    arms: int  # without the baseline
     seeds: int
-    cells: int  # a search leaves out those for which it found no winner
-    family_tables: int  # those whose comparisons share an error rate
-    comparisons: int  # those of the largest family
+    cells: int  # without those for which a search found no winner
+    family_tables: int  # tables whose comparisons share an error rate
+    comparisons: int  # comparisons in the largest family
 
     def runs(self, seeds: int) -> str:
         """Return the number of runs that so many seeds take, in words."""

@@ -23,7 +23,7 @@ NOT_YET = (
 MOST_FAILURES = 10  # the most lines under one table
 DIGESTS = {"commit": "commit", "patch": "uncommitted changes", "data": "data fingerprint"}  # and what they are called
 MOST_DIGESTS = 4  # the most fingerprints that are listed; a study of subsets of the images has one a subset
-DIGITS = 12  # those of a digest that are shown
+DIGITS = 12  # digits of a digest that are shown
 
 
 def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:

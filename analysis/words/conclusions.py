@@ -34,7 +34,7 @@ WORDS = {
     TOO_FEW: ("has too few seeds", "have too few seeds"),
 }
 WITHIN_DELTA = (EQUAL, NO_WORSE, NO_BETTER)
-NUMBERS = ("gain", "gain_low", "gain_high", "p", "p_family", "e", "e_family")  # those of a verdict
+NUMBERS = ("gain", "gain_low", "gain_high", "p", "p_family", "e", "e_family")  # the numbers of a verdict
 OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "e_family", "n")  # columns of the table
 EVIDENCE = ("p (family)", "e (family)")  # columns of the cells, of which a table has one
 

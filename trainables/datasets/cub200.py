@@ -12,7 +12,7 @@ from trainables.datasets.image_files import listed, read_table
 from trainables.datasets.photographs import photographs
 
 FOLDER = "CUB_200_2011"
-HALVES = ("1", "0")  # what the official list says of images to train and to test on
+HALVES = ("1", "0")  # the official list's words for images to train on, and to test on
 
 
 def files(root: Path, num_classes: int) -> list[FileList]:

@@ -25,7 +25,7 @@ from trainables.ranges import Interpolation
 from trainables.seeds import derive_seed
 
 UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of whole numbers without a sign, which it reads as with one
-WIDE_COLOURS = re.compile(r"(RGB[AaX]?|LA);16")  # those of colours with 16 bits, of which it reads the highest 8
+WIDE_COLOURS = re.compile(r"(RGB[AaX]?|LA);16")  # its names of 16-bit colours, of which it reads the highest 8 bits
 FILLED = 64  # the least of those 8 bits that some pixel of a file must reach: 2**6, or 14 bits of 16
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together
 

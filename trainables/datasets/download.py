@@ -21,12 +21,12 @@ from trainables.datasets.dataset import DataError
 from trainables.datasets.verified_files import Contents, Source, has_md5, locked_scratch, say
 from trainables.refusals import first_line
 
-STALL_SECONDS = 20.0  # without a byte from the host, or before it answers; the whole download has no limit
-TRIES = 4  # in a row without a new byte, from a host that has sent some; an attempt that brings one resets the count
-FIRST_TRIES = 2  # from a host that has sent nothing so far: the next source may be better
-PAUSE_SECONDS = 1.0  # after the first of them, twice as long after the second, and so on
+STALL_SECONDS = 20.0  # the longest wait for an answer or a byte; the whole download has no limit
+TRIES = 4  # attempts in a row without a new byte, from a host that has sent some before
+FIRST_TRIES = 2  # the same, from a host that has sent nothing so far: the next source may be better
+PAUSE_SECONDS = 1.0  # after the first such attempt, twice as long after the second, and so on
 CHUNK = 1 << 16
-TEMPORARY = (408, 425, 429)  # and every code from 500 on; the other refusals will not change
+TEMPORARY = (408, 425, 429)  # these HTTP codes, and all from 500 on, may change; other refusals will not
 
 
 def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:

@@ -71,7 +71,7 @@ def _truth(truth: Sequence[Annotated], classes: Sequence[str]) -> COCO:
             "image_id": image,
             "category_id": label,
             "bbox": _as_coco(box),
-            "area": 0,  # by which objects are told apart as small and large, which no average here does
+            "area": 0,  # pycocotools sorts objects into small and large by it, which no average here uses
             "iscrowd": int(ignored),
         }
         for image, one in enumerate(truth)

@@ -24,7 +24,7 @@ from trainables.detection.average_precision import Detections
 from trainables.seeds import derive_seed
 
 WARMUP_START = 0.001  # the share of the learning rate at the first step
-NORM_BATCHES = 200  # from which the batch norms' statistics are taken at the end ("precise" in Detectron2)
+NORM_BATCHES = 200  # batches that give the batch norms' statistics at the end ("precise" in Detectron2)
 
 
 @dataclass(frozen=True, kw_only=True)

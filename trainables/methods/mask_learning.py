@@ -98,7 +98,7 @@ class AutoMixing(Mixing):
             return Step(loss + self.mask_weight * gap, log | of_masks)
 
         for_block = mix_by(images, partner, lam, mask)
-        block_loss = self.loss(self.teacher(for_block.images), labels, for_block)  # through the teacher to the mask
+        block_loss = self.loss(self.teacher(for_block.images), labels, for_block)  # gradient reaches the mask
         with torch.no_grad():
             mixed = self.mixer(images, rng, generate=generate)
         loss, log = self.classification(images, mixed, labels)

@@ -49,7 +49,7 @@ def launch_search(search: Search, start: Start) -> Result:
             return Result(1)
         result = _confirm(study, history, start)
         if not start.options.quiet:
-            module, uri = "analysis.search_report", start.options.tracking_uri  # from any folder
+            module, uri = "analysis.search_report", start.options.tracking_uri  # it works from any folder
             command = typed("python", "-m", module, search.name, "--tracking-uri", uri)
             say(console, f"Everything about the search: {command}")
         if failing := phase.failing():

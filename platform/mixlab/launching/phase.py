@@ -85,7 +85,7 @@ class ListedTrials(Phase):
         start: Start,
         recorded: Mapping[str, StoredRun],  # MLflow's records, by key
         saved: Mapping[str, Saved],  # the journal's checkpoints, by key
-        looks: Mapping[str, Any] | None = None,  # at earlier tables; see ``mixlab.tracking.looks``
+        looks: Mapping[str, Any] | None = None,  # looks at earlier tables; see ``mixlab.tracking.looks``
     ) -> None:
         self.rows = trials
         self.recorded = recorded

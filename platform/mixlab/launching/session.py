@@ -27,7 +27,7 @@ class Session:
     mirrors: Mirrors
     keep_files: bool  # whether the files of a finished trial go to MLflow
     after_end: Callable[[], None] = lambda: None  # called when a trial has ended
-    latest: dict[str, Epoch] = field(default_factory=dict, init=False)  # by key, of each trial that is not over
+    latest: dict[str, Epoch] = field(default_factory=dict, init=False)  # by key, while a trial is not over
     running: dict[str, Trial] = field(default_factory=dict, init=False)
     ends: dict[str, End] = field(default_factory=dict, init=False)  # by key
     failures: dict[str, str] = field(default_factory=dict, init=False)  # by the trial's name, its error's last line

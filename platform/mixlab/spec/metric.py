@@ -20,9 +20,9 @@ from mixlab.spec.border import checked_arguments
 
 RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
 CHOSEN = "chosen on the test set"
-MOST_DIGITS = 15  # those of a float
-BEYOND = 1e12  # from here on, decimals say nothing
-ROUNDING = 1e-12  # up to here, a number is one of the last bits
+MOST_DIGITS = 15  # a float has no more
+BEYOND = 1e12  # from this size on, decimals say nothing
+ROUNDING = 1e-12  # up to this size, a number comes from the last bits of others
 
 
 @checked_arguments

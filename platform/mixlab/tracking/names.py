@@ -56,7 +56,7 @@ IDENTITY = {
 
 # Artifacts.
 PLAN_FILE = "plan.json"
-PATCH_FILE = "uncommitted-{}.patch"  # with the patch's tag
+PATCH_FILE = "uncommitted-{}.patch"  # {} stands for the patch's tag
 CONFIG_FILE = "config.json"
 TRACEBACK_FILE = "traceback.txt"
 HISTOGRAMS_FILE = "histograms.json"  # {"epochs": [1, ...], NAME: [[shares of epoch 1], ...]}

@@ -138,7 +138,7 @@ class TrialRuns:
             self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
         points = _points_of(_metrics(new.values()))
         if any(self._points[key].get(point, value) != value for point, value in points.items()):
-            if self.client.get_run(self.run_ids[key]).info.lifecycle_stage == "active":  # else a repetition
+            if self.client.get_run(self.run_ids[key]).info.lifecycle_stage == "active":  # no repeated write
                 self.client.delete_run(self.run_ids[key])
             self._start(trial, known=None)
             self._points[key] = {}

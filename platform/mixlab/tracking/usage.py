@@ -11,7 +11,7 @@ from typing import Any
 from mixlab.processes import repeated
 
 SAMPLE_SECONDS = 5.0
-PREFIX = "system/"  # by which MLflow's pages know them
+PREFIX = "system/"  # MLflow's pages know system metrics by it
 
 
 class Usage:
