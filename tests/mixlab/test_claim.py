@@ -182,7 +182,7 @@ def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path):
         assert not list(tmp_path.iterdir())  # a folder of this machine is locked instead
     in_a_bucket(start).write(NEIGHBOUR)
     with refused(
-        "another start of this study, on ", ", is at work in this storage since 2026-01-02 03:04:05: wait for"
+        "another start of this study, on ", ", has been at work in this storage since 2026-01-02 03:04:05: wait for"
     ):
         only_machine(start, "driver", neighbours=False).__enter__()
 

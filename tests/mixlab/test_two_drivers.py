@@ -72,7 +72,7 @@ def test_one_trains_and_the_other_takes_over_from_the_dead(server, tmp_path, tra
         (other,) = studies.keys() - {at_work}
         said = drivers[other].finish(code=2)
         assert f"error: another start of this study, on {at_work} (process " in said, said
-        assert "is at work in this storage since 20" in said
+        assert "has been at work in this storage since 20" in said
         assert not notes(studies[other].folder, "began")
 
         drivers[at_work].until(lambda: server.whole_checkpoints(bucket, "epoch", "model.pt", "optimiser") == 2)

@@ -198,7 +198,7 @@ OF_MIXERS = [
     ),
     ({"mixer": "gridmix", "mixer.holes": (3, 2)}, r"holes .* got \(3, 2\)"),
     *(
-        ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two rising shares of a side, .* got")
+        ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two ascending shares of a side, .* got")
         for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1))
     ),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),

@@ -108,7 +108,7 @@ def gridmix(
     drawn. A drawn rectangle that is longer than the image is cut to it; OpenMixup then writes to negative indices.
     """
     if not 1 <= holes[0] <= holes[1]:
-        raise ValueError(f"holes must be two rising whole numbers above 0, got {holes}")
+        raise ValueError(f"holes must be two ascending whole numbers above 0, got {holes}")
     size, _, height, width = images.shape
     lam = beta(alpha, 1 if per_batch else size, rng)
     if pattern == "holes":

@@ -65,7 +65,7 @@ def resizemix(
     """
     low, high = scope
     if not 0 <= low < high <= 1:
-        raise ValueError(f"scope must be two rising shares of a side, in [0, 1], got {scope}")
+        raise ValueError(f"scope must be two ascending shares of a side, in [0, 1], got {scope}")
     size, _, height, width = images.shape
     count = 1 if per_batch else size
     tau = beta(alpha, count, rng)

@@ -131,7 +131,7 @@ def check_store(tracking_uri: str) -> Finding:
         fix = "end the program that holds it; on a network file system, run an MLflow server instead"
         return Finding("store", RED, f"{str(file)!r} is locked by another program", fix)
     except sqlite3.DatabaseError:
-        return Finding("store", RED, f"{str(file)!r} is no SQLite database", other)
+        return Finding("store", RED, f"{str(file)!r} is not an SQLite database", other)
     if tables and not {"experiments", "runs"} <= tables:
         few = ", ".join(sorted(tables)[:3])
         return Finding("store", RED, f"{str(file)!r} is a database of something else, with tables {few}", other)

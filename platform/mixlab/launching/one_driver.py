@@ -94,8 +94,8 @@ def only_machine(start: Start, name: str, *, neighbours: bool = True) -> Iterato
                 storage.patiently(lambda: held.enter_context(_claimed(board, start, neighbours=neighbours)))
             except OtherDriver as driver:
                 raise BadInput(
-                    f"another start of this study, {driver}, is at work in this storage since {driver.since}: wait for "
-                    f"it, or stop it; {WATCH_SECONDS:.0f} s after its end the same command takes over"
+                    f"another start of this study, {driver}, has been at work in this storage since {driver.since}: "
+                    f"wait for it, or stop it; {WATCH_SECONDS:.0f} s after its end the same command takes over"
                 ) from None
         yield
 

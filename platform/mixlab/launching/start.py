@@ -67,9 +67,7 @@ class Start:
             for name in (LOG_FILE, LOCK_FILE):  # another user may own them
                 (self.folder / name).open("ab").close()
         except UnicodeEncodeError as error:
-            text = (
-                f"{str(self.folder)!r} is no name of a folder in {error.encoding!r}, in which Python writes names here"
-            )
+            text = f"{str(self.folder)!r} cannot name a folder in {error.encoding!r}, in which Python writes names here"
             raise BadInput(f"{text}: export PYTHONUTF8=1") from error
         except OSError as error:
             text = f"{str(self.folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"

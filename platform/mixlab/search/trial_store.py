@@ -103,7 +103,7 @@ def _cut_half_line(file: Path) -> None:
     """
     content = file.read_bytes() if file.exists() else b""
     if not content.startswith(BEGINNING[: len(content)]):
-        raise ValueError("it is no journal of Optuna")
+        raise ValueError("it is not a journal of Optuna")
     if content and not content.endswith(b"\n"):
         lock = JournalFileSymlinkLock(str(file))
         lock.acquire()  # another driver may be about to write the rest

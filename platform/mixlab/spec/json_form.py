@@ -21,7 +21,7 @@ def loads(text: str | bytes) -> dict[str, Any]:
     """Return the mapping that JSON holds, with numbers for their words; raise ``ValueError`` if it holds none."""
     found = _in_numbers(json.loads(text))
     if not isinstance(found, dict):
-        raise ValueError("it is no mapping")
+        raise ValueError("it is not a mapping")
     return found
 
 

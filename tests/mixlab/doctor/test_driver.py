@@ -156,7 +156,7 @@ def test_files_that_are_no_store(tmp_path, name):
     file.touch()
     require(check_store(uri), WARNING, "empty", "remove it")
     file.write_text("This is a text, and longer than the header of a database would be." * 20)
-    require(check_store(uri), RED, "no SQLite database", "--tracking-uri")
+    require(check_store(uri), RED, "is not an SQLite database", "--tracking-uri")
     file.unlink()
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE photographs (name TEXT)")

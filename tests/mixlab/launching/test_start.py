@@ -53,7 +53,7 @@ def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(monkeyp
 
 def test_a_name_that_the_file_system_cannot_hold_is_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(Path, "mkdir", Mock(side_effect=UnicodeEncodeError("ascii", "größer", 2, 3, "not in range")))
-    with refused("größer' is no name of a folder in 'ascii', ", ": export PYTHONUTF8=1"):
+    with refused("größer' cannot name a folder in 'ascii', ", ": export PYTHONUTF8=1"):
         start_of(tmp_path, "größer").make_folder()
 
 

@@ -98,7 +98,7 @@ def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path, left):
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path, content):
     file = tmp_path / "notes"
     file.write_bytes(content)
-    with pytest.raises(BadInput, match=r"cannot be opened \(it is no journal of Optuna\); give a file"):
+    with pytest.raises(BadInput, match=r"cannot be opened \(it is not a journal of Optuna\); give a file"):
         TrialStore(str(file), "toy")
     assert file.read_bytes() == content
 

@@ -32,5 +32,5 @@ def test_a_word_is_read_as_its_number():
     text = json_form.dumps({"values": [math.inf, 1, 0.1], "any": [{"x": -math.inf}]})
     assert json_form.loads(text) == {"values": [math.inf, 1, 0.1], "any": [{"x": -math.inf}]}
     for damaged in ("[]", "{"):
-        with pytest.raises(ValueError, match=r"it is no mapping|Expecting property name"):
+        with pytest.raises(ValueError, match=r"it is not a mapping|Expecting property name"):
             json_form.loads(damaged)
