@@ -21,7 +21,7 @@ from trainables.schedules import cosine
 
 
 class MixBlock(nn.Module):
-    """Attention of each position of one image to the positions of the other, and a value at the positions of one."""
+    """Lets each position of one image attend to the positions of the other, and has a value at those of one."""
 
     def __init__(self, channels: int, lam_channel: bool, value_of: ValueOf = "key") -> None:
         super().__init__()

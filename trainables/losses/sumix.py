@@ -34,7 +34,7 @@ class SUMixParts(NamedTuple):
     loss: Tensor  # ()
     weights: Tensor  # (B, K) used by the main loss: learned, or those of the mixer
     regulariser: Tensor  # () before zeta; 0 when switched off
-    z_su: Tensor  # () the mean of Z_su of Eq. 6, the regulariser's logits; 0 when switched off
+    z_su: Tensor  # () the mean of the regulariser's logits, Z_su in Eq. 6; 0 when switched off
 
 
 class SUMixLoss(nn.Module):
@@ -63,7 +63,7 @@ class SUMixLoss(nn.Module):
         if self.terms.regulariser == "none":
             return SUMixParts(loss, weights, torch.zeros_like(loss), torch.zeros_like(loss))
 
-        energy = logits.new_zeros(())  # the exponent of Eq. 6, negated; (B, K, L) in the end
+        energy = logits.new_zeros(())  # the negated exponent of Eq. 6; it becomes (B, K, L)
         if "s" in self.terms.regulariser:
             energy = energy + self.semantic(shift)
         if "u" in self.terms.regulariser:
@@ -113,8 +113,8 @@ def relearn(weights: Tensor, shift: Tensor, *, gradient: bool = False) -> Tensor
     back through it if ``gradient`` is set.
     """
     distance = (shift if gradient else shift.detach()).norm(dim=-1)  # (B, K)
-    # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow. A source that
-    # has no weight cannot be it: it may be nearer than all that have some.
+    # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow. A source
+    # without weight cannot be the origin: it may be nearer than all that have weight.
     distance = distance.masked_fill(weights == 0, torch.inf)
     scaled = weights * torch.exp(distance.detach().amin(dim=1, keepdim=True) - distance)
     return scaled / scaled.sum(dim=1, keepdim=True)

@@ -34,7 +34,7 @@ class ReleasedSUMixLoss(SUMixLoss):
     """
 
     def shift(self, raw: Seen, seen: Seen, labels: Tensor, mixed: Mixed) -> Tensor:
-        """See ``SUMixLoss.shift``; raise ``ValueError`` for a mixer of other than pairs, for which there is no rule."""
+        """See ``SUMixLoss.shift``; raise ``ValueError`` unless pairs are mixed, for which alone it has a rule."""
         if mixed.sources.shape[1] != 2:
             raise ValueError(
                 f"sumix.preset 'release' is defined for mixtures of 2 images, got {mixed.sources.shape[1]}; "
@@ -47,7 +47,7 @@ class ReleasedSUMixLoss(SUMixLoss):
         return distance * (self.terms.sem_scale * len(labels))  # (B, 2, L)
 
     def learned(self, shift: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
-        """See ``SUMixLoss.learned``; the same row, the batch's mean, comes B times."""
+        """See ``SUMixLoss.learned``; each of the B rows is the mean over the batch."""
         at_label = shift.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, 2)
         mean = (mixed.weights.log() - at_label).softmax(dim=1).mean(dim=0, keepdim=True)
         return mean.expand_as(mixed.weights)

@@ -11,7 +11,7 @@ class SUMixTerms:
     """The definition and the terms of SUMix, one row of the paper's Table 6; a study writes them ``sumix.lam``, ...
 
     An option of a term that is switched off is not read, so that an arm may switch it off by one key. With lambda fixed
-    and no regulariser none is, but for the raw pass of ``clean_loss``.
+    and no regulariser none of them is read, except those of the raw pass if ``clean_loss`` is on.
     """
 
     preset: Literal["paper", "release"] = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``

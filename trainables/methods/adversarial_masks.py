@@ -1,4 +1,4 @@
-"""AdAutoMix's training: in every second step the generator of its masks works against the slow copy of the classifier.
+"""AdAutoMix's training: in every second step the mask generator works against the slow copy of the classifier.
 
 Jin, Zhu, Li, Wang, Liu, Yu, Wang, El-Yacoubi, "Adversarial AutoMixup", ICLR 2024 (arXiv:2312.11954); the details are
 those of the official code.
@@ -68,7 +68,7 @@ class AdAutoMixing(AutoMixing):
         alike = likeness(of_mixed.float(), logits[sources].float(), lam)
         beta = self.options["adversarial_share"]
         unlike = 1 - beta if self.options["likeness"] == "lowered" else beta - 1
-        # Without a branch on a number of the device.
+        # This selects by arithmetic: a branch would read a number from the device.
         against = (self.step % 2 == 0).to(block_loss.dtype)
         generation = against * (unlike * alike - beta * block_loss) + (1 - against) * block_loss
 
@@ -103,7 +103,7 @@ class AdAutoMixing(AutoMixing):
 
 
 class AdversarialBlock(nn.Module):
-    """Attention of each position of an image to the positions of all others together, and a value of its own."""
+    """Lets each position of an image attend to the positions of all others together, and has a value of its own."""
 
     def __init__(self, channels: int, lam_channel: bool) -> None:
         super().__init__()

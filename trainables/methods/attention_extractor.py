@@ -36,7 +36,7 @@ class AttentiveMixing(Mixing):
         self.extractor = None if file is None else Extractor(file)
         self.average: MovingAverage | None = None
         if file is None and decay > 0:
-            # Not by a deep copy, which an estimate of the cost cannot make of tensors without numbers.
+            # A deep copy could not be made when the cost is estimated, on tensors without numbers.
             self.average = MovingAverage(build_network(config), decay)
             self.average.network.load_state_dict(network.state_dict())
 

@@ -50,7 +50,7 @@ class AutoMixing(Mixing):
             raise ValueError(f"mixer.layer must lie in 1..{last} with backbone {config.backbone!r}, got {layer}")
         with evaluation_mode(network), torch.no_grad():
             maps = network.backbone.grid(network.encode(torch.zeros(1, *dataset.image_shape), layer + 1))
-        # This comes first, so that it starts the same with SUMix.
+        # The block is drawn first, so that it starts the same with and without SUMix.
         block = self.make_block(maps.shape[1], options)
         super().__init__(network, config)
         self.block = block
@@ -58,7 +58,7 @@ class AutoMixing(Mixing):
         self.depth = layer + 1  # stages up to the map, with the stem
         self.teacher: Network | None = None
         if pipeline != "none":
-            self.teacher = build_network(config).requires_grad_(False)  # no deep copy: see AttentiveMixing
+            self.teacher = build_network(config).requires_grad_(False)  # why it is no deep copy: see AttentiveMixing
             self.teacher.load_state_dict(network.state_dict())
         self.heads = plain_heads(network) if pipeline == "mp_ce" else None
         self.album = Album(dataset.image_shape, config.epochs)
@@ -79,7 +79,7 @@ class AutoMixing(Mixing):
 
     @staticmethod
     def make_block(channels: int, options: Mapping[str, Any]) -> nn.Module:
-        """Return the block that makes masks from maps of so many channels."""
+        """Return the block that makes masks from maps with this number of channels."""
         return MixBlock(channels, options["lam_channel"], options["value_of"])
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:

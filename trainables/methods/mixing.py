@@ -145,7 +145,7 @@ def require(config: Config, reason: str, wanted: Mapping[str, object]) -> None:
 
 
 def refuse_joint(config: Config, reason: str) -> None:
-    """Raise ``ValueError`` for one pass of the batches before and after mixing, which a mixer cannot make: why."""
+    """Raise ``ValueError`` if the batches before and after mixing are to share a pass, which the mixer forbids."""
     if config.sumix.raw_forward == "joint":
         require(config, reason, {"sumix.raw_forward": "train_grad"})
 

@@ -38,7 +38,7 @@ class Album(Counting):
 
     @torch.no_grad()
     def see(self, images: Tensor) -> None:
-        """Keep the first of the images (B, C, H, W) in [0, 1], unless there are some, or they have another shape."""
+        """Keep the first of the images (B, C, H, W) in [0, 1], unless some are kept already or the shape differs."""
         if not self.count and images.shape[1:] == self.images.shape[1:]:
             self.count = 1  # batch, whose first images are kept
             self.images[: len(images)] = (images[:SHOWN] * 255).round().to(torch.uint8)

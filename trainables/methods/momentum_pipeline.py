@@ -27,7 +27,7 @@ class MomentumPipeline(Method):
 
     With ``mp_ce`` the network also learns from the unmixed images, by a second head. With ``mp_m0`` the copy has the
     network's weights after every step, so that it changes nothing. The copy averages the statistics of batch norms like
-    the weights, because it sees no images itself; only AutoMix's copy does.
+    the weights, because it sees no images itself, unlike the copy in AutoMix.
     """
 
     def __init__(self, method: Mixing, config: Config) -> None:

@@ -27,7 +27,7 @@ class SAMixing(AutoMixing):
         return SAMixBlock(channels, options["lam_k"])
 
     def mask_gap(self, mask: Tensor, lam: Tensor) -> Tensor:
-        """See ``AutoMixing.mask_gap``; the variance of the masks is taken off."""
+        """See ``AutoMixing.mask_gap``; the variance of the masks is subtracted."""
         variance = mask_variance(mask, self.options["mask_loss"])
         return super().mask_gap(mask, lam) - self.options["variance_weight"] * variance
 

@@ -85,7 +85,7 @@ def _convolutions(weights: Mapping[str, Tensor]) -> list[nn.Conv2d]:
 
 
 def _encoder(convolutions: list[nn.Conv2d], features: int) -> nn.Sequential:
-    """Return VGG's layers up to the first map of so many channels; it pools before each convolution that widens one."""
+    """Return VGG's layers up to the first of so many ``features``; it pools before a convolution that adds any."""
     layers: list[nn.Module] = []
     for convolution in convolutions:
         if convolution.kernel_size == (1, 1):  # it normalises the colours
@@ -100,7 +100,7 @@ def _encoder(convolutions: list[nn.Conv2d], features: int) -> nn.Sequential:
 
 
 def _decoder(convolutions: list[nn.Conv2d]) -> nn.Sequential:
-    """Return the mirror image of the encoder: it doubles the map after a convolution that narrows it, not the last."""
+    """Return the mirrored encoder: convolutions that remove channels, but the last, are followed by doubling."""
     layers: list[nn.Module] = []
     for convolution in convolutions[:-1]:
         layers += [convolution, nn.ReLU()]
