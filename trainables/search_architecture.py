@@ -29,6 +29,8 @@ METRICS = (
 )
 # A few epochs are too short for what regularises 600.
 _SMALL = {
+    "dataset": "cifar10",
+    "frozen_epochs": 1,
     "search_channels": 8,
     "search_cells": 4,
     "search_batch_size": 64,
@@ -45,22 +47,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "quick": {  # minutes a run
         **_SMALL,
-        "dataset": "cifar10",
         "train_images": 4000,
         "test_images": 2000,
         "architecture_lr": 6e-3,
         "search_epochs": 4,
-        "frozen_epochs": 1,
         "epochs": 4,
     },
     "smoke": {  # shows that it runs
         **_SMALL,
-        "dataset": "cifar10",
         "train_images": 256,
         "test_images": 200,
         "seeds": 1,
         "search_epochs": 2,
-        "frozen_epochs": 1,
         "epochs": 1,
     },
 }

@@ -167,9 +167,9 @@ def require_folder_name(what: str, name: Any) -> None:
         raise BadInput(f"{what} must have a name of at most 200 bytes in UTF-8, got {len(name.encode())} in {name!r}")
 
 
-def require_count(what: str, given: Any, least: int = 1) -> None:
-    """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
-    require(is_a(int, given) and given >= least, what, f"a whole number, at least {least}", given)
+def require_count(what: str, given: Any) -> None:
+    """Raise ``BadInput`` unless ``given`` is a whole number, 1 or more."""
+    require(is_a(int, given) and given >= 1, what, "a whole number, at least 1", given)
 
 
 def require_few(what: str, count: int) -> None:
