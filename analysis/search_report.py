@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
@@ -145,7 +146,7 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     seen = found.landscapes[arm.name]
     words = importance_text(seen, explained(found.landscapes)[arm.name])
     parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(words)}</p>")
-    if len(seen.importance):
+    if len(seen.importance) > 1:  # a single parameter has all that there is
         parts.append(page.image(page.png(plot_importance(arm, seen)), f"Importance, {arm.name}"))
     return "\n".join(parts)
 
@@ -214,6 +215,7 @@ def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:
 
 
 def _work(options: argparse.Namespace) -> int:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it speaks of every resample
     out = options.out or Path(f"{options.search}.html")
     found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
     return command.finish([write_page(found, out)], found.text)

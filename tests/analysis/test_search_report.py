@@ -224,7 +224,9 @@ def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar
 def test_the_command(searched, painted, tmp_path, capsys):
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(8, 0)]})
     out = tmp_path / "s.html"
+    optuna.logging.set_verbosity(optuna.logging.INFO)  # by which it speaks of every resample
     assert main(["search_toy", "--tracking-uri", tracked.uri, "--out", str(out)]) == 0
+    assert optuna.logging.get_verbosity() == optuna.logging.WARNING
     assert out.stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "cutmix" in shown
