@@ -171,7 +171,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
             axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
-        legend_beside(axis, "ECE, %")
+        legend_beside(axis, "mean ECE, %")
 
     labels = ("confidence, %", "accuracy, %")
     size = with_legend(PANEL, levels, _label)

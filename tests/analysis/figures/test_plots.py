@@ -53,6 +53,12 @@ def test_gains_are_drawn_where_the_table_says(levels):
         assert part in texts(figure)
 
 
+def test_gains_say_what_an_arm_is_compared_with_where_it_is_not_the_baseline():
+    figure = plot_gains("tiny", tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"}))
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["+ lam", "+ l_s against + lam"]
+    assert "gain over the arm it is compared with, percentage points" in texts(figure)
+
+
 def test_an_arm_has_one_colour_in_every_figure(levels):
     colours = colours_of(levels[0])
     assert len(set(colours.values())) == 3
