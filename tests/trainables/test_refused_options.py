@@ -136,7 +136,7 @@ IMAGES = [
     ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
     ({"augment.size": 3}, r"^unknown key 'augment.size'; did you mean 'augment.resize'\?$"),
     ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels: it must be 0.0 with .*, got 0.1$"),
-    ({"subset.share": 0.5}, "^subset.rule must be one of random, .*, k_centre with another option .*, got 'none'$"),
+    ({"subset.share": 0.5}, "^subset.share 0.5 needs a subset.rule, one of random, .*, k_centre, got 'none'$"),
     ({"subset.rule": "cv"}, "subset.scores must be the scores.csv .* with subset.rule 'cv', got None"),
     ({"subset.rule": "random", "subset.scores": "a"}, "subset.scores must be None with subset.rule 'random', got 'a'"),
     ({"subset.rule": "random", "subset.share": 0.0}, "subset.share must be greater than 0, got 0.0"),

@@ -1,5 +1,6 @@
 """The outcome of a search: two cells, each of nodes with two inputs, and an operation on every input."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -45,8 +46,9 @@ def read_genotype(file: str) -> Genotype:
     except (ValidationError, KeyError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": error.args, "msg": "is missing"}
         what = " ".join(map(str, (*first["loc"], first["msg"])))
+        got = f", got {reprlib.repr(first['input'])}" if "input" in first else ""
         valid = f"the cells normal and reduce, each of {2 * NODES} pairs of an operation and a state"
-        raise ValueError(f"genotype_file {file!r} must hold {valid} ({what})") from None
+        raise ValueError(f"genotype_file {file!r} must hold {valid} ({what}{got})") from None
     for name, edges in genotype._asdict().items():
         for place, (operation, state) in enumerate(edges):
             if operation == "none" or not 0 <= state < place // 2 + 2:

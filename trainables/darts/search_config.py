@@ -139,8 +139,7 @@ def _check(config: SearchConfig) -> None:
         check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
         _check_search(config)
     elif config.subset != NO_SUBSET:
-        given = f"subset.rule {config.subset.rule!r} and subset.share {config.subset.share}"
-        raise ValueError(f"a known genotype needs no search, so that subset.* must be left out, got {given}")
+        raise ValueError(f"a known genotype needs no search: subset.* must be left out, got {config.subset.given}")
     if config.validation or config.evaluate != "test":
         raise ValueError(
             "validation must be 0 and evaluate 'test', because a search holds out half of its images itself, got "

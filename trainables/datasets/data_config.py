@@ -51,6 +51,11 @@ class SubsetConfig:
     scores: str | None = None  # the file that analysis/uncertainty.py writes
     draw: Whole = 0  # for the rule random: another number, another subset
 
+    @property
+    def given(self) -> str:
+        """Return the first option that is not as in ``NO_SUBSET``, and its value."""
+        return next(f"subset.{key} {value!r}" for key, value in vars(self).items() if value != getattr(NO_SUBSET, key))
+
 
 NO_SUBSET = SubsetConfig()
 
@@ -160,7 +165,7 @@ def check_subset(config: SubsetConfig) -> None:
     """Raise ``ValueError`` for options that do not go together."""
     if config.rule == "none" and config != NO_SUBSET:
         rules = ", ".join(rule for rule in get_args(Rule) if rule != "none")
-        raise ValueError(f"subset.rule must be one of {rules} with another option of the subset, got 'none'")
+        raise ValueError(f"{config.given} needs a subset.rule, one of {rules}, got 'none'")
     if (config.rule in COLUMNS) != (config.scores is not None):
         scores = "the scores.csv of analysis/uncertainty.py" if config.rule in COLUMNS else "None"
         raise ValueError(f"subset.scores must be {scores} with subset.rule {config.rule!r}, got {config.scores!r}")
