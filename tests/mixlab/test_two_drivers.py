@@ -100,5 +100,5 @@ def test_a_search_whose_history_is_a_file_is_one_machines_own(server, tmp_path, 
     )
     with repeated(beat, 0.5, "beat"):
         said = search.run_here("--storage", server.uri(f"{bucket}/results"), code=2)
-    assert "error: another start of this study, on node7 (process 12), is at work" in said, said
+    assert "error: another start of this study, on node7 (process 12), has been at work" in said, said
     assert not notes(tmp_path, "began")
