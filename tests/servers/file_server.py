@@ -30,13 +30,10 @@ class FileServer(HttpServer):
                 start = int(wanted[1]) if wanted else 0
                 asked.append(start)
                 mood = left.pop(0) if left else "well"
-                if isinstance(mood, int):
-                    self.send_error(mood)
-                    return
                 if mood == "whole":
                     start = 0
-                if start >= len(content):
-                    self.send_error(416)
+                if isinstance(mood, int) or start >= len(content):
+                    self.send_error(mood if isinstance(mood, int) else 416)
                     return
                 part = content[start:] if mood != "wrong" else bytes(len(content) - start)
                 self.send_response(206 if start else 200)
