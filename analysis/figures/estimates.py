@@ -35,7 +35,7 @@ def limits_of(rows: Iterable[Estimate]) -> tuple[float, float]:
     for row in rows:
         marks += [value for value in (row.estimate, row.published, *row.seeds) if np.isfinite(value)]
         ends += [value for value in (row.low, row.high) if np.isfinite(value)]
-    reach = max(max(marks) - min(marks), 1e-6)
+    reach = max(marks) - min(marks)
     low, high = max(min(marks) - reach, min(marks + ends)), min(max(marks) + reach, max(marks + ends))
     pad = 0.06 * (high - low) or 1.0
     return low - pad, high + pad

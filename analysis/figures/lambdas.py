@@ -48,7 +48,7 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
     for level in levels:
         runs = done(level.runs)
         learned = runs[setting(runs, "sumix.lam") == "learned"]
-        for row in learned.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
+        for row in learned.drop_duplicates("arm").to_dict("records"):
             if len(found) == MOST_CELLS:
                 return found
             held = artifacts.read_json(client, row["run_id"], names.HISTOGRAMS_FILE)

@@ -44,7 +44,7 @@ FEW = ("none", "cutmix")
 @pytest.mark.parametrize(
     ("kind", "given", "known", "answer"),
     [
-        ("mixer", "CUTMIX", FEW, "did you mean 'cutmix'?"),
+        ("mixer", "CUTMX", FEW, "did you mean 'cutmix'?"),
         ("mixer", "xyz", FEW, "there are 'none', 'cutmix'"),
         ("mixer", "", FEW, "there are 'none', 'cutmix'"),
         ("backbone", "resnet101", BACKBONES, "did you mean 'resnet101_imagenet'?"),

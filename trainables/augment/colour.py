@@ -71,7 +71,7 @@ def turn_hue(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
     # Sixths of the circle from red, through green at 2 and blue at 4.
     blue_most = 4 + (red - green) / divisor
     hue = torch.where(most == red, (green - blue) / divisor, blue_most)
-    hue = torch.where((most == green) & (most != red), 2 + (blue - red) / divisor, hue) + 6 * turns[:, None, None]
+    hue = torch.where(most == green, 2 + (blue - red) / divisor, hue) + 6 * turns[:, None, None]
     # Each colour is at its most within a sixth of its own hue, and at its least beyond a third.
     away = torch.stack([(hue - own + 3).remainder(6).sub(3).abs() for own in (0, 2, 4)], dim=1)
     turned = least[:, None] + spread[:, None] * (2 - away).clamp(0, 1)

@@ -53,7 +53,7 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
     import pandas as pd  # half a second, for which only a subset by scores has to wait
 
     try:
-        table = pd.read_csv(file, usecols=["image", "label", column], encoding="utf-8-sig")
+        table = pd.read_csv(file, usecols=["image", "label", column])
         table = table.sort_values("image")[: len(labels)]
         found = torch.from_numpy(table[column].to_numpy(np.float64, copy=True))
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from analysis.figures.plots import plot_cost
@@ -10,16 +11,27 @@ from tests.analysis.figures.test_forest import texts
 from tests.analysis.planned import make_plan, planned_runs
 
 
-def test_marks_stand_at_the_means():
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
-    runs = planned_runs(plan, {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): 74.0})
+def test_marks_stand_at_the_means_and_bars_end_at_the_lowest_and_the_highest_seed():
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=3)
+    runs = planned_runs(plan, lambda arm, seed: 70.0 + 2 * (arm == "+ lam") + (0, 1, 5)[seed])
     assert plot_cost("tiny", level_tables(runs, plan)) is None
-    runs["metric.train_seconds_total"] = [60.0, 120.0, 180.0, 240.0]  # minutes suit them
+    runs["metric.train_seconds_total"] = [12.0, 18.0, 60.0, 6.0, 9.0, 30.0]  # minutes suit the longest
     figure = plot_cost("tiny", level_tables(runs, plan))
     (axis,) = figure.subfigs[0].axes
-    marks = [container.lines[0].get_xydata()[0].tolist() for container in axis.containers]
-    assert marks == [pytest.approx([1.5, 70.5]), pytest.approx([3.5, 73.0])]
+    drawn = [
+        (c.lines[0].get_xydata(), *(bar for bars in c.lines[2] for bar in bars.get_segments())) for c in axis.containers
+    ]
+    np.testing.assert_allclose(
+        [np.concatenate(each) for each in drawn],
+        [
+            [(x, y), (low, y), (high, y), (x, y - 2), (x, y + 3)]
+            for x, y, low, high in ((0.5, 72, 0.2, 1), (0.25, 74, 0.1, 0.5))
+        ],
+    )
     assert figure.subfigs[0].get_supxlabel() == "training time of a run, minutes"
+    assert "Trained on a CPU." in texts(figure)
+    runs.loc[0, "hardware"] = "a GPU"
+    assert "The runs differ in hardware." in texts(plot_cost("tiny", level_tables(runs, plan)))
 
 
 def test_equal_seeds_have_no_bars_though_their_mean_is_rounded():

@@ -1,6 +1,7 @@
 """The figures of estimates and of evidence show the numbers of the statistics, and every letter of a name."""
 
 import itertools
+import re
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures import letters
 from analysis.figures.drawing import save
-from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
+from analysis.figures.estimates import Estimate, cut_text, draw_estimates, limits_of
+from analysis.figures.forest import NO_P, plot_effects, plot_forest, plot_ranks
 from analysis.figures.naming import distinct, plain
 from analysis.figures.plots import plot_curves, plot_gains, plot_wealth, wealth_points
 from analysis.records.published import PublishedNumber
@@ -41,28 +43,31 @@ def texts(figure: Figure) -> str:
 
 @pytest.fixture(scope="module")
 def levels() -> Any:
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")})
+    plan = make_plan(seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")}, against={"+ l_s": "+ lam"})
     rng = np.random.default_rng(0)
     runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
     gain = np.where(runs["arm"] == "+ lam", 1.0, 0.0)
     runs[VALUE] += gain + rng.normal(0, 0.3, len(runs))
-    printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ lam"): 79.13}
+    printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ lam"): 79.13, ("cutmix", "+ l_s"): 79.53}
     published = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
     return level_tables(runs, plan, published=published)
 
 
 def test_a_forest_has_a_row_a_table_and_both_answers(levels):
     figure = plot_forest("tiny", levels)
-    (axis,) = figure.subfigs[0].axes
+    axis, other = figure.subfigs[0].axes
+    assert [each.get_title(loc="left") for each in (axis, other)] == ["+ lam against baseline", "+ l_s against + lam"]
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["mixer = cutmix", "mixer = fmix", "mixer = resizemix", "here", "in general"]
     marks = [line for line in axis.lines if line.get_marker() == "D"]
     solid = [float(line.get_xdata()[0]) for line in marks if line.get_markerfacecolor() != "white"]
-    answers = over_tables(levels)
+    answers, row = over_tables(levels), levels[0].table.loc["+ lam"]
+    (bar,) = [list(line.get_xdata()) for line in axis.lines if list(line.get_ydata()) == [0, 0]]
+    assert bar == [row["gain_low"], row["gain_high"]]
     assert solid[:3] == [level.table.loc["+ lam", "gain"] for level in levels]
     assert solid[3:] == [answers.loc[("+ lam", q), "effect"] for q in ("here", "in general")]
-    (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
-    assert hollow.get_xdata()[0] == pytest.approx(79.13 - 78.17)
+    hollow = [line.get_xdata()[0] for line in (*axis.lines, *other.lines) if line.get_markerfacecolor() == "white"]
+    assert hollow == pytest.approx([79.13 - 78.17, 79.53 - 79.13])
     assert "n = 3, too few to claim" in texts(figure)
     assert "from 6 tables on. p: exact sign-flip test of that line alone. Hollow:" in texts(figure)
     assert plot_forest("tiny", levels[:1]) is None
@@ -79,14 +84,23 @@ def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain():
     assert "Not shown, as no two tables have a gain of it: rare, lost." in texts(figure)
 
 
-def test_ranks_of_many_arms_say_over_how_many_tables():
+@pytest.mark.parametrize(("tables", "end", "bars"), [(2, 5, [(1, 5)]), (8, 3.157, [(1, 3), (2, 4), (3, 5)])])
+def test_ranks_of_many_arms_say_over_how_many_tables(tables, end, bars):
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix")
-    levels = tables_of(lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": ("a", "b")})
+    levels = tables_of(lambda arm, _: 70.0 + arms.index(arm), arms, 2, {"backbone": tuple("abcdefgh"[:tables])})
     figure = plot_ranks("tiny", levels)
-    said = texts(figure)
-    assert "mean rank over n = 2 tables" in said
-    assert "So few tables cannot tell any two of 5 arms apart" in said
-    assert all(f"  {rank}.00" in said or f"{rank}.00  " in said for rank in range(1, 6))
+    said, (axis,) = texts(figure), figure.subfigs[0].axes
+    assert f"mean rank over n = {tables} tables" in said
+    assert ("So few tables cannot tell any two of 5 arms apart" in said) == (tables == 2)
+    names = sorted((text for text in axis.texts if "  " in text.get_text()), key=lambda text: text.xy)  # by column
+    assert [text.get_text().split() for text in names] == [
+        *(["puzzlemix", "1.00"], ["fmix", "2.00"], ["cutmix", "3.00"], ["5.00", "none"], ["4.00", "mixup"])
+    ]
+    lines = [(line.get_linewidth(), line.get_xdata()) for line in axis.lines]
+    (critical,) = [ends for width, ends in lines if width == 1.5]
+    assert list(critical) == pytest.approx([1, end], abs=1e-3)  # Nemenyi's: 2.728 times the root of 5 * 6 / 6 / 8
+    joined = [list(ends) for width, ends in lines if width == 3.5]
+    assert joined == [pytest.approx([best - 0.04, worst + 0.04]) for best, worst in bars]
     assert plot_ranks("tiny", levels[:1]) is None
 
 
@@ -113,6 +127,23 @@ def test_effects_of_a_design():
     marks = [float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "D"]
     assert marks == pytest.approx([2.0, 4.0, 0.0])
     assert plot_effects("tiny", levels, None) is None
+
+
+def test_an_axis_holds_every_mark_and_an_arrow_shows_where_an_interval_goes_on():
+    none = float("nan")
+    rows = [Estimate("wide", 1.0, -17.0, 19.0), Estimate("missing", none, none, none)]
+    rows += [Estimate(name, 2.0, 1.0, high, summary=True) for name, high in (("here", 2.5), ("in general", 30.0))]
+    assert limits_of(rows) == pytest.approx((-2.36, 4.36))  # the marks 0 to 2, as much on both sides, and 6 % of all
+    assert limits_of([Estimate("five", 5.0, 4.0, 6.0)]) == pytest.approx((-0.36, 6.36))
+    assert limits_of([Estimate("zero", 0.0, -1.0, 1.0)]) == (-1.0, 1.0)
+    assert [bool(cut_text(each)) for each in (rows, rows[2:], rows[2:3])] == [True, True, False]
+    axis = Figure().subplots()
+    draw_estimates(axis, rows, limits_of(rows))
+    drawn = [(line.get_marker(), float(line.get_ydata()[0]), bool(line.get_xdata()[0] > 1)) for line in axis.lines]
+    assert [each for each in drawn if each[0] in "<>"] == [("<", 0, False), (">", 0, True), (">", 3, True)]
+    assert [y for x, y in (line.get_data() for line in axis.lines) if list(x) == [0, 1]] == [[1.5, 1.5]]  # in between
+    assert [(text.get_text().strip(), text.get_position()[1]) for text in axis.texts] == [("no value", 1)]
+    assert axis.get_ylim() == (3.6, -0.6)
 
 
 def test_an_arrow_is_explained_where_there_is_one():
@@ -175,10 +206,11 @@ def test_letters_that_another_installed_font_has_are_drawn_from_it(installed, tm
 def test_what_is_better_lower_is_no_gain():
     plan = make_plan(seeds=2, **TWO_OF_A)
     runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
-    for higher, said in ((True, "gain, percentage points"), (False, "difference, percentage points")):
-        declared = Metric("test_top1_median10", "%", higher_is_better=higher)
-        figure = plot_forest("tiny", level_tables(runs, plan, declared))
-        assert figure.subfigs[0].axes[-1].get_xlabel() == said
+    for higher, what, over in ((True, "gain", "gain over"), (False, "difference", "difference from")):
+        levels = level_tables(runs, plan, Metric("test_top1_median10", "%", higher_is_better=higher))
+        assert plot_forest("tiny", levels).subfigs[0].axes[-1].get_xlabel() == f"{what}, percentage points"
+        shown = plot_gains("tiny", levels).subfigs[0].get_supxlabel()
+        assert shown == f"{over} baseline, percentage points (paired by seed)"
 
 
 def test_the_numbers_of_many_ranks_do_not_overlap(painted):
@@ -199,8 +231,12 @@ def test_a_wide_name_is_inside_the_figure_of_ranks(painted):
     assert max(map(max, ends)) <= figure.bbox.width
 
 
-def test_wealth_is_said_to_be_corrected_for_its_family():
+def test_wealth_is_said_to_be_corrected_for_its_family_and_beside_it_no_p_holds():
     study = {"seeds": 4, "factors": {"mixer": ("x", "y")}, "sequential": {"budget": 20}}
+    for sequential in ({}, {"sequential": {"budget": 20}}):
+        levels = tables_of(lambda arm, seed: 70.0 + seed + len(arm), seeds=6, **TWO_OF_A, **sequential)
+        for said in (texts(plot_forest("tiny", levels)), texts(plot_effects("tiny", levels, DESIGN))):
+            assert bool(sequential) == (NO_P in said) != bool(re.search(r"\bp (\(family\) )?0\.0", said))
     for family, said in (("study", "for all 4 comparisons of the study"), ("table", "2 comparisons of a table alone")):
         figure = plot_wealth("tiny", tables_of(lambda arm, seed: 70.0 + seed + len(arm), **study, family=family))
         assert said in texts(figure)
@@ -216,7 +252,9 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value():
     assert points["wealth"].iloc[0] == 1
     differences = [1 + s / 20 for s in range(6)]
     assert points["wealth"].iloc[-1] == pytest.approx(e_value(differences))
-    assert plot_wealth("tiny", levels) is not None
+    (axis,) = (figure := plot_wealth("tiny", levels).subfigs[0]).axes
+    assert [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"] == [20]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["+ lam"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR, arm_colour, arm_mark
-from analysis.figures.drawing import caption_lines, colours_of, save
+from analysis.figures.drawing import caption_lines, colours_of, panels, save
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
 from analysis.loss_landscape import plot_plane
@@ -36,6 +36,7 @@ def lines_at(axis, y):
 
 
 def test_gains_are_drawn_where_the_table_says(levels):
+    assert plot_gains("tiny", tables_of(lambda *_: 70.0, ("baseline",))) is None
     figure = plot_gains("ablation_tiny", levels)
     axis, other = figure.axes
     row = levels[0].table.loc["+ lam"]
@@ -51,23 +52,17 @@ def test_gains_are_drawn_where_the_table_says(levels):
     assert not lines_at(other, 1)
     for part in ("gain over baseline, percentage points (paired by seed)", "n = 0 to 3", "commit 0123456789ab"):
         assert part in texts(figure)
+    colours = colours_of(levels[0])
+    assert len(set(colours.values())) == 3
+    assert colours["baseline"] == BASELINE_COLOUR
+    drawn = {line.get_ydata()[0]: to_hex(line.get_color()).upper() for line in axis.lines if len(line.get_xdata()) == 1}
+    assert drawn == {0: colours["+ lam"], 1: colours["+ l_s"]}
 
 
 def test_gains_say_what_an_arm_is_compared_with_where_it_is_not_the_baseline():
     figure = plot_gains("tiny", tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"}))
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["+ lam", "+ l_s against + lam"]
     assert "gain over the arm it is compared with, percentage points" in texts(figure)
-
-
-def test_an_arm_has_one_colour_in_every_figure(levels):
-    colours = colours_of(levels[0])
-    assert len(set(colours.values())) == 3
-    assert colours["baseline"] == BASELINE_COLOUR
-    gains = plot_gains("ablation_tiny", levels).axes[0]
-    drawn = {
-        line.get_ydata()[0]: to_hex(line.get_color()).upper() for line in gains.lines if len(line.get_xdata()) == 1
-    }
-    assert drawn == {0: colours["+ lam"], 1: colours["+ l_s"]}
 
 
 def curve_points(epochs, value):
@@ -82,11 +77,16 @@ def curve_points(epochs, value):
 
 def test_curves_show_mean_and_range_of_the_seeds(levels):
     figure = plot_curves("ablation_tiny", curve_points(range(4), lambda epoch, seed: 10.0 * epoch + seed), levels)
-    axis = figure.axes[0]
+    axis, upper = figure.axes[0], figure.subfigs[0]
+    assert (upper.get_supxlabel(), upper.get_supylabel()) == ("epoch", "top-1 accuracy, %")
     assert [line.get_label() for line in axis.lines] == list(ARMS)
     assert list(axis.lines[0].get_ydata()) == [1.0, 11.0, 21.0, 31.0]
     band = axis.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 32.0)
+    two = [curve_points(range(2), lambda x, seed, end=end: end + x + seed).assign(part=str(end)) for end in (10, 50)]
+    points, options = pd.concat(two).rename(columns={"epoch": "x", "value": "y"}), {"labels": ("x", "y"), "width": 1}
+    lines = plot_two_lines("ablation_tiny", points, levels, "", parts=("10", "50"), **options).axes[0].lines
+    assert [(line.get_linestyle(), line.get_ydata()[0]) for line in lines] == [("-", 11), ("--", 51)] * len(ARMS)
 
 
 def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(painted, levels):
@@ -171,6 +171,14 @@ def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed, tmp_pat
     files[1].unlink()
     save(figure, tmp_path / "curves")
     assert files[1].exists()
+
+
+def test_the_lowest_panel_of_every_column_has_the_numbers():
+    figure = Figure()
+    axes = panels(figure, 4)
+    assert [axis.get_subplotspec().rowspan.start for axis in axes] == [0, 0, 0, 1]
+    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes] == [False, True, True, True]
+    assert [axis for axis in figure.axes if axis.get_visible()] == axes
 
 
 def test_a_legend_of_many_arms_is_whole(painted):

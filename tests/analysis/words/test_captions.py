@@ -5,7 +5,8 @@ import math
 import pytest
 
 from analysis.records.runs import provenance
-from analysis.words.captions import label_text, metric_text, notes, provenance_text
+from analysis.words.captions import label_text, metric_text, notes, provenance_text, seeds_text
+from analysis.words.conclusions import answer
 from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
 from tests.analysis.planned import METRICS, VALUE, tables_of
@@ -21,18 +22,16 @@ from tests.analysis.words.five_arms import ARMS, full, level_of
         ("test_top1_median10", [4, 200], "top-1 accuracy, %, median of the last 10 epochs or median of all epochs"),
         ("test_top1_last", [4], "top-1 accuracy, %, last epoch"),
         ("train_loss", [4], "training loss, nats (lower is better)"),
+        ("params", [4], "params"),
     ],
 )
 def test_the_rule_of_the_metric(metric, epochs, expected):
-    assert metric_text(find(METRICS, metric), metric, epochs) == expected
+    assert metric_text(find(METRICS, metric) or Metric(metric, label=metric), metric, epochs) == expected
 
 
-@pytest.mark.parametrize(("unit", "label"), [("%", "top-1 error, %"), ("", "top-1 error")])
-def test_the_label_of_an_axis_has_the_unit_if_there_is_one(unit, label):
-    assert label_text(Metric("top1_error", unit, label="top-1 error")) == label
-
-
-def test_provenance():
+def test_provenance_and_the_label_of_an_axis_which_has_the_unit_if_there_is_one():
+    assert [label_text(Metric("e", unit, label="error")) for unit in ("%", "")] == ["error, %", "error"]
+    assert [seeds_text(seeds) for seeds in ([5], [5, 2, 1, 0], [0, 2, 3])] == ["seed 5", "seeds 0–2, 5", "seeds 0, 2–3"]
     assert provenance_text(level_of(full())) == (
         "cifar10, resnet20, 20 epochs, n = 3, seeds 0–2, commit 0123456789ab, data feedc0de."
     )
@@ -104,22 +103,31 @@ def test_a_part_of_the_data_and_other_images_of_the_retraining_are_told(settings
 def test_unequal_n_and_missing_cells_are_told():
     values = full()
     del values["+ lam", 1]
-    level = level_of(values)
+
+    def interrupt(runs):
+        runs.loc[runs["key"] == runs["key"].iloc[-1], ["status", VALUE]] = ["interrupted", math.nan]
+        return runs
+
+    level = level_of(values, change=interrupt)
     text = "\n".join(notes(level))
-    assert "differ in n (baseline 3, + lam 2, + l_s 3, + l_u 3, + l_su 3)" in text
-    assert "Pending: '+ lam' seed 1." in text
+    assert "differ in n (baseline 3, + lam 2, + l_s 3, + l_u 3, + l_su 2)" in text
+    assert "Interrupted: '+ l_su' seed 2.\nPending: '+ lam' seed 1." in text
     # Nobody may stop at a good look.
     assert "Not every seed of the study is done yet: p and the verdict hold once all are" in text
     assert "n = 2 to 3" in provenance_text(level)
 
 
-def test_failed_cells_are_told_with_their_error():
+def test_failed_cells_are_told_with_their_error_and_finished_ones_without_a_value():
     def fail(runs):
-        runs.loc[1, ["status", "error", VALUE]] = ["failed", "RuntimeError: loss is NaN", math.nan]
+        for row, error in (1, "RuntimeError: loss is NaN"), (2, ""):
+            runs.loc[row, ["status", "error"]] = ["failed", error]
+        runs.loc[:2, VALUE] = math.nan
         return runs
 
     text = "\n".join(notes(level_of(full(), change=fail)))
-    assert "Failed: mixer = cutmix, 'baseline', seed 1: RuntimeError: loss is NaN" in text
+    for seed, error in (1, "RuntimeError: loss is NaN"), (2, "no error was recorded"):
+        assert f"Failed: mixer = cutmix, 'baseline', seed {seed}: {error}" in text
+    assert "Finished without a finite value of test_top1_median10, and not counted: 'baseline' seed 0." in text
     assert "Not every seed" not in text  # nothing more will come
 
 
@@ -160,18 +168,12 @@ def test_of_an_installation_without_a_repository_nothing_is_said_of_changes():
 @pytest.mark.parametrize(("metric", "what"), [("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")])
 @pytest.mark.parametrize(("speedup", "said"), [(0.8, True), (1.3, False), (math.nan, False)])
 def test_what_should_speed_steps_up_and_slows_them_down_is_told(metric, what, speedup, said):
-    level = level_of(full(), change=lambda runs: runs.assign(**{f"metric.{metric}": speedup}))
+    spread = {0: 0.5, 1: 1.0, 2: 2.0}  # by seed, about the median
+    level = level_of(
+        full(), change=lambda runs: runs.assign(**{f"metric.{metric}": speedup * runs["seed"].map(spread)})
+    )
     note = f"{what} slowed the steps down to 0.80 times their speed without it (median of runs)."
     assert notes(level) == ([note] if said else [])
-
-
-def test_a_finished_run_without_the_metric_is_told():
-    def blank(runs):
-        runs.loc[0, VALUE] = math.nan
-        return runs
-
-    said = "Finished without a finite value of test_top1_median10, and not counted: 'baseline' seed 0."
-    assert said in notes(level_of(full(), change=blank))
 
 
 def test_other_seeds_of_the_same_number_are_told():
@@ -180,6 +182,7 @@ def test_other_seeds_of_the_same_number_are_told():
     level = level_of({cell: value for cell, value in values.items() if cell[0] in ARMS[:2]}, arms=ARMS[:2])
     assert list(level.table["n"]) == [2, 2]
     assert level.table.loc["+ lam", "pairs"] == 1
+    assert answer([level]).startswith("The one comparison, paired over 1 seed, has too few seeds.")
     assert "The arms differ in their seeds; a gain uses only the seeds that both arms have." in notes(level)
 
 

@@ -7,17 +7,18 @@ import pytest
 from analysis.words.captions import NOT_YET, notes
 from analysis.words.cells import tidy
 from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict
+from analysis.words.method import method_text
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, tables_of
 
 
-def test_the_largest_gain_is_named_with_its_interval():
-    shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 2.0}
+@pytest.mark.parametrize(("sign", "what", "ends"), [(1, "gains", "+2.00 to +2.02"), (-1, "losses", "-2.02 to -2.00")])
+def test_the_largest_gain_or_loss_is_named_with_its_interval(sign, what, ends):
+    shift = {"baseline": 0.0, "+ lam": sign, "+ l_s": 2.0 * sign}
     said = answer(tables_of(lambda arm, seed: 70 + seed + shift[arm] + 0.01 * (seed % 2) * shift[arm], seeds=8))
     held = "paired over 8 seeds and held together to an error rate of 5 %"
-    assert said.startswith(f"Of 2 comparisons, {held}, 2 are gains (the largest: mixer = cutmix: + l_s")
-    assert "+ l_s over baseline, +2.01 points, 95 % interval +2.00 to +2.02" in said
-    assert said.endswith(").")
+    largest = f"mixer = cutmix: + l_s over baseline, {2.01 * sign:+} points, 95 % interval {ends}"
+    assert said == f"Of 2 comparisons, {held}, 2 are {what} (the largest: {largest})."
 
 
 def test_gains_losses_and_the_undecided_are_counted():
@@ -58,6 +59,7 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
     small = tables(-0.00002)  # less than the metric's decimals show
     assert claims(small) == ["+ lam: -2e-05 (95 % interval -2e-05 to -2e-05, p (family) 0.0078)"]
     assert of_arms(small)["+ lam"].metrics["gain"] == pytest.approx(-0.00002)
+    assert "A win is a gain below zero" in method_text(*small)
     assert claims(tables(0.0025)) == []
     assert verdict(tables(0.0025)) == "No gain can be claimed: the one comparison is not a win."
 
@@ -140,14 +142,17 @@ def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(status):
     levels = tables_of(lambda arm, seed: 70.0 + seed + 3 * (arm == "+ lam"), ("baseline", "+ lam"), 8, factors, change)
     waits = status != "failed"  # after which nothing more will come
     assert answer(levels).endswith(f"). {NOT_YET}") == waits
+    assert "held together to" in answer(levels)
     assert [NOT_YET in notes(level) for level in levels] == [waits, waits]  # p (family) waits for the other table, too
     assert verdict(levels) == f"Gains claimed{' so far' * waits}, 2 of 2 comparisons:"
     arm = of_arms(levels)["cutmix · + lam"].text
     assert arm.startswith(f"win{' so far' * waits}: 76.50 ± 2.45 over 8 seeds; gain")
+    assert arm.endswith("- `mixer = cutmix`")
 
 
 def test_an_arm_without_a_value_or_a_pair_has_no_row_of_dashes_in_mlflow():
     levels = tables_of({("+ lam", seed): 70.0 + seed for seed in range(8)}, seeds=8)
+    assert verdict(levels) == "No gain can be claimed: nothing was compared."
     found = {cell: summary.text.partition("\n")[0] for cell, summary in of_arms(levels).items()}
     assert found == {
         "cutmix · baseline": "no value: n = 0 (8 pending).",

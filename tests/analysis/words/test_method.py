@@ -6,7 +6,15 @@ import pytest
 
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells
-from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
+from analysis.words.method import (
+    correction_text,
+    method_text,
+    pairing_text,
+    power_table,
+    power_text,
+    sign_flip_text,
+    too_few_seeds,
+)
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.words.five_arms import ARMS, full, level_of
 
@@ -73,7 +81,7 @@ def test_the_worth_of_pairing():
     # The differences 0.1, -0.1, 0.1, -0.1 have the sd 0.115; 0, 1, 2, 3 have 1.29, and 0.1, 0.9, 2.1, 2.9 have 1.24.
     assert "the sd of a difference is 0.115 (median), that of unpaired runs would be 1.79" in text
     assert "worth 240 times the seeds (median)" in text  # a median of several need not follow from the other medians
-    assert pairing_text(level_of(full(1), seeds=1)) is None
+    assert pairing_text(level_of(full(2), seeds=2)) is None
     alike = {(arm, s): 66.33 + s / 100 + 0.01 * (arm == "+ lam") for arm in ARMS[:2] for s in range(4)}
     text = pairing_text(level_of(alike, seeds=4, arms=ARMS[:2]))  # the differences are 0.01 but for rounding
     assert text.endswith("the sd of a difference is 0 (median), that of unpaired runs would be 0.0183.")
@@ -83,6 +91,9 @@ def test_one_seed_has_no_spread():
     text = method_text(level_of(full(1), seeds=1))
     assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
     assert "sd" not in text
+    assert method_text(level_of(full(2), seeds=2)).startswith(
+        "Mean ± sd over seeds. Gain: arm minus 'baseline', paired"
+    )
 
 
 def test_a_table_of_another_metric_or_rule_names_the_studys_own():
@@ -120,8 +131,9 @@ def test_an_approximate_p_is_not_called_exact():
     text = method_text(level_of(full(21), seeds=21))
     assert "exact" not in text
     assert "10,000 sign patterns" in text
-    begun = method_text(level_of(full(8), seeds=21))
-    assert "joint sign flips (exact)" in begun
+    assert "joint sign flips (exact)" in method_text(level_of(full(8), seeds=21))  # which has begun
+    assert ["exact" in sign_flip_text(pairs) for pairs in (20, 21)] == [True, False]
+    assert ["exact" in correction_text(seeds) for seeds in (12, 13)] == [True, False]
 
 
 def test_power_plan_of_every_arm():

@@ -14,7 +14,7 @@ import pytest
 
 from analysis.records.published import PublishedNumber
 from analysis.statistics.tables import level_tables
-from analysis.words.cells import cells, paper_cells, power_cells, tidy
+from analysis.words.cells import cells, p_text, paper_cells, power_cells, tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
@@ -31,7 +31,7 @@ def study(arms=("baseline", "+ lam", "+ l_s"), printed=()):
     """
     plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
     runs = planned_runs(plan, lambda arm, seed: 78.0 + seed / 4 + arms.index(arm))
-    runs = runs.assign(**{"metric.test_top1_last": 77.0, "metric.test_top1_best": 80.0})
+    runs = runs.assign(**{"metric.test_top1_last": 76.0 + runs["seed"], "metric.test_top1_best": 80.0})
     failed = ["failed", "RuntimeError: out of memory", math.nan]
     runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", VALUE]] = failed
     gone = (runs["arm"] == arms[2]) & (runs["factor.mixer"] == "saliencymix")
@@ -46,6 +46,7 @@ def test_cells_by_hand():
     assert shown.iloc[0].tolist() == ["baseline", "3", "78.25 ± 0.25", "–", "–", "–", "–", ""]
     assert shown.iloc[1].tolist()[:4] == ["+ lam", "2 (1 failed)", "79.38 ± 0.18", "+1.00"]
     assert shown.iloc[2].tolist()[3:7] == ["+2.00", "[+2.00, +2.00]", "0.2500", "0.5000"]
+    assert [p_text(p) for p in (math.nan, 9e-5, 9e-4, 0.0078125)] == ["–", "< 0.0001", "0.0009", "0.0078"]
     assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
@@ -91,7 +92,7 @@ def test_a_run_that_has_diverged_is_in_no_mean(value):
     level = study()[0]
     last = level.runs["metric.test_top1_last"].where(level.runs["seed"] > 0, value)
     level = replace(level, runs=level.runs.assign(**{"metric.test_top1_last": last}), extra=("test_top1_last",))
-    assert cells(level)["last"].tolist() == ["77.00"] * 3
+    assert cells(level)["last"].tolist() == ["77.50"] * 3
 
 
 def test_the_means_alone_in_the_layout_of_papers():

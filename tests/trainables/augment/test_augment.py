@@ -1,12 +1,22 @@
 """Images are 16x12, and their pixels encode their own position, so that a swapped axis or channel fails."""
 
 import math
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 
 from tests.trainables.seeded import seeded
-from trainables.augment.crop_and_flip import crop_and_flip, windows
+from trainables.augment.crop_and_flip import crop_and_flip, flip, windows
+from trainables.augment.pipeline import augmentation
+from trainables.augment.random_erasing import random_erasing
+from trainables.augment.resized_crop import random_resized_crop, resize
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.datasets.opening import dataset_of
+
+CIFAR10 = DATASETS["cifar10"]
 
 B, C, H, W = 40, 3, 16, 12
 
@@ -68,7 +78,8 @@ def test_draws_are_uniform_and_independent():
     chi_squared = float(((counts - expected) ** 2 / expected).sum())
     assert len(counts) == 162
     assert abs(chi_squared - 161) < 4 * math.sqrt(2 * 161)
-    assert abs(float(mirrored.double().mean()) - 0.5) < 4 * 0.5 / math.sqrt(n)
+    for half in (mirrored, flip(images, seeded())[:, 1, 0, 0] > 0):
+        assert abs(float(half.double().mean()) - 0.5) < 4 * 0.5 / math.sqrt(n)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
@@ -82,3 +93,31 @@ def test_dtype_and_input_are_kept(dtype, mode):
     assert torch.equal(images, before)
     moved.zero_()
     assert torch.equal(images, before)  # no shared memory, even for an image that was not moved
+    assert crop_and_flip(images[:, :, :4, :3], seeded(), mode=mode).shape == (B, C, 4, 3)  # smaller than its padding
+
+
+LINEAR: dict[str, Any] = {"interpolation": "bilinear"}
+ERASE = partial(random_erasing, probability=1.0, mean=CIFAR10.mean, std=CIFAR10.std)
+CROP = partial(random_resized_crop, size=32, scale=0.5, **LINEAR)
+
+
+@pytest.mark.parametrize(
+    ("keys", "steps"),
+    [
+        ({"augment.padding": "zeros"}, [partial(crop_and_flip, mode="zeros")]),
+        ({"augment": "flip"}, [flip]),
+        ({"augment": "rrc_flip", "augment.scale": 0.5, **LINEAR}, [CROP, flip]),
+        ({"augment": "none", "image_size": 48, **LINEAR}, [lambda images, _: resize(images, (48, 48), **LINEAR)]),
+        ({"augment.erasing": 1.0}, [crop_and_flip, ERASE]),
+    ],
+)
+def test_the_keys_reach_the_steps_of_which_workers_crop_and_mirror(keys, steps):
+    config, rng = parse({"dataset": "cifar10", **keys}), seeded()
+    images = torch.randint(0, 256, (B, 3, 32, 32), dtype=torch.uint8, generator=seeded())
+    augment = partial(augmentation, config, dataset_of(config))
+    if config.augment in ("flip", "rrc_flip"):
+        assert torch.equal(augment(streamed=True, own_size=True)(images, seeded()), images)
+    found = augment(streamed=False, own_size=config.side == 32)(images, seeded())
+    for step in steps:
+        images = step(images, rng)
+    assert torch.equal(found, images)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as v2
 
-from trainables.augment.colour import COMPONENTS, DEVIATIONS, jitter, lighting, turn_hue
+from trainables.augment.colour import COMPONENTS, jitter, lighting, turn_hue
 from trainables.augment.random_erasing import random_erasing
 from trainables.seeds import generator
 
@@ -17,7 +17,7 @@ IMAGES = torch.zeros(B, C, H, W, dtype=torch.uint8)
 def test_the_box_is_that_of_a_loop_over_the_tries_and_becomes_noise():
     """As the paper draws it, from the same numbers: the first of ten boxes that is smaller than the image."""
     draws = torch.rand(5, B, 10, generator=generator(0, "augment"), dtype=torch.float32).double()
-    options = {"probability": 0.6, "mean": (0.5, 0.5, 0.3), "std": (0.1, 0.2, 0.1)}
+    options = {"probability": 0.6, "mean": (0.5, 0.5, 0.3), "std": (1.0, 0.2, 0.1)}
     result = random_erasing(IMAGES, generator(0, "augment"), **options)
     changed, tried = (result != 0).any(dim=1), 0
     for b in range(B):
@@ -38,6 +38,7 @@ def test_the_box_is_that_of_a_loop_over_the_tries_and_becomes_noise():
     noise = result[:, 1][changed].float()
     assert noise.mean() == pytest.approx(127.5, abs=2)
     assert noise.std() == pytest.approx(51, abs=2)
+    assert (result[:, 0][changed] == 255).float().mean() == pytest.approx(0.309, abs=0.02)  # cut off, half a std above
     assert IMAGES.max() == 0
 
 
@@ -67,7 +68,8 @@ def test_lighting_moves_an_image_by_one_colour_along_the_components():
     assert torch.equal(moved.amax((2, 3)), moved.amin((2, 3)))  # the same for every pixel
     colours = moved[:, :, 0, 0]
     components = torch.tensor(COMPONENTS)
-    wanted = components @ torch.diag((25.5 * torch.tensor(DEVIATIONS)) ** 2) @ components.T
+    torch.testing.assert_close(components.T @ components, torch.eye(3), rtol=0, atol=1e-3)
+    wanted = components @ torch.diag((25.5 * torch.tensor([0.2175, 0.0188, 0.0045])) ** 2) @ components.T
     # Rounding to whole bytes adds a variance of 1/12; the covariance of 4000 draws is within 2/sqrt(4000) of its size.
     torch.testing.assert_close(colours.T.cov(), wanted + torch.eye(3) / 12, rtol=0.1, atol=0.2)
     assert torch.equal(images, torch.full_like(images, 128))

@@ -36,7 +36,11 @@ def file(tmp_path):
         pytest.param(("cut", "cut", "cut"), [0, 1024, 1706, 2161], id="it goes on where it was"),
         pytest.param(("cut", "whole"), [0, 1024], id="a host that cannot serve a part serves the whole"),
         pytest.param(("wrong",), [0, 0], id="wrong bytes are thrown away and fetched once more"),
-        pytest.param((503,), [0, 0], id="a refusal may be temporary"),
+        pytest.param((500,), [0, 0], id="a refusal may be temporary"),
+        pytest.param(
+            *(("cut", 408, 425, 429) * 2, [0, *[1024] * 4, *[1706] * 4]),
+            id="even some of the client's faults, three in a row",
+        ),
     ],
 )
 def test_a_download_that_is_disturbed_ends_well(answers, asked, file, capfd):
@@ -66,10 +70,14 @@ def test_a_part_is_gone_on_with_and_a_right_file_is_not_fetched_again(part, aske
     assert server.asked == asked
 
 
-def test_a_host_that_serves_something_else_is_given_up_on(file):
-    with file_server.running(CONTENT, "wrong", "wrong") as server, pytest.raises(DataError) as caught:
+@pytest.mark.parametrize(
+    ("answers", "does"),
+    [(("wrong",) * 2, "serves something else under the name of archive.tar.gz"), ((404,), "answers 404 Not Found")],
+)
+def test_a_host_that_has_something_else_or_nothing_is_given_up_on(answers, does, file):
+    with file_server.running(CONTENT, *answers) as server, pytest.raises(DataError) as caught:
         fetch_file(server.url, file, is_right)
-    assert str(caught.value) == f"{download.host(server.url)} serves something else under the name of archive.tar.gz"
+    assert str(caught.value) == f"{download.host(server.url)} {does}"
     assert list(file.parent.iterdir()) == []
 
 
@@ -92,11 +100,6 @@ def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monk
         with file_server.running(CONTENT, *answers) as server, pytest.raises(DataError, match="timed out"):
             fetch_file(server.url, file.with_name(f"{len(cut)}"), is_right)
         assert server.asked == asked
-
-
-def test_another_refusal_is_final(file):
-    with file_server.running(CONTENT, 404) as server, pytest.raises(DataError, match=r"answers 404 Not Found$"):
-        fetch_file(server.url, file, is_right)
 
 
 def test_an_archive_is_unpacked_whole_and_where_it_is_nothing_need_be_written(tmp_path, capfd, monkeypatch):

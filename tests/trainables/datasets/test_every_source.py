@@ -82,6 +82,9 @@ def test_without_augmentation_an_image_is_the_same_wherever_it_comes_in_an_epoch
     other, other_labels = (torch.cat(part) for part in zip(*batches, strict=True))
     assert not torch.equal(labels, other_labels)
     assert torch.equal(images[labels.argsort()], other[other_labels.argsort()])
+    later, later_labels = epoch(source(None), 2)
+    same = torch.equal(images[labels.argsort()], later[later_labels.argsort()])
+    assert same == isinstance(source(None), Resident)  # files have other crops in the next epoch
 
 
 def test_test_batches_keep_the_order_and_are_not_augmented(source):

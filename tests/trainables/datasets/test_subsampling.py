@@ -51,6 +51,7 @@ def test_interval_sampling_takes_every_nth_of_the_sorted_class():
     scores, labels = torch.arange(9, 0, -1).double(), torch.zeros(9, dtype=torch.long)
     assert choose(scores, labels, 1 / 3, "interval").tolist() == [0, 3, 6]
     assert choose(scores, labels, 0.5, "interval").tolist() == [0, 2, 4, 6]
+    assert choose(scores, labels, 0.75, "interval").tolist() == [0, 1, 2, 3, 5, 6, 7]
     assert choose(scores, labels, 0.5, "top").tolist() == [0, 1, 2, 3]
 
 
@@ -121,11 +122,11 @@ OF_THREE = torch.tensor([0] * 100 + [1] * 50 + [2] * 10)[torch.randperm(160, gen
 
 
 def test_the_two_parts_are_disjoint_and_together_all_and_every_class_gives_the_same_share():
-    for count in (16, 32, 80):
+    for count in (3, 16, 32, 80):
         training, validating = hold_out(OF_THREE, count)
         assert sorted(torch.cat((training, validating)).tolist()) == list(range(160))
         assert training.tolist() == sorted(training.tolist())
-        assert OF_THREE[validating].bincount(minlength=3).tolist() == [count * n // 160 for n in (100, 50, 10)]
+        assert OF_THREE[validating].bincount(minlength=3).tolist() == [round(count * n / 160) for n in (100, 50, 10)]
 
 
 def test_the_held_out_part_is_always_the_same_and_not_the_first_images_and_a_larger_one_holds_a_smaller_one():

@@ -48,6 +48,8 @@ def test_motion_of_a_point_is_a_line_that_starts_at_each_pixel(severity, radius,
     moved = motion_blur(point, severity, Constant())  # at no angle
     np.testing.assert_allclose(moved[0, 2, :, 0], wanted, atol=1e-12)
     assert moved.sum() == pytest.approx(1)
+    slanted = motion_blur(point, severity, Constant(1.0))  # at the greatest angle, of 45 degrees
+    assert np.argwhere(slanted[0, :, :, 0]).tolist() == [[0, 23], [1, 24], [2, 25]]
 
 
 @pytest.mark.parametrize(
@@ -63,11 +65,14 @@ def test_motion_of_a_point_is_a_line_that_starts_at_each_pixel(severity, radius,
 def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(
     severity, mean, sd, size, threshold, radius, blur, share, monkeypatch
 ):
-    image = np.full((1, 80, 80, 3), 0.4)
-    pale = share * 0.4 + (1 - share) * (0.4 * 1.5 + 0.5)
-    for flake in (threshold - 0.01, threshold + 0.01):
+    colour = np.array([0.2, 0.4, 0.8])
+    image = np.broadcast_to(colour, (1, 80, 80, 3))
+    grey = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.8
+    pale = share * colour + (1 - share) * (grey * 1.5 + 0.5)
+    for flake in (threshold - 0.005, threshold + 0.005):
         wanted = pale + 2 * flake * (flake > threshold)
-        np.testing.assert_allclose(snow(image, severity, Constant((flake - mean) / sd)), wanted)
+        found = snow(image, severity, Constant((flake - mean) / sd))
+        np.testing.assert_allclose(found, np.broadcast_to(wanted, image.shape))
     flakes = np.zeros((1, 80, 80))
     flakes[0, 35:39, 30:34] = 1
     monkeypatch.setattr(Constant, "normal", lambda *_: flakes)
@@ -75,20 +80,29 @@ def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(
     large[large < threshold] = 0
     fallen = sum(weight * np.roll(large, step, 0) for step, weight in enumerate(line(radius, blur)))
     found = snow(image, severity, Constant())  # straight down
-    np.testing.assert_allclose(found[0, :, :, 1] - pale, fallen + fallen[::-1, ::-1], atol=1e-12)
+    np.testing.assert_allclose(found[0, :, :, 1] - pale[1], fallen + fallen[::-1, ::-1], atol=1e-12)
 
 
-# Mean, deviation and threshold of the liquid, and how much light a drop adds, by severity.
+@pytest.fixture
+def blurs(monkeypatch):
+    """Return the widths of the Gaussians that are asked for, none of which blurs."""
+    asked = []
+    monkeypatch.setattr(blur_and_weather, "gaussian_filter", lambda image, sd, **_: asked.append(sd) or image)
+    return asked
+
+
+# Mean, deviation and threshold of the liquid, how much light a drop adds, and how wide the blurs are, by severity.
 @pytest.mark.parametrize(
-    ("severity", "mean", "sd", "threshold", "light"),
+    ("severity", "mean", "sd", "threshold", "light", "widths"),
     [
-        *((1, 0.62, 0.1, 0.7, 0.5), (2, 0.65, 0.1, 0.7, 0.5), (3, 0.65, 0.3, 0.69, 0.5)),
-        *((4, 0.65, 0.1, 0.69, 0), (5, 0.65, 0.1, 0.68, 0)),
+        *((1, 0.62, 0.1, 0.7, 0.5, [0.7]), (2, 0.65, 0.1, 0.7, 0.5, [0.8]), (3, 0.65, 0.3, 0.69, 0.5, [1])),
+        *((4, 0.65, 0.1, 0.69, 0, [0.7, 0.6]), (5, 0.65, 0.1, 0.68, 0, [0.5, 0.6])),
     ],
 )
-def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity, mean, sd, threshold, light):
+def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity, mean, sd, threshold, light, widths, blurs):
     image = np.full((1, 16, 16, 3), 0.2)
-    dry, wet = (spatter(image, severity, Constant((threshold + more - mean) / sd)) for more in (-0.01, 0.01))
+    dry, wet = (spatter(image, severity, Constant((threshold + more - mean) / sd)) for more in (-0.005, 0.005))
+    assert blurs == [(0, width, width) for width in widths] * 2
     np.testing.assert_allclose(dry, image)
     colour = np.array([175, 238, 238]) / 255 * light + 0.2 if light else np.array([63, 42, 20]) / 255
     np.testing.assert_allclose(wet, np.broadcast_to(colour, image.shape))
@@ -106,14 +120,16 @@ def test_frost_covers_the_image_by_the_published_shares(severity, of_image, of_i
     assert 0.5 < least.max() <= 1
 
 
-# How far the smooth displacement and the affine map move, in widths of the image, by severity.
+# How far the smooth displacement moves, how smooth it is, and how far the affine map moves, in widths of the image.
 @pytest.mark.parametrize(
-    ("severity", "strength", "affine"), [(1, 0, 0.08), (2, 0.05, 0.07), (3, 0.08, 0.06), (4, 0.1, 0.05), (5, 0.1, 0.03)]
+    ("severity", "strength", "smoothness", "affine"),
+    [(1, 0, 0, 0.08), (2, 0.05, 0.2, 0.07), (3, 0.08, 0.06, 0.06), (4, 0.1, 0.04, 0.05), (5, 0.1, 0.03, 0.03)],
 )
-def test_elastic_maps_move_as_far_as_is_published(severity, strength, affine):
+def test_elastic_maps_move_as_far_as_is_published(severity, strength, smoothness, affine, blurs):
     """Where all numbers are the greatest of their range, both maps are shifts, in opposite directions."""
     ramp = np.broadcast_to(np.linspace(0, 1, 40)[None, :, None, None], (1, 40, 32, 3))
     moved = elastic_transform(ramp, severity, Constant(1.0))
+    assert blurs == [32 * smoothness] * 2
     np.testing.assert_allclose((moved - ramp)[0, 8:-8], 32 * (strength - affine) / 39, atol=1e-9)
 
 
