@@ -5,8 +5,9 @@
 
 A prediction is right at top-1 if the likeliest class is that of any image of the mixture, and at top-2 if the two
 likeliest classes are the two that are in it (with K images: the K likeliest). Pairs of one class do not count. Lambda
-is drawn from Beta(1, 1) whatever the run's alpha, and the means are over ten equal ranges of it. The command needs the
-finished runs' ``model.pt``, and writes into results/mixed_accuracy: table.md and .csv, and curves.png, .pdf and .csv.
+is drawn from Beta(1, 1), and the shares of K images from Dirichlet(1), whatever the run's alpha; the means are over ten
+equal ranges of lambda. The command needs the finished runs' ``model.pt``, and writes into results/mixed_accuracy:
+table.md and .csv, and curves.png, .pdf and .csv.
 """
 
 import argparse
@@ -28,12 +29,16 @@ from analysis.records.runs import setting
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
-from trainables.config import Config, mixer_options, require_known
+from trainables.config import Config, mixer_options, parse, require_known
 from trainables.datasets.dataset import BatchSource
 from trainables.mixers import MIXERS
 
 BINS = 10  # ranges of lambda
 TOP1, TOP2 = "mixed_top1", "mixed_top2"
+OF_MANY = (
+    "K images have shares from Dirichlet(1), of which lambda is the first; top-1 is easier with more of them, and "
+    "top-2, where all K classes are to be found, is harder."
+)
 LABELS = {name: f"{top} accuracy on mixed images, mean over lambda" for name, top in ((TOP1, "top-1"), (TOP2, "top-2"))}
 MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for name, label in LABELS.items()}
 
@@ -99,6 +104,10 @@ def _work(options: argparse.Namespace) -> int:
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     shown = f"{counted(options.draws, 'draw')} of {counted(options.images, 'test image')}"
     how = f"{whose}, lambda from Beta(1, 1); {shown}."
+    own = [parse(config).mixer_options for config in study.configs.values()]
+    mixers = [mixer_options(options.mixer, {})] if options.mixer else own
+    if any(given.get("num_images", 2) > 2 for given in mixers):
+        how += f" {OF_MANY}"
     text = study.write_tables(tables.values(), how)
     caption = (
         f"{how} Solid: top-1, the likeliest class is in the mixture; dashed: top-2, so are the two likeliest; "

@@ -56,4 +56,6 @@ def test_the_command(trained, out, capsys):
     mine = points[(points["arm"] == "+ lam") & (points["part"] == "mixed_top1")]
     assert table["mixed_top1", "+ lam"] == pytest.approx(mine.groupby("seed")["y"].mean().mean())
     assert trained.call(mixed_accuracy, *few, "--mixer", "mixup", "--images", "4") == 0
-    assert "Mixtures by mixup" in capsys.readouterr().out
+    assert "Mixtures by mixup, lambda from Beta(1, 1); 2 draws of 4 test images.\n" in capsys.readouterr().out
+    assert trained.call(mixed_accuracy, *few, "--mixer", "dmixup") == 0
+    assert "2 draws of 10 test images. K images have shares from" in " ".join(capsys.readouterr().out.split())

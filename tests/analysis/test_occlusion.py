@@ -13,7 +13,7 @@ import torch
 
 from analysis import occlusion
 from analysis.networks.evaluate import all_of, open_images
-from tests.analysis.planned import make_plan
+from tests.analysis.planned import make_plan, tables_of
 from trainables.config import parse
 
 FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "evaluations.json"}
@@ -41,6 +41,19 @@ def test_curves_areas_and_figure_of_every_run(trained, out, capsys):
 
 
 @pytest.mark.slow
+def test_the_legend_says_over_what_a_gain_is_where_it_is_not_the_baseline():
+    arms = ("baseline", "+ lam", "+ l_s")
+    levels = tables_of(lambda arm, seed: 20.0 + arms.index(arm) * (seed + 1), arms, 2, against={"+ l_s": "+ lam"})
+    curves = pd.concat([levels[0].runs.assign(masked=masked, accuracy=50.0) for masked in (0, 50)])
+    figure = occlusion.plot_occlusion("tiny", curves, levels, "", strip=[(0, torch.zeros(3, 8, 8))], chance=10)
+    (legend,) = (axis.get_legend() for part in figure.subfigs[0].subfigs for axis in part.axes if axis.get_legend())
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "baseline  20.0",
+        "+ lam  21.5, +1.5 [-4.9, +7.9]",
+        "+ l_s  23.0, +1.5 [-4.9, +7.9] over + lam",
+    ]
+
+
 def test_second_call_evaluates_nothing_and_another_protocol_everything(trained, painted, out, monkeypatch):
     assert call(trained, out) == 0
     before = (out / "curves.csv").read_text()
