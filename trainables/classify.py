@@ -2,7 +2,7 @@
 
 last = train({"dataset": "cifar10", "backbone": "resnet8", "epochs": 2}, seed=0)
 
-torch takes seconds to import, and is imported for a configuration that ``parse`` accepts: ``--help`` does not wait.
+torch takes seconds to import, so it is imported only after ``parse`` has accepted a configuration: ``--help`` is fast.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class Classification:
 
     metrics = METRICS
     presets = PRESETS
-    neutral = NEUTRAL  # later options, at the value that leaves every number as it was
+    neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again
     numbers = 1  # raised when a configuration gives other numbers than before
     # Keys whose values are paths of files.
@@ -47,7 +47,7 @@ class Classification:
         "recalibrate", "mixer",
     )  # fmt: skip
     parallel = True  # several processes may train one run together
-    held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
+    held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # options of every run of a search
 
     def __call__(
         self,
@@ -73,7 +73,7 @@ class Classification:
             data_root: the folder of the data sets.
             workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
             processes: the number of processes that train the network together, each on a GPU of its own where there
-                is one; the numbers are those of one process but for rounding (``trainables.parallel.rows``).
+                is one; the numbers are those of one process up to rounding (``trainables.parallel.rows``).
 
         Raises:
             ValueError: the configuration is wrong.
@@ -90,15 +90,15 @@ class Classification:
             return train_epochs(*run, report)
 
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
-        """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
+        """Return the whole configuration; raise ``ValueError``, one sentence, for one that cannot be run."""
         settings = parse(config)
         return Resolved(flatten(settings), settings)
 
     def check(self, settings: Config, processes: int = 1) -> None:
-        """Raise ``ValueError``, one sentence, for what cannot be run though each key by itself is right."""
+        """Raise ``ValueError``, one sentence, for keys that are right one by one, but not together."""
         check_read(settings)
         _require_processes(settings, processes)
-        from trainables import cuda_graph, rehearsal  # they import torch, for which faults of a key need not wait
+        from trainables import cuda_graph, rehearsal  # they import torch; faults of one key are found before
 
         rehearsal.check(settings)
         if settings.cuda_graph is True:
@@ -133,7 +133,7 @@ class Classification:
         return cost.seconds(parsed(settings), data_root)
 
     def gpu_memory(self, settings: Config | Mapping[str, Any], data_root: Path) -> tuple[float, float]:
-        """Return the MiB that a run needs on this machine's GPU, from a few steps on its own images, and those free.
+        """Return the MiB that a run needs on this machine's GPU, from a few steps on its own images, and the MiB free.
 
         Raises:
             ValueError: no GPU can be used, or the run does not fit it.
@@ -155,7 +155,7 @@ def parsed(settings: Config | Mapping[str, Any]) -> Config:
 
 
 def _require_processes(settings: Config, processes: int) -> None:
-    """Raise ``ValueError`` if so many processes cannot train a run together."""
+    """Raise ``ValueError`` if this number of processes cannot train a run together."""
     for key in ("compile", "cuda_graph"):
         if getattr(settings, key) is True and processes > 1:
             raise ValueError(f"{key} must be False where several processes train one run, got {processes} of them")

@@ -13,17 +13,17 @@ from torch import nn
 from trainables.backbones.backbone import Backbone
 from trainables.hardware import seconds_of
 
-GRAPHS = 256  # for all stages, and each shape of batch in training and in testing; torch itself takes no more
+GRAPHS = 256  # for all stages, and each shape of batch in training and in testing; torch's own limit for all code
 PASSES = 3  # timed passes of each kind; the fastest counts, because others may be using the machine
 
 
 def compile_stages(method: nn.Module) -> None:
     """Let torch compile every stage of every backbone in place; names and numbers of the weights stay.
 
-    The stages share one piece of code, of which torch compiles eight graphs unless it is told otherwise; what comes
-    after them, it runs as it is. A ResNet-18 needs 16, and earlier runs in this process have had theirs.
+    The stages share one piece of code, of which torch by default compiles eight graphs, and runs further stages
+    uncompiled. A ResNet-18 needs 16, and the graphs of earlier runs in this process count too.
     """
-    from torch._dynamo import config  # a second, for which runs that are not compiled need not wait
+    from torch._dynamo import config  # takes a second, which only compiled runs wait for
 
     torch.compiler.reset()
     config.recompile_limit = GRAPHS
@@ -33,9 +33,9 @@ def compile_stages(method: nn.Module) -> None:
 
 
 def compile_speedup(method: nn.Module, passes: Callable[[], object]) -> float:
-    """Return how many times as fast as without compilation the passes of a step are; the method stays as it is.
+    """Return how many times as fast compilation makes the passes of a step; the method stays as it is.
 
-    Its stages are compiled, and ``passes``, which sends a batch through it and back, has been called before.
+    The method's stages are compiled, and ``passes``, which sends a batch through it and back, has been called before.
     """
     state = copy.deepcopy(method.state_dict())
     method.train()

@@ -56,7 +56,7 @@ def seconds(settings: Config, data_root: Path) -> float:
     kept = settings.subset.share * num_train
     held = min(kept, settings.validation if settings.validation >= 1 else settings.validation * kept)
     trained, tested = kept - held, held + num_test * (settings.evaluate == "test")
-    tested += trained * settings.recalibrate  # it sends the training images through as in a test
+    tested += trained * settings.recalibrate  # a test then also sees the training images
     epoch = train_seconds * trained + test_seconds * tested
     return settings.epochs * epoch / min(size, settings.batch_size)
 
@@ -70,7 +70,7 @@ def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
     def count() -> list[int]:
         try:
             return [len(images.labels) for images in DATASETS[settings.dataset].load(folder)]
-        except DataError:  # a start names what is missing or wrong
+        except DataError:  # the start of a run names what is missing or wrong
             return [UNKNOWN_IMAGES, UNKNOWN_IMAGES]
 
     num_train, num_test = once((settings.dataset, str(folder)), count)
@@ -80,8 +80,8 @@ def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    A network is timed once, for all mixers and methods. For one that sends more images through it, that time is
-    multiplied by the ratio of its floating-point operations, which is counted for one network and one of its layers,
+    A network is timed once, for all mixers and methods. For a method that sends more images through it, that time is
+    multiplied by the ratio of floating-point operations, which is counted for one network and one of its layers,
     because it is nearly the same for all. The mixing itself is timed once, for all networks; only a momentum pipeline
     is timed as a whole. Nothing is timed again for another number of epochs or of images.
     """

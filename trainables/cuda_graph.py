@@ -21,7 +21,7 @@ from trainables.rehearsal import rehearse
 
 WARM_UP = 3  # steps before the graph: the optimiser and torch's libraries allocate and choose in the first ones
 TIMED = 3  # steps as a graph, of which the fastest counts, as of those before: others may be using the machine
-STEPS_TO_GRAPH = WARM_UP + 1  # after so many, a run has its graph, and the memory that this takes
+STEPS_TO_GRAPH = WARM_UP + 1  # after these a run has its graph, and the memory that this takes
 
 Step = Callable[[Tensor, Tensor], None]
 _checked: set[str] = set()  # the methods whose step can be a graph
@@ -46,7 +46,7 @@ def check(config: Config) -> None:
 
 
 def _kind(value: object) -> object:
-    """Return what decides how a step goes: of a real number, only whether it is above 0, and whether below 1."""
+    """Return what decides how a step runs: of a real number, only whether it is above 0 and whether it is below 1."""
     return (value > 0, value < 1) if isinstance(value, float) else value
 
 
@@ -68,7 +68,8 @@ class GraphedStep:
     """Takes a step on each batch (B, C, H, W) with labels (B,), in training or testing: from the fourth on as a graph.
 
     Args:
-        batch_size: B of the batches that the graph is for; a step on another, such as an epoch's last, is not in it.
+        batch_size: the size B of the graph's batches; one of another size, such as an epoch's last, goes without the
+        graph.
         rng: the generator of a step, if it has one besides torch's own.
     """
 
@@ -98,7 +99,7 @@ class GraphedStep:
 
     @property
     def speedup(self) -> float:
-        """Return how many times as fast a step has become since it is a graph."""
+        """Return how many times as fast a step has become by being a graph."""
         return min(self.launched) / min(self.replayed)
 
     def _captured(self, step: Step, images: Tensor, labels: Tensor) -> torch.cuda.CUDAGraph:

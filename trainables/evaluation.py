@@ -11,7 +11,7 @@ from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
 
-MOST = 65472.0  # the last number of float16 but one
+MOST = 65472.0  # the second largest number of float16
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
 Tested = tuple[Tensor, Tensor]  # logits (B, L) float32 and labels (B,) of a batch
 
@@ -33,7 +33,7 @@ class Evaluation:
         self.network = network
         self.batch_size = test_batch(settings)
         self.logits = torch.zeros(self.batch_size, dataset_of(settings).num_classes, device=device)
-        self.hits = torch.zeros(2, dtype=torch.long, device=device)  # images whose label is the best, and among five
+        self.hits = torch.zeros(2, dtype=torch.long, device=device)  # images whose label ranks first, in the top 5
         self.loss = torch.zeros((), dtype=torch.double, device=device)
         self.graphed = GraphedStep(self.batch_size) if graphed else None
         # The weights are cast once for all batches, but anew in each use of a graph: they change between tests.
@@ -82,7 +82,7 @@ def rounded(logits: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return logits (N, L) in float16, in which the largest of each row is still the only largest.
 
     Where rounding makes it equal to others, it becomes the next number of float16. Logits beyond float16's range become
-    the greatest number that has a next one.
+    its second largest number, which has a next one.
     """
     near = logits.clip(-MOST, MOST).astype(np.float16)
     largest = near.max(axis=1, keepdims=True)

@@ -43,7 +43,7 @@ class Unnormalised(TorchFunctionMode):
 
 
 class Tried(NamedTuple):
-    """A network with undrawn weights, and the shapes of what it makes of an image."""
+    """A network with undrawn weights, and the shapes of its maps for an image."""
 
     network: Network
     shapes: tuple[torch.Size, ...]  # an image's (C, H, W), and its map's after each stage

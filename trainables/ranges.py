@@ -13,7 +13,7 @@ LARGEST = 1e38  # the largest number in a network, which computes in 32 bits
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Classes = Annotated[int, Field(ge=2, le=2**31 - 1)]  # with one, every answer is right
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]  # a count that may be 0
-# Every batch waits for these: a slip of the finger is refused, and not waited for without end.
+# Every batch takes longer the larger these are, so a mistyped huge number is refused.
 Few = Annotated[int, Field(ge=1, le=100)]
 Several = Annotated[int, Field(ge=2, le=100)]
 Iterations = Annotated[int, Field(ge=1, le=1000)]
@@ -27,4 +27,4 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 Init = Literal["om_table", "torch_default"]
 Interpolation = Literal["bilinear", "bicubic"]
 Padding = Literal["reflect", "zeros"]
-Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2", "timm"]  # torchvision's names, and those of the tag
+Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2", "timm"]  # torchvision's names; timm: those of the tag

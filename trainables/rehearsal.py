@@ -64,13 +64,13 @@ def check(config: Config) -> None:
 
 
 def check_batches(config: Config, images: int) -> None:
-    """Raise ``ValueError`` if the network cannot be trained on the batches of so many training images."""
+    """Raise ``ValueError`` if the network cannot be trained on the batches of this number of training images."""
     size = config.batch_size
     if config.drop_last and images < size:
         raise ValueError(f"batch_size must be at most {images}, all training images, with drop_last, got {size}")
     if config.part_size > 1 and (config.drop_last or images % config.part_size != 1):
         return
-    if tried(config).device.type != "meta":  # it reads numbers, where a step without them would stop
+    if tried(config).device.type != "meta":  # it reads numbers back, and a step without them would stop
         return
     try:
         rehearse(config, images=1)
@@ -104,13 +104,13 @@ def build(config: Config) -> None:
     key = (network_key(config), config.mixer, str(options))
     if key not in _built:
         with tried(config).device, Undrawn(), Unnormalised(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
+            warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, from its file
             _method(config, tried(config).network)
         _built.add(key)
 
 
 def rehearse(config: Config, images: int = 2) -> None:
-    """Take a training step of ``config`` on so many images without numbers, and raise the errors that it raises."""
+    """Take a training step of ``config`` on a number of images without numbers, and raise the errors that it raises."""
     with without_numbers():
         with unset_fake_temporarily(), tried(config).device, Undrawn():
             network = build_network(config)

@@ -44,7 +44,7 @@ def learning_rate(config: ScheduleConfig, done: float) -> float:
     """Return the rate of the step that is taken when ``done`` epochs are over.
 
     During the warm-up the schedule's own rate is multiplied by a factor that rises linearly from ``warmup_start`` to 1,
-    in every step whatever ``lr_changes`` says, as in OpenMixup; others rise linearly to the highest rate.
+    in every step whatever ``lr_changes`` says, as in OpenMixup; other codes raise the rate linearly to the highest one.
     """
     at = math.floor(done) if config.lr_changes == "each_epoch" else done
     if config.schedule == "cosine":

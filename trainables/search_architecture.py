@@ -27,7 +27,7 @@ METRICS = (
     Metric("params", "", 0, None, (), "parameters of the network"),
     Metric("mflops", "M", 1, None, (), "operations for one image"),
 )
-# A few epochs are too short for what regularises 600.
+# A run of a few epochs does without the regularisation that 600 need.
 _SMALL = {
     "dataset": "cifar10",
     "frozen_epochs": 1,
@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "search_epochs": 4,
         "epochs": 4,
     },
-    "smoke": {  # shows that it runs
+    "smoke": {  # enough to show that a study runs
         **_SMALL,
         "train_images": 256,
         "test_images": 200,
@@ -69,7 +69,7 @@ class ArchitectureSearch:
 
     metrics = METRICS
     presets = PRESETS
-    neutral = NEUTRAL  # later options, at the value that leaves every number as it was
+    neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
     files = ("subset.scores", "genotype_file")  # keys whose values are paths of files
     prepared = (  # keys that ``prepare`` depends on
         "dataset", "folder", "num_classes", "train_images", "test_images", "validation", "subset.rule", "subset.scores",
@@ -109,7 +109,7 @@ class ArchitectureSearch:
         return run.history[-1]
 
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
-        """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
+        """Return the whole configuration; raise ``ValueError``, one sentence, for one that cannot be run."""
         settings = parse(config)
         return Resolved(flatten(settings), settings)
 

@@ -40,7 +40,7 @@ class Run:
         self.settings = settings
         self.seed = seed
         self.device = device()
-        self.held_mib = memory.forget_peak()  # held before this run, with the data set, which is kept for the next
+        self.held_mib = memory.forget_peak()  # held before this run, the data set included, which is kept for the next
         set_up(deterministic=settings.deterministic)
         self.train_set = data.train
         self.validation_set = data.validation
@@ -165,7 +165,7 @@ class Run:
             yield images
 
     def test_metrics(self, *, last: bool) -> dict[str, float]:
-        """Return what ``evaluation`` returns, by the networks as they are."""
+        """Return what ``evaluation`` returns, with the statistics that the networks have now."""
         metrics: dict[str, float] = {}
         if self.validation_set is not None:
             found = self.evaluate(self.validation_set)
@@ -174,7 +174,7 @@ class Run:
             self.tested = []
             found = self.evaluate(self.test_set, tested=self.tested if last else None)
             metrics.update(test_top1=found["top1"], test_top5=found["top5"])
-            # The same as papers of errors print it.
+            # The same as errors, which some papers print.
             metrics.update(test_top1_error=100 - found["top1"], test_top5_error=100 - found["top5"])
             for name, evaluate in self.evaluate_also.items():
                 metrics[f"test_top1_{name}"] = evaluate(self.test_set)["top1"]
@@ -231,7 +231,7 @@ class Run:
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
         self.method.load_state_dict(state["method"])
         if group_sizes(state["optimiser"]) != group_sizes(self.optimiser.state_dict()):
-            # It began when the embeddings of timm's models decayed, and ends so.
+            # A run that began when the embeddings of timm's models decayed ends so.
             self.optimiser = build_optimiser(self.settings, self.settings.lr, self.method, exempt=False)
         load_optimiser(self.optimiser, state["optimiser"])
         if state["scaler"]:  # there is none of a run that began on hardware where its precision was not float16

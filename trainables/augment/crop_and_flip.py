@@ -13,9 +13,9 @@ from trainables.ranges import Padding
 def crop_and_flip(images: Tensor, rng: Generator, *, mode: Padding = "reflect") -> Tensor:
     """Cut a random window of each padded image (B, C, H, W), and mirror it half of the time, each by draws of its own.
 
-    The window moves by up to ``PADDING`` pixels in each direction. The padding is the image, of longer sides, reflected
-    at its border without repeating it, or zeros. The result is of the same shape and dtype, in the channels_last memory
-    format.
+    The window moves by up to ``PADDING`` pixels in each direction. The padding is zeros, or the image, whose sides must
+    be longer, reflected at its border without repeating it. The result is of the same shape and dtype, in the
+    channels_last memory format.
     """
     B = len(images)
     down, right = torch.randint(-PADDING, PADDING + 1, (2, B), generator=rng, device=images.device)

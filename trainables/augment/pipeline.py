@@ -16,7 +16,7 @@ from trainables.datasets.resident import Augment
 
 
 def augmentation(config: DataConfig, dataset: Dataset, *, streamed: bool, own_size: bool) -> Augment:
-    """Return the augmentation of training images; their ``own_size`` may be that which the network sees.
+    """Return the augmentation of training images; with ``own_size`` they already have the size that the network sees.
 
     Worker processes have cut ``streamed`` images and, except for ``crop_flip``, mirrored them.
     """

@@ -41,7 +41,7 @@ class Policy(NamedTuple):
 
     tables: Mapping[str, Callable[[Tensor, Tensor], Tensor]]  # (histogram, level) -> (B, C, 256) new values
     factors: Callable[[Drawn], Tensor]  # (B,) of the four blends
-    translation: float  # share of the image's side, at the top
+    translation: float  # share of the image's side, at the top level
     identity: bool = False
 
     @property
@@ -52,12 +52,12 @@ class Policy(NamedTuple):
 
 BLENDS = ("brightness", "contrast", "color", "sharpness")
 MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-ROTATION = 30.0  # degrees, at the top
+ROTATION = 30.0  # degrees, at the top level
 SHEAR = 0.3
 
 
 def rand_augment(images: Tensor, rng: Generator, *, options: AugmentConfig, mean: Sequence[float]) -> Tensor:
-    """Apply random operations to each image (B, C, H, W) uint8, one after another; one may come twice.
+    """Apply random operations to each image (B, C, H, W) uint8, one after another; the same may come twice.
 
     The policy, the number of operations and their strength, which stays between 0 and 10, are those of the options;
     ``mean`` is the colour that moves in from outside, for pixels in [0, 1].

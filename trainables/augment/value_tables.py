@@ -30,7 +30,7 @@ def autocontrast(histogram: Tensor) -> Tensor:
     """Return the tables (B, C, 256) that stretch each channel to 0..255; a channel of one value stays."""
     value = torch.arange(256.0, device=histogram.device)
     low, high = extremes(histogram)
-    scale = torch.full_like(low, 255).double() / (high - low)  # a plain 255 would be times the rounded reciprocal
+    scale = torch.full_like(low, 255).double() / (high - low)  # a plain 255 is multiplied by a rounded reciprocal
     stretched = (value * scale - low * scale).trunc_().clamp_(0, 255).float()
     return torch.where(high > low, stretched, value)
 

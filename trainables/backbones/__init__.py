@@ -10,7 +10,7 @@ from trainables.registry import Registry
 if TYPE_CHECKING:
     from trainables.backbones.backbone import Backbone
 
-# A file, and those of its constructors (num_classes=..., in_channels=3), some with image_size, drop_path, or
+# A file and constructors in it: each takes num_classes=... and in_channels=3, some also image_size, drop_path, or
 # torchvision's weights.
 RESIDUAL_FAMILIES = (  # for images of 32 and 64 pixels; their blocks have no drop-path of their own
     ("resnet", ("resnet8", "resnet20", "resnet56")),

@@ -106,7 +106,7 @@ def read_out(head: nn.Module, features: Tensor) -> Tensor:
     classes.
     """
     features = wide(features)
-    if features.is_meta:  # has no autocast
+    if features.is_meta:  # the device ``meta`` has no autocast
         return head(features)
     with torch.autocast(features.device.type, enabled=False):
         return head(features)
@@ -126,9 +126,9 @@ def initialise(backbone: Backbone, init: Init) -> None:
     The published tables of OpenMixup were trained from ``om_table``. A convolutional network has
     Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, and a linear head
     from N(0, 0.01). A transformer, and ConvNeXt, draw every matrix, and the position and class embeddings,
-    from N(0, 0.02) cut off at two, as ConvNeXt's own code does; OpenMixup leaves the convolution that cuts patches, of
-    DeiT and Swin, as PyTorch draws it, and draws ConvNeXt's convolutions by LeCun's rule. ``torch_default`` leaves
-    PyTorch's values: later releases, and the SUMix code, train from those, although they compare with the former.
+    from N(0, 0.02) cut off at two, as ConvNeXt's own code does; OpenMixup leaves the patch embedding of DeiT and Swin
+    as PyTorch draws it, and draws ConvNeXt's convolutions by LeCun's rule. ``torch_default`` leaves PyTorch's values:
+    later releases, and the SUMix code, train from these, although they compare with the published tables.
     """
     if init == "torch_default" or backbone.head.weight.is_meta:  # a network without numbers has nothing to draw
         return
@@ -141,7 +141,7 @@ def initialise(backbone: Backbone, init: Init) -> None:
 
 
 def initialise_head(backbone: Backbone, init: Init) -> None:
-    """Set only the head's weights in the same way, for a network whose other weights were trained before."""
+    """Set only the head's weights in the same way, for a network whose other weights are pretrained."""
     if init == "om_table":
         _linear(backbone.head)
 

@@ -53,7 +53,7 @@ class Block(EncoderBlock):
         return tokens.mT[:, :, None]
 
     def attention(self, maps: Tensor) -> Tensor:
-        """Return the attention of each token to each, (B, T, T), the mean of the heads; rows sum to 1."""
+        """Return the attention of each token to every token, (B, T, T), the mean of the heads; rows sum to 1."""
         query = self.ln_1(maps[:, :, 0].mT)
         return self.self_attention(query, query, query, need_weights=True)[1]
 

@@ -1,4 +1,4 @@
-"""The modes of a network: a block that runs in evaluation mode, and the batch norms that differ in it."""
+"""Evaluation mode: a block that runs in it, and the batch norms that it changes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -31,7 +31,7 @@ def require_backbone(name: str) -> None:
 
 
 def constructor_of(name: str) -> Callable[..., Backbone]:
-    """Return the constructor of one of ``BACKBONES`` or of ``timm/NAME``; raise ``ValueError`` without one."""
+    """Return the constructor of one of ``BACKBONES`` or of ``timm/NAME``; raise ``ValueError`` if there is none."""
     require_backbone(name)
     if name.startswith(PREFIX):
         from trainables.backbones.timm_models import timm_backbone

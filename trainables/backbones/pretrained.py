@@ -1,4 +1,4 @@
-"""Weights of networks trained before, for fine-tuning: torchvision's of ImageNet-1k, and those that timm publishes.
+"""Pretrained weights for fine-tuning: torchvision's, of ImageNet-1k, and those that timm publishes.
 
 torchvision's file is looked for under its own name in ``<data root>/torchvision``, or else downloaded there from
 torchvision's address. The name ends in the first digits of the file's SHA-256, which are checked. timm's file is
@@ -61,7 +61,7 @@ def torchvision_network(network: N, weights: Weights | None) -> N:
 
 
 def require_pretrained(backbone: str, pretrained: str) -> None:
-    """Raise ``ValueError``, which names those that there are, unless there are such weights for ``backbone``."""
+    """Raise ``ValueError``, which names the weights that exist, unless ``backbone`` has such weights."""
     if backbone.startswith(PREFIX) and pretrained == TIMM:
         return _require_tag(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
@@ -81,9 +81,9 @@ def _require_tag(backbone: str) -> None:
 
 
 def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
-    """Return the file, downloaded if it is not there; raise ``DataError`` if it cannot be.
+    """Return the file, downloaded if it is missing; raise ``DataError`` if that fails.
 
-    torchvision's is verified, and also refused if it is broken.
+    torchvision's file is verified, and also refused if it is broken.
     """
     require_pretrained(backbone, pretrained)
     path = _file_of(backbone, pretrained, data_root)
@@ -120,7 +120,7 @@ def _fetch_from_hub(backbone: str, path: Path) -> None:
 
 
 def lacking_weights(backbone: str, pretrained: Pretrained, data_root: Path) -> list[str]:
-    """Return a sentence if weights are wanted whose file is missing."""
+    """Return a sentence if the file of the wanted weights is missing."""
     if pretrained == "none":
         return []
     path = _file_of(backbone, pretrained, data_root)
@@ -128,7 +128,7 @@ def lacking_weights(backbone: str, pretrained: Pretrained, data_root: Path) -> l
 
 
 def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Weights | None:
-    """Return the state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
+    """Return the state_dict, or None where no weights are wanted; raise as ``prepare_pretrained`` does."""
     if pretrained == "none":
         return None
     path = prepare_pretrained(backbone, pretrained, data_root)

@@ -33,7 +33,7 @@ def residual_blocks(module: nn.Module) -> list[nn.Module]:
 
 
 def add_drop_path(backbone: Backbone, rate: float) -> None:
-    """Let each block lose its residual branch, for each image by itself, with a probability up to ``rate``, in place.
+    """Let each block lose its residual branch, image by image, with a probability up to ``rate``, in place.
 
     The probability grows linearly with depth, from 0 at the first block. Branches that stay are scaled up in training,
     where the paper scales down in testing.
@@ -45,11 +45,11 @@ def add_drop_path(backbone: Backbone, rate: float) -> None:
 
 
 def add_drop_block(backbone: Backbone, probability: float, size: int) -> None:
-    """Let the output of each block of the last stages lose squares, in each channel its own, in place.
+    """Let the output of each block of the last stages lose squares, other ones in each channel, in place.
 
     ``probability`` is the share of a map that is dropped, 1 - ``keep_prob`` of the paper; ``size`` is the side of a
-    square in pixels of the map, of which a smaller one is dropped whole. The paper drops after every convolution and
-    shortcut, a share that grows during training; here each block drops once, and the share stays.
+    square in pixels of the map; a smaller map is dropped whole. The paper drops after every convolution and shortcut, a
+    share that grows during training; here each block drops once, and the share stays.
     """
     for stage in backbone.stages[-REGULARISED_STAGES:]:
         for block in residual_blocks(stage):

@@ -3,8 +3,8 @@
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385); Xie, Girshick,
 Dollar, Tu, He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017 (arXiv:1611.05431). The small
 stem is that of OpenMixup's ``ResNet_CIFAR``, which the CIFAR-100 and Tiny-ImageNet tables of SUMix and AutoMix use; the
-last map of an image of 32 pixels is 4x4. A photograph's, of 224 pixels, is 7x7, and drop-path is there that of "ResNet
-strikes back" (Wightman, Touvron, Jegou 2021, arXiv:2110.00476): it grows linearly with depth.
+last map of an image of 32 pixels is 4x4. That of a photograph of 224 pixels is 7x7. Networks for photographs have the
+drop-path of "ResNet strikes back" (Wightman, Touvron, Jegou 2021, arXiv:2110.00476): it grows linearly with depth.
 """
 
 from functools import partial

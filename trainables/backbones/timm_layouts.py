@@ -1,4 +1,4 @@
-"""How the features of a model of timm lie, which timm says of some models only: one pass without numbers shows it.
+"""The layout of a timm model's features: timm states it for some models only, so a pass without numbers finds it.
 
 Shape letters: B batch, C channels, H height, W width, D features, T tokens.
 """
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from trainables.backbones import PREFIX
 
-# The names of the modules with which a stage begins, where timm's model has such.
+# The names of the modules that begin a stage, in the models of timm that have them.
 STAGE = re.compile(r"((dense_)?stages|blocks|layers)\.\d+|(body\.)?layer[1-9]|level[2-9]|s\d|features\.denseblock\d")
 
 
 class Layout(NamedTuple):
-    """How the features of a model lie, and which of its modules make them one after another."""
+    """The layout of a model's features, and the modules that make them, in order."""
 
     axes: str  # "NCHW" or "NHWC" of a map, "NLC" of tokens, "pooled" where they are neither
     width: int  # D, the features of an image
@@ -38,7 +38,7 @@ def create_model(name: str, **options: Any) -> Any:
 
 @functools.cache
 def layout_of(name: str) -> Layout:
-    """Return how the features of the model ``name`` lie; raise ``ValueError`` if it is no classifier."""
+    """Return the layout of the features of the model ``name``; raise ``ValueError`` if it is no classifier."""
     with torch.device("meta"), torch.no_grad(), torch.random.fork_rng(devices=[]):
         model = create_model(name, num_classes=0).eval()
         images = torch.zeros(1, *model.pretrained_cfg["input_size"], device=next(model.parameters()).device)
@@ -114,7 +114,7 @@ def attention_seen(attention: Any) -> Iterator[list[Tensor]]:
 
 
 def channels_first(x: Tensor, axes: str) -> Tensor:
-    """Return a map of timm's as (B, C, H, W), or (B, D, 1, T) of tokens."""
+    """Return a map of timm's as (B, C, H, W), and tokens as (B, D, 1, T)."""
     if axes == "NLC":
         return x.mT[:, :, None]
     return x.permute(0, 3, 1, 2) if axes == "NHWC" else x

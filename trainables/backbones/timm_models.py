@@ -30,7 +30,7 @@ from trainables.backbones.timm_layouts import (
 )
 from trainables.refusals import counted, first_line
 
-# Models, by the names of their classes, whose stages are modules of their own in a ``model.pt``. Those of all others
+# The class names of models whose stages are modules of their own in a ``model.pt``. The stages of all other models
 # stay in timm's model, so that weights keep the names that they had while such a model was one stage.
 MOVED = (
     *("ByobNet", "ConvNeXt", "EfficientNet", "Levit", "LevitDistilled", "MetaFormer", "MlpMixer", "MobileNetV3"),
@@ -43,7 +43,7 @@ class Kept(nn.Module):
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.kept = tuple(modules)  # a tuple: in a list of torch's, its modules would get second names
+        self.kept = tuple(modules)  # a tuple: a ``ModuleList`` would give its modules second names
         for module in modules:
             module.forward = unchanged
 
@@ -68,7 +68,7 @@ class Stage(nn.Module):
         self.axes = axes
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same order of axes."""
+        """Map (B, C, H, W) to a map in the same order of axes."""
         return channels_first(self.part(as_model_has_it(maps, self.axes)), self.axes)
 
 
@@ -83,8 +83,8 @@ class Stem(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the first map (B, C, H, W) of normalised images.
 
-        Where the features are no map, it is the image's features (B, D), the same at each position, and the channels
-        of the model's last map.
+        Where the features are no map, each position has the image's features (B, D), then the channels of the model's
+        last map.
         """
         if self.axes != "pooled":
             return channels_first(self.model.forward_features(images), self.axes)
@@ -115,7 +115,7 @@ class TimmBackbone(Backbone):
         return self.of_patches(maps[:, :, 0]) if self.layout.axes == "NLC" else maps
 
     def of_patches(self, values: Tensor) -> Tensor:
-        """Return values of each token (B, ..., T) as those of each patch, (B, ..., h, w)."""
+        """Return the values of the patches, (B, ..., h, w), from those of all tokens, (B, ..., T)."""
         patches = values[..., self.layout.prefix :]
         count = patches.shape[-1]
         sides = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)

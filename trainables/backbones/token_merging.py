@@ -1,4 +1,4 @@
-"""Token merging: a vision transformer's tokens that look alike become one, and its attention after that.
+"""Token merging: similar tokens of a vision transformer become one; and its attention afterwards.
 
 Bolya, Fu, Dai, Zhang, Feichtenhofer, Hoffman, "Token Merging: Your ViT But Faster", ICLR 2023 (arXiv:2210.09461).
 
@@ -22,7 +22,7 @@ def merged_attention(backbone: DeiT, images: Tensor, share: float) -> Tensor:
     stem, *blocks = backbone.stages
     tokens = stem(images)[:, :, 0].mT  # (B, T, D)
     size = tokens.new_ones(tokens.shape[:2])  # (B, T) patches in a token
-    source = torch.arange(tokens.shape[1], device=tokens.device).expand(len(tokens), -1)  # (B, T) its token now
+    source = torch.arange(tokens.shape[1], device=tokens.device).expand(len(tokens), -1)  # (B, T) each one's token now
     left = int(share * (tokens.shape[1] - 1))
     for number, block in enumerate(blocks):
         assert isinstance(block, Block)
@@ -41,8 +41,8 @@ def merged_attention(backbone: DeiT, images: Tensor, share: float) -> Tensor:
 def attend(block: Block, query: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return a block's self-attention of tokens (B, T, D), each of which counts for its ``size`` (B, T) patches.
 
-    It is the update of the tokens, (B, T, D); the mean of the keys over the heads, (B, T, D / heads); and the attention
-    of the class token to each token, (B, T), the mean over the heads.
+    The result is the update of the tokens, (B, T, D); the mean of the keys over the heads, (B, T, D / heads); and the
+    attention of the class token to each token, (B, T), the mean over the heads.
     """
     attention = block.self_attention
     heads = attention.num_heads
@@ -57,7 +57,7 @@ def attend(block: Block, query: Tensor, size: Tensor) -> tuple[Tensor, Tensor, T
 def destinations(keys: Tensor, merges: int) -> Tensor:
     """Return where each token goes, (B, T) int64, when the ``merges`` most alike pairs become one: bipartite matching.
 
-    Tokens are alike by the angle between their keys (B, T, d). Every second token, the first among them, looks for its
+    Tokens are alike by the angle between their keys (B, T, d). Every second token, from the first on, looks for its
     nearest among the others. The class token stays the first.
     """
     unit = F.normalize(keys, dim=-1)
@@ -75,7 +75,7 @@ def destinations(keys: Tensor, merges: int) -> Tensor:
 
 
 def merge(tokens: Tensor, size: Tensor, place: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the means of the tokens (B, T, D) of each place (B, T), by their sizes (B, T), and the sums of these."""
+    """Return the means of the tokens (B, T, D) at each place (B, T), weighted by size (B, T), and the summed sizes."""
     total = size.new_zeros(len(size), count).scatter_add(1, place, size)
     weighted = (tokens * size[:, :, None]).to(tokens.dtype)
     summed = tokens.new_zeros(len(tokens), count, tokens.shape[2])

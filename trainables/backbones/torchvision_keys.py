@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-# Our beginning of a name, and torchvision's.
+# The prefix of a name here, and torchvision's.
 TO_TORCHVISION = (
     *(("head.", "fc."), ("stages.0.0.", "conv1."), ("stages.0.1.", "bn1.")),
     *((f"stages.{stage}.", f"layer{stage}.") for stage in (1, 2, 3, 4)),
@@ -23,7 +23,7 @@ def exportable(backbone: str) -> bool:
 def renamed(weights: Mapping[str, Tensor], beginnings: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
     """Return the weights of a ``model.pt`` under torchvision's names, or the other way round.
 
-    The beginnings are ``TO_TORCHVISION`` or ``FROM_TORCHVISION``. ``ValueError`` refuses another network's weights.
+    The prefixes are ``TO_TORCHVISION`` or ``FROM_TORCHVISION``. ``ValueError`` refuses another network's weights.
     """
     renamed = {}
     for name, value in weights.items():

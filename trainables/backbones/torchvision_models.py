@@ -82,7 +82,7 @@ def _convnext(full: models.ConvNeXt, num_classes: int, weights: Weights | None) 
     full = torchvision_network(full, weights)
     parts = full.features  # the stem, then blocks and down-sampling in turn
     stages = (parts[0], parts[1], parts[2:4], parts[4:6], parts[6:8])
-    neck = nn.LayerNorm(768, eps=1e-6)  # it comes after the mean
+    neck = nn.LayerNorm(768, eps=1e-6)  # applied to the mean over the map
     neck.load_state_dict(full.classifier[0].state_dict())
     return DrawnAsTransformer(stages, 768, num_classes, neck)
 

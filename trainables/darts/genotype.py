@@ -33,7 +33,7 @@ class Genotype(NamedTuple):
 
     @classmethod
     def of(cls, found: Mapping[Any, Sequence[tuple[str, int]]]) -> "Genotype":
-        """Return the genotype of what ``_asdict`` returned, which JSON may have held."""
+        """Return the genotype from the result of ``_asdict``, also when it has been through JSON."""
         return cls(*(tuple((str(name), int(state)) for name, state in found[cell]) for cell in cls._fields))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.darts.genotype import NODES
 
-# Channels of the output of the last cell but one, of the last one's, and of a cell's nodes.
+# Channels of the outputs of the two cells before, the earlier first, and of a cell's nodes.
 Widths = tuple[int, int, int]
 
 
@@ -27,7 +27,7 @@ class Zero(nn.Module):
 
 
 class HalvedMap(nn.Module):
-    """Two 1x1 convolutions of every second pixel, of even and of odd ones, side by side.
+    """Two 1x1 convolutions, of the even and of the odd pixels, side by side.
 
     The pixels are taken before the convolutions: with a stride of their own, and fewer than 8 channels in
     channels_last, these write outside of their memory on a CPU with AVX2 alone (torch 2.15).

@@ -16,7 +16,7 @@ from trainables.mixers.cutout import cutout
 from trainables.schedules import cosine
 from trainables.seeds import derive_seed, generator
 
-SLOW = 5  # the last epochs of the linear course of the learning rate, which fall together as far as one before them
+SLOW = 5  # the last epochs, in which the linear learning rate falls in all as far as in one epoch before
 
 
 class Retraining:
@@ -90,7 +90,7 @@ class Retraining:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Return what a checkpoint holds the state of."""
+        """Return the objects whose state a checkpoint holds."""
         return {"network": self.network, "weights": self.weights}
 
 

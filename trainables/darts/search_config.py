@@ -41,8 +41,8 @@ WITH_SECOND_HEAD = (32, 224, 256)  # the sides of images whose map after the sec
 class RetrainConfig:
     """The options of ``retrain``; a study writes them ``retrain.dataset``, ``retrain.schedule``, ..."""
 
-    # The images, named as those of the search are.
-    dataset: str | None = None  # None: that of the search, all of its images, prepared as there
+    # The images, under the names that the search's options have.
+    dataset: str | None = None  # None: that of the search, with all its images, prepared alike
     folder: str | None = None
     num_classes: Classes | None = None
     train_images: Count | None = None
@@ -77,17 +77,17 @@ class SearchConfig(DataConfig):
 
     operations: tuple[Operation, ...] = OPERATION_NAMES
     search_epochs: Count = 50
-    frozen_epochs: int = 15  # the first, in which only the weights are learned
+    frozen_epochs: int = 15  # the first epochs, in which only the weights are learned
     search_channels: Count = 16
     search_cells: Cells = 8
-    partial: Count = 4  # operations see one channel in so many
+    partial: Count = 4  # operations see one channel in ``partial``
     search_batch_size: Count = 256
     search_lr: Positive = 0.1
     search_min_lr: NotNegative = 0.0
     architecture_lr: Positive = 6e-4
     architecture_weight_decay: NotNegative = 1e-3
 
-    epochs: Count = 600  # in which the network that was found trains from scratch, on all images
+    epochs: Count = 600  # of training the found network from scratch, on all images
     retrain: RetrainConfig = RetrainConfig()  # where that differs from the search, such as in its data set
     channels: Annotated[int, Field(ge=2, multiple_of=2)] = 36
     cells: Cells = 20

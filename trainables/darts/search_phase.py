@@ -66,7 +66,7 @@ class SearchPhase:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Return what a checkpoint holds the state of."""
+        """Return the objects whose state a checkpoint holds."""
         return {"supernet": self.supernet, "weights": self.weights, "architecture": self.architecture}
 
 

@@ -1,4 +1,4 @@
-"""One run: a search on half of the images for each of its two questions, then the training of what was found.
+"""One run: a search, with half of the images for weights and half for architecture, then the training of the result.
 
 Every random number comes from a generator derived from (seed, purpose, epoch), so a run that is interrupted and resumed
 after its last finished epoch ends with the same numbers.
@@ -38,7 +38,7 @@ class SearchRun:
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
         self.search_epochs = 0 if searched is None else settings.search_epochs
         self.epochs = self.search_epochs + settings.epochs  # in both phases
-        # Arms are compared on the same images, whatever others the search saw; a search on a part of them shows which.
+        # Arms are compared on the images of the retraining. A search on the same images says which part it saw.
         fingerprint = self.images.fingerprint
         if self.search is not None and settings.retrain.dataset is None:
             fingerprint = self.search.fingerprint
@@ -73,7 +73,7 @@ class SearchRun:
 
     @property
     def phases(self) -> dict[str, dict[str, Any]]:
-        """Return what a checkpoint holds the state of, by the phases that there are so far."""
+        """Return the objects whose state a checkpoint holds, by phase, of the phases so far."""
         there = {"search": self.search, "retraining": self.retraining}
         return {name: phase.parts for name, phase in there.items() if phase is not None}
 

@@ -24,7 +24,7 @@ from trainables.datasets.file_list import FileList, shown
 from trainables.ranges import Interpolation
 from trainables.seeds import derive_seed
 
-UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of whole numbers without a sign, which it reads as with one
+UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of unsigned whole numbers, which it reads as signed
 WIDE_COLOURS = re.compile(r"(RGB[AaX]?|LA);16")  # its names of 16-bit colours, of which it reads the highest 8 bits
 FILLED = 64  # the least of those 8 bits that some pixel of a file must reach: 2**6, or 14 bits of 16
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together
@@ -47,7 +47,7 @@ class Chunk(NamedTuple):
 
     images: Tensor  # (n, S, S, 3) uint8
     labels: Tensor  # (n,) int64
-    failures: list[str]  # one sentence for each image that is missing in the above
+    failures: list[str]  # one sentence for each image that is missing from ``images``
 
 
 @dataclass(eq=False)

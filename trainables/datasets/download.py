@@ -77,7 +77,7 @@ def unpack_archive(
     def there() -> bool:
         return all(os.path.exists(root / name) for name in names.values())
 
-    if there():  # in a data root that may not be written to
+    if there():  # then the data root may be read-only
         return
     with locked_scratch(root, title) as scratch:
         if there():

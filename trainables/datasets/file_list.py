@@ -33,7 +33,7 @@ class FileList:
 
     @classmethod
     def of(cls, root: Path, names: Iterable[str], labels: Sequence[int]) -> "FileList":
-        """Return the list of names relative to ``root``, and as many labels, in any order.
+        """Return the list of names relative to ``root``, in any order, and their labels.
 
         The list's own order is random, and the same for the same names: its first n are a fair sample.
         """

@@ -14,7 +14,7 @@ from trainables.datasets.image_files import class_names, in_class_folders, test_
 def load(folder: Path) -> Splits:
     """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names.
 
-    Without a folder of the test split, that is empty: a run that tests on held-out training images needs none.
+    The test split is empty if it has no folder: a run that tests on held-out training images needs none.
     """
     if not os.path.isdir(folder / "train"):
         fault = "has no folder train" if os.path.isdir(folder) else "is missing"

@@ -65,7 +65,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
 
 
 def listed(folder: Path, table: Path, pairs: Iterable[tuple[str, Any]], label_of: Mapping[Any, int]) -> FileList:
-    """Return the images in ``folder`` whose names and classes a file ``table`` gives, here as pairs.
+    """Return the images in ``folder`` whose names and classes the file ``table`` gives, read as ``pairs``.
 
     Raises:
         DataError: the first class that is not one of ``label_of``, which are in the order of their labels, or the first
@@ -136,7 +136,7 @@ def _below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder or leads to one, which a link that cannot be followed does not."""
+    """Return whether an entry is a folder or leads to one; a link that cannot be followed does not."""
     return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
 
 

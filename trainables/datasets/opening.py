@@ -48,7 +48,7 @@ def folder_of(config: DataConfig, data_root: Path) -> Path:
 
 
 def images_of(config: DataConfig, data_root: Path) -> Splits:
-    """Return all images of ``config``'s data set; errors as for ``load_cached``, and of a wrong ``num_classes``."""
+    """Return all images of ``config``'s data set; raise as ``load_cached`` does, and for a wrong ``num_classes``."""
     folder = folder_of(config, data_root)
     splits = load_cached(config.dataset, Path(os.path.realpath(folder)))
     found = int(splits.train.labels.max()) + 1
@@ -73,7 +73,7 @@ def prepare(config: DataConfig, data_root: Path) -> None:
 
 
 def lacking(config: DataConfig, data_root: Path) -> list[str]:
-    """Return a sentence if the folder of the data set is missing; whether it is complete, ``prepare`` finds out."""
+    """Return a sentence if the folder of the data set is missing; ``prepare`` finds out whether it is complete."""
     dataset = DATASETS[config.dataset]
     folder = folder_of(config, data_root) / dataset.folder
     if os.path.isdir(folder):
@@ -103,7 +103,7 @@ def open_splits(
 
 
 def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None, Images | None]:
-    """Return the images to train, to validate and to test on; ``ValueError`` refuses what they cannot give."""
+    """Return the images to train, to validate and to test on; ``ValueError`` for a choice that they do not allow."""
     for images in splits:
         _check_labels(images, dataset_of(config))
     if config.evaluate == "test" and not len(splits.test.labels):

@@ -45,7 +45,7 @@ def prepare(folder: Path) -> None:
 
 
 def load(folder: Path) -> Splits:
-    """List the images of both splits; ``DataError`` unless their shards are those of the tables, where these are kept.
+    """List the images of both splits; ``DataError`` if tables are kept and the shards are not theirs.
 
     Once there are shards, the tables may be deleted.
     """

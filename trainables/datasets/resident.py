@@ -53,7 +53,7 @@ class Resident:
         for images, labels in zip(*batches, strict=True):
             images = images.permute(0, 3, 1, 2)
             if self.test_view is not None:
-                # A test may be in half precision around this, but its images are resized as those of any other.
+                # A test in half precision resizes its images as every other test does.
                 with torch.autocast(images.device.type, enabled=False):
                     images = self.test_view(images)
             yield in_unit_range(images), labels
@@ -85,8 +85,8 @@ def fingerprint(splits: Iterable[Images]) -> str:
 def load_cached(name: str, root: Path) -> Splits:
     """Return ``DATASETS[name].load(root)``, cached for the next trial of this process; do not change its tensors.
 
-    Whatever is missing or broken is fetched first, by one process of the machine while the others wait, or else
-    ``DataError`` is raised.
+    Missing or broken files are fetched first, by one process of the machine while the others wait; ``DataError`` is
+    raised if that fails.
     """
     dataset = DATASETS[name]
     try:

@@ -40,7 +40,7 @@ class Streamed:
     test_view: View
     augment: Augment | None  # changes batches of bytes on the device, in training
     skip_bad: bool = False  # leave out images that cannot be decoded, and say so, instead of stopping at the first
-    # So many processes decode, and this one if there are none; None: as many as torch has threads here, a number that
+    # The number of processes that decode; 0: this one does; None: as many as torch has threads here, a number that
     # Ray sets to the processors of a trial.
     workers: int | None = None
     skipped: set[str] = field(default_factory=set, init=False)  # the reasons reported for the images left out

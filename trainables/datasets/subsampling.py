@@ -1,7 +1,7 @@
 """Parts of the training set: those chosen by scores of their images, and those held out for validation.
 
 A subset is that of K-image mixing, section III.C.1, Eq. 9 and Fig. 5a (Jeong et al., IEEE Access 2023,
-arXiv:2110.04248). A validation split is for whatever is selected, so that the test set is not used for it. Of both,
+arXiv:2110.04248). A validation split is for whatever is selected, so that the test set is not used for it. In both,
 each class gives the same share of its images, and the choice depends on the options, the labels and the file of scores
 alone, not on a trial's seed: every seed, and every trial of a search, trains on the same images and is judged on the
 same ones.

@@ -27,7 +27,7 @@ END = 1024  # zeros that every archive ends with
 
 
 def load(folder: Path) -> Splits:
-    """List the images of both splits, whose indices are made if they are missing; a split to test on may be."""
+    """List the images of both splits; missing indices are made, and a split to test on may be missing."""
     train, tests = split(folder / "train"), test_folder(folder)
     return Splits(train, split(tests) if tests else train.take(slice(0)))
 
@@ -44,7 +44,7 @@ def split(folder: Path) -> FileList:
     file = folder / INDEX
     index = _read(file)
     try:
-        if index.get("shards") != shards:  # else nothing has to be written, which may not be allowed
+        if index.get("shards") != shards:  # an index that is up to date may be read-only
             with FileLock(f"{file}.lock"):
                 index = _read(file)  # another process may have written it meanwhile
                 if index.get("shards") != shards:
@@ -91,7 +91,7 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return the index in a file; an empty one where there is none, or a part of one."""
+    """Return the index in a file; an empty one if the file is missing or cut off."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -118,8 +118,8 @@ def _of_class(truth: Sequence[Annotated], found: Sequence[Detections], label: in
 def _matches(truth: Sequence[Annotated], found: Sequence[Detections], label: int) -> Iterator[Match]:
     """Yield the object that each detection of a class overlaps most, in the order of the scores.
 
-    It is the overlap, 0 where there is none, the numbers of the photograph and of the object in it, and whether the
-    object is ignored.
+    An item is the overlap, 0 where there is none, the numbers of the photograph and of the object in it, and whether
+    the object is ignored.
     """
     seen = [
         (score, photograph, box)
@@ -143,7 +143,7 @@ def _at_overlap(matches: Sequence[Match], count: int, least: float) -> float:
     """Return the average precision of one class, where a match counts that overlaps by more than ``least``.
 
     ``count`` is the number of objects that are to be found. An object that is found again counts as a wrong detection,
-    and a difficult one neither way.
+    and an ignored one counts neither as right nor as wrong.
     """
     taken: set[tuple[int, int]] = set()
     right = np.zeros(len(matches))  # (D,)
@@ -157,5 +157,5 @@ def _at_overlap(matches: Sequence[Match], count: int, least: float) -> float:
         wrong[row] = not right[row]
     recall = right.cumsum() / count
     precision = right.cumsum() / np.maximum(right.cumsum() + wrong.cumsum(), 1)
-    # At each recall counts the greatest precision there or beyond.
+    # The precision at a recall is the greatest one there or beyond.
     return float(np.mean([precision[recall >= at].max(initial=0.0) for at in RECALLS]))

@@ -1,8 +1,8 @@
 """Faster R-CNN on a trained classifier: all stages but the last see the whole image, the last sees each region (C4).
 
 S. Ren, K. He, R. Girshick and J. Sun, Faster R-CNN, NeurIPS 2015, arXiv:1506.01497; torchvision's, with the heads that
-Detectron2 calls C4, which AutoMix's Table 5 has, and as many proposals as these. As in MoCo's configurations another
-batch norm follows the last stage. The losses of boxes, the rounding of anchors and the alignment of regions are
+Detectron2 calls C4, which AutoMix's Table 5 has, and as many proposals as Detectron2. As in MoCo's configurations
+another batch norm follows the last stage. The losses of boxes, the rounding of anchors and the alignment of regions are
 torchvision's, which differ from Detectron2's.
 
 Shape letters: B regions, C channels, H height, W width of a map, D features.

@@ -54,7 +54,7 @@ Photograph = tuple[Tensor, dict[str, Tensor]]  # (3, H, W) in [0, 1]; its boxes 
 
 
 class Photographs(Dataset[Photograph]):
-    """Decoded photographs (3, H, W) in [0, 1] and the objects to learn; by -1 minus its number, one is mirrored."""
+    """Decoded photographs (3, H, W) in [0, 1] and the objects to learn; index -1 - n is photograph n, mirrored."""
 
     def __init__(self, images: Sequence[Annotated]) -> None:
         self.images = images

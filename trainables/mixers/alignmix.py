@@ -37,9 +37,9 @@ def alignmix(
     Args:
         alpha: draws lambda ~ Beta(alpha, alpha), one a row.
         lam_per_batch: one lambda for the whole batch, as in the official code, also where another mixer takes turns.
-        alternate: what every second batch, at random, is mixed by instead, with the same ``alpha``:
-            ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code. A network of fewer than four stages,
-            the stem among them, cannot have the former (``ValueError``).
+        alternate: the mixer of a random half of the batches instead, with the same ``alpha``: ``manifoldmix`` as in
+            OpenMixup, ``mixup`` as in the official code. A network of fewer than four stages, the stem among them,
+            cannot have the former (``ValueError``).
         eps: weight of the entropy in the transport.
         iterations: how many steps Sinkhorn's algorithm takes.
         encode: runs the images through the first stages of the network, with gradient.
@@ -82,8 +82,8 @@ def transport_plan(target: Tensor, moved: Tensor, eps: float, iterations: int) -
     """Return the entropic optimal transport between the positions of two maps (B, D, R), (B, R, R) float64 of sum 1.
 
     It is found by Sinkhorn's algorithm on logarithms. The rows, of ``target``, sum to 1 / R exactly, the columns in the
-    limit. The cost is the squared Euclidean distance; with distances of thousands and ``eps``, the weight of the
-    entropy, at 0.1 float32 would not do.
+    limit. The cost is the squared Euclidean distance; float32 is too coarse for distances of thousands and an ``eps``,
+    the weight of the entropy, of 0.1.
     """
     target, moved = target.double(), moved.double()
     squares = target.square().sum(dim=1)[:, :, None] + moved.square().sum(dim=1)[:, None, :]

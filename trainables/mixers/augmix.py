@@ -39,8 +39,8 @@ def augmix(
     Args:
         alpha: draws w ~ Dirichlet(alpha, ...) and m ~ Beta(alpha, alpha), one of each a row.
         severity: how strong the operations are, from 0.1 to 10.
-        width: chains.
-        depth: operations in a chain; each chain of each row has from 1 to ``depth`` of them.
+        width: the number of chains.
+        depth: the most operations in a chain; each chain of each row has from 1 to ``depth``.
 
     The label stays: the ``Mixed`` has K = 1. The operations are those of the official code, on bytes, with its ranges;
     the mixing is the same on pixels as on normalised images, where the official code does it. Its training recipe alone
@@ -81,15 +81,15 @@ def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
     for name, new_values in tables.items():
         table = torch.where((drawn == OPERATIONS.index(name))[:, None, None], new_values, table)
     moved = affine(pixels, moves(drawn, signed, height, width))
-    by_value = (drawn < len(tables))[:, None, None, None]  # these come first
+    by_value = (drawn < len(tables))[:, None, None, None]  # the tables' operations come first
     return torch.where(by_value, value_tables.looked_up(pixels, table), moved)
 
 
 def moves(drawn: Tensor, signed: Tensor, height: int, width: int) -> Tensor:
     """Return the matrix (B, 2, 3) of each row that is moved, and the identity for the others.
 
-    ``drawn`` (B,) int64 numbers ``OPERATIONS``. ``signed`` (B,) is the strength in [-1, 1]: of 30 degrees, a shear of
-    0.3, or a third of the side; degrees and pixels are cut down to whole ones.
+    ``drawn`` (B,) int64 numbers ``OPERATIONS``. ``signed`` (B,) is the strength in [-1, 1], as a share of 30 degrees,
+    of a shear of 0.3, or of a third of the side; degrees and pixels are cut down to whole ones.
     """
 
     def of(name: str, amount: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def automix(
         derangement: mix no row with itself, as OpenMixup does for CUB and Aircraft, whose batches are small.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
         masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as
-            lambda says, chosen at random, the first row of Table 7. They need neither the block and its optimiser nor
+            lambda says, chosen at random, the first row of Table 7. Grids need neither the block and its optimiser nor
             the options below, which only the logged loss shows.
         lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not
             for CIFAR, where its mask does not depend on lambda. This option and those that follow are read, like those
@@ -55,7 +55,7 @@ def automix(
         mask_weight: gamma of Eq. 7, weight of the loss that keeps a mask's mean near lambda.
         mask_decay: how gamma goes to 0 over the training: in OpenMixup not at all for CIFAR, else by a cosine; in the
             paper linearly.
-        mask_loss: of each row's own mask, as in Eq. 7, or of the mean over the batch, as in OpenMixup.
+        mask_loss: taken from each row's own mask, as in Eq. 7, or from the mean over the batch, as in OpenMixup.
         epsilon: how far a mask's mean may be from lambda before that costs, Eq. 7.
         generate: from partners (B,) int64 and lambda (B,) to the partner's share (B, 1, H, W) of every pixel.
 
@@ -81,14 +81,14 @@ def even_near_the_ends(mask: Tensor, lam: Tensor, margin: float) -> Tensor:
 
 
 def mix_by(images: Tensor, partner: Tensor, lam: Tensor, mask: Tensor) -> Mixed:
-    """Return the images (B, C, H, W) with the share ``mask`` (B, 1, H, W) of their partners; the mask gets gradient."""
+    """Mix images (B, C, H, W) with the share ``mask`` (B, 1, H, W) of their partners; the mask gets a gradient."""
     return pair(torch.lerp(images, images[partner], mask.to(images.dtype)), partner, lam)
 
 
 def random_grids(lam: Tensor, cells: tuple[int, int], size: tuple[int, int], rng: Generator) -> Tensor:
     """Return masks (B, 1, H, W) of whole cells of a map, chosen at random: 1 where a pixel is the partner's.
 
-    Of the (h, w) ``cells`` the partner gets the nearest whole number to ``(1 - lam) * h * w``, with lambda (B,).
+    The partner gets ``(1 - lam) * h * w`` of the (h, w) ``cells``, to the nearest whole number, with lambda (B,).
     """
     count = cells[0] * cells[1]
     order = torch.rand(len(lam), count, generator=rng, device=lam.device).argsort(dim=1).argsort(dim=1)  # (B, hw)

@@ -18,7 +18,7 @@ def cell_of_pixel(side: int, cells: int, device: torch.device) -> Tensor:
 
 
 def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
-    """Return the value of each pixel's cell, (B, H, W), from values (B, M, N); of several in a pixel, the first."""
+    """Return the value of each pixel's cell, (B, H, W), from values (B, M, N); of several in one pixel, the first."""
     rows = cell_of_pixel(height, values.shape[1], values.device)
     columns = cell_of_pixel(width, values.shape[2], values.device)
     return values[:, rows][:, :, columns]
@@ -33,7 +33,7 @@ def greatest_cells(values: Tensor, count: Tensor) -> Tensor:
 def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return images (B, C, H, W) with the cell of this number, ``cells`` (B, MN) int64, at each position of an image.
 
-    ``grid`` is M and N. Where a cell is a pixel too small for its position, its last row or column is repeated.
+    ``grid`` is M and N. Where a cell is a pixel smaller than its position, its last row or column is repeated.
     """
     height, width = images.shape[2:]
     taken = spread_cells(cells.unflatten(1, grid), height, width)  # (B, H, W)
@@ -64,7 +64,7 @@ def assign(cost: Tensor) -> Tensor:
     for turn in range(ROUNDS):
         if turn:
             swapped = cost.gather(2, cells[:, None].expand_as(cost))
-        now = swapped.diagonal(dim1=1, dim2=2).contiguous()  # read once for each place: far apart, it is slow
+        now = swapped.diagonal(dim1=1, dim2=2).contiguous()  # it is read for every place, slowly if spread out
         gain, other = (now[:, None] - swapped).sub_(swapped.mT).max(dim=2)
         agreed = (other.gather(1, other) == place) & (gain + now > WORTHWHILE)
         cells = torch.where(agreed, cells.gather(1, other), cells)

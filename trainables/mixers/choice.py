@@ -14,7 +14,7 @@ _allowed = True
 
 @contextlib.contextmanager
 def no_choices() -> Iterator[None]:
-    """Refuse every choice inside the block, by ``ValueError``: one that is made there would hold for every batch."""
+    """Refuse by ``ValueError`` every choice inside the block, because such a choice would hold for every batch."""
     global _allowed
     _allowed = False
     try:
@@ -36,9 +36,9 @@ def happens(probability: float, rng: Generator) -> bool:
 def _number(rng: Generator) -> int:
     """Return a number of 64 bits, all equally likely.
 
-    One that is drawn on a GPU would have to be read back, which stalls it once a batch. The state of a
-    generator, there a seed and a counter, lies in the memory of the host: its hash is the number, and one
-    draw then moves the generator on.
+    A number drawn on a GPU would have to be read back, which stalls the GPU once a batch. The state of a generator, on
+    a GPU a seed and a counter, lies in the memory of the host: its hash is the number, and one draw then moves the
+    generator on.
     """
     if not _allowed:
         raise ValueError("the program chooses something anew for each batch")

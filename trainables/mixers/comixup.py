@@ -45,7 +45,7 @@ def comixup(
         gamma: weight of the diversity of the outputs.
         threshold: tau, how much the other outputs may show of an input, in images, before it costs.
         eta: weight of the prior.
-        omega: how much of the likeness of two inputs is where they are salient; the rest is being the same.
+        omega: weight, in the likeness of inputs, of the distance of their salient places; the rest is the identity's.
         iterations: rounds over the outputs of a group.
         saliency: (B, H, W) not negative, any scale: the length of the loss' gradient at each pixel.
 
@@ -65,7 +65,7 @@ def comixup(
     cells = min(block, height, width)
     constants = beta, gamma, threshold, eta, omega
     mixed = []
-    # All groups but a smaller last one, then that.
+    # All full groups, then a smaller last one.
     for part, salient in zip(images.split(whole), saliency.detach().split(whole), strict=True):
         inputs = min(count, len(part))
         groups = salient.unflatten(0, (-1, inputs))
@@ -126,7 +126,7 @@ def _label(
             shown[:, output] = _label_output(unary, used[:, output], beta / area, soft=iteration > 0)
         if iteration == iterations - 2:
             apart = _tell_twins_apart(shown.sum(dim=(2, 3)) > 0)
-    # Which output goes to which row is open: the one that shows most of it.
+    # Any output may go to any row: each row gets one that shows much of it.
     given = assign(-shown.sum(dim=(2, 3)).mT)  # (G, row) output
     return shown.gather(1, given[:, :, None, None, None].expand_as(shown))
 
@@ -145,7 +145,7 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
         one = one_hot(which, inputs).float()
         both = torch.stack([(one[:, i] + one[:, j]) / 2 for i, j in pairs], dim=1)  # (G, 3, I)
         mean = (unary[..., None, :] * both[:, None, None]).sum(dim=-1) - SOFT_BONUS
-        allowed = torch.stack([most[:, j] > 0 for _, j in pairs], dim=1)  # the less frequent of the two is there
+        allowed = torch.stack([most[:, j] > 0 for _, j in pairs], dim=1)  # the less frequent of the two is shown at all
         unary = torch.cat((unary, mean.masked_fill(~allowed[:, None, None], torch.inf)), dim=3)
         shares = torch.cat((shares, both), dim=1)  # (G, L, I)
     squared = (shares[:, :, None] - shares[:, None]).square().sum(dim=3)
@@ -162,7 +162,7 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
 
 
 def _likeness(saliency: Tensor, omega: float) -> Tensor:
-    """Return the paper's compatibility A (G, I, I): of inputs with themselves and, by ``omega``, with the distant ones.
+    """Return the paper's compatibility A (G, I, I): the identity and, with weight ``omega``, the inputs' distances.
 
     The position of an input is that of the most salient window of a quarter side, by its saliency (G, I, H, W).
     """

@@ -28,7 +28,7 @@ def cutout(
             set's mean, which is 0 once an image is normalised, and here images are not normalised yet.
         per_batch: one square for the whole batch; the paper's is per image.
 
-    What is left of an image keeps its whole label: the ``Mixed`` has K = 1 and weight 1.
+    An image keeps its whole label: the ``Mixed`` has K = 1 and weight 1.
     """
     size, _, height, width = images.shape
     row, column = uniform_pixels(1 if per_batch else size, height, width, rng)

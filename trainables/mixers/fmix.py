@@ -13,9 +13,9 @@ from trainables.mixers.boxes import Label
 from trainables.mixers.mixed import Mixed, beta, blend, on_host, pair, partners, portions
 from trainables.ranges import NotNegative
 
-FEW = 8  # rows of a portion: of so many at most, each has more pixels than are worth sorting
-FINEST = 2.0**-25  # the distance of the float32 numbers in [1/4, 1/2], where the threshold mostly lies
-BISECTIONS = 26  # from [-1, 1] to that distance
+FEW = 8  # the most rows of a portion whose rows have too many pixels to be worth sorting
+FINEST = 2.0**-25  # the spacing of float32 numbers in [1/4, 1/2], where the threshold mostly lies
+BISECTIONS = 26  # from [-1, 1] to that spacing
 
 
 def draw(
@@ -83,7 +83,7 @@ def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
 
     A threshold is too low if the highest of the pixels that may not stay lies above it.
     """
-    place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) of that pixel, from the lowest; -1 where all stay
+    place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) its rank, from the lowest; -1 where all stay
     first_out = np.take_along_axis(np.sort(flat.numpy(), axis=1), place.clip(min=0), axis=1)
     steps = np.ldexp(np.where(place < 0, np.float32(-1), first_out), BISECTIONS - 1)
     return torch.from_numpy(np.ldexp(np.ceil(steps), 1 - BISECTIONS))
@@ -93,7 +93,7 @@ def _threshold_by_searching(flat: Tensor, count: Tensor) -> Tensor:
     """Return thresholds (B, 1) that part the pixels as those of ``_threshold_by_counting`` do, by NumPy.
 
     Each row takes about a third of the steps, because two of three guesses assume that pixels are spread evenly between
-    two thresholds, and because the search ends as soon as just as many lie above as may stay. The third is halfway.
+    two thresholds, and because the search ends once exactly as many lie above as may stay. The third guess is halfway.
     """
     return torch.tensor([[_search(*row)] for row in zip(flat.numpy(), count[:, 0].tolist(), strict=True)])
 

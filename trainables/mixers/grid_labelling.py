@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainables.mixers.mixed import one_hot
 
-# From where no label is preferred to where all is decided, in units of a row's own costs.
+# From one that prefers no label to one that decides all, in units of a row's own costs.
 TEMPERATURES = torch.logspace(0, -2, 20).tolist()
 SWEEPS = 4  # the number of passes of iterated conditional modes
 

@@ -22,7 +22,7 @@ def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tens
     """Return the height and width, two (B,) int64, of each of the K - 1 nested patches: the stick-breaking process.
 
     Patch k takes ``1 - v_k`` of the patch before it, where ``v_k = phi_k / ((1 - v_1) ... (1 - v_{k-1}))`` is the share
-    broken off for image k, of shares phi (B, K). That is the rest of the stick after k, over the rest before.
+    broken off for image k, from shares phi (B, K); ``1 - v_k`` is the rest of the stick after k over that before.
     """
     sides = []
     patch = (torch.full_like(phi[:, 0], height), torch.full_like(phi[:, 0], width))
@@ -47,7 +47,7 @@ def layered(boxes: list[Boxes], images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stack_layers(images: Tensor, sources: Tensor, layer: Tensor) -> Tensor:
-    """Return (B, C, H, W) of the pixels of source number ``layer``, (B or 1, H, W), of ``sources`` (B, K)."""
+    """Return (B, C, H, W): each pixel comes from source number ``layer``, (B or 1, H, W), of ``sources`` (B, K)."""
     row = sources.gather(1, layer.expand(len(images), -1, -1).flatten(1)).view(-1, 1, *images.shape[2:])
     return images.gather(0, row.expand_as(images))
 
@@ -85,9 +85,9 @@ def dcutmix(
         alpha: draws phi ~ Dirichlet(alpha, ..., alpha), the share of the area that each image gets.
         per_batch: one set of patches for the whole batch; the official code draws one per row, as here.
 
-    Weights are counted in pixels; sides are whole, so they differ from phi by 0.01 on average at 32x32. A patch is
-    uniform inside the one before on each axis. The official code puts it at the corner when it is as long as that on
-    either axis.
+    Weights are counted in pixels; sides are whole numbers, so the weights differ from phi by 0.01 on average at 32x32.
+    A patch is uniform inside the one before on each axis. The official code puts it at the corner when it is as long as
+    the one before on either axis.
     """
     phi, sources = draw_phi(len(images), rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
     return nest_sources(images, phi, sources, rng)

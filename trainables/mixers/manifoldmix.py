@@ -25,13 +25,13 @@ def manifoldmix(
     encode: Callable[[Tensor, int], Tensor],
     num_stages: int,
 ) -> Mixed:
-    """Mix the batch at one of ``layers``, drawn anew for every batch, by a lambda of each row.
+    """Mix the batch at one of ``layers``, drawn anew for every batch, with a lambda for each row.
 
     Args:
         layers: the eligible layers S of the paper. 0 is the image, k the output of the k-th residual stage.
         per_batch: one lambda for the whole batch, as the official code has it.
         encode: runs the images through the first stages of the network; stage 0 is the stem.
-        num_stages: of the network, with the stem.
+        num_stages: the number of stages of the network, with the stem.
 
     The ``images`` of the result are feature maps if its ``depth`` is above 0. A network without one of the layers is
     refused by ``ValueError``.

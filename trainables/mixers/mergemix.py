@@ -1,4 +1,4 @@
-"""MergeMix: patches stay that a vision transformer attends to after its tokens have been merged; others are pasted.
+"""MergeMix: an image keeps the patches that a transformer attends to once its tokens are merged; the rest is pasted.
 
 Jin, Li, Jian, Yu, Wang, "MergeMix: A Unified Augmentation Paradigm for Visual and Multi-Modal Understanding", ICLR 2026
 (arXiv:2510.23479). The merging is in ``backbones/token_merging.py``.
@@ -33,7 +33,7 @@ def mergemix(
     Args:
         alpha: lambda ~ Beta(alpha, alpha); the image keeps ``floor(lambda * M * N)`` patches.
         per_batch: one lambda for all rows, as in the released code, instead of one a row.
-        merged_share: of the patches that are merged away before the last block.
+        merged_share: the share of the patches that are merged away before the last block.
         label: lambda is the kept area, as in the released code; or drawn from a Gaussian distribution around
             ``merged_share``, as wide as the kept area, and stretched so that the batch spans 0 to 1, as in the paper.
         attend_merged: from images (B, C, H, W) and ``merged_share`` to the attention (B, M, N) of each patch.

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from trainables.parallel.rows import shares
 from trainables.precision import wide
 
-PORTION = 2**16  # pixels of a channel
+PORTION = 2**16  # pixels of a channel in one portion of a batch
 
 
 class Mixed(NamedTuple):
@@ -73,8 +73,8 @@ def one_hot(classes: Tensor, count: int) -> Tensor:
 def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     """Return rows drawn from Dirichlet(alpha, ..., alpha), (B, K) float32, on the generator's device.
 
-    Computed in float64 from the logarithms of gamma draws, so that the small ``alpha`` of the
-    cutting mixers (0.2 and below) never divides 0 by 0.
+    They are computed in float64 from the logarithms of gamma draws, so that the small ``alpha`` of the cutting mixers
+    (0.2 and below) never divides 0 by 0.
     """
     if not 0 < alpha < float("inf"):
         raise ValueError(f"alpha must be above 0 and finite, got {alpha}")
@@ -124,7 +124,7 @@ def portions(images: Tensor) -> list[slice]:
     """Return slices of the batch (B, ..., H, W) that are worked on one after another.
 
     On a processor a slice fits its caches, so that a chain of operations on one slice after another is several times as
-    fast; on a GPU there is one slice. No slice is one row of several: libraries compute a single row differently.
+    fast; on a GPU there is one slice. No slice of a larger batch is a single row, which libraries compute differently.
     """
     rows = len(images)
     size = max(2, PORTION // (images.shape[-2] * images.shape[-1]))
@@ -172,7 +172,7 @@ def each_channel(own: Tensor, images: Tensor) -> Tensor:
 
 
 def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
-    """Return a ``Mixed`` with K = 2 of images that are mixed: row ``b`` kept ``lam[b]``, the rest is ``partner[b]``.
+    """Return a ``Mixed`` with K = 2 of images already mixed: row ``b`` kept ``lam[b]``, the rest is ``partner[b]``.
 
     ``lam`` is (B,), or (1,) for all rows.
     """
@@ -182,9 +182,9 @@ def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
 
 
 def side_by_side(parts: Sequence[Mixed]) -> Mixed:
-    """Return one mixed batch of several, which were mixed from rows that follow each other; all of one depth.
+    """Join mixed batches of consecutive rows, all of one depth, into one mixed batch.
 
-    Where some have fewer sources than others, each of their rows is named again, without weight.
+    Where some have fewer sources than others, their rows are named again as sources, without weight.
     """
     starts = itertools.accumulate((len(part.images) for part in parts[:-1]), initial=0)
     count = max(part.sources.shape[1] for part in parts)
@@ -197,6 +197,6 @@ def side_by_side(parts: Sequence[Mixed]) -> Mixed:
 
 
 def alone(images: Tensor) -> Mixed:
-    """Return a ``Mixed`` with K = 1: every row is its own image, or the rest of it, and keeps its label."""
+    """Return a ``Mixed`` with K = 1: every row is its own image, or what remains of it, and keeps its label."""
     own = torch.arange(len(images), device=images.device)[:, None]
     return Mixed(images, own, torch.ones(own.shape, device=images.device))

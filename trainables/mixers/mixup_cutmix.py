@@ -28,9 +28,9 @@ def mixup_cutmix(
     Args:
         alpha: CutMix draws lambda ~ Beta(alpha, alpha), and a box of the area ``1 - lam`` before it is clipped.
         mixup_alpha: mixup draws lambda ~ Beta(mixup_alpha, mixup_alpha).
-        cutmix_share: of the rows that CutMix mixes.
+        cutmix_share: the share of the rows that CutMix mixes.
         per_batch: one of the two, with one lambda, for the whole batch, as the official codes have it.
-        label: of the rows that CutMix mixes, as in ``cutmix``.
+        label: for the rows that CutMix mixes, as in ``cutmix``.
     """
     size, _, height, width = images.shape
     boxes, partner, drawn = draw(images, rng, alpha=alpha, per_batch=per_batch)

@@ -17,7 +17,7 @@ class EveryMixer:
     # The share of the batches that are mixed; the others are trained on as they are. CutMix's and SaliencyMix's codes
     # have 0.5 for CIFAR, OpenMixup and SUMix 1.
     probability: Share = 1.0
-    # Parts of a batch that are mixed by themselves, as when each of so many processes mixes its own rows; the network
+    # Parts of a batch that are mixed separately, as where each of several processes mixes its own rows; the network
     # sees them together.
     groups: Count = 1
     # The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy; a
@@ -34,7 +34,7 @@ class SlowCopy:
 
     first_momentum: Share = 0.999  # m; a run of few steps needs less
     last_momentum: Share = 1.0  # m at the end, by a cosine
-    momentum_from: Share = 0.0  # the share of the training from which on m rises
+    momentum_from: Share = 0.0  # the share of the training after which m rises
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class MaskBlock(SlowCopy):
     # Where the block's optimiser differs from the network's. OpenMixup has a rate of 0.1 for Tiny-ImageNet and 0.01 for
     # CUB, and no momentum for the wide ResNet.
     block_lr: Positive | None = None
-    block_min_lr: NotNegative | None = None  # where that rate ends
+    block_min_lr: NotNegative | None = None  # the value at which that rate ends
     block_momentum: ShareBelowOne | None = None
 
 
@@ -62,7 +62,7 @@ def common_options(pipeline: object, learns_masks: bool) -> dict[str, Any]:
 class AutoMixDefinition:
     """The preset of AutoMix's options: the paper's or the release's; a study writes it ``automix.preset``.
 
-    No other mixer reads it, so that it may stand in the base of a study of several.
+    No other mixer reads it, so that it may stand in the base of a study of several mixers.
 
     ``release`` is OpenMixup's for ResNets on CIFAR, except lambda and the loss of a mask's mean, which are each
     row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.

@@ -104,7 +104,7 @@ def puzzle_energy(
     images: Tensor,  # (B, C, H, W) in [0, 1]
     saliency: Tensor,  # (B, H, W)
     partner: Tensor,  # (B,) int64
-    lam: Tensor,  # (B,) that the prior leans to
+    lam: Tensor,  # (B,) to which the prior leans
     block: int,  # M = N
     weights: tuple[float, float, float],
     num_labels: int,  # L

@@ -56,7 +56,7 @@ def resizemix(
         alpha: draws tau, the box's share of each side, from Beta(alpha, alpha). A draw outside ``scope`` is
             drawn again, uniformly inside it; alpha = 1 is therefore the paper's tau ~ U(0.1, 0.8).
         scope: the least and the largest tau.
-        interpolation: of the resizing.
+        interpolation: how the partner is resized.
         per_batch: one box for the whole batch, as the code of OpenMixup has it.
         label: ``drawn`` is ``1 - tau ** 2``, before the box was clipped.
 

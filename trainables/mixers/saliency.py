@@ -2,7 +2,7 @@
 
 S. Montabone and A. Soto, "Human detection using a mobile platform and novel features derived from a
 visual saliency mechanism", Image and Vision Computing 28(3), 2010: the detector that SaliencyMix takes
-from OpenCV (``StaticSaliencyFineGrained``). Here for a whole batch, on its device, by integral images.
+from OpenCV (``StaticSaliencyFineGrained``). Here it works on a whole batch, on its device, by integral images.
 
 The integers are those of OpenCV: a brightness of 8 bits, every step rounded or truncated where it does,
 so that even the most salient pixel, decided by ties of whole numbers, is the same.
@@ -82,7 +82,7 @@ class Scale(NamedTuple):
     """The windows of one size."""
 
     half: int  # half the side of a window
-    times: int  # how often they count
+    times: int  # how many times their contrast counts
     others: Tensor  # (H, W) float32, pixels in each window besides its own
 
 
@@ -90,7 +90,7 @@ def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
     """Return the saliency (B, H, W) in [0, 1], in steps of 1/255.
 
     ``centre`` is the brightness of the pixels, (B, H, W) whole float32 numbers in 0..255, and ``surround`` (B, H, W)
-    float32 that of which the surroundings are averaged.
+    float32 the brightness that is averaged over the surroundings.
     """
     windows = Windows(surround)
     total, either = torch.zeros(2, *centre.shape, dtype=torch.int16, device=centre.device)
@@ -102,13 +102,13 @@ def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
             contrast.fmod_(256)  # a byte that overflows starts again at 0; the mean of bytes overflows none
         total.add_(contrast, alpha=times)
         either.add_(contrast.abs_(), alpha=times)
-    brighter, darker = either + total, either.sub_(total)  # than the surroundings, twice as large
+    brighter, darker = either + total, either.sub_(total)  # the contrast of either sign, doubled
     both = full_range(brighter).add_(full_range(darker)).bitwise_and_(255)  # a byte that overflows starts again at 0
     return both / 255
 
 
 def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
-    """Return the six scales of images of this size; windows that hold the whole image are one."""
+    """Return the six scales of images of this size; all windows that hold the whole image count as one."""
     size = max(height, width)
     local = [(half, 1) for half in NEIGHBOURHOODS if half < size]
     if len(local) < len(NEIGHBOURHOODS):

@@ -43,8 +43,8 @@ def saliencymix(
         alpha: draws lambda ~ Beta(alpha, alpha); the box has the area ``1 - lam`` before it is clipped.
         per_batch: one box for the whole batch, around the salient pixel of the partner of row 0.
         saliency_input: ``uint8`` is the paper's saliency, of the image. ``raw_float`` is what the release
-            computes: OpenCV's detector reads the normalised floats as bytes, so that the centre is all but
-            independent of the image (within 5 pixels of the object for 11 % of images, not 42 %).
+            computes: OpenCV's detector reads the normalised floats as bytes, so that the centre hardly depends on the
+            image (within 5 pixels of the object for 11 % of images, not 42 %).
         label: as in ``cutmix``.
 
     The official code is ``per_batch=True, saliency_input="raw_float"``, with ``mixer.probability=0.5``. Here each

@@ -36,8 +36,8 @@ def samix(
     """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
 
     Args:
-        mask_adjust: the share of the rows whose mask is scaled until its mean is lambda (``with_mean``), by draws of
-            their own; OpenMixup's configurations have 0 or 0.25, by one draw a batch. Its code takes the lambda of the
+        mask_adjust: the share of the rows whose mask is scaled until its mean is lambda (``with_mean``), drawn row by
+            row; OpenMixup's configurations have 0 or 0.25, drawn once a batch. Its code takes the lambda of the
             mixtures that train the block; here it is that of the mixture itself.
         lam_k: how straight the curve is by which lambda strengthens a map; 0 is the most bent.
         variance_weight: weight of the masks' variance, which the loss of a mask rewards, before ``mask_weight``.
@@ -57,7 +57,7 @@ def samix(
 def with_mean(mask: Tensor, lam: Tensor) -> Tensor:
     """Return masks (B, 1, H, W), the partner's share, whose own image has the mean share lambda (B,), between 0 and 1.
 
-    Of the two images the one that has too much of the pixels is made weaker in all of them alike.
+    The image whose share is too large is weakened by one factor at every pixel.
     """
     own, mean = lam.view(-1, 1, 1, 1), mask.mean(dim=(1, 2, 3), keepdim=True)
     weaker_partner = mask * (1 - own) / mean

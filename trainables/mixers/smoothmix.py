@@ -23,7 +23,7 @@ def smoothmix(
             numbers were made so; mean(G) is about 0.43, hence the mistake is small on average.
 
     The weights are 1 - mean(G) and mean(G): ``legacy_label`` exchanges them. Where the image is not square, G is
-    stretched by as much as the image is.
+    stretched as much as the image.
     """
     size, _, height, width = images.shape
     count = 1 if per_batch else size

@@ -41,8 +41,8 @@ def supermix(
         num_images: K.
         mask_size: S, before a mask is enlarged to the image.
         sigma: standard deviation, in cells of a mask, of the Gaussian that smooths its gradient.
-        sparsity: the paper's lambda_s, weight of the term that makes masks decide.
-        max_iter: steps on the masks; each costs a pass of the teacher, there and back.
+        sparsity: the paper's lambda_s, weight of the term that drives masks to 0 or 1.
+        max_iter: steps on the masks; each costs a forward and a backward pass of the teacher.
         teacher: read by ``methods/frozen_teacher.py``, which chooses what ``teach`` is.
         teach: from pixels (B, C, H, W) to the teacher's logits (B, L), with a gradient back to the pixels.
 
@@ -97,7 +97,7 @@ def divergence(logits: Tensor, wanted: Tensor, shares: Tensor) -> Tensor:
 
 
 def newton_step(loss: Tensor, gradient: Tensor, sigma: float) -> Tensor:
-    """Return the smoothed gradient (B, K, S, S) of a loss (B,), by which a linear loss would fall to 0, within bounds.
+    """Return the smoothed gradient (B, K, S, S) of a loss (B,), scaled, within bounds, to bring a linear loss to 0.
 
     The Gaussian of ``sigma`` has int(5 sigma) taps, and there are zeros beyond the border.
     """

@@ -31,7 +31,7 @@ def transmix(
 
     Args:
         alpha: draws lambda ~ Beta(alpha, alpha), one box a row.
-        attention_share: of the attention in a weight; the rest is the area. 0 is CutMix.
+        attention_share: the share of a weight that goes by attention; the rest goes by area. 0 is CutMix.
         per_batch: one box for the whole batch, as the official code has it.
         attend: from mixed images (B, C, H, W) to the attention (B, M, N) that the class token pays to each
             patch, not negative; no gradient flows back.

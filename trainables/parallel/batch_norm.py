@@ -37,7 +37,7 @@ def shared_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Return what ``torch.nn.functional.batch_norm`` would make of all processes' rows, for those of this one.
+    """Return this process's share of what ``torch.nn.functional.batch_norm`` would return for all processes' rows.
 
     The number of rows may differ between processes.
     """
@@ -81,7 +81,7 @@ class _Normalised(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the rows, of the weight and of the bias; the latter two by this process's rows."""
+        """Return the gradients of the rows, of the weight and of the bias; the latter two for this process's rows."""
         x, weight, mean, rate, size = ctx.saved_tensors
         dims, shape = _all_but_channels(x), (1, -1, *[1] * (x.ndim - 2))
         flow = wide(gradient)

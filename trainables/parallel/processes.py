@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 
 HOST = "127.0.0.1"
-PATIENCE = timedelta(minutes=30)  # the longest that the others wait, such as for a checkpoint that is written
+PATIENCE = timedelta(minutes=30)  # the longest wait of the others, such as for the writing of a checkpoint
 NOTICED = 60.0  # seconds in which this process should notice by itself that another is lost
 PR_SET_PDEATHSIG = 1  # for Linux's prctl: sets the signal that a process gets when its parent ends
 
@@ -43,7 +43,7 @@ def require_devices(processes: int) -> None:
 
 @contextlib.contextmanager
 def accompanied(processes: int, work: Callable[..., object], *arguments: Any) -> Iterator[None]:
-    """Run ``work(*arguments)`` in so many processes, of which this one, which does the same in the block, is the first.
+    """Run ``work(*arguments)`` in ``processes - 1`` new processes; this one, the first, does the same inside the block.
 
     Each has a GPU of its own where there are any. They are started afresh, so that a script needs the usual guard, ``if
     __name__ == "__main__"``. With one process, nothing is started. If one fails or is killed, ``LostProcess`` is

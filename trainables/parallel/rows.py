@@ -6,7 +6,7 @@ all. So a method computes from them, across any rows, the same as in one process
 
 Gradients follow from two rules. Behind the joined rows every process has the gradient of the whole batch; inside the
 network a process has that of its own rows, times the number of processes. The mean over the processes, which
-``DistributedDataParallel`` takes, is therefore the gradient of one process in both.
+``DistributedDataParallel`` takes, is therefore in both the gradient of a process that trains alone.
 
 Shape letters: B rows of the whole batch, b those of this process.
 """
@@ -36,7 +36,7 @@ def rank() -> int:
 
 
 def shares(total: int, parts: int) -> list[slice]:
-    """Return the rows of each of so many parts of a batch of ``total`` rows, as even as possible."""
+    """Return the rows of each of the ``parts`` of a batch of ``total`` rows, as even as possible."""
     edges = [total * number // parts for number in range(parts + 1)]
     return [slice(*pair) for pair in itertools.pairwise(edges)]
 
@@ -49,7 +49,7 @@ def own_rows(total: int) -> slice:
 def spread(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """Return ``network(batch)``, (B, ...), of which each process computes its own rows.
 
-    The network treats each row by itself, but for its batch norms, which in training mode take the statistics of the
+    The network treats each row by itself, except for its batch norms, which in training mode take the statistics of the
     whole batch (B, ...), the same in every process. A batch of fewer rows than processes is computed by each of them.
     """
     total = len(batch)
@@ -74,7 +74,7 @@ def gradients_kept(method: nn.Module, *, last: bool) -> contextlib.AbstractConte
 
 
 class _Taken(Function):
-    """The rows of this process, whose gradients are joined again."""
+    """The rows of this process; the backward pass joins the gradients of all."""
 
     @staticmethod
     def forward(ctx: Any, batch: Tensor) -> Tensor:

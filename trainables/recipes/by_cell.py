@@ -10,7 +10,7 @@ from trainables.recipes import small_images as small
 from trainables.recipes.learned_masks import automix_settings, strengths
 from trainables.recipes.strengths import sumix_settings
 
-# Each recipe names its data set and network. The first of a data set is that of every network that has none of its own.
+# Each recipe names its data set and network. The first of a data set serves every network that has none of its own.
 RECIPES: tuple[Recipe, ...] = (
     *(small.CIFAR10_RESNET18, small.CIFAR10_RESNEXT50),
     *(small.CIFAR100_RESNET18, small.CIFAR100_RESNEXT50, small.CIFAR100_WRN28_8),
@@ -21,7 +21,7 @@ RECIPES: tuple[Recipe, ...] = (
     *(large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),
     *(large.INAT2017, large.INAT2018, large.PLACES205, large.CUB200, large.AIRCRAFT),
 )
-# Those of further papers, or of their code, for a data set and network of the above.
+# The recipes of further papers, or of their code, for data sets and networks of the above.
 OTHERS: tuple[Recipe, ...] = (
     *(k_image.CUTMIX_PYRAMIDNET110, k_image.CUTMIX_PYRAMIDNET200, k_image.CUTMIX_IMAGENET),
     *({**recipe, "dataset": "cifar10"} for recipe in k_image.PROTOCOLS_200.values()),

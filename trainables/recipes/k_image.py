@@ -28,7 +28,7 @@ CIFAR100_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET110, "backbone": "pyramid
 CUTMIX_PYRAMIDNET110: Recipe = {**CIFAR100_PYRAMIDNET110, "weight_decay": 1e-4, "milestones": (0.5, 0.75)}
 CUTMIX_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET200, "weight_decay": 1e-4, "milestones": (0.5, 0.75)}
 
-# The code of CutMix for ImageNet: a step each 75 epochs, colour jitter and PCA lighting.
+# The code of CutMix for ImageNet: a step every 75 epochs, colour jitter and PCA lighting.
 CUTMIX_IMAGENET: Recipe = {
     "dataset": "imagenet",
     "backbone": "resnet50_imagenet",

@@ -8,7 +8,7 @@ AutoMix's procedure (b), and RSB is "ResNet strikes back" (Wightman, Touvron, Je
 from trainables.config import Recipe
 from trainables.recipes.small_images import TRANSFORMER
 
-# 4 devices of 64 images.
+# 4 devices with 64 images each.
 IMAGENET_100: Recipe = {
     "dataset": "imagenet",
     "backbone": "resnet18_imagenet",
@@ -47,7 +47,7 @@ CUB200: Recipe = {
 }
 AIRCRAFT: Recipe = {**CUB200, "dataset": "aircraft"}
 
-# The mixers' own defaults are theirs: mixup (alpha 0.8) and CutMix (1.0), each for half of the images.
+# The mixers' defaults are the papers': mixup (alpha 0.8) and CutMix (1.0), each for half of the images.
 DEIT: Recipe = {
     **TRANSFORMER,
     "dataset": "imagenet",

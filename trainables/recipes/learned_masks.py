@@ -1,8 +1,8 @@
 """AutoMix's settings for each data set and network, and the strengths of the mixers in AutoMix's tables.
 
-Those of AutoMix are OM configs/classification/*/automix, where they differ from the defaults of the mixer. The
-strengths are those that OM's benchmark tables name. The paper itself has one set of settings for all, which is the
-preset ``paper``; only the layer must be said for a network without four stages.
+AutoMix's settings are those of OM configs/classification/*/automix that differ from the mixer's defaults. The strengths
+are those that OM's benchmark tables name. The paper itself has one set of settings for all, which is the preset
+``paper``; only the layer must be set for a network without four stages.
 """
 
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
 
     SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs a slow copy, also
-    that of another mixer, must leave its start in time. With the preset ``paper`` nothing of OpenMixup's is set.
+    that of another mixer, must forget its start in time. With the preset ``paper`` nothing of OpenMixup's is set.
     """
     dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
     if config.get("mixer") not in LEARNED:

@@ -36,9 +36,9 @@ ALPHA: dict[str, tuple[float, float]] = {
 
 # On images of more than 32 pixels PuzzleMix has no grid of 16 x 16, and moves its grid's cells whole: OM configs.
 PUZZLEMIX_OF_LARGE: Recipe = {"mixer.blocks": (2, 4, 8), "mixer.t_size": 224}
-SMALL = ("cifar10", "cifar100", "cifar8", "fashion_mnist")  # data sets of at most that many
+SMALL = ("cifar10", "cifar100", "cifar8", "fashion_mnist")  # data sets of images of at most 32 pixels
 
-# What the arms of SUMix's tables change: nothing, only the batch before mixing that is run, and all that SUMix adds.
+# The arms of SUMix's tables: the mixer alone, with only the extra pass of the unmixed batch, and with all of SUMix.
 WITHOUT_SUMIX: Recipe = {"sumix.lam": "fixed", "sumix.regulariser": "none"}
 RAW_PASS: Recipe = {"sumix.regulariser": "s", "sumix.zeta": 0.0}
 SUMIX: Recipe = {"sumix.lam": "learned", "sumix.regulariser": "su"}
@@ -55,11 +55,11 @@ ZETA: dict[tuple[str, str], dict[str, float]] = {
     ("aircraft", "resnet18_imagenet"): {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 1.0, "resizemix": 0.5},
     ("aircraft", "resnext50_imagenet"): {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
 }
-ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # whatever the mixer: section 5.2
+ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # for every mixer: section 5.2
 
 
 def sumix_settings(config: Mapping[str, Any]) -> Recipe:
-    """Return the alpha and zeta of SUMix's tables for a cell, what else the mixer needs there, and nothing more."""
+    """Return the alpha and zeta of SUMix's tables for a cell, and the other options that its mixer needs there."""
     dataset, backbone, mixer = (config.get(key) for key in ("dataset", "backbone", "mixer"))
     settings: Recipe = {"mixer.alpha": ALPHA[mixer][backbone in TRANSFORMERS]} if mixer in ALPHA else {}
     if mixer == "resizemix" and backbone in TRANSFORMERS:
@@ -73,6 +73,6 @@ def sumix_settings(config: Mapping[str, Any]) -> Recipe:
 
 
 def _is_large(config: Mapping[str, Any]) -> bool:
-    """Return whether a cell's images have more than 32 pixels a side; one without a data set is of CIFAR."""
+    """Return whether a cell's images have more than 32 pixels a side; a cell without a data set counts as CIFAR."""
     side = config.get("image_size")
     return config.get("dataset", SMALL[0]) not in SMALL if side is None else side > 32

@@ -1,7 +1,7 @@
 """The expected calibration error (ECE): the distance of a classifier's confidence from its accuracy.
 
 C. Guo et al., "On calibration of modern neural networks", ICML 2017, arXiv:1706.04599: 15 bins of equal width. With
-bins of equally many predictions (J. Nixon et al., CVPR workshops 2019, arXiv:1904.01685) it is the adaptive one.
+bins of equally many predictions (J. Nixon et al., CVPR workshops 2019, arXiv:1904.01685) it is the adaptive error.
 OpenMixup sorts the bins' accuracies and confidences apart before it subtracts them; here each bin keeps its own pair.
 
 Shape letters: N predictions, L classes, M bins.
@@ -34,7 +34,7 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
     confidence, predicted = logits.double().softmax(1).max(1)
     correct = (predicted == labels).double()
     if binning == "width":
-        at = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)  # what is not a number is in one of them
+        at = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)  # a NaN is in one of them
     else:
         place = confidence.argsort(stable=True).argsort()  # (N,) in order of confidence
         at = place * bins // len(place)
@@ -46,7 +46,7 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
 def calibration_error(bins: Reliability) -> float:
     """Return the ECE: the mean distance of accuracy and confidence, weighted by a bin's predictions, in percent.
 
-    It is NaN where a confidence is, as of a network that has diverged.
+    It is NaN if a confidence is NaN, as for a network that has diverged.
     """
     some = bins.predictions > 0
     gap = (bins.accuracy - bins.confidence).abs()[some]

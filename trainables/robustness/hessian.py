@@ -58,8 +58,8 @@ def gaussian_direction(network: nn.Module, rng: Generator) -> Direction:
     """Return standard normal numbers for every parameter; times sigma, it is noise of that standard deviation.
 
     Nothing is normalised: K-image mixing (Jeong et al. 2023, Figure 3b) perturbs all parameters alike, unlike
-    ``landscape.random_direction``, so that networks with small weights are moved further, relative to these. The
-    generator is on the CPU; the same seed gives networks of one architecture the same noise.
+    ``landscape.random_direction``, so that networks with small weights are moved further, relative to their weights.
+    The generator is on the CPU; the same seed gives networks of one architecture the same noise.
     """
     return {name: torch.randn(p.shape, generator=rng).to(p) for name, p in network.named_parameters()}
 
@@ -83,7 +83,7 @@ def leading_eigenpairs(
         for _ in range(iterations):
             turned = _without(product(direction), found)
             before, value = value, _dot(turned, direction)
-            if sqrt(_dot(turned, turned)) == 0:  # nothing is left of the matrix
+            if sqrt(_dot(turned, turned)) == 0:  # the rest of the matrix is zero
                 break
             direction = _unit(turned)
             if abs(value - before) <= tolerance * abs(value):

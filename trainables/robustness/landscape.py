@@ -70,6 +70,6 @@ def loss_at(
 
 
 def sharpness(losses: Tensor, grid: Sequence[float]) -> float:
-    """Return the mean rise of the losses (S,) on a line over the network's own, at 0, within half the reach; nats."""
+    """Return the mean rise, in nats, of the losses (S,) on a line, within half the reach, over the loss at 0."""
     steps = torch.tensor(grid, dtype=torch.float64).abs()
     return float((losses[steps <= steps.max() / 2] - losses[grid.index(0.0)]).mean())

@@ -27,8 +27,8 @@ STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greates
 def class_activation_maps(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     """Return the evidence for a class (B,) at each cell of the last feature map, (B, h, w), of either sign.
 
-    ``ValueError`` refuses a network, in evaluation mode, whose head does not read the mean of its last map: its weights
-    say nothing of a cell.
+    The network is in evaluation mode. ``ValueError`` refuses one whose head does not read the mean of its last map:
+    such weights say nothing about a cell.
     """
     backbone = network.backbone
     if type(backbone).pool is not Backbone.pool or not isinstance(backbone.neck, nn.Identity):
@@ -55,7 +55,7 @@ def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np
     levels, place = np.unique([int(step / STEPS * top) for step in range(STEPS)], return_inverse=True)
     found = [boxes_above(shown, level) for level in levels.tolist()]
     each, true = (torch.from_numpy(of + LAST_PIXELS) for of in (np.concatenate(found), boxes))
-    first = np.cumsum([0, *map(len, found[:-1])])  # box of each level
+    first = np.cumsum([0, *map(len, found[:-1])])  # the first box of each level
     return np.maximum.reduceat(box_iou(each, true).amax(dim=1).numpy(), first)[place]
 
 
@@ -78,7 +78,7 @@ def resized(box: Sequence[float], image: tuple[int, int], side: int) -> list[int
 def accuracies(found: Sequence[NDArray[np.float64]]) -> list[float]:
     """Return the accuracy in percent at each of ``OVERLAPS`` and its best threshold; their mean is MaxBoxAccV2.
 
-    Each image is ``found`` by what ``overlaps`` returns for it.
+    ``found`` has the result of ``overlaps`` for each image.
     """
     best = np.stack(found)  # (N, STEPS)
     return [float(100 * (best >= overlap).sum(axis=0).max() / len(best)) for overlap in OVERLAPS]

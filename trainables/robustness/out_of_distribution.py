@@ -2,7 +2,7 @@
 
 D. Hendrycks et al., "Natural adversarial examples", CVPR 2021, arXiv:1907.07174, for ImageNet-A and ImageNet-O: only
 the logits of the 200 classes of the set count, and the largest probability is the classifier's confidence. An image of
-none of the classes should have less of it; the area under the precision-recall curve (AUPR) says how often it has.
+none of the classes should get less; the area under the precision-recall curve (AUPR) measures how well it does.
 
 Shape letters: N images, L classes, S classes that count.
 """
