@@ -132,11 +132,12 @@ def test_without_corruptions_the_bins_hold_every_image(trained, asked, out, caps
 
 
 def test_the_calibration_error_has_fifteen_bins_and_ten():
-    """Confidences of 0.62 and 0.69, wrong and right, lie in one of ten bins and in two of fifteen."""
-    p = torch.tensor([0.62, 0.69])
-    found = measures._of_predictions(torch.stack((p, 1 - p), 1).log(), torch.tensor([1, 0]))
-    assert found["ece"] == pytest.approx(100 * (0.62 + 0.31) / 2)
-    assert found["ece_10_bins"] == pytest.approx(100 * (0.655 - 0.5))
+    """Confidences of 0.62, 0.68 and 0.69, of which the last is wrong, lie in one of ten bins and in two of fifteen."""
+    p = torch.tensor([0.62, 0.68, 0.69])
+    found = measures._of_predictions(torch.stack((p, 1 - p), 1).log(), torch.tensor([0, 0, 1]))
+    assert found["ece"] == pytest.approx(100 * (0.38 + 0.37) / 3)
+    assert found["ece_10_bins"] == pytest.approx(100 * (2 - 0.62 - 0.68 - 0.69) / 3, rel=1e-3)
+    assert found["adaptive_ece"] == pytest.approx(100 * (0.38 + 0.32 + 0.69) / 3)  # each has a bin of its own
 
 
 def test_official_images_are_those_of_the_clean_ones(monkeypatch):

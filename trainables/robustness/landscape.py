@@ -36,8 +36,7 @@ def random_direction(network: nn.Module, rng: Generator) -> Direction:
             continue
         drawn = torch.randn(parameter.shape, generator=rng).to(parameter)
         own, length = (weights.flatten(1).norm(dim=1) for weights in (parameter.detach(), drawn))
-        scale = own / length.clamp_min(1e-10)
-        direction[name] = drawn * scale.view(-1, *[1] * (parameter.ndim - 1))
+        direction[name] = drawn * (own / length).view(-1, *[1] * (parameter.ndim - 1))
     return direction
 
 

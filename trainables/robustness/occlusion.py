@@ -24,7 +24,7 @@ SHARES = tuple(range(0, 101, 10))  # percent of the patches that are masked
 
 def default_patch_size(height: int) -> int:
     """Return the side of a patch in pixels: 16 for a photograph (224 pixels), an eighth of a small image (4 of 32)."""
-    return 16 if height >= 128 else max(1, height // 8)
+    return 16 if height >= 128 else height // 8
 
 
 def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:

@@ -54,16 +54,6 @@ def test_windows_are_those_cut_by_hand(mode, channels_last):
         assert torch.equal(moved[b], by_hand(images[b], int(down[b]), int(right[b]), bool(mirrored[b]), mode)), b
 
 
-@pytest.mark.parametrize("mode", ["reflect", "zeros"])
-def test_an_image_is_one_window_of_its_own(mode):
-    images, shifts = places(), torch.arange(-4, 5)
-    moved = crop_and_flip(images, seeded(), mode=mode)
-    down, right, mirrored = torch.cartesian_prod(shifts, shifts, torch.arange(2)).T
-    alike = images[:1].expand(len(down), C, H, W)
-    possible = windows(alike, down, right, mirrored.bool(), mode=mode)
-    assert (possible == moved[0]).flatten(1).all(dim=1).sum() == 1
-
-
 def test_draws_are_uniform_and_independent():
     n = 20_000
     images = torch.zeros(n, 2, H, W, dtype=torch.uint8)
@@ -84,10 +74,13 @@ def test_draws_are_uniform_and_independent():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])
-def test_dtype_and_input_are_kept(dtype, mode):
-    images = places(dtype=dtype)
+def test_an_image_is_one_window_of_its_own_and_dtype_and_input_are_kept(dtype, mode):
+    images, shifts = places(dtype=dtype), torch.arange(-4, 5)
     before = images.clone()
     moved = crop_and_flip(images, seeded(), mode=mode)
+    down, right, mirrored = torch.cartesian_prod(shifts, shifts, torch.arange(2)).T
+    possible = windows(images[:1].expand(len(down), C, H, W), down, right, mirrored.bool(), mode=mode)
+    assert (possible == moved[0]).flatten(1).all(dim=1).sum() == 1
     assert (moved.dtype, moved.shape) == (dtype, images.shape)
     assert moved.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, before)

@@ -116,6 +116,7 @@ CONTRAST = (0.75, 0.5, 0.4, 0.3, 0.15)
 BRIGHTNESS = (0.05, 0.1, 0.15, 0.2, 0.3)
 SATURATION = ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))
 BLUR = (0.4, 0.6, 0.7, 0.8, 1)
+QUALITY = (80, 65, 58, 50, 40)
 DEFOCUS = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))
 
 
@@ -150,7 +151,12 @@ def test_every_severity_has_the_published_strength(severity):
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
-def test_blurs_of_a_point_by_another_library(severity):
+def test_blurs_of_a_point_and_the_quality_of_jpeg_by_another_library(severity, images):
+    for image, found in zip(images, corrupt(images, "jpeg_compression", severity), strict=True):
+        quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY[severity - 1]]
+        _, file = cv2.imencode(".jpg", image.permute(1, 2, 0).numpy()[..., ::-1], quality)
+        wanted = cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1].copy()
+        assert distance(found.permute(1, 2, 0), torch.from_numpy(wanted)) < 0.5
     point = np.zeros((1, 17, 17, 3))
     point[0, 8, 8] = 1
     rng = np.random.default_rng(0)
@@ -162,14 +168,6 @@ def test_blurs_of_a_point_by_another_library(severity):
     disk = ((at[:, None] ** 2 + at**2) <= radius**2).astype(float)
     kernel = cv2.GaussianBlur(disk / disk.sum(), (3, 3), alias)
     np.testing.assert_allclose(defocus_blur(point, severity, rng)[0, :, :, 0], kernel, atol=1e-6)
-
-
-@pytest.mark.parametrize(("severity", "quality"), [(1, 80), (2, 65), (3, 58), (4, 50), (5, 40)])
-def test_jpeg_has_the_published_quality_by_another_library(severity, quality, images):
-    for image, found in zip(images, corrupt(images, "jpeg_compression", severity), strict=True):
-        _, file = cv2.imencode(".jpg", image.permute(1, 2, 0).numpy()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        wanted = cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1].copy()
-        assert distance(found.permute(1, 2, 0), torch.from_numpy(wanted)) < 0.5
 
 
 def test_noise_stops_at_black_and_at_white():
