@@ -7,10 +7,11 @@ their turn, so that whatever else the machine does hits them alike; the fastest 
 many times as fast as the fastest peer the column is that does the same as the peer. Soft labels are part of the work,
 here as in the peers. A mixer that needs more than 50 ms at 32x32 is not timed at 224x224. About a minute.
 
-Peers: torchvision, which draws one lambda or box for the whole batch, like ``per_batch=True`` here, and kornia; for
-FMix and SaliencyMix a loop over the images in NumPy and OpenCV, the usual way to give each image its own mask.
-Expected: no peer is faster than the column that does the same as it. With CutMix at 32x32, where a batch takes half a
-millisecond, torchvision's is as fast: both copy one box.
+Peers: torchvision and the package ``mixup``, which draw one lambda, box or mask for the whole batch, like
+``per_batch=True`` here, and kornia; for FMix and SaliencyMix also a loop over the images in NumPy and OpenCV, the usual
+way to give each image its own mask.
+Expected: no peer is faster than the column that does the same as it, but for CutMix at 32x32, where a batch takes less
+than half a millisecond: torchvision's and that of ``mixup`` compute their one box in Python, not on the device.
 """
 
 import inspect
@@ -20,11 +21,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import cv2
+import mixup
 import numpy as np
 import torch
 from kornia.augmentation import RandomCutMixV2, RandomMixUpV2
 from recording import arguments, in_turn, ratios, record, show
 from torch import Generator, Tensor
+from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
 from trainables.mixers import MIXERS
@@ -32,7 +35,7 @@ from trainables.mixers.mixed import mixed_targets
 
 CLASSES = 100
 SHAPES = ((100, 3, 32, 32), (64, 3, 224, 224))
-PER_ROW = ("loop", "kornia")  # peers that draw a lambda, box or mask for each image, as ours do by default
+PER_ROW = ("loop", "mixup", "kornia")  # peers that draw a lambda, box or mask for each image, as ours do by default
 Step = Callable[[], object]
 
 
@@ -106,11 +109,18 @@ def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step
     if name in kinds:
         augmentation = kinds[name](p=1.0, data_keys=["input", "class"])
         yield "kornia", lambda: augmentation(images, labels)
+    classes = {"mixup": mixup.VanillaMixUp, "cutmix": mixup.CutMix, "resizemix": mixup.ResizeMix, "fmix": mixup.FMix}
+    if name in classes:
+        mixer = classes[name]()
+        yield "[mixup]", lambda: mixer(images, one_hot(labels, CLASSES).float())
+    if name == "saliencymix":
+        own_boxes = mixup.SaliencyMix()
+        yield "mixup", lambda: own_boxes(images, one_hot(labels, CLASSES).float())
     loops = {"fmix": fmix_loop, "saliencymix": saliencymix_loop}
     if name in loops and images.device.type == "cpu":
-        one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
+        targets = np.eye(CLASSES, dtype=np.float32)[labels]
         arrays, rng = images.numpy(), np.random.default_rng(0)
-        yield "loop", lambda: loops[name](arrays, one_hot, rng)
+        yield "loop", lambda: loops[name](arrays, targets, rng)
 
 
 def fmix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
