@@ -85,11 +85,13 @@ def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(shared, text, m
         assert shared.is_mine()
 
 
-@pytest.mark.parametrize("beats", [True, False])
-def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, beats):
-    monkeypatch.setattr(processes, "WATCH_SECONDS", 10 if beats else 0.2)
+@pytest.mark.parametrize("it", ["beats", "is silent", "ends"])
+def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, it):
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 0.2 if it == "is silent" else 10)
     shared.write(NODE7)
-    if beats:
+    if it == "ends":
+        threading.Timer(0.1, shared.board.write, ("",)).start()
+    if it == "beats":
         threading.Timer(0.1, shared.write, (NODE7, 2)).start()
         with pytest.raises(OtherDriver, match=r"^on node7 \(process 12\)$"):
             shared.claimed().__enter__()
@@ -182,7 +184,7 @@ def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path):
         assert not list(tmp_path.iterdir())  # a folder of this machine is locked instead
     in_a_bucket(start).write(NEIGHBOUR)
     with refused(
-        "another start of this study, on ", ", has been at work in this storage since 2026-01-02 03:04:05: wait for"
+        "another start of this study, on ", "has been at work in this storage since 2026-01-02 03:04:05: wait"
     ):
         only_machine(start, "driver", neighbours=False).__enter__()
 

@@ -49,10 +49,6 @@ def test_the_file_of_a_uri_is_the_one_that_mlflow_opens(uri):
     assert str(sqlite_file(f"sqlite:///{uri}")) == make_url(f"sqlite:///{uri}").database
 
 
-def test_a_uri_without_a_file_has_none():
-    assert [sqlite_file(uri) for uri in ("sqlite:///", "sqlite://", "http://head:5000")] == [None] * 3
-
-
 @pytest.mark.parametrize("name", ["mlflow.db", "a%20b.db", "50 % off/ä#b.db", "what?.db", "a+b&c.db"])
 @pytest.mark.parametrize("folder", ["", "/", "/tmp/"])
 def test_the_uri_of_any_file_leads_back_to_it(folder, name):

@@ -19,7 +19,7 @@ from mixlab.search.trial_store import OUTCOMES, WORDS, begun, best_of, budget, u
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.search import TWIN, Search
+from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
@@ -114,7 +114,7 @@ class ProposedTrials(Phase):
             return False
         for name, cell in self.history.cells.items():
             for found in self.history.trials(name):
-                if found.state not in OUTCOMES or TWIN in found.user_attrs:
+                if found.state not in OUTCOMES:
                     continue
                 trial = self.history.as_trial(cell, found)
                 known = runs.recorded.get(trial.key)
@@ -149,8 +149,7 @@ class ProposedTrials(Phase):
 
     def winners(self) -> dict[str, Found]:
         """Return the best trial of each cell that has one."""
-        best = {name: self.history.best(name) for name in self.history.cells}
-        return {name: found for name, found in best.items() if found is not None}
+        return {name: found for name in self.history.cells if (found := self.history.best(name)) is not None}
 
     def failing(self) -> str:
         """Return why the search as a whole has failed, in a sentence; empty where it has not.
@@ -160,8 +159,7 @@ class ProposedTrials(Phase):
         """
         trials = [trial for name in self.history.cells for trial in self.history.trials(name)]
         ended = len(self._ended())
-        failures = [trial for trial in trials if OUTCOMES.get(trial.state) is State.FAILED]
-        failed = sum(ANSWER not in trial.user_attrs for trial in failures)
+        failed = sum(WORDS[each.state] is State.FAILED and ANSWER not in each.user_attrs for each in trials)
         if failed < MOST_FAILED * ended or not failed:
             return ""
         of_all = f"{failed} of the search's {counted(ended, 'trial')} failed"

@@ -83,7 +83,6 @@ class History:
         """Give back trials that were interrupted: whoever claims next continues them."""
         for claim in (*claims, *self._held):
             optuna_private.put_back(self.arms[claim.trial.cell], claim.trial_in_optuna)
-        self._held = []
 
     # Telling
 

@@ -123,10 +123,8 @@ def _probe(filesystem: pyarrow.fs.FileSystem, path: str, marker: str) -> bool:
     name = f".probe-{secrets.token_hex(6)}"
     _write(filesystem, path, name)
     with filesystem.open_input_stream(f"{path}/{name}") as stream:
-        same = stream.read() == name.encode()
+        stream.read()
     _delete(filesystem, path, name)
-    if not same:
-        raise OSError("what was written is not what is read")
     return bool(marker) and _there(filesystem, f"{path}/{marker}")
 
 

@@ -80,8 +80,7 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
 
 def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
     to = open_experiment(target, experiment.name)
-    of_there = ("mlflow.experiment.", names.DRIVER)
-    offer(target, to, {name: tag for name, tag in experiment.tags.items() if not name.startswith(of_there)})
+    offer(target, to, {name: tag for name, tag in experiment.tags.items() if not name.startswith(names.DRIVER)})
     for unfinished in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # from an earlier merge
         target.delete_run(unfinished.run_id)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target

@@ -143,7 +143,7 @@ class TrialRuns:
             self._start(trial, known=None)
             self._points[key] = {}
         if not self._points[key]:
-            new = {number: attempt[number] for number in sorted(attempt) if number <= latest.number}
+            new = {number: each for number, each in attempt.items() if number <= latest.number}
         known = self._points[key]
         missing = [point for point in _metrics(new.values()) if (point.key, point.step) not in known]
         words = {names.WORD + name: word for name, word in latest.words.items()}
@@ -186,13 +186,12 @@ class TrialRuns:
         """Tag the best trial of each arm of a search, and no other."""
 
         def write() -> None:
-            tagged = search_runs(self.client, self.experiment, {names.BEST: "true"})
-            for run in tagged:
+            for run in search_runs(self.client, self.experiment, {names.BEST: "true"}):
                 ours = run.tags.get(names.PARENT) in self.parents.values()
                 if ours and run.tags.get(names.KEY) not in keys:
                     self.client.set_tag(run.run_id, names.BEST, "false")
-            for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.run_id for r in tagged}:
-                self.client.set_tag(run_id, names.BEST, "true")
+            for key in keys & self.run_ids.keys():
+                self.client.set_tag(self.run_ids[key], names.BEST, "true")
 
         self.writer.put(write)
 

@@ -22,11 +22,11 @@ LOG = logging.getLogger("mixlab")
 RETRY_SECONDS = 2.0
 TELL_SECONDS = 10.0
 FULL_SECONDS = 5.0  # for a disk that is full, since nobody frees some without being told
-AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")  # MLflow's words
+AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")  # MLflow's words
 AWAY_STATUS = (408, 429, 500, 502, 503, 504)  # a server's, or a proxy's
 # MLflow has the word INTERNAL_ERROR for any status that it does not know.
 STATUS = re.compile(r"failed with error code (\d{3})")
-LASTING = ("attempt to write a readonly database", "no such table", "no such column")  # SQLite calls it operational
+LASTING = ("attempt to write a readonly database", "no such table")  # SQLite calls it operational
 
 
 class Writer:
@@ -102,6 +102,5 @@ def is_outage(error: Exception) -> bool:
     if type(error).__module__.startswith(("boto3", "botocore")):  # from S3 artifacts; they need not be installed
         answer = getattr(error, "response", getattr(error.__context__, "response", None))  # boto3's own has none
         return answer is None or answer["ResponseMetadata"]["HTTPStatusCode"] in AWAY_STATUS
-    if isinstance(error, OperationalError):
-        return not any(words in str(error) for words in LASTING)
-    return isinstance(error, RequestException | ConnectionError | TimeoutError | InterfaceError)
+    # SQLAlchemy's own errors get here only where MLflow's rollback fails, because its connection is lost.
+    return isinstance(error, RequestException | ConnectionError | TimeoutError | InterfaceError | OperationalError)

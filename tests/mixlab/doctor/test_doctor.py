@@ -62,7 +62,7 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
     least = {"load": 3.0, "memory_free_mib": 8192, "files": 2048, "temporary": Disk(200_000, 51_200)}
     nodes = [NODE, replace(NODE, node="n2", clock_skew=-1.25, **least)]
     everywhere = ", on the driver and 2 nodes"
-    assert [each.text for each in judge(ASKED, [DRIVER, *nodes])] == [
+    assert [each.text for each in judge(ASKED, [replace(DRIVER, gpus=H200), *nodes])] == [
         f"Python 3.11.7, ray 2.60.0, torch 2.15.0, mixlab 0.1.0{everywhere}",
         "2 usable",
         "cifar10 under /data, wherever trials run",
@@ -82,6 +82,7 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
         ({"versions": {**NODE.versions, "mixlab": "0.0.9"}}, "versions", RED, ["0.0.9", "0.1.0"]),
         ({"versions": {"Python": "3.11.7", "ray": "2.60.0"}}, "versions", RED, ["torch not at all", "2.15.0"]),
         ({"commit": "abcdef" * 6}, "versions", WARNING, ["commit abcdefabcdef", "of no image"]),
+        ({"constraints": "abcdef" * 6}, "versions", WARNING, ["constraints abcdefabcdef", "of no image"]),
         ({"gpus": replace(H200, usable=0)}, "GPUs", RED, ["1 GPU,", "torch can use 0", "driver 570.1", "CUDA 13.0"]),
         ({"gpus": Gpus()}, "GPUs", RED, ["0 GPUs", "Ray counts 1", "--num-gpus 0"]),
         ({"ray_gpus": 0.0}, "GPUs", WARNING, ["1 GPU, but Ray counts 0", "--num-gpus 1"]),
@@ -92,14 +93,14 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
         ({"clock_skew": -90.0}, "clocks", RED, ["90 s behind", "chrony"]),
         ({"clock_skew": 5.0}, "clocks", WARNING, ["5 s ahead of"]),
         ({"temporary": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "TMPDIR"]),
-        ({"ray": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
+        ({"temporary": Disk(20_000, 1500), "ray": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
         ({"ray": Disk(2_000_000, 90_000)}, "disk", WARNING, ["(4 %)"]),  # Ray keeps small objects, spills no large ones
         ({"ray": Disk(100_000, 8_000)}, "disk", WARNING, ["7.8 GiB"]),
         ({"files": 256}, "files", WARNING, ["256 files", "ulimit -n"]),
         ({"load": 5.2}, "load", WARNING, ["5.2 on 4 processors", "--cpus-per-trial"]),
         ({"load": 1.2, "cpus": 1}, "load", WARNING, ["1.2 on 1 processor"]),
         ({"memory_free_mib": 500}, "memory", RED, ["0.5 GiB", "limit"]),
-        ({"memory_free_mib": 2048}, "memory", WARNING, ["2.0 GiB free for 4", "--cpus-per-trial 2"]),
+        ({"memory_free_mib": 3000}, "memory", WARNING, ["2.9 GiB free for 4", "--cpus-per-trial 2"]),
         ({"shm_mib": 64}, "memory", WARNING, ["64 MiB", "--shm-size"]),
     ],
 )
@@ -118,6 +119,7 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(changes,
         {"temporary": Disk(2_000_000, 90_000)},  # full to 96 %, with room for thousands of checkpoints
         {"versions": {name: NODE.versions[name] for name in ("Python", "ray", "torch")}},  # ours travels with the study
         {"asked": replace(ASKED, dataset=None)},
+        {"files": 1024},  # the usual limit
     ],
 )
 def test_what_is_no_fault(changes):
@@ -165,6 +167,7 @@ def test_what_a_container_has_read_of_files_counts_as_free(tmp_path, monkeypatch
     ("rows", "slices", "seen", "names", "usable"),
     [
         ("[N/A]", [], 1, ("NVIDIA H200",), 1),
+        ("[N/A]\nNVIDIA H200, 570.1, [N/A]", [], 1, ("NVIDIA H200", "NVIDIA H200"), 1),
         ("Enabled", ["3g.71gb", "1g.18gb"], 1, ("MIG 3g.71gb", "MIG 1g.18gb"), 2),
         ("Enabled", ["3g.71gb"], 0, ("MIG 3g.71gb",), 0),
     ],
@@ -177,7 +180,7 @@ def test_gpus_and_slices_of_them_are_counted(rows, slices, seen, names, usable, 
     program.write_text(f"#!/bin/sh\n[ $1 = -L ] && printf '{listed}' || echo 'NVIDIA H200, 570.1, {rows}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(facts, "COUNT_GPUS", f"print({seen}, '13.0')")
+    monkeypatch.setattr(facts, "COUNT_GPUS", f"import os; print(os.getenv('CUDA_VISIBLE_DEVICES', {seen}), '13.0')")
     assert facts.find_gpus() == Gpus(names, "570.1", usable, "13.0")
 
 

@@ -186,12 +186,13 @@ def results(uri: str, storage: Path | str) -> list[Finding]:
     return check_results(Question(uri, str(storage), "data", None, ""))
 
 
-@pytest.fixture
-def begun(tracking_uri, tmp_path) -> tuple[str, Path]:
+@pytest.fixture(params=["RUNNING", "KILLED"])
+def begun(request, tracking_uri, tmp_path) -> tuple[str, Path]:
     """Return the store and the folder of results of a study with a trial under way."""
     tracker = tracker_of(MlflowClient(tracking_uri))
     tracker.open()
-    tracker.client.create_run(tracker.experiment_id, tags={names.LEVEL: "seed", names.KEY: "k"})
+    run = tracker.client.create_run(tracker.experiment_id, tags={names.LEVEL: "seed", names.KEY: "k"})
+    tracker.client.update_run(run.info.run_id, request.param)
     (tmp_path / "results" / "toy" / "trials").mkdir(parents=True)
     return tracking_uri, tmp_path / "results"
 

@@ -74,12 +74,8 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(launch, tmp_path, monkey
     folder = tmp_path / "results" / "toy" / "paper"
     assert launch(study)[0] == 0
     whole = {file.name: file.read_bytes() for file in folder.iterdir()}
-    elsewhere = {"tracking_uri": "sqlite:///other.db"}
-    for options in (
-        {"arms": ["clear"]},
-        {"arms": ["unsure"], "seeds": 1, "dry_run": True},
-        {"arms": ["clear"], **elsewhere},
-    ):
+    elsewhere = {"arms": ["clear"], "tracking_uri": "sqlite:///other.db"}
+    for options in ({"arms": ["clear"]}, {"arms": ["unsure"], "seeds": 1, "dry_run": True}, elsewhere):
         with refused(f"'{folder}' has a table of 12 trials, and one of ", " would replace it"):
             launch(study, **options)
     part = study.with_levels("peak", ["0.2"])

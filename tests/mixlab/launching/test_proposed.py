@@ -7,7 +7,7 @@ from unittest.mock import Mock, call
 
 import pytest
 
-from mixlab import Arm
+from mixlab import Arm, Choice
 from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials, describe
@@ -15,7 +15,7 @@ from mixlab.search.history import History
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
-from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
+from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search, states
 
 
 def source_of(**changes: Any) -> ProposedTrials:
@@ -76,38 +76,43 @@ def test_a_trial_ends_by_its_last_epoch_and_by_an_objective_that_is_no_number():
 
 
 def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_holds():
-    history, saved = History(search(), TRAIN, InMemory()), object()
+    spec = search(base={"alpha": 1.0}, space={"zeta": Choice(0.1, 0.2)}, budget=8)
+    history, saved = History(spec, TRAIN, InMemory()), object()
     source = proposed(history)
-    trial = source.next(1).trial
+    trial, *others = [job.trial for job in iter(lambda: source.next(9), None)]
+    assert len(others) == 3  # the rest wait for the results of these
     source.release()
-    assert not source.claims
+    assert (source.claims, {*states(history, "low"), *states(history, "high")}) == ({}, {"WAITING"})
     source = ProposedTrials(history, Mock(newest=lambda only: {trial.key: saved}), "paper")
     jobs = [source.next(2) for _ in range(2)]
     assert jobs[0].trial.key == trial.key
     assert [job.saved for job in jobs] == [saved, None]
 
 
-def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_marked():
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
+def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_marked(status):
     source = source_of(budget=6)
     trials = [source.next(9).trial for _ in range(6)]
     known, ended, whole, pruned, failed, _running = trials  # the arms low and high take turns
     for value, trial in enumerate(trials, 1):
-        source.reported(trial, Epoch(1, 27, {"val_top1": value}))
+        for number in (1, 2):
+            source.reported(trial, Epoch(number, 27, {"val_top1": value}))
     for trial, value in ((known, 1.0), (ended, 2.0), (whole, 3.0)):
         source.ended(trial, End(State.DONE, value))
     source.ended(pruned, End(State.PRUNED, 4.0))
     source.ended(failed, End(State.FAILED, error="Traceback\nRuntimeError: no"))
     epochs = [Epoch(number, 27, {"val_top1": 3.0, "train_loss": 0.1}) for number in (1, 2)]
     source.storage = Mock(newest=lambda: {whole.key: Saved("folder", epochs)})
-    runs = Mock(recorded={known.key: Mock(status="FINISHED"), whole.key: Mock(status="KILLED")})
+    runs = Mock(recorded={known.key: Mock(status=status), whole.key: Mock(status="KILLED")})
     session: Any = SimpleNamespace(runs=runs, ends={ended.key: End(State.DONE)})
     assert source.catch_up(session)
+    of_pruned, of_failed = ([Epoch(n, 2, {"val_top1": value}) for n in (1, 2)] for value in (4.0, 5.0))  # as in Optuna
     assert runs.mock_calls == [
         call.read(),
         *(call.start(whole), call.epochs(whole, epochs), call.end(whole, State.DONE, "", "")),
-        *(call.start(failed), call.epochs(failed, [Epoch(1, 1, {"val_top1": 5.0})])),  # as Optuna has it
+        *(call.start(failed), call.epochs(failed, of_failed)),
         call.end(failed, State.FAILED, "RuntimeError: no", "Traceback\nRuntimeError: no"),
-        *(call.start(pruned), call.epochs(pruned, [Epoch(1, 1, {"val_top1": 4.0})])),
+        *(call.start(pruned), call.epochs(pruned, of_pruned)),
         call.end(pruned, State.PRUNED, "", ""),
         call.mark_best({whole.key, ended.key}),
     ]

@@ -92,7 +92,7 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value):
     [(2, False, "2 of the search's 8 trials failed"), (1, False, ""), (8, True, "")],
 )
 def test_failures_are_recorded_and_a_quarter_of_them_fails_the_search(failures, answer, said):
-    end = End(State.FAILED, error="Traceback\n  x\nValueError: said by whoever", answer=answer)
+    end = End(State.FAILED, error=f"Traceback\n  {'x' * 600}\nValueError: said by whoever", answer=answer)
     history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
     source = proposed(history)
     for number in range(8):
@@ -179,6 +179,7 @@ def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begu
         points = {(trial.params["zeta"], trial.params["alpha"]) for trial in trials}
         assert points == {(zeta, alpha) for zeta in (0.5, 1.0, 1.5) for alpha in (1, 2, 3, 4)}
         assert len(trials) - sum(TWIN in trial.user_attrs for trial in trials) == 12
+        assert {trial.params["zeta"] for trial in trials[:6]} == {0.5, 1.0, 1.5}  # a half is of the whole space
 
 
 def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys, monkeypatch):
@@ -190,13 +191,17 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys, monkeypatch):
     left, winners = left_of_search(spec, start)
     assert (len(left), winners) == (8, None)
     history = History(spec, TRAIN, store)
+    history.tell(history.claim(), State.DONE, 1.0)
+    history.release([history.claim()])
+    left, winners = left_of_search(spec, start)
+    assert (len(left), winners) == (7, None)
     run(history)
     best = {name: history.best(name).params for name in history.arms}
     assert left_of_search(spec, start) == ([], spec.confirmation(best))
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
-    assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 3
+    assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 4
     assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start)[0] == []
     assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
     monkeypatch.setattr("mixlab.launching.proposed.best_of", lambda study: None)  # every trial failed
@@ -228,6 +233,8 @@ def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(
     for points in before.values():
         assert len({(point["zeta"], point["alpha"]) for point in points}) == 12
         assert all(0.05 <= point["zeta"] <= 2 and 0.1 <= point["alpha"] <= 4 for point in points)
+        if sampler == "qmc":  # one sequence, which leaves no eighth of a range out
+            assert {int(8 * math.log(point["zeta"] / 0.05, 40)) for point in points} == {*range(8)}
     assert before["low"][0] != before["high"][0]
     assert run(History(search(budget=6, sampler=sampler), TRAIN, store)) == 0
 

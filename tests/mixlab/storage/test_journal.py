@@ -11,15 +11,16 @@ import pytest
 from mixlab import Epoch
 from mixlab.errors import BadInput
 from mixlab.launching.session import KEPT
-from mixlab.storage.journal import Storage, read_epochs, write_epochs
+from mixlab.storage.journal import JOURNAL, Storage, read_epochs, write_epochs
 from mixlab.tracking.writer import is_outage
 from tests.strict_json import strict
 
 
 def checkpoint(root: Path, launch: str, key: str, index: int, epochs: int) -> Path:
     folder = root / "study" / "trials" / launch / key / f"checkpoint_{index:06}"
-    folder.mkdir(parents=True)
-    (folder / "training.pt").write_bytes(b"x" * (100 + epochs))
+    (folder / "model").mkdir(parents=True)
+    for name in ("training.pt", "model/weights"):
+        (folder / name).write_bytes(b"x" * (100 + epochs))
     write_epochs(folder, [Epoch(number, 9, {"loss": 1.0}) for number in range(1, epochs + 1)])
     return folder
 
@@ -29,6 +30,7 @@ def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path):
     checkpoint(tmp_path, "20260102-1", "aa", 0, epochs=6)
     checkpoint(tmp_path, "20260103-1", "aa", 0, epochs=2)
     checkpoint(tmp_path, "20260103-1", "bb", 0, epochs=1)
+    (tmp_path / "study" / "trials" / ".DS_Store").touch()
     newest = Storage(str(tmp_path), "study").newest()
     assert {key: len(saved.epochs) for key, saved in newest.items()} == {"aa": 6, "bb": 1}
     assert "20260102-1" in newest["aa"].path
@@ -49,23 +51,12 @@ def test_half_written_checkpoints_are_passed_over(tmp_path):
     (checkpoint(tmp_path, "l", "aa", 1, epochs=2) / "training.pt").write_bytes(b"x" * 7)
     (checkpoint(tmp_path, "l", "aa", 2, epochs=3) / "training.pt").unlink()
     (checkpoint(tmp_path, "l", "aa", 3, epochs=4) / "journal.json").unlink()
+    (checkpoint(tmp_path, "l", "aa", 9, epochs=5) / "model" / "weights").write_bytes(b"x" * 7)
     torn = '{"files": {"training.pt": 1'
-    none = ("null", "{}", "[]", '{"files": {}, "epochs": []}', '{"files": {}, "epochs": [{}]}')
+    none = ("null", "{}", "[]", '{"files": {}, "epochs": [{}]}')
     for index, journal in enumerate((torn, *none), 4):
         (checkpoint(tmp_path, "l", "aa", index, epochs=6) / "journal.json").write_text(journal)
     assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
-
-
-def test_a_checkpoint_may_hold_folders(tmp_path):
-    folder = tmp_path / "study" / "trials" / "l" / "aa" / "checkpoint_000000"
-    weights = folder / "model" / "weights"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"x" * 100)
-    write_epochs(folder, [Epoch(1, 9, {"loss": 1.0})])
-    storage = Storage(str(tmp_path), "study")
-    assert storage.newest()["aa"].path == str(folder)
-    weights.write_bytes(b"x" * 7)
-    assert storage.newest() == {}
 
 
 def test_a_metric_that_is_not_finite_comes_back_from_a_journal_that_any_program_can_read(tmp_path):
@@ -148,7 +139,7 @@ def test_a_uri_is_the_same_storage_as_its_folder_and_of_a_finished_trial_only_it
     with storage.open(storage.newest()["aa"].path) as local:
         assert read_epochs(local) == read_epochs(folder)
     storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", pyarrow.fs.LocalFileSystem())  # not a local one by its type
-    for kept, names in ((KEPT, {"journal.json", "model.pt"}), (None, {"journal.json", "model.pt", "training.pt"})):
+    for kept, names in ((KEPT, {JOURNAL, "model.pt"}), (None, {JOURNAL, "model", "model.pt", "training.pt"})):
         with storage.open(storage.newest()["aa"].path, kept) as local:
             assert {file.name for file in local.iterdir()} == names
             assert read_epochs(local) == read_epochs(folder)

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import experiment, names
-from mixlab.tracking.experiment import find_or_create, history, log, offer, open_experiment
+from mixlab.tracking.experiment import find_or_create, log, offer, open_experiment
 
 
 def test_an_experiment_is_made_once_with_its_files_beside_the_database(client, tracking_uri, tmp_path, monkeypatch):
@@ -67,11 +67,3 @@ def test_entries_are_written_in_requests_that_mlflow_takes(monkeypatch):
     assert [point.step for _, some, *_ in calls for point in some] == list(range(1601))
     assert len({tag.key for *_, some in calls for tag in some}) == 201
     assert {each[0] for each in calls} == {"run"}
-
-
-def test_the_history_of_a_run_has_every_point_of_every_metric(client):
-    made = open_experiment(client, "toy")
-    run, _ = find_or_create(client, made, {names.LEVEL: "seed", names.KEY: "a"})
-    log(client, run, [Metric(name, step / 2, 0, step) for name in ("a", "b") for step in (1, 2, 3)])
-    found = [(point.key, point.step, point.value) for point in history(client, run, ("b", "a", "missing"))]
-    assert sorted(found) == [(name, step, step / 2) for name in ("a", "b") for step in (1, 2, 3)]

@@ -63,7 +63,9 @@ def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
     for run in toy_runs(client, {names.LEVEL: "seed"}):
         arm = client.get_run(run.tags[names.PARENT])
         assert arm.data.tags[names.LEVEL] == "arm"
-        assert client.get_run(arm.data.tags[names.PARENT]).data.tags[names.LEVEL] == "study"
+        root = client.get_run(arm.data.tags[names.PARENT])
+        assert root.data.tags[names.LEVEL] == "study"
+        assert arm.info.lifecycle_stage == root.info.lifecycle_stage == "active"
         assert run.tags[names.SEED] not in found
         weights = artifacts.read(client, run.run_id, "model.pt") or b""
         found[run.tags[names.SEED]] = (run.status, weights.decode())
@@ -158,10 +160,11 @@ def test_the_larger_plan_wins_and_the_views_that_ours_lacks_come_along(here, awa
 
 def test_a_study_comes_whole_and_alone_from_a_folder_that_was_brought_from_elsewhere(here, away, capsys):
     source = write(away, {0: "FINISHED"})
+    source.create_run(source.get_experiment_by_name("toy").experiment_id, tags={names.LEVEL: "trial", names.KEY: "t"})
     source.create_run(source.create_experiment("other work"))
     brought = shutil.move(away, here.with_name("brought"))
     assert merged(brought, here) == 0
-    assert capsys.readouterr().out == "toy: 1 run added\n"
+    assert capsys.readouterr().out == "toy: 2 runs added\n"
     assert not away.exists()
     shutil.rmtree(brought)
     target = client_of(here)
@@ -207,7 +210,7 @@ def test_a_store_that_is_not_there_is_named(tmp_path):
         (f"{tmp_path}/no.db", f"no MLflow database at '{tmp_path}/no.db'"),
         ("\udcff.db", "no MLflow database at '\\udcff.db'"),  # a name that is not UTF-8
         ("", "''"),
-        (f"{tmp_path}/notes.db", f"OTHER 'sqlite:///{tmp_path}/notes.db'"),
+        (f"{tmp_path}/notes.db", f"OTHER 'sqlite:///{tmp_path}/notes.db' names a file that is not a database; give"),
         ("ftp://x", "'ftp://x'"),
     ):
         with pytest.raises(BadInput, match=re.escape(words)) as error:

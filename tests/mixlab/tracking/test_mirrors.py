@@ -19,7 +19,7 @@ from tests.mixlab.spec.minimal import STUDY, Toy
 
 
 def trial(seed: int) -> Trial:
-    return Trial(f"key{seed}", "cutmix · + lam", {}, seed, {"lr": 0.1}, None)
+    return Trial(f"key{seed}", "cutmix · + lam", {}, seed, {"lr": 0.1, "seed": 7}, None)
 
 
 class Recorder:
@@ -111,7 +111,9 @@ def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkey
     """This holds the arguments that both document; trackio itself is tried in ``test_trackio``."""
     package = Mock()
     monkeypatch.setitem(sys.modules, name, package)
-    shown_to(opened([name], "study", tmp_path, pytest.fail))
+    mirrors = opened([name], "study", tmp_path, pytest.fail)
+    mirrors.start(trial(0))  # which is then retried
+    shown_to(mirrors)
     given = {"project": "study", "name": trial(0).name, "config": {"lr": 0.1, "seed": 0}, "resume": "allow"}
     assert given.items() <= package.init.call_args_list[0].kwargs.items()
     assert package.init.return_value.log.call_args_list[0] == call({"top1": 10.0}, step=1)

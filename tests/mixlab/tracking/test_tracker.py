@@ -1,6 +1,8 @@
 """The runs of a study and its arms have their latest summary."""
 
+import errno
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -12,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, views
+from mixlab.tracking.tracker import DRAIN_SECONDS
 from tests.mixlab.tracking.one_trial import TRACKED, tracker_of
 
 
@@ -20,7 +23,7 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_
 ):
     tracker = tracker_of(MlflowClient(tracking_uri))
     tracker.open()
-    for day, gain in ((3, 1.0), (1, 2.0), (4, 2.0), (1, 3.0), (2, 4.0), (4, 5.0), (5, 5.0)):
+    for day, gain in ((3, 1.0), (1, 2.0), (4, 2.0), (1, 0.5), (2, 4.0), (4, 5.0), (5, 5.0)):
         clock = SimpleNamespace(time=lambda day=day: 1.8e9 + 86_400 * day)
         monkeypatch.setattr("mixlab.tracking.tracker.time", clock)
         tracker.describe({"gain": gain, "p": gain / 10}, f"gain {gain}")
@@ -28,7 +31,7 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_
         shown = tracker.client.get_run(tracker.study_run).data
         assert (shown.metrics["gain"], shown.metrics["p"]) == (gain, gain / 10)
     points = tracker.client.get_metric_history(tracker.study_run, "gain")
-    assert sorted(point.value for point in points) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert sorted(point.value for point in points) == [0.5, 1.0, 2.0, 4.0, 5.0]
 
 
 def test_a_summary_says_how_many_seeds_its_table_has_and_is_shown_where_it_belongs(client):
@@ -53,6 +56,7 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
     assert artifacts.listed(client, tracker.study_run) == [names.PLAN_FILE, patch]
     assert json.loads(artifacts.read(client, tracker.study_run, names.PLAN_FILE) or b"") == TRACKED.plan
     assert artifacts.read(client, tracker.study_run, patch) == b"- old\n+ new\n"
+    assert names.COMMAND in client.get_run(tracker.study_run).data.tags
     assert f"{views.TAG}study" in client.get_experiment(tracker.experiment_id).tags
     tracker.close("FAILED", {"plain": "KILLED"})
     assert tracker.writer.drain(20)
@@ -60,11 +64,17 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
     assert ended == ["FAILED", "KILLED"]
 
 
-def test_what_mlflow_refuses_is_told_once_and_ends_a_start_that_it_refuses(client, monkeypatch):
-    tracker = tracker_of(client)
-    monkeypatch.setattr(client, "create_run", Mock(side_effect=MlflowException("not yours", INVALID_PARAMETER_VALUE)))
-    with pytest.raises(BadInput, match=r"^cannot write to MLflow at 'sqlite:///.*': .*not yours$"):
+REFUSED = MlflowException("not yours", INVALID_PARAMETER_VALUE)
+FULL = OSError(errno.ENOSPC, "No space left on device")  # which is waited for, but not as long as a server
+
+
+@pytest.mark.parametrize(("error", "refused"), [(REFUSED, 1), (FULL, 0)])
+def test_what_mlflow_refuses_is_told_once_and_ends_a_start_that_it_refuses(client, monkeypatch, error, refused):
+    began, tracker = time.monotonic(), tracker_of(client)
+    monkeypatch.setattr("mixlab.tracking.writer.FULL_SECONDS", 0.1)
+    monkeypatch.setattr(client, "create_run", Mock(side_effect=error))
+    with pytest.raises(BadInput, match=r"^cannot write to MLflow at 'sqlite:///.*': .*(not yours|left on device)$"):
         tracker.open()
-    (refused,) = tracker.newly_refused()
-    assert "not yours" in refused
-    assert tracker.newly_refused() == []
+    assert time.monotonic() - began < DRAIN_SECONDS / 2
+    assert tracker.writer.abandoned
+    assert [len(tracker.newly_refused()) for _ in range(2)] == [refused, 0]

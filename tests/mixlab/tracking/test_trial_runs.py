@@ -51,8 +51,11 @@ def test_a_relaunch_doubles_no_epoch_of_any_metric(client, tracking_uri):
     """Every curve is that of one trial."""
     trials = {kind: replace(TRIAL, key=kind) for kind in CURVES}
     epochs = {kind: [Epoch(number, 4, each) for number, each in enumerate(CURVES[kind], 1)] for kind in CURVES}
+    ids = set()
     for first, last in ((0, 2), (1, 4), (0, 4)):  # each time by a new driver, from its own checkpoint
         runs = written(tracking_uri, *((trials[kind], epochs[kind][first:last]) for kind in CURVES))
+        ids |= {run.info.run_id for run in runs}
+    assert len(ids) == len(CURVES)
     for kind, run in zip(CURVES, runs, strict=True):
         for name in {name for each in CURVES[kind] for name in each}:
             points = client.get_metric_history(run.info.run_id, name)
@@ -98,9 +101,10 @@ def test_epochs_that_wait_for_a_slow_server_are_written_together(client, monkeyp
     """The server takes nothing until the last report, of an epoch that was trained again with other numbers."""
     tracker = opened(client)
     asked, batches = client.log_batch, []
-    reported = Event()
+    begun, reported = Event(), Event()
 
     def slow(run_id: str, metrics: Sequence[Metric], *words: Any) -> None:
+        begun.set()
         reported.wait(20)
         batches.append([point.value for point in metrics])
         asked(run_id, metrics, *words)
@@ -108,9 +112,10 @@ def test_epochs_that_wait_for_a_slow_server_are_written_together(client, monkeyp
     monkeypatch.setattr(client, "log_batch", slow)
     for number, loss in ((1, 1.0), (2, 2.0), (3, 3.0), (2, 2.5)):
         tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": loss})])
+        assert begun.wait(20)
     reported.set()
     assert curve(client, run_of(tracker), "loss") == [(1, 1.0), (2, 2.5)]
-    assert batches in ([[1.0], [2.5]], [[1.0, 2.5]])  # the first epoch alone, if the writer was quick
+    assert batches == [[1.0], [2.5]]
 
 
 def test_an_epoch_that_mlflow_refuses_is_not_in_the_way_of_the_next(client, monkeypatch):
@@ -132,7 +137,7 @@ def test_an_epoch_that_mlflow_refuses_is_not_in_the_way_of_the_next(client, monk
 def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(client, monkeypatch):
     monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
     tracker = opened(client)
-    tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
+    tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2, 3)])
     assert tracker.writer.drain(20)
     lost: list[str] = []
 
@@ -161,7 +166,7 @@ def test_a_configuration_may_have_any_number_and_keys_with_the_names_of_columns(
     trial = replace(TRIAL, seed=3)
     run, other = written(tracking_uri, (replace(trial, config=config), []), (replace(trial, key="other"), []))
     assert run.data.params == {key: str(value) for key, value in config.items()}
-    assert run.data.tags[names.SEED] == "3"
+    assert (run.data.tags[names.SEED], run.data.tags[names.ARM]) == ("3", TRIAL.arm)
     assert other.data.params == {"seed": "3", "epochs": "4"}
     file = artifacts.read(MlflowClient(tracking_uri), run.info.run_id, names.CONFIG_FILE) or b""
     assert strict(file) == {**config, "clip": "Infinity"}

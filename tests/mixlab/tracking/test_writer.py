@@ -6,11 +6,13 @@ The errors come from a real server and a real database.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from mlflow.tracking import MlflowClient
+from requests.exceptions import HTTPError
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from mixlab.tracking import writer
 from mixlab.tracking.writer import Writer, is_full, is_outage
@@ -33,6 +35,7 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
     wait_for(lambda: len(tried) > 2)
     away = False
     assert ours.drain(10)
+    assert not ours.outage
     away = True
     ours.put(write)
     ours.put(lambda: later.append(0))
@@ -44,12 +47,13 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
 
 
 def test_a_long_queue_is_counted_while_it_empties(monkeypatch):
-    monkeypatch.setattr(writer, "TELL_SECONDS", 0.0)
-    ours, told = Writer(), []
-    for _ in range(3):
-        ours.put(lambda: time.sleep(0.1))
+    done, told = [], []
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: 6.0 * len(done)))
+    ours = Writer()
+    for _ in range(4):
+        ours.put(lambda: (time.sleep(0.1), done.append(0)))
     assert ours.drain(10, told.append)
-    assert told == [2, 1, 0]
+    assert told == [2, 0]  # every ten seconds
 
 
 def outage_of(write: Callable[[], object]) -> tuple[str, bool]:
@@ -61,7 +65,7 @@ def outage_of(write: Callable[[], object]) -> tuple[str, bool]:
     return ours.outage, ours.full
 
 
-def test_an_outage_is_named_by_what_caused_it(monkeypatch):
+def test_an_outage_is_named_by_what_caused_it(server, monkeypatch):
     """On a full disk the first line of SQLAlchemy's error is advice on its sessions."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
 
@@ -70,9 +74,6 @@ def test_an_outage_is_named_by_what_caused_it(monkeypatch):
         raise OperationalError("(raised as a result of Query-invoked autoflush)\nINSERT", {}, cause) from cause
 
     assert outage_of(write) == ("database or disk is full", True)
-
-
-def test_a_server_without_its_database_is_said_in_words(server, monkeypatch):
     monkeypatch.setattr(Answering, "status", 503)
     away = "a server answers, but what is behind it, such as its database, does not: error 503"
     assert outage_of(lambda: MlflowClient(server).create_run("1")) == (away, False)
@@ -114,7 +115,8 @@ def error_of(write: Callable[[], object]) -> Exception:
         (500, b"", True),
         (502, b"<html>bad gateway</html>", True),
         (503, b'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the database is away"}', True),
-        *((status, b"", True) for status in (429, 408)),
+        (429, b'{"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slower"}', True),
+        (408, b"", True),
         (200, b"<html>we are back in five minutes</html>", True),
         (302, b"", False),
         (403, b'{"error_code": "PERMISSION_DENIED", "message": "not yours"}', False),
@@ -127,18 +129,19 @@ def test_a_servers_answer(server, status, body, outage):
     assert is_outage(error_of(lambda: MlflowClient(server).create_run("1"))) == outage
 
 
-@pytest.mark.parametrize(("status", "outage"), [(503, True), (500, True), (403, False), (404, False), (None, True)])
-@pytest.mark.parametrize("wrapped", [False, True], ids=["of botocore", "of boto3"])
-def test_an_answer_of_s3(status, outage, wrapped):
-    """The exceptions stand for those of packages that need not be installed; boto3 wraps what a server answers."""
-    found: Exception = type("ClientError", (Exception,), {"__module__": "botocore.exceptions"})()
-    if status is not None:
-        found.response = {"ResponseMetadata": {"HTTPStatusCode": status}}  # type: ignore[attr-defined]
-    if wrapped:
-        outer = type("S3UploadFailedError", (Exception,), {"__module__": "boto3.exceptions"})()
-        outer.__context__ = found
-        found = outer
-    assert is_outage(found) == outage
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, None, 403, 404])
+@pytest.mark.parametrize("package", ["botocore", "boto3", "requests"])
+def test_an_answer_of_a_storage(status, package):
+    """Two stand for exceptions of packages that need not be installed; boto3 wraps what a server answers."""
+    found: Exception = type("Error", (Exception,), {"__module__": f"{package}.exceptions"})()
+    answering = found
+    if package == "boto3":
+        answering = found.__context__ = type("ClientError", (Exception,), {})()
+    if package == "requests":  # by which MLflow gives files to its server
+        found = HTTPError(response=status and SimpleNamespace(status_code=status))
+    elif status is not None:
+        answering.response = {"ResponseMetadata": {"HTTPStatusCode": status}}  # type: ignore[attr-defined]
+    assert is_outage(found) == (status not in (403, 404))
 
 
 def test_which_errors_of_a_database_are_an_outage(tracking_uri, client, tmp_path, monkeypatch):
@@ -152,6 +155,7 @@ def test_which_errors_of_a_database_are_an_outage(tracking_uri, client, tmp_path
         assert is_outage(error_of(lambda: hasty.create_run("0")))
         database.execute("DROP TABLE tags")
     assert not is_outage(error_of(lambda: client.create_run("0", tags={"a": "b"})))
+    assert is_outage(InterfaceError("", {}, Exception("connection already closed")))  # of PostgreSQL
 
 
 def test_a_database_without_room_is_full(tracking_uri):

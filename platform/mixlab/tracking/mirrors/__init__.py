@@ -94,11 +94,10 @@ class _Line:
         self.thread.start()
 
     def put(self, event: Callable[[], None]) -> None:
-        if not self.dropped:
-            try:
-                self.events.put_nowait(event)
-            except queue.Full:
-                self._drop("it does not keep up")
+        try:
+            self.events.put_nowait(event)
+        except queue.Full:
+            self._drop("it does not keep up")
 
     def close(self) -> None:
         with contextlib.suppress(queue.Full):
