@@ -68,8 +68,7 @@ class GraphedStep:
     """Takes a step on each batch (B, C, H, W) with labels (B,), in training or testing: from the fourth on as a graph.
 
     Args:
-        batch_size: the size B of the graph's batches; one of another size, such as an epoch's last, goes without the
-        graph.
+        batch_size: B of the graph's batches; one of another size, such as an epoch's last, goes without the graph.
         rng: the generator of a step, if it has one besides torch's own.
     """
 

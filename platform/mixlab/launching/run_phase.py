@@ -72,6 +72,9 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
     for line in dict.fromkeys(refused):  # once for a deleted run, which gives the same line for each epoch
         say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
+        if tracker.writer.full and not lost:
+            tracker.end_without_room()
+            tracker.writer.drain(DRAIN_SECONDS)
         reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""
         what = "has no room" if tracker.writer.full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."

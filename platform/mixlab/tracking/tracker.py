@@ -106,6 +106,11 @@ class Tracker:
 
         self.writer.put(write)
 
+    def end_without_room(self) -> None:
+        """Leave out what a full disk does not take; end the runs as interrupted, if it is full for artifacts alone."""
+        self.writer.leaving_out = True
+        self.close("KILLED", dict.fromkeys(self.arm_runs, "KILLED"))
+
     def newly_refused(self) -> list[str]:
         """Return the writes that MLflow refused for good, of which no earlier call has told."""
         new = self.writer.refused[self._returned :]

@@ -16,6 +16,7 @@ from typing import Any
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
+from mixlab.errors import no_room
 from mixlab.provenance import Provenance
 from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch
@@ -162,16 +163,23 @@ class TrialRuns:
         def write() -> None:
             run_id = self.run_ids[trial.key]
             if checkpoint is not None:
-                self._log_files(run_id, checkpoint)
+                try:
+                    self._log_files(run_id, checkpoint)
+                except OSError as full:
+                    if no_room(full):  # until there is room, the run is not done
+                        self._terminate(run_id, State.INTERRUPTED)
+                    raise
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
-            error_tag = {names.ERROR: error} if error else {}
-            log(self.client, run_id, tags={names.STATE: state.value, **error_tag})
-            self.client.set_terminated(run_id, names.STATUS[state])
+            self._terminate(run_id, state, error)
             self._attempts.pop(trial.key, None)
             self._points.pop(trial.key, None)
 
         self.writer.put(write)
+
+    def _terminate(self, run_id: str, state: State, error: str = "") -> None:
+        log(self.client, run_id, tags={names.STATE: state.value, **({names.ERROR: error} if error else {})})
+        self.client.set_terminated(run_id, names.STATUS[state])
 
     def _log_files(self, run_id: str, checkpoint: Checkpoint) -> None:
         with checkpoint() as folder:

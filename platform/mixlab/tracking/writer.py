@@ -37,6 +37,7 @@ class Writer:
         self.refused: list[str] = []  # the first line of each error that no repetition will fix
         self.outage = ""  # in one line, the error for which the current write is repeated; empty if there is none
         self.full = False  # whether that error is a full disk
+        self.leaving_out = False  # set by others: a write for which a disk is full is left out, not repeated
         self.abandoned = False  # set by others: whoever queued the writes has given up, and nothing more is carried out
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
@@ -68,7 +69,8 @@ class Writer:
             while not self.abandoned:
                 try:
                     write()
-                    self.outage, self.full = "", False
+                    if not self.leaving_out:
+                        self.outage, self.full = "", False
                     break
                 except Exception as error:
                     if not is_outage(error):
@@ -79,6 +81,8 @@ class Writer:
                     chained = error.__cause__ is not None or ANSWERED.search(str(error)) is not None
                     self.outage = root_cause(error) if chained else first_line(error)
                     self.full = is_full(error)
+                    if self.full and self.leaving_out:
+                        break
                     time.sleep(RETRY_SECONDS)
             self._queue.task_done()
 

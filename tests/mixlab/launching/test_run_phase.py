@@ -54,6 +54,7 @@ OUTAGE = " (refused by http://me:***@host)"
         ({}, True, ["no such run"] * 9, False, False, "MLflow refused a write: no such run\n"),
         ({}, False, [], False, False, LACKING.format("does not answer", OUTAGE)),
         ({}, False, [], True, False, LACKING.format("has no room", OUTAGE)),
+        ({"lost": True}, False, [], True, False, LACKING.format("has no room", OUTAGE)),
         ({"complete": False}, True, [], False, False, LACKING.format("does not answer", "")),
     ],
 )
@@ -66,7 +67,8 @@ def test_what_mlflow_lacks_is_said_and_where_it_is_kept(options, drained, refuse
     assert write_out(tracker, "it is kept", console, **options) is written
     assert console.file.getvalue() == said
     assert writer.abandoned is bool("MLflow at" in said)
-    seconds, tell = writer.drain.call_args.args
+    assert tracker.end_without_room.called is (full and "lost" not in options)  # which would take more time
+    seconds, tell = writer.drain.call_args_list[0].args
     assert seconds == (5 if "lost" in options else 60)  # the server may be on the machine that was lost
     tell(7)
     assert console.file.getvalue() == f"{said}Writing to MLflow, which is slow: 7 writes left\n"

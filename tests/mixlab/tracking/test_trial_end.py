@@ -1,8 +1,14 @@
 """The run of a trial says how the trial ended, and has the files that it left."""
 
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State
@@ -65,3 +71,41 @@ def test_the_histograms_of_all_epochs_are_one_artifact_which_leaves_out_epochs_w
     reported = ("lam", "", "lam drawn", "drawn", "drawn", "")
     epochs = [Epoch(n, 6, {}, {}, dict.fromkeys(each.split(), (n / 8,))) for n, each in enumerate(reported, 1)]
     assert histograms_of(epochs) == {"epochs": [3, 4, 5], "drawn": [[0.375], [0.5], [0.625]]}
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_for_artifacts_alone_leaves_no_run_running_and_is_written_once_there_is_room(
+    tracking_uri, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
+    (tmp_path / "model.pt").write_text("weights")
+    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0})])
+    client = MlflowClient(tracking_uri)
+
+    def without_room(source: Path, target: Path) -> None:
+        Path("/dev/full").write_bytes(source.read_bytes())
+
+    def end(tracker: Tracker) -> bool:
+        tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
+        tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
+        return tracker.writer.drain(0.5)
+
+    def statuses(tracker: Tracker) -> set[str]:
+        return {run.info.status for run in tracker.client.search_runs([tracker.experiment_id])}
+
+    tracker = opened(client)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", without_room)
+        assert not end(tracker)
+        assert "No space left" in tracker.writer.outage
+        tracker.end_without_room()
+        assert tracker.writer.drain(5)
+        assert statuses(tracker) == {"KILLED"}
+        assert "No space left" in tracker.writer.outage
+        with pytest.raises(BadInput, match="No space left"):
+            opened(client)
+
+    tracker = opened(client)
+    assert end(tracker)
+    assert statuses(tracker) == {"FINISHED"}
+    assert artifacts.read(client, tracker.trials.run_ids[TRIAL.key], "model.pt") == b"weights"
