@@ -158,9 +158,13 @@ def claimed(
         """Return whether the text is empty, this driver's, or a neighbour's, which removes it at its end."""
         return not text or text.startswith(mine) or (neighbours and machine_of(text) == machine_of(mine))
 
-    def keep() -> bool:
+    def stands() -> bool:
+        """Return whether nobody else has replaced or removed the text."""
         text = board.read()
-        if is_free(text) and (text or neighbours):
+        return is_free(text) and bool(text or neighbours)
+
+    def keep() -> bool:
+        if stands():
             beat()
             return True
         lost("another start of this study has taken over, because this one had not written for long")
@@ -176,8 +180,11 @@ def claimed(
     until = time.monotonic() + LOOK_SECONDS
     meanwhile()
     time.sleep(max(0.0, until - time.monotonic()))
-    _require_free(board, is_free, watching)  # if two start at once, the second replaces the first one's text
-    beat()  # and may be dead by now
+    while not stands():  # if two start at once, the second replaces the first one's text
+        _require_free(board, is_free, watching)
+        beat()  # the second is dead
+        time.sleep(LOOK_SECONDS)
+    beat()  # another driver may be watching for a sign of this one
     try:
         with repeated(keep, BEAT_SECONDS, "heartbeat"):
             yield
@@ -201,9 +208,9 @@ def _require_free(board: Board, is_free: Callable[[str], bool], watching: Callab
         f"A start of this study {in_words(name)} has not ended as usual, or is still at work: "
         f"waiting up to {WATCH_SECONDS:.0f} s for a sign of it ..."
     )
-    while time.monotonic() < until:
-        if (now := board.read()) != text:
-            if is_free(now):
-                return
-            raise OtherDriver(now)
+    while (now := board.read()) == text:
+        if time.monotonic() > until:
+            return
         time.sleep(LOOK_SECONDS)
+    if not is_free(now):
+        raise OtherDriver(now)

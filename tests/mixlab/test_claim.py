@@ -85,20 +85,23 @@ def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(shared, text, m
         assert shared.is_mine()
 
 
-@pytest.mark.parametrize("it", ["beats", "is silent", "ends"])
-def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, it):
-    monkeypatch.setattr(processes, "WATCH_SECONDS", 0.2 if it == "is silent" else 10)
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, ends):
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 10 if ends else 0.2)
     shared.write(NODE7)
-    if it == "ends":
+    if ends:
         threading.Timer(0.1, shared.board.write, ("",)).start()
-    if it == "beats":
-        threading.Timer(0.1, shared.write, (NODE7, 2)).start()
-        with pytest.raises(OtherDriver, match=r"^on node7 \(process 12\)$"):
-            shared.claimed().__enter__()
-        return
     with shared.claimed():
         assert shared.is_mine()
     assert shared.said[0].startswith("A start of this study on node7 (process 12) has not ended as usual, or is still")
+
+
+def test_a_sign_in_the_last_pause_counts(shared, monkeypatch):
+    clock = Mock(monotonic=Mock(side_effect=(0, 0, 1e9)), sleep=lambda _: shared.write(NODE7, 2))
+    monkeypatch.setattr(processes, "time", clock)
+    shared.write(NODE7)
+    with pytest.raises(OtherDriver, match=r"^on node7 \(process 12\)$"):
+        shared.claimed().__enter__()
 
 
 def test_a_driver_of_a_machine_with_the_same_name_is_watched(shared, tmp_path, monkeypatch):
