@@ -140,7 +140,7 @@ def test_a_launch_ends_well_though_a_mirror_fails(launch, tmp_path, monkeypatch)
 def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
     failed = End(State.FAILED, error="RuntimeError: CUDA error")
     search = replace(SMALL_SEARCH, study=replace(SEARCHED, seeds=range(1)))
-    code, said = launch(search, lambda listener, trial, number: failed if number == 0 else None)
+    code, said = launch(search, lambda _, trial, n: failed if n == 0 and isinstance(trial, SearchTrial) else None)
     assert code == 1, said
     assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
 
