@@ -120,7 +120,7 @@ def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
         for top, bottom, left, right in zip(*(edge.numpy().tolist() for edge in boxes), strict=True)
     ]
     if len(cuts) == 1:  # one box for the whole batch
-        torch.index_select(images[cuts[0]], 0, partner, out=torch.from_numpy(mixed)[cuts[0]])
+        torch.index_select(torch.from_numpy(own[cuts[0]]), 0, partner, out=torch.from_numpy(mixed[cuts[0]]))
     else:
         for row, (other, cut) in enumerate(zip(partner.numpy().tolist(), cuts, strict=True)):
             mixed[row][cut] = own[other][cut]

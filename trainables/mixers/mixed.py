@@ -34,6 +34,8 @@ def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
     """
     classes = labels[mixed.sources]  # (B, K)
     targets = mixed.weights.new_zeros(len(classes), num_classes)
+    if classes.shape[1] == 2:  # the sum of two numbers that meet in one place does not depend on their order
+        return targets.scatter_add_(1, classes, mixed.weights)
     # One source at a time: then no two numbers meet in one place, and a GPU has no order of adding to choose.
     for of_source, weight in zip(classes.split(1, dim=1), mixed.weights.split(1, dim=1), strict=True):
         targets.scatter_add_(1, of_source, weight)
@@ -82,8 +84,8 @@ def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     concentration = torch.full(shape, alpha + 1.0, dtype=torch.float64, device=rng.device)
     uniform = torch.rand(shape, generator=rng, dtype=torch.float64, device=rng.device)
     # Below 1e-300 the quotient would be infinite; by then one share is 1 and the others are 0.
-    exponential = torch.log1p(-uniform) / max(alpha, 1e-300)
-    log_gamma = torch._standard_gamma(concentration, generator=rng).log() + exponential
+    exponential = uniform.neg_().log1p_().div_(max(alpha, 1e-300))
+    log_gamma = torch._standard_gamma(concentration, generator=rng).log_().add_(exponential)
     return log_gamma.softmax(dim=1).float()
 
 
