@@ -54,6 +54,7 @@ def test_the_legend_says_over_what_a_gain_is_where_it_is_not_the_baseline():
     ]
 
 
+@pytest.mark.slow
 def test_second_call_evaluates_nothing_and_another_protocol_everything(trained, painted, out, monkeypatch):
     assert call(trained, out) == 0
     before = (out / "curves.csv").read_text()

@@ -24,6 +24,7 @@ def of_eight_classes(untrained, monkeypatch) -> Any:
     return untrained(CONFIG)
 
 
+@pytest.mark.slow
 def test_the_aupr_is_that_of_every_held_out_image(of_eight_classes, tmp_path, out, capsys):
     assert of_eight_classes.call(out_of_distribution, "--out", str(out), "--data-root", str(tmp_path)) == 0
     text = capsys.readouterr().out

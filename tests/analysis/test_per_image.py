@@ -1,12 +1,14 @@
 """The command that compares networks image by image, on a real MLflow store."""
 
 import numpy as np
+import pytest
 
 from analysis import per_image
 from analysis.statistics import predictions
 from tests.analysis.planned import make_plan, tables_of
 
 
+@pytest.mark.slow
 def test_the_command_prints_names_as_they_are_and_tells_which_runs_lack_logits(track, tmp_path, capsys):
     """The arms, whose names look like numbers, have 40 images of 4 classes; one gets 8 more of them right."""
     study, labels = track(), np.arange(40) % 4

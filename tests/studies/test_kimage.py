@@ -40,6 +40,7 @@ def test_a_study_has_its_cells_and_prints_their_published_errors(name):
     assert study.metric == "test_top1_error_median10"
 
 
+@pytest.mark.slow
 def test_the_errors_are_those_of_their_arms():
     first = errors("kimage_table1_pyramidnet200")
     printed = {"none": 16.45, "StochDepth": 15.86, "label smoothing": 16.73, "DropBlock": 15.73, "dcutmix": 13.86}

@@ -86,6 +86,7 @@ def away(here) -> Path:
     return here.with_name("away")
 
 
+@pytest.mark.slow
 def test_every_run_is_there_once_and_a_finished_one_wins(here, away):
     target = write(here, {0: "FINISHED", 1: "KILLED", 2: "KILLED"})
     source = write(away, {0: "FINISHED", 1: "FINISHED", 2: "KILLED", 3: "FINISHED"})
@@ -118,6 +119,7 @@ def test_a_copy_that_was_cut_off_is_made_again(here, away, monkeypatch):
         assert len(target.search_runs([experiment])) == 3  # nothing is left of the copy
 
 
+@pytest.mark.slow
 def test_two_merges_at_once_take_turns(here, away):
     others = (away, here.with_name("elsewhere"))
     for folder, seeds in zip(others, ({0: "FINISHED", 1: "FINISHED"}, {1: "KILLED", 2: "FINISHED"}), strict=True):
@@ -129,6 +131,7 @@ def test_two_merges_at_once_take_turns(here, away):
     assert [len(toy_runs(target, {names.LEVEL: level})) for level in ("study", "arm")] == [1, 1]
 
 
+@pytest.mark.slow
 def test_the_larger_plan_wins_and_the_views_that_ours_lacks_come_along(here, away):
     target, source = write(here, {0: "FINISHED"}), write(away, {0: "FINISHED", 1: "FINISHED"})
     plain = replace(STUDIES["sequential"](), arms=STUDIES["sequential"]().arms[:1])

@@ -97,6 +97,7 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
     assert [epoch for epoch, _ in curve(client, run, "rare")] == [*range(1, resumed + 1)]
 
 
+@pytest.mark.slow
 def test_epochs_that_wait_for_a_slow_server_are_written_together(client, monkeypatch):
     """The server takes nothing until the last report, of an epoch that was trained again with other numbers."""
     tracker = opened(client)

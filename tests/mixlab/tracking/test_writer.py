@@ -46,6 +46,7 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
     assert not later
 
 
+@pytest.mark.slow
 def test_a_long_queue_is_counted_while_it_empties(monkeypatch):
     done, told = [], []
     monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: 6.0 * len(done)))
