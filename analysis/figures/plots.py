@@ -80,8 +80,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
 def _gains(level: LevelTable) -> list[Estimate]:
     """Return a row for every arm of the study, so that panels with one axis have the same rows."""
     colours, names, seeds = drawing.colours_of(level), drawing.names_of(level), level.differences
-    for arm, reference in level.against.items():
-        names[arm] += f" against {drawing.names_of(level)[reference]}"
+    names |= {arm: f"{names[arm]} against {names[reference]}" for arm, reference in level.against.items()}
     rows = level.table.reindex(list(level.arms)).drop(level.baseline)
     return [
         Estimate(names[arm], gain, low, high, colours[arm], seeds=list(seeds.get(arm, ())))

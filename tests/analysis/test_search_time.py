@@ -30,7 +30,7 @@ def test_every_finished_search_is_a_point_by_its_rule():
 
 
 def test_the_hours_are_written_as_numbers():
-    """By default Matplotlib writes the ticks of a logarithmic axis as formulas."""
+    """Matplotlib itself would write the ticks of a logarithmic axis as formulas."""
     figure = plot_search_time("any", search_points(runs(), "test_top1_error_median10"), "top-1 error, %", "")
     figure.draw_without_rendering()
     (axis,) = figure.subfigs[0].axes if figure.subfigs else figure.axes

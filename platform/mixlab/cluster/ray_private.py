@@ -145,7 +145,7 @@ def has_tokens() -> bool:
 
 
 def environment_of_job() -> dict[str, Any]:
-    """Return the environment that the job of Ray gives its workers in which this process runs; empty outside a job."""
+    """Return the environment of workers that Ray has for the job in which this process runs; empty outside a job."""
     found: dict[str, Any] = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}")).get("runtime_env") or {}
     return found
 

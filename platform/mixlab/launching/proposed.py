@@ -46,7 +46,8 @@ class ProposedTrials(Phase):
         self.storage = storage
         self.objective = self.search.objective
         self.shown = Shown(history.train.find(self.objective), self.objective)
-        both = replace(self.search, tuning={}), self.search  # what only the winners' runs read is asked for now, too
+        # The winners' runs may read files that the trials leave alone, such as the test set.
+        both = replace(self.search, tuning={}), self.search
         self.concerned = [each.trial(cell, {}, 0, history.train) for each in both for cell in history.cells.values()]
         self.claims: dict[str, Claim] = {}  # the claims that run, by key
         self.record = f"the history is at {shown_url(history.store.url)}"
