@@ -104,6 +104,14 @@ class Classification:
         if settings.cuda_graph is True:
             cuda_graph.check(settings)
 
+    def check_metric(self, settings: Config, metric: str) -> None:
+        """Raise ``ValueError``, one sentence, for a metric of images that a run with these settings does not test."""
+        if metric.startswith("test_") and settings.evaluate == "validation":
+            wanted = "give the study a metric such as 'val_top1_median10'"
+            raise ValueError(f"evaluate 'validation' does not read the test set: {wanted}, got {metric!r}")
+        if metric.startswith("val_") and not settings.validation:
+            raise ValueError(f"the metric {metric!r} needs the key validation, a share or a number of training images")
+
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
         """Verify the data set and weights under ``data_root``; raise ``DataError`` where they cannot be fetched."""
         from trainables.backbones.pretrained import prepare_pretrained

@@ -9,6 +9,7 @@ from tests.trainables.refusal import BASE, FOLDER, OF_TOKENS, check, require_ref
 from trainables.backbones import BACKBONES
 from trainables.backbones.names import RESIDUAL
 from trainables.backbones.pretrained import PRETRAINED
+from trainables.classify import train
 from trainables.config import NEUTRAL, flatten, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
@@ -120,6 +121,7 @@ CUTMIX = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix"}
 RELEASED = {"sumix.preset": "release", "sumix.lam": "learned"}
 JOINT = {"sumix.lam": "learned", "sumix.raw_forward": "joint"}
 FLOWERS = {"dataset": "folder", "folder": "flowers"}
+HELD_OUT = {"validation": 0.2, "evaluate": "validation"}
 # A map of 4 x 4 pixels can be normalised even for one image; a last map of one pixel cannot.
 ONE_PIXEL = {"backbone": "resnet18", "image_size": 8, "batch_size": 8}
 
@@ -262,3 +264,17 @@ AUTOMIX = [
 def test_what_cannot_be_run_is_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         check({**CUTMIX, **keys})
+
+
+@pytest.mark.parametrize(
+    ("keys", "reported", "metric", "message"),
+    [
+        (HELD_OUT, "val_top1_last", "test_top1_error_last", "such as 'val_top1_median10', got 'test_top1_error_last'$"),
+        ({}, "test_top1_last", "val_top1", "^the metric 'val_top1' needs the key validation, a share or a number"),
+    ],
+)
+def test_a_metric_of_images_that_are_not_tested_is_refused(keys, reported, metric, message):
+    settings = train.resolve({**CUTMIX, **keys}).settings
+    train.check_metric(settings, reported)
+    with pytest.raises(ValueError, match=message):
+        train.check_metric(settings, metric)

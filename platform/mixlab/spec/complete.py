@@ -108,6 +108,11 @@ class CompleteTrainable:
         self._checked.add(key)
         return found
 
+    def check_metric(self, settings: Any, metric: str) -> None:
+        """Raise ``BadInput`` if the trainable says that a run does not report the metric."""
+        if hasattr(self.train, "check_metric"):
+            self._ask("check_metric", settings, metric)
+
     def read(self, config: Config) -> Configuration:
         """Return what ``resolve`` does, without the check that takes long: it has been made, or the runs are done."""
         key = json.dumps(dict(config), sort_keys=True)

@@ -220,6 +220,7 @@ class Study:
         border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
         for cell in cells:
             found = train.read(cell.config)
+            train.check_metric(found.settings, self.metric or train.metric)
             hashed = train.hashed(found.flat)
             keys = {seed: trial_key(hashed, seed) for seed in self.seeds}
             if not ran.issuperset(keys.values()):

@@ -44,6 +44,8 @@ class Trainable(Protocol):
             for what cannot be run.
         check(settings): ``ValueError`` for what cannot be run, if that takes seconds to find; it is not asked of a run
             that is done.
+        check_metric(settings, metric): ``ValueError`` for a metric, by its name or that of one of its rules, that a run
+            does not report; it is asked of the metric that a study compares.
         objectives(config): names of the metrics that a search may optimise.
         prepare(settings, data_root): fetch to this machine what a run reads.
         lacking(settings, data_root): sentences on what a run reads that is not there; nothing is fetched.

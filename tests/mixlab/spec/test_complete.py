@@ -58,6 +58,7 @@ NO_SECONDS = (None, math.nan, math.inf)
         ("resolve", lambda config: refuse("1 error\nlr\n  got 'much  more'\n"), "^1 error lr got 'much  more'$"),
         ("resolve", lambda config: sys.exit("no such option"), "resolve .* fails for .*: SystemExit: no such option"),
         ("check", lambda settings: settings["rate"], r"check .* fails for {'lr': 0.1}: KeyError: 'rate'"),
+        ("check_metric", lambda settings, metric: refuse(f"{metric} is not read"), "^rmse_last is not read$"),
         ("resolve", lambda config: {"x%": 1}, "resolved configuration has the key 'x%'"),
     ],
 )
