@@ -13,7 +13,7 @@ from trainables.augment.resized_crop import resize
 from trainables.datasets import DATASETS, EVALUATION_SETS
 from trainables.datasets.data_config import DataConfig, check_counts, held_out_count
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
-from trainables.datasets.decoding import View, decode_bytes
+from trainables.datasets.decoding import View
 from trainables.datasets.file_list import FileList
 from trainables.datasets.resident import Resident, fingerprint, load_cached
 from trainables.datasets.streamed import Streamed
@@ -60,16 +60,15 @@ def images_of(config: DataConfig, data_root: Path) -> Splits:
 def prepare(config: DataConfig, data_root: Path) -> None:
     """Verify the data set under ``data_root``, and fetch missing files; it must have the images of ``config``.
 
-    A few images of a folder are decoded, so that a copy of which no file can be read is refused before training.
+    A few images that stay on disk are decoded, so that a copy of which no file can be read is refused before training.
     ``ValueError`` refuses scores of a subset that are not those of the training images, and a subset that is too small
     for the validation split.
     """
     DATASETS[config.dataset].prepare(folder_of(config, data_root))
-    if config.folder is not None or config.subset.rule != "none":
+    if DATASETS[config.dataset].streamed or config.subset.rule != "none":
         for images in selected(config, images_of(config, data_root)):
             if isinstance(images, FileList) and config.bad_images == "refuse":
-                for index in range(min(TRIED, len(images))):
-                    decode_bytes(partial(images.read, index), images.path(index))
+                list(_source(images.take(slice(TRIED)), config, "cpu", workers=0).test_batches(TRIED))
 
 
 def lacking(config: DataConfig, data_root: Path) -> list[str]:

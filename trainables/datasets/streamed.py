@@ -93,7 +93,7 @@ class Streamed:
     def _usable(self, chunks: list[Chunk]) -> list[Chunk]:
         for failure in (failure for chunk in chunks for failure in chunk.failures):
             if not self.skip_bad:
-                raise DataError(failure)
+                raise DataError(f"{failure}: replace it, or set bad_images 'skip', which leaves out such files")
             if failure not in self.skipped:
                 self.skipped.add(failure)
                 say(f"skipped: {failure}")

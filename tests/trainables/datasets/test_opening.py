@@ -161,12 +161,15 @@ def test_a_run_that_tests_on_held_out_images_needs_no_test_split(root):
     assert 0 <= train(held_out, 0, data_root=root, workers=0).metrics["val_top1"] <= 100
 
 
-def test_files_of_which_none_can_be_read_are_named_before_training(root):
+def test_files_of_which_none_can_be_read_are_named_before_training(root, monkeypatch):
+    official = replace(DATASETS["folder"], in_folder=False, load=lambda root: DATASETS["folder"].load(root / "flowers"))
+    monkeypatch.setitem(DATASETS, "cub200", replace(official, num_classes=3, prepare=official.load))
     for path in (root / "flowers" / "train").rglob("*.jpg"):
         path.write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(DataError, match=r"^.*/train/.*\.jpg is not a whole image"):
-        train.prepare(FOLDER, root)
-    train.prepare({**FOLDER, "bad_images": "skip"}, root)
+    for run in FOLDER, {**FOLDER, "dataset": "cub200", "folder": None, "num_classes": None}:
+        with pytest.raises(DataError, match=r"^.*/train/.*\.jpg is not a whole image"):
+            train.prepare(run, root)
+        train.prepare({**run, "bad_images": "skip"}, root)
     assert {"evaluate", "bad_images"} <= set(train.prepared)
 
 
