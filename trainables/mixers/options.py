@@ -21,7 +21,7 @@ class EveryMixer:
     # sees them together.
     groups: Count = 1
     # The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy; a
-    # slow copy and the cross-entropy of plain images. None: the mixer's own, mp_ce for AutoMix and none for all others.
+    # slow copy and the cross-entropy of plain images. None: the mixer's own, mp_ce where masks are learned, else none.
     pipeline: Literal["none", "mp_m0", "mp", "mp_ce"] | None = None
 
 

@@ -31,6 +31,7 @@ PHOTOGRAPHS: Recipe = {
     "mixer.block_lr": 0.1,
     "mixer.block_min_lr": 0.001,
 }
+INATURALIST: Recipe = {**PHOTOGRAPHS, "mixer.block_min_lr": 0.0001}
 FINE_TUNING: Recipe = {
     **PHOTOGRAPHS,
     "mixer.derangement": True,
@@ -46,6 +47,13 @@ TRANSFORMER: Recipe = {
     "mixer.block_min_lr": 0.0001,
 }
 TRANSFORMER_ON_CIFAR100: Recipe = {**TRANSFORMER, "lr": 5e-4, "min_lr": 1e-4}
+# Further settings of single networks.
+OF_NETWORK: dict[tuple[str, str], Recipe] = {
+    ("cifar100", "deit_small"): {"drop_path": 0.1, "grad_clip": 10.0, "warmup_epochs": 5},
+    ("cifar100", "swin_tiny"): {"grad_clip": 10.0},
+    ("imagenet", "deit_small"): {"mixer.last_momentum": 0.99999},
+    ("imagenet", "swin_tiny"): {"mixer.last_momentum": 0.99999},
+}
 
 # data set: settings for convolutional networks, and for transformers
 RELEASED: dict[str, tuple[Recipe, Recipe]] = {
@@ -53,8 +61,8 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
     "cifar100": (CIFAR, TRANSFORMER_ON_CIFAR100),
     "tiny_imagenet": (TINY_IMAGENET, TRANSFORMER),
     "imagenet": (PHOTOGRAPHS, TRANSFORMER),
-    "inat2017": (PHOTOGRAPHS, TRANSFORMER),
-    "inat2018": (PHOTOGRAPHS, TRANSFORMER),
+    "inat2017": (INATURALIST, TRANSFORMER),
+    "inat2018": (INATURALIST, TRANSFORMER),
     "places205": (PHOTOGRAPHS, TRANSFORMER),
     "cub200": (FINE_TUNING, TRANSFORMER),
     "aircraft": (FINE_TUNING, TRANSFORMER),
@@ -93,7 +101,7 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
     if config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS:
         settings |= FASTER_COPY
     elif config.get("automix.preset") != "paper" and dataset in RELEASED:
-        settings |= RELEASED[dataset][backbone in TRANSFORMERS]
+        settings |= {**RELEASED[dataset][backbone in TRANSFORMERS], **OF_NETWORK.get((dataset, backbone), {})}
         if backbone.startswith("wrn"):
             settings |= WIDE_RESNET
         if backbone == "convnext_tiny_cifar":

@@ -152,6 +152,9 @@ def test_options_that_a_table_varies_tell_its_rows_apart():
     config = resolved(recipes.CIFAR100_RESNET18, mixer="automix")
     assert value(config) == value({**config, "mixer.pipeline": "mp_ce"}) == 82.04
     assert value({**config, "mixer.pipeline": "mp"}) == 81.93
+    samix = resolved(recipes.CIFAR100_RESNET18, mixer="samix")
+    assert value(samix) == value({**samix, "mixer.pipeline": "mp_ce"}) == 82.30
+    assert published_number({**samix, "mixer.pipeline": "none"}) is None
     mixup = resolved(recipes.CIFAR100_RESNET18, mixer="mixup")
     assert value(mixup) == value({**mixup, "mixer.pipeline": "none"}) == 79.12
     assert value({**mixup, "mixer.pipeline": "mp_ce"}) == 80.41

@@ -170,19 +170,30 @@ SETTINGS = {
     ("cifar100", "wrn28_8"): (False, "none", 0.001, None, None, 0.0, 0.999999, 0.1, 2, False),
     ("tiny_imagenet", "resnet18"): (False, "none", 0.05, 0.1, 0.001, None, 0.999999, 0.1, 3, False),
     ("imagenet", "resnet18_imagenet"): (True, "cosine", 0.0, 0.1, 0.001, None, 0.99999, 0.1, 3, False),
+    ("inat2018", "resnet50_imagenet"): (True, "cosine", 0.0, 0.1, 0.0001, None, 0.99999, 0.1, 3, False),
     ("cub200", "resnet18_imagenet"): (True, "cosine", 0.0, 0.01, 0.0005, None, 0.99999, 0.1, 3, True),
     ("aircraft", "resnext50_imagenet"): (True, "cosine", 0.0, 0.01, 0.0005, None, 0.99999, 0.1, 3, True),
     ("cifar100", "deit_small"): (True, "cosine", 0.0001, 0.001, 0.0001, None, 0.99996, 0.25, 6, False),
     ("cifar100", "swin_tiny"): (True, "cosine", 0.0001, 0.001, 0.0001, None, 0.99996, 0.25, 3, False),
+    ("imagenet", "deit_small"): (True, "cosine", 0.00001, 0.001, 0.0001, None, 0.99999, 0.25, 6, False),
+    ("imagenet", "convnext_tiny"): (True, "cosine", 0.00001, 0.001, 0.0001, None, 0.99996, 0.25, 3, False),
 }
 
 
-# The rates of OpenMixup's AutoMix on CIFAR-100: ConvNeXt keeps that of its other mixers.
-@pytest.mark.parametrize(("backbone", "lr"), [("deit_small", 5e-4), ("swin_tiny", 5e-4), ("convnext_tiny_cifar", 1e-3)])
-def test_the_rate_of_automix_for_transformers(backbone, lr):
+# OpenMixup's AutoMix on CIFAR-100: rate, warm-up, clipping and drop-path. ConvNeXt's are those of its other mixers.
+@pytest.mark.parametrize(
+    ("backbone", "wanted"),
+    [
+        ("deit_small", (5e-4, 5, 10.0, 0.1)),
+        ("swin_tiny", (5e-4, 20, 10.0, 0.2)),
+        ("convnext_tiny_cifar", (1e-3, 20, None, 0.3)),
+    ],
+)
+def test_the_training_of_automix_for_transformers(backbone, wanted):
     for mixer in LEARNED:
         settings = cell_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
-        assert (settings["lr"], settings["min_lr"]) == (lr, 1e-4)
+        assert tuple(settings[key] for key in ("lr", "warmup_epochs", "grad_clip", "drop_path")) == wanted
+        assert settings["min_lr"] == 1e-4
 
 
 @pytest.mark.parametrize(("cell", "wanted"), SETTINGS.items())
