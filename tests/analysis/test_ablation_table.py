@@ -49,6 +49,7 @@ def test_files_of_a_study(tiny, printed, tmp_path):
     assert "too few seeds to tell" in result.text
 
 
+@pytest.mark.slow
 def test_a_plan_may_be_given(tiny):
     plan = make_plan(seeds=2, factors={"mixer": ("cutmix",)})
     result = study_table(tiny.uri, tiny.study, plan)

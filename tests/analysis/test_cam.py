@@ -69,6 +69,7 @@ def test_the_command(trained, painted, out):
     assert set(table["first"]) <= set(CIFAR10)
 
 
+@pytest.mark.slow
 def test_the_images_may_be_picked(trained, out, capsys):
     assert trained.call(cam, "--out", str(out), "--pick", "7, 12", "--arms", "baseline") == 0
     assert "of 2 mixtures" in capsys.readouterr().out

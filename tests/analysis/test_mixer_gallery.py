@@ -47,6 +47,7 @@ def test_a_mixer_is_drawn_near_its_lambdas(name, monkeypatch):
         assert [share for _, share in drawn] == pytest.approx(list(mixer_gallery.LAMBDAS), abs=0.25)
 
 
+@pytest.mark.slow
 def test_the_picture_holds_more_than_a_line_of_mixers(monkeypatch):
     pair, figures = torch.rand(2, 3, 32, 32), []
     monkeypatch.setattr(Figure, "savefig", lambda figure, file: figures.append(figure))

@@ -97,6 +97,7 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, o
     assert len(json.loads((out / "evaluations.json").read_text())) == 3
 
 
+@pytest.mark.slow
 def test_of_many_networks_that_were_not_evaluated_ten_are_named(track, out, capsys):
     study = track()
     study.add_all(make_plan(arms=("baseline",), seeds=13), lambda trial: 40.0)
@@ -130,6 +131,7 @@ def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(trained, out, tmp_
     assert not list((tmp_path / "scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_bad_checkpoints_are_named_and_the_rest_goes_on(own_trained, out, tmp_path, capsys):
     study, run_ids, damaged = own_trained, own_trained.run_ids, tmp_path / "model.pt"
     damaged.write_bytes(b"not a checkpoint")

@@ -36,6 +36,7 @@ def tracked(track_in, tmp_path_factory):
     return study, plan
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_that_is_whole_and_loads_nothing(tracked, tmp_path, capsys):
     study, _ = tracked
     file = tmp_path / "pages" / "report.html"

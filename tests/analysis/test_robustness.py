@@ -114,6 +114,7 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path, monkeypatch):
     torch.testing.assert_close(network(images), theirs(network.normalise(images)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_corruptions_the_bins_hold_every_image(trained, asked, out, capsys):
     assert trained.call(robustness, *asked, "--no-corruptions") == 0
     assert "Corruption" not in capsys.readouterr().out

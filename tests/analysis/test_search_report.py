@@ -92,6 +92,7 @@ def judged(tracked: Any) -> SearchReport:
     return report(tracked.uri, "search_toy")
 
 
+@pytest.mark.slow
 def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_win(searched):
     """Two searches of one name may be merged: the trials are ours, and the confirmation may be of another point."""
     some = [trial(p, peaked(p)) for p in points(8, 0)]

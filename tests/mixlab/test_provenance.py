@@ -61,6 +61,7 @@ def foreign(made, tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_commit_is_that_of_the_code_wherever_it_is_started(repository, foreign, monkeypatch):
     for folder in (repository, foreign, foreign.parent):
         monkeypatch.chdir(folder)

@@ -50,6 +50,7 @@ def test_the_private_parts_of_torch_are_there():
     assert torch.nn.init.trunc_normal_ is draw
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_so():
     config = {**BASE, **FOLDER, "augment": "rrc_flip", "image_size": 64, "test_size": 96}
     for backbone in ("resnet8", "timm/test_vit"):  # the latter takes images of any size
@@ -137,7 +138,12 @@ def test_a_fault_of_a_step_that_is_not_batch_norms_keeps_its_own_words(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("backbone", "mixer"), [("deit_small", "transmix"), ("swin_tiny", "cutmix"), ("convnext_tiny_cifar", "automix")]
+    ("backbone", "mixer"),
+    [
+        ("deit_small", "transmix"),
+        ("swin_tiny", "cutmix"),
+        pytest.param("convnext_tiny_cifar", "automix", marks=pytest.mark.slow),
+    ],
 )
 def test_a_transformer_is_resolved_with_what_asks_it(backbone, mixer):
     released = {"sumix.preset": "release", "sumix.lam": "learned"} if mixer == "cutmix" else {}
@@ -193,19 +199,22 @@ def test_nothing_is_left_behind():
 
 
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
-STEPS = [
-    ("automix", {}),
-    *((mixer, {**SUMIX, "sumix.preset": preset}) for mixer in ("cutmix", "automix") for preset in ("paper", "release")),
+QUICK = [
+    *(("cutmix", {**SUMIX, "sumix.preset": preset}) for preset in ("paper", "release")),
     ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
     ("cutmix", {"mixer.pipeline": "mp_ce", "mixer.probability": 0.5}),
-    ("automix", {"mixer.pipeline": "none", "automix.preset": "paper"}),
     ("cutmix", {"ema": 0.9, "clean_loss": 1.0, "label_smoothing": 0.1}),
     ("mixup", {"loss": "binary"}),
     ("saliencymix", {"mixer.saliency_input": "raw_float", "mixer.per_batch": True}),
 ]
+SLOW = [
+    ("automix", {}),
+    *(("automix", {**SUMIX, "sumix.preset": preset}) for preset in ("paper", "release")),
+    ("automix", {"mixer.pipeline": "none", "automix.preset": "paper"}),
+]
 
 
-@pytest.mark.parametrize(("mixer", "keys"), STEPS, ids=[f"{m}-{'-'.join(map(str, k.values()))}" for m, k in STEPS])
+@pytest.mark.parametrize(("mixer", "keys"), [*QUICK, *(pytest.param(*step, marks=pytest.mark.slow) for step in SLOW)])
 def test_a_step_reads_nothing_back(mixer, keys):
     method = method_for(mixer, **keys)
     with rehearsal.without_numbers():

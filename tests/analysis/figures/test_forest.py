@@ -269,6 +269,7 @@ def named() -> list[Figure]:
     return [each for each in (*figures, plot_curves(name, curves, levels)) if each is not None]
 
 
+@pytest.mark.slow
 def test_every_figure_bears_any_name(named):
     assert len(named) == 4
     for figure in named:

@@ -181,6 +181,7 @@ def test_the_lowest_panel_of_every_column_has_the_numbers():
     assert [axis for axis in figure.axes if axis.get_visible()] == axes
 
 
+@pytest.mark.slow
 def test_a_legend_of_many_arms_is_whole(painted):
     levels = tables_of(lambda *_: 70.0, tuple(f"arm {number}" for number in range(41)), 1)
     figure = plot_curves("tiny", curves_of(levels), levels)

@@ -23,7 +23,9 @@ def test_a_link_to_a_folder_and_a_folder_that_is_yet_to_be_made_are_storages(tmp
     require_storage(str(tmp_path / "link" / "new"), writable)
 
 
-@pytest.mark.parametrize(("there", "scheme"), [("", ""), ("a", ""), ("a/b/c", ""), ("a", "file://")])
+@pytest.mark.parametrize(
+    ("there", "scheme"), [("", ""), ("a", ""), ("a/b/c", ""), pytest.param("a", "file://", marks=pytest.mark.slow)]
+)
 def test_what_is_only_tried_is_left_as_it_was(tmp_path, there, scheme):
     """The folders that the probe makes to reach the storage are removed too."""
     (tmp_path / there).mkdir(parents=True, exist_ok=True)

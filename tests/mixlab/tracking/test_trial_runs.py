@@ -47,6 +47,7 @@ CURVES: dict[str, list[dict[str, float]]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_relaunch_doubles_no_epoch_of_any_metric(client, tracking_uri):
     """Every curve is that of one trial."""
     trials = {kind: replace(TRIAL, key=kind) for kind in CURVES}

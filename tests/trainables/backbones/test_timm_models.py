@@ -33,11 +33,11 @@ MODELS = {
     "regnetx_002": (64, 5, "RegNet"),
     "test_nfnet": (64, 5, "NormFreeNet"),
     "test_mambaout": (64, 5, "MambaOut"),
-    "eva02_tiny_patch14_224": (56, 1, "Eva"),
     "pit_ti_224": (64, 1, "PoolingVisionTransformer"),
     "efficientvim_m1": (128, 1, "EfficientViM"),
 }
 SLOW = {
+    "eva02_tiny_patch14_224": (56, 1, "Eva"),
     "poolformerv2_s12": (64, 5, "MetaFormer"),
     "cait_xxs24_224": (64, 1, "Cait"),
     "coat_tiny": (64, 1, "CoaT"),

@@ -64,6 +64,7 @@ def test_validation_is_held_out_of_the_training_images_and_never_trained_on():
     assert len({opened.fingerprint, without.fingerprint, search[0].fingerprint}) == 3
 
 
+@pytest.mark.slow
 def test_what_is_reported_with_a_validation_split(root):
     small, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
     both = train({**small, "validation": 6}, 0, **where).metrics
