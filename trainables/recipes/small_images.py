@@ -80,9 +80,11 @@ CIFAR100_SWIN_TINY: Recipe = {
     "lr": 5e-4,
     "drop_path": 0.2,
 }
+# At 32 pixels, cropped as for ResNets.
 CIFAR100_CONVNEXT_TINY: Recipe = {
     **CIFAR100_DEIT_SMALL,
     "image_size": 32,
+    "augment": "crop_flip",
     "backbone": "convnext_tiny_cifar",
     "drop_path": 0.3,
     "grad_clip": None,

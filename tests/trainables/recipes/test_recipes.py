@@ -75,7 +75,10 @@ PRINTED = {
         **{"augment.level_std": 0.5, "augment.erasing": 0.0, "interpolation": "bicubic"},
     },
     "CIFAR100_SWIN_TINY": {"epochs": 200, "batch_size": 100, "lr": 5e-4, "weight_decay": 0.05, "drop_path": 0.2},
-    "CIFAR100_CONVNEXT_TINY": {"lr": 1e-3, "grad_clip": None, "drop_path": 0.3, "warmup_epochs": 20},
+    "CIFAR100_CONVNEXT_TINY": {
+        **{"lr": 1e-3, "grad_clip": None, "drop_path": 0.3, "warmup_epochs": 20},
+        **{"augment": "crop_flip", "augment.padding": "reflect", "augment.randaugment": "fixmatch"},
+    },
     "DEIT": {
         **{"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 5, "grad_clip": 5.0},
         **{"optimiser": "adamw", "weight_decay": 0.05, "min_lr": 1e-5, "label_smoothing": 0.1},
