@@ -69,7 +69,7 @@ def refusal(address: str, seconds: float, **environment: str) -> str:
             command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
+        raise TimeoutError(f"whatever listens there gave no answer within {seconds:g} s") from None
     return (done.stderr or "refused") if done.returncode else ""
 
 

@@ -32,6 +32,10 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
     with only_driver(start), only_writer(start, study.identity):
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
+        if (more := max(looks["seeds"], default=0)) > (seeds := len(study.seeds)):
+            again = f"the same command with --seeds {more} writes that again without training anything"
+            text = f"MLflow has a table of {more} seeds of this study, which one of {seeds} will replace there: {again}"
+            say(start.console, text, style="yellow")
         listed = SequentialTrials if study.sequential else ListedTrials
         saved = start.storage.newest()
         phase = listed(study, trials, start, recorded, saved, looks)

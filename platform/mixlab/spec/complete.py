@@ -185,7 +185,7 @@ class CompleteTrainable:
         if not hasattr(self.train, "estimate_seconds"):
             return None
         found = self.train.estimate_seconds(settings, data_root)
-        return float(found) if found is not None and math.isfinite(found) else None
+        return float(found) if found is not None and 0 <= found < math.inf else None
 
     def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, and those that are free there.

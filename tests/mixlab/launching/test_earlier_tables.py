@@ -29,8 +29,13 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch, tmp_path):
     for options in ({"seeds": 1}, {"seeds": 1, "dry_run": True}):
         with refused("has a table of 4 trials, and one of 2 of them would replace it"):
             launch(TWO_ARMS, **options)
+    code, said = launch(TWO_ARMS, seeds=1, storage=str(tmp_path / "part"))
+    assert code == 0
+    assert "MLflow has a table of 2 seeds of this study, which one of 1 will replace there: " in " ".join(said.split())
     assert table.read_text() == larger
-    assert launch(TWO_ARMS, seeds=3)[0] == 0
+    code, said = launch(TWO_ARMS, seeds=3)
+    assert code == 0
+    assert "will replace" not in said
 
 
 def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):

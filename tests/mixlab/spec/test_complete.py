@@ -32,7 +32,7 @@ def with_attributes(**attributes: Any) -> CompleteTrainable:
     return complete(train)
 
 
-NO_SECONDS = (None, math.nan, math.inf)
+NO_SECONDS = (None, -1.0, math.nan, math.inf)
 
 
 @pytest.mark.parametrize(
