@@ -62,7 +62,7 @@ def sumix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return the alpha and zeta of SUMix's tables for a cell, and the other options that its mixer needs there."""
     dataset, backbone, mixer = (config.get(key) for key in ("dataset", "backbone", "mixer"))
     settings: Recipe = {"mixer.alpha": ALPHA[mixer][backbone in TRANSFORMERS]} if mixer in ALPHA else {}
-    if mixer == "resizemix" and backbone in TRANSFORMERS:
+    if mixer == "resizemix" and backbone in TRANSFORMERS and dataset != "imagenet":  # as in OM's configurations
         settings["mixer.interpolation"] = "bilinear"
     if mixer == "puzzlemix" and _is_large(config):
         settings |= PUZZLEMIX_OF_LARGE

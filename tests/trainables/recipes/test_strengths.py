@@ -143,10 +143,11 @@ def test_the_data_sets_of_small_images():
     assert set(SMALL) == {name for name, side in sides.items() if side <= 32}
 
 
-def test_resizemix_of_transformers_interpolates_and_comixup_also_learns_from_the_images_before_mixing():
+def test_resizemix_of_transformers_on_cifar_interpolates_and_comixup_also_learns_from_the_images_before_mixing():
     cell = {"dataset": "cifar100", "mixer": "resizemix"}
     assert sumix_settings({**cell, "backbone": "swin_tiny"})["mixer.interpolation"] == "bilinear"
     assert "mixer.interpolation" not in sumix_settings({**cell, "backbone": "resnext50"})
+    assert "mixer.interpolation" not in sumix_settings({**cell, "dataset": "imagenet", "backbone": "swin_tiny"})
     assert sumix_settings({"mixer": "comixup"}) == {"mixer.alpha": 2.0, "clean_loss": 2.0}
 
 
