@@ -15,7 +15,8 @@ Paper, top-1 %, median of the last 10 epochs, mean of 3 runs
     resizemix     59.66      63.88
     automix       59.74      64.06
 
-AutoMix is set and tested as in automix_table1_cifar100.py.
+OpenMixup prints the numbers of ResNeXt-50 under ResNet-50, for which it has a configuration. AutoMix is set and tested
+as in automix_table1_cifar100.py.
 """
 
 from mixlab import Arm, Study, main

@@ -4,8 +4,8 @@
     python studies/sumix_zeta.py --mixers cutmix                     one mixer
     python studies/sumix_zeta.py --preset quick --dataset cifar10    an hour on a laptop
 
-zeta takes the four values of the paper, alpha both of those that it draws lambda with on ResNets. The two are crossed:
-every alpha has a table, whose arms are the values of zeta, because a baseline without regulariser is the same at all.
+zeta takes the paper's four values, alpha the two with which it draws lambda for ResNets. The two are crossed: each
+alpha has a table of its own, with the values of zeta as arms, because the baseline has no zeta.
 
 Paper, top-1 %, median of the last 10 epochs; it prints one zeta for each mixer, at one alpha
                  alpha  without  zeta  with SUMix

@@ -15,7 +15,8 @@ paper's AdAutoMix has no SUMix; for ResNeXt-50 it prints 83.81, and AdAutoMix's 
 not say which zeta; here it is 0.5. AutoMix and AdAutoMix are tested by their slow copy, with the head for mixed images;
 OpenMixup, the source of the paper's numbers, reports the best of four heads, chosen on the test set. With --preset
 quick the slow copy is less slow: otherwise it would hardly have left its start. The arm "raw pass", a control, runs the
-batch before mixing as SUMix does and learns nothing from it.
+batch before mixing as SUMix does and learns nothing from it. AutoMix and AdAutoMix run that batch in any case, so that
+the arm repeats the baseline: ``--mixers automix,adautomix --arms baseline,SUMix`` does without it.
 """
 
 from mixlab import Arm, Study, main
