@@ -38,6 +38,11 @@ def test_every_row_names_what_is_there():
     assert set(rows["mixer"]) - set(MIXERS) == NOT_HERE
     assert set(rows["sumix"]) == {"none", "lam", "lam+s", "lam+u", "lam+su"}
     assert set(rows["rule"]) == {"", "median5", "median10", "best10", "best"}
+    # OpenMixup on ImageNet: the median of the last 5 epochs of 100 and the last 10 of 300; of transformers the best.
+    shown = rows[rows["source"].str.contains("Mixup_imagenet") & (rows["dataset"] == "imagenet")]
+    transformers = shown["backbone"].isin(recipes.TRANSFORMERS)
+    medians = shown["epochs"].map({100: "median5", 300: "median10"})
+    assert (shown["rule"] == medians.mask(transformers, "best")).all()
     percent = rows[~rows["metric"].isin(["mflops", "params_millions", "search_gpu_days"])]
     assert percent["value"].between(0, 100, inclusive="neither").all()
     assert rows["source"].str.len().gt(10).all()
