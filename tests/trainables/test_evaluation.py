@@ -87,6 +87,7 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches():
 )
 def test_the_training_is_that_without_it(keys):
     plain, other = mixup_run(**keys), mixup_run(recalibrate=True, **keys)
+    assert max(len(images) for images in other.unmixed_batches()) == other.settings.part_size
     for run in (plain, other):
         run.next_epoch()
     assert all(torch.equal(value, plain.method.state_dict()[name]) for name, value in other.method.state_dict().items())
@@ -103,8 +104,9 @@ def last_logits(run: Run) -> Tensor:
 
 
 def test_what_is_saved_is_what_was_tested(tmp_path):
-    run = mixup_run(recalibrate=True, epochs=1)
+    run = mixup_run(recalibrate=True, epochs=1, **{"mixer.pipeline": "mp_m0"})
     run.next_epoch()
+    assert torch.equal(run.evaluate_also["student_mixed"].logits, run.evaluate.logits)  # with statistics of its own
     run.save(tmp_path)
     backbone = run.method.evaluated.backbone
     backbone.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))

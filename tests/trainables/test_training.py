@@ -23,9 +23,9 @@ from trainables.seeds import derive_seed, generator
 from trainables.training import Run
 
 
-def test_all_defaults_are_plain_sgd_bit_for_bit():
-    run = trained(short_run(epochs=2))
-    settings = parse(SHORT)
+def test_a_run_is_plain_sgd_with_each_epochs_own_draws_bit_for_bit():
+    run = trained(short_run(epochs=2, drop_path=0.5))
+    settings = parse({**SHORT, "drop_path": 0.5})
     method = build_method(settings, 0).to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     for epoch, rate in ((1, 0.05), (2, 0.025)):  # half a cosine, of which an epoch has one value
@@ -59,6 +59,7 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tm
     run.next_epoch()
     run.save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
+    assert not run.tested  # logits take memory
     trained(run)
     head = run.method.network.backbone.head
     with torch.no_grad():  # the answers differ by less than two numbers of float16 above 16 do
@@ -115,19 +116,26 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
     """One of ten images cannot be decoded, and falls into the second batch; recalibration sees the same batches."""
     run = short_run(drop_last=drop_last, recalibrate=True)
     whole = run.train_set.train_batches
+    seeds, sizes, losses = [], [], []
 
-    def skipping(*arguments):
-        for number, (images, labels) in enumerate(whole(*arguments)):
+    def skipping(size, order, augment):
+        seeds.append((order.initial_seed(), augment.initial_seed()))
+        for number, (images, labels) in enumerate(whole(size, order, augment)):
             yield (images[1:], labels[1:]) if number == 1 else (images, labels)
 
     run.train_set.train_batches = skipping
-    sizes = []
-    forward = run.method.forward
-    run.method.forward = lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1]
+
+    def see(_, given, step):
+        sizes.append(len(given[0]))
+        losses.append(step.loss.item())
+
+    run.method.register_forward_hook(see)
     log, _, _ = run.train_epoch(1)
     assert sizes == wanted  # the last batch would be of 2 images
-    assert 1 < log["train_loss"] < 10
+    assert log["train_loss"] == pytest.approx(np.average(losses, weights=sizes))
     assert [len(images) for images in run.unmixed_batches()] == wanted
+    purposes = ("data", "augment"), ("recalibration data", "recalibration augment")
+    assert seeds == [tuple(derive_seed(0, purpose, 1) for purpose in pair) for pair in purposes]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -156,7 +164,9 @@ def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
     run.save(tmp_path)
     saved = {"training.pt", "model.pt", "model_mix_block.pt", "model_mixtures.pt"}
     assert {file.name for file in tmp_path.iterdir()} == saved
-    assert {key for key in run.epoch().metrics if key.startswith(("test_", "val_"))} == {"val_top1", "val_loss"}
+    found = {key: value for key, value in run.epoch().metrics.items() if key.startswith(("test_", "val_"))}
+    held_out = run.evaluate(run.validation_set)
+    assert found == {"val_top1": held_out["top1"], "val_loss": held_out["loss"]}
 
 
 def test_the_last_epoch_says_what_the_whole_run_took():
@@ -226,9 +236,9 @@ def in_double(**keys) -> Run:
 
 @pytest.mark.slow
 def test_without_batch_norm_parts_give_the_step_of_the_whole_batch():
-    keys = {"count": 6, "batch_size": 4, "backbone": "vit_tiny_32", "weight_decay": 0.0, "label_smoothing": 0.1}
-    whole, parts = in_double(**keys), in_double(**keys, accumulate=4)
-    first, second = whole.train_epoch(1)[0], parts.train_epoch(1)[0]  # the last batch is of 2 images: two parts
+    keys = {"count": 7, "batch_size": 4, "backbone": "vit_tiny_32", "weight_decay": 0.0, "label_smoothing": 0.1}
+    whole, parts = in_double(**keys), in_double(**keys, accumulate=2)
+    first, second = whole.train_epoch(1)[0], parts.train_epoch(1)[0]  # the last parts are of 2 images and of 1
     assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-12)
     torch.testing.assert_close(weights(parts), weights(whole), rtol=1e-10, atol=1e-12)
     untrained = in_double(**keys)

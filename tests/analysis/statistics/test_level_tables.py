@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.pairs import aligned
-from analysis.statistics.sequential import e_value
+from analysis.statistics.sequential import e_value, family_wealth
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import Family, ablation_table, level_tables
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
@@ -97,7 +97,13 @@ def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is
 def test_sequential_seeds_have_e_values(two_tables):
     plan, runs = two_tables
     runs.loc[runs["arm"] == "real", VALUE] *= 1.1
-    levels = level_tables(runs, plan | {"sequential": {"budget": 20}})
+    plan = plan | {"sequential": {"budget": 20}}
+    begun = level_tables(runs[runs["seed"] < 4], plan)
+    differences = aligned(row for level in begun for row in level.differences.values())
+    wanted = family_wealth(differences, tables=("cutmix", "cutmix", "mixup", "mixup")).max(axis=1)
+    found = [level.table.loc[arm, "e_family"] for level in begun for arm in ("real", "null")]
+    assert found == pytest.approx(wanted.tolist())
+    levels = level_tables(runs, plan)
     assert [level.table.loc["real", "verdict"] for level in levels][1] == "win"
     assert levels[1].table.loc["real", "e_family"] >= 20
     assert "null" in levels[0].table.index[levels[0].table["e"] < 20]
