@@ -84,6 +84,8 @@ def test_a_study_counts_complete_tables_and_no_control():
     runs = planned_runs(plan, lambda arm, _: 70.0 + arms.index(arm))
     found = ranking_of(level_tables(runs, plan))
     assert (list(found.ranks.index), found.tables) == (["puzzlemix", "fmix", "cutmix", "mixup", "none"], 3)
+    five = ranking_of(level_tables(lose(runs, "raw pass"), plan | {"controls": []}))
+    assert list(five.ranks) == list(found.ranks)  # of an arm without any value nothing is known
     runs = lose(runs, "fmix", backbone="c")
     found = ranking_of(level_tables(runs, plan))
     assert found.tables == 2
