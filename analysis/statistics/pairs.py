@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from analysis.records.runs import METRIC
 from mixlab.errors import hint
 
-NOT_METRICS = ("seed", "epochs", "dirty")
+NOT_METRICS = ("seed", "epochs")
 DIVERGED = 1e150  # the size of a value whose square, summed, may not fit into a float
 ByArm = Mapping[str, pd.Series]  # values or differences by seed (N,)
 

@@ -9,6 +9,7 @@ import torch
 
 from tests.trainables.refusal import OF_TOKENS
 from trainables import cost, hardware
+from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.methods import build_method
@@ -147,6 +148,7 @@ def test_mixing_is_timed_twice_unless_it_takes_long(times, monkeypatch):
 def test_the_estimate_counts_the_images_that_a_run_trains_and_is_tested_on(keys, trained, tested):
     config = parse({**IMAGES, "epochs": 3, **keys})
     assert cost.seconds(config, Path("data")) == pytest.approx(3 * (trained * 1e-3 + tested * 1e-4))
+    assert keys.keys() - {"subset.rule"} <= set(train.timed)
 
 
 @pytest.mark.usefixtures("timed_by_the_image")

@@ -14,7 +14,7 @@ from torchvision.models import mobilenet_v2
 from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weights
 from trainables import memory
 from trainables.config import parse
-from trainables.epoch import Diverged
+from trainables.epoch import Diverged, require_finite
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_targets
@@ -87,7 +87,7 @@ def test_the_rate_of_every_step(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_the_gradient_is_cut_to_its_length_whatever_scales_the_loss(precision):
-    run = short_run(grad_clip=1e-3, precision=precision)
+    run = short_run(grad_clip=1e-3, precision=precision, **{"sumix.regulariser": "u"})  # with weights of its own
     lengths = []
 
     def see(*_):
@@ -104,6 +104,8 @@ def test_a_training_that_diverges_ends_with_the_epoch():
     with pytest.raises(Diverged, match=r"^the training loss became (nan|inf) in epoch 1$"):
         run.next_epoch()
     assert run.history == []
+    with pytest.raises(Diverged, match=r"^the training loss became inf in epoch 3$"):
+        require_finite(math.inf, 3)
 
 
 def test_a_last_batch_of_one_image_that_cannot_be_normalised_is_refused():
@@ -144,6 +146,7 @@ def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(pr
     run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
     run.next_epoch()
     assert seen == 2 * [getattr(torch, precision)]
+    assert not run.scaler.is_enabled()  # only float16 needs one
 
 
 @pytest.mark.parametrize(("count", "whole", "every"), [(8, 2, 2), (9, 2, 3), (11, 2, 3)])

@@ -38,6 +38,9 @@ def test_seeds_needed_edges():
     assert seeds_needed([1.0, 1.0, 1.0], comparisons=4) == FEWEST_PAIRS  # no spread: what the test needs at all
     for nothing in ([-1.0, 1.0], [0.0, 0.0, 0.0], [1000.0, -999.9]):
         assert seeds_needed(nothing) is None
+    d = np.array([-1.0, 1.0, -1.0, 1.0])
+    large = seeds_needed(d / d.std(ddof=1) + 0.0125)
+    assert large == pytest.approx((1.95996 + 0.84162) ** 2 / 0.0125**2, rel=1e-3)  # by the normal law: 50,233
     assert seeds_needed([0.1, 0.9, 0.2]) > seeds_needed([0.4, 1.2, 0.5])
     assert seeds_needed([0.5, 1.5], comparisons=9) >= seeds_needed([0.5, 1.5], comparisons=1)
     with pytest.raises(ValueError, match="at least 2 differences, got 1"):

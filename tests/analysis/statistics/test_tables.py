@@ -77,7 +77,7 @@ def test_an_arm_without_any_value_stays_a_row_and_is_not_a_comparison():
     assert table.loc["+ a", "p_family"] == table.loc["+ a", "p"]
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e200])  # the square of the last is infinite
 def test_a_value_that_is_not_finite_counts_as_none(value):
     found = ablation_table(runs_of({"plain": [70, 72, 74], "+ a": [value, 74, 77]}), "top1", "plain")
     left = ablation_table(runs_of({"plain": [math.nan, 72, 74], "+ a": [math.nan, 74, 77]}), "top1", "plain")
@@ -184,6 +184,7 @@ def test_logged_metrics_are_those_with_a_number():
     plan = make_plan(factors={"mixer.alpha": (0.2, 1.0)})
     runs = planned_runs(plan, {("baseline", 0): 70.0}).assign(**{"metric.never": math.nan, "metric.test_ece": 0.1})
     assert logged_metrics(runs) == ["test_top1_median10", "test_ece"]
+    assert logged_metrics(runs_of({"plain": [70]}).assign(epochs=3, dirty=False)) == ["top1"]
 
 
 def test_no_finished_run_and_unknown_metric():

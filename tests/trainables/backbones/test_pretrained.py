@@ -114,6 +114,7 @@ def test_a_run_starts_from_the_file(monkeypatch, tmp_path):
     config = {"dataset": "cifar10", "backbone": "mobilenet_v2", "pretrained": "IMAGENET1K_V1", "epochs": 1}
     classify.train(config, seed=0, data_root=tmp_path)
     assert torch.equal(started[0].cpu(), donor["features.0.0.weight"])
+    assert {"backbone", "pretrained"} <= set(classify.train.prepared)
 
 
 def test_a_missing_file_is_downloaded_once(published, tmp_path):
