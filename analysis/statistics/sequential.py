@@ -27,7 +27,6 @@ DECISIVE = 1 / ALPHA  # wealth
 EFFECTS = (0.8, 2.0)
 FIRST_LOOK = FIRST_ROUND  # the seeds before which nothing is decided; even a certain effect takes more
 RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
-LEAST_WEALTH = 1e-300  # has a logarithm; a bettor who has lost every bet may have nothing left
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)  # for an integral over a normal distribution
 
 Side = Literal["both", "above", "below"]
@@ -163,7 +162,7 @@ def prospects(
         mean = abs(mean) if side == "both" else mean if side == "above" else -mean
         effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
         now = by_seed[:, known[-1]]
-        reached = np.log(max(now[m], LEAST_WEALTH)) + (budget - len(known)) * growth(effect)
+        reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
         found[m] = reached >= np.log(_asked_for(m, now, weights))
     return found
 

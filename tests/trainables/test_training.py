@@ -13,6 +13,7 @@ from torchvision.models import mobilenet_v2
 
 from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weights
 from trainables import memory
+from trainables.classify import train
 from trainables.config import parse
 from trainables.epoch import Diverged, require_finite
 from trainables.methods import build_method, build_network
@@ -163,7 +164,7 @@ def test_the_memory_of_a_run_is_what_it_added_to_its_process_and_its_workers(pea
 
 
 def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
-    run = trained(short_run(12, epochs=1, mixer="automix", validation=4, evaluate="validation"))
+    run = trained(short_run(12, epochs=1, mixer="automix", **{**train.held_out, "validation": 4}))
     run.save(tmp_path)
     saved = {"training.pt", "model.pt", "model_mix_block.pt", "model_mixtures.pt"}
     assert {file.name for file in tmp_path.iterdir()} == saved

@@ -90,3 +90,4 @@ def test_calibration_by_hand():
 def test_probabilities_of_large_logits_are_finite():
     found = probabilities(np.array([[60000.0, -60000.0]], dtype=np.float16))
     assert found.tolist() == [[1.0, 0.0]]
+    assert predictions.calibration(found, np.array([1])).nll == pytest.approx(708.4, abs=0.1)  # nor is their logarithm

@@ -8,7 +8,6 @@ import pytest
 
 from analysis.statistics.sequential import (
     DECISIVE,
-    EFFECTS,
     FIRST_LOOK,
     e_value,
     family_e,
@@ -18,6 +17,7 @@ from analysis.statistics.sequential import (
     wealth,
 )
 
+EFFECTS = (0.8, 2.0)  # standard deviations, for which the bettor is prepared
 LAWS = {
     "normal": lambda rng, shape: rng.standard_normal(shape),
     "t with 3 degrees": lambda rng, shape: rng.standard_t(3, shape),
