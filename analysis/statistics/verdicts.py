@@ -87,13 +87,13 @@ def sequential_verdicts(
     turn = -1.0 if higher_is_better is False else 1.0
     good, seen = turn * differences, np.full(differences.shape, np.nan)
     found, undecided = np.full(len(good), UNDECIDED, dtype=object), np.ones(len(good), dtype=bool)
-    claimed, no_worse, no_better = np.zeros((3, len(good)), dtype=bool)
+    no_worse, no_better = np.zeros((2, len(good)), dtype=bool)
     directed = higher_is_better is not None
     weights = {shift: shares(good, tables, shift) for shift in (0.0, *((-delta, delta) if delta else ()))}
     for seed in range(min(budget, good.shape[1])):
         seen[undecided, seed] = good[undecided, seed]
         now = seen[:, : seed + 1]
-        claimed |= family_e(wealth(now)[:, -1], weights[0.0]) >= DECISIVE
+        claimed = family_e(wealth(now)[:, -1], weights[0.0]) >= DECISIVE
         if delta is not None:
             no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1], weights[-delta]) >= DECISIVE
             no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1], weights[delta]) >= DECISIVE

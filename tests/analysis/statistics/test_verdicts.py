@@ -28,8 +28,11 @@ def test_a_bound_asks_for_one_side_only(odd):
 )
 def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, sign, said):
     differences = sign * np.array([[1.5, -0.5] * 4])  # above -1.2 in every seed, and not below 1.2; or the other way
-    ((verdict,), _) = sequential_verdicts(differences, 60, delta=1.2, higher_is_better=higher)
+    ((verdict,), seen) = sequential_verdicts(differences, 60, delta=1.2, higher_is_better=higher)
     assert verdict == said
+    looks = np.isfinite(seen).sum()
+    assert np.array_equal(seen[:, :looks], differences[:, :looks])
+    assert (looks < 8) == (said == "no better than delta")  # the others may still win
 
 
 def test_each_bound_weighs_the_comparisons_by_their_distance_from_it():
@@ -51,6 +54,8 @@ def test_what_is_decided_stays_so_and_is_not_looked_at_again():
     again, seen = sequential_verdicts(np.array([win, lost, open_, late]), 30)
     assert again == found
     assert np.isfinite(seen).sum(axis=1).tolist() == looks
+    bound = np.array([[1.5, -0.5] * 4 + [-2.0] * 3])  # whose evidence is small again after the last three
+    assert sequential_verdicts(bound, 60, delta=1.2)[0] == ["no worse than delta"]
 
 
 @pytest.mark.parametrize("higher", [True, None])
