@@ -149,7 +149,7 @@ def cosine(done: float) -> float:
             {"schedule": "multistep", "milestones": (0.5, 0.75)},
             *([0, 3.99, 4, 5.99, 6, 7.99], [0.4, 0.4, 0.04, 0.04, 0.004, 0.004]),
         ),
-        ({"schedule": "multistep", "milestones": [0.25, 0.3, 0.4]}, [4], [4e-4]),  # a list will do
+        ({"schedule": "multistep", "milestones": [0.25, 0.3, 0.4], "min_lr": 0.1}, [4], [4e-4]),  # a list will do
         # The warm-up multiplies the schedule in every step.
         (
             {"warmup_epochs": 2, "warmup_start": 0.5},

@@ -48,6 +48,8 @@ FEW = ("none", "cutmix")
         ("mixer", "xyz", FEW, "there are 'none', 'cutmix'"),
         ("mixer", "", FEW, "there are 'none', 'cutmix'"),
         ("backbone", "resnet101", BACKBONES, "did you mean 'resnet101_imagenet'?"),
+        ("backbone", "reset50_im", BACKBONES, "did you mean 'resnet50_imagenet'?"),
+        ("dataset", "tinyy", DATASETS, "did you mean 'tiny_imagenet'?"),
         ("dataset", "Cifar", DATASETS, "did you mean 'cifar10', 'cifar100' or 'cifar8'?"),
     ],
 )

@@ -57,6 +57,7 @@ WRONG = [
     *(("interpolation", "elsewhere"), ("augment", "elsewhere"), ("augment.padding", "elsewhere")),
     *(("augment.scale", 0.0), ("augment.resize", 0), ("augment.level", 11.0), ("augment.operations", 0)),
     *(("augment.level_std", -1.0), ("augment.jitter", 2.0), ("augment.lighting", -1.0), ("augment.erasing", 2.0)),
+    ("augment.hue", 0.6),
     ("augment.randaugment", "elsewhere"),
 ]
 
@@ -175,6 +176,8 @@ STEPS = [
     ({"loss": "binary", "label_smoothing": 0.1}, "'cross_entropy' with label_smoothing 0.1, got 'binary'"),
     ({"loss": "binary", "sumix.lam": "learned"}, "loss must be 'cross_entropy' with SUMix, got 'binary'"),
     ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum above 0, got 0.0"),
+    ({"momentum": 1.0}, "momentum must be less than 1, got 1.0"),
+    ({"grad_clip": 0.0}, "grad_clip must be greater than 0, got 0.0"),
     ({"lr": 0.4, "min_lr": 0.5}, "min_lr must be at most lr, 0.4, got 0.5"),
     ({"epochs": 8, "warmup_epochs": 8}, "warmup_epochs must be less than epochs, 8, got 8"),
     ({"milestones": (0.5, 1.0)}, r"milestones must be less than 1, got \(0.5, 1.0\)"),

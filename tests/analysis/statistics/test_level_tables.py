@@ -45,7 +45,7 @@ def two_tables():
 
 def test_the_family_is_the_whole_study(two_tables):
     plan, runs = two_tables
-    levels = level_tables(runs, plan)
+    levels = level_tables(runs, plan | {"against": {"null": "plain"}})  # which is the baseline
     differences = [row for level in levels for row in level.differences.values()]
     expected = family_p(aligned(differences))
     found = [level.table.loc[arm, "p_family"] for level in levels for arm in ("real", "null")]

@@ -33,6 +33,7 @@ def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could():
     )
     seeds = seeds_to_find_one_sd(1, 2)
     assert more == f"To find a gain of 1 sd of a paired difference would take {seeds} seeds ({3 * seeds} runs)."
+    assert len(outlook(make_plan(arms=ARMS, seeds=seeds))) == 2  # so many would find it
 
 
 def test_six_seeds_say_which_gain_they_would_find():
@@ -78,7 +79,11 @@ def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
     plan = make_plan(arms=ARMS, seeds=6, factors={"mixer": ("cutmix", "mixup")})
     assert outlook(plan)[-1].endswith("to claim that an arm helps in general takes 6 tables.")
     assert "over 4 comparisons" in outlook(plan)[1]
-    assert "over 2 comparisons" in outlook(plan | {"family": "table"})[1]
+    by_table = outlook(plan | {"family": "table"})[1]
+    assert "over 2 comparisons" in by_table
+    assert f"A gain of {detectable_effect(1, 2, 6):.1f} sd" in by_table
+    six = make_plan(arms=ARMS, seeds=3, factors={"mixer": tuple("abcdef")}, sequential={"budget": 20})
+    assert not any("in general" in line for line in outlook(six))
 
 
 BOTH = [(mixer, arm) for mixer in ("cutmix", "mixup") for arm in ("null", "real")]
@@ -114,6 +119,8 @@ def test_a_baseline_alone_and_sequential_seeds():
     assert not any("cannot claim" in line for line in outlook(plan))
     few = outlook(plan | {"sequential": {"budget": 5}})
     assert few[2] == f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds."
+    enough = outlook(plan | {"sequential": {"budget": fewest_to_claim()}})
+    assert not any("cannot claim" in line for line in enough)
     assert e_value([1.0] * fewest_to_claim()) >= 20 > e_value([1.0] * (fewest_to_claim() - 1))
 
 

@@ -43,6 +43,14 @@ def test_each_bound_weighs_the_comparisons_by_their_distance_from_it():
         assert said == ["equal within delta", "differs"]
 
 
+@pytest.mark.parametrize("seed", range(8, 12))
+def test_the_unit_of_a_table_changes_no_verdict(seed):
+    rng, tables = np.random.default_rng(seed), tuple("abaabb")
+    d = rng.normal(rng.uniform(-1, 1, (6, 1)), 1, (6, 12))
+    other = d * np.where(np.array(tables) == "b", 9.0, 1.0)[:, None]
+    assert sequential_verdicts(other, 16, tables=tables)[0] == sequential_verdicts(d, 16, tables=tables)[0]
+
+
 def test_what_is_decided_stays_so_and_is_not_looked_at_again():
     nan = math.nan
     win, lost, open_, late = [2.0] * 12, [1.0, -1.0] * 6, [1.0, 2.0, -1.0] * 4, [nan, nan, nan, *[2.0] * 9]
