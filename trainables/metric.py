@@ -54,6 +54,8 @@ METRICS = (
     # Reported with AugMix, and with AutoMix.
     Metric("consistency", "nats", 4, None, (), "divergence of the predictions of an image's mixtures"),
     Metric("loss_one", "nats", 4, None, (), "loss of the images as they are"),
+    Metric("loss_even", "nats", 4, None, (), "loss of the even mixtures"),
+    Metric("likeness", "", 4, None, (), "likeness of a mixture's logits to its images'"),
     Metric("loss_block", "nats", 4, None, (), "loss of the block that makes the masks"),
     Metric("mask_gap", "", 4, None, (), "distance of the masks' share from lambda"),
     Metric("mask_spread", "", 5, None, (), "spread of a mask's pixels"),

@@ -66,7 +66,7 @@ def comparable(arm: Tuned) -> Comparable:
 
 def wanted(arm: Tuned, trials: list[FrozenTrial]) -> int:
     """Return the number of trials below which nothing is said about the parameters that all of ``trials`` have."""
-    return PER_PARAMETER * max(1, len(arm.varied(trials)))
+    return PER_PARAMETER * len(arm.varied(trials))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def landscape(arm: Tuned) -> Landscape:
     of = comparable(arm)
     names, count = arm.varied(of.trials), len(of.trials)
     left_out = [name for name in arm.space if name not in names]
-    if count < wanted(arm, of.trials) or np.ptp(of.values) == 0 or not names:
+    if not names or count < wanted(arm, of.trials) or np.ptp(of.values) == 0:
         return Landscape(of, pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
     rng = np.random.default_rng(0)
     whole = _importance(arm, of, np.arange(count))

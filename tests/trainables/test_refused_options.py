@@ -26,6 +26,9 @@ def wrong(value, kind) -> list[Any]:
     return [-1.5, float("nan")] if isinstance(value, float) or "float" in str(kind) else [-1]
 
 
+KEYS_AT_FIRST = 52  # besides the mixer's; another one without a neutral value would make all finished runs anew
+
+
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer):
     kinds = inspect.get_annotations(MIXERS[mixer])
@@ -33,6 +36,7 @@ def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer):
     config = parse({**BASE, "mixer": mixer})
     first = {key for key, value in flatten(config).items() if NEUTRAL.get(key, value) != value}
     assert first == ({"mixer.ema"} if mixer == "attentivemix" else set())  # no option has changed since
+    assert sum(key not in NEUTRAL and not key.startswith("mixer") for key in flatten(config)) == KEYS_AT_FIRST
     for option, value in config.mixer_options.items():
         for bad in wrong(value, kinds.get(option)):
             require_refused({**BASE, **network, "mixer": mixer, f"mixer.{option}": bad}, option, str(bad))
@@ -180,6 +184,7 @@ STEPS = [
     ({"grad_clip": 0.0}, "grad_clip must be greater than 0, got 0.0"),
     ({"lr": 0.4, "min_lr": 0.5}, "min_lr must be at most lr, 0.4, got 0.5"),
     ({"epochs": 8, "warmup_epochs": 8}, "warmup_epochs must be less than epochs, 8, got 8"),
+    ({"warmup_epochs": -1}, "warmup_epochs must be greater than or equal to 0, got -1"),
     ({"milestones": (0.5, 1.0)}, r"milestones must be less than 1, got \(0.5, 1.0\)"),
     ({"milestones": [0.0, 0.5]}, r"milestones must be greater than 0, got \(0.0, 0.5\)"),
     ({"lr_changes": "epoch"}, "lr_changes must be 'each_epoch' or 'each_step', got 'epoch'"),
@@ -198,6 +203,7 @@ STEPS = [
     ),
 ]
 OF_MIXERS = [
+    ({"mixer": "comixup", "mixer.iterations": 0}, "mixer.iterations must be greater than or equal to 1, got 0"),
     ({"mixer": "transmix"}, "needs a backbone with the attention of a class token, such as .*, got 'resnet8'$"),
     ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
     *(

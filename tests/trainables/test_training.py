@@ -178,7 +178,7 @@ def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
 
 
 def test_the_last_epoch_says_what_the_whole_run_took():
-    start = time.perf_counter()
+    start, upwards = time.perf_counter(), {metric.name: metric.higher_is_better for metric in train.metrics}
     run = short_run(epochs=2)
     run.next_epoch()
     assert run.epoch() == run.history[0]
@@ -188,6 +188,7 @@ def test_the_last_epoch_says_what_the_whole_run_took():
         assert 0 < metrics["evaluation_seconds"] < metrics["train_seconds"] + metrics["evaluation_seconds"] < elapsed
         for best in ("top1", "top5"):
             assert metrics[f"test_{best}_error"] == 100 - metrics[f"test_{best}"]
+            assert (upwards[f"test_{best}"], upwards[f"test_{best}_error"]) == (True, False)
     last, seconds = run.epoch(), sum(epoch.metrics["train_seconds"] for epoch in run.history)
     assert (last.number, last.of) == (2, 2)
     added = {name: value for name, value in last.metrics.items() if name not in run.history[-1].metrics}

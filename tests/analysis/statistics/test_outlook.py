@@ -47,7 +47,8 @@ def test_six_seeds_say_which_gain_they_would_find():
 
 @pytest.mark.parametrize(("seeds", "smallest"), [(12, "0.00049"), (13, "0.00024"), (14, "0.00012"), (30, "0.0001")])
 def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(seeds, smallest):
-    (_, line) = outlook(make_plan(arms=ARMS[:2], seeds=seeds))  # the line about a gain of 1 sd
+    (size, line) = outlook(make_plan(arms=ARMS[:2], seeds=seeds))  # the line about a gain of 1 sd
+    assert size.endswith(" runs, 1 comparison.")
     assert line.startswith(f"The smallest possible p is {smallest}, so ")
 
 
@@ -66,7 +67,7 @@ def test_earlier_runs_tell_the_points():
 
 
 def test_the_configuration_is_named_where_the_plan_has_it():
-    plan = make_plan(arms=ARMS, seeds=6, config={"lr": 0.1, "dataset": "cifar100", "epochs": 200})
+    plan = make_plan(arms=ARMS, seeds=6, config={"lr": 0.1, "dataset": "cifar100", "folder": None, "epochs": 200})
     lines = outlook(plan)
     assert lines[:3] == ["Every run: cifar100, 200 epochs.", "Recipe: lr 0.1.", "Tables: mixer = cutmix."]
     plan["config"]["epochs"] = 1

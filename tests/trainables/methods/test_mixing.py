@@ -13,12 +13,14 @@ from torch import Generator, Tensor
 from tests.trainables.methods.small import LABELS, B, method_for, pixels
 from trainables.methods import Method, mixing
 from trainables.methods.inputs import INPUTS
+from trainables.metric import METRICS
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy
 
 TOKENS = {"attend", "attend_merged"}  # only a transformer with a class token has them
 NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.signature(mixer).parameters.keys()}
 CONVOLUTIONAL = sorted(set(MIXERS) - NEEDS_CLASS_TOKEN)
+DECLARED = {metric.name for metric in METRICS}
 TWO_OR_MORE = sorted(set(CONVOLUTIONAL) - {"none", "cutout", "augmix"})  # images in a mixture
 
 
@@ -41,8 +43,9 @@ def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer):
     """As in the loop on a GPU, the loss is close to that of full precision, and gradients are in full precision."""
     full = method_for(mixer)
     half = copy.deepcopy(full)
-    loss, _ = step(full)
+    loss, log = step(full)
     assert 0 < loss < float("inf")
+    assert log.keys() <= DECLARED
     for name, parameter in full.network.named_parameters():
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
@@ -60,6 +63,7 @@ def test_every_mixer_of_two_or_more_trains_with_sumix(mixer):
     loss, log = step(method)
     assert loss.isfinite()
     assert all(g.isfinite().all() for g in gradients(method))
+    assert log.keys() - {"lam_drawn", "lam_learned"} <= DECLARED
     assert log["regulariser"] > 0
     assert (log["regulariser_gradient"] > 0).all()
 
