@@ -22,7 +22,7 @@ from torch import Tensor
 
 from analysis import command
 from analysis.figures.drawing import save
-from analysis.figures.naming import distinct
+from analysis.figures.naming import in_lines
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from analysis.records.runs import FACTOR, cell_of_run, of_arms, of_one_seed
 from analysis.statistics.tables import level_tables
@@ -94,7 +94,7 @@ def plot_mixtures(study: str, rows: Sequence[MixtureRow], caption: str) -> Figur
     size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 0.7)
     widths = [LABEL, *[TILE] * columns]
     with tile_figure(study, caption, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
-        names = distinct([row.name for row in rows], 24)
+        names = in_lines([row.name for row in rows], 24)
         for index, row in enumerate(rows):
             _draw_run(axes[3 * index : 3 * index + 3], row, names[row.name])
         return figure

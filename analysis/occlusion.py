@@ -163,11 +163,12 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
 def _label(arm: str, level: LevelTable) -> str:
     """Return the arm, the area under its curve, its gain with the interval, and over what, if not the baseline."""
     row = level.table.loc[arm]
-    label = f"{drawing.names_of(level, 24)[arm]}  {row['mean']:.1f}"
+    names = drawing.names_in_lines(level, 30)
+    label = f"{names[arm]}  {row['mean']:.1f}"
     if pd.isna(row["gain"]):
         return label
     interval = "" if pd.isna(row["gain_low"]) else f" {interval_text(row['gain_low'], row['gain_high'], 1)}"
-    over = f" over {drawing.names_of(level, 24)[level.against[arm]]}" if arm in level.against else ""
+    over = f"\nover {names[level.against[arm]]}" if arm in level.against else ""
     return f"{label}, {decimals(row['gain'], 1, '+')}{interval}{over}"
 
 

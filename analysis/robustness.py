@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command, evaluation
-from analysis.figures.drawing import arms_of, legend_beside, line_and_band, names_of, panel_figure, with_legend
+from analysis.figures.drawing import arms_of, legend_beside, line_and_band, names_in_lines, panel_figure, with_legend
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
@@ -180,7 +180,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
 
 def _label(arm: str, level: LevelTable) -> str:
     """Return the arm and the mean of its ECE."""
-    return f"{names_of(level, 30)[arm]}  {level.table['mean'][arm]:.1f}"
+    return f"{names_in_lines(level, 30)[arm]}  {level.table['mean'][arm]:.1f}"
 
 
 def _bins(points: pd.DataFrame) -> pd.DataFrame:

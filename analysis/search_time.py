@@ -15,7 +15,7 @@ from tabulate import tabulate
 from analysis import command
 from analysis.figures.arm_styles import arm_colour, arm_mark
 from analysis.figures.drawing import log_ticks, save_with_points
-from analysis.figures.naming import distinct
+from analysis.figures.naming import in_lines
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.statistics.tables import level_tables
@@ -61,7 +61,7 @@ def _work(options: argparse.Namespace) -> int:
 def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str) -> Figure:
     """Draw one line per rule through the means of its arms, and a dot per seed; ``label`` names the ``value``."""
     rules = list(points["images"].unique())
-    lines, names = distinct(rules), distinct(points["arm"].unique())
+    lines, names = in_lines(rules, 30), in_lines(points["arm"].unique(), 30)
     with one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):
         for index, rule in enumerate(rules):
             colour = arm_colour(index)

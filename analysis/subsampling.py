@@ -16,7 +16,7 @@ from tabulate import tabulate
 from analysis import command
 from analysis.figures.arm_styles import arm_colour, arm_mark
 from analysis.figures.drawing import draw_band, line_and_band, save_with_points
-from analysis.figures.naming import distinct
+from analysis.figures.naming import in_lines
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
 from analysis.statistics.tables import level_tables
@@ -56,7 +56,7 @@ def _work(options: argparse.Namespace) -> int:
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
     """Draw one line per arm, the mean over seeds, in a band over seeds; the ``arms`` begin with the baseline."""
     with one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
-        names = distinct(arms)
+        names = in_lines(arms, 30)
         for index, arm in enumerate(arms):
             look = arm_colour(index), arm_mark(index)
             draw_band(axis, points[points["arm"] == arm], "share", "value", names[arm], look)

@@ -6,7 +6,6 @@ colour and the mark of its position in the study, in every figure.
 
 import io
 import math
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from analysis.figures.letters import in_letters, style
 from analysis.figures.naming import distinct, in_lines, plain
 from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
+from analysis.words.line_breaks import wrapped
 
 Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
 MOST_COLUMNS = 3  # the most columns of panels
@@ -112,9 +112,16 @@ def log_ticks(low: float, high: float) -> list[float]:
     return list(dict.fromkeys(tick for tick in even if low <= tick <= high)) or [low]
 
 
-def names_of(level: LevelTable, letters: int = 90) -> dict[str, str]:
+def names_of(level: LevelTable) -> dict[str, str]:
     """Return the name of every arm of the study of a table as figures show it, in which no two are alike."""
-    return {arm: name + level.role(arm) for arm, name in distinct(level.arms, letters).items()}
+    return {arm: name + level.role(arm) for arm, name in distinct(level.arms, 90).items()}
+
+
+def names_in_lines(level: LevelTable, letters: int) -> dict[str, str]:
+    """Return :func:`names_of` a table in lines of so many letters."""
+    names = names_of(level)
+    shown = in_lines(names.values(), letters, 4)
+    return {arm: shown[name] for arm, name in names.items()}
 
 
 def panel_figure(
@@ -181,8 +188,10 @@ def with_legend(
     panel: tuple[float, float], levels: Sequence[LevelTable], label: Callable[[str, LevelTable], str]
 ) -> tuple[float, float]:
     """Return the size in inches of a panel together with its legend, which has a ``label`` for every arm of a table."""
-    letters = max(len(label(arm, level)) for level in levels for arm in level.table.index)
-    return panel[0] + LETTER * letters + 0.6, max(panel[1], ENTRY * (len(levels[0].arms) + 2))
+    labels = [[label(arm, level).split("\n") for arm in level.table.index] for level in levels]
+    letters = max(len(line) for each in labels for lines in each for line in lines)
+    further = LINE * max(sum(len(lines) - 1 for lines in each) for each in labels)
+    return panel[0] + LETTER * letters + 0.6, max(panel[1], ENTRY * (len(levels[0].arms) + 2) + further)
 
 
 @contextmanager
@@ -201,11 +210,8 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
 
 
 def caption_lines(caption: str, width: float) -> list[str]:
-    """Return the lines of a caption, none of which parts ``95 %``, ``n = 6`` or ``seeds 0–5``."""
-    text, joint = in_letters(caption), "\N{NO-BREAK SPACE}"
-    for whole in (" %", "n = ", "seeds ", "commit "):
-        text = text.replace(whole, whole.replace(" ", joint))
-    return [line.replace(joint, " ") for line in textwrap.wrap(text, int(width / LETTER))]
+    """Return the lines of a caption below a figure of a width in inches."""
+    return wrapped(in_letters(caption), int(width / LETTER))
 
 
 def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:

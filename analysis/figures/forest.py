@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.drawing import colours_of, names_of, titled
+from analysis.figures.drawing import colours_of, names_in_lines, names_of, titled
 from analysis.figures.estimates import LETTER, LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
-from analysis.figures.naming import distinct
+from analysis.figures.naming import in_lines
 from analysis.statistics.effects import effects_by_table
 from analysis.statistics.over_tables import Ranking, over_tables, ranking_of
 from analysis.statistics.tables import LevelTable
@@ -44,7 +44,7 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     if answers.empty:
         return None
     arms = list(dict.fromkeys(arm for arm, _ in answers.index))
-    colours, names = colours_of(levels[0]), names_of(levels[0], 30)
+    colours, names = colours_of(levels[0]), names_of(levels[0])
     fixed = levels[0].family.budget is None
     panels = [
         (
@@ -53,7 +53,7 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         )
         for arm in arms[:MOST_ARMS]
     ]
-    left_out = f" Of {len(arms)} arms the first {MOST_ARMS}." if len(arms) > MOST_ARMS else ""
+    left_out = f" Only the first {MOST_ARMS} of {len(arms)} arms are shown." if len(arms) > MOST_ARMS else ""
     if alone := [name for arm, name in names.items() if arm not in (*arms, levels[0].baseline)]:
         left_out += f" Not shown, as no two tables have a gain of it: {', '.join(alone)}."
     every = [row for _, rows in panels for row in rows]
@@ -80,24 +80,26 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
         return None
     shown = [level for level in levels if level.name in found]
     fixed = levels[0].family.budget is None
-    panels, titles = [], distinct(list(found), 60)
-    for name, effects in found.items():
-        rows = [
-            Estimate(
-                *(str(effect), row["estimate"], row["low"], row["high"], EFFECT_COLOUR),
-                said=f"p (family) {p_text(row['p_family'])}" if fixed else "",
-            )
-            for effect, row in effects.iterrows()
-        ]
-        panels.append((titles[name], rows))
+    panels = [(name, _of_effects(effects, fixed)) for name, effects in found.items()]
+    every = [row for _, rows in panels for row in rows]
     corrected = f"p (family): corrected for all effects of a table by {correction_text(levels[0].family.seeds)}."
-    cut = cut_text([row for _, rows in panels for row in rows])
+    test = corrected if fixed else NO_P
+    key = f"Bar: t interval over the seeds' contrasts, 95 %, each effect by itself.{cut_text(every)} {test}"
+    if not any(np.isfinite(row.low) for row in every):
+        key = "One seed, so neither intervals nor p."
     caption = (
         "Effects of the factorial design: what a term adds on average over all combinations of the others, and by how "
-        "much that changes with another term (×). Every run serves every effect. Bar: 95 % interval over the seeds' "
-        f"contrasts.{cut} {corrected if fixed else NO_P} {provenance_text(*shown)}"
+        f"much that changes with another term (×). Every run serves every effect. {key} {provenance_text(*shown)}"
     )
     return _draw(study, panels, f"effect, {unit(levels[0].declared)}", caption)
+
+
+def _of_effects(effects: pd.DataFrame, fixed: bool) -> list[Estimate]:
+    rows = []
+    for effect, (estimate, low, high, _, p) in effects.iterrows():
+        said = f"p (family) {p_text(p)}" if fixed and np.isfinite(low) else ""
+        rows.append(Estimate(str(effect), estimate, low, high, EFFECT_COLOUR, said))
+    return rows
 
 
 def _of_tables(levels: Sequence[LevelTable], arm: str, colour: str) -> list[Estimate]:
@@ -130,13 +132,14 @@ def _draw(study: str, panels: Panels, label: str, caption: str) -> Figure:
     every = [row for _, rows in panels for row in rows]
     names = [name.split("\n") for name in row_names(every).values()]
     row = ROW + LINE * (max(map(len, names)) - 1)
-    heights = [row * len(rows) + 0.45 for _, rows in panels]
+    titles = in_lines([title for title, _ in panels], 60)
+    heights = [row * len(rows) + 0.45 + LINE * titles[title].count("\n") for title, rows in panels]
     width = PANEL_WIDTH + max(len(line) for name in names for line in name) * LETTER + 1.6
     with titled(study, caption, (width, sum(heights) + 0.7)) as (figure, upper):
         axes = upper.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axis, (title, rows) in zip(axes, panels, strict=True):
             draw_estimates(axis, rows, limits_of(every))
-            axis.set_title(title, fontsize=9)
+            axis.set_title(titles[title], fontsize=9)
         axes[-1].set_xlabel(in_letters(label))
         return figure
 
@@ -146,11 +149,11 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     found = ranking_of(levels)
     if found is None:
         return None
-    colours, names = colours_of(levels[0]), names_of(levels[0], 24)
-    rows = (len(found.ranks) + 1) // 2
+    colours, names = colours_of(levels[0]), names_in_lines(levels[0], 24)
+    row = NAME + LINE * max(names[str(arm)].count("\n") for arm in found.ranks.index)
     bars = 1 + GROUP * len(found.groups())  # rows
     caption = _ranks_caption(found, levels)
-    height = NAME * (rows + bars) + 1.26
+    height = row * ((len(found.ranks) + 1) // 2 + bars) + 1.26
     with titled(study, caption, (RANKS_WIDTH, height)) as (figure, upper):
         _draw_ranks(upper.subplots(), found, colours, names, bars)
         return figure
@@ -179,10 +182,11 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
         edge = edges[0] if left else edges[1]
         colour, name = colours[str(arm)], names[str(arm)]
         axis.plot([rank, rank, edge], [0, row, row], color=colour, linewidth=1)
-        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         # Beyond the axes, whose width the layout then fits to the names.
-        align, points = ("right", -3) if left else ("left", 3)
-        axis.annotate(text, (edge, row), (points, 0), textcoords="offset points", ha=align, va="center", fontsize=8.5)
+        align, outwards = ("right", -1) if left else ("left", 1)
+        for text, points in ((f"{rank:.2f}", 3), (name, 8 + 5.6 * len(f"{found.ranks.max():.2f}"))):
+            place = outwards * points, 0
+            axis.annotate(text, (edge, row), place, textcoords="offset points", ha=align, va="center", fontsize=8.5)
     for index, group in enumerate(found.groups()):
         y = 0.5 + GROUP * index
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]
@@ -193,7 +197,7 @@ def _ranks_caption(found: Ranking, levels: Sequence[LevelTable]) -> str:
     few = f" So few tables cannot tell any two of {len(found.ranks)} arms apart, however they rank."
     not_ranked = [
         name if arm in levels[0].controls else f"{name} (no value)"
-        for arm, name in names_of(levels[0], 30).items()
+        for arm, name in names_of(levels[0]).items()
         if arm not in found.ranks
     ]
     left_out = f" Not ranked: {', '.join(not_ranked)}." if not_ranked else ""

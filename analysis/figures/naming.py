@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from unicodedata import east_asian_width
 
 from analysis.figures.letters import in_letters
+from analysis.words.line_breaks import wrapped
 
 
 def plain(name: object, letters: int = 30) -> str:
@@ -38,15 +39,14 @@ def in_lines(names: Iterable[str], letters: int, most: int = 3) -> dict[str, str
 
     The levels of a table, such as ``mixer = cutmix``, stay on one line where they can.
     """
-    shown, joint = distinct(names, most * letters), "\N{NO-BREAK SPACE}"
     found = {}
-    for name, text in shown.items():
+    for name, text in distinct(names, most * letters).items():
         room = _room(text, letters)
-        lines = textwrap.wrap(text.replace(" = ", f"{joint}={joint}"), room, break_long_words=False)
+        lines = wrapped(text, room, whole_words=True)
         if any(len(line) > room for line in lines):
             words = textwrap.wrap(text, room, break_long_words=False)
             lines = [line for part in words for line in textwrap.wrap(part, room)]
-        found[name] = "\n".join(lines).replace(joint, " ")
+        found[name] = "\n".join(lines)
     return found
 
 

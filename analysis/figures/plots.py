@@ -145,9 +145,8 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 
     def draw(axis: Axes, level: LevelTable) -> None:
         axis.axhline(DECISIVE, color="#777777", linewidth=1, linestyle="--")
-        for arm, mine, (colour, mark) in drawing.arms_of(level, points):
-            name = drawing.names_of(level)[arm]
-            axis.plot(mine["seeds"], mine["wealth"], marker=mark, markersize=3, color=colour, label=name)
+        for arm, mine, look in drawing.arms_of(level, points):
+            drawing.draw_band(axis, mine, "seeds", "wealth", drawing.names_of(level)[arm], look)
         axis.set_yscale("log")
         axis.set_ylim(least / 1.5, 1.5 * most)
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

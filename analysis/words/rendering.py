@@ -2,7 +2,6 @@
 
 import html
 import re
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -10,6 +9,7 @@ from tabulate import tabulate
 
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
+from analysis.words.line_breaks import JOINT, joined, wrapped
 from analysis.words.method import ALONE, method_text, power_heading
 from analysis.words.page import page
 from mixlab.spec.trial import digest
@@ -24,7 +24,8 @@ LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # the last letter that LaTeX sets
 LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {letter: f"${letter}$" for letter in "<>+"}
 LATEX |= {letter: f"{{{letter}}}" for letter in "[]"}  # one that follows \\ would be taken for its option
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"}
-LATEX |= {"±": r"$\pm$", DASH: "--", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "…": r"\ldots{}"}
+LATEX |= {"±": r"$\pm$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
+LATEX |= {DASH: "--", "…": r"\ldots{}", JOINT: "~"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
@@ -154,7 +155,7 @@ def _paragraph(text: str) -> str:
 
 
 def _wrap(line: str) -> str:
-    return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapped(line, WIDTH, whole_words=True))
 
 
 def escape_markdown(text: str) -> str:
@@ -174,7 +175,7 @@ def _labels(names: Sequence[str]) -> list[str]:
 
 def _escape_latex(text: str) -> str:
     """Return text as LaTeX: minus signs and opening quotes as such, and a letter that pdfTeX lacks as its number."""
-    text = OPENING.sub("`", MINUS.sub("−", _one_line(text)))
+    text = OPENING.sub("`", MINUS.sub("−", joined(_one_line(text))))
     return "".join(LATEX.get(letter) or _letter(letter) for letter in text)
 
 

@@ -92,9 +92,9 @@ def test_ranks_of_many_arms_say_over_how_many_tables(tables, end, bars):
     said, (axis,) = texts(figure), figure.subfigs[0].axes
     assert f"mean rank over n = {tables} tables" in said
     assert ("So few tables cannot tell any two of 5 arms apart" in said) == (tables == 2)
-    names = sorted((text for text in axis.texts if "  " in text.get_text()), key=lambda text: text.xy)  # by column
-    assert [text.get_text().split() for text in names] == [
-        *(["puzzlemix", "1.00"], ["fmix", "2.00"], ["cutmix", "3.00"], ["5.00", "none"], ["4.00", "mixup"])
+    names = sorted((text for text in axis.texts if hasattr(text, "xy")), key=lambda text: text.xy)  # by column
+    assert [text.get_text() for text in names] == [
+        *("1.00", "puzzlemix", "2.00", "fmix", "3.00", "cutmix", "5.00", "none", "4.00", "mixup")
     ]
     lines = [(line.get_linewidth(), line.get_xdata()) for line in axis.lines]
     (critical,) = [ends for width, ends in lines if width == 1.5]
@@ -127,6 +127,10 @@ def test_effects_of_a_design():
     marks = [float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "D"]
     assert marks == pytest.approx([2.0, 4.0, 0.0])
     assert plot_effects("tiny", levels, None) is None
+    (one,) = tables_of(lambda arm, _: 70.0 + len(arm), tuple(arms), 1)
+    said = texts(plot_effects("tiny", [one], {"terms": ["a", "b"], "signs": signs}))
+    assert "One seed, so neither intervals nor p." in said
+    assert "p (family)" not in said
 
 
 def test_an_axis_holds_every_mark_and_an_arrow_shows_where_an_interval_goes_on():
@@ -223,10 +227,12 @@ def test_the_numbers_of_many_ranks_do_not_overlap(painted):
 
 
 def test_a_wide_name_is_inside_the_figure_of_ranks(painted):
-    arms = ("MIXED BY A MOMENTUM GMM", "WWWWWWWWWWWW", "混" * 9, "UNMIXED AND WHOLE WWWWW", "b")
+    arms = ("MIXED BY A MOMENTUM GMM", "WWWWWWWWWWWW" * 4, "混" * 9, "UNMIXED AND WHOLE WWWWW", "b")
     figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
     figure.draw_without_rendering()
-    ends = [text.get_window_extent().intervalx for text in figure.subfigs[0].axes[0].texts]
+    drawn = figure.subfigs[0].axes[0].texts
+    assert arms[1] in {text.get_text().replace("\n", "") for text in drawn}  # whole, in two lines
+    ends = [text.get_window_extent().intervalx for text in drawn]
     assert min(map(min, ends)) >= 0
     assert max(map(max, ends)) <= figure.bbox.width
 
