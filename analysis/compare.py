@@ -179,7 +179,8 @@ def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
     if not compared:
         return "No cell has a seed in common that is not of a shared run, so nothing is compared."
     which = f"{counted(compared, 'cell')}{' with pairs' if compared < len(gains) else ''}"
-    told = f"{int(gains['differs'].sum())} differ (p (family) < {ALPHA})"
+    differ = int(gains["differs"].sum())
+    told = f"{differ} differ{'s' * (differ == 1)} (p (family) < {ALPHA})"
     if pairs < FEWEST_PAIRS:
         told = f"with {counted(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
     return f"p (family) is corrected for the {which}; {told}."

@@ -1,26 +1,17 @@
-"""The text that a reader needs besides the numbers: the metric's rule, the runs' provenance, and what is uneven."""
+"""The text that a reader needs besides the numbers: the metric's rule, its unit, and the runs' provenance."""
 
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis.records.runs import done, rule_of
-from analysis.statistics.pairs import finite_values
 from analysis.statistics.tables import LevelTable
 from mixlab.messages import counted
 from mixlab.spec.epoch import THEN
 from mixlab.spec.metric import Metric, rule_in_words
-from mixlab.spec.trial import State
 
-UNSTATED = "read off by a rule that it does not state"
-NOT_YET = (
-    "Not every seed of the study is done yet: p and the verdict hold once all are; to stop because of what they show "
-    "in between claims too much."
-)
-MOST_FAILURES = 10  # the most lines under one table
 DIGESTS = {"commit": "commit", "patch": "uncommitted changes", "data": "data fingerprint"}  # and what they are called
 MOST_DIGESTS = 4  # the most fingerprints that are listed; a study of subsets of the images has one a subset
 DIGITS = 12  # digits of a digest that are shown
@@ -90,13 +81,18 @@ def _commits(runs: pd.DataFrame) -> str:
     commits = _digests(runs, "commit")
     named = f"{'commits' if len(commits) > 1 else 'commit'} {listed(commits) or 'unknown'}"
     resumed = runs["commit"].map(lambda commit: THEN in str(commit))
-    told = {"with uncommitted changes": _changed(runs), "begun at one and resumed at another": resumed}
+    told = {"with uncommitted changes": changed(runs), "begun at one and resumed at another": resumed}
     parts = [
         what if which.all() else f"{which.sum()} of {counted(len(runs), 'run')} {what}"
         for what, which in told.items()
         if which.any()
     ]
     return f"{named} ({'; '.join(parts)})" if parts else named
+
+
+def changed(runs: pd.DataFrame) -> pd.Series:
+    """Return whether the code of each run is known to differ from its commit, which needs a commit that is known."""
+    return runs["dirty"] & (runs["commit"] != "unknown")
 
 
 def _digests(runs: pd.DataFrame, column: str) -> list[str]:
@@ -108,107 +104,6 @@ def _digests(runs: pd.DataFrame, column: str) -> list[str]:
 def shortened(digest: str) -> str:
     """Return the first digits of a digest, or of that of every part of a run."""
     return THEN.join(part[:DIGITS] for part in digest.split(THEN))
-
-
-def notes(level: LevelTable) -> list[str]:
-    """Return a sentence for each thing that makes the cells of a table uneven or incomplete."""
-    finished = done(level.runs)
-    of_table = f" of {level.name}" if level.family.tables > 1 else ""  # a remark may be shown below all tables
-    return [
-        *_uneven_seeds(level),
-        *_uneven_origins(finished, of_table),
-        *_uncommitted(finished, of_table),
-        *_slowdowns(finished),
-        *_failures(level),
-        *_unfinished(level),
-        *published_rules(level),
-        *_without_value(finished, level.metric),
-    ]
-
-
-def _uneven_seeds(level: LevelTable) -> list[str]:
-    counts = level.table["n"]
-    alone = (level.table["pairs"] < counts) & (counts.index != level.baseline)
-    if level.family.budget or not (counts.nunique() > 1 or alone.any()):
-        return []
-    listed = ", ".join(f"{arm} {count}" for arm, count in counts.items())
-    differ = f"in n ({listed})" if counts.nunique() > 1 else "in their seeds"
-    return [f"The arms differ {differ}; a gain uses only the seeds that both arms have."]
-
-
-def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
-    """Return a sentence for each property in which the runs differ, by which their gains may have come about."""
-    lines = []
-    for column in ("epochs", "commit", "patch", "data", "hardware", "versions"):
-        what = DIGESTS.get(column, column)
-        if finished[column].nunique(dropna=False) > 1:
-            shown = shortened if column in DIGESTS else str
-            values = Counter(shown(str(value)) for value in finished[column]).items()
-            parts = ", ".join(f"{value or 'unknown'} in {counted(count, 'run')}" for value, count in values)
-            lines.append(f"The runs{of_table} differ in {what}: {parts}. Their gains may be due to that.")
-    return lines
-
-
-def _uncommitted(finished: pd.DataFrame, of_table: str) -> list[str]:
-    dirty = int(_changed(finished).sum())
-    some = f"{dirty} of {counted(len(finished), 'run')}{of_table}"
-    whose = "Every run" if dirty == len(finished) else some
-    return [f"{whose} had uncommitted changes, which no commit holds."] if dirty else []
-
-
-def _changed(runs: pd.DataFrame) -> pd.Series:
-    """Return whether the code of each run is known to differ from its commit, which needs a commit that is known."""
-    return runs["dirty"] & (runs["commit"] != "unknown")
-
-
-def _slowdowns(finished: pd.DataFrame) -> list[str]:
-    """Return a sentence for each means to make the steps faster that has made them slower."""
-    lines = []
-    for metric, what in (("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")):
-        speedup = finished.get(f"metric.{metric}", pd.Series(dtype=float)).median()
-        if speedup < 1:
-            slower = f"{what} slowed the steps down to {speedup:.2f} times their speed without it"
-            lines.append(f"{slower} (median of runs).")
-    return lines
-
-
-def _failures(level: LevelTable) -> list[str]:
-    failed = level.runs[level.runs["status"] == State.FAILED.value]
-    where = f"{level.name}, " if level.levels else ""
-    shown = failed[:MOST_FAILURES]
-    cells = zip(*(shown[column].tolist() for column in ("arm", "seed", "error")), strict=True)
-    lines = [f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}" for arm, seed, error in cells]
-    return lines + ([f"Failed: {len(failed) - MOST_FAILURES} more."] if len(failed) > MOST_FAILURES else [])
-
-
-def _unfinished(level: LevelTable) -> list[str]:
-    """Return the cells that are not over, and what follows for p."""
-    lines = []
-    for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
-        if cells := _seeds_by_arm(level.runs[level.runs["status"] == state.value]):
-            lines.append(f"{state.value.capitalize()}: {cells}.")
-    return [*lines, NOT_YET] if level.family.unfinished else lines
-
-
-def _without_value(finished: pd.DataFrame, metric: str) -> list[str]:
-    cells = _seeds_by_arm(finished[finite_values(finished, metric).isna()])
-    return [f"Finished without a finite value of {metric}, and not counted: {cells}."] if cells else []
-
-
-def _seeds_by_arm(runs: pd.DataFrame) -> str:
-    """Return the arms and seeds of some runs, such as ``'+ lam' seeds 0–2; '+ l_s' seed 1``."""
-    by_arm = runs.groupby("arm", sort=False)["seed"]
-    return "; ".join(f"{str(arm)!r} {seeds_text(seeds)}" for arm, seeds in by_arm)
-
-
-def published_rules(level: LevelTable) -> list[str]:
-    """Return a sentence for each rule, other than ours, by which the paper's numbers were read off."""
-    if "published_rule" not in level.table:
-        return []
-    ours = rule_of(level.declared, level.metric)
-    theirs = dict.fromkeys(level.table["published_rule"].dropna())
-    said = {rule: f"the {rule_in_words(rule)}" if rule else UNSTATED for rule in theirs if rule != ours}
-    return [f"The paper's numbers are {words}; ours are not." for words in said.values()]
 
 
 def _distinct(runs: pd.DataFrame, column: str) -> list[str]:

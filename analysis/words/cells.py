@@ -9,8 +9,9 @@ import pandas as pd
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.pairs import finite_values
 from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable
-from analysis.words.captions import capitalised, metric_text, notes, provenance_text
+from analysis.words.captions import capitalised, metric_text, provenance_text
 from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
+from analysis.words.notes import notes
 from mixlab.spec.metric import decimals
 
 DASH = "–"

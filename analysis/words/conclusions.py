@@ -13,9 +13,10 @@ from analysis.records.runs import CONFIG, FACTOR, configuration
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
-from analysis.words.captions import NOT_YET, capitalised, listed, span_text
+from analysis.words.captions import capitalised, listed, span_text
 from analysis.words.cells import cells, metric_rule
 from analysis.words.method import ALONE
+from analysis.words.notes import NOT_YET
 from analysis.words.rendering import escape_markdown, markdown_tables
 from mixlab.messages import counted
 from mixlab.spec.metric import decimals

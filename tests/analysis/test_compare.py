@@ -47,7 +47,7 @@ def test_the_command(uri, capsys):
     lines = [line.split() for line in text.splitlines()]
     assert ["lr", "0.1", "1.1", "1"] in lines
     assert ["cutmix", "·", "baseline", "6", "72.50", "73.50", "+1.00"] in [line[:7] for line in lines]
-    assert "corrected for the 1 cell; 1 differ (p" in text
+    assert "corrected for the 1 cell; 1 differs (p" in text
     assert main(["first", "second", "--tracking-uri", uri, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["configuration"] == [{"key": "lr", "A": "0.1", "B": "1.1", "cells": 1}]
@@ -110,7 +110,7 @@ def test_cells_without_pairs_are_not_in_the_family(two):
     a, b = two
     b.loc[b["arm"] == "+ a", "seed"] += 8
     said = comparison_text(compare(a, b, "test_top1_median10"), "test_top1_median10", Metric("test_top1", "%"))
-    assert "p (family) is corrected for the 1 cell with pairs; 1 differ (p" in said
+    assert "p (family) is corrected for the 1 cell with pairs; 1 differs (p" in said
 
 
 def test_a_study_that_is_not_done_is_named(two):

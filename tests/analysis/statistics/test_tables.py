@@ -9,7 +9,7 @@ import pytest
 from analysis.records.published import PublishedNumber
 from analysis.statistics.pairs import aligned, logged_metrics
 from analysis.statistics.tables import ablation_table, level_tables
-from analysis.words.captions import published_rules
+from analysis.words.notes import published_rules
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 

@@ -5,8 +5,9 @@ import math
 import pytest
 
 from analysis.records.runs import provenance
-from analysis.words.captions import label_text, metric_text, notes, provenance_text, seeds_text
+from analysis.words.captions import label_text, metric_text, provenance_text, seeds_text
 from analysis.words.conclusions import answer
+from analysis.words.notes import notes
 from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
 from tests.analysis.planned import METRICS, VALUE, tables_of
@@ -156,6 +157,15 @@ def test_what_is_uneven_is_told(column, value, told):
     lines = notes(level_of(full(), change=change))
     assert len(lines) == 1
     assert told in lines[0]
+
+
+def test_data_that_differ_by_design_are_not_told():
+    def change(runs):
+        return runs.assign(data=runs["arm"], **{"config.subset.rule": runs["arm"], "config.subset.share": "0.1"})
+
+    assert notes(level_of(full(), change=change)) == []
+    (line,) = notes(level_of(full(), change=lambda runs: change(runs).assign(data=runs["seed"].map(str))))
+    assert line.startswith("The runs differ in data fingerprint: 0 in 5 runs, 1 in 5 runs, 2 in 5 runs.")
 
 
 def test_of_an_installation_without_a_repository_nothing_is_said_of_changes():

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from analysis.words.captions import NOT_YET, notes
 from analysis.words.cells import tidy
 from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict
 from analysis.words.method import method_text
+from analysis.words.notes import NOT_YET, notes
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, tables_of
 
