@@ -41,10 +41,11 @@ class Classification:
         "dataset", "folder", "num_classes", "train_images", "test_images", "validation", "evaluate", "bad_images",
         "subset.rule", "subset.share", "subset.scores", "backbone", "pretrained",
     )  # fmt: skip
-    timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
+    timed = (  # keys that decide how long a run takes
         "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",
         "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "cuda_graph",
-        "recalibrate", "mixer",
+        "recalibrate", "mixer", "mixer.pipeline", "mixer.num_images", "automix.preset",
+        "sumix.preset", "sumix.lam", "sumix.regulariser", "sumix.raw_forward",
     )  # fmt: skip
     parallel = True  # several processes may train one run together
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # options of every run of a search

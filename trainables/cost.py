@@ -27,8 +27,9 @@ from trainables.network_shapes import Undrawn, tried
 from trainables.rehearsal import mixer_arguments, rehearse
 from trainables.training import Run
 
-SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
-LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
+SLOW_STEP = 0.5  # seconds; on the CPU a step that takes longer is timed once, and on the fewest images alone
+LONG_STEP = 0.05  # seconds; one that takes longer is not timed on many images
+FEWEST, FEW, MANY = 2, 8, 20  # images of a timed step on the CPU
 PLAIN = "mixup"  # the mixer with which a network is timed for all
 MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks for no more mixes maps in the pass that is made anyway
 SALIENCY_SHARE = 2 / 3  # two of a step's three passes: forward, back to the weights, and back to the pixels
@@ -46,19 +47,27 @@ _measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
 
 
 def seconds(settings: Config, data_root: Path) -> float:
-    """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
-    sizes = (settings.batch_size,) if torch.cuda.is_available() else (2, 20)
-    for size in sizes:
-        train_seconds, test_seconds = batch_seconds(settings, min(size, settings.batch_size))
-        if train_seconds > LONG_STEP:  # for a large network a larger batch would add little
-            break
+    """Return roughly how long a run takes on this machine, from a few timed steps on noise.
+
+    A GPU is timed as it trains. On the CPU, steps on two small batches give the seconds of a batch: some for the step
+    itself, such as the optimiser's, and as many for each image.
+    """
+    batch = settings.batch_size
+    size = batch if torch.cuda.is_available() else min(FEWEST, batch)
+    train_seconds, test_seconds = batch_seconds(settings, size)
+    larger = min(MANY if train_seconds < LONG_STEP else FEW, batch)
+    if size < larger and train_seconds < SLOW_STEP:
+        of_larger, growth = batch_seconds(settings, larger), (batch - size) / (larger - size)
+        train_seconds += growth * (of_larger[0] - train_seconds)
+        test_seconds += growth * (of_larger[1] - test_seconds)
+        size = batch
     num_train, num_test = counts(settings, data_root)
     kept = settings.subset.share * num_train
     held = min(kept, settings.validation if settings.validation >= 1 else settings.validation * kept)
     trained, tested = kept - held, held + num_test * (settings.evaluate == "test")
     tested += trained * settings.recalibrate  # a test then also sees the training images
     epoch = train_seconds * trained + test_seconds * tested
-    return settings.epochs * epoch / min(size, settings.batch_size)
+    return settings.epochs * epoch / size
 
 
 def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
@@ -80,28 +89,45 @@ def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    A network is timed once, for all mixers and methods. For a method that sends more images through it, that time is
-    multiplied by the ratio of floating-point operations, which is counted for one network and one of its layers,
-    because it is nearly the same for all. The mixing itself is timed once, for all networks; only a momentum pipeline
-    is timed as a whole. Nothing is timed again for another number of epochs or of images.
+    A network is timed once, for all mixers and methods and without SUMix, and the time of its passes is multiplied by
+    ``passes``. The mixing itself is timed once, for all networks; only a momentum pipeline is timed as a whole.
+    Nothing is timed again for another number of epochs or of images.
     """
     step = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
-    step += (str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
-    mixer = (settings.mixer, str(settings.mixer_options), settings.automix.preset)
     learns_masks = issubclass(METHODS.get(settings.mixer, Mixing), AutoMixing)
     if settings.mixer_options["pipeline"] not in (None, "none") and not learns_masks:
+        mixer = (settings.mixer, str(settings.mixer_options), *_of_sumix(settings))
         return once((*step, *mixer, str(size)), lambda: step_seconds(settings, size))
-    plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
+    without = replace(settings.sumix, lam="fixed", regulariser="none")
+    plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}), sumix=without)
     train_seconds, test_seconds = once((*step, str(size)), lambda: step_seconds(plain, size))
-    train_seconds -= mixing_seconds(plain, size)
+    of_passes = (train_seconds - mixing_seconds(plain, size)) * passes(settings, plain)
+    return of_passes + mixing_seconds(settings, size), test_seconds
+
+
+def passes(settings: Config, plain: Config) -> float:
+    """Return how much a step computes in the network, as a multiple of what one of ``plain`` does.
+
+    It is the ratio of floating-point operations, which is counted for one network and one of its layers, because it is
+    nearly the same for all: for SUMix, whose passes are whole, a small network. One for saliency is added, not counted.
+    """
     asked = inputs_of(settings.mixer)
-    if "saliency" in asked:
-        train_seconds *= 1 + SALIENCY_SHARE
-    elif asked.keys() - MAPS_OF_A_PASS or settings.mixer in METHODS:
-        passes = {name: value for name, value in settings.mixer_options.items() if name != "layer"}
-        counted = (settings.mixer, str(passes), settings.automix.preset)
-        train_seconds *= once(counted, lambda: products(_shallow(settings)) / products(_shallow(plain)))
-    return train_seconds + mixing_seconds(settings, size), test_seconds
+    salient = "saliency" in asked
+    if not salient and (asked.keys() - MAPS_OF_A_PASS or settings.mixer in METHODS):
+        counted, plain = _shallow(settings), _shallow(plain)
+    else:
+        plain = replace(plain, backbone="resnet8")
+        counted = replace(plain, sumix=settings.sumix)
+    options = {name: value for name, value in counted.mixer_options.items() if name != "layer"}
+    key = (counted.mixer, str(options), counted.automix.preset, *_of_sumix(counted))
+    ratio = 1 if counted == plain else once(key, lambda: products(counted) / products(plain))
+    return ratio + SALIENCY_SHARE * salient
+
+
+def _of_sumix(settings: Config) -> tuple[str, ...]:
+    """Return what decides how long SUMix takes."""
+    sumix = settings.sumix
+    return str(sumix.any), str(sumix.learns_before_mixing), sumix.preset, sumix.raw_forward
 
 
 def products(settings: Config) -> int:
@@ -140,23 +166,24 @@ def mixing_seconds(settings: Config, size: int) -> float:
     return once((settings.mixer, str(settings.mixer_options), *shown), measure)
 
 
-def least_seconds(compute: Callable[[], object]) -> float:
-    """Return the seconds that ``compute`` takes; of two calls the faster, unless the first takes long."""
-    times: list[float] = []
-    while len(times) < 2 and sum(times) < SLOW_STEP:
-        times.append(seconds_of(compute))
-    return min(times)
+def least_seconds(compute: Callable[[], object], calls: int = 2) -> float:
+    """Return the seconds that ``compute`` takes: of some calls the fastest, or of one that takes long on the CPU.
+
+    The first call also builds caches; on a GPU, it loads the kernels, which takes long by itself.
+    """
+    first = seconds_of(compute)
+    repeated = first < SLOW_STEP or torch.cuda.is_available()
+    return min([first, *(seconds_of(compute) for _ in range(repeated * (calls - 1)))])
 
 
 def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing."""
     run = _run(settings, noise_splits(settings, size))
-    train_seconds = run.train_epoch(1)[1]
-    if train_seconds > SLOW_STEP:
-        return train_seconds, _test_seconds(run)
-    # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
-    train_seconds = min(train_seconds, *(run.train_epoch(1)[1] for _ in range(_steps(run))))
-    return train_seconds, min(_test_seconds(run), _test_seconds(run))
+    if settings.compile:  # which takes a minute, but in a run's first steps alone
+        run.train_epoch(1)
+        run.evaluate(run.train_set)
+    train_seconds = least_seconds(lambda: run.train_epoch(1), 1 + _steps(run))
+    return train_seconds, least_seconds(lambda: run.evaluate(run.train_set))
 
 
 def _steps(run: Run) -> int:
@@ -170,11 +197,6 @@ def noise_splits(settings: DataConfig, size: int) -> Splits:
     noise = torch.randint(0, 256, shape, dtype=torch.uint8, generator=Generator().manual_seed(0))
     split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
     return Splits(split, split)
-
-
-def _test_seconds(run: Run) -> float:
-    """Return how long a test on the images of a run takes."""
-    return seconds_of(lambda: run.evaluate(run.train_set))
 
 
 def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:

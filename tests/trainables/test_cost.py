@@ -1,6 +1,7 @@
 """The cost of a run: a GPU that is full, and a first test that is slow."""
 
 import functools
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -111,25 +112,30 @@ def timed_by_the_image(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "batch_size", "sizes"), [(0.06, 100, [2]), (0.04, 100, [2, 20]), (0.04, 10, [2, 10]), (0.06, 1, [1])]
+    ("own", "batch_size", "sizes"),
+    [(0.03, 100, [2, 20]), (0.06, 100, [2, 8]), (0.5, 100, [2]), (0.03, 10, [2, 10]), (0.06, 2, [2]), (0.06, 1, [1])],
 )
-def test_a_small_network_is_timed_on_a_larger_batch_too(seconds, batch_size, sizes, monkeypatch):
+def test_a_batch_takes_what_two_small_ones_say_of_a_step_and_of_an_image(own, batch_size, sizes, monkeypatch):
     tried = []
-    monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: tried.append(size) or (seconds, seconds / 4))
+    monkeypatch.setattr(cost, "batch_seconds", lambda _, size: tried.append(size) or (own + 0.001 * size, 0.0))
     config = parse({**IMAGES, "epochs": 2, "batch_size": batch_size})
-    assert cost.seconds(config, Path("data")) == pytest.approx(2 * 525 * seconds / sizes[-1])
+    size = batch_size if len(sizes) == 2 else sizes[0]
+    assert cost.seconds(config, Path("data")) == pytest.approx(2 * 500 * (own / size + 0.001))
     assert tried == sizes
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     cost.seconds(config, Path("data"))
     assert tried[len(sizes) :] == [batch_size]  # a GPU is timed as it trains
 
 
-@pytest.mark.parametrize("times", [(0.2, 0.1), (0.1, 0.2), (0.3,)])
-def test_mixing_is_timed_twice_unless_it_takes_long(times, monkeypatch):
-    left = list(times)
-    monkeypatch.setattr(cost, "seconds_of", lambda compute: left.pop(0))
-    assert cost.least_seconds(list) == min(times)
-    assert left == []
+@pytest.mark.parametrize(
+    ("on_gpu", "times", "least"),
+    [(False, [0.2, 0.1], 0.1), (False, [0.1, 0.2], 0.1), (False, [0.6], 0.6), (True, [0.6, 0.1], 0.1)],
+)
+def test_mixing_is_timed_twice_unless_it_takes_long_on_the_cpu(on_gpu, times, least, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: on_gpu)
+    monkeypatch.setattr(cost, "seconds_of", lambda compute: times.pop(0))
+    assert cost.least_seconds(list) == least
+    assert times == []
 
 
 @pytest.mark.parametrize(
@@ -168,27 +174,35 @@ def test_the_images_of_a_folder_are_counted_once_and_assumed_where_it_cannot_be_
 
 
 @pytest.mark.parametrize(
-    ("steps", "graphed", "tests", "estimate"),
+    ("keys", "steps", "graphed", "tests", "estimate"),
     [
-        ([0.2, 0.1, 0.15], None, [5.0, 1.0], (0.1, 1.0)),
-        ([0.2, 0.2, 0.2, 0.2, 0.2, 0.02, 0.01], "graph", [5.0, 1.0], (0.01, 1.0)),  # then the graph is there
-        ([0.6], None, [5.0], (0.6, 5.0)),
+        ({}, [0.2, 0.1, 0.15], None, [0.4, 1.0], (0.1, 0.4)),
+        ({}, [0.2, 0.2, 0.2, 0.2, 0.2, 0.02, 0.01], "graph", [0.4, 0.1], (0.01, 0.1)),  # then the graph is there
+        ({}, [0.6], None, [5.0], (0.6, 5.0)),
+        ({"compile": True}, [60.0, 0.2, 0.1, 0.2], None, [30.0, 0.2, 0.1], (0.1, 0.1)),
     ],
 )
 def test_the_first_step_and_test_which_also_choose_kernels_are_not_what_others_take(
-    steps, graphed, tests, estimate, monkeypatch
+    keys, steps, graphed, tests, estimate, monkeypatch
 ):
-    now, left = [0.0], [*tests]
+    now, steps, tests = [0.0], [*steps], [*tests]
 
-    def evaluate(_):
-        now[0] += left.pop(0)
+    def spend(times):
+        now[0] += times.pop(0)
 
-    run = SimpleNamespace(train_epoch=lambda _: ({}, steps.pop(0), {}), evaluate=evaluate, train_set=None)
+    run = SimpleNamespace(train_epoch=lambda _: spend(steps), evaluate=lambda _: spend(tests), train_set=None)
     run.graphed = graphed
     monkeypatch.setattr(cost, "_run", lambda *_: run)
-    monkeypatch.setattr(hardware, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    assert cost.step_seconds(SETTINGS, 4) == estimate
-    assert steps == left == []
+    monkeypatch.setattr(hardware, "time", SimpleNamespace(thread_time=lambda: now[0]))
+    assert cost.step_seconds(parse({**KEYS, **keys}), 4) == pytest.approx(estimate)
+    assert steps == tests == []
+
+
+def test_seconds_in_which_the_cpu_does_other_work_do_not_count_without_a_gpu(monkeypatch):
+    assert hardware.seconds_of(lambda: time.sleep(0.02)) < 0.02
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: time.sleep(0.02))
+    assert hardware.seconds_of(list) >= 0.02
 
 
 def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
@@ -202,7 +216,14 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
-    monkeypatch.setattr(cost, "products", lambda settings: {"mixup": 10, "automix": 30}[settings.mixer])
+    counts = {
+        ("mixup", "none"): 10,
+        ("automix", "none"): 30,
+        ("mixup", "s"): 13,
+        ("mixup", "u"): 20,
+        ("mixup", "su"): 20,
+    }
+    monkeypatch.setattr(cost, "products", lambda config: counts[config.mixer, config.sumix.regulariser])
     mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in mixing}
     assert mixed == {
         "mixup": (1.0, 0.5),
@@ -212,12 +233,19 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
         "automix": (0.75 * 3 + 0.125, 0.5),
     }
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
-    assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "sumix.lam": "learned"}), 4) == (1.5, 0.5)
+    of_sumix = {
+        ("fmix", "s"): (0.75 * 1.3 + 0.75, 0.5),
+        ("fmix", "u"): (0.75 * 2 + 0.75, 0.5),
+        ("puzzlemix", "su"): (0.75 * (2 + 2 / 3) + 2.25, 0.5),
+    }
+    for (mixer, terms), expected in of_sumix.items():
+        config = parse({**KEYS, "mixer": mixer, "sumix.regulariser": terms})
+        assert cost.batch_seconds(config, 4) == pytest.approx(expected)
     assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == mixed["automix"]
     monkeypatch.setattr(cost, "products", None)  # they are not counted again for another layer
     assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "mixer.layer": 1}), 4) == mixed["automix"]
     cost.batch_seconds(parse({**KEYS, "mixer": "cutmix", "mixer.pipeline": "mp"}), 4)
-    assert timed == ["mixup", "mixup", "mixup", "cutmix"]
+    assert timed == ["mixup", "mixup", "cutmix"]
 
 
 def test_products_are_counted_in_a_network_of_few_layers(monkeypatch):

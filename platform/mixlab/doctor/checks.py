@@ -154,7 +154,7 @@ def check_files(asked: Question, machines: Sequence[Facts]) -> Found:
 
 
 def check_load(asked: Question, machines: Sequence[Facts]) -> Found:
-    """Warn where other work already keeps every processor busy: trials take longer, and estimates of time are wrong."""
+    """Warn where other work already keeps every processor busy: trials take longer than estimated."""
     fix = "wait for it, end it, or give a trial more processors with --cpus-per-trial, so that fewer run at a time"
     for facts in machines:
         if facts.load > facts.cpus:

@@ -151,13 +151,15 @@ def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
     """Return the estimates that this process makes, without Ray."""
     import torch
 
-    machine = this_machine()
+    machine, load = this_machine(), os.getloadavg()[0]  # a mean over a minute, so the steps would count too
     share = checked_share(start.options.cpus_per_trial, start.options.gpus_per_trial, machine, "this machine")
     torch.set_num_threads(share.threads)
     with start.console.status(TIMING):
         estimates = [_estimate(trial.settings, start.train, Path(start.options.data_root)) for trial in trials]
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     where = f"{counted(os.cpu_count() or 1, 'CPU core')} ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
+    if load > machine["CPU"]:  # as in ``check_load`` of the doctor
+        where += f", where trials take longer while other work has a load of {load:.1f}"
     return Timing(estimates, [machine], where, share)
 
 

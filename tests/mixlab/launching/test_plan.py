@@ -191,6 +191,13 @@ def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_pat
     assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
 
 
+@pytest.mark.parametrize(("load", "times"), [(1e6, 1), (0.0, 0)])
+def test_other_work_on_the_machine_is_named_with_the_cost(tmp_path, monkeypatch, load, times):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    said = dry_run_of(SEARCH.study, tmp_path)
+    assert said.count(f", where trials take longer while other work has a load of {load:.1f}. A rough figure") == times
+
+
 def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
     said = dry_run_of(SEARCH.study, tmp_path, estimate_seconds=Mock(side_effect=LookupError("no such\nnetwork")))
     assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in said
