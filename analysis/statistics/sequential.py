@@ -101,10 +101,10 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     """Return the weight (M,) of every comparison in the mean over a family.
 
     A comparison whose first differences stand out, whatever their signs, is more likely to be real, and gets a larger
-    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. Added to a
-    square is that of the distance from the median of the table and seed, in which the reference counts as one without
-    any difference; what the noise of the reference brings to all of them cancels there. Sizes and distances stay as
-    they are when all signs of a seed are turned, so given them the signs are still fair under the null hypothesis of
+    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. To each square
+    is added that of the distance from the median of the table's differences at the same seed, among which the reference
+    has one of 0: noise of the reference, which moves all of them alike, cancels there. Sizes and distances stay as they
+    are when all signs of a seed are turned, so given them the signs are still fair under the null hypothesis of
     :func:`analysis.statistics.significance.family_p`, and the weighted mean starts at 1 and remains a fair game.
     Nothing is decided before those seeds are over.
 

@@ -27,9 +27,9 @@ from trainables.precision import wide
 class AdAutoMixing(AutoMixing):
     """Trains the generator and a classifier; its slow copy is tested as AutoMix's is.
 
-    The classifier learns from mixtures by masks, and half each from the images as they are and from their even
-    mixtures. The paper and the official code subtract the loss and add the likeness, so that the generator is
-    rewarded for mixtures that the slow copy does not recognise and that look unlike their images to it; the option
+    The classifier learns from mixtures by masks and, with half the weight each, from the images as they are and from
+    their even mixtures. The paper and the official code subtract the loss and add the likeness, so that the generator
+    is rewarded for mixtures that the slow copy does not recognise and that look unlike their images to it; the option
     ``likeness`` has the other sign.
     """
 
