@@ -1,10 +1,9 @@
 """A search that needs neither Ray nor files: the real history and source, driven by a loop."""
 
-import contextlib
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,9 +54,8 @@ class InMemory(TrialStore):
         self.storage = optuna.storages.InMemoryStorage()
         self.url = "memory"
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        yield
+    def alone(self, work: Callable[[], Any]) -> Any:
+        return work()
 
 
 NO_CHECKPOINTS: Any = SimpleNamespace(newest=lambda only="": {})

@@ -1,7 +1,6 @@
 """The phases of a launch: a study has one, of listed trials; a search has two, the first of proposed trials."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,9 +39,9 @@ class Phase(Source, Progress, Protocol):
     keeps_files: bool  # whether models go to MLflow
     record: str  # a clause that says where the records are that MLflow may lack
 
-    def lock(self) -> AbstractContextManager[object]:
-        """Keep other drivers out while MLflow's runs are created; here there is no other."""
-        return nullcontext()
+    def alone(self, work: Callable[[], object]) -> None:
+        """Create MLflow's runs by ``work`` while other drivers are kept out; here there is no other."""
+        work()
 
     def catch_up(self, session: Session) -> bool:
         """Bring MLflow up to date without running anything; return False if MLflow is away."""

@@ -1,8 +1,7 @@
 """The first phase of a search: trials that its history proposes until the budget is spent; and what is left of it."""
 
 import math
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -95,9 +94,9 @@ class ProposedTrials(Phase):
 
     # Phase
 
-    def lock(self) -> AbstractContextManager[object]:
+    def alone(self, work: Callable[[], object]) -> None:
         """See ``Phase``: if two drivers start together, one creates the runs and the other finds them."""
-        return self.history.store.lock()
+        self.history.store.alone(work)
 
     def counts(self) -> str:
         """Return words such as ``12/60 tried, 5 pruned, 1 failed``."""

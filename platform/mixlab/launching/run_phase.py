@@ -104,9 +104,8 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     share = start.share_of(phase.concerned) if not phase.over() else None
     if share is not None and outlook is not None and not options.quiet:
         outlook(phase.tracked.plan)
-    with phase.lock():
-        tracker = Tracker(start.client, phase.tracked, start.provenance)
-        tracker.open()
+    tracker = Tracker(start.client, phase.tracked, start.provenance)
+    phase.alone(tracker.open)
     display = Display(console, phase, options.quiet)
     after_end = partial(phase.after_end, tracker.trials)
     session = Session(tracker.trials, start.storage, display, mirrors, phase.keeps_files, after_end)

@@ -55,16 +55,19 @@ class History:
 
     def claim(self) -> Claim | None:
         """Return the next trial to run, from the arm that has had the fewest; None if there is none at the moment."""
-        with self.store.lock():
+        held = list(self._held)
+
+        def work() -> Claim | None:
+            self._held = list(held)
             self._settle_held()
             self._release_orphans()
-            while True:
-                due = [name for name in self.arms if self._has_room(name)]
-                if not due:
-                    return None
+            while due := [name for name in self.arms if self._has_room(name)]:
                 claim = self._ask(self.cells[min(due, key=self._begun)])
                 if claim is not None:
                     return claim
+            return None
+
+        return self.store.alone(work)
 
     def finished(self) -> bool:
         """Return whether every trial of the budget has ended, whoever ran it."""
@@ -128,12 +131,15 @@ class History:
 
     def begin_confirmation(self) -> bool:
         """Return whether this driver is to train the winners; False while another driver does it."""
-        with self.store.lock():
+
+        def work() -> bool:
             owner = self.drivers.study.user_attrs.get(CONFIRMING, "")
             if owner not in ("", self.drivers.me) and self.drivers.alive(owner):
                 return False
             self.drivers.study.set_user_attr(CONFIRMING, self.drivers.me)
             return True
+
+        return self.store.alone(work)
 
     def end_confirmation(self) -> None:
         """Let another driver proceed to the confirmation."""

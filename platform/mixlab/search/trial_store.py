@@ -2,9 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 import optuna
@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mixlab import uris
 from mixlab.databases import wait_for_server, with_tables
 from mixlab.errors import BadInput, first_line, root_cause
+from mixlab.search.server_storage import ServerStorage
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
@@ -28,6 +29,8 @@ WORDS = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: Stat
 JOURNAL = "journal:///"
 BEGINNING = b'{"op_code":'  # how a journal file begins
 WAIT_SECONDS = 60  # the wait for another driver's claim or write
+
+Result = TypeVar("Result")
 
 
 class TrialStore:
@@ -46,40 +49,33 @@ class TrialStore:
     def __init__(self, url: str, search: str, *, reading: bool = False) -> None:
         self.url = absolute(url)
         self._search = search
-        self._engine: Any = None
         self.file = file_of(url)  # None for a server
         if self.file is None and url.startswith("sqlite"):
             raise BadInput(f"--optuna-storage {url!r} names no file; give sqlite:///FILE")
         if self.file is not None and not reading:
             uris.require_writable(self.file, "--optuna-storage")
         try:
-            self.storage = self._open(reading)
+            self.storage: Any = self._open(reading)
         except Exception as error:  # any database's own exceptions
             why = f"cannot be opened ({root_cause(error)}); give a file that can be written, or {uris.DATABASE}"
             raise BadInput(f"--optuna-storage {shown(url)!r} {why}") from error
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep all other drivers of the search out of such blocks."""
-        if self.file is not None:
-            try:
-                held = filelock.FileLock(f"{self.file}.claim", timeout=WAIT_SECONDS).acquire()
-            except OSError as error:
-                said = f"--optuna-storage {shown(self.url)!r} cannot be locked ({first_line(error)})"
-                raise BadInput(f"{said}: give a file in a folder that has locks, which no other start holds") from error
-            with held:
-                yield
-            return
-        from sqlalchemy import text
+    def alone(self, work: Callable[[], Result]) -> Result:
+        """Return what ``work`` returns, during which all other drivers of the search are kept out of such calls.
 
-        # The lock has a row of its own: whoever writes to the others would wait for the lock that it holds itself.
-        name = f"{self._search}/lock"
-        optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
-        with self._engine.begin() as connection:
-            connection.execute(text("SELECT study_id FROM studies WHERE study_name = :name FOR UPDATE"), {"name": name})
-            yield
+        On a server it is called again after a lost connection, as ``ServerStorage.once`` does.
+        """
+        if isinstance(self.storage, ServerStorage):
+            return self.storage.once(f"{self._search}/lock", work)
+        try:
+            held = filelock.FileLock(f"{self.file}.claim", timeout=WAIT_SECONDS).acquire()
+        except OSError as error:
+            said = f"--optuna-storage {shown(self.url)!r} cannot be locked ({first_line(error)})"
+            raise BadInput(f"{said}: give a file in a folder that has locks, which no other start holds") from error
+        with held:
+            return work()
 
-    def _open(self, reading: bool) -> BaseStorage:
+    def _open(self, reading: bool) -> BaseStorage | ServerStorage:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         if self.file is not None and self.url.startswith(JOURNAL):
@@ -89,10 +85,10 @@ class TrialStore:
         alone = self.file and not reading
         with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if alone else contextlib.nullcontext():
             database = with_tables(lambda: RDBStorage(self.url, engine_kwargs=wait))
-        self._engine = database.engine
-        if self.file is None:
-            wait_for_server(self._engine)
-        return optuna.storages.get_storage(database)
+        if self.file is not None:
+            return optuna.storages.get_storage(database)
+        wait_for_server(database.engine)
+        return ServerStorage(database)
 
 
 def _cut_half_line(file: Path) -> None:

@@ -108,10 +108,10 @@ def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("mixlab.search.trial_store.WAIT_SECONDS", 0)
     held = r"\(The file lock .* could not be acquired\.\)"
     with filelock.FileLock(tmp_path / "trials.claim"), pytest.raises(BadInput, match=f"locked {held}: give"):
-        trials.lock().__enter__()
+        trials.alone(list)
     with filelock.FileLock(tmp_path / "trials.db.claim"), pytest.raises(BadInput, match=f"opened {held}; give"):
         TrialStore(f"sqlite:///{tmp_path}/trials.db", "toy")
     (tmp_path / "trials.claim").unlink()
     (tmp_path / "trials.claim").mkdir()
     with pytest.raises(BadInput, match=r"trials' cannot be locked \(.*Is a directory"):
-        trials.lock().__enter__()
+        trials.alone(list)
