@@ -160,7 +160,7 @@ POLICIES: dict[str, Policy] = {
             "autocontrast": autocontrast,
             "equalize": lambda histogram, level: value_tables.equalize(histogram),
             # The highest 4 bits are kept at level 0, and all 8 at the top.
-            "posterize": lambda histogram, level: value_tables.posterize(4 + (4 * level).ceil()),
+            "posterize": lambda histogram, level: value_tables.posterize(4 + (4 * level).floor()),
             "solarize": solarize,
         },
         factors=lambda drawn: 1 + drawn.sign * (0.05 + 0.9 * drawn.level),

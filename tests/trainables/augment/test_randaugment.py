@@ -48,7 +48,7 @@ def affine(*matrix):
         ("solarize", "increasing", 0.7, 1.0, lambda image: ImageOps.solarize(image, 256 - 179)),
         ("solarize", "fixmatch", 1.0, 1.0, ImageOps.invert),
         ("posterize", "increasing", 0.7, 1.0, lambda image: ImageOps.posterize(image, 2)),
-        ("posterize", "fixmatch", 0.7, 1.0, lambda image: ImageOps.posterize(image, 7)),
+        ("posterize", "fixmatch", 0.7, 1.0, lambda image: ImageOps.posterize(image, 6)),  # int(6.8), as in OpenMixup
         ("posterize", "fixmatch", 1.0, 1.0, lambda image: image),
         ("solarize_add", "increasing", 0.7, 1.0, lambda image: image.point(lambda v: v + 77 * (v < 128))),
         ("brightness", "increasing", 0.5, 1.0, lambda image: ImageEnhance.Brightness(image).enhance(1.45)),
