@@ -21,14 +21,14 @@ in automix_table1_cifar100.py.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import IMAGENET_100, ON_CIFAR10, cell_settings
+from trainables.recipes import IMAGENET_RESNET18, ON_CIFAR10, cell_settings
 
 NETWORKS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnext101")
 MIXERS = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix", "automix")
 
 study = Study(
     name="automix_table2_imagenet",
-    base={**IMAGENET_100, "mixer": "none"},
+    base={**IMAGENET_RESNET18, "mixer": "none"},
     factors={"epochs": (100, 300), "backbone": tuple(f"{name}_imagenet" for name in NETWORKS)},
     settings=lambda config: {**cell_settings(config), "epochs": config["epochs"]},
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),

@@ -19,13 +19,13 @@ start.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18, IMAGENET_100, ON_CIFAR10, TINY_IMAGENET, cell_settings
+from trainables.recipes import CIFAR100_RESNET18, IMAGENET_RESNET18, ON_CIFAR10, TINY_IMAGENET, cell_settings
 
 study = Study(
     name="automix_table8_pipeline",
     base=CIFAR100_RESNET18,
     factors={
-        "dataset": {"cifar100": CIFAR100_RESNET18, "tiny_imagenet": TINY_IMAGENET, "imagenet": IMAGENET_100},
+        "dataset": {"cifar100": CIFAR100_RESNET18, "tiny_imagenet": TINY_IMAGENET, "imagenet": IMAGENET_RESNET18},
         "mixer": ("mixup", "cutmix", "automix"),
     },
     settings=cell_settings,

@@ -15,13 +15,13 @@ control, runs the batch before mixing as SUMix does and learns nothing from it.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import IMAGENET_100, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX
+from trainables.recipes import IMAGENET_RESNET18, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX
 
 CUTMIX = {"mixer": "cutmix", "mixer.alpha": 0.2}
 
 study = Study(
     name="sumix_cam",
-    base={**IMAGENET_100, "mixer": "none", **WITHOUT_SUMIX},
+    base={**IMAGENET_RESNET18, "mixer": "none", **WITHOUT_SUMIX},
     arms=(
         Arm("none", {}),
         Arm("CutMix", CUTMIX),

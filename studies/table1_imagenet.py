@@ -16,11 +16,11 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import IMAGENET_100, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX, sumix_settings
+from trainables.recipes import IMAGENET_RESNET18, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX, sumix_settings
 
 study = Study(
     name="table1_imagenet",
-    base={**IMAGENET_100, **WITHOUT_SUMIX},
+    base={**IMAGENET_RESNET18, **WITHOUT_SUMIX},
     factors={"mixer": ("cutmix", "fmix", "saliencymix", "resizemix")},
     settings=sumix_settings,
     arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),

@@ -7,7 +7,7 @@ from torch import nn
 
 
 def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """Return the batch norms that take their running statistics in evaluation mode."""
+    """Return the batch norms that use running statistics in evaluation mode."""
     return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
 
 

@@ -25,7 +25,7 @@ from trainables.recipes.large_images import (
     CONVNEXT,
     CUB200,
     DEIT,
-    IMAGENET_100,
+    IMAGENET_RESNET18,
     INAT2017,
     INAT2018,
     PLACES205,

@@ -18,7 +18,7 @@ RECIPES: tuple[Recipe, ...] = (
     *(k_image.CIFAR100_PYRAMIDNET110, k_image.CIFAR100_PYRAMIDNET200),
     *(k_image.CIFAR100_PREACT_RESNET18, k_image.CIFAR100_WRN16_8, k_image.CIFAR100_RESNEXT29),
     *(small.TINY_IMAGENET, small.TINY_IMAGENET_RESNEXT50),
-    *(large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),
+    *(large.IMAGENET_RESNET18, large.DEIT, large.SWIN, large.CONVNEXT),
     *(large.INAT2017, large.INAT2018, large.PLACES205, large.CUB200, large.AIRCRAFT),
 )
 # The recipes of further papers, or of their code, for data sets and networks of the above.

@@ -8,8 +8,8 @@ AutoMix's procedure (b), and RSB is "ResNet strikes back" (Wightman, Touvron, Je
 from trainables.config import Recipe
 from trainables.recipes.small_images import TRANSFORMER
 
-# 4 devices with 64 images each.
-IMAGENET_100: Recipe = {
+# OM trains on 4 devices with 64 images each.
+IMAGENET_RESNET18: Recipe = {
     "dataset": "imagenet",
     "backbone": "resnet18_imagenet",
     "init": "om_table",
@@ -22,9 +22,9 @@ IMAGENET_100: Recipe = {
     "mixer.alpha": 0.2,
     "sumix.zeta": 0.5,
 }
-INAT2017: Recipe = {**IMAGENET_100, "dataset": "inat2017", "backbone": "resnet50_imagenet"}
+INAT2017: Recipe = {**IMAGENET_RESNET18, "dataset": "inat2017", "backbone": "resnet50_imagenet"}
 INAT2018: Recipe = {**INAT2017, "dataset": "inat2018"}
-PLACES205: Recipe = {**IMAGENET_100, "dataset": "places205"}
+PLACES205: Recipe = {**IMAGENET_RESNET18, "dataset": "places205"}
 
 # torchvision's weights are fine-tuned.
 CUB200: Recipe = {

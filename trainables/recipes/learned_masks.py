@@ -46,7 +46,7 @@ TRANSFORMER: Recipe = {
     "mixer.block_lr": 0.001,
     "mixer.block_min_lr": 0.0001,
 }
-TRANSFORMER_ON_CIFAR100: Recipe = {**TRANSFORMER, "lr": 5e-4, "min_lr": 1e-4}
+TRANSFORMER_ON_CIFAR: Recipe = {**TRANSFORMER, "lr": 5e-4, "min_lr": 1e-4}
 # Further settings of single networks.
 OF_NETWORK: dict[tuple[str, str], Recipe] = {
     ("cifar100", "deit_small"): {"drop_path": 0.1, "grad_clip": 10.0, "warmup_epochs": 5},
@@ -57,8 +57,8 @@ OF_NETWORK: dict[tuple[str, str], Recipe] = {
 
 # data set: settings for convolutional networks, and for transformers
 RELEASED: dict[str, tuple[Recipe, Recipe]] = {
-    "cifar10": (CIFAR, TRANSFORMER_ON_CIFAR100),
-    "cifar100": (CIFAR, TRANSFORMER_ON_CIFAR100),
+    "cifar10": (CIFAR, TRANSFORMER_ON_CIFAR),
+    "cifar100": (CIFAR, TRANSFORMER_ON_CIFAR),
     "tiny_imagenet": (TINY_IMAGENET, TRANSFORMER),
     "imagenet": (PHOTOGRAPHS, TRANSFORMER),
     "inat2017": (INATURALIST, TRANSFORMER),
@@ -70,28 +70,28 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
 
 # alpha by data set and mixer for convolutional networks, where it is not that of ``ALPHA``: OM
 # docs/en/mixup_benchmarks.
-_PHOTOGRAPHS = {"mixup": 0.2, "cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2}
-_FINE_TUNING = {"mixup": 0.2, "cutmix": 1.0, "manifoldmix": 0.5}
+ALPHA_OF_PHOTOGRAPHS = {"mixup": 0.2, "cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2}
+ALPHA_OF_FINE_TUNING = {"mixup": 0.2, "cutmix": 1.0, "manifoldmix": 0.5}
 ALPHA_OF_DATASET: dict[str, dict[str, float]] = {
     "tiny_imagenet": {"cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2},
-    "imagenet": _PHOTOGRAPHS,
-    "inat2017": _PHOTOGRAPHS,
-    "inat2018": _PHOTOGRAPHS,
+    "imagenet": ALPHA_OF_PHOTOGRAPHS,
+    "inat2017": ALPHA_OF_PHOTOGRAPHS,
+    "inat2018": ALPHA_OF_PHOTOGRAPHS,
     "places205": {"mixup": 0.2, "manifoldmix": 0.2},
-    "cub200": _FINE_TUNING,
-    "aircraft": _FINE_TUNING,
+    "cub200": ALPHA_OF_FINE_TUNING,
+    "aircraft": ALPHA_OF_FINE_TUNING,
 }
 # The same for transformers; all other data sets have that of ``ALPHA``.
 ALPHA_ON_IMAGENET = {"mixup": 0.2, "cutmix": 0.2, "fmix": 0.2, "puzzlemix": 1.0, "manifoldmix": 0.2}
 
-ALPHA_OF_SMALL = 0.2  # ResNet-18 underfits ImageNet under mixers that cut
+ALPHA_OF_RESNET18 = 0.2  # ResNet-18 underfits ImageNet under mixers that cut
 
 
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
 
-    SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs a slow copy, also
-    that of another mixer, must forget its start in time. With the preset ``paper`` nothing of OpenMixup's is set.
+    SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs a slow copy, of
+    another mixer too, moves faster, to forget its start in time. With the preset ``paper`` nothing is OpenMixup's.
     """
     dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
     if config.get("mixer") not in LEARNED:
@@ -127,7 +127,7 @@ def strengths(config: Mapping[str, Any]) -> Recipe:
     else:
         alphas = ALPHA_OF_DATASET.get(dataset, {})
     if (dataset, backbone) == ("imagenet", "resnet18_imagenet") and mixer in CUTTING:
-        settings["mixer.alpha"] = ALPHA_OF_SMALL
+        settings["mixer.alpha"] = ALPHA_OF_RESNET18
     elif mixer in alphas:
         settings["mixer.alpha"] = alphas[mixer]
     if mixer in CUTTING and backbone == "resnext50" and dataset.startswith("cifar"):

@@ -78,7 +78,7 @@ class Display:
         self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in self.phase.done().items()}
         self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
         self.expected = self.phase.expected()
-        self.run = 0.0  # trials, in parts too, since the start
+        self.trained = 0.0  # trials that were trained since the start, in parts too
         self.started_at = time.monotonic()
         self._lock = threading.Lock()
         self._stack = ExitStack()
@@ -108,7 +108,7 @@ class Display:
         with self._lock:
             before = self.running[trial.key]
             share = max(before, epoch.number / epoch.of)  # one that crashed may repeat epochs
-            self.run += share - before
+            self.trained += share - before
             self.running[trial.key] = share
             self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.phase.shown.text(epoch.metrics)}", "cyan")
 
@@ -147,12 +147,12 @@ class Display:
     def _time_left(self) -> str:
         if self.expected is None:
             return ""
-        left = self.expected - self.run
+        left = self.expected - self.trained
         if left <= 1e-9:
             return "nearly there" if self.running else ""
-        if not self.run:
+        if not self.trained:
             return "time left unknown"
-        return f"{duration((time.monotonic() - self.started_at) / self.run * left)} left"
+        return f"{duration((time.monotonic() - self.started_at) / self.trained * left)} left"
 
     def _render(self) -> Group:
         """Return the progress and the table; while trials run, without idle arms for which the terminal has no line."""

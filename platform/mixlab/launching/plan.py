@@ -29,7 +29,6 @@ from mixlab.tracking.store import StoredRun
 TIMING = "timing a few training steps of each kind of trial ..."
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
-
 Estimate = float | str | None  # a trial's seconds; the error of the estimate; None if the trainable cannot say
 
 
@@ -77,6 +76,7 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
 def _left_of_study(
     study: Study, trials: Sequence[Trial], start: Start, recorded: Mapping[str, StoredRun]
 ) -> list[Left]:
+    """Return the trials that are left of a study, and print the state of each trial."""
     saved, console, due = start.storage.newest(), start.console, trials
     state = states(trials, recorded, saved)
     if study.sequential:

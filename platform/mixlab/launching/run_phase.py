@@ -29,7 +29,7 @@ LOST_DRAIN_SECONDS = 5.0
 
 
 def say_why(fault: BaseException, console: Console, storage: str) -> None:
-    """Say why work ended before it was done; bad input is raised in the end."""
+    """Say why work ended before it was done, unless bad input ended it, which ``code_of`` raises."""
     if isinstance(fault, KeyboardInterrupt):
         say(console, "Stopping ...")
     elif isinstance(fault, SystemExit):  # rich raises it once nobody reads the output, as after leaving a pager

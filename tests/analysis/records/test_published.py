@@ -65,7 +65,7 @@ def test_every_number_is_there_once():
         (recipes.CIFAR100_WRN28_8, "wrn28_8", 0.12),
         (recipes.TINY_IMAGENET, "resnet18", 0.76),  # the paper prints 0.81, which its four pairs do not give
         (recipes.TINY_IMAGENET, "resnext50", 2.07),
-        (recipes.IMAGENET_100, "resnet18_imagenet", 0.47),
+        (recipes.IMAGENET_RESNET18, "resnet18_imagenet", 0.47),
         (recipes.CUB200, "resnet18_imagenet", 0.93),
         (recipes.CUB200, "resnext50_imagenet", 0.10),
         (recipes.AIRCRAFT, "resnet18_imagenet", 0.83),  # the paper prints 0.82
