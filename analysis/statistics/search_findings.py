@@ -217,7 +217,7 @@ def _border(arm: Tuned) -> list[str]:
 def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[str, float]:
     """Return the importances of the parameters, which add up to 1, from the trials at the positions ``picked``."""
     names = arm.varied(of.trials)
-    study = optuna.create_study(direction=arm.study.direction)
+    study = optuna.create_study()
     for index in picked:
         trial = of.trials[index]
         params = {name: trial.params[name] for name in names}

@@ -45,6 +45,7 @@ def test_a_run_is_plain_sgd_with_each_epochs_own_draws_bit_for_bit():
             total += loss.item() * len(batch)
         assert run.history[epoch - 1].metrics["train_loss"] == pytest.approx(total / 10)  # the last batch is of 2
     torch.testing.assert_close(method.state_dict(), run.method.state_dict(), rtol=0, atol=0)
+    assert derive_seed(7, "data", 3) == 6975685844921256464  # half of the first 64 bits of SHA-256 of 7/data/3
 
 
 def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch):

@@ -101,7 +101,9 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel):
 @pytest.mark.parametrize(("number", "likeness", "sign"), [(2, "lowered", 1), (0, "raised", -1), (1, "lowered", 0)])
 def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     """Even steps work against the slow copy, odd ones for it."""
-    ours, other = (method_for("adautomix", mixer__likeness=likeness).double() for _ in range(2))
+    ours, other = (
+        method_for("adautomix", mixer__likeness=likeness, mixer__plain_mixing=0.25).double() for _ in range(2)
+    )
     for method in (ours, other):
         draw_weights(method.block)
         method.step += number
@@ -135,8 +137,8 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     generation = -0.3 * of_block + sign * 0.7 * cosine / B if number % 2 == 0 else of_block
     with torch.no_grad():
         x, even, sources, lam = mixture(0.03)
-    wanted = generation + 0.5 * F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
-    wanted = wanted + 0.5 * cross_entropy(other.network(even), sources, lam)
+    wanted = generation + 0.75 * F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
+    wanted = wanted + 0.25 * cross_entropy(other.network(even), sources, lam)
     wanted = wanted + cross_entropy(other.network(x), sources, lam)
     torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=0)
     for value in (loss, wanted):
@@ -149,7 +151,7 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
 
 
 def test_the_masks_that_adautomix_shows_are_those_of_two_images_with_a_third_of_no_share():
-    method = method_for("adautomix").double()
+    method = method_for("adautomix", mixer__lam_channel=True).double()
     draw_weights(method.block)
     images, partner = pixels(dtype=torch.float64), torch.arange(B).roll(1)
     lam = torch.linspace(0.1, 0.9, B, dtype=torch.float64)

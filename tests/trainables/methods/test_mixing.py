@@ -46,6 +46,7 @@ def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer):
     loss, log = step(full)
     assert 0 < loss < float("inf")
     assert log.keys() <= DECLARED
+    assert not any(value.requires_grad for value in log.values())
     for name, parameter in full.network.named_parameters():
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
@@ -105,6 +106,8 @@ def test_the_loss_is_the_configured_one(name, loss):
     mixed = MIXERS["cutmix"](pixels(), torch.Generator().manual_seed(0))
     wanted = loss(method.network(mixed.images), LABELS, mixed)
     assert step(method)[0].item() == pytest.approx(wanted.item(), rel=1e-5)
+    if name == "cross_entropy":
+        assert method_for("cutmix", label_smoothing=0.1, sumix__lam="learned").sumix.smoothing == 0.1
 
 
 def test_the_log_says_what_sumix_did():
@@ -127,6 +130,14 @@ def test_the_log_says_what_sumix_did():
     _, log = step(method_for("mixup", sumix__regulariser="su"))
     assert "regulariser" in log
     assert not {"lam_drawn", "lam_learned"} & log.keys()  # a fixed lambda has no histograms
+
+
+def test_what_a_method_adds_is_drawn_from_the_run_s_seed_and_moves_no_random_state():
+    state = torch.get_rng_state()
+    methods = [method_for("cutmix", seed, sumix__lam="learned") for seed in (0, 0, 1)]
+    first, again, other = (method.sumix.uncertainty.weight for method in methods)
+    assert (torch.equal(first, again), torch.equal(first, other)) == (True, False)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_network_that_has_learned_nothing_leaves_lambda_as_it_was_drawn():
