@@ -34,6 +34,7 @@ def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could():
     seeds = seeds_to_find_one_sd(1, 2)
     assert more == f"To find a gain of 1 sd of a paired difference would take {seeds} seeds ({3 * seeds} runs)."
     assert len(outlook(make_plan(arms=ARMS, seeds=seeds))) == 2  # so many would find it
+    assert len(outlook(make_plan(arms=("plain", *map(str, range(201))), seeds=3))) == 2  # to simulate it takes too long
 
 
 def test_six_seeds_say_which_gain_they_would_find():

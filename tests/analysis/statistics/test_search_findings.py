@@ -142,6 +142,8 @@ def test_only_the_order_of_the_values_decides_whether_the_parameters_explain_the
         arm = tuned([trial(point, value) for point, value in zip(points(30, 0), values.tolist(), strict=True)])
         p.add(explained_p(arm, comparable(arm), np.random.default_rng(0)))
     assert len(p) == 1
+    few = tuned(arm.complete[:9])  # for a surface of 6 numbers
+    assert math.isnan(explained_p(few, comparable(few), np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(
