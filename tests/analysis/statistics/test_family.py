@@ -113,6 +113,7 @@ def test_comparisons_of_few_pairs_never_decide_and_do_not_hinder_the_others():
     together = family_p(d)
     assert (together[:2] > 0.05).all()
     assert together[2:].tolist() == family_p(d[2:, :8]).tolist()
+    assert family_p([[1.0, 2.0]], one_sided=True).tolist() == [1 / 4]
 
 
 def test_what_cannot_be_compared_has_no_p():

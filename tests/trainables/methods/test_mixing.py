@@ -132,11 +132,12 @@ def test_the_log_says_what_sumix_did():
     assert not {"lam_drawn", "lam_learned"} & log.keys()  # a fixed lambda has no histograms
 
 
-def test_what_a_method_adds_is_drawn_from_the_run_s_seed_and_moves_no_random_state():
+def test_all_that_is_trained_is_drawn_from_the_run_s_seed_and_moves_no_random_state():
     state = torch.get_rng_state()
     methods = [method_for("cutmix", seed, sumix__lam="learned") for seed in (0, 0, 1)]
-    first, again, other = (method.sumix.uncertainty.weight for method in methods)
-    assert (torch.equal(first, again), torch.equal(first, other)) == (True, False)
+    for part in ("sumix.uncertainty", "network.backbone.head"):
+        first, again, other = (method.get_submodule(part).weight for method in methods)
+        assert (torch.equal(first, again), torch.equal(first, other)) == (True, False)
     assert torch.equal(torch.get_rng_state(), state)
 
 
