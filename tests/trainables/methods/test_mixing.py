@@ -165,11 +165,12 @@ def test_gradient_length_is_that_of_each_row_alone():
     ],
 )
 def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(mixer, raw_forward):
-    method = method_for(mixer, sumix__lam="learned", sumix__raw_forward=raw_forward)
+    method = method_for(mixer, sumix__regulariser="u", sumix__raw_forward=raw_forward)
     step(method)
     assert method.network.training
     norm = next(m for m in method.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert norm.num_batches_tracked == (1 if raw_forward in ("eval_nograd", "joint") else 2)
+    assert method.encode_raw(pixels())[0].requires_grad == (raw_forward == "train_grad")
 
 
 @pytest.mark.parametrize(("preset", "clean_loss"), [("paper", 0.5), ("release", 0.0)])
