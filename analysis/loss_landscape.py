@@ -13,6 +13,7 @@ sharpness.md and .csv.
 
 import argparse
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -41,6 +42,7 @@ from trainables.robustness.landscape import REACH, Direction, loss_at, random_di
 RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise of the loss within half the reach")
 PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
 TILE = 1.75  # inches, the side of a plane
+MOST_TILES = 6  # beside each other
 CONTOURS = 12
 Y_LABEL = "loss on test images, nats (log scale)"
 POINTS = "points on a side of the plane, or 0 (default: %(default)s)"
@@ -145,7 +147,7 @@ def plot_line(
 def plot_plane(
     study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str, labels: tuple[str, str] = PLANE_LABELS
 ) -> Figure:
-    """Draw a row of contour maps per table, one per arm, all on one scale of colours.
+    """Draw contour maps of every table in rows of their own, one per arm, all on one scale of colours.
 
     The points have the columns of the factors, ``arm``, ``first``, ``second`` (steps, which ``labels`` name) and
     ``loss``, of one seed.
@@ -155,15 +157,21 @@ def plot_plane(
     colours = drawing.colours_of(levels[0])
     low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
     steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
-    size = (max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 0.6)
+    columns = min(len(arms), MOST_TILES)
+    rows = len(levels) * math.ceil(len(arms) / columns)
+    size = (max(columns * TILE, 4.5) + 1.2, rows * (TILE + 0.25) + 0.6)
     with drawing.titled(study, caption, size) as (figure, upper):
-        axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
+        axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         drawn = None
-        for line, level in zip(axes, levels, strict=True):
+        for tiles, level in zip(axes.reshape(len(levels), -1), levels, strict=True):
             titles = [arm + level.role(arm) for arm in arms]
             titles[0] = f"{level.name}, {titles[0]}" if level.name else titles[0]
-            names = in_lines(titles, 30)
-            for axis, arm, title in zip(line, arms, titles, strict=True):
+            names = in_lines(titles, 26)
+            for axis in tiles[len(arms) :]:
+                axis.set_visible(False)
+            for axis in tiles[: len(arms)][-columns:]:
+                axis.tick_params(labelbottom=len(tiles) > len(arms) or level is levels[-1])
+            for axis, arm, title in zip(tiles, arms, titles, strict=False):
                 here = at_levels(points[points["arm"] == arm], level.levels)
                 axis.set_title(names[title], fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)

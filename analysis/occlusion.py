@@ -155,7 +155,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
         drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), look)
     axis.set_xlim(0, 100)
     if axis.get_legend_handles_labels()[0]:
-        drawing.legend_beside(axis, "area under the curve, gain [95 %]")
+        drawing.legend_beside(axis, "area under the curve, %; gain [95 % interval]")
     else:
         axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
 

@@ -175,7 +175,7 @@ def summary(levels: Sequence[LevelTable]) -> str:
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     shared, cells = configuration(runs, factors)
     cells.columns = [str(name).removeprefix(FACTOR).removeprefix(CONFIG) for name in cells.columns]
-    tables = {"Of each arm": cells if len(cells) > 1 else cells[:0], "Of every run": shared}
+    tables = {"Each arm": cells if len(cells) > 1 else cells[:0], "Every run": shared}
     shown = [f"<h3>{heading}</h3>\n{html_grid(table, words=True)}" for heading, table in tables.items() if len(table)]
     return "\n".join(shown) or "<p>The runs have no settings.</p>"
 

@@ -262,3 +262,15 @@ def test_a_long_caption_makes_a_figure_higher_and_its_panels_no_lower(levels):
     points = points.assign(loss=1.0 + points["first"] ** 2, **{"factor.mixer": "cutmix"})
     short, long = (plot_plane("tiny", points, levels[:1], "A caption. " * times).subfigs[0] for times in (1, 90))
     assert long.bbox.height == pytest.approx(short.bbox.height)
+
+
+def test_planes_of_many_arms_are_in_several_rows_whose_lowest_have_numbers():
+    arms = tuple(f"arm {number}" for number in range(8))
+    points = pd.DataFrame(itertools.product((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), arms), None, ["first", "second", "arm"])
+    figure = plot_plane(
+        "tiny", points.assign(loss=1.0 + points["first"] ** 2), tables_of(lambda *_: 70.0, arms, 1, {}), ""
+    )
+    axes = figure.axes[:12]
+    assert [axis.get_title(loc="left") for axis in axes if axis.get_visible()] == list(arms)
+    numbered = [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes if axis.get_visible()]
+    assert numbered == [False, False, *[True] * 6]
