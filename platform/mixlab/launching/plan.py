@@ -157,7 +157,7 @@ def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
     with start.console.status(TIMING):
         estimates = [_estimate(trial.settings, start.train, Path(start.options.data_root)) for trial in trials]
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    where = f"{counted(os.cpu_count() or 1, 'CPU core')} ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
+    where = f"{counted(int(machine['CPU']), 'CPU core')} ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
     if load > machine["CPU"]:  # as in ``check_load`` of the doctor
         where += f", where trials take longer while other work has a load of {load:.1f}"
     return Timing(estimates, [machine], where, share)

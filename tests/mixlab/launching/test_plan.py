@@ -194,7 +194,9 @@ def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_pat
 @pytest.mark.parametrize(("load", "times"), [(1e6, 1), (0.0, 0)])
 def test_other_work_on_the_machine_is_named_with_the_cost(tmp_path, monkeypatch, load, times):
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("mixlab.cluster.resources.cpu_count", lambda: 3)
     said = dry_run_of(SEARCH.study, tmp_path)
+    assert " with 3 at a time, on 3 CPU cores (" in said
     assert said.count(f", where trials take longer while other work has a load of {load:.1f}. A rough figure") == times
 
 
