@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from trainables.backbones import PREFIX
 
 # The names of the modules that begin a stage, in the models of timm that have them.
-STAGE = re.compile(r"((dense_)?stages|blocks|layers)\.\d+|(body\.)?layer[1-9]|level[2-9]|s\d|features\.denseblock\d")
+STAGE = re.compile(
+    r"((dense_)?stages|blocks|layers)\.\d+|(body\.)?layer[1-9]|level[2-9]|s\d|features\.denseblock\d|[Mm]ixed_\d[a-e]"
+)
 
 
 class Layout(NamedTuple):

@@ -48,6 +48,8 @@ SLOW = {
     "efficientformer_l1": (224, 1, "EfficientFormer"),
     "gmlp_ti16_224": (64, 31, "MlpMixer"),
     "hiera_tiny_224": (224, 1, "Hiera"),
+    "inception_resnet_v2": (128, 4, "InceptionResnetV2"),
+    "inception_v3": (128, 12, "InceptionV3"),
     "levit_256d": (128, 4, "Levit"),
     "levit_128s": (128, 4, "LevitDistilled"),
     "legacy_seresnet18": (64, 5, "SENet"),
