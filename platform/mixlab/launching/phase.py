@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mixlab.cluster.source import End, Job, Source
+from mixlab.errors import BadInput
 from mixlab.launching.display import Progress, Shown
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
@@ -71,6 +72,13 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, StoredRun], saved: Ma
     return found
 
 
+def require_reported(what: str, metric: str, trial: Trial, epoch: Epoch) -> None:
+    """Raise ``BadInput`` unless the metric is among those of an epoch."""
+    if metric not in epoch.metrics:
+        lacking = f"{what} {metric!r} was not reported by {trial.name}; it reports {', '.join(sorted(epoch.metrics))}"
+        raise BadInput(f"{lacking}: report it, and raise numbers of the trainable, so that every run begins again")
+
+
 class ListedTrials(Phase):
     """The missing trials of a study, up to the budget of seeds if they are added until everything is decided."""
 
@@ -114,7 +122,10 @@ class ListedTrials(Phase):
         return not self._left
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
-        """See ``Source``: a listed trial runs to its end."""
+        """See ``Source``: a listed trial runs to its end. By then the baseline must have the compared metric."""
+        plan = self.tracked.plan
+        if epoch.last and trial.arm == plan["baseline"]:
+            require_reported("the metric", plan["metric"], trial, epoch)
         return None
 
     def ended(self, trial: Trial, end: End) -> None:

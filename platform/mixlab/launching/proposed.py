@@ -8,7 +8,7 @@ from typing import Any
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput, last_line
 from mixlab.launching.display import Shown
-from mixlab.launching.phase import Left, Phase
+from mixlab.launching.phase import Left, Phase, require_reported
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.messages import counted, say
@@ -73,9 +73,7 @@ class ProposedTrials(Phase):
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         """See ``Source``; ``BadInput`` where the objective is not among the reported metrics."""
         claim = self.claims[trial.key]
-        if self.objective not in epoch.metrics:
-            reported = ", ".join(sorted(epoch.metrics))
-            raise BadInput(f"the objective {self.objective!r} was not reported by {trial.name}; it reports {reported}")
+        require_reported("the objective", self.objective, trial, epoch)
         value = epoch.metrics[self.objective]
         if not math.isfinite(value):
             return End(State.FAILED, error=f"the objective {self.objective} became {value} in epoch {epoch.number}")

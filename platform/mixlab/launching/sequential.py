@@ -118,7 +118,7 @@ class SequentialTrials(ListedTrials):
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         self._note(trial.key, epoch.metrics)
-        return None
+        return super().reported(trial, epoch)
 
     def ended(self, trial: Trial, end: End) -> None:
         super().ended(trial, end)
