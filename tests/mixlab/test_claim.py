@@ -132,6 +132,9 @@ def test_of_two_that_start_at_once_the_first_is_at_work_if_the_second_has_died(s
 def test_the_heart_beats_until_another_driver_has_taken_over(shared, monkeypatch, taken_over):
     monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
     with shared.claimed():
+        with monkeypatch.context() as outage:  # in which some beats die
+            outage.setattr(type(shared.board), "read", asked := Mock(side_effect=OSError("the store is away")))
+            wait_for(lambda: asked.call_count > 2)
         wait_for(lambda: int(shared.board.read().rpartition(" ")[2] or 0) > 2)
         assert not shared.lost.is_set()
         while not shared.lost.wait(0.05):  # a beat may be between its look and its write

@@ -164,9 +164,16 @@ def test_a_trial_that_fails_has_no_value_whatever_it_reported():
 
 
 def test_a_trial_that_the_journal_completes_has_the_value_of_its_last_epoch():
-    trials = study_of().trials(TRAIN)
-    saved = {trials[0].key: Saved("folder", [Epoch(number, 2, {"test_top1_median10": number}) for number in (1, 2)])}
-    assert SequentialTrials(study_of(), trials, START, {}, saved).rounds.results == {trials[0].key: 2}
+    trials = rounds_of(study_of()).due()
+    epochs = [Epoch(number, 2, {"test_top1_median10": number}) for number in (1, 2)]
+    saved = {trials[0].key: Saved("folder", epochs), trials[1].key: Saved("begun", epochs[:1])}
+    phase = SequentialTrials(study_of(), study_of().trials(TRAIN), START, {}, saved)
+    assert phase.rounds.results == {trials[0].key: 2}
+    jobs = [phase.next(2) for _ in range(2)]
+    assert [(job.trial.key, job.saved) for job in jobs] == [
+        (trials[1].key, saved[trials[1].key]),
+        (trials[2].key, None),
+    ]
 
 
 @pytest.mark.parametrize("at_a_time", [1, 9])

@@ -18,6 +18,8 @@ OF_SCHEDULERS = {"none": NopPruner, "asha": ASHA, "hyperband": HyperbandPruner, 
 
 def test_every_sampler_and_every_scheduler_is_the_one_of_its_name():
     assert {name: type(build_sampler(name, "study", 0, 20)) for name in SAMPLERS} == OF_SAMPLERS
+    tpe: Any = build_sampler("tpe", "study", 0, 20)
+    assert (tpe._n_startup_trials, tpe._multivariate, tpe._group, tpe._constant_liar) == (6, True, True, True)
     with pytest.raises(KeyError, match="cmaes"):
         build_sampler("cmaes", "study", 0, 20)
     assert {name: type(build_pruner(name, 27)) for name in SCHEDULERS} == OF_SCHEDULERS

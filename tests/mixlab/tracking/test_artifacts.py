@@ -28,7 +28,7 @@ def tracked(tracking_uri, tmp_path) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
-def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(tracked, move):
+def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(tracked, move, monkeypatch):
     """MLflow itself would make the old folder again, and the old plan would be read for ever."""
     folder, run_id = tracked
     moved = folder.parent / "elsewhere with space"
@@ -44,6 +44,11 @@ def test_artifacts_are_read_and_written_where_the_folder_was_moved_or_copied(tra
         artifacts.put_text(client, run, content, "plan.json")
         assert artifacts.read(client, run, "plan.json") == content.encode()
         assert artifacts.listed(client, run) == ["plan.json"]
+    there = sorted(moved.rglob("*"))
+    monkeypatch.setattr(shutil, "copyfile", lambda source, copy: copy.touch() or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        artifacts.put_text(client, run_id, "{}", "plan.json")
+    assert sorted(moved.rglob("*")) == there  # no part of a copy
     assert sorted(folder.rglob("*")) == before
 
 
