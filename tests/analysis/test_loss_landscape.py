@@ -8,6 +8,7 @@ from analysis import loss_landscape
 
 def test_the_grid_has_the_network_in_its_middle():
     assert loss_landscape.grid(5, reach=2.0) == [-2.0, -1.0, 0.0, 1.0, 2.0]
+    assert loss_landscape.grid(3) == [-1.0, 0.0, 1.0]  # by the length of each filter
 
 
 @pytest.mark.slow

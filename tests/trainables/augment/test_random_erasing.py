@@ -69,9 +69,12 @@ def test_lighting_moves_an_image_by_one_colour_along_the_components():
     colours = moved[:, :, 0, 0]
     components = torch.tensor(COMPONENTS)
     torch.testing.assert_close(components.T @ components, torch.eye(3), rtol=0, atol=1e-3)
-    wanted = components @ torch.diag((25.5 * torch.tensor([0.2175, 0.0188, 0.0045])) ** 2) @ components.T
+    deviations = 255 * torch.tensor([0.2175, 0.0188, 0.0045])
+    wanted = components @ torch.diag((0.1 * deviations) ** 2) @ components.T
     # Rounding to whole bytes adds a variance of 1/12; the covariance of 4000 draws is within 2/sqrt(4000) of its size.
     torch.testing.assert_close(colours.T.cov(), wanted + torch.eye(3) / 12, rtol=0.1, atol=0.2)
+    along = (lighting(images, generator(1, "augment"), strength=1.0).float() - 128)[:, :, 0, 0] @ components
+    torch.testing.assert_close(along.var(0), deviations**2 + 1 / 12, rtol=0.1, atol=0)
     assert torch.equal(images, torch.full_like(images, 128))
 
 
