@@ -223,6 +223,7 @@ OF_MIXERS = [
     ),
     ({"mixer": "adautomix", "mixer.pipeline": "mp"}, "mixer.pipeline must be 'mp_ce', got 'mp'"),
     ({"clean_loss": 1.0, "sumix.raw_forward": "train_nograd"}, r"or 'joint' with clean_loss 1\.0, .*'train_nograd'$"),
+    ({"mixer": "augmix", "mixer.probability": 0.5}, r"mixes every batch: mixer.probability must be 1, got 0\.5"),
     ({"mixer": "augmix", "clean_loss": 1.0}, r"its own loss on the images as they are: clean_loss must be 0, got 1\.0"),
 ]
 SUMIX = [
@@ -240,6 +241,10 @@ SUMIX = [
     ({"mixer": "dcutmix", **RELEASED}, "mixtures of 2 images"),
     ({"mixer": "comixup", **RELEASED}, "mixtures of 2 images, got 3"),
     ({"mixer": "augmix", "sumix.lam": "learned"}, "mixes an image with itself: sumix.lam must be 'fixed', got"),
+    (
+        {"mixer": "augmix", "sumix.regulariser": "s"},
+        "mixes an image with itself: sumix.regulariser must be 'none', got",
+    ),
     ({"mixer": "manifoldmix", **JOINT}, "maps, which have left the images behind: sumix.raw_forward must be 'train_g"),
     (
         {"mixer": "automix", "mixer.pipeline": "mp", **JOINT},

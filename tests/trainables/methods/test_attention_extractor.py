@@ -49,7 +49,7 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(kind, tmp_pa
 @pytest.mark.parametrize("pipeline", [None, "mp"])
 def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline):
     """After t steps it has kept (1 + t) / (10 + t) of its weights and statistics: 2/11 after one, 3/12 after two."""
-    method = method_for("attentivemix", mixer__pipeline=pipeline).double()
+    method = method_for("attentivemix", seed=1, mixer__pipeline=pipeline).double()
     attentive = method if pipeline is None else method.method
     average, network = attentive.average.network, attentive.network
     wanted = {name: value.clone() for name, value in network.state_dict().items()}

@@ -22,6 +22,7 @@ def test_the_divergence_by_loops():
                 total += p[view, row, k].item() * math.log(p[view, row, k].item() / mean) / 6
     assert jensen_shannon(logits).item() == pytest.approx(total)
     assert jensen_shannon(logits[:1].expand(3, -1, -1)).item() == pytest.approx(0, abs=1e-12)
+    assert jensen_shannon(torch.tensor([[[0.0, 1000.0]]]).expand(3, 1, 2)) == 0  # all are sure
 
 
 def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures():

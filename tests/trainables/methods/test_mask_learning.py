@@ -69,7 +69,7 @@ def test_the_teacher_slows_down(preset, kept):
 
 
 def test_the_teachers_weights_follow_and_its_statistics_are_its_own():
-    method = method_for("automix", mixer__layer=2)
+    method = method_for("automix", seed=1, mixer__layer=2)
     teacher, heads = method.teacher, method.heads
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     method(pixels(), LABELS, Generator().manual_seed(0))
@@ -136,7 +136,8 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
 
     AutoMix itself, "mp_ce", is computed by ``test_automix_by_loops``. SAMix takes the masks' variance off their loss.
     """
-    method, other = (method_for(mixer, mixer__pipeline=pipeline).double() for _ in range(2))
+    options = {"mixer__pipeline": pipeline, "mixer__lam_margin": 0.3, "mixer__epsilon": 0.05}
+    method, other = (method_for(mixer, **options).double() for _ in range(2))
     for each in (method, other):
         draw_weights(each.block)
     images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
@@ -145,12 +146,16 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
     maps = slow.encode(images, 4)
     partner, lam = draw(B, 2.0, False, rng)
     mask = other.block(maps, maps[partner], lam, (16, 12))
-    gap = mask_loss(mask, lam, "row") - (2 * sum(m.var(correction=0) for m in mask) / B if mixer == "samix" else 0)
+    gap = mask_loss(mask, lam, "row", 0.05) - (
+        2 * sum(m.var(correction=0) for m in mask) / B if mixer == "samix" else 0
+    )
     wanted = 0.1 * gap
-    first = mix_by(images, partner, lam, even_near_the_ends(mask, lam, 0.08) if pipeline == "none" else mask)
+    first = mix_by(images, partner, lam, even_near_the_ends(mask, lam, 0.3) if pipeline == "none" else mask)
     wanted = wanted + mixed_cross_entropy(slow(first.images), LABELS, first)
     if pipeline != "none":
-        second = automix(images, rng, generate=lambda p, given: other.block(maps, maps[p], given, (16, 12)))
+        second = automix(
+            images, rng, lam_margin=0.3, generate=lambda p, given: other.block(maps, maps[p], given, (16, 12))
+        )
         wanted = wanted + mixed_cross_entropy(other.network(second.images), LABELS, second)
     if pipeline == "mp_ce":
         wanted = wanted + F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)

@@ -120,6 +120,7 @@ def test_the_log_says_what_sumix_did():
     assert log["lam_std"].item() == pytest.approx(log["lam"].std(correction=0).item())
     assert (log["lam_min"].item(), log["lam_max"].item()) == (min(log["lam"].tolist()), max(log["lam"].tolist()))
     assert (log["lam_shift"] > 0).any()
+    assert 0 < log["regulariser_logits"] < 1 < log["regulariser"]  # exp(-distance), and about log(10)
     for name, lam in (("lam_drawn", drawn), ("lam_learned", log["lam"])):
         assert log[name].shape == (B, 10)
         assert log[name].sum(dim=1).tolist() == [1] * B
