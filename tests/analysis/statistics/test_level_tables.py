@@ -122,6 +122,7 @@ def test_the_evidence_shown_is_the_largest_so_far():
 def test_a_sequential_study_without_any_pair_yet_has_a_table():
     (level,) = tables_of({("baseline", 0): 70.0}, ("baseline", "+ lam"), factors={}, sequential={"budget": 20})
     assert level.comparisons == 0
+    assert not level.family.unfinished  # it may be looked at after any seed
     assert level.table["pending"].tolist() == [0, 1]  # nobody has asked for further seeds yet
     assert level.table["verdict"].to_dict() == {"baseline": "", "+ lam": "–"}
     assert level.table["e_family"].isna().all()
