@@ -19,7 +19,7 @@ from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.options import AUTOMIX_PRESETS, AutoMixDefinition, EveryMixer, MaskBlock, common_options
 from trainables.optimiser_config import OptimiserConfig, check_optimiser
-from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne
+from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne, Whole
 from trainables.refusals import require_known, require_unset
 from trainables.schedules import ScheduleConfig, check_schedule
 
@@ -50,6 +50,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     compile: bool = False  # by torch.compile, stage by stage
     cuda_graph: Literal[True, False, "auto"] = False  # on a GPU, take a step as one CUDA graph; auto: where it can be
     deterministic: bool = False  # refuse operations of a GPU that may give other numbers each time
+    rerun: Whole = 0  # tells runs of one configuration apart, and changes none of their numbers
     recalibrate: bool = False  # test with batch norm's statistics of unmixed images, taken again before every test
 
     mixer: str = "none"
@@ -80,6 +81,7 @@ NEUTRAL: dict[str, Any] = {
     "compile": False,
     "cuda_graph": False,
     "deterministic": False,
+    "rerun": 0,
     "recalibrate": False,
     "mixer.probability": 1.0,
     "mixer.groups": 1,

@@ -32,7 +32,7 @@ TERMS = ("sumix.lam", "sumix.regulariser")
 DEFINITIONS = ("automix.preset", "sumix.preset")
 # Keys that change the last digits at most, and those that name a file.
 UNSAID = (
-    *("precision", "compile", "cuda_graph", "deterministic", "bad_images"),
+    *("precision", "compile", "cuda_graph", "deterministic", "rerun", "bad_images"),
     *("mixer.teacher", "mixer.extractor", "mixer.codec_file"),
 )
 # A part of the data is another task.
