@@ -172,6 +172,8 @@ def test_a_run_that_may_not_see_the_test_set_keeps_no_predictions(tmp_path):
     found = {key: value for key, value in run.epoch().metrics.items() if key.startswith(("test_", "val_"))}
     held_out = run.evaluate(run.validation_set)
     assert found == {"val_top1": held_out["top1"], "val_loss": held_out["loss"]}
+    assert train.objectives({**SHORT, "validation": 4}) == ["train_loss", *found]
+    assert train.objectives(SHORT) == ["train_loss"]
     model = torch.load(tmp_path / "model.pt", weights_only=True)
     torch.testing.assert_close(model, run.method.teacher.backbone.state_dict(), rtol=0, atol=0)
     assert all(value.is_contiguous() for value in model.values())
