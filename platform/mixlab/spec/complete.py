@@ -1,6 +1,7 @@
 """The adapter that supplies the parts that a trainable leaves out, and resolves and checks a configuration once."""
 
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -39,6 +40,11 @@ class CompleteTrainable:
         if not callable(train) or isinstance(train, type):
             hint = ", a class: give an object of it" if isinstance(train, type) else ""
             raise BadInput(f"a trainable must be a callable object, got {train!r}{hint}")
+        try:
+            inspect.signature(train).bind({}, 0, print, resume_from=None, data_root=Path())
+        except TypeError as error:
+            call = "train(settings, seed, report, resume_from=None, data_root=Path())"
+            raise BadInput(f"a trainable is called as {call}, which {train!r} does not take: {error}") from None
         self.train = train
         for name, hint in DECLARED.items():
             if hasattr(train, name):

@@ -9,7 +9,7 @@ class Toy:
 
     metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last",)),)
 
-    def __call__(self) -> None:
+    def __call__(self, settings, seed, report, *, resume_from=None, data_root="data") -> None:
         raise NotImplementedError
 
 

@@ -31,6 +31,8 @@ from tests.mixlab.spec.minimal import STUDY, Toy
         (lambda: main(None, None, option=()), "unknown argument of main 'option'; did you mean 'train'?"),
         (lambda: complete(Toy), "a class: give an object of it"),
         (lambda: complete(3), "must be a callable object, got 3"),
+        (lambda: complete(lambda settings, seed, report: None), "not take: got an unexpected keyword argument"),
+        (lambda: complete(lambda settings, seed, **named: None), "does not take: too many positional arguments"),
         (
             lambda: run(STUDY, Toy(), {"quiet": True}),
             "a run must be an Options, such as Options(quiet=True)",
