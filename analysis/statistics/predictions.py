@@ -60,7 +60,8 @@ def uncertainty(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Uncerta
     """Return the uncertainty of a gain from the seeds, and that from the test images; arguments as `mcnemar`.
 
     The differences (S, N) are split as in a two-way layout: the means of the seeds vary by the seeds, those of the
-    images by the images, and what is left over counts once.
+    images by the images, and what is left over counts once. A part whose estimate is negative counts as 0, so that the
+    error over both is at least that over either.
     """
     d = 100.0 * (arm.astype(float) - reference.astype(float))
     seeds, images = d.shape
@@ -70,7 +71,7 @@ def uncertainty(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Uncerta
     of_seeds = d.mean(axis=1).var(ddof=1) / seeds
     left = d - d.mean(axis=1, keepdims=True) - d.mean(axis=0, keepdims=True) + d.mean()
     rest = float((left**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images))
-    both = math.sqrt(max(0.0, of_seeds + of_images - rest))
+    both = math.sqrt(max(of_seeds, rest) + max(of_images, rest) - rest)
     return Uncertainty(float(d.mean()), math.sqrt(of_seeds), math.sqrt(of_images), both)
 
 

@@ -31,8 +31,8 @@ def test_uncertainty_by_hand():
     one = uncertainty(arm[:1], reference[:1])
     assert (one.gain, one.images) == (50, pytest.approx(math.sqrt(4 * 50**2 / 3 / 4)))
     assert np.isnan([one.seeds, one.both]).all()
-    turned = np.eye(2, dtype=bool)  # neither seeds nor images differ but together: less than nothing is left for them
-    assert uncertainty(turned, np.zeros((2, 2), dtype=bool)).both == 0
+    turned = np.eye(2, dtype=bool)  # seeds and images differ only together: by 50, one degree of freedom
+    assert uncertainty(turned, np.zeros((2, 2), dtype=bool)) == (50, 0, 0, pytest.approx(math.sqrt(4 * 50**2 / 4)))
 
 
 def test_uncertainty_of_images_alone_is_that_of_a_share():
