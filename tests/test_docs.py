@@ -175,6 +175,7 @@ def test_the_mixer_is_a_mixer(monkeypatch):
         parse({"mixer": "halfmix", "mixer.aplha": 0.5})
 
 
+@pytest.mark.slow
 def test_the_backbone_and_the_data_set_train_and_the_metric_is_reported_after_every_epoch(monkeypatch, tmp_path):
     names = names_of("extending.md")
     monkeypatch.setitem(BACKBONES, "small", names["small"])

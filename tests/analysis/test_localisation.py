@@ -90,6 +90,7 @@ def test_the_command(birds, untrained, out, capsys):
     assert np.allclose(means["max_box_acc_v2"], means[localisation.AT].mean(axis=1))
 
 
+@pytest.mark.slow
 def test_boxes_that_are_not_there_are_one_sentence(birds, untrained, out, capsys):
     (birds / "CUB_200_2011" / "bounding_boxes.txt").unlink()
     assert untrained(SMALL).call(localisation, "--out", str(out), "--data-root", str(birds)) == 2

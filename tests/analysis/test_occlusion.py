@@ -23,6 +23,7 @@ def call(study: Any, out: Path, *options: str) -> int:
     return study.call(occlusion, "--out", str(out), "--images", "2", "--draws", "1", *options)
 
 
+@pytest.mark.slow
 def test_curves_areas_and_figure_of_every_run(trained, out, capsys):
     assert call(trained, out, "--draws", "2") == 0
     assert {file.name for file in out.iterdir()} == FILES
@@ -50,7 +51,7 @@ def test_the_legend_says_over_what_a_gain_is_where_it_is_not_the_baseline():
     assert [text.get_text() for text in legend.get_texts()] == [
         "baseline  20.0",
         "+ lam  21.5, +1.5 [-4.9, +7.9]",
-        "+ l_s  23.0, +1.5 [-4.9, +7.9] over + lam",
+        "+ l_s  23.0, +1.5 [-4.9, +7.9]\nover + lam",
     ]
 
 
@@ -78,6 +79,7 @@ def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(trained, out,
     assert (out / "curves.csv").read_text() == by_pixels
 
 
+@pytest.mark.slow
 def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, out, capsys, monkeypatch):
     left, real = [RuntimeError("CUDA error: out of memory\nsecond line")], occlusion.measure
 

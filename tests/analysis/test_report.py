@@ -50,6 +50,7 @@ def test_the_command_writes_a_page_that_is_whole_and_loads_nothing(tracked, tmp_
     assert page.text.count("RuntimeError: <loss> is NaN") == 2  # under the table, and among the failures
 
 
+@pytest.mark.slow
 def test_a_launch_gets_the_text_the_tables_and_the_files_and_none_of_an_earlier_plan(tracked, tmp_path):
     study, plan = tracked
     for name in ("ranks.png", "wealth.pdf", "gains.png", "notes.png"):
@@ -69,6 +70,7 @@ def test_a_launch_gets_the_text_the_tables_and_the_files_and_none_of_an_earlier_
     assert set(found.arm_summaries) == {"cutmix · baseline", "cutmix · + lam", "cutmix · + l_s"}
 
 
+@pytest.mark.slow
 def test_a_study_of_one_arm_leaves_out_what_compares(track, tmp_path):
     study, plan = track(), make_plan(arms=("baseline",), seeds=2, factors={})
     study.add_all(plan, lambda _: 70.0, curve=(10.0, 20.0))

@@ -21,6 +21,7 @@ def called(trained, tmp_path, monkeypatch) -> Any:
     return call
 
 
+@pytest.mark.slow
 def test_every_image_is_scored_once_and_in_its_own_row(called, out, capsys):
     assert called(out, "--baselines") == 0
     scores = pd.read_csv(out / "scores.csv")

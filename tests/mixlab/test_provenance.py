@@ -70,6 +70,7 @@ def test_the_commit_is_that_of_the_code_wherever_it_is_started(repository, forei
         assert found.tags["mixlab.patch"] == "none"
 
 
+@pytest.mark.slow
 def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(repository):
     (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
     (repository / "study.py").write_bytes("name = 'Größe'\n".encode("latin-1"))
@@ -84,6 +85,7 @@ def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(reposito
     assert collect(repository / "study.py").patch != found.patch
 
 
+@pytest.mark.slow
 def test_a_study_and_a_trainable_outside_any_repository_are_in_the_patch_with_what_they_import(
     repository, tmp_path, monkeypatch
 ):
@@ -165,6 +167,7 @@ def test_a_notebook_and_a_repository_without_a_commit_are_not_said_to_be_clean(r
     assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
 
 
+@pytest.mark.slow
 def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(repository, foreign, monkeypatch):
     """Git names its own repository to a hook, from which a study may be started."""
     head, theirs = head_of(repository), str(foreign / ".git")

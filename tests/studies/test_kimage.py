@@ -84,6 +84,7 @@ def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(tmp_
     assert all(f"{number.value:.2f}" in header for number in found.values() if number is not None)
 
 
+@pytest.mark.slow
 def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(tmp_path, monkeypatch):
     study, header = load("kimage_subsampling")
     assert "4 shares x 7 arms x 6 seeds" in header

@@ -201,6 +201,7 @@ def test_the_last_epoch_says_what_the_whole_run_took():
     assert added == pytest.approx(whole)
 
 
+@pytest.mark.slow
 def test_the_network_fits_the_images_and_starts_from_given_weights():
     settings = parse({**SHORT, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
     with torch.device("meta"), Undrawn():

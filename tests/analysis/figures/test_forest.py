@@ -217,6 +217,7 @@ def test_what_is_better_lower_is_no_gain():
         assert shown == f"{over} baseline, percentage points (paired by seed)"
 
 
+@pytest.mark.slow
 def test_the_numbers_of_many_ranks_do_not_overlap(painted):
     arms = tuple(f"arm {number}" for number in range(41))
     figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
@@ -237,6 +238,7 @@ def test_a_wide_name_is_inside_the_figure_of_ranks(painted):
     assert max(map(max, ends)) <= figure.bbox.width
 
 
+@pytest.mark.slow
 def test_wealth_is_said_to_be_corrected_for_its_family_and_beside_it_no_p_holds():
     study = {"seeds": 4, "factors": {"mixer": ("x", "y")}, "sequential": {"budget": 20}}
     for sequential in ({}, {"sequential": {"budget": 20}}):

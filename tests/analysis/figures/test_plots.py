@@ -107,6 +107,7 @@ def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
     assert list(line.get_ydata()) == [1.0, 10.5]
 
 
+@pytest.mark.slow
 def test_a_table_may_lack_an_arm_of_the_others():
     """A search confirms no arm of which it has found no winner."""
     arms, factors = tuple("abcdef"), {"mixer": ("cutmix", "mixup", "fmix")}
@@ -264,6 +265,7 @@ def test_a_long_caption_makes_a_figure_higher_and_its_panels_no_lower(levels):
     assert long.bbox.height == pytest.approx(short.bbox.height)
 
 
+@pytest.mark.slow
 def test_planes_of_many_arms_are_in_several_rows_whose_lowest_have_numbers():
     arms = tuple(f"arm {number}" for number in range(8))
     points = pd.DataFrame(itertools.product((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), arms), None, ["first", "second", "arm"])

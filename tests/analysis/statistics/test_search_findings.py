@@ -29,6 +29,7 @@ def few_resamples(monkeypatch) -> None:
     monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
 
 
+@pytest.mark.slow
 def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_reached():
     trials = []
     for place, params in enumerate(points(40, 0)):

@@ -103,6 +103,7 @@ def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(launch, t
     assert list((tmp_path / "results").rglob("table.md"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_sentence(
     launch, tracking_uri, monkeypatch
 ):

@@ -105,6 +105,7 @@ def test_every_run_is_there_once_and_a_finished_one_wins(here, away):
     assert len(toy_runs(target, {names.LEVEL: "study"})) == 1
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_cut_off_is_made_again(here, away, monkeypatch):
     source, target = write(away, {0: "FAILED"}), write(here, {})
     with monkeypatch.context() as patch:

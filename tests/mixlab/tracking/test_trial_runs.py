@@ -174,6 +174,7 @@ def test_a_configuration_may_have_any_number_and_keys_with_the_names_of_columns(
     assert strict(file) == {**config, "clip": "Infinity"}
 
 
+@pytest.mark.slow
 def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri):
     """MLflow takes at most 100 parameters, 100 tags and 1000 metrics in one request."""
     many = {f"m{n}": float(n) for n in range(1001)}

@@ -273,6 +273,7 @@ def test_a_search_and_the_training_of_what_it_finds_are_estimated(seconds):
     assert seconds() == pytest.approx(search + 7 * (1000 / 8 * training + 300 / 8 * test))
 
 
+@pytest.mark.slow
 def test_a_known_network_is_only_trained_in_parts_of_a_batch(seconds):
     assert seconds(genotype="pc_darts_imagenet") == pytest.approx(7 * (1000 / 8 * 1 + 300 / 8 * 1))
     large = {"retrain.dataset": "imagenet", "batch_size": 64, "retrain.accumulate": 8}

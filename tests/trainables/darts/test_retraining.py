@@ -63,6 +63,7 @@ def test_the_genotype_of_a_file_gives_the_network_of_the_same_genotype_by_its_na
     assert all(map(torch.equal, by_name.state_dict().values(), by_file.state_dict().values()))
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_steps_once_by_the_mean_of_all(monkeypatch):
     """The parts differ in their batch norms alone: where those do not depend on the batch, so does no number."""
     images, labels = torch.rand(7, 3, 32, 32, dtype=torch.double), torch.arange(7)

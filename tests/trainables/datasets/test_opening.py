@@ -151,6 +151,7 @@ def test_more_images_than_a_folder_has_are_refused_before_training(keys, message
     assert keys.keys() <= set(train.prepared)
 
 
+@pytest.mark.slow
 def test_a_run_that_tests_on_held_out_images_needs_no_test_split(root):
     (root / "flowers" / "test").rename(root / "flowers" / "tests")
     with pytest.raises(
