@@ -1,10 +1,12 @@
 """A small network in its method, and the batch that it is tried with."""
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 
 from trainables.config import flatten, parse
-from trainables.methods import build_method
+from trainables.methods import Method, build_method
 
 B = 6
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
@@ -21,6 +23,17 @@ def method_for(mixer: str, seed: int = 0, **keys):
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": mixer, **dotted})
     assert parse(flatten(config)) == config
     return build_method(config, seed).train()
+
+
+def step(method: Method, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+    images = pixels(dtype=next(method.parameters()).dtype)
+    loss, log = method(images, LABELS, torch.Generator().manual_seed(seed))
+    loss.backward()
+    return loss.detach(), log
+
+
+def gradients(method: Method) -> list[Any]:
+    return [p.grad for p in method.parameters() if p.requires_grad]
 
 
 def draw_weights(block: torch.nn.Module, seed: int = 3) -> None:
