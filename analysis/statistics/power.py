@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import nctdtr, stdtrit
 
-from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, mean_and_sd, sign_patterns
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, mean_and_sd, sign_patterns
 
 POWER = 0.8  # the probability of a win that is planned for
 MOST_SEEDS = 100_000
@@ -126,5 +126,5 @@ def _power(effect: float, rest: NDArray[np.float64], real: NDArray[np.float64], 
     """Return the share of simulated studies in which the real comparison is a win."""
     d = real + effect  # (N, S)
     strengths = (d @ signs.T) ** 2 / (d.shape[1] * (d**2).sum(axis=1, keepdims=True))  # (N, P)
-    reached = np.maximum(strengths, rest) >= strengths[:, :1]
+    reached = np.maximum(strengths, rest) >= strengths[:, :1] - TIE
     return float(((reached.mean(axis=1) < ALPHA) & (d.mean(axis=1) > 0)).mean())
