@@ -64,8 +64,10 @@ def prepare(config: DataConfig, data_root: Path) -> None:
     ``ValueError`` refuses scores of a subset that are not those of the training images, and a subset that is too small
     for the validation split.
     """
-    DATASETS[config.dataset].prepare(folder_of(config, data_root))
-    if DATASETS[config.dataset].streamed or config.subset.rule != "none":
+    dataset = DATASETS[config.dataset]
+    if not dataset.streamed:
+        dataset.prepare(folder_of(config, data_root))
+    if dataset.streamed or config.subset.rule != "none":  # a streamed one is prepared if its images cannot be listed
         for images in selected(config, images_of(config, data_root)):
             if isinstance(images, FileList) and config.bad_images == "refuse":
                 list(_source(images.take(slice(TRIED)), config, "cpu", workers=0).test_batches(TRIED))
