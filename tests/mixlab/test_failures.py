@@ -3,6 +3,7 @@
 A process that is broken, or lost between two trials, costs no other trial anything.
 """
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from mixlab.cluster.source import Job
 from mixlab.launching.phase import ListedTrials
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts
+from tests.servers.program import children
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import begun, hold, notes
 
@@ -53,8 +55,7 @@ def lose_an_idle_process(monkeypatch: pytest.MonkeyPatch) -> list[psutil.Process
     def next_after_a_loss(trials: ListedTrials, room: int) -> Job | None:
         if State.RUNNING in trials.states.values():
             return None
-        idle = [each for each in psutil.Process().children(recursive=True) if each.name().startswith("ray::Implicit")]
-        for process in [] if lost else idle:
+        for process in [] if lost else children(os.getpid(), "ray::Implicit"):
             lost.append(process)
             process.kill()
             process.wait()

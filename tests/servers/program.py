@@ -107,10 +107,7 @@ class Program:
 
     def children(self, name: str = "") -> list[psutil.Process]:
         """Return every process below it whose name begins with ``name``."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            return [child for child in children if _name(child).startswith(name)]
-        return []
+        return children(self.process.pid, name)
 
     def _size(self) -> int:
         return self.log.stat().st_size
@@ -143,6 +140,13 @@ def run_alone(
     paths = environment(PYTHONPATH=f"{ROOT / 'platform'}:{ROOT}")
     with Program(command, folder, "program.txt", paths, ends_by="KILL") as program:
         program.finish(seconds=math.inf)  # whatever it waits for has a limit of its own
+
+
+def children(pid: int, name: str = "") -> list[psutil.Process]:
+    """Return every process below process ``pid`` whose name begins with ``name``."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child for child in psutil.Process(pid).children(recursive=True) if _name(child).startswith(name)]
+    return []
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -103,12 +103,20 @@ def trials_begun(study: StudyFolder) -> set[str]:
     return {journal.parent.parent.name for journal in study.journals()}
 
 
+def connections(process: psutil.Process) -> list:
+    """Return the network connections of a process, and none of one that has ended."""
+    try:
+        return process.net_connections("inet")
+    except psutil.NoSuchProcess:
+        return []
+
+
 def require_loopback(driver: Program) -> None:
     """Require that the driver and all that it has started listen on loopback alone."""
     sockets = [
         connection.laddr
         for process in (psutil.Process(driver.process.pid), *driver.children())
-        for connection in process.net_connections("inet")
+        for connection in connections(process)
         if connection.status == "LISTEN"
     ]
     assert len(sockets) > 3
