@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -132,6 +133,7 @@ def claimed(
     watching: Callable[[str], None],
     lost: Callable[[str], None],
     *,
+    what: str = "start of this study",
     neighbours: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
@@ -142,6 +144,7 @@ def claimed(
         watching: called with a sentence before another machine's driver is watched.
         lost: called in another thread, with a sentence, when this driver was taken for dead, as after its computer has
             slept, and another one has taken over.
+        what: the drivers in the sentences.
         neighbours: allow other drivers on the same machine.
         meanwhile: called between the two looks at the text, which are a second apart.
 
@@ -167,7 +170,7 @@ def claimed(
         if stands():
             beat()
             return True
-        lost("another start of this study has taken over, because this one had not written for long")
+        lost(f"another {what} has taken over, because this one had not written for long")
         return False
 
     def withdraw() -> None:
@@ -175,13 +178,14 @@ def claimed(
             if board.read().startswith(mine):
                 board.write("")
 
-    _require_free(board, is_free, watching)
+    require_free = partial(_require_free, board, is_free, lambda words: watching(f"A {what} {words}"))
+    require_free()
     beat()
     until = time.monotonic() + LOOK_SECONDS
     meanwhile()
     time.sleep(max(0.0, until - time.monotonic()))
     while not stands():  # if two start at once, the second replaces the first one's text
-        _require_free(board, is_free, watching)
+        require_free()
         beat()  # the second is dead
         time.sleep(LOOK_SECONDS)
     beat()  # another driver may be watching for a sign of this one
@@ -205,7 +209,7 @@ def _require_free(board: Board, is_free: Callable[[str], bool], watching: Callab
             raise OtherDriver(text)
         return
     watching(
-        f"A start of this study {in_words(name)} has not ended as usual, or is still at work: "
+        f"{in_words(name)} has not ended as usual, or is still at work: "
         f"waiting up to {WATCH_SECONDS:.0f} s for a sign of it ..."
     )
     while (now := board.read()) == text:

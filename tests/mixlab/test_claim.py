@@ -18,9 +18,10 @@ from rich.console import Console
 
 from mixlab import Options, processes
 from mixlab.launching import one_driver
-from mixlab.launching.one_driver import FileBoard, TagBoard, only_machine, only_writer
+from mixlab.launching.one_driver import FileBoard, only_machine, only_writer
 from mixlab.launching.start import Start
 from mixlab.processes import Board, OtherDriver, claimed, machine_of, name_of, runs_here, this_process
+from mixlab.tracking.experiment import TagBoard
 from tests.endings import refused
 from tests.mixlab.search_toy import TRAIN
 from tests.waiting import wait_for

@@ -17,7 +17,7 @@ from mixlab.launching.start import LOCK_FILE, Start
 from mixlab.messages import say
 from mixlab.processes import WATCH_SECONDS, Board, OtherDriver, claimed
 from mixlab.tracking import names, store
-from mixlab.tracking.experiment import open_experiment
+from mixlab.tracking.experiment import TagBoard, open_experiment
 from mixlab.uris import shown, sqlite_file
 
 
@@ -130,21 +130,3 @@ class FileBoard:
         self.filesystem.create_dir(self.path.rpartition("/")[0])
         with self.filesystem.open_output_stream(self.path) as stream:
             stream.write(text.encode())
-
-
-@dataclass
-class TagBoard:
-    """A tag of an experiment in MLflow."""
-
-    client: store.MlflowClient
-    experiment: str  # its id
-    name: str
-
-    def read(self) -> str:
-        return str(self.client.get_experiment(self.experiment).tags.get(self.name, ""))
-
-    def write(self, text: str) -> None:
-        if text:
-            self.client.set_experiment_tag(self.experiment, self.name, text)
-        else:
-            self.client.delete_experiment_tag(self.experiment, self.name)

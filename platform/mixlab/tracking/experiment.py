@@ -1,6 +1,7 @@
 """Finds an experiment of MLflow and the runs in it, and creates what is not there yet."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -39,6 +40,26 @@ def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Non
     for name, value in tags.items():
         if name not in there:
             client.set_experiment_tag(experiment, name, value)
+
+
+@dataclass
+class TagBoard:
+    """Implements ``processes.Board`` by a tag of an experiment."""
+
+    client: MlflowClient
+    experiment: str  # its id
+    name: str
+
+    def read(self) -> str:
+        """See ``Board``."""
+        return str(self.client.get_experiment(self.experiment).tags.get(self.name, ""))
+
+    def write(self, text: str) -> None:
+        """See ``Board``."""
+        if text:
+            self.client.set_experiment_tag(self.experiment, self.name, text)
+        else:
+            self.client.delete_experiment_tag(self.experiment, self.name)
 
 
 def find_or_create(

@@ -6,14 +6,15 @@
 A run that both have is left as it is, unless it is finished only in the other store, or is of a study that has more
 seeds there; then it replaces ours. Of a search that both have finished, ours stays, whatever its budget: its trials are
 in Optuna's storage, which is not merged. The same command, repeated, adds nothing. A second merge into a database waits
-for the first; into a server, start them one after another.
+for the first; one into an experiment of a server is refused meanwhile.
 """
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,8 +25,9 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
 from mixlab.messages import counted
+from mixlab.processes import OtherDriver, claimed
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import history, log, offer, open_experiment
+from mixlab.tracking.experiment import TagBoard, history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import shown, sqlite_file, sqlite_uri
 
@@ -35,14 +37,14 @@ FINISHED = "FINISHED"
 def main(argv: Sequence[str] | None = None) -> int:
     """Merge, say what was added, and return the exit code; raise ``BadInput`` for a store that cannot be opened."""
     given = parser().parse_args(argv)
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for each run
     try:
         other = given.other if ":" in given.other else sqlite_uri(given.other)
         file = sqlite_file(other)
         if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
         source, target = connect(other, make=False, option="OTHER"), connect(given.tracking_uri)
-        with _one_merge_at_a_time(target):
-            added = merge(source, target)
+        added = merge(source, target)
     except (MlflowException, OSError) as error:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
         return 1
@@ -62,10 +64,23 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def _one_merge_at_a_time(target: MlflowClient) -> AbstractContextManager[object]:
-    """Return a lock for which other merges into a database wait: each would delete the other's unfinished copies."""
+@contextmanager
+def _one_at_a_time(target: MlflowClient, experiment: str) -> Iterator[None]:
+    """Keep other merges out: they would copy the same runs, and delete this one's unfinished copies."""
+
+    def stop(sentence: str) -> None:
+        print(f"error: {sentence}", file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     file = sqlite_file(target.tracking_uri)
-    return nullcontext() if file is None else FileLock(file.with_name(f".{file.name}.merge.lock"))
+    board = TagBoard(target, experiment, f"{names.DRIVER}merge")
+    lock = FileLock(file.with_name(f".{file.name}.merge.lock")) if file else claimed(board, print, stop, what="merge")
+    try:
+        with lock:
+            yield
+    except OtherDriver as other:
+        into = f"--tracking-uri {shown(target.tracking_uri)!r}"
+        raise BadInput(f"another merge, {other}, adds runs to {into}: wait for it, and start this one again") from None
 
 
 def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
@@ -74,12 +89,13 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
     for experiment in source.search_experiments():
         levels = (search_runs(source, experiment.experiment_id, {names.LEVEL: level}) for level in names.IDENTITY)
         if any(levels):  # and not somebody else's runs alone
-            added[experiment.name] = _merge_experiment(source, target, experiment)
+            to = open_experiment(target, experiment.name)
+            with _one_at_a_time(target, to):
+                added[experiment.name] = _merge_experiment(source, target, experiment, to)
     return added
 
 
-def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
-    to = open_experiment(target, experiment.name)
+def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment, to: str) -> int:
     offer(target, to, {name: tag for name, tag in experiment.tags.items() if not name.startswith(names.DRIVER)})
     for unfinished in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # from an earlier merge
         target.delete_run(unfinished.run_id)
