@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
-from tabulate import tabulate
 
 from analysis import command
 from analysis.records.runs import CONFIG, FACTOR, all_over, done, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import aligned, finite_values, metric_column
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p, mean_and_sd, mean_interval, sign_flip_p
 from analysis.words.cells import interval_text, number_text, p_text
+from analysis.words.rendering import grid
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from mixlab.spec.trial import cell_name
@@ -156,7 +156,7 @@ def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequent
                 **{"sd paired": gains["sd_paired"].map(value), "sd unpaired": gains["sd_unpaired"].map(value)},
             }
         )
-        blocks.append(f"{metric}: B minus A, paired by seed\n\n{_grid(shown)}")
+        blocks.append(f"{metric}: B minus A, paired by seed\n\n{grid(shown)}")
         blocks.append(
             f"{_conclusion(gains, sequential)} Sd paired is that of a difference between runs of one seed, sd unpaired "
             "what it would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
@@ -198,11 +198,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _block(title: str, table: pd.DataFrame, empty: str) -> str:
-    return f"{title}\n\n{_grid(table) if len(table) else empty}"
-
-
-def _grid(table: pd.DataFrame) -> str:
-    return str(tabulate(table.astype(str), headers="keys", showindex=False, disable_numparse=True))
+    return f"{title}\n\n{grid(table, words=True) if len(table) else empty}"
 
 
 def _work(options: argparse.Namespace) -> int:

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from analysis import command
 from analysis.records.published import WHOLE, cell_of, config_of_run, describes, printed, published_numbers
 from analysis.records.runs import METRIC, done
+from analysis.words.rendering import grid
 
 SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
 OURS = ("test_top1", "test_top1_error", "test_top5_error")  # measured in training; other commands' are shown alone
@@ -59,7 +59,7 @@ def _work(options: argparse.Namespace) -> int:
     if found.empty:
         return command.finish([], "No number is published for the data, networks and epochs of this study.")
     shown = found.astype(object).where(found.notna(), "–")
-    text = tabulate(shown.to_numpy().tolist(), list(shown), "simple", disable_numparse=True)
+    text = grid(shown)
     if options.out is None:
         return command.finish([], text)
     options.out.mkdir(parents=True, exist_ok=True)

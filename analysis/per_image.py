@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tabulate import tabulate
 
 from analysis import command
 from analysis.ablation_table import study_table
@@ -24,6 +23,7 @@ from analysis.statistics import predictions
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import number_text, p_text
+from analysis.words.rendering import grid
 from mixlab.messages import counted
 from mixlab.spec.metric import decimals
 from mixlab.tracking import artifacts, names, store
@@ -105,8 +105,7 @@ def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[
             error = f"{of_images}; one seed tells none over seeds"
         gain = f"gain {decimals(sure.gain, 2, '+')} points; standard error {error}."
         rows = tested.assign(p=tested["p"].map(p_text)).astype(str)
-        grid = tabulate(rows, headers="keys", showindex=False, disable_numparse=True, stralign="right")
-        blocks += [f"{arm} against {level.reference(arm)}: {gain}", str(grid), classes]
+        blocks += [f"{arm} against {level.reference(arm)}: {gain}", grid(rows), classes]
     return blocks
 
 
@@ -133,10 +132,8 @@ def _work(options: argparse.Namespace) -> int:
             shown = arms_table(by_arm)
             digits = {name: 0 if name == "seeds" else 2 for name in shown}
             texts = {name: [number_text(value, digits[name]) for value in shown[name]] for name in shown}
-            # Names may look like numbers, and must not be rounded as such.
-            align = ["left", *("right" for _ in texts)]
-            arms = tabulate(pd.DataFrame(texts, shown.index), "keys", disable_numparse=True, colalign=align)
-            blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, by_arm)]))
+            arms = grid(pd.DataFrame({"arm": shown.index, **texts}))
+            blocks.append("\n\n".join([level.name or options.study, arms, *comparisons_text(level, by_arm)]))
     if not blocks:
         raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")
     if without:

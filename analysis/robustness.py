@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tabulate import tabulate
 
 from analysis import command, evaluation
 from analysis.figures.drawing import arms_of, legend_beside, line_and_band, names_in_lines, panel_figure, with_legend
@@ -33,7 +32,7 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from analysis.words.rendering import escape_markdown
+from analysis.words.rendering import escape_markdown, grid
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 
@@ -70,10 +69,9 @@ def summary(tables: Mapping[str, list[LevelTable]]) -> str:
     for index, level in enumerate(first):
         for arm in level.table.index:
             cells = [_cell(levels[index].table.loc[arm]) for levels in tables.values()]
-            names = [escape_markdown(str(name)) for name in (*level.levels.values(), arm)]
-            rows.append([*names, str(int(level.table.loc[arm, "n"])), *cells])
-    head = [*map(escape_markdown, first[0].levels), "arm", "n", *(HEADINGS[metric] for metric in tables)]
-    return str(tabulate(rows, head, "pipe", disable_numparse=True))
+            rows.append([*level.levels.values(), arm, int(level.table.loc[arm, "n"]), *cells])
+    head = [*first[0].levels, "arm", "n", *(HEADINGS[metric] for metric in tables)]
+    return grid(pd.DataFrame(rows, columns=head), "pipe", escape_markdown)
 
 
 def _cell(row: pd.Series) -> str:

@@ -32,7 +32,7 @@ from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
 from analysis.words.captions import capitalised, label_text
 from analysis.words.cells import cells
-from analysis.words.rendering import html_grid, html_list, html_tables
+from analysis.words.rendering import grid, html_grid, html_list, html_tables
 from mixlab.errors import BadInput
 from mixlab.messages import counted
 from mixlab.spec.search import RACE, TWIN
@@ -54,7 +54,7 @@ class SearchReport:
     @property
     def text(self) -> str:
         """Return the report for a terminal."""
-        lines = [self.winners.to_string(index=False), ""]
+        lines = [grid(self.winners), ""]
         lines += [race_sentence(arm, len(self.search.plan["search_seeds"])) for arm in self.search.raced]
         lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing here is beyond chance."]
         return "\n".join([*lines, *(f"Beware: {caution}" for caution in self.cautions)])
@@ -86,11 +86,12 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
     found = {name: f"{text}, of another point" if name in others else text for name, text in found.items()}
     rows = []
     for arm in search.arms:
-        counts, best = arm.counts(), arm.best
-        row = {"arm": arm.shown, **{what: str(number) for what, number in counts.items()}}
+        best = arm.best
+        row = {"arm": arm.shown}
         row |= {name: short(best.params.get(name, "–")) if best else "–" for name in search.plan["space"]}
         row[f"{search.plan['objective']} in the search"] = short(best.value) if best else "–"
-        rows.append({**row, fresh: found.get(arm.name, "not yet")})
+        row[fresh] = found.get(arm.name, "not yet")
+        rows.append({**row, **{what: str(number) for what, number in arm.counts().items()}})
     return pd.DataFrame(rows)
 
 
@@ -140,7 +141,7 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     parts = []
     if arm in found.search.raced:
         words = html.escape(race_sentence(arm, len(found.search.plan["search_seeds"])))
-        parts.append(f"<h3>Race</h3><p>{words}</p>{html_grid(race_table(arm), words=True)}")
+        parts.append(f"<h3>Race</h3><p>{words}</p>{html_grid(race_table(arm))}")
     for name, figure in figures.items():
         parts.append(f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}")
     seen = found.landscapes[arm.name]

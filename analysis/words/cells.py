@@ -1,6 +1,7 @@
 """A table as text cells, and the sentences under it, which every rendering shows."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -15,7 +16,8 @@ from analysis.words.notes import notes
 from mixlab.spec.metric import decimals
 
 DASH = "–"
-LEFT_ALIGNED = ("", "arm", "against", "verdict")
+NAMES = ("", "arm", "against", "verdict")  # columns of words, even where an arm is called "1e3"
+NUMBER = re.compile(r"[\[<]? ?[+-]?\.?\d")  # how a cell of numbers begins
 CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
 
 
@@ -50,6 +52,15 @@ def cells(level: LevelTable) -> pd.DataFrame:
         shown["paper in our interval"] = [DASH if pd.isna(yes) else "yes" if yes else "no" for yes in table["inside"]]
     shown["verdict"] = table["verdict"]
     return shown
+
+
+def columns_of_words(shown: pd.DataFrame) -> list[bool]:
+    """Return which columns of text cells hold words, which are aligned to the left, as numbers are to the right."""
+    found = []
+    for name, column in shown.items():
+        filled = [str(cell) for cell in column if cell not in ("", DASH)]
+        found.append(name in NAMES or (filled != [] and not any(map(NUMBER.match, filled))))
+    return found
 
 
 def heading(level: LevelTable) -> str:

@@ -2,13 +2,13 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from tabulate import tabulate
 
 from analysis.statistics.tables import LevelTable
-from analysis.words.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
+from analysis.words.cells import DASH, cells, columns_of_words, heading, paper_cells, power_cells, remarks
 from analysis.words.line_breaks import JOINT, joined, wrapped
 from analysis.words.method import ALONE, method_text, power_heading
 from analysis.words.page import page
@@ -17,9 +17,7 @@ from mixlab.spec.trial import digest
 WIDTH = 110  # characters of a terminal line
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
 LONG_TEXT = 40  # characters of a cell, above which it may take several lines
-LONG_CLASS = ' class="long-text"'
-WIN_CLASS = ' class="win"'
-WORDS_CLASS = ' class="text"'
+CLASS, HEAD = ' class="{}"', 'th scope="col"'
 LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # the last letter that LaTeX sets by itself, and those that it does not
 LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {letter: f"${letter}$" for letter in "<>+"}
 LATEX |= {letter: f"{{{letter}}}" for letter in "[]"}  # one that follows \\ would be taken for its option
@@ -39,7 +37,7 @@ def terminal_text(study: str, levels: Sequence[LevelTable], *, power: bool = Fal
         power: also say how many seeds would show each difference.
         wide: begin with the means alone, one row per combination of factor levels and one column per arm.
     """
-    means = [_grid(paper_cells(levels), "simple")] if wide else []
+    means = [grid(paper_cells(levels))] if wide else []
     return "\n\n".join([study, *means, terminal_tables(levels, power=power)]) + "\n"
 
 
@@ -48,10 +46,10 @@ def terminal_tables(levels: Sequence[LevelTable], *, power: bool = False) -> str
     shared, own = _split_remarks(levels)
     blocks = []
     for level, lines in zip(levels, own, strict=True):
-        grid = _grid(cells(level), "simple")
-        blocks.append("\n".join([_wrap(heading(level)), "", grid, *([""] if lines else []), *map(_wrap, lines)]))
+        table = grid(cells(level))
+        blocks.append("\n".join([_wrap(heading(level)), "", table, *([""] if lines else []), *map(_wrap, lines)]))
         if power:
-            plan = f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}"
+            plan = f"{_wrap(power_heading(level))}\n\n{grid(power_cells(level))}"
             blocks.append(plan if len(level.table) > 1 else ALONE)
     blocks.append("\n".join(_wrap(line) for line in [*shared, method_text(*levels)]))
     return "\n\n".join(blocks)
@@ -67,8 +65,8 @@ def markdown_tables(levels: Sequence[LevelTable]) -> str:
     shared, own = _split_remarks(levels)
     blocks = []
     for level, lines in zip(levels, own, strict=True):
-        grid = _grid(cells(level).map(escape_markdown), "pipe")
-        blocks += [f"## {escape_markdown(heading(level))}", grid, *map(escape_markdown, lines)]
+        table = grid(cells(level), "pipe", escape_markdown)
+        blocks += [f"## {escape_markdown(heading(level))}", table, *map(escape_markdown, lines)]
     return "\n\n".join([*blocks, *map(escape_markdown, [*shared, method_text(*levels)])])
 
 
@@ -83,7 +81,7 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
         shown = cells(level)
         sentences = [heading(level), *remarks(level), method_text(level)]
         caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
-        align = "".join("l" if name in LEFT_ALIGNED else "r" for name in shown.columns)
+        align = "".join("l" if words else "r" for words in columns_of_words(shown))
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
         lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
@@ -103,27 +101,35 @@ def html_tables(levels: Sequence[LevelTable]) -> str:
     shared, own = _split_remarks(levels)
     parts = []
     for level, lines in zip(levels, own, strict=True):
-        grid = html_grid(cells(level), wins=list(level.table["win"]))
-        parts += [f"<h3>{html.escape(heading(level))}</h3>", grid, *map(_paragraph, lines)]
+        table = html_grid(cells(level), wins=list(level.table["win"]))
+        parts += [f"<h3>{html.escape(heading(level))}</h3>", table, *map(_paragraph, lines)]
     return "\n".join([*parts, *map(_paragraph, [*shared, method_text(*levels)])])
+
+
+def grid(shown: pd.DataFrame, form: str = "simple", write: Callable[[str], str] = str, *, words: bool = False) -> str:
+    """Return a table in one of tabulate's forms, whose text ``write`` writes; ``words`` are aligned to the left."""
+    rows = [[write(cell) for cell in row] for row in [list(map(str, shown.columns)), *_data(shown)]]
+    align = ["left" if words or of_words else "right" for of_words in columns_of_words(shown)]
+    # Without disable_numparse an arm called "1e3" would be printed as 1000.
+    return str(tabulate(rows[1:], rows[0], form, disable_numparse=True, colalign=align))
 
 
 def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
     """Return a table that scrolls where it is too wide or long; ``wins`` are bold, ``words`` aligned to the left."""
-    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
+    left = [words or of_words for of_words in columns_of_words(shown)]
+    head = "".join(_html_cell(str(name), is_left, HEAD) for name, is_left in zip(shown.columns, left, strict=True))
     rows = "\n".join(
-        f"<tr{WIN_CLASS if win else ''}>{''.join(map(_html_cell, row))}</tr>"
+        f"<tr{CLASS.format('win') if win else ''}>{''.join(map(_html_cell, row, left))}</tr>"
         for row, win in zip(_data(shown), wins or [False] * len(shown), strict=True)
     )
-    kind = WORDS_CLASS if words else ""
-    grid = f"<table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
-    return f'<div class="{"wide long" if len(shown) > LONG else "wide"}">{grid}</div>'
+    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+    return f'<div class="{"wide long" if len(shown) > LONG else "wide"}">{table}</div>'
 
 
-def _html_cell(text: str) -> str:
+def _html_cell(text: str, left: bool, tag: str = "td") -> str:
     """Return a cell, which is one line unless it is long: it would then push all others out of sight."""
-    kind = LONG_CLASS if len(text) > LONG_TEXT else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+    kinds = " ".join(["text"] * left + ["long-text"] * (len(text) > LONG_TEXT))
+    return f"<{tag}{CLASS.format(kinds) if kinds else ''}>{html.escape(text)}</{tag[:2]}>"
 
 
 def html_list(sentences: Sequence[str]) -> str:
@@ -137,12 +143,6 @@ def _split_remarks(levels: Sequence[LevelTable]) -> tuple[list[str], list[list[s
     every = [remarks(level) for level in levels]
     shared = [line for line in every[0] if all(line in lines for lines in every)]
     return shared, [[line for line in lines if line not in shared] for lines in every]
-
-
-def _grid(shown: pd.DataFrame, form: str) -> str:
-    align = ["left" if name in LEFT_ALIGNED else "right" for name in shown.columns]
-    # Without disable_numparse an arm called "1e3" would be printed as 1000.
-    return str(tabulate(_data(shown), list(shown.columns), form, disable_numparse=True, colalign=align))
 
 
 def _data(shown: pd.DataFrame) -> list[list[str]]:

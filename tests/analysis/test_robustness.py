@@ -52,7 +52,7 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, asked,
     all_measures = ("--pgd", "--fgsm-release", "--substitutes", substitutes, "--data-root", str(tmp_path))
     assert own_trained.call(robustness, *asked, *all_measures) == 0
     shown = capsys.readouterr().out
-    assert "| mixer   | arm      | n   | Clean" in shown
+    assert "| mixer   | arm      |   n |        Clean |" in shown
     assert "CIFAR-C-style" in shown
     table = pd.read_csv(out / "table.csv")
     assert list(dict.fromkeys(table["metric"])) == list(robustness.MEASURES)

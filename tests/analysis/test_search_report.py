@@ -259,8 +259,8 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, wi
         "1 stopped early in its first seed, 1 failed, 1 took the result of an earlier trial just like it." in found.text
     )
     page = write_page(found, tmp_path / "search.html").read_text()
-    assert f'<tr><td>1</td><td>1</td><td>50</td><td class="long-text">{out}</td></tr>' in page
-    assert "<tr><td>0</td><td>2</td><td>60</td><td>won</td></tr>" in page
+    assert f'<tr><td>1</td><td>1</td><td>50</td><td class="text long-text">{out}</td></tr>' in page
+    assert '<tr><td>0</td><td>2</td><td>60</td><td class="text">won</td></tr>' in page
 
 
 def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level():

@@ -14,8 +14,8 @@ import pytest
 
 from analysis.records.published import PublishedNumber
 from analysis.statistics.tables import level_tables
-from analysis.words.cells import cells, p_text, paper_cells, power_cells, tidy
-from analysis.words.rendering import html_page, latex, markdown, terminal_text
+from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
+from analysis.words.rendering import grid, html_grid, html_page, latex, markdown, terminal_text
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.test_any_name import HARD
@@ -152,8 +152,22 @@ def test_markdown_rows_have_one_cell_a_column():
 def test_a_long_name_takes_several_lines_and_leaves_the_other_columns_in_sight():
     long = "a name that goes on until nobody reads it any more"
     page = html_page("s", tables_of(lambda _, seed: 70.0 + seed, ("baseline", long), 2))
-    assert f'<td class="long-text">{long}</td>' in page
-    assert "<td>baseline</td>" in page
+    assert f'<td class="text long-text">{long}</td>' in page
+    assert '<td class="text">baseline</td>' in page
+
+
+def test_every_rendering_aligns_words_to_the_left_and_numbers_to_the_right():
+    numbers = {"gain": ["–", "+1.0"], "95 % interval": ["–", "[-1.0, +3.0]"], "p": ["< 0.0001", "–"], "n": ["3", ""]}
+    words = {"arm": ["1e3", "2"], "question": ["here", "in general"], "against": ["", "1e3"], "inside": ["–", "yes"]}
+    table = pd.DataFrame({**words, **numbers})
+    assert columns_of_words(table) == [True] * len(words) + [False] * len(numbers)
+    assert grid(table, "pipe").splitlines()[1].count(":--") == len(words)
+    assert re.findall('<th scope="col" class="text">(.*?)</th>', html_grid(table)) == list(words)
+    levels = tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"})
+    shown = cells(levels[0])
+    left = "".join("l" if name in ("arm", "against", "verdict") else "r" for name in shown)
+    assert rf"\begin{{tabular}}{{{left}}}" in latex("tiny", levels)
+    assert html_grid(shown).count('class="text"') == left.count("l") * (1 + len(shown))
 
 
 def test_html_cells_are_escaped_and_complete():
