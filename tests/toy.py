@@ -136,7 +136,8 @@ def note(file: str, **content: Any) -> None:
 def notes(folder: Path, file: str) -> list[dict[str, Any]]:
     """Return the notes of trials: ``began`` every attempt, ``epochs`` every epoch, ``reported`` those saved."""
     with contextlib.suppress(FileNotFoundError):
-        return [json.loads(line) for line in (folder / file).read_text().splitlines()]
+        whole, _, _ = (folder / file).read_text().rpartition("\n")  # the last line may be half written
+        return [json.loads(line) for line in whole.splitlines()]
     return []
 
 

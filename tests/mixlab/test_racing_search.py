@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
 from analysis.report import race
@@ -24,6 +23,7 @@ from tests.mixlab.search_toy import InMemory, go_on
 from tests.mixlab.test_json import FIELDS
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import STUDIES, Toy, hold, notes, release, score
+from tests.waiting import wait_for
 
 OPTIONS = ("--until", "decided", "--seeds", "10")
 TRAIN = complete(Toy())
@@ -51,7 +51,7 @@ def kill_in(toy: StudyFolder, seed: int) -> None:
         trials = driver.children("ray::ImplicitFu")
         driver.interrupt(signal.SIGKILL)
         driver.process.wait()
-    psutil.wait_procs(trials, timeout=30)  # one that is left, and released, would finish its seed
+    wait_for(lambda: not any(each.is_running() for each in trials))  # one that is left would finish its seed
     release(toy.folder)
 
 

@@ -46,7 +46,7 @@ class FileServer(HttpServer):
                 elif mood == "crawl":
                     for first in range(0, len(part), SLICE):
                         self.wfile.write(part[first : first + SLICE])
-                        time.sleep(0.01)
+                        time.sleep(0.025)
                 else:
                     self.wfile.write(part[: len(part) // 3] if mood == "cut" else part)
 

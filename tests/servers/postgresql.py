@@ -23,6 +23,7 @@ from tests.servers.program import Program
 from tests.servers.server import started
 
 USER = "mixlab"
+_given: set[int] = set()  # the ports that ``free_port`` has returned
 
 
 class PostgreSQL:
@@ -98,10 +99,18 @@ def new_database(postgresql) -> Callable[[], str]:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback interface that nobody listened on a moment ago, and never the same again.
+
+    It is none of those that the system gives to programs that ask for any: one of them could take it before its server
+    listens, or while that is stopped.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def _binaries(folder: Path) -> Path:

@@ -23,6 +23,7 @@ import trainables
 from mixlab.cluster import connect, head, ray_private
 from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost
+from tests.waiting import STANDING_STILL_SECONDS
 from trainables import classify
 
 
@@ -240,9 +241,10 @@ with connect.connected("local"):
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout.readline() == "connected\n"
         started = psutil.Process(driver.pid).children(recursive=True)
-        programs = sorted(process.name() for process in started)
+        programs = {process.name(): process for process in started}
         driver.kill()
     # The last takes the place of the dashboard's agent.
-    assert programs == sorted(("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat"))
-    left = {process.name() for process in psutil.wait_procs(started, timeout=10)[1]}
-    assert left <= {"ray::RuntimeEnvAgent"}  # it ends by itself, after Ray's own deadline
+    assert sorted(programs) == sorted(("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat"))
+    assert len(started) == len(programs)
+    del programs["ray::RuntimeEnvAgent"]  # it ends by itself, after Ray's own deadline
+    assert psutil.wait_procs(programs.values(), timeout=STANDING_STILL_SECONDS)[1] == []

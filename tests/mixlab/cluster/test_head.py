@@ -118,8 +118,9 @@ def test_work_that_waits_for_a_lost_head_or_one_that_cannot_be_watched_is_left(a
         ([AttributeError("no such call")], ConnectionError),
     ],
 )
-def test_an_error_of_work_is_its_own_unless_the_head_is_lost(answers, then, error):
+def test_an_error_of_work_is_its_own_unless_the_head_is_lost(answers, then, error, monkeypatch):
     watch = head.Head("auto")
+    monkeypatch.setattr(head, "LOST_SECONDS", 20.0 if True in then else 0.01)
 
     def work() -> None:
         answers[:] = then

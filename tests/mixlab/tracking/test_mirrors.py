@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock, call
 
@@ -74,10 +75,11 @@ def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault):
 
 
 def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch):
-    monkeypatch.setattr("mixlab.tracking.mirrors.CLOSE_SECONDS", 0.1)
+    clock = Mock(side_effect=[0.0, 0.0, 1e9, 0.0, 1e9])  # for the sound one there is time, and then none is left
+    monkeypatch.setattr("mixlab.tracking.mirrors.time", SimpleNamespace(monotonic=clock))
     said: list[str] = []
     go_on, sound = threading.Event(), Recorder()
-    shown_to(Mirrors({"hanging": Recorder(hang=go_on), "sound": sound}, said.append))
+    shown_to(Mirrors({"sound": sound, "hanging": Recorder(hang=go_on)}, said.append))
     assert len(sound.events) == 10
     monkeypatch.setattr("mixlab.tracking.mirrors.MOST_WAITING", 3)
     shown_to(Mirrors({"slow": Recorder(hang=go_on)}, said.append))

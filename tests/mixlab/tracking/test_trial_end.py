@@ -85,10 +85,10 @@ def test_a_disk_that_is_full_for_artifacts_alone_leaves_no_run_running_and_is_wr
     def without_room(source: Path, target: Path) -> None:
         Path("/dev/full").write_bytes(source.read_bytes())
 
-    def end(tracker: Tracker) -> bool:
+    def end(tracker: Tracker, seconds: float) -> bool:
         tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
         tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
-        return tracker.writer.drain(0.5)
+        return tracker.writer.drain(seconds)
 
     def statuses(tracker: Tracker) -> set[str]:
         return {run.info.status for run in tracker.client.search_runs([tracker.experiment_id])}
@@ -96,16 +96,16 @@ def test_a_disk_that_is_full_for_artifacts_alone_leaves_no_run_running_and_is_wr
     tracker = opened(client)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", without_room)
-        assert not end(tracker)
+        assert not end(tracker, 0.5)
         assert "No space left" in tracker.writer.outage
         tracker.end_without_room()
-        assert tracker.writer.drain(5)
+        assert tracker.writer.drain(20)
         assert statuses(tracker) == {"KILLED"}
         assert "No space left" in tracker.writer.outage
         with pytest.raises(BadInput, match="No space left"):
             opened(client)
 
     tracker = opened(client)
-    assert end(tracker)
+    assert end(tracker, 20)
     assert statuses(tracker) == {"FINISHED"}
     assert artifacts.read(client, tracker.trials.run_ids[TRIAL.key], "model.pt") == b"weights"

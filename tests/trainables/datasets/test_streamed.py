@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.trainables.datasets.test_every_source import epoch
+from tests.waiting import STANDING_STILL_SECONDS
 from trainables.augment.crop_and_flip import crop_and_flip, flip
 from trainables.datasets import streamed
 from trainables.datasets.dataset import DataError
@@ -76,5 +77,4 @@ def test_an_abandoned_epoch_leaves_no_process(files):
     started = set(psutil.Process().children()) - before
     assert len(started) == 2
     batches.close()
-    psutil.wait_procs(started, timeout=10)
-    assert not any(child.is_running() for child in started)
+    assert psutil.wait_procs(started, timeout=STANDING_STILL_SECONDS)[1] == []
