@@ -93,6 +93,7 @@ NEUTRAL: dict[str, Any] = {
     "mixer.epsilon": 0.1,
     "mixer.mask_adjust": 0.0,
     "mixer.likeness": "lowered",
+    "mixer.legacy": False,
     "mixer.derangement": False,
     "mixer.ema": 0.0,
     "mixer.lam_per_batch": False,

@@ -205,6 +205,7 @@ QUICK = [
     ("cutmix", {"mixer.pipeline": "mp_ce", "mixer.probability": 0.5}),
     ("cutmix", {"ema": 0.9, "clean_loss": 1.0, "label_smoothing": 0.1}),
     ("mixup", {"loss": "binary"}),
+    ("augmix", {"mixer.legacy": True}),
     ("saliencymix", {"mixer.saliency_input": "raw_float", "mixer.per_batch": True}),
 ]
 SLOW = [

@@ -5,6 +5,8 @@ Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchange
 Shape letters: B batch, C channels, H height, W width.
 """
 
+from collections.abc import Callable, Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -39,6 +41,23 @@ def smoothed(pixels: Tensor) -> Tensor:
     result = pixels.clone()
     result[:, :, 1:-1, 1:-1] = F.conv2d(pixels, weights / 13, groups=C).add_(0.5).floor_()
     return result
+
+
+# Each quality, and the image that lacks it.
+QUALITIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "brightness": torch.zeros_like,
+    "contrast": mean_grey,
+    "color": grey,
+    "sharpness": smoothed,
+}
+
+
+def lacking(pixels: Tensor, chosen: Mapping[str, Tensor]) -> Tensor:
+    """Return each image without the quality for which its row is ``chosen``, (B,) bool by name; others are black."""
+    without = torch.zeros_like(pixels)
+    for name, image in QUALITIES.items():
+        without = torch.where(chosen[name][:, None, None, None], image(pixels), without)
+    return without
 
 
 def blend(without: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:

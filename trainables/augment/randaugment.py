@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.augment import value_tables
-from trainables.augment.colour import blend, grey, mean_grey, smoothed
+from trainables.augment.colour import QUALITIES, blend, lacking
 from trainables.constants import constant
 from trainables.datasets.data_config import AugmentConfig
 
@@ -47,10 +47,9 @@ class Policy(NamedTuple):
     @property
     def operations(self) -> tuple[str, ...]:
         """Return the names of the operations, in the order that numbers them."""
-        return (*self.tables, *BLENDS, *MOVES, *(("identity",) if self.identity else ()))
+        return (*self.tables, *QUALITIES, *MOVES, *(("identity",) if self.identity else ()))
 
 
-BLENDS = ("brightness", "contrast", "color", "sharpness")
 MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 ROTATION = 30.0  # degrees, at the top level
 SHEAR = 0.3
@@ -99,12 +98,8 @@ def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[s
 
 
 def _blended(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
-    without = torch.zeros_like(pixels)  # black, for brightness
-    lacking = {"contrast": mean_grey(pixels), "color": grey(pixels), "sharpness": smoothed(pixels)}
-    for name, image in lacking.items():
-        without = torch.where(chosen[name][:, None, None, None], image, without)
-    any_blend = torch.stack([chosen[name] for name in BLENDS]).any(dim=0)
-    return blend(without, pixels, torch.where(any_blend, policy.factors(drawn), 1))
+    any_blend = torch.stack([chosen[name] for name in QUALITIES]).any(dim=0)
+    return blend(lacking(pixels, chosen), pixels, torch.where(any_blend, policy.factors(drawn), 1))
 
 
 def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor], mean: Sequence[float]) -> Tensor:

@@ -9,17 +9,25 @@ Shape letters: B batch, L classes.
 import torch
 from torch import Generator, Tensor
 
+from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing, require
-from trainables.mixers.mixed import alone
+from trainables.mixers.mixed import Mixed, alone
 from trainables.precision import wide
 
 CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
 
 
 class AugMixing(Mixing):
-    """Adds to the cross-entropy of the images alone 12 times the divergence of the three predictions of each."""
+    """Adds to the cross-entropy of the images alone 12 times the divergence of the three predictions of each.
+
+    With ``mixer.legacy`` the loss is the cross-entropy of one mixture of each image that is normalised already.
+    """
+
+    def __init__(self, network: Network, config: Config) -> None:
+        super().__init__(network, config)
+        self.legacy: bool = config.mixer_options["legacy"]
 
     @staticmethod
     def check(config: Config) -> None:
@@ -28,12 +36,17 @@ class AugMixing(Mixing):
         require(config, "mixes every batch", {"mixer.probability": 1})
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``; the network makes one pass over 3B images."""
+        """See ``Method.forward``; the network makes one pass over 3B images, or with ``legacy`` over B."""
+        if self.legacy:
+            return super().forward(images, labels, rng)
         views = [self.mix(images, labels, rng).images for _ in range(2)]
         clean, *others = wide(self.network(torch.cat((images, *views)))).chunk(3)
         consistency = jensen_shannon(torch.stack((clean, *others)))
         loss = self.loss(clean, labels, alone(images)) + CONSISTENCY_WEIGHT * consistency
         return Step(loss, {"consistency": consistency.detach()})
+
+    def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        return super().mixture(self.network.normalise(images) if self.legacy else images, labels, rng)
 
 
 def jensen_shannon(logits: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from trainables.augment import value_tables
+from trainables.augment.colour import QUALITIES, blend, lacking
 from trainables.mixers.mixed import Mixed, alone, beta, dirichlet
 from trainables.mixers.saliency import to_bytes
 from trainables.ranges import Few
@@ -33,6 +34,7 @@ def augmix(
     severity: Annotated[float, Field(ge=0.1, le=10)] = 3.0,
     width: Few = 3,
     depth: Few = 3,
+    legacy: bool = False,
 ) -> Mixed:
     """Mix every image with ``width`` chains of operations on it, ``(1 - m) image + m sum_i w_i chain_i``.
 
@@ -41,32 +43,42 @@ def augmix(
         severity: how strong the operations are, from 0.1 to 10.
         width: the number of chains.
         depth: the most operations in a chain; each chain of each row has from 1 to ``depth``.
+        legacy: mix as OpenMixup does, whose severity is 1. The shares, m, and the lengths and operations of the chains
+            are then drawn once for all rows. The operations also change brightness, contrast, colour and sharpness,
+            which the paper leaves out, because they are among the corruptions that it tests with. The images must be
+            normalised ones, so that a chain has black for all values below the mean and white for those more than a
+            deviation above it; the network normalises the mixture once more, and the loss has no divergence.
 
     The label stays: the ``Mixed`` has K = 1. The operations are those of the official code, on bytes, with its ranges;
     the mixing is the same on pixels as on normalised images, where the official code does it. Its training recipe alone
     reaches its numbers: the loss on three views, and no other mixing.
     """
-    size = len(images)
-    shares = dirichlet(alpha, (size, width), rng)
-    m = beta(alpha, size, rng)[:, None, None, None]
-    length = torch.randint(1, depth + 1, (size * width,), generator=rng, device=rng.device)
+    size, rows = len(images), 1 if legacy else len(images)  # rows: how many have draws of their own
+    number = len(OPERATIONS) + len(QUALITIES) if legacy else len(OPERATIONS)
+    shares = dirichlet(alpha, (rows, width), rng)
+    m = beta(alpha, rows, rng)[:, None, None, None]
+    length = torch.randint(1, depth + 1, (rows * width,), generator=rng, device=rng.device).repeat(size // rows)
 
     chains = to_bytes(images.detach()).repeat_interleave(width, dim=0)  # (B width, C, H, W)
     for step in range(depth):
-        changed = apply_one_each(chains, rng, severity)
+        drawn = torch.randint(number, (rows * width,), generator=rng, device=rng.device).repeat(size // rows)
+        changed = apply_one_each(chains, drawn, rng, severity)
+        if legacy:
+            blended = blend_one_each(chains, drawn - len(OPERATIONS), rng, severity)
+            changed = torch.where((drawn < len(OPERATIONS))[:, None, None, None], changed, blended)
         chains = torch.where((step < length)[:, None, None, None], changed, chains)
     chains = chains.unflatten(0, (size, width)) / 255
     mixture = (shares[:, :, None, None, None] * chains).sum(dim=1)
     return alone(torch.lerp(images, mixture.to(images.dtype), m.to(images.dtype)))
 
 
-def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
-    """Return each image, (B, C, H, W) whole numbers in 0..255, after one of the nine operations, at random.
+def apply_one_each(pixels: Tensor, drawn: Tensor, rng: Generator, severity: float) -> Tensor:
+    """Return each image, (B, C, H, W) whole numbers in 0..255, after one operation.
 
-    The strength is uniform from 0.1 to ``severity``, of 10; the input is left unchanged.
+    ``drawn`` (B,) int64 numbers ``OPERATIONS``. The strength is uniform from 0.1 to ``severity``, of 10; the input is
+    left unchanged.
     """
     size, _, height, width = pixels.shape
-    drawn = torch.randint(len(OPERATIONS), (size,), generator=rng, device=rng.device)
     level = (0.1 + (severity - 0.1) * torch.rand(size, generator=rng, device=rng.device)) / 10
     signed = torch.where(torch.rand(size, generator=rng, device=rng.device) < 0.5, -level, level)
 
@@ -83,6 +95,16 @@ def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
     moved = affine(pixels, moves(drawn, signed, height, width))
     by_value = (drawn < len(tables))[:, None, None, None]  # the tables' operations come first
     return torch.where(by_value, value_tables.looked_up(pixels, table), moved)
+
+
+def blend_one_each(pixels: Tensor, drawn: Tensor, rng: Generator, severity: float) -> Tensor:
+    """Return images in 0..255 that have lost most of one quality; ``drawn`` (B,) int64 numbers ``QUALITIES``.
+
+    The share that is left is 0.1 and up to 0.18 for each unit of strength, as in the official code.
+    """
+    strength = 0.1 + (severity - 0.1) * torch.rand(len(pixels), generator=rng, device=rng.device)
+    chosen = {name: drawn == number for number, name in enumerate(QUALITIES)}
+    return blend(lacking(pixels, chosen), pixels, 0.1 + 0.18 * strength)
 
 
 def moves(drawn: Tensor, signed: Tensor, height: int, width: int) -> Tensor:

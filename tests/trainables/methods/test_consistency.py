@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from tests.trainables.methods.small import method_for
 from trainables.methods.consistency import jensen_shannon
 from trainables.mixers import MIXERS
+from trainables.mixers.augmix import augmix
 
 
 def test_the_divergence_by_loops():
@@ -37,3 +38,14 @@ def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures(
     wanted = F.cross_entropy(logits[0], labels) + 12 * jensen_shannon(logits)
     torch.testing.assert_close(loss, wanted)
     assert log["consistency"] > 0
+
+
+def test_the_legacy_loss_is_the_cross_entropy_of_a_mixture_that_is_normalised_twice():
+    method = method_for("augmix", mixer__legacy=True, mixer__severity=1.0).double()
+    images = torch.rand(4, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([1, 2, 3, 4])
+    loss, log = method(images, labels, torch.Generator().manual_seed(0))
+    mean, std = torch.tensor([(0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)])[:, :, None, None]
+    mixed = augmix((images - mean) / std, torch.Generator().manual_seed(0), severity=1.0, legacy=True).images
+    wanted = F.cross_entropy(method.network.backbone((mixed - mean) / std), labels)
+    torch.testing.assert_close((loss, log), (wanted, {}))

@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from tests.trainables.pillow import as_pillow, as_tensor, photographs
-from trainables.mixers.augmix import OPERATIONS, affine, apply_one_each, augmix, moves, rotation
+from trainables.augment.colour import QUALITIES
+from trainables.mixers.augmix import OPERATIONS, affine, apply_one_each, augmix, blend_one_each, moves, rotation
+from trainables.mixers.mixed import beta, dirichlet
 
 module = importlib.import_module("trainables.mixers.augmix")  # the package's attribute is the function
 
@@ -18,7 +20,7 @@ H, W = 16, 12
 
 def test_the_mixture_is_the_papers(monkeypatch):
     """Every operation adds 1/255 to a pixel, so that the sum is m times the mean length of the chains."""
-    monkeypatch.setattr(module, "apply_one_each", lambda chains, rng, severity: chains + 1)
+    monkeypatch.setattr(module, "apply_one_each", lambda chains, *others: chains + 1)
     images = torch.full((400, 1, 2, 3), 0.2)
     mixed = augmix(images, torch.Generator().manual_seed(0))
     assert torch.equal(mixed.sources, torch.arange(400)[:, None])
@@ -44,7 +46,7 @@ def drawn(monkeypatch):
 
 
 def test_strengths_are_uniform_from_a_tenth_to_the_severity_in_both_directions(drawn):
-    apply_one_each(torch.zeros(4000, 1, 2, 3), torch.Generator().manual_seed(0), severity=3.0)
+    apply_one_each(torch.zeros(4000, 1, 2, 3), torch.zeros(4000), torch.Generator().manual_seed(0), severity=3.0)
     ((_, signed),) = drawn
     strength = 10 * signed.abs()
     assert (strength.min().item(), strength.max().item()) == pytest.approx((0.1, 3.0), abs=0.01)
@@ -89,10 +91,10 @@ def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix():
     torch.testing.assert_close(moves(drawn, signed, H, W), wanted)
 
 
-def test_each_row_gets_one_operation_of_pillows_and_all_are_drawn(drawn):
+def test_each_row_gets_one_operation_of_pillows(drawn):
     image = photographs(8, 32, 32)[6]
-    images = image.repeat(300, 1, 1, 1)
-    found = apply_one_each(images, torch.Generator().manual_seed(0), severity=10.0)
+    images = image.repeat(90, 1, 1, 1)
+    found = apply_one_each(images, torch.arange(90) % 9, torch.Generator().manual_seed(0), severity=10.0)
     assert (images == image).all()
     one, ((numbers, signed),) = as_pillow(image), drawn
     by_pillow = {
@@ -105,5 +107,50 @@ def test_each_row_gets_one_operation_of_pillows_and_all_are_drawn(drawn):
         name = OPERATIONS[number]
         if name in by_pillow:
             assert torch.equal(result, as_tensor(by_pillow[name](level))), name
+
+
+def test_all_operations_are_drawn_as_often_and_by_each_row_for_itself(drawn):
+    augmix(torch.rand(300, 3, 2, 3), torch.Generator().manual_seed(0), width=1, depth=1)
+    ((numbers, _),) = drawn
     counts = numbers.bincount(minlength=len(OPERATIONS))
     assert 18 < counts.min() <= counts.max() < 50  # about a ninth of the rows each
+
+
+# OpenMixup's operations in its order, at the least strength, where they differ from the identity in values alone.
+OF_OPENMIXUP = {
+    "autocontrast": ImageOps.autocontrast,
+    "equalize": ImageOps.equalize,
+    "posterize": lambda image: ImageOps.posterize(image, 4),
+    "solarize": lambda image: ImageOps.solarize(image, 254),
+    **dict.fromkeys(("rotate", "translate_x", "translate_y"), lambda image: image),
+    "brightness": lambda image: ImageEnhance.Brightness(image).enhance(0.118),
+    "contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.118),
+    "color": lambda image: ImageEnhance.Color(image).enhance(0.118),
+    "sharpness": lambda image: ImageEnhance.Sharpness(image).enhance(0.118),
+}
+
+
+def test_legacy_draws_once_for_all_rows_and_cuts_normalised_images_to_bytes():
+    """The mixture, draw by draw: its shares, m, lengths of chains, then the operation of each."""
+    images = 2 * photographs() / 255 - 0.5
+    cut = [as_pillow(image) for image in images.mul(255).round().clamp(0, 255)]
+    names, seen = (*OPERATIONS, *QUALITIES), set()
+    for seed in range(40):
+        rng = torch.Generator().manual_seed(seed)
+        shares, m = dirichlet(1.0, (1, 2), rng)[0], beta(1.0, 1, rng)
+        torch.randint(1, 2, (2,), generator=rng)
+        drawn = [names[number] for number in torch.randint(13, (2,), generator=rng)]
+        if drawn[0] in OF_OPENMIXUP and drawn[1] in OF_OPENMIXUP:
+            seen.update(drawn)
+            chains = [torch.stack([as_tensor(OF_OPENMIXUP[name](image)) for image in cut]) / 255 for name in drawn]
+            wanted = (1 - m) * images + m * (shares[0] * chains[0] + shares[1] * chains[1])
+            rng = torch.Generator().manual_seed(seed)
+            found = augmix(images, rng, severity=0.1, width=2, depth=1, legacy=True).images
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1.01 / 255, msg=str(drawn))
+    assert seen == set(OF_OPENMIXUP)
+
+
+def test_the_share_of_a_quality_that_is_left_grows_with_the_strength():
+    white, brightness = torch.full((4000, 3, 3, 3), 255.0), torch.zeros(4000)
+    found = blend_one_each(white, brightness, torch.Generator().manual_seed(0), severity=1.0)
+    assert (found.min().item(), found.max().item()) == (int(255 * 0.118), int(255 * 0.28))  # as in Pillow, cut down
