@@ -35,7 +35,7 @@ class SAMixing(AutoMixing):
 class SAMixBlock(nn.Module):
     """A Mix Block whose queries and keys come from both maps, with a value that is not linear."""
 
-    def __init__(self, channels: int, lam_k: float) -> None:
+    def __init__(self, channels: int, lam_k: float | None) -> None:
         super().__init__()
         self.lam_k = lam_k
         self.query = nn.Conv2d(2 * channels, channels // 2, 1)
@@ -61,8 +61,10 @@ class SAMixBlock(nn.Module):
             return F.interpolate(seen, size=size, mode="bilinear", align_corners=False).sigmoid()
 
 
-def rescaled(lam: Tensor, k: float) -> Tensor:
-    """Return lambda (B,) bent towards a half: a cubic from 0 to 1 that is straight for a large ``k``, at least 0."""
+def rescaled(lam: Tensor, k: float | None) -> Tensor:
+    """Return lambda (B,) bent towards a half: a cubic from 0 to 1 that is straight for a large ``k``, and for None."""
+    if k is None:
+        return lam
     return (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 - 2 / 3)
 
 

@@ -25,7 +25,7 @@ def samix(
     derangement: bool = False,
     lam_margin: Share = 0.08,
     mask_adjust: Share = 0.0,
-    lam_k: NotNegative = 0.25,
+    lam_k: NotNegative | None = 0.25,
     mask_weight: NotNegative = 0.1,
     mask_decay: MaskDecay = "none",
     mask_loss: MeanOf = "row",
@@ -39,7 +39,8 @@ def samix(
         mask_adjust: the share of the rows whose mask is scaled until its mean is lambda (``with_mean``), drawn row by
             row; OpenMixup's configurations have 0 or 0.25, drawn once a batch. Its code takes the lambda of the
             mixtures that train the block; here it is that of the mixture itself.
-        lam_k: how straight the curve is by which lambda strengthens a map; 0 is the most bent.
+        lam_k: how straight the curve is by which lambda strengthens a map; 0 is the most bent, and None is straight,
+            as OpenMixup has it for large images.
         variance_weight: weight of the masks' variance, which the loss of a mask rewards, before ``mask_weight``.
         generate: from partners (B,) int64 and lambda (B,) to the partner's share (B, 1, H, W) of every pixel.
 

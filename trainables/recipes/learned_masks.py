@@ -1,8 +1,9 @@
 """AutoMix's settings for each data set and network, and the strengths of the mixers in AutoMix's tables.
 
 AutoMix's settings are those of OM configs/classification/*/automix that differ from the mixer's defaults. The strengths
-are those that OM's benchmark tables name. The paper itself has one set of settings for all, which is the preset
-``paper``; only the layer must be set for a network without four stages.
+are those that OM's benchmark tables name. SAMix and AdAutoMix are set as AutoMix, as far as they have its options,
+except where OM and AdAutoMix's own code set them otherwise. AutoMix's paper has one set of settings for all, which is
+the preset ``paper``; only the layer must be set for a network without four stages.
 """
 
 from collections.abc import Mapping
@@ -68,6 +69,51 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
     "aircraft": (FINE_TUNING, TRANSFORMER),
 }
 
+# Where SAMix differs from AutoMix, by data set or by data set and network: OM configs/classification/*/samix. There the
+# block also drops 0.1 of its values, except on CIFAR and Tiny-ImageNet, and enlarges masks of transformers by the
+# nearest neighbour; here it does not.
+UNBENT: Recipe = {"mixer.lam_k": None}
+SAMIX: dict[tuple[str, ...], Recipe] = {
+    ("cifar100", "deit_small"): {
+        "lr": 7.5e-4,
+        "grad_clip": 20.0,
+        "warmup_epochs": 20,
+        "mixer.lam_k": None,
+        "mixer.block_lr": 7.5e-4,
+    },
+    ("cifar100", "swin_tiny"): {
+        "grad_clip": 20.0,
+        "mixer.lam_k": None,
+        "mixer.block_lr": 5e-4,
+    },
+    ("cifar100", "convnext_tiny_cifar"): {
+        "grad_clip": 20.0,
+        "mixer.lam_k": None,
+        "mixer.block_lr": 7.5e-4,
+    },
+    ("tiny_imagenet", "resnet18"): UNBENT,
+    ("imagenet",): UNBENT,
+    ("inat2017",): UNBENT,
+    ("inat2018",): UNBENT,
+    ("places205",): {**UNBENT, "mixer.block_min_lr": 0.0001},
+    ("cub200",): {"mixer.lam_k": 1.0},
+    ("aircraft",): {"mixer.lam_k": 1.0, "mixer.last_momentum": 0.99996},
+}
+# Where AdAutoMix does: the configurations of its own code.
+ADAUTOMIX: dict[tuple[str, ...], Recipe] = {
+    ("cifar100", "deit_small"): {"mixer.lam_margin": 0.03},
+    ("tiny_imagenet",): {"mixer.adversarial_share": 0.4},
+    ("tiny_imagenet", "resnet18"): {"min_lr": 0.0, "mixer.block_min_lr": 0.0},
+    ("imagenet",): {"mixer.adversarial_share": 0.1},
+    ("cub200",): {"mixer.block_lr": 0.1, "mixer.block_min_lr": 0.001},
+    ("cub200", "resnet50_imagenet"): {"mixer.adversarial_share": 0.1},
+    ("cub200", "resnext50_imagenet"): {"mixer.adversarial_share": 0.1, "mixer.block_min_lr": 0.0005},
+    ("aircraft",): {"mixer.block_lr": 0.1, "mixer.block_min_lr": 0.001},
+    ("aircraft", "resnet18_imagenet"): {"min_lr": 0.0005, "mixer.lam_margin": 0.0},
+    ("aircraft", "resnext50_imagenet"): {"mixer.adversarial_share": 0.6},
+}
+OF_SUCCESSOR = {"samix": SAMIX, "adautomix": ADAUTOMIX}
+
 # alpha by data set and mixer for convolutional networks, where it is not that of ``ALPHA``: OM
 # docs/en/mixup_benchmarks.
 ALPHA_OF_PHOTOGRAPHS = {"mixup": 0.2, "cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2}
@@ -90,8 +136,8 @@ ALPHA_OF_RESNET18 = 0.2  # ResNet-18 underfits ImageNet under mixers that cut
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
 
-    SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs a slow copy, of
-    another mixer too, moves faster, to forget its start in time. With the preset ``paper`` nothing is OpenMixup's.
+    In a run of few epochs a slow copy, of another mixer too, moves faster, to forget its start in time. With the preset
+    ``paper`` nothing is OpenMixup's.
     """
     dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
     if config.get("mixer") not in LEARNED:
@@ -108,6 +154,8 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
             settings.pop("lr", None)  # the rate stays that of its recipe, as in OM
         if config["mixer"] == "adautomix" and backbone in TRANSFORMERS:
             settings |= {"mixer.lam_margin": 0.0}
+        for cell in ((dataset,), (dataset, backbone)):
+            settings |= OF_SUCCESSOR.get(config["mixer"], {}).get(cell, {})
     lacking = LACKING.get(str(config["mixer"]), ())
     return {key: value for key, value in settings.items() if key not in lacking}
 

@@ -20,15 +20,17 @@ def enlarged(rows: list[list[Tensor]], height: int, width: int) -> Tensor:
     return F.interpolate(maps, size=(2 * height, 2 * width), mode="bilinear", align_corners=False)
 
 
-def test_the_mask_of_samix_by_plain_loops():
+@pytest.mark.parametrize("k", [0.25, 1.0, None])
+def test_the_mask_of_samix_by_plain_loops(k):
     rng = Generator().manual_seed(0)
-    block = SAMixBlock(4, lam_k=0.25).double().eval()
+    block = SAMixBlock(4, lam_k=k).double().eval()
     draw_weights(block)
     own, other = torch.randn(2, 2, 4, 2, 3, dtype=torch.float64, generator=rng)
     lam = torch.tensor([0.2, 0.7], dtype=torch.float64)
     rows = []
     for b in range(2):
-        bent = (4 / 3 * lam[b] ** 3 - 2 * lam[b] ** 2 + 1.25 * lam[b]) / (1.25 - 2 / 3)
+        cubic = 4 / 3 * lam[b] ** 3 - 2 * lam[b] ** 2
+        bent = lam[b] if k is None else (cubic + (k + 1) * lam[b]) / (k + 1 - 2 / 3)
         places = [(y, x) for y in range(2) for x in range(3)]
         z_i = [own[b, :, y, x] * (1 + bent) for y, x in places]
         z_j = [other[b, :, y, x] * (1 + 1 - bent) for y, x in places]

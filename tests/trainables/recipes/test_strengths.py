@@ -151,7 +151,27 @@ def test_resizemix_of_transformers_on_cifar_interpolates_and_comixup_also_learns
     assert sumix_settings({"mixer": "comixup"}) == {"mixer.alpha": 2.0, "clean_loss": 2.0}
 
 
-@pytest.mark.parametrize("backbone", ["wrn28_8", "deit_small"])
+# Where OpenMixup's configurations of SAMix, and AdAutoMix's own, differ from OpenMixup's of AutoMix.
+BLOCK = ("mixer.block_lr", "mixer.block_min_lr")
+FINE_TUNED = dict(zip(BLOCK, (0.1, 0.001), strict=True))
+OTHERWISE = {
+    ("samix", "cifar100", "deit_small"): {"lr": 7.5e-4, "grad_clip": 20.0, "warmup_epochs": 20, BLOCK[0]: 7.5e-4},
+    ("samix", "cifar100", "swin_tiny"): {"grad_clip": 20.0, BLOCK[0]: 5e-4},
+    ("samix", "cifar100", "convnext_tiny_cifar"): {"grad_clip": 20.0, BLOCK[0]: 7.5e-4},
+    ("samix", "places205"): {BLOCK[1]: 1e-4},
+    ("samix", "aircraft"): {"mixer.last_momentum": 0.99996},
+    ("adautomix", "tiny_imagenet", "resnet18"): {"min_lr": 0.0, BLOCK[1]: 0.0},
+    ("adautomix", "cub200"): FINE_TUNED,
+    ("adautomix", "cub200", "resnext50_imagenet"): {**FINE_TUNED, BLOCK[1]: 5e-4},
+    ("adautomix", "aircraft"): FINE_TUNED,
+    ("adautomix", "aircraft", "resnet18_imagenet"): {**FINE_TUNED, "min_lr": 5e-4},
+}
+# Options that AutoMix lacks: SAMix's lam_k; AdAutoMix's lam_margin and adversarial_share.
+FURTHER_OPTIONS = {"samix": ("mixer.lam_k",), "adautomix": ("mixer.lam_margin", "mixer.adversarial_share")}
+NETWORKS = ("wrn28_8", "deit_small", "swin_tiny", "convnext_tiny_cifar", "resnet18", "resnet18_imagenet")
+
+
+@pytest.mark.parametrize("backbone", [*NETWORKS, "resnext50_imagenet"])
 @pytest.mark.parametrize("mixer", LEARNED)
 def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer, backbone):
     options = {f"mixer.{name}" for name in mixer_options(mixer, {})}
@@ -159,9 +179,34 @@ def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer, backbon
         cell = {"dataset": dataset, "backbone": backbone}
         every = automix_settings({**cell, "mixer": "automix"})
         expected = {key: value for key, value in every.items() if "." not in key or key in options}
-        if (mixer, backbone) == ("adautomix", "deit_small"):
-            expected["mixer.lam_margin"] = 0.0  # its masks are learned at every lambda
-        assert automix_settings({**cell, "mixer": mixer}) == expected
+        expected |= OTHERWISE.get((mixer, dataset, backbone), OTHERWISE.get((mixer, dataset), {}))
+        found = automix_settings({**cell, "mixer": mixer})
+        assert {key: value for key, value in found.items() if key not in FURTHER_OPTIONS.get(mixer, ())} == expected
+
+
+@pytest.mark.parametrize(
+    ("mixer", "dataset", "backbone", "wanted"),
+    [
+        *[("samix", "cifar100", backbone, (0.25,)) for backbone in ("resnet18", "resnext50", "wrn28_8")],
+        *[("samix", "cifar100", backbone, (None,)) for backbone in ("deit_small", "swin_tiny", "convnext_tiny_cifar")],
+        *[("samix", "tiny_imagenet", "resnet18", (None,)), ("samix", "tiny_imagenet", "resnext50", (0.25,))],
+        *[("samix", dataset, "resnet50_imagenet", (None,)) for dataset in ("imagenet", "inat2017", "inat2018")],
+        *[("samix", "places205", "resnet18_imagenet", (None,)), ("samix", "cub200", "resnext50_imagenet", (1.0,))],
+        ("samix", "aircraft", "resnet18_imagenet", (1.0,)),
+        *[("adautomix", "cifar100", backbone, (0.03, 0.3)) for backbone in ("resnet18", "resnext50", "deit_small")],
+        ("adautomix", "cifar100", "swin_tiny", (0.0, 0.3)),  # its masks are learned at every lambda
+        *[("adautomix", "tiny_imagenet", backbone, (0.03, 0.4)) for backbone in ("resnet18", "resnext50")],
+        *[("adautomix", "imagenet", backbone, (0.03, 0.1)) for backbone in ("resnet18_imagenet", "resnet50_imagenet")],
+        ("adautomix", "cub200", "resnet18_imagenet", (0.03, 0.3)),
+        *[("adautomix", "cub200", backbone, (0.03, 0.1)) for backbone in ("resnet50_imagenet", "resnext50_imagenet")],
+        ("adautomix", "aircraft", "resnet18_imagenet", (0.0, 0.3)),
+        ("adautomix", "aircraft", "resnext50_imagenet", (0.03, 0.6)),
+    ],
+)
+def test_the_options_of_samix_and_adautomix_are_those_of_their_configurations(mixer, dataset, backbone, wanted):
+    cell = {"dataset": dataset, "backbone": backbone, "mixer": mixer}
+    found = flatten(parse({**cell, **cell_settings(cell)}))
+    assert tuple(found[key] for key in FURTHER_OPTIONS[mixer]) == wanted
 
 
 # OpenMixup's AutoMix: lambda channel, gamma's decay, where the rate ends, the block's rate, its end and its momentum, m
@@ -191,7 +236,7 @@ SETTINGS = {
     ],
 )
 def test_the_training_of_automix_for_transformers(backbone, wanted):
-    for mixer in LEARNED:
+    for mixer in ("automix", "adautomix"):
         settings = cell_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
         assert tuple(settings[key] for key in ("lr", "warmup_epochs", "grad_clip", "drop_path")) == wanted
         assert settings["min_lr"] == 1e-4
