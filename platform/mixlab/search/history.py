@@ -84,8 +84,12 @@ class History:
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back trials that were interrupted: whoever claims next continues them."""
-        for claim in (*claims, *self._held):
-            optuna_private.put_back(self.arms[claim.trial.cell], claim.trial_in_optuna)
+
+        def work() -> None:  # if it was done again, it would take a trial back from who has claimed it since
+            for claim in (*claims, *self._held):
+                optuna_private.put_back(self.arms[claim.trial.cell], claim.trial_in_optuna)
+
+        self.store.alone(work)
 
     # Telling
 

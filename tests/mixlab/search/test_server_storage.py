@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import create_engine, event, text
 
 from mixlab import Arm, Choice
+from mixlab.search import server_storage
 from mixlab.search.history import History
-from tests.mixlab.search_toy import TRAIN, run, search, store_of
+from mixlab.spec.search import SearchTrial
+from tests.mixlab.search_toy import TRAIN, run, search, states, store_of
 
 pytestmark = pytest.mark.slow
 
@@ -54,3 +56,28 @@ def test_a_search_is_as_it_would_have_been_though_connections_are_lost_within_tr
         for of in (history, undisturbed)
     )
     assert found == expected
+
+
+def test_a_trial_whose_release_got_no_answer_is_left_to_who_claims_it_next(tmp_path, new_database, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    spec, url = search(arms=(Arm("low", {"arm": "low"}),), scheduler="none"), new_database()
+    first, second = (History(spec, TRAIN, store_of(url, tmp_path)) for _ in "12")
+    second.drivers.me = "node7#1@2"
+    claim, engine = first.claim(), first.store.storage._database.engine
+    commit, taken = engine.dialect.do_commit, list[SearchTrial]()
+
+    def do_commit(connection: Any) -> None:
+        commit(connection)
+        if not taken and states(second, "low") == ["WAITING"]:
+            with monkeypatch.context() as elsewhere:
+                elsewhere.setattr(server_storage, "this_process", lambda: second.drivers.me)
+                taken.append(second.claim().trial)
+            with create_engine(url).begin() as admin:
+                admin.execute(
+                    text(f"SELECT pg_terminate_backend({connection.dbapi_connection.info.backend_pid}, 5000)")
+                )
+            connection.cursor().execute("SELECT 1")  # fails
+
+    monkeypatch.setattr(engine.dialect, "do_commit", do_commit)
+    first.release([claim])
+    assert (taken, states(second, "low")) == ([claim.trial], ["RUNNING"])
