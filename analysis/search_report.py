@@ -145,10 +145,11 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     for name, figure in figures.items():
         parts.append(f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}")
     seen = found.landscapes[arm.name]
-    words = importance_text(seen, explained(found.landscapes)[arm.name])
+    p = explained(found.landscapes)[arm.name]
+    words = importance_text(seen, p)
     parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(words)}</p>")
     if len(seen.importance) > 1:  # a single parameter has all that there is
-        parts.append(page.image(page.png(plot_importance(arm, seen)), f"Importance, {arm.name}"))
+        parts.append(page.image(page.png(plot_importance(arm, seen, claimed=p < ALPHA)), f"Importance, {arm.name}"))
     return "\n".join(parts)
 
 

@@ -94,7 +94,7 @@ def whole_ticks(axis: Axes, most: int = 10) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
 
 
-def log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float, most: int = MOST_TICKS) -> list[float]:
     """Return 1, 2, 3 or 5 times powers of ten between two ends; where fewer than two fit, even steps of one.
 
     Where those are too many to be read, they are 1 and 3 times powers of ten, or these alone. They are for a
@@ -104,7 +104,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 3, 5), (1, 3), (1,)):
         found = [t for power in powers for digit in digits if low <= (t := digit * 10.0**power) <= high]
-        if len(found) <= MOST_TICKS:
+        if len(found) <= most:
             break
     if len(found) > 1:
         return found

@@ -12,14 +12,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis import search_report
-from analysis.figures.search_plots import plot_map, plot_parallel
-from analysis.records.search_trials import Tuned
 from analysis.search_report import SearchReport, main, report, write_page
 from analysis.statistics.tables import level_tables
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import cell_name
 from tests.analysis.planned import make_plan, planned_runs
-from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial, tuned
+from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
 from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
 
@@ -194,31 +192,6 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(se
     assert (confirmed in page(), "held-out" in page()) == (True, False)
     del found.search.plan["held_out"]  # a plan of an earlier version does not say
     assert (confirmed in page(), "held-out" in page()) == (False, False)
-
-
-def test_the_map_has_the_look_of_all_figures_and_its_numbers_are_not_formulas():
-    """Optuna's own style is grey, with powers of ten on logarithmic axes."""
-    figure = plot_map(tuned([trial(p, peaked(p)) for p in points(8, 0)]), "zeta", "alpha", "validation top-1, %")
-    axis, bar = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["0.05", "0.1", "0.2", "0.3", "0.5", "1", "2"]
-    assert axis.get_facecolor() == (1, 1, 1, 1)
-    assert bar.get_ylabel() == "validation top-1, %"
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["complete", "best"]
-
-
-@pytest.mark.slow
-def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar(painted):
-    space = {"a.parameter.of.a.long.name": {**SPACE["zeta"], "low": 1e-6, "high": 2e-6, "log": False}}
-    study = optuna.create_study(direction="maximize")
-    study.optimize(lambda each: each.suggest_float(*space, 1e-6, 2e-6) * 1e7, n_trials=3)
-    figure = plot_parallel(Tuned("cutmix", study, space), "val_top1")
-    figure.draw_without_rendering()
-    lines, bar, last = figure.axes
-    texts = [*last.get_yticklabels(), last.yaxis.get_offset_text(), *lines.get_xticklabels()]
-    for text in texts:
-        assert not text.get_window_extent().overlaps(bar.get_tightbbox())
-    (drawn,) = lines.collections
-    assert drawn.get_colors()[:, :3].mean(axis=1).max() < 0.9  # the worst trial's was white on white
 
 
 @pytest.mark.slow

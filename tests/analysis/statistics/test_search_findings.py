@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from analysis.figures.search_plots import plot_history, plot_map, plot_slices
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.search_report import importance_text
 from analysis.statistics.search_findings import (
@@ -49,40 +48,6 @@ def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_re
     assert seen.p == 0.001  # no shuffle of 999 explains as much
     enough = [trial(p, peaked(p)) for p in points(10, 1)]
     assert comparable(tuned([*enough, *trials[3:]])).epoch is None
-
-
-def test_the_history_names_what_was_stopped_early():
-    early = trial({"zeta": 0.4, "alpha": 1.0}, 50.0, TrialState.PRUNED)
-    (axis,) = plot_history(tuned([trial(points(1, 0)[0], 60.0), early]), "val_top1").axes
-    named = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert named == ["complete", "best so far", "stopped early: last value"]
-
-
-def test_the_map_marks_the_best_where_it_is():
-    arm = tuned([trial(p, peaked(p)) for p in points(20, 0)])
-    axis = plot_map(arm, "zeta", "alpha", "val_top1").axes[0]
-    star = next(line for line in axis.lines if line.get_label() == "best")
-    where = {axis.get_xlabel(): star.get_xdata()[0], axis.get_ylabel(): star.get_ydata()[0]}
-    assert where == arm.best.params
-
-
-def test_the_map_shows_any_name_and_no_hills_where_all_are_equal():
-    for value, said in (
-        (None, "interpolated between complete trials"),
-        (50.1, "all complete trials have the same value"),
-    ):
-        arm = tuned([trial(p, value or peaked(p)) for p in points(6, 0)], "costs $5 or $6_")
-        axis = plot_map(arm, "zeta", "alpha", "val_top1").axes[0]
-        assert axis.get_title(loc="left") == f"costs $5 or $6_: {said}"
-
-
-def test_slices_show_the_whole_space():
-    *axes, bar = plot_slices(tuned([trial(p, peaked(p)) for p in points(3, 0)]), "val_top1").axes
-    assert [tick for tick in bar.get_yticks() if 0 <= tick <= 2] == [0, 1, 2]  # there is no trial 0.25
-    for axis in axes:
-        low, high = axis.get_xlim()
-        asked = DISTRIBUTIONS[axis.get_xlabel()]
-        assert low < asked.low < asked.high < high
 
 
 @pytest.mark.parametrize(("zeta", "end"), [(0.0505, "low end is 0.05"), (1.98, "high end is 2")])

@@ -1,0 +1,141 @@
+"""The figures of a search: what they show, in words and numbers that one can read."""
+
+import itertools
+from collections.abc import Iterable
+
+import optuna
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from optuna.trial import TrialState
+
+from analysis.figures.search_plots import plot_history, plot_importance, plot_map, plot_parallel, plot_slices
+from analysis.records.search_trials import Tuned
+from analysis.statistics.search_findings import Landscape, comparable
+from tests.analysis.figures.test_forest import texts
+from tests.analysis.tuned_arms import SPACE, peaked, points, trial, tuned
+
+MIXERS = ["cutmix", "saliencymix", "puzzlemix", "fmix"]
+WIDE = {
+    **SPACE,
+    "lr": {"kind": "Float", "low": 1e-4, "high": 0.5, "log": True, "step": None},
+    "batch_size": {"kind": "Int", "low": 32, "high": 512, "log": True, "step": 1},
+    "warmup": {"kind": "Int", "low": 0, "high": 20, "log": False, "step": 1},
+    "mixer": {"kind": "Choice", "values": MIXERS},
+}
+
+
+def wide(trials: int, direction: str = "maximize") -> Tuned:
+    """Return an arm with a parameter of every kind."""
+    study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def value(each: optuna.Trial) -> float:
+        for name, spec in WIDE.items():
+            if spec["kind"] == "Choice":
+                each.suggest_categorical(name, spec["values"])
+            else:
+                ask = each.suggest_int if spec["kind"] == "Int" else each.suggest_float
+                ask(name, spec["low"], spec["high"], log=spec["log"])
+        return peaked(each.params)
+
+    study.optimize(value, n_trials=trials)
+    return Tuned("cutmix", study, WIDE)
+
+
+def no_two_overlap(found: Iterable[Text]) -> bool:
+    boxes = [text.get_window_extent() for text in found if text.get_text()]
+    return len(boxes) > 1 and not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def names(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.subfigs[0].legends[0].get_texts()]
+
+
+def test_the_history_steps_to_the_best_complete_trial_and_names_what_was_stopped_early():
+    early = trial({"zeta": 0.4, "alpha": 1.0}, 70.0, TrialState.PRUNED)
+    arm = tuned([trial(p, value) for p, value in zip(points(3, 0), (60.0, 59.0, 62.0), strict=True)] + [early])
+    figure = plot_history(arm, "val_top1")
+    assert names(figure) == ["complete", "best so far", "stopped early: last value"]
+    step = figure.axes[0].lines[1]
+    assert (step.get_drawstyle(), list(step.get_ydata())) == ("steps-post", [60, 60, 62, 62])
+    assert list(step.get_xdata()) == [0, 1, 2, 3]
+    for said in ("cross: one that was stopped early, at its last value", "4 trials: 3 complete, 1 stopped early."):
+        assert said in texts(figure)
+    lower = Tuned("cutmix", optuna.create_study(direction="minimize"), SPACE)
+    lower.study.add_trials(arm.complete)
+    assert list(plot_history(lower, "loss").axes[0].lines[1].get_ydata()) == [60, 59, 59, 59]
+
+
+def test_the_map_marks_the_best_where_it_is():
+    arm = tuned([trial(p, peaked(p)) for p in points(20, 0)])
+    axis = plot_map(arm, "zeta", "alpha", "val_top1").axes[0]
+    star = next(line for line in axis.lines if line.get_label() == "best")
+    where = {axis.get_xlabel(): star.get_xdata()[0], axis.get_ylabel(): star.get_ydata()[0]}
+    assert where == arm.best.params
+
+
+def test_the_map_shows_any_name_and_no_hills_where_all_are_equal():
+    for value, said in (
+        (None, "Colour: interpolated between complete trials."),
+        (50.1, "No contour, as all complete trials have the same value."),
+    ):
+        arm = tuned([trial(p, value or peaked(p)) for p in points(6, 0)], "costs $5 or $6_")
+        figure = plot_map(arm, "zeta", "alpha", "val_top1")
+        assert figure.subfigs[0].get_suptitle() == "costs $5 or $6_"
+        assert said in texts(figure)
+
+
+def test_the_map_has_the_look_of_all_figures_and_its_numbers_are_not_formulas():
+    """Optuna's own style is grey, with powers of ten on logarithmic axes."""
+    figure = plot_map(tuned([trial(p, peaked(p)) for p in points(8, 0)]), "zeta", "alpha", "validation top-1, %")
+    axis, bar = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["0.05", "0.1", "0.2", "0.3", "0.5", "1", "2"]
+    assert axis.get_facecolor() == (1, 1, 1, 1)
+    assert bar.get_ylabel() == "validation top-1, %"
+    assert names(figure) == ["complete", "best"]
+
+
+@pytest.mark.slow
+def test_slices_show_the_whole_space_in_numbers_that_do_not_run_into_each_other(painted):
+    figure = plot_slices(wide(9), "validation top-1 accuracy, %")
+    figure.draw_without_rendering()
+    axes, bar = figure.axes[: len(WIDE)], figure.axes[-1]
+    assert [axis.get_xlabel() for axis in axes] == list(WIDE)
+    for row in axes[:3], axes[3:-1]:  # the names of mixers are turned
+        assert no_two_overlap(label for axis in row for label in axis.get_xticklabels())
+    shown = [[label.get_text() for label in axis.get_xticklabels()] for axis in axes]
+    assert shown[2:] == [["0.0001", "0.001", "0.01", "0.1"], ["100", "300"], ["0", "5", "10", "15", "20"], MIXERS]
+    assert all(axis.get_xlim()[0] < 0 < 1 < axis.get_xlim()[1] for axis in axes)
+    assert all(tick == int(tick) for tick in bar.get_yticks())  # there is no trial 0.25
+    assert "the darker, the later. 9 trials: 9 complete." in texts(figure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_parallel_coordinates_are_read_at_every_axis_and_the_best_is_the_darkest(painted, direction):
+    """The numbers of Optuna's lay under the lines, and its worst trial was white on white."""
+    arm = wide(9, direction)
+    figure = plot_parallel(arm, "validation top-1 accuracy, %")
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    lines = [line for line in axis.lines if len(line.get_xdata()) == 1 + len(WIDE)]
+    light = [sum(to_rgb(line.get_color())) / 3 for line in lines]
+    assert light == sorted(light, reverse=True)  # the best is drawn last, over all others
+    assert light[0] < 0.9
+    best = lines[-1].get_ydata()
+    assert best[0] == (direction == "maximize")
+    assert best[-1] == MIXERS.index(arm.best.params["mixer"]) / 3
+    assert no_two_overlap(axis.texts)
+    assert no_two_overlap(axis.get_xticklabels())
+    assert {text.get_text() for text in axis.texts} >= {*MIXERS, "0.001", "100", "15"}
+
+
+def test_importance_is_grey_where_nothing_is_claimed():
+    arm = tuned([trial(p, peaked(p)) for p in points(3, 0)])
+    shares = pd.DataFrame({"importance": [0.8, 0.2], "low": [0.7, 0.1], "high": [0.9, 0.3]}, list(SPACE))
+    for claimed in (True, False):
+        figure = plot_importance(arm, Landscape(comparable(arm), shares, [], 0.03), claimed=claimed)
+        assert ("Grey: nothing here is beyond chance." in texts(figure)) != claimed
+        assert "Of complete trials. Bar: fANOVA; line: 95 % interval, trials resampled." in texts(figure)
