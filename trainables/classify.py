@@ -39,7 +39,7 @@ class Classification:
     files = ("mixer.teacher", "mixer.extractor", "mixer.codec_file", "subset.scores")
     prepared = (  # keys that ``prepare`` depends on
         "dataset", "folder", "num_classes", "train_images", "test_images", "validation", "evaluate", "bad_images",
-        "subset.rule", "subset.share", "subset.scores", "backbone", "pretrained",
+        "subset.rule", "subset.share", "subset.scores", "backbone", "pretrained", "compile",
     )  # fmt: skip
     timed = (  # keys that decide how long a run takes
         "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",
@@ -114,11 +114,19 @@ class Classification:
             raise ValueError(f"the metric {metric!r} needs the key validation, a share or a number of training images")
 
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
-        """Verify the data set and weights under ``data_root``; raise ``DataError`` where they cannot be fetched."""
+        """Verify the data set and weights under ``data_root``, and that there is a compiler for what is compiled.
+
+        Raises:
+            DataError: the data set or the weights cannot be fetched.
+            ValueError: there is no compiler.
+        """
         from trainables.backbones.pretrained import prepare_pretrained
+        from trainables.compilation import require_compiler
         from trainables.datasets.opening import prepare
 
         settings = parsed(settings)
+        if settings.compile:
+            require_compiler()
         prepare(settings, data_root)
         if settings.pretrained != "none":
             prepare_pretrained(settings.backbone, settings.pretrained, data_root)

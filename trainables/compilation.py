@@ -4,6 +4,8 @@
 """
 
 import copy
+import os
+import shutil
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +17,12 @@ from trainables.hardware import seconds_of
 
 GRAPHS = 256  # for all stages, and each shape of batch in training and in testing; torch's own limit for all code
 PASSES = 3  # timed passes of each kind; the fastest counts, because others may be using the machine
+
+
+def require_compiler() -> None:
+    """Raise ``ValueError`` unless this machine has a compiler, for torch's code on a CPU or Triton's on a GPU."""
+    if not any(map(shutil.which, (os.environ.get("CXX", "g++"), os.environ.get("CC", "gcc"), "clang"))):
+        raise ValueError("compile=true needs a C++ compiler: install g++, or name another one in CXX")
 
 
 def compile_stages(method: nn.Module) -> None:

@@ -11,7 +11,8 @@ from torch import Generator, nn
 
 from tests.trainables.runs import run_of, weights
 from tests.trainables.test_cost import FEW
-from trainables import cuda_graph
+from trainables import compilation, cuda_graph
+from trainables.classify import train
 from trainables.config import parse
 from trainables.methods import mixing
 from trainables.mixers import MIXERS
@@ -173,6 +174,16 @@ def graphs(monkeypatch):
 
 def test_the_limit_is_where_the_pinned_torch_has_it():
     assert hasattr(importlib.import_module("torch._dynamo.config"), "recompile_limit"), PIN
+
+
+def test_what_is_compiled_needs_a_compiler_where_it_runs(monkeypatch, tmp_path):
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"^compile=true needs a C\+\+ compiler: install g\+\+"):
+        train.prepare({"dataset": "cifar10", "compile": True}, tmp_path)
+    (tmp_path / "clang").touch(mode=0o755)
+    compilation.require_compiler()
 
 
 @pytest.mark.slow
