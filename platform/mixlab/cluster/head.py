@@ -26,6 +26,7 @@ JOIN_SECONDS = 5  # the time in which a machine that is joining becomes a node
 ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
 LOST_SECONDS = 7.0  # without any answer, after which the head is lost; with the pauses, the user knows within 10
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # empty settings follow the greeting
 CALL_SECONDS = 0.5  # the longest that a call waits for tasks, so that it ends soon after Ctrl-C
 
 
@@ -53,13 +54,25 @@ def require_entrance(address: str) -> None:
 
 
 def require_listener(address: str) -> None:
-    """Raise ``OSError`` unless somebody listens at ``address``: Ray would wait long."""
+    """Raise ``OSError`` if nobody listens at ``address``, or if the answer shows no head: Ray would wait long."""
     if address != "auto":
         host, _, port = address.rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=LISTENER_SECONDS).close()
+            with socket.create_connection((host, int(port)), timeout=LISTENER_SECONDS) as connection:
+                said = _answer(connection)
         except (OverflowError, UnicodeError) as error:  # an impossible port or host
             raise OSError(error) from None
+        if said and said.isprintable():  # a head sends binary settings
+            raise OSError(f"what listens there is no head, whose port is usually 6379: it says {said!r}")
+
+
+def _answer(connection: socket.socket) -> str:
+    """Return the first line of what the other side answers to a client of HTTP/2; empty if it is silent."""
+    with contextlib.suppress(OSError):
+        connection.settimeout(ANSWER_SECONDS)
+        connection.sendall(HELLO)
+        return connection.recv(100).partition(b"\n")[0].strip().decode(errors="replace")
+    return ""
 
 
 def asks_for_token(refusal: str) -> bool:

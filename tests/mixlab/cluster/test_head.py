@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -170,6 +173,27 @@ def test_who_may_not_enter_is_told_what_to_do(address, refusal, nodes, sentence,
     with refused(sentence) if sentence else contextlib.nullcontext():
         head.require_entrance(address)
     assert clock.now <= head.JOIN_SECONDS + 1
+
+
+@pytest.mark.parametrize(
+    ("says", "fault"),
+    [
+        (b"HTTP/1.1 400 Bad\r\nServer: x", "is no head, whose port is usually 6379: it says 'HTTP/1.1 400 Bad'"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "it says 'SSH-2.0-OpenSSH_9.2'"),
+        (b"\0\0\x18\4\0\0\0\0\0\0\4\0@", ""),  # a head
+        (b"\x15\3\3\0\2\2\x46", ""),  # a head with TLS
+        (b"", ""),
+    ],
+)
+def test_what_answers_like_no_head_is_quoted(says, fault, monkeypatch):
+    monkeypatch.setattr(head, "ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+        accepted = threads.submit(lambda: server.accept()[0])
+        ready = threads.submit(lambda: accepted.result().sendall(says))
+        with pytest.raises(OSError, match=re.escape(fault)) if fault else contextlib.nullcontext():
+            head.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
+        ready.result()
+        accepted.result().close()
 
 
 def test_a_machine_that_is_on_no_node_is_told_so_wherever_ray_finds_it_out():
