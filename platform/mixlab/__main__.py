@@ -82,6 +82,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
         )
     file = installation.study_file(arguments[0])
     sys.argv = [str(file), *arguments[1:]]
+    installation.command = f"mixlab {command} {arguments[0]}"
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does
     try:
         runpy.run_path(str(file), run_name="__main__")

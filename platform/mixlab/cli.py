@@ -128,7 +128,8 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     """Return the parser of the options, whose names other programs rely on; it leaves out those not given."""
     kind = "search" if isinstance(study, Search) else "study"
     about = f"Run the {kind} {study.name}. The same command again runs only what is missing."
-    options = _Parser(description=about, epilog=EXIT_CODES, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    options = _Parser(prog=installation.command, description=about, epilog=EXIT_CODES, allow_abbrev=False)
+    options.argument_default = argparse.SUPPRESS
     add, known = options.add_argument, "{" + ",".join(PRESETS) + "}"
     presets = "paper: as published (default); quick: minutes to hours on a laptop; smoke: only shows that it runs"
     add("--preset", metavar=known, help=presets)

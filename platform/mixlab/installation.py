@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).resolve().parent
 # Installed, the three packages lie side by side; in the repository, mixlab is in platform/ and the others are above it.
 HOMES = (PACKAGE.parent, PACKAGE.parent.parent)
 
+command: str | None = None  # what was typed to start a study, if that was not its file
+
 
 def check() -> None:
     """Raise ``BadInput`` if a package of another project is imported in place of one of Mixlab's.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mixlab import installation
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
 from tests.endings import ended
@@ -21,6 +22,7 @@ def undisturbed(monkeypatch) -> None:
     """Restore what a command changes for the process: its arguments and the path of imports."""
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(installation, "command", None)
 
 
 def test_every_study_is_listed_with_what_it_shows(capsys):
@@ -126,6 +128,13 @@ def test_help_names_every_command(arguments, capsys):
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert all(f"\n  {name} " in said for name in ("list", "run", "fetch", *TOOLS))
+
+
+@pytest.mark.parametrize("command", ["run", "fetch"])
+def test_the_help_of_a_study_begins_with_what_was_typed(command, reading, capsys):
+    with ended(0):
+        main([command, reading[0], "--help"])
+    assert capsys.readouterr().out.split()[:4] == ["usage:", "mixlab", command, reading[0]]
 
 
 @pytest.mark.parametrize("name", TOOLS)
