@@ -13,7 +13,7 @@ from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase, write_out
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
-from mixlab.messages import say
+from mixlab.messages import counted, say
 from mixlab.spec.study import Study
 from mixlab.spec.trial import State, Trial
 from mixlab.tracking import store, views
@@ -33,8 +33,10 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
         if (more := max(looks["seeds"], default=0)) > (seeds := len(study.seeds)):
-            again = f"the same command with --seeds {more} writes that again without training anything"
-            text = f"MLflow has a table of {more} seeds of this study, which one of {seeds} will replace there: {again}"
+            text = (
+                f"In MLflow, the table of this study with {more} seeds will be replaced by one with "
+                f"{counted(seeds, 'seed')}; the same command with --seeds {more} brings it back, and trains nothing"
+            )
             say(start.console, text, style="yellow")
         listed = SequentialTrials if study.sequential else ListedTrials
         saved = start.storage.newest()

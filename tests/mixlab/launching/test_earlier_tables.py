@@ -31,11 +31,11 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch, tmp_path):
             launch(TWO_ARMS, **options)
     code, said = launch(TWO_ARMS, seeds=1, storage=str(tmp_path / "part"))
     assert code == 0
-    assert "MLflow has a table of 2 seeds of this study, which one of 1 will replace there: " in " ".join(said.split())
+    assert "the table of this study with 2 seeds will be replaced by one with 1 seed; the" in " ".join(said.split())
     assert table.read_text() == larger
     code, said = launch(TWO_ARMS, seeds=3)
     assert code == 0
-    assert "will replace" not in said
+    assert "will be replaced" not in said
 
 
 def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):
