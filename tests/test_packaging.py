@@ -54,17 +54,18 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def test_the_wheel_holds_the_packages_their_types_and_the_studies(wheel):
+def test_the_wheel_holds_the_packages_their_types_the_studies_and_the_batch_script(wheel):
     names = wheel.namelist()
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.startswith("mixlab-")} == OURS
     assert {f"{package}/py.typed" for package in OURS} <= set(names)
     # The files that a package reads besides its modules are there, too.
-    read = [file for package in OURS for file in (ROOT / package).rglob("*") if file.suffix in (".css", ".js", ".csv")]
+    endings = (".css", ".js", ".csv", ".mplstyle")
+    read = [file for package in OURS for file in (ROOT / package).rglob("*") if file.suffix in endings]
     assert {str(file.relative_to(ROOT)) for file in read} <= set(names)
-    assert len(read) >= 3
-    studies = {Path(name).name for name in names if name.endswith(".py") and "/share/mixlab/studies/" in name}
-    assert studies == {file.name for file in (ROOT / "studies").glob("*.py")}
+    assert len(read) >= 4
+    shared = {name.partition("/share/mixlab/")[2] for name in names} - {""}
+    assert shared == {f"studies/{file.name}" for file in (ROOT / "studies").glob("*.py")} | {"slurm/study.sbatch"}
 
 
 def test_the_wheel_says_its_licence_and_has_a_command(wheel):

@@ -32,6 +32,7 @@ def test_every_image_is_scored_once_and_in_its_own_row(called, out, capsys):
     assert scores.groupby("label")["k_centre"].apply(lambda places: sorted(places) == list(range(len(places)))).all()
     assert {file.name for file in out.iterdir()} == {"scores.csv", "extremes.png", "extremes.pdf"}
     assert str(out / "scores.csv") in capsys.readouterr().out
+    assert uncertainty.parser.parse_args(["run"]).mixings == 10  # the paper's M
 
 
 @pytest.mark.slow

@@ -92,6 +92,8 @@ def run_a_job(folder: Path) -> None:
         release(folder)
         wait_until(lambda: cluster.job(job)["JobState"] == "COMPLETED")
     require_everything_once(toy, epochs=EPOCHS)
-    assert toy.table("paper")
+    undisturbed = toy_folder(folder / "undisturbed", "recorded", study="undisturbed")
+    undisturbed.run_here(*options)
+    assert toy.table("paper") == undisturbed.table("paper")
     nodes = {node for history in toy.results().values() for _, node in history["node"]}
     assert len(nodes) == 3  # Ray names them anew at each start: two, and then one

@@ -51,6 +51,13 @@ def test_the_table_of_robustness_has_its_numbers():
             assert rows[config["mixer"]][column] == f"{value:.2f}"
 
 
+def test_figure_9_has_the_papers_values_of_alpha():
+    found = cells("automix_figure9_alpha")
+    for dataset in ("cifar100", "tiny_imagenet"):
+        alphas = [config["mixer.alpha"] for config in found.values() if config["dataset"] == dataset]
+        assert sorted(alphas) == [0.2, 0.5, 1.0, 2.0, 4.0]
+
+
 # Studies whose cells differ in nothing but their data set, network and mixer, with the options of a start.
 BY_CELL = (
     *(("automix_table1_cifar10",), ("automix_table1_cifar100",), ("automix_table1_tiny",)),

@@ -5,7 +5,7 @@ from inspect import get_annotations as annotations
 import pytest
 
 from mixlab.spec.complete import complete
-from tests.studies.cells import FOLDER, cells, load, published, trials
+from tests.studies.cells import FOLDER, cells, load, published, trials, write_styles
 from tests.studies.steps import require_dry_run, take_steps
 from tests.studies.test_automix import AUTOMIX
 from tests.studies.test_kimage import KIMAGE
@@ -42,8 +42,13 @@ def test_a_short_preset_is_small_whatever_the_table(name, preset):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
-def test_dry_run(name, tmp_path, tracking_uri, capsys):
+@pytest.mark.parametrize("name", [*STUDIES, "kimage_style", "kimage_subsampling"])
+def test_dry_run(name, tmp_path, tracking_uri, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_styles(tmp_path)
+    scores = tmp_path / "results" / "uncertainty" / "scores.csv"
+    scores.parent.mkdir(parents=True)
+    scores.touch()
     require_dry_run(name, tmp_path, tracking_uri, capsys)
 
 

@@ -54,6 +54,18 @@ def test_the_errors_are_those_of_their_arms():
     assert errors("kimage_table2", "train_seconds_total_ratio")["preact_resnet18 · comixup"] == 29.34
 
 
+@pytest.mark.parametrize("name", [name for name in KIMAGE if name != "kimage_table3_k"])
+def test_a_mixture_of_k_images_is_compared_with_that_of_two(name):
+    study, _ = load(name)
+    mixers = {trial.arm: trial.config["mixer"] for trial in trials(name)}
+    of_two = {"dmixup": "mixup", "dcutmix": "cutmix", "saliency_dcutmix": "cutmix"}
+    compared = {arm.name: arm.against or study.baseline for arm in study.arms if mixers[arm.name] in of_two}
+    assert {arm: mixers[reference] for arm, reference in compared.items()} == {
+        arm: of_two[mixers[arm]] for arm in compared
+    }
+    assert len(compared) >= 2
+
+
 def test_the_protocols_differ_in_decay_and_milestones_alone():
     for name in ("kimage_table1_pyramidnet110", "kimage_table1_pyramidnet200", "kimage_table1_cifar10"):
         found = cells(name)
@@ -120,3 +132,5 @@ def test_every_arm_of_the_searches_of_architectures_differs_in_what_it_searches_
         assert len({trial.key for trial in found.values()}) == len(found)
         assert {trial.config["dataset"] for trial in found.values()} == {"cifar100" if preset == "paper" else "cifar10"}
         assert found["random t = 0.2"].config["subset.share"] == 0.2
+        short = found["all images (10 epochs)"].config
+        assert (short["search_epochs"], short["frozen_epochs"]) == (10, 5)

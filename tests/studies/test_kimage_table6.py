@@ -113,12 +113,14 @@ def test_one_step_of_every_cell(scored):
 
 
 @pytest.mark.slow
-def test_dry_run(scored, tracking_uri, capsys):
+@pytest.mark.parametrize(("name", "arms", "pending"), [(NAME, CELLS[1:], 4), ("kimage_nas", ["CV t = 0.1"], 2)])
+def test_dry_run(name, arms, pending, scored, tracking_uri, capsys):
     where = ("--tracking-uri", tracking_uri, "--storage", str(scored / "out"), "--data-root", str(DATA))
+    options = ["--preset", "smoke", "--arms", ",".join(arms), "--dry-run", *where]
     with pytest.raises(SystemExit) as stopped:
-        main(load(NAME)[0], search_architecture.train, ["--preset", "smoke", "--dry-run", *where])
+        main(load(name)[0], search_architecture.train, options)
     assert stopped.value.code == 0
-    assert "4 pending" in capsys.readouterr().out
+    assert f"{pending} pending" in capsys.readouterr().out
 
 
 @pytest.mark.slow
