@@ -33,7 +33,7 @@ from analysis.words.cells import estimate_cells, power_cells
 from analysis.words.conclusions import Summary, answer, claims, of_arms, of_study, verdict, verdicts
 from analysis.words.method import ALONE, power_heading
 from analysis.words.page import image, png, write_page
-from analysis.words.rendering import html_grid, html_list, html_tables
+from analysis.words.rendering import html_grid, html_list, html_tables, paragraph
 from mixlab.errors import root_cause
 from mixlab.messages import counted
 from mixlab.spec.trial import State
@@ -135,7 +135,7 @@ def write_report(
         *_shown(pictures, "ranks", "effects", "wealth", below=grids),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
         *_shown(pictures, "cost", "lambda"),
-        ("What the plan could conclude", "\n".join(f"<p>{html.escape(line)}</p>" for line in outlook(plan))),
+        ("What the plan could conclude", "\n".join(map(paragraph, outlook(plan)))),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, factors)),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),
@@ -168,8 +168,8 @@ def _effects(levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> 
 
 def summary(levels: Sequence[LevelTable]) -> str:
     """Return the answer of the study, and the claims of all tables as a list."""
-    said, claimed = f'<p class="answer">{html.escape(answer(levels))}</p>', html_list(claims(levels))
-    return said + (f"\n<p>{html.escape(verdict(levels))}</p>\n{claimed}" if claimed else "")
+    said, claimed = f'<div class="answer">{paragraph(answer(levels))}</div>', html_list(claims(levels))
+    return said + (f"\n{paragraph(verdict(levels))}\n{claimed}" if claimed else "")
 
 
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
@@ -190,7 +190,7 @@ def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
 def _power(levels: Sequence[LevelTable]) -> str:
     if all(len(level.table) == 1 for level in levels):
         return f"<p>{ALONE}</p>"
-    parts = [f"<p>{html.escape(power_heading(levels[0]))}.</p>"]
+    parts = [paragraph(f"{power_heading(levels[0])}.")]
     for level in levels:
         parts += [f"<h3>{html.escape(level.name)}</h3>"] if level.levels else []
         parts.append(html_grid(power_cells(level)) if len(level.table) > 1 else f"<p>{ALONE}</p>")

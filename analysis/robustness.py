@@ -32,7 +32,7 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from analysis.words.rendering import escape_markdown, grid
+from analysis.words.rendering import escape_markdown, markdown_grid
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 
@@ -71,7 +71,7 @@ def summary(tables: Mapping[str, list[LevelTable]]) -> str:
             cells = [_cell(levels[index].table.loc[arm]) for levels in tables.values()]
             rows.append([*level.levels.values(), arm, int(level.table.loc[arm, "n"]), *cells])
     head = [*first[0].levels, "arm", "n", *(HEADINGS[metric] for metric in tables)]
-    return grid(pd.DataFrame(rows, columns=head), "pipe", escape_markdown)
+    return markdown_grid(pd.DataFrame(rows, columns=head))
 
 
 def _cell(row: pd.Series) -> str:

@@ -32,7 +32,7 @@ from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
 from analysis.words.captions import capitalised, label_text
 from analysis.words.cells import cells
-from analysis.words.rendering import grid, html_grid, html_list, html_tables
+from analysis.words.rendering import grid, html_grid, html_list, html_tables, paragraph
 from mixlab.errors import BadInput
 from mixlab.messages import counted
 from mixlab.spec.search import RACE, TWIN
@@ -121,10 +121,10 @@ def _setting(search: SearchRecord) -> str:
     if "held_out" in plan:
         confirmed_on = " on the data that it is also confirmed on, as nothing is held out"
         where = " on held-out data" if plan["held_out"] else confirmed_on
-    return (
-        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])}{where}. "
+    return paragraph(
+        f"{how}, to {plan['direction']} {plan['objective']}{where}. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
-        "was stopped early cannot win, and its value is only ever compared with others after the same epoch.</p>"
+        "was stopped early cannot win, and its value is only ever compared with others after the same epoch."
     )
 
 
@@ -140,14 +140,13 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
             figures["Parallel coordinates"] = plot_parallel(arm, objective)
     parts = []
     if arm in found.search.raced:
-        words = html.escape(race_sentence(arm, len(found.search.plan["search_seeds"])))
-        parts.append(f"<h3>Race</h3><p>{words}</p>{html_grid(race_table(arm))}")
+        words = paragraph(race_sentence(arm, len(found.search.plan["search_seeds"])))
+        parts.append(f"<h3>Race</h3>{words}{html_grid(race_table(arm))}")
     for name, figure in figures.items():
         parts.append(f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}")
     seen = found.landscapes[arm.name]
     p = explained(found.landscapes)[arm.name]
-    words = importance_text(seen, p)
-    parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(words)}</p>")
+    parts.append(f"<h3>Importance ({EVALUATOR})</h3>{paragraph(importance_text(seen, p))}")
     if len(seen.importance) > 1:  # a single parameter has all that there is
         parts.append(page.image(page.png(plot_importance(arm, seen, claimed=p < ALPHA)), f"Importance, {arm.name}"))
     return "\n".join(parts)

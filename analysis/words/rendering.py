@@ -1,7 +1,9 @@
 """The tables of a study as terminal text, Markdown, LaTeX and HTML."""
 
 import html
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -14,7 +16,7 @@ from analysis.words.method import ALONE, method_text, power_heading
 from analysis.words.page import page
 from mixlab.spec.trial import digest
 
-WIDTH = 110  # characters of a terminal line
+WIDTH = 110  # the most characters of a line of text in a terminal
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
 LONG_TEXT = 40  # characters of a cell, above which it may take several lines
 CLASS, HEAD = ' class="{}"', 'th scope="col"'
@@ -65,7 +67,7 @@ def markdown_tables(levels: Sequence[LevelTable]) -> str:
     shared, own = _split_remarks(levels)
     blocks = []
     for level, lines in zip(levels, own, strict=True):
-        table = grid(cells(level), "pipe", escape_markdown)
+        table = markdown_grid(cells(level))
         blocks += [f"## {escape_markdown(heading(level))}", table, *map(escape_markdown, lines)]
     return "\n\n".join([*blocks, *map(escape_markdown, [*shared, method_text(*levels)])])
 
@@ -102,12 +104,33 @@ def html_tables(levels: Sequence[LevelTable]) -> str:
     parts = []
     for level, lines in zip(levels, own, strict=True):
         table = html_grid(cells(level), wins=list(level.table["win"]))
-        parts += [f"<h3>{html.escape(heading(level))}</h3>", table, *map(_paragraph, lines)]
-    return "\n".join([*parts, *map(_paragraph, [*shared, method_text(*levels)])])
+        parts += [f"<h3>{html.escape(heading(level))}</h3>", table, *map(paragraph, lines)]
+    return "\n".join([*parts, *map(paragraph, [*shared, method_text(*levels)])])
 
 
-def grid(shown: pd.DataFrame, form: str = "simple", write: Callable[[str], str] = str, *, words: bool = False) -> str:
-    """Return a table in one of tabulate's forms, whose text ``write`` writes; ``words`` are aligned to the left."""
+def grid(shown: pd.DataFrame, *, words: bool = False) -> str:
+    """Return a table for a terminal; ``words`` are aligned to the left.
+
+    One that is wider than the terminal becomes several, one below the other, which all have the first column.
+    """
+    parts: list[str] = []
+    begin, columns = 1, len(shown.columns)
+    while not parts or begin < columns:
+        for end in range(columns, begin - 1, -1):
+            part = _grid(shown.iloc[:, [0, *range(begin, end)]], "simple", words=words)
+            if end <= begin + 1 or max(map(len, part.splitlines())) <= _terminal_width():
+                break
+        parts.append(part)
+        begin = end
+    return "\n\n".join(parts)
+
+
+def markdown_grid(shown: pd.DataFrame) -> str:
+    """Return a table as Markdown."""
+    return _grid(shown, "pipe", escape_markdown)
+
+
+def _grid(shown: pd.DataFrame, form: str, write: Callable[[str], str] = str, *, words: bool = False) -> str:
     rows = [[write(cell) for cell in row] for row in [list(map(str, shown.columns)), *_data(shown)]]
     align = ["left" if words or of_words else "right" for of_words in columns_of_words(shown)]
     # Without disable_numparse an arm called "1e3" would be printed as 1000.
@@ -134,7 +157,7 @@ def _html_cell(text: str, left: bool, tag: str = "td") -> str:
 
 def html_list(sentences: Sequence[str]) -> str:
     """Return sentences as the items of a list; empty if there is none."""
-    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    items = "\n".join(f"<li>{html.escape(joined(sentence))}</li>" for sentence in sentences)
     return f"<ul>\n{items}\n</ul>" if items else ""
 
 
@@ -150,12 +173,21 @@ def _data(shown: pd.DataFrame) -> list[list[str]]:
     return [[_one_line(str(cell)) for cell in row] for row in shown.itertuples(index=False, name=None)]
 
 
-def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(_one_line(text))}</p>"
+def paragraph(text: str) -> str:
+    """Return text as a paragraph of a page, of which no line ends between a number and what it is of."""
+    return f"<p>{html.escape(joined(_one_line(text)))}</p>"
 
 
 def _wrap(line: str) -> str:
-    return "\n".join(wrapped(line, WIDTH, whole_words=True))
+    return "\n".join(wrapped(line, min(WIDTH, _terminal_width()), whole_words=True))
+
+
+def _terminal_width() -> int:
+    """Return the characters of a line of the terminal, and very many where the output goes elsewhere."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or sys.maxsize
+    except (OSError, ValueError):
+        return sys.maxsize
 
 
 def escape_markdown(text: str) -> str:

@@ -27,6 +27,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        data = data.replace("\N{NO-BREAK SPACE}", " ")
         self.text += data
         if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data

@@ -138,7 +138,9 @@ def test_provenance_counts_the_runs(tracked):
 
 def test_summary_lists_the_wins_and_only_them():
     arms = ("baseline", "better", "same")
-    text = summary(tables_of(lambda arm, seed: 70.0 + seed + (arm == "better"), arms, 8))
+    html = summary(tables_of(lambda arm, seed: 70.0 + seed + (arm == "better"), arms, 8))
+    assert "5\N{NO-BREAK SPACE}%" in html
+    text = html.replace("\N{NO-BREAK SPACE}", " ")
     assert re.findall("<li>(.*)</li>", text) == [
         "mixer = cutmix, better: +1.00 (95 % interval +1.00 to +1.00, p (family) 0.0078)"
     ]

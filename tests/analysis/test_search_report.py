@@ -16,6 +16,7 @@ from analysis.search_report import SearchReport, main, report, write_page
 from analysis.statistics.tables import level_tables
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import cell_name
+from tests.analysis.pages import Page
 from tests.analysis.planned import make_plan, planned_runs
 from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
 from tests.mixlab.spec.test_search import SEARCH, TRAIN
@@ -183,7 +184,7 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(se
     assert "No claim" in found.text
 
     def page() -> str:
-        return write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+        return Page(write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")).text
 
     found.search.plan["scheduler"] = "none"
     assert "trials per arm by tpe, none stopped early, to maximize val_top1 on held-out data." in page()

@@ -4,6 +4,7 @@ import functools
 import io
 import itertools
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from analysis.records.published import PublishedNumber
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
-from analysis.words.rendering import grid, html_grid, html_page, latex, markdown, terminal_text
+from analysis.words.rendering import html_grid, html_page, latex, markdown, markdown_grid, terminal_text
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.test_any_name import HARD
@@ -77,6 +78,17 @@ def test_terminal_text_prints_what_all_tables_share_once():
     assert max(len(line) for line in text.splitlines()) <= 120
     assert "seeds needed" not in text
     assert "seeds needed" in terminal_text("ablation_tiny", study(), power=True)
+
+
+def test_a_narrow_terminal_shows_every_column_in_lines_that_fit(monkeypatch):
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    text = terminal_text("ablation_tiny", tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"}))
+    assert max(map(len, text.splitlines())) <= 80
+    heads = [line.split("  ") for line in text.splitlines() if line.startswith("arm ")]
+    assert [[name.strip() for name in head if name] for head in heads] == [
+        ["arm", "n", "mean ± sd", "against", "gain", "95 % interval", "p"],
+        ["arm", "p (family)", "over baseline", "verdict"],
+    ]
 
 
 def test_last_and_best_are_shown_on_request_with_a_warning():
@@ -161,7 +173,7 @@ def test_every_rendering_aligns_words_to_the_left_and_numbers_to_the_right():
     words = {"arm": ["1e3", "2"], "question": ["here", "in general"], "against": ["", "1e3"], "inside": ["–", "yes"]}
     table = pd.DataFrame({**words, **numbers})
     assert columns_of_words(table) == [True] * len(words) + [False] * len(numbers)
-    assert grid(table, "pipe").splitlines()[1].count(":--") == len(words)
+    assert markdown_grid(table).splitlines()[1].count(":--") == len(words)
     assert re.findall('<th scope="col" class="text">(.*?)</th>', html_grid(table)) == list(words)
     levels = tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"})
     shown = cells(levels[0])
