@@ -44,6 +44,7 @@ def e_value(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") 
     return float(found[0, -1]) if found.size else 1.0
 
 
+@np.errstate(over="ignore")
 def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -> NDArray[np.float64]:
     """Return the wealth (M, S) of every comparison after every seed; arguments as for :func:`e_value`, by comparison.
 
@@ -51,7 +52,7 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
     root mean square of the sizes so far would make it if that were the effect. The wealth is the mean over several mu,
     and over both directions unless ``side`` says one. One direction alone is fair or unfavourable for every mean on the
     other side of delta if the differences are symmetric about their mean and most likely near it. Where a comparison
-    lacks a seed (NaN), its wealth stays as it is.
+    lacks a seed (NaN), its wealth stays as it is. After a thousand seeds it may be infinite, or 0.
     """
     d = np.asarray(differences, dtype=float) - delta
     known = np.isfinite(d)
@@ -126,6 +127,7 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     return np.clip(ratios, *RATIOS) ** 3
 
 
+@np.errstate(divide="ignore")
 def prospects(
     differences: ArrayLike,
     budget: int,

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -162,6 +163,9 @@ def test_prospects():
     assert prospects(null[None], 1000).tolist() == [True]  # the budget is large
     later = np.vstack((np.append(real, 1.0), np.append(null, math.nan)))
     assert prospects(later, 20).tolist() == [True, False]  # the second stays given up
+    with warnings.catch_warnings(action="error"):  # of a wealth that is infinite, or 0
+        many = np.ones((1, 1200))
+        assert [prospects(many, 1300, side=side).tolist() for side in ("above", "below")] == [[True], [False]]
 
 
 def hopeful_by_a_loop(d, budget, tables, turn=0):
