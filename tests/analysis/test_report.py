@@ -88,7 +88,9 @@ def test_a_study_of_one_arm_leaves_out_what_compares(track, tmp_path):
 def test_the_answers_over_tables_and_the_effects_stand_below_their_figures(track, tmp_path):
     study, plan = track(), make_plan(arms=("baseline", "+ a"), seeds=2, factors={"mixer": ("x", "y")}, design=DESIGN)
     study.add_all(plan, gain_by_mixer)
-    page = Page(report(study.uri, study.study, plan, tmp_path / "out").page.read_text(encoding="utf-8"))
+    source = report(study.uri, study.study, plan, tmp_path / "out").page.read_text(encoding="utf-8")
+    assert re.findall("<h2>(.*)</h2>", source)[:4] == ["Answer", "Over the tables", "Gains", "Results"]
+    page = Page(source)
     assert ["+ a", "here", "+2.00", "[+2.00, +2.00]", "2", "0.5000"] in page.rows
     assert ["a", "+1.50", "[+1.50, +1.50]", "0.5000", "0.5000"] in page.rows
 

@@ -57,6 +57,7 @@ def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -
     display.ended(done, State.DONE, top1(10), "")
     display.ended(failed, State.FAILED, None, "out of memory")
     display.reported(running, top1(3, value=41.25))
+    display.gpus.text = "GPU memory 31 of 80 GB"
     file.seek(file.truncate(0) or 0)
     console.print(display._render())
     return file.getvalue()
@@ -68,7 +69,7 @@ def test_a_wide_terminal_shows_every_seed_and_the_decided_arms():
     assert baseline.split() == ["cutmix", "·", "baseline", "✓", "71.50", "%", "✗", "failed", "·", "✓", "70.10"]
     assert lam.split() == ["cutmix", "·", "+", "lam", "3/10", "41.25", "%", "7/10", "·", "·", "win"]
     assert said.startswith("2 of 8 done, ")
-    assert said.endswith(" left, 2 running")
+    assert said.endswith(" left, 2 running, GPU memory 31 of 80 GB")
     assert [head.index(f"seed {seed}") for seed in range(4)] == [19, 33, 47, 61]  # whatever the values are
     assert "verdict" not in shown()
 
