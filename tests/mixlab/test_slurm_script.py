@@ -74,6 +74,13 @@ def test_the_script_as_it_stands_takes_the_study_from_its_arguments():
     assert {"#SBATCH --requeue", "#SBATCH --signal=B:TERM@300"} <= set(directives)
 
 
+def test_the_sockets_of_ray_have_short_names_wherever_the_scratch_folder_is(tmp_path):
+    before, _, _ = SCRIPT.read_text().partition("\ncluster=")
+    code = f'{before}\nprintf "%s" "$RAY_TMPDIR"'
+    done = in_a_job(tmp_path, "-c", code, "study.sbatch", "any", TMPDIR=f"/scratch/{'long/' * 40}")
+    assert done.stdout == "/tmp/ray-7"
+
+
 @pytest.mark.parametrize(
     ("arguments", "task", "sentence"),
     [

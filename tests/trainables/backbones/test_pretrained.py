@@ -117,12 +117,16 @@ def test_a_run_starts_from_the_file(monkeypatch, tmp_path):
     assert {"backbone", "pretrained"} <= set(classify.train.prepared)
 
 
-def test_a_missing_file_is_downloaded_once(published, tmp_path):
+def test_a_missing_file_is_downloaded_once_with_the_images(published, tmp_path, monkeypatch):
     name, content = published
     (tmp_path / name).write_bytes(content)  # where the address points
-    path = prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
-    assert path == tmp_path / "data" / "torchvision" / name
+    images = []
+    monkeypatch.setattr(opening, "prepare", lambda config, root: images.append(config.dataset))
+    config = {"dataset": "cub200", "backbone": "resnet18_imagenet", "pretrained": "IMAGENET1K_V1"}
+    classify.train.prepare(config, tmp_path / "data")
+    path = tmp_path / "data" / "torchvision" / name
     assert path.read_bytes() == content
+    assert images == ["cub200"]
     (tmp_path / name).unlink()
     assert prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data") == path
 
