@@ -8,6 +8,7 @@ from analysis import report as page_of_study
 from analysis.records.runs import configuration, load_runs, provenance
 from analysis.report import report, summary
 from analysis.statistics.effects import effects_by_table
+from analysis.statistics.outlook import outlook
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import estimate_cells
@@ -38,7 +39,7 @@ def tracked(track_in, tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_command_writes_a_page_that_is_whole_and_loads_nothing(tracked, tmp_path, capsys):
-    study, _ = tracked
+    study, plan = tracked
     file = tmp_path / "pages" / "report.html"
     assert study.call(page_of_study, "--out", str(file)) == 0
     assert capsys.readouterr().out.strip() == str(file)
@@ -47,6 +48,7 @@ def test_the_command_writes_a_page_that_is_whole_and_loads_nothing(tracked, tmp_
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
     for part in ("Of 2 comparisons, paired over", "too few seeds to tell", "resnet20", "0123456789ab", "feedc0de"):
         assert part in page.text
+    assert all(line in page.text for line in outlook(plan))
     assert page.text.count("RuntimeError: <loss> is NaN") == 2  # under the table, and among the failures
 
 
