@@ -14,9 +14,10 @@ from mixlab.api import run as run_study
 from mixlab.errors import BadInput
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
-from mixlab.tracking.mirrors import MIRRORS, Mirrors, opened
+from mixlab.tracking.mirrors import MIRRORS, Mirrors, opened, tensorboard
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
 from tests.mixlab.spec.minimal import STUDY, Toy
+from tests.waiting import wait_for
 
 
 def trial(seed: int) -> Trial:
@@ -106,6 +107,16 @@ def test_tensorboard_shows_what_it_was_given(tmp_path):
         events.Reload()
         points = [(point.step, point.value) for point in events.Scalars("top1")]
         assert points == [(number, 10.0 * number + seed) for number in (1, 2, 3)]
+
+
+def test_tensorboard_shows_an_epoch_while_its_trial_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorboard, "FLUSH_SECONDS", 0.01)
+    shown = TensorBoard("study", tmp_path)
+    shown.start(trial(0))
+    shown.epoch(trial(0), Epoch(1, 3, {"loss": 1.0, "top1": 10.0}))
+    events = EventAccumulator(f"{tmp_path}/tensorboard/{trial(0).cell}/seed 0")
+    wait_for(lambda: {"loss", "top1"} <= set(events.Reload().Tags()["scalars"]), seconds=60)
+    shown.end(trial(0), State.DONE)
 
 
 @pytest.mark.parametrize("name", ["trackio", "wandb"])

@@ -7,6 +7,8 @@ from typing import Any
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 
+FLUSH_SECONDS = 2.0  # until a number is in its file; ``flush`` leaves out those that the writer's thread has not taken
+
 
 class TensorBoard:
     """A mirror that writes scalars by epoch: ``tensorboard --logdir results/STUDY/tensorboard`` shows them."""
@@ -21,12 +23,11 @@ class TensorBoard:
     def start(self, trial: Trial) -> None:
         if trial.key not in self.writers:
             place = self.folder / _folder_of(trial.cell) / f"seed {trial.seed}"
-            self.writers[trial.key] = self.open(str(place))
+            self.writers[trial.key] = self.open(str(place), flush_secs=FLUSH_SECONDS)
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
         for name, value in epoch.metrics.items():
             self.writers[trial.key].add_scalar(name, value, epoch.number)
-        self.writers[trial.key].flush()
 
     def end(self, trial: Trial, state: State) -> None:
         if trial.key in self.writers:
