@@ -99,6 +99,12 @@ def test_every_command_is_accepted(page, line):
             assert (ROOT / script).exists(), line
 
 
+def test_the_checks_on_github_are_those_of_make():
+    asked = set(re.findall(r"make (\w+)", (ROOT / ".github" / "workflows" / "checks.yml").read_text()))
+    assert {"lint", "fast", "test", "docs"} <= asked
+    assert asked <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
 @pytest.mark.parametrize("page", PAGE)
 def test_every_file_that_a_page_names_exists(page):
     named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])

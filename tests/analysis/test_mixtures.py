@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from analysis import mixtures
-from analysis.mixtures import MixtureRow, mixture
+from analysis.mixtures import MixtureRow, mixture, plot_mixtures
 from trainables.methods.mixture_album import Album
 
 
@@ -24,6 +24,9 @@ def test_a_mixture_is_the_image_and_its_partner_by_the_mask():
     images = kept.images.float() / 255
     torch.testing.assert_close(mixed, share * images[1] + (1 - share) * images[0])
     torch.testing.assert_close(own, torch.full((32, 32), share))
+    tiles = {axis.get_title(): axis.images[0].get_array() for axis in plot_mixtures("", [row], "").axes if axis.images}
+    for title, tile in (("partner", images[0]), ("image", images[1]), ("λ 0.1", mixed)):
+        torch.testing.assert_close(torch.tensor(tiles[title]), tile.permute(1, 2, 0))
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from tests.waiting import wait_for
 JOB = "987654321"  # no cluster has this job
 # The batch script starts these: Ray is on a node that never answers, and all others note how they were called.
 PROGRAMS = {
-    "python": 'echo "python $*" >> notes',
+    "python": 'echo "python $*" >> notes; echo secret',
     "ray": "echo ray >> notes; exit 1",
-    "srun": 'echo "srun $*" >> notes; [ "$2" = rm ] || exec /bin/sleep 100',
+    "srun": 'printf "%s\\n" "$RAY_AUTH_MODE $RAY_AUTH_TOKEN" "srun $*" >> notes; [ "$2" = rm ] || exec /bin/sleep 100',
     "scontrol": 'echo "scontrol $*" >> notes; echo "JobId=1 JobState=RUNNING Reason=None"',
     "sleep": "exec /bin/sleep 0.01",
 }
@@ -41,6 +41,7 @@ def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path):
     lines = notes.read_text().splitlines()
     asked = f"scontrol show job --oneliner {JOB}"  # whether it was cancelled
     assert lines[-3:] == [f"srun --ntasks-per-node=1 rm -rf /tmp/ray-{JOB}", asked, f"scontrol requeue {JOB}"]
+    assert lines.count("token secret") == 2  # Ray is started, and its folder removed, where the token is known
     assert not [line for line in lines if "mixlab run" in line]  # the study was not started any more
 
 

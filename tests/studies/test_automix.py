@@ -58,6 +58,22 @@ def test_figure_9_has_the_papers_values_of_alpha():
         assert sorted(alphas) == [0.2, 0.5, 1.0, 2.0, 4.0]
 
 
+def test_each_definition_changes_one_choice_of_the_paper_to_the_releases():
+    study, _ = load("automix_definitions")
+    found = cells("automix_definitions")
+    paper, release = found["paper"], found["release"]
+    assert [arm.against for arm in study.arms[3:]] == ["paper"] * 5
+    for arm in study.arms[4:]:
+        changed = {key: value for key, value in found[arm.name].items() if value != paper[key]}
+        assert changed == {f"mixer.{arm.name}": release[f"mixer.{arm.name}"]}
+
+
+def test_each_part_of_the_mix_block_is_compared_with_the_block_before_it():
+    study, _ = load("automix_table7_mix_block")
+    names = [arm.name for arm in study.arms]
+    assert [arm.against or study.baseline for arm in study.arms[1:]] == names[:-1]
+
+
 # Studies whose cells differ in nothing but their data set, network and mixer, with the options of a start.
 BY_CELL = (
     *(("automix_table1_cifar10",), ("automix_table1_cifar100",), ("automix_table1_tiny",)),
