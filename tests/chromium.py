@@ -21,11 +21,10 @@ import pytest
 from PIL import Image
 
 from tests.servers.program import Program
-from tests.waiting import wait_for
+from tests.waiting import STANDING_STILL_SECONDS, wait_for
 
 needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the PATH")
 ALONE = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--remote-debugging-port=0")
-START_SECONDS = 60
 # MLflow's UI opens a panel for its assistant over a third of the page when a browser comes for the first time.
 NO_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
 EXPAND = """(() => {
@@ -64,6 +63,11 @@ class Page:
 
         return wait_for(lambda: self.evaluate(expression), text, lambda: f"{expression}\n{text()}")
 
+    def until_shown(self, *texts: str) -> None:
+        """Return once the page shows every text, in which a space may be the end of a line."""
+        for text in texts:
+            self.until(f"document.body?.innerText.replaceAll('\\n', ' ').includes({json.dumps(text)})")
+
     def expand(self, run: str) -> None:
         """Show what is nested in a run of MLflow's list."""
         self.until(EXPAND % json.dumps(run))
@@ -79,7 +83,7 @@ class Page:
         self._calls += 1
         await self._socket.send_json({"id": self._calls, "method": method, "params": parameters})
         while True:
-            answer = await self._socket.receive_json(timeout=60)
+            answer = await self._socket.receive_json(timeout=STANDING_STILL_SECONDS)
             if answer.get("id") == self._calls:
                 assert "error" not in answer, answer
                 return dict(answer["result"])
@@ -94,16 +98,22 @@ def chromium(width: int = 1500, height: int = 900, scale: float = 1) -> Iterator
         port_file = Path(profile) / "DevToolsActivePort"
         with Program(command, Path(profile), "chromium.txt") as program:
             program.until(lambda: port_file.exists() and port_file.read_text().strip())
-            session, socket = runner.run(_connect(port_file.read_text().split()[0]))
+            port = port_file.read_text().split()[0]
+            session, socket = runner.run(_connect(program.until(lambda: _address_of_page(port))))
             yield Page(runner, socket)
             runner.run(session.close())
 
 
-async def _connect(port: str) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=START_SECONDS) as answer:
-        (page,) = [target for target in json.load(answer) if target["type"] == "page"]
+def _address_of_page(port: str) -> str:
+    """Return where the page can be driven; an empty text while there is none."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=5) as answer:
+        return "".join(target["webSocketDebuggerUrl"] for target in json.load(answer) if target["type"] == "page")
+    return ""
+
+
+async def _connect(address: str) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
     session = aiohttp.ClientSession()
-    return session, await session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0)
+    return session, await session.ws_connect(address, max_msg_size=0)
 
 
 def main(url: str, picture: str, *runs: str) -> None:

@@ -33,7 +33,15 @@ atexit.register(end_quickly)
 def pytest_configure(config: pytest.Config) -> None:
     """Import the libraries, except in the process that hands the tests to others."""
     if hasattr(config, "workerinput") or getattr(config.option, "dist", "no") == "no":
+        _take_two_processors(getattr(config, "workerinput", {}).get("workerid", "gw0"))
         config.pluginmanager.import_plugin("tests.libraries")
+
+
+def _take_two_processors(worker: str) -> None:
+    """Leave this process, and all that it starts, two processors: tests know how many trials train at a time."""
+    if hasattr(os, "sched_setaffinity"):
+        every, number = sorted(os.sched_getaffinity(0)), int(worker.removeprefix("gw"))
+        os.sched_setaffinity(0, {every[(2 * number + place) % len(every)] for place in (0, 1)})
 
 
 def pytest_collection_finish() -> None:

@@ -27,7 +27,7 @@ def test_the_first_study_trains_and_draws(tmp_path, monkeypatch):
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT / "platform"), str(ROOT))))
     notebook: Any = nbformat.read(ROOT / "docs" / "notebooks" / "first_study.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(folder)}}).execute()
 
     shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
     table, runs = (data["text/html"] for data in shown if 'class="dataframe"' in data.get("text/html", ""))

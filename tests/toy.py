@@ -53,7 +53,7 @@ DEFAULTS = {
 
 
 class Diverged(Exception):
-    """The error that the toy raises if zeta is above 1.7."""
+    """The error that the toy raises if zeta is above 1.6."""
 
 
 class Toy:
@@ -91,7 +91,7 @@ class Toy:
         if epoch == config["dies"] and not (FOLDER / "died").exists():
             (FOLDER / "died").touch()
             os.abort()
-        if config["zeta"] > 1.7:
+        if config["zeta"] > 1.6:
             raise Diverged("the training loss became nan")
         if epoch == config["fault"] and not (FOLDER / "fixed").exists():
             raise RuntimeError(f"broken in epoch {epoch}")

@@ -48,7 +48,7 @@ def test_a_fresh_process_without_the_results_makes_the_same_files(printed, track
     shutil.move(results, tmp_path / "moved")
     elsewhere.mkdir()
     command = [sys.executable, "-c", AGAIN, study.study, study.uri]
-    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for name in ("table.md", "table.csv", "table.tex", "table.html", "report.html"):
         assert (elsewhere / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes(), name
@@ -70,7 +70,7 @@ def test_the_page_fits_a_laptop_and_a_telephone(painted, track, tmp_path):
     file.write_text(FRAMES + frames, encoding="utf-8")
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--virtual-time-budget=10000", "--dump-dom", file.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    shown = subprocess.run(command, capture_output=True, text=True).stdout
     found = json.loads(html.unescape(re.search("<pre>(.*?)</pre>", shown).group(1)))
     assert set(found) == set(map(str, WIDTHS))
     for width, seen in found.items():

@@ -127,7 +127,7 @@ def test_latex_compiles_it(tmp_path):
     packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
     document = rf"{packages}\begin{{document}}\input{{usual}}\input{{awkward}}\end{{document}}"
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
     assert "Overfull" not in found.stdout.partition("awkward.tex")[0]
     assert len(list(tmp_path.glob("*.pdf"))) == 1

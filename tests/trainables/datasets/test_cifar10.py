@@ -16,7 +16,8 @@ from PIL import Image
 
 from tests.servers import file_server
 from tests.trainables.datasets.files import in_place, md5_of, tar, write
-from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10, download
+from tests.waiting import STANDING_STILL_SECONDS, wait_for
+from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10, download, verified_files
 from trainables.datasets.cifar10 import read_batch
 from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, Split, Splits
 
@@ -189,19 +190,20 @@ def test_leftovers_of_a_killed_process_are_swept_and_none_are_left(tmp_path):
 
 
 @pytest.mark.slow
-def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked, capfd, monkeypatch):
-    acquire = FileLock.acquire
+def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked, monkeypatch):
+    acquire, said = FileLock.acquire, []
+    monkeypatch.setattr(verified_files, "say", said.append)
     monkeypatch.setattr(FileLock, "acquire", lambda lock, timeout=None: acquire(lock, timeout and timeout / 20))
     with FileLock(tmp_path / ".cifar-10.lock"):
         second = threading.Thread(target=cifar10.prepare, args=(tmp_path, MD5))
         second.start()
-        second.join(timeout=0.5)
+        wait_for(lambda: said)
         assert second.is_alive()
         write(tmp_path, BINARY)
-    second.join(timeout=30)
+    second.join(STANDING_STILL_SECONDS)
     assert not second.is_alive()
     assert asked == []
-    assert "waiting for another process" in capfd.readouterr().err
+    assert said == ["CIFAR-10: waiting for another process that is fetching it ..."]
 
 
 @pytest.mark.slow
