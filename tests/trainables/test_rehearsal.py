@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.trainables.methods.small import LABELS, method_for, pixels
 from tests.trainables.refusal import BASE, FOLDER, OF_TOKENS, check, require_refused
-from trainables import rehearsal
+from trainables import network_shapes, rehearsal
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Backbone
 from trainables.config import parse
@@ -167,13 +167,15 @@ def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone):
 
 
 @pytest.mark.parametrize("mixer", ["puzzlemix", "comixup", "automix"])
-def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer):
+def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer, monkeypatch):
     sumix = {} if mixer == "comixup" else {"sumix.lam": "learned", "sumix.regulariser": "su"}
     config = {**BASE, "mixer": mixer, **sumix}
     check(config)
+    monkeypatch.setattr(rehearsal, "_method", None)  # nothing is built once more
+    monkeypatch.setattr(network_shapes, "build_network", None)
     start = time.thread_time()
     check({**config, "mixer.alpha": 0.31, **({"sumix.zeta": 0.7} if sumix else {}), "lr": 0.03, "epochs": 7})
-    assert time.thread_time() - start < 0.2
+    assert time.thread_time() - start < 1
 
 
 @pytest.mark.parametrize(
