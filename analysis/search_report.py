@@ -91,7 +91,7 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
         row |= {name: short(best.params.get(name, "–")) if best else "–" for name in search.plan["space"]}
         row[f"{search.plan['objective']} in the search"] = short(best.value) if best else "–"
         row[fresh] = found.get(arm.name, "not yet")
-        rows.append({**row, **{what: str(number) for what, number in arm.counts().items()}})
+        rows.append({**row, "trials": arm.ends})
     return pd.DataFrame(rows)
 
 

@@ -169,9 +169,7 @@ def numeric(arm: Tuned) -> list[str]:
 @contextmanager
 def _titled(arm: Tuned, caption: str, size: tuple[float, float]) -> Iterator[tuple[Figure, SubFigure]]:
     """Yield what :func:`titled` does: the title is the arm's name, and the caption ends with how its trials ended."""
-    counts = {how.replace("pruned", "stopped early"): count for how, count in arm.counts().items() if count}
-    ends = ", ".join(f"{count} {how}" for how, count in counts.items())
-    with titled(arm.shown, f"{caption} {counted(sum(counts.values()), 'trial')}: {ends}.", size) as parts:
+    with titled(arm.shown, f"{caption} {counted(len(arm.trials()), 'trial')}: {arm.ends}.", size) as parts:
         yield parts
 
 

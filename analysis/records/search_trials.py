@@ -58,6 +58,12 @@ class Tuned:
         found = {name: states.count(state) for name, state in ended.items()}
         return {**found, "unfinished": len(states) - sum(found.values())}
 
+    @property
+    def ends(self) -> str:
+        """Return the counts in words, such as ``28 complete, 11 stopped early``."""
+        words = {how.replace("pruned", "stopped early"): count for how, count in self.counts().items() if count}
+        return ", ".join(f"{count} {how}" for how, count in words.items()) or "none"
+
 
 @dataclass(frozen=True)
 class SearchRecord:

@@ -86,6 +86,7 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
         align = "".join("l" if words else "r" for words in columns_of_words(shown))
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
+        lines += [r"\smallskip"]  # most classes leave no space below a caption
         lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
         lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
         blocks.append("\n".join([*lines, r"\end{tabular}}", r"\end{table}"]))

@@ -109,7 +109,7 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
     assert row["zeta"] == f"{best.params['zeta']:.4g}"
     assert row["val_top1 in the search"] == f"{best.value:.4g}"
     assert row["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
-    assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["8", "1", "1", "0"]
+    assert row["trials"] == "8 complete, 1 stopped early, 1 failed"
     assert other["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3), of another point"
     assert [said for said in found.cautions if "was confirmed is" in said] == [
         "mixup: what was confirmed is not its best trial here, but zeta = 0.25, alpha = 1: another search's, or an "

@@ -19,6 +19,12 @@ CELLS = {  # the widest usual table: an arm has a reference of its own
     **{"95 % interval": "[+0.74, +2.19]", "p": "0.0312", "p (family)": "0.0312"},
     **{"over baseline": "+1.47 [+0.74, +2.19]", "verdict": "not decided"},
 }
+WINNER = {  # of a search over six parameters, the widest table of all
+    **{"arm": "cutmix · sumix", "sumix.zeta": "0.6944", "mixer.alpha": "0.4717", "lr": "0.05662"},
+    **{"weight_decay": "0.0005", "batch_size": "281", "warmup": "4", "val_top1 in the search": "61.69"},
+    **{"test_top1_median10 on fresh seeds": "61.16 ± 0.21 (n = 6)"},
+    **{"trials": "25 complete, 14 stopped early, 1 failed"},
+}
 SHOWN = "[...document.querySelectorAll('.long tbody tr:not([hidden])')].map(row => row.cells[0].textContent)"
 FILL = """(text => {
   const input = document.querySelector("input");
@@ -34,7 +40,8 @@ def browser(tmp_path_factory):
     shown = pd.DataFrame({"arm": [f"arm {number}" for number in range(ROWS)], "gain": gains, "p": ["0.0312"] * ROWS})
     short = shown.head(LONG)
     file = tmp_path_factory.mktemp("page") / "page.html"
-    grids = html_grid(shown), html_grid(short, words=True), html_grid(pd.DataFrame([CELLS]), wins=[True])
+    grids = [html_grid(shown), html_grid(short, words=True), html_grid(pd.DataFrame([WINNER]))]
+    grids.append(html_grid(pd.DataFrame([CELLS]), wins=[True]))
     picture = io.BytesIO()
     Image.new("RGB", (900, 200), "white").save(picture, "png")
     parts = "<h1>study</h1>", image(picture.getvalue(), "a white figure"), *grids
@@ -119,5 +126,9 @@ def test_it_is_dark_on_request_and_whole_on_paper(browser):
     assert browser.evaluate("getComputedStyle(document.querySelector('.long')).maxHeight") == "none"
     assert browser.evaluate("getComputedStyle(document.querySelector('input')).display") == "none"
     paper = browser.evaluate(background)
+    browser.call("Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False)  # A4
+    widths = browser.evaluate("[...document.querySelectorAll('table')].map(each => each.offsetWidth)")
+    browser.call("Emulation.clearDeviceMetricsOverride")
     browser.call("Emulation.setEmulatedMedia", media="", features=[])
     assert (dark, paper) == ("rgb(22, 24, 27)", "rgb(255, 255, 255)")
+    assert max(widths) <= 718
