@@ -19,7 +19,7 @@ import ray
 from mixlab.cluster import head, ray_private
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.cluster.resources import Share, cpu_count
-from mixlab.errors import BadInput, HeadLost, root_cause
+from mixlab.errors import BadInput, HeadLost, first_line, root_cause
 from mixlab.uris import existing_part
 
 
@@ -34,7 +34,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
             copied to the workers together with mixlab, as they are now, whatever is edited inside the block.
 
     Raises:
-        BadInput: nobody answers, this process is connected already, or Ray was imported before mixlab.
+        BadInput: nobody answers, this process is connected already, Ray was imported before mixlab, or a trainable
+            holds what cannot be copied.
         HeadLost: Ray did not start on this machine; or the head has died, which is raised inside the block by anything
             that waits through ``head.while_there``.
     """
@@ -42,6 +43,11 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         raise BadInput("ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first")
     if ray.is_initialized():
         raise BadInput("this process is connected to Ray already: call ray.shutdown() first")
+    try:
+        ray.cloudpickle.dumps(travelling)
+    except Exception as error:  # that of any object
+        made = "make what cannot be copied, such as a lock or an open connection, in the call that trains"
+        raise BadInput(f"the trainable cannot be copied to the trials ({first_line(error)}): {made}") from error
     _start(address, _sources(travelling))
     watched = head.Head(address)
     try:

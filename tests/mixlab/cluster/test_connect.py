@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, call
@@ -23,6 +25,7 @@ import trainables
 from mixlab.cluster import connect, head, ray_private
 from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost
+from tests.endings import refused
 from tests.waiting import STANDING_STILL_SECONDS
 from trainables import classify
 
@@ -149,6 +152,13 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(tm
         assert far["env_vars"]["PYTHONPATH"].split(os.pathsep)[1:] == [os.getcwd()]
     assert runtime_env(monkeypatch, classify.train)["py_modules"] == [ours, trainables.__path__[0]]
     assert runtime_env(monkeypatch, None)["py_modules"] == [ours]
+
+
+def test_a_trainable_that_holds_what_cannot_be_copied_is_refused_before_ray_starts(monkeypatch):
+    init = ray_raises(RuntimeError("too late"), monkeypatch)
+    with refused("the trainable cannot be copied to the trials (cannot pickle '_thread.lock' object): make what"):
+        connect.connected("local", partial(print, threading.Lock())).__enter__()
+    assert not init.called
 
 
 def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch):
