@@ -1,9 +1,13 @@
 """The command on networks of eight classes of CIFAR-10, and the sets that it finds for a data set."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from torch import Tensor, nn
 
 from analysis import out_of_distribution
 from trainables.config import parse
@@ -56,5 +60,32 @@ def test_fewer_images_keep_the_share_of_the_held_out_ones(of_eight_classes, tmp_
     assert [len(part) for part in parts] == [20, 5]
 
 
-def test_two_sets_are_found_for_networks_of_imagenet():
-    assert [one.name for one in out_of_distribution.sets_for("imagenet")] == ["imagenet_o", "imagenet_a"]
+class Answers:
+    """Images that are the logits of three classes themselves."""
+
+    def __init__(self, logits: list[list[float]], labels: list[int]) -> None:
+        self.logits, self.labels = torch.tensor(logits), torch.tensor(labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield self.logits, self.labels
+
+
+def test_two_sets_are_found_for_networks_of_imagenet_and_only_their_classes_count(tmp_path, monkeypatch):
+    """The network is sure of a class that neither set has: that makes it neither wrong nor sure."""
+    found = out_of_distribution.sets_for("imagenet")
+    assert [one.name for one in found] == ["imagenet_o", "imagenet_a"]
+    few = [replace(one, classes=lambda root: torch.tensor([1, 2])) for one in found]
+    parts = {
+        "all": Answers([[9, 1, 0], [9, 0, 1]], [1, 2]),
+        "inside": Answers([[0, 3, 0]], [1]),
+        "outside": Answers([[9, 0, 0]], [-1]),
+    }
+    monkeypatch.setattr(out_of_distribution, "sets_for", lambda dataset: few)
+    monkeypatch.setattr(out_of_distribution, "open_evaluation", lambda name, part, *_, **share: parts[part])
+    protocol = {"data_root": str(tmp_path), "images": 10}
+    measured = out_of_distribution.measure(nn.Identity(), parts["all"], parse({"dataset": "imagenet"}), protocol)
+    shown = [measured[name] for name in ("test_top1_clean", "imagenet_a_top1", "imagenet_o_aupr", "chance")]
+    assert shown == [0, 100, 100, 50]
