@@ -25,4 +25,8 @@ def test_lines_planes_and_the_table_of_sharpness(trained, painted, out, capsys):
     centre = line[(line["step"] == 0) & (line["seed"] == 0)].set_index("arm")["loss"]
     middle = plane[(plane["first"] == 0) & (plane["second"] == 0)].set_index("arm")["loss"]
     assert centre["+ lam"] == pytest.approx(middle["+ lam"])
+    near = line[(line["arm"] == "+ lam") & (line["step"].abs() <= 0.5)].groupby("seed")["loss"].mean()
+    start = line[(line["arm"] == "+ lam") & (line["step"] == 0)].set_index("seed")["loss"]
+    rise = pd.read_csv(out / "sharpness.csv").set_index("arm")["mean"]["+ lam"]
+    assert rise == pytest.approx((near - start).mean(), rel=1e-6)
     assert "rise of the loss within half the reach, nats (lower is better)" in capsys.readouterr().out
