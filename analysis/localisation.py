@@ -34,7 +34,7 @@ from trainables.datasets.streamed import Streamed
 from trainables.robustness.localisation import OVERLAPS, accuracies, as_shown, class_activation_maps, overlaps, resized
 
 AT = [f"max_box_acc_{100 * share:.0f}" for share in OVERLAPS]
-OF_SHARES = [f"images with a box that overlaps by {share * 100:.0f} %" for share in OVERLAPS]
+OF_SHARES = [f"share of images with a box that overlaps by {share * 100:.0f} % or more" for share in OVERLAPS]
 LABELS = {"max_box_acc_v2": "MaxBoxAccV2", **dict(zip(AT, OF_SHARES, strict=True))}
 MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for name, label in LABELS.items()}
 

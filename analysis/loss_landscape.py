@@ -138,7 +138,7 @@ def plot_line(
             drawing.draw_band(axis, mine, "step", "loss", drawing.names_of(level)[arm], look)
         axis.set_yscale("log")
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.set_xticks(steps, [f"{step:g}" for step in steps])
+        axis.set_xticks(steps)
         axis.minorticks_off()
 
     return drawing.panel_figure(study, levels, draw, size=PANEL, labels=(label, Y_LABEL), caption=caption)

@@ -11,7 +11,7 @@ from typing import Any
 
 TAG = "mlflow.sharedViewState."
 COMPARED = ("sd", "gain", "p_family", "n")  # the metrics of an arm's run besides the one that the study compares
-HOW = "**Views**, above at the right, has what this study is looked at by; its run holds the tables and plots."
+HOW = "**Views**, at the top right, shows the study in several ways; its run holds the tables and plots."
 SEARCH_COLUMNS = ("tags.`mixlab.state`", "tags.`mixlab.best`")
 NAME, DESCRIPTION = "attributes.`Run Name`", "attributes.`Description`"
 WIDTHS = {NAME: 280, DESCRIPTION: 360}  # pixels
