@@ -123,10 +123,8 @@ def plot_parallel(arm: Tuned, objective: str) -> Figure:
     values = np.array([trial.value for trial in arm.complete], dtype=float)
     low, high = values.min(), values.max()
     first = {"kind": "Float", "low": low, "high": high if high > low else low + 1, "log": False}
-    labels, specs = (
-        ["\n".join(wrapped(in_letters(objective), 20)), *map(plain, names)],
-        [first, *(arm.space[name] for name in names)],
-    )
+    specs = [first, *(arm.space[name] for name in names)]
+    labels = ["\n".join(wrapped(in_letters(objective), 20)), *map(plain, names)]
     with _titled(arm, caption, (1.4 + 1.3 * len(names), 3.6)) as (figure, upper):
         axis = upper.subplots()
         for place in (-values).argsort()[:: 1 if _minimised(arm) else -1]:  # the best last, over all others
