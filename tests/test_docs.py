@@ -18,15 +18,18 @@ import optuna
 import pytest
 import torch
 
+from mixlab import Search
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
 from mixlab.search.samplers import build_sampler
+from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SAMPLERS
 from mixlab.spec.trial import Trial
 from mixlab.tracking.mirrors import MIRRORS, opened
 from tests.endings import ended
-from trainables import classify
+from tests.studies.cells import load
+from trainables import classify, search_architecture
 from trainables.backbones import BACKBONES
 from trainables.config import DEFAULTS, flatten, parse
 from trainables.datasets import DATASETS
@@ -118,9 +121,18 @@ def test_every_file_that_a_page_names_exists(page):
         assert ((ROOT if page in ("README.md", "CONTRIBUTING.md") else ROOT / "docs") / link).exists(), link
 
 
-def test_every_study_is_in_the_page_of_the_papers():
+def test_the_page_of_the_papers_says_what_every_study_trains_where_it_is_named_first():
+    rows = [line.strip("|").split(" | ") for line in PAGE["papers.md"].splitlines() if line.startswith("| ")]
+    trained = {name: cells[-1] for cells in reversed(rows) for name in re.findall(r"`(\w+)`", " ".join(cells[:-1]))}
+    searched = complete(search_architecture.train).read({"dataset": "cifar100"}).flat["epochs"]
     for name in studies():
-        assert f"`{name}`" in PAGE["papers.md"], name
+        spec, _ = load(name)
+        study = spec.study if isinstance(spec, Search) else spec
+        cells = study.cells()
+        *others, most = sorted({cell.config.get("epochs", searched) for cell in cells})
+        epochs = f"{', '.join(map(str, others))} or {most}" if others else str(most)
+        trials = f"{len(cells) * spec.per_cell} trials, then " if isinstance(spec, Search) else ""
+        assert f"{trials}{len(cells) * len(study.seeds)} x {epochs}" in trained[name].strip().split("; "), name
 
 
 def table_rows(page: str) -> dict[str, list[str]]:
