@@ -54,15 +54,14 @@ class Tuned:
     def counts(self) -> dict[str, int]:
         """Return how many trials ended in each way, and how many still run or wait."""
         states = [trial.state for trial in self.trials()]
-        ended = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+        ended = {"complete": TrialState.COMPLETE, "stopped early": TrialState.PRUNED, "failed": TrialState.FAIL}
         found = {name: states.count(state) for name, state in ended.items()}
         return {**found, "unfinished": len(states) - sum(found.values())}
 
     @property
     def ends(self) -> str:
         """Return the counts in words, such as ``28 complete, 11 stopped early``."""
-        words = {how.replace("pruned", "stopped early"): count for how, count in self.counts().items() if count}
-        return ", ".join(f"{count} {how}" for how, count in words.items()) or "none"
+        return ", ".join(f"{count} {how}" for how, count in self.counts().items() if count) or "none"
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
     for arm in search.arms:
         found += _border(arm)
         counts = arm.counts()
-        ended = counts["complete"] + counts["pruned"] + counts["failed"]
+        ended = sum(counts.values()) - counts["unfinished"]
         if ended and counts["failed"] >= FAILED_SHARE * ended:
             failed = f"{counts['failed']} of {counted(ended, 'trial')} failed"
             found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")

@@ -5,7 +5,7 @@ Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchange
 Shape letters: B batch, C channels, H height, W width.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ from trainables.constants import constant
 # the CutMix code has them.
 COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 DEVIATIONS = (0.2175, 0.0188, 0.0045)
+
+QUALITIES = ("brightness", "contrast", "color", "sharpness")
 
 LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # the weights of red, green and blue in a grey value
 
@@ -43,20 +45,11 @@ def smoothed(pixels: Tensor) -> Tensor:
     return result
 
 
-# Each quality, and the image that lacks it.
-QUALITIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "brightness": torch.zeros_like,
-    "contrast": mean_grey,
-    "color": grey,
-    "sharpness": smoothed,
-}
-
-
 def lacking(pixels: Tensor, chosen: Mapping[str, Tensor]) -> Tensor:
     """Return each image without the quality for which its row is ``chosen``, (B,) bool by name; others are black."""
-    without = torch.zeros_like(pixels)
-    for name, image in QUALITIES.items():
-        without = torch.where(chosen[name][:, None, None, None], image(pixels), without)
+    without = torch.zeros_like(pixels)  # which lacks brightness
+    for name, image in {"contrast": mean_grey(pixels), "color": grey(pixels), "sharpness": smoothed(pixels)}.items():
+        without = torch.where(chosen[name][:, None, None, None], image, without)
     return without
 
 
