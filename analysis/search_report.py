@@ -3,14 +3,13 @@
     python analysis/search_report.py search_zeta_alpha --out search.html
 
 The command reads MLflow and Optuna's storage, and takes some seconds per arm, mostly for the intervals of importance.
-The page loads nothing from elsewhere.
+The page loads nothing from elsewhere. Its figures are also written into a folder beside it, here ``search``: for an arm
+``cutmix``, ``cutmix-history.png`` and ``.pdf``, and so ``map``, ``slices``, ``parallel`` and ``importance``.
 """
 
 import argparse
 import html
 import math
-import statistics
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
+from matplotlib.figure import Figure
 
 from analysis import command
+from analysis.figures.drawing import save
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
@@ -32,10 +32,10 @@ from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
 from analysis.words.captions import capitalised, label_text
 from analysis.words.cells import cells
-from analysis.words.rendering import grid, html_grid, html_list, html_tables, paragraph
+from analysis.words.races import race_sentence, race_table
+from analysis.words.rendering import grid, html_grid, html_list, html_tables, labels, paragraph
 from mixlab.errors import BadInput
 from mixlab.messages import counted
-from mixlab.spec.search import RACE, TWIN
 from mixlab.spec.space import short
 from mixlab.spec.trial import cell_name
 
@@ -101,16 +101,20 @@ def _of_another(arm: str, point: Mapping[str, Any]) -> str:
     return f"{arm}: what was confirmed is not its best trial here, but {values}: another search's, or an earlier best."
 
 
-def write_page(found: SearchReport, out: Path) -> Path:
-    """Write the page and return its file."""
+def write_page(found: SearchReport, out: Path) -> list[Path]:
+    """Write the page, and its figures into a folder beside it that has its name; return the files."""
+    arms = found.search.arms
+    stems = [out.with_suffix("") / label for label in labels([arm.name for arm in arms])]
+    shown = [_arm(arm, found, stem) for arm, stem in zip(arms, stems, strict=True)]
     sections = [
         ("What can be claimed", html_list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
         ("Beware", html_list(found.cautions) or "<p>Nothing in particular.</p>"),
         ("Winners", _setting(found.search) + html_grid(found.winners)),
         ("Confirmation", html_tables(found.confirmed) if found.confirmed else "<p>None yet.</p>"),
-        *((arm.shown, _arm(arm, found)) for arm in found.search.arms),
+        *((arm.shown, text) for arm, (text, _) in zip(arms, shown, strict=True)),
     ]
-    return page.write_page(out, f"{found.search.plan['search']} · {found.search.plan['preset']}", sections)
+    written = page.write_page(out, f"{found.search.plan['search']} · {found.search.plan['preset']}", sections)
+    return [written, *(file for _, files in shown for file in files)]
 
 
 def _setting(search: SearchRecord) -> str:
@@ -128,28 +132,40 @@ def _setting(search: SearchRecord) -> str:
     )
 
 
-def _arm(arm: Tuned, found: SearchReport) -> str:
-    plan, axes = found.search.plan, numeric(arm)
-    objective = label_text(metric_of(plan, plan["objective"])) or plan["objective"]
-    figures = {"Optimisation history": plot_history(arm, objective)}
-    if len(axes) > 1:
-        figures[f"Map of {axes[0]} and {axes[1]}"] = plot_map(arm, axes[0], axes[1], objective)
-    if len(arm.complete) > 1:
-        figures["Slices"] = plot_slices(arm, objective)
-        if arm.varied(arm.complete):
-            figures["Parallel coordinates"] = plot_parallel(arm, objective)
-    parts = []
+def _arm(arm: Tuned, found: SearchReport, stem: Path) -> tuple[str, list[Path]]:
+    """Return what the page says of an arm, and the files of its figures, whose names begin with that of ``stem``."""
+    seen, p = found.landscapes[arm.name], explained(found.landscapes)[arm.name]
+    parts, files = [], []
     if arm in found.search.raced:
         words = paragraph(race_sentence(arm, len(found.search.plan["search_seeds"])))
         parts.append(f"<h3>Race</h3>{words}{html_grid(race_table(arm))}")
-    for name, figure in figures.items():
-        parts.append(f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}")
-    seen = found.landscapes[arm.name]
-    p = explained(found.landscapes)[arm.name]
-    parts.append(f"<h3>Importance ({EVALUATOR})</h3>{paragraph(importance_text(seen, p))}")
-    if len(seen.importance) > 1:  # a single parameter has all that there is
-        parts.append(page.image(page.png(plot_importance(arm, seen, claimed=p < ALPHA)), f"Importance, {arm.name}"))
-    return "\n".join(parts)
+    for name, (heading, figure) in _figures(arm, found, claimed=p < ALPHA).items():
+        parts.append(f"<h3>{html.escape(heading)}</h3>")
+        if name == "importance":
+            parts.append(paragraph(importance_text(seen, p)))
+        if figure is not None:
+            picture = page.png(figure)
+            parts.append(page.image(picture, f"{heading}, {arm.name}"))
+            files += save(figure, stem.with_name(f"{stem.name}-{name}"), picture)
+    return "\n".join(parts), files
+
+
+def _figures(arm: Tuned, found: SearchReport, *, claimed: bool) -> dict[str, tuple[str, Figure | None]]:
+    """Return the heading of each figure of an arm, and the figure; a single parameter has all importance."""
+    plan, seen = found.search.plan, found.landscapes[arm.name]
+    objective = label_text(metric_of(plan, plan["objective"])) or plan["objective"]
+    figures: dict[str, tuple[str, Figure | None]] = {"history": ("Optimisation history", plot_history(arm, objective))}
+    # The most important parameters come first; where nothing is known of them, they keep their order.
+    axes = sorted(numeric(arm), key=lambda name: [*seen.importance.index, name].index(name))
+    if len(axes) > 1:
+        figures["map"] = f"Map of {axes[0]} and {axes[1]}", plot_map(arm, axes[0], axes[1], objective)
+    if len(arm.complete) > 1:
+        figures["slices"] = "Slices", plot_slices(arm, objective)
+        if arm.varied(arm.complete):
+            figures["parallel"] = "Parallel coordinates", plot_parallel(arm, objective)
+    importance = plot_importance(arm, seen, claimed=claimed) if len(seen.importance) > 1 else None
+    figures["importance"] = f"Importance ({EVALUATOR})", importance
+    return figures
 
 
 def importance_text(seen: Landscape, corrected: float) -> str:
@@ -171,41 +187,6 @@ def importance_text(seen: Landscape, corrected: float) -> str:
     return f"{shares} That the parameters explain nothing has p = {p} (permutation).{verdict}{left}"
 
 
-def race_table(arm: Tuned) -> pd.DataFrame:
-    """Return one row of text a trial, in their order: its number, seeds, mean over them, and why it got no more."""
-    rows = [
-        [str(trial.number), str(len(values)), f"{statistics.fmean(values):.4g}" if values else "–", _why(arm, trial)]
-        for trial in arm.trials()
-        for values in [_values(trial)]
-    ]
-    return pd.DataFrame(rows, columns=["trial", "seeds", "mean", "why no more"])
-
-
-def race_sentence(arm: Tuned, seeds: int) -> str:
-    """Return what the race of an arm has cost, each trial having at most so many seeds, and how its trials ended."""
-    trials = arm.trials()
-    spent = sum(len(_values(trial)) for trial in trials)
-    ends = Counter(_why(arm, trial).partition(":")[0] for trial in trials)
-    words = ", ".join(f"{count} {end}" for end, count in ends.items())
-    whole = f"{seeds * len(trials)} seeds were trained for {counted(len(trials), 'trial')}"
-    return f"{arm.name}: {spent} of {whole}: {words}."
-
-
-def _values(trial: FrozenTrial) -> list[float]:
-    return list(trial.user_attrs.get(RACE, {}).get("values", []))
-
-
-def _why(arm: Tuned, trial: FrozenTrial) -> str:
-    best, out = arm.best, str(trial.user_attrs.get(RACE, {}).get("out", ""))
-    if best is not None and trial.number == best.number:
-        return "won"
-    if TWIN in trial.user_attrs:
-        return "took the result of an earlier trial just like it"
-    stopped = out or "stopped early in its first seed"
-    ends = {TrialState.COMPLETE: "had all seeds", TrialState.PRUNED: stopped, TrialState.FAIL: "failed"}
-    return ends.get(trial.state, "not over")
-
-
 def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:
     """Return the tables of the confirmation runs, none while nothing of it is finished."""
     try:
@@ -219,7 +200,8 @@ def _work(options: argparse.Namespace) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it speaks of every resample
     out = options.out or Path(f"{options.search}.html")
     found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
-    return command.finish([write_page(found, out)], found.text)
+    write_page(found, out)
+    return command.finish([out, out.with_suffix("")], found.text)
 
 
 about = "Write one self-contained page about a search."

@@ -78,8 +78,8 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
     A table that is wider than the text is made smaller; it would lose its last columns beyond the edge of the paper.
     """
     blocks = [r"% Needs \usepackage{booktabs,graphicx}. Written by analysis/ablation_table.py; do not edit."]
-    labels = _labels([f"{study} {level.name}" for level in levels])
-    for level, label in zip(levels, labels, strict=True):
+    labelled = labels([f"{study} {level.name}" for level in levels])
+    for level, label in zip(levels, labelled, strict=True):
         shown = cells(level)
         sentences = [heading(level), *remarks(level), method_text(level)]
         caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
@@ -197,11 +197,11 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_|$~\[\]])", r"\\\1", text)
 
 
-def _labels(names: Sequence[str]) -> list[str]:
-    """Return the names in the letters of a label; those that would be the same are told apart by a hash of the name."""
+def labels(names: Sequence[str]) -> list[str]:
+    """Return the names in letters that labels and files may have; those that would be alike have a hash of the name."""
     plain = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
     return [
-        label if plain.count(label) == 1 else f"{label}-{digest(name)[:6]}"
+        label if label and plain.count(label) == 1 else f"{label}-{digest(name)[:6]}"
         for label, name in zip(plain, names, strict=True)
     ]
 

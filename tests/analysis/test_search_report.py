@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import optuna
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from optuna.storages import JournalStorage
@@ -35,7 +37,7 @@ def small_forests(monkeypatch) -> None:
 def without_figures(monkeypatch) -> None:
     """Leave the figures of each arm empty: they take more time than all else."""
     for name in ("plot_history", "plot_map", "plot_slices", "plot_parallel", "plot_importance"):
-        monkeypatch.setattr(search_report, name, lambda *_: Figure())
+        monkeypatch.setattr(search_report, name, lambda *_, **__: Figure())
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, wit
         "mixer = mixup: sumix is worse than plain, both tuned: -3.00 (95 % interval -3.00 to -3.00)."
     ]
     assert not any("tell the arms apart" in caution for caution in found.cautions)
-    page = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+    page = write_page(found, tmp_path / "search.html")[0].read_text(encoding="utf-8")
     for level in ("cutmix", "mixup"):
         assert f"<h3>mixer = {level}: top-1 accuracy" in page
 
@@ -157,8 +159,12 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path, complete, pictu
     some += [trial(points(1, 2)[0], None, TrialState.FAIL)]
     found = judged(searched({"cutmix & <co>": some}, controls=["cutmix & <co>"]))
     assert list(found.winners["arm"]) == ["cutmix & <co> (control)"]
-    text = write_page(found, tmp_path / "pages" / "search.html").read_text(encoding="utf-8")
+    page, *files = write_page(found, tmp_path / "pages" / "search.html")
+    text = page.read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == pictures
+    names = ["history", "map", "slices", "parallel", "importance"][:pictures]
+    assert set(files) == set((page.parent / "search").iterdir())
+    assert [file.name for file in files if file.suffix == ".png"] == [f"cutmix-co-{name}.png" for name in names]
     assert "<h2>cutmix &amp; &lt;co&gt; (control)</h2>" in text
     assert "http" not in text.replace("http-equiv", "")
     for part in ("fANOVA", "Beware", "Optimisation history", "Map of zeta and alpha", "on held-out data"):
@@ -174,9 +180,18 @@ def test_a_parameter_that_an_arm_has_in_no_trial_or_in_some(searched, tmp_path, 
     trials = [trial({"alpha": point["alpha"]}, point["alpha"]) for point in some[1:]]
     found = judged(searched({"plain": [trial({other: some[0][other]}, 0.05), *trials]}))
     assert found.winners.loc[0, "zeta"] == "–"
-    text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+    text = write_page(found, tmp_path / "search.html")[0].read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 3
     assert {name for name in ("Parallel coordinates", "Map of zeta and alpha") if name in text} == figures
+
+
+def test_the_map_is_of_the_parameters_that_matter_most(searched, without_figures, tmp_path):
+    found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
+    for first, second in (("zeta", "alpha"), ("alpha", "zeta")):
+        shares = pd.DataFrame({"importance": [0.8, 0.2], "low": 0.0, "high": 1.0}, [first, second])
+        found.landscapes["plain"] = replace(found.landscapes["plain"], importance=shares)
+        page, *_ = write_page(found, tmp_path / "search.html")
+        assert f"<h3>Map of {first} and {second}</h3>" in page.read_text()
 
 
 def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(searched, without_figures, tmp_path):
@@ -184,7 +199,7 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(se
     assert "No claim" in found.text
 
     def page() -> str:
-        return Page(write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")).text
+        return Page(write_page(found, tmp_path / "search.html")[0].read_text(encoding="utf-8")).text
 
     found.search.plan["scheduler"] = "none"
     assert "trials per arm by tpe, none stopped early, to maximize val_top1 on held-out data." in page()
@@ -205,7 +220,7 @@ def test_the_command(searched, painted, tmp_path, capsys):
     assert out.stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "cutmix" in shown
-    assert shown.strip().endswith(str(out))
+    assert shown.endswith(f"\n{out}\n{out.with_suffix('')}\n")
 
 
 def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path, capsys):
@@ -232,7 +247,7 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, wi
         "cutmix: 5 of 12 seeds were trained for 6 trials: 1 won, 1 out of reach, 1 had all seeds, "
         "1 stopped early in its first seed, 1 failed, 1 took the result of an earlier trial just like it." in found.text
     )
-    page = write_page(found, tmp_path / "search.html").read_text()
+    page = write_page(found, tmp_path / "search.html")[0].read_text()
     assert f'<tr><td>1</td><td>1</td><td>50</td><td class="text long-text">{out}</td></tr>' in page
     assert '<tr><td>0</td><td>2</td><td>60</td><td class="text">won</td></tr>' in page
 
