@@ -15,6 +15,7 @@ from mixlab import Arm, Study, main
 from trainables import search_architecture
 
 SCORES = "results/uncertainty/scores.csv"
+SHORT = {"search_epochs": 20, "frozen_epochs": 6}  # of the baseline, and so more than the ten of the second arm
 
 study = Study(
     name="kimage_nas",
@@ -25,6 +26,7 @@ study = Study(
         *(Arm(f"random t = {t}", {"subset.rule": "random", "subset.share": t}) for t in (0.1, 0.2)),
         *(Arm(f"CV t = {t}", {"subset.rule": "cv", "subset.share": t, "subset.scores": SCORES}) for t in (0.1, 0.2)),
     ),
+    presets={"quick": {**SHORT, "train_images": 2000}, "smoke": SHORT},
 )
 
 if __name__ == "__main__":

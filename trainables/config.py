@@ -72,6 +72,7 @@ SECTIONS = {"sumix": "sumix", "automix": "automix", "augment": "augment_options"
 # Options that have been added since the first version, each with the value that leaves every number as it was.
 NEUTRAL: dict[str, Any] = {
     "augment.padding": "reflect",
+    "normalisation": "openmixup",
     "sumix.raw_statistics": "keep",
     "sumix.distance_gradient": "flow",
     "sumix.z": "logits",
@@ -97,6 +98,7 @@ NEUTRAL: dict[str, Any] = {
     "mixer.derangement": False,
     "mixer.ema": 0.0,
     "mixer.lam_per_batch": False,
+    "mixer.partner_alpha": None,
     "mixer.momentum_from": 0.1,
     "mixer.block_lr": None,
     "mixer.block_min_lr": None,

@@ -134,3 +134,5 @@ def test_every_arm_of_the_searches_of_architectures_differs_in_what_it_searches_
         assert found["random t = 0.2"].config["subset.share"] == 0.2
         short = found["all images (10 epochs)"].config
         assert (short["search_epochs"], short["frozen_epochs"]) == (10, 5)
+        whole = found["all images"].config
+        assert (whole["search_epochs"], whole["frozen_epochs"]) == ((50, 15) if preset == "paper" else (20, 6))

@@ -225,5 +225,5 @@ def check_second_head(config: SearchConfig, images: int) -> None:
 NEUTRAL: dict[str, Any] = {
     key: value
     for key, value in flatten(DEFAULTS).items()
-    if key in ("genotype", "genotype_file", "augment.hue") or key.startswith("retrain.")
+    if key in ("genotype", "genotype_file", "augment.hue", "normalisation") or key.startswith("retrain.")
 }

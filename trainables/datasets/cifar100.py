@@ -3,7 +3,8 @@
 From Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 
 Read from the official python version, ``cifar-100-python/`` in the data root. Labels are the 100 fine ones. Mean and
-standard deviation are those of CIFAR-10, as in OpenMixup's CIFAR-100 configurations, so that its numbers compare.
+standard deviation are those of CIFAR-10, as in OpenMixup's CIFAR-100 configurations, so that its numbers compare. With
+``normalisation="own"`` they are CIFAR-100's, as in the code of Co-Mixup.
 """
 
 from collections.abc import Mapping
@@ -64,4 +65,12 @@ def _split(root: Path, path: str, md5: Mapping[str, str]) -> Split:
     )
 
 
-CIFAR100 = replace(CIFAR10, name="cifar100", num_classes=100, prepare=prepare, load=load, folder="cifar-100-python")
+CIFAR100 = replace(
+    CIFAR10,
+    name="cifar100",
+    num_classes=100,
+    own=((129.3 / 255, 124.1 / 255, 112.4 / 255), (68.2 / 255, 65.4 / 255, 70.4 / 255)),
+    prepare=prepare,
+    load=load,
+    folder="cifar-100-python",
+)

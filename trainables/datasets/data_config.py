@@ -78,6 +78,8 @@ class DataConfig:
     test_size: Side | None = None  # the same in testing, where images are streamed; None: image_size
     # Where images are streamed, the shorter side before the test's centre crop; None: by the data set's crop ratio.
     resize: Side | None = None
+    # The mean and standard deviation of pixels: OpenMixup's, which for CIFAR-100 are CIFAR-10's; or the data set's own.
+    normalisation: Literal["openmixup", "own"] = "openmixup"
     # For images that are resized: those that are streamed, and others under rrc_flip or at another image_size.
     interpolation: Interpolation = "bicubic"
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"

@@ -70,6 +70,7 @@ class Dataset:
     num_test: int | None
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
+    own: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # its own, where those are of another data set
     prepare: Callable[[Path], object]  # fetch and verify; returns at once when all is there; DataError if that fails
     load: Callable[[Path], Splits]  # read verified files; DataError when they are missing or broken
     folder: str = ""  # where its files are, below the argument of ``prepare``

@@ -33,13 +33,15 @@ class Opened(NamedTuple):
 
 
 def dataset_of(config: DataConfig) -> Dataset:
-    """Return the data set of ``config`` as its network sees it: with the classes and the image size that it sets."""
+    """Return the data set of ``config`` as its network sees it: with its classes, its size and its normalisation."""
     dataset = DATASETS[config.dataset]
     channels, height, width = dataset.image_shape
     if config.image_size is not None:
         height = width = config.image_size
     num_classes = dataset.num_classes if config.num_classes is None else config.num_classes
-    return replace(dataset, num_classes=num_classes, image_shape=(channels, height, width))
+    usual = dataset.mean, dataset.std
+    mean, std = dataset.own or usual if config.normalisation == "own" else usual
+    return replace(dataset, num_classes=num_classes, image_shape=(channels, height, width), mean=mean, std=std)
 
 
 def folder_of(config: DataConfig, data_root: Path) -> Path:

@@ -89,9 +89,17 @@ def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     return log_gamma.softmax(dim=1).float()
 
 
-def beta(alpha: float, size: int, rng: Generator) -> Tensor:
-    """Return a lambda for each row, (B,) float32, drawn from Beta(alpha, alpha) on the generator's device."""
-    return dirichlet(alpha, (size, 2), rng)[:, 0]
+def beta(alpha: float, size: int, rng: Generator, other: float | None = None) -> Tensor:
+    """Return a lambda for each row, (B,) float32, drawn on the generator's device from Beta(alpha, alpha).
+
+    With ``other``, at least 1, it is drawn from Beta(alpha, other).
+    """
+    if other is None:
+        return dirichlet(alpha, (size, 2), rng)[:, 0]
+    concentration = torch.full((size, 2), other, dtype=torch.float64, device=rng.device)
+    concentration[:, 0] = alpha
+    gamma = torch._standard_gamma(concentration, generator=rng)
+    return (gamma[:, 0] / gamma.sum(dim=1)).float()
 
 
 def partners(size: int, rng: Generator) -> Tensor:

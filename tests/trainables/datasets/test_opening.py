@@ -12,6 +12,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import dataset_of, images_of, open_dataset, open_evaluation, open_splits
 from trainables.datasets.resident import Resident
+from trainables.methods.network import build_network
 from trainables.seeds import generator
 
 CLASSES = ("daisy", "rose", "tulip")
@@ -91,6 +92,15 @@ def test_images_are_normalised_and_cut_for_the_test_as_in_openmixup():
     for name, dataset in DATASETS.items():
         expected = DECODED_ONCE.get(name, (*IMAGENET, 224 / 256))
         assert (dataset.mean, dataset.std, dataset.crop_ratio) == expected, name
+
+
+def test_cifar100_can_be_normalised_by_its_own_pixels_and_cifar10_always_is():
+    """Co-Mixup's code has a mean of (129.3, 124.1, 112.4) and a deviation of (68.2, 65.4, 70.4) of 255."""
+    network = build_network(parse({"dataset": "cifar100", "normalisation": "own", "backbone": "resnet8"}))
+    pixels = torch.tensor([129.3 + 68.2, 124.1, 112.4 - 2 * 70.4]).view(1, 3, 1, 1) / 255
+    assert network.normalise(pixels).flatten().tolist() == pytest.approx([1, 0, -2], abs=1e-5)
+    own, usual = (dataset_of(parse({"dataset": "cifar10", "normalisation": of})) for of in ("own", "openmixup"))
+    assert own == usual
 
 
 def test_small_images_are_brought_to_the_size_that_the_network_sees():

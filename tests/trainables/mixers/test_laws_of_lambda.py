@@ -53,11 +53,20 @@ def gridmix_law(alpha: float) -> Law:
     return np.array(shares)
 
 
-@pytest.mark.parametrize(("name", "law_of"), [("fmix", fmix_law), ("gridmix", gridmix_law)])
-def test_lambda_follows_the_simulated_law_of_its_alpha(name, law_of):
+def attentivemix_law(alpha: float) -> Law:
+    """Return the law of a map of one cell a pixel, at OpenMixup's beta of 8."""
+    return np.maximum(np.floor(default_rng(1).beta(alpha, 8, DRAWS) * H * W), 1) / (H * W)
+
+
+OF_8 = {"partner_alpha": 8.0, "attention": torch.rand(B, H, W, generator=Generator().manual_seed(4))}
+LAWS = [("fmix", fmix_law, {}), ("gridmix", gridmix_law, {}), ("attentivemix", attentivemix_law, OF_8)]
+
+
+@pytest.mark.parametrize(("name", "law_of", "options"), LAWS)
+def test_lambda_follows_the_simulated_law_of_its_alpha(name, law_of, options):
     laws = {alpha: rounded(law_of(alpha)) for alpha in (0.2, 2.0)}
     for alpha, other in ((0.2, 2.0), (2.0, 0.2)):
-        drawn, law = rounded(lambdas(name, alpha=alpha)), laws[alpha]
+        drawn, law = rounded(lambdas(name, alpha=alpha, **options)), laws[alpha]
         assert stats.ks_2samp(drawn, law).pvalue > 0.01
         assert drawn.mean() == pytest.approx(law.mean(), abs=4 * law.std() / math.sqrt(B))
         assert stats.ks_2samp(drawn, laws[other]).pvalue < 0.01
