@@ -4,7 +4,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,7 +52,8 @@ def environment(device: torch.device) -> dict[str, str]:
 
     The hardware is the name of the GPU, or the instructions of the CPU and the number of threads if there are several.
     """
-    words = {"python": platform.python_version(), "torch": str(torch.__version__), "libraries": _libraries()}
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    words = {"python": platform.python_version(), "torch": str(torch.__version__), "libraries": libraries}
     if device.type != "cuda":
         cpu = f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}"
         threads = torch.get_num_threads()
@@ -63,11 +63,6 @@ def environment(device: torch.device) -> dict[str, str]:
     if DRIVER.exists():
         words["driver"] = DRIVER.read_text(encoding="utf-8").strip()
     return words
-
-
-@cache
-def _libraries() -> str:
-    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
 
 
 def precision_of(wanted: str, device: torch.device) -> torch.dtype:

@@ -158,11 +158,7 @@ def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:
 
     A metric that is printed as we log it has its own name in the file, such as ``max_box_acc_v2``.
     """
-    return PRINTED.get(metric, ((metric, _same),))
-
-
-def _same(value: float) -> float:
-    return value
+    return PRINTED.get(metric, ((metric, float),))
 
 
 def _hundred_minus(value: float) -> float:
@@ -171,15 +167,15 @@ def _hundred_minus(value: float) -> float:
 
 
 PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
-    "test_top1": (("top1", _same), ("top1_error", _hundred_minus)),
+    "test_top1": (("top1", float), ("top1_error", _hundred_minus)),
     "test_top5": (("top5_error", _hundred_minus),),
-    "test_top1_error": (("top1_error", _same), ("top1", _hundred_minus)),
-    "test_top5_error": (("top5_error", _same),),
-    "test_top1_clean": (("clean_top1", _same), ("top1", _same), ("top1_error", _hundred_minus)),
-    "test_top1_corrupted": (("corruption_top1", _same),),
+    "test_top1_error": (("top1_error", float), ("top1", _hundred_minus)),
+    "test_top5_error": (("top5_error", float),),
+    "test_top1_clean": (("clean_top1", float), ("top1", float), ("top1_error", _hundred_minus)),
+    "test_top1_corrupted": (("corruption_top1", float),),
     "params": (("params_millions", lambda millions: 1e6 * millions),),
     "search_seconds": (("search_gpu_days", lambda days: 86400 * days),),
-    "fgsm_error": (("fgsm_error", _same), ("fgsm_top1", _hundred_minus)),  # SUMix's own is fgsm_release_error
+    "fgsm_error": (("fgsm_error", float), ("fgsm_top1", _hundred_minus)),  # SUMix's own is fgsm_release_error
     "pgd_grey_error": (("pgd_grey_top1", _hundred_minus),),
     "pgd_black_error": (("pgd_black_top1", _hundred_minus),),
 }

@@ -43,15 +43,15 @@ def provenance_text(*levels: LevelTable) -> str:
     """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or several tables."""
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
-    epochs = _values(runs, "epochs")
+    epochs = listed(_distinct(runs, "epochs"))
     data = _digests(runs, "data")
     fingerprints = listed(data) if len(data) <= MOST_DIGESTS else f"of {len(data)} fingerprints"
     parts = [
-        _values(runs, "config.dataset"),
+        listed(_distinct(runs, "config.dataset")),
         *(name for name in _distinct(runs, "config.folder") if name != "None"),
         *_parts_of_the_data(runs),
         *(f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"),
-        _values(runs, "config.backbone"),
+        listed(_distinct(runs, "config.backbone")),
         counted(epochs, "epoch") if epochs else "",
         f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
         seeds_text(planned["seed"]),
@@ -110,10 +110,6 @@ def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
     if column not in runs:
         return []
     return list(dict.fromkeys(str(value) for value in runs[column].dropna() if str(value)))
-
-
-def _values(runs: pd.DataFrame, column: str) -> str:
-    return listed(_distinct(runs, column))
 
 
 def listed(words: Sequence[str]) -> str:

@@ -84,7 +84,8 @@ def apply(pixels: Tensor, policy: Policy, drawn: Drawn, mean: Sequence[float]) -
     """Carry out one round; both the argument and the result are (B, C, H, W) whole float32 numbers in 0..255."""
     names = {name: drawn.operation == place for place, name in enumerate(policy.operations)}  # (B,) bool each
     pixels = _with_tables(pixels, policy, drawn, names)
-    pixels = _blended(pixels, policy, drawn, names)
+    any_blend = torch.stack([names[name] for name in QUALITIES]).any(dim=0)
+    pixels = blend(lacking(pixels, names), pixels, torch.where(any_blend, policy.factors(drawn), 1))
     return _moved(pixels, policy, drawn, names, mean)
 
 
@@ -95,11 +96,6 @@ def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[s
     for name, new_values in policy.tables.items():
         table = torch.where(chosen[name][:, None, None], new_values(histogram, drawn.level), table)
     return value_tables.looked_up(pixels, table)
-
-
-def _blended(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
-    any_blend = torch.stack([chosen[name] for name in QUALITIES]).any(dim=0)
-    return blend(lacking(pixels, chosen), pixels, torch.where(any_blend, policy.factors(drawn), 1))
 
 
 def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor], mean: Sequence[float]) -> Tensor:
