@@ -53,7 +53,8 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
 def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
     """Return the mean over the batch and the classes, (): each class is a question of its own ("ResNet strikes back").
 
-    As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
+    As in OpenMixup, which sums over the classes, the answer to a mixed class is its weight; the paper's own code makes
+    it 1 above 0.2.
     """
     return F.binary_cross_entropy_with_logits(*_answers_and_targets(logits, labels, mixed))
 

@@ -84,7 +84,9 @@ CONVNEXT: Recipe = {
     "warmup_epochs": 20,
 }
 
-# A2 shows each image of a batch three times; OM and this recipe do not.
+# A2 shows each image of a batch three times, as does OM's configuration since June 2022; this recipe does not. LAMB
+# itself clips the gradient in the codes of both. OM sums the loss over the classes, where the paper and this take the
+# mean, so that it clips far more often.
 RSB_A2: Recipe = {
     "dataset": "imagenet",
     "backbone": "resnet50_imagenet",

@@ -70,8 +70,8 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
 }
 
 # Where SAMix differs from AutoMix, by data set or by data set and network: OM configs/classification/*/samix. There the
-# block also drops 0.1 of its values, except on CIFAR and Tiny-ImageNet, and enlarges masks of transformers by the
-# nearest neighbour; here it does not.
+# block also drops 0.1 of its values, except for ResNets on CIFAR and Tiny-ImageNet, and enlarges masks of DeiT and Swin
+# by the nearest neighbour; here it does not.
 UNBENT: Recipe = {"mixer.lam_k": None}
 SAMIX: dict[tuple[str, ...], Recipe] = {
     ("cifar100", "deit_small"): {
