@@ -176,14 +176,30 @@ def test_the_limit_is_where_the_pinned_torch_has_it():
     assert hasattr(importlib.import_module("torch._dynamo.config"), "recompile_limit"), PIN
 
 
-def test_what_is_compiled_needs_a_compiler_where_it_runs(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "cxx", "gpu", "found"),
+    [
+        ("g++", None, False, True),
+        ("gcc", None, False, False),  # torch's own code is C++
+        ("clang", None, True, True),
+        ("ccache", "ccache clang++", False, True),
+        ("g++", "no-such", False, False),
+        ("none", None, True, False),
+    ],
+)
+def test_what_is_compiled_needs_a_compiler_where_it_runs(program, cxx, gpu, found, monkeypatch, tmp_path):
     for name in ("CC", "CXX"):
         monkeypatch.delenv(name, raising=False)
+    if cxx is not None:
+        monkeypatch.setenv("CXX", cxx)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(compilation, "DRIVER", tmp_path if gpu else tmp_path / "none")
+    (tmp_path / program).touch(mode=0o755)
+    if found:
+        compilation.require_compiler()
+        return
     with pytest.raises(ValueError, match=r"^compile=true needs a C\+\+ compiler: install g\+\+"):
         train.prepare({"dataset": "cifar10", "compile": True}, tmp_path)
-    (tmp_path / "clang").touch(mode=0o755)
-    compilation.require_compiler()
 
 
 @pytest.mark.slow
