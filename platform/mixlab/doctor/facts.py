@@ -29,6 +29,9 @@ CGROUP = Path("/sys/fs/cgroup")  # a container's limits and what it uses
 DATASETS = "trainables.datasets:DATASETS"
 COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.version.cuda)"
 
+GPU_DEVICES = ("/dev/kfd", "/dev/nvidiactl")  # of AMD; of NVIDIA, also in a container without nvidia-smi
+HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
 
 @dataclass(frozen=True)
 class Gpus:
@@ -129,16 +132,21 @@ def free_memory() -> int:
 
 
 def find_gpus() -> Gpus:
-    """Return the GPUs that the driver lists, and how many torch can use. Slices (MIG) count one by one, as for Ray."""
+    """Return the GPUs that NVIDIA's driver lists, and how many torch can use, also of AMD's, which it does not list.
+
+    Slices (MIG) count one by one, as for Ray.
+    """
     try:
         asked = _nvidia_smi("--query-gpu=name,driver_version,mig.mode.current", "--format=csv,noheader").splitlines()
         slices = re.findall(r"^ +(MIG \S+)", _nvidia_smi("-L"), re.MULTILINE)
     except (OSError, subprocess.SubprocessError):
-        return Gpus()
+        if not any(map(os.path.exists, GPU_DEVICES)):
+            return Gpus()  # without the seconds that torch takes
+        asked, slices = [], []
     rows = [line.rsplit(", ", 2) for line in asked if line.count(", ") > 1]
     names = (*(name for name, _, mig in rows if mig != "Enabled"), *slices)
     # This runs in a process of its own: Ray hides the GPUs from a task that has not asked for one.
-    environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    environment = {key: value for key, value in os.environ.items() if key not in HIDING}
     counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, env=environment)
     count, _, cuda = counted.stdout.strip().partition(" ")
     usable = int(count or 0)

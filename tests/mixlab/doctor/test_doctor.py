@@ -184,6 +184,17 @@ def test_gpus_and_slices_of_them_are_counted(rows, slices, seen, names, usable, 
     assert facts.find_gpus() == Gpus(names, "570.1", usable, "13.0")
 
 
+@pytest.mark.parametrize(("device", "found"), [("kfd", Gpus(usable=2, cuda="None")), ("none", Gpus())])
+def test_gpus_that_nvidia_smi_does_not_list_are_counted_by_torch(device, found, tmp_path, monkeypatch):
+    (tmp_path / "kfd").touch()
+    for variable in facts.HIDING:
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(facts, "GPU_DEVICES", (str(tmp_path / device),))
+    monkeypatch.setattr(facts, "COUNT_GPUS", "import os; print(2 * ('_VISIBLE_' not in str(os.environ)), None)")
+    assert facts.find_gpus() == found
+
+
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
