@@ -231,4 +231,11 @@ class Study:
             twin = names.setdefault(trials[-1].key, cell.name)
             if twin != cell.name:
                 raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")
+        for name, preset in self.all_presets(train).items():  # also those that are not chosen
+            own = {key: value for key, value in preset.items() if key != "seeds"}
+            if not own.keys() <= found.flat.keys():  # they are misspelt, or another key of the preset brings them
+                try:
+                    train.read({**cell.config, **own})
+                except BadInput as error:
+                    raise BadInput(f"the preset {name!r} cannot be run: {error}") from error
         return trials

@@ -5,6 +5,7 @@ import math
 import pickle
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -83,6 +84,29 @@ def test_what_a_method_returns_is_checked():
     for seconds, known in ((0, 0.0), (np.float32(2.5), 2.5), (9.9e9, 9.9e9), *((each, None) for each in NO_SECONDS)):
         train = with_attributes(estimate_seconds=lambda *_, seconds=seconds: seconds)
         assert train.estimate_seconds({}, Path("data")) == known, seconds
+
+
+def of_known_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve a configuration as a trainable whose cutmix has an option that no other mixer has."""
+    for key in config.keys() - {"lr", "mixer", *(["alpha"] if config.get("mixer") == "cutmix" else [])}:
+        raise ValueError(f"unknown key {key!r}")
+    return {"mixer": "none", **config}
+
+
+@pytest.mark.parametrize(
+    ("night", "sentence"),
+    [
+        ({"mixre": "cutmix", "seeds": 3}, "^the preset 'night' cannot be run: unknown key 'mixre'$"),
+        ({"alpha": 1.0}, "^the preset 'night' cannot be run: unknown key 'alpha'$"),
+        ({"mixer": "cutmix", "alpha": 1.0, "seeds": 3}, ""),
+    ],
+)
+def test_a_misspelt_key_of_a_preset_is_refused_though_another_is_chosen(night, sentence):
+    of_the_study = replace(STUDY, presets={"night": night}), with_attributes(resolve=of_known_keys)
+    of_the_trainable = STUDY, with_attributes(resolve=of_known_keys, presets={"night": night})
+    for study, train in (of_the_study, of_the_trainable):
+        with pytest.raises(BadInput, match=sentence) if sentence else nullcontext():
+            study.trials(train)
 
 
 class Checking(Toy):
