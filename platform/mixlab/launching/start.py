@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from unittest.mock import patch
 
@@ -64,8 +65,12 @@ class Start:
         require_storage(self.options.storage)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (LOG_FILE, LOCK_FILE):  # another user may own them
-                (self.folder / name).open("ab").close()
+            files = [self.folder / LOG_FILE, self.folder / LOCK_FILE]  # another user may own them
+            if self.tables.exists():
+                TemporaryFile(dir=self.tables).close()
+                files += filter(Path.is_file, self.tables.iterdir())
+            for file in files:
+                file.open("ab").close()
         except UnicodeEncodeError as error:
             text = f"{str(self.folder)!r} cannot name a folder in {error.encoding!r}, in which Python writes names here"
             raise BadInput(f"{text}: export PYTHONUTF8=1") from error

@@ -8,6 +8,8 @@ import json
 import os
 import time
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 from unittest.mock import Mock, call
 
 import pytest
@@ -20,6 +22,7 @@ from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
 from mixlab.spec.trial import Trial
 from tests.endings import refused
+from tests.mixlab.nobody import nobody
 from tests.mixlab.search_toy import TRAIN
 
 DATA = Path("data").absolute()
@@ -62,6 +65,32 @@ def test_a_storage_is_tried_before_the_folder_of_tables_is_made_which_is_here_if
     with refused(f"--storage '{file}' cannot be written"):
         start_of(file).make_folder()
     assert start_of(f"file://{tmp_path}").folder == Path("results/toy")
+
+
+@pytest.mark.parametrize(
+    ("closed", "why"),
+    [
+        ("paper/table.md", "Permission denied: '{}/paper/table.md'"),
+        ("paper", "Permission denied: '{}/paper"),
+        (".", ""),
+    ],
+)
+def test_tables_that_cannot_be_written_are_found_before_anything_is_trained(closed, why):
+    with TemporaryDirectory() as name:  # where anybody may look, as not below pytest's
+        start = start_of(name)
+        start.tables.mkdir(parents=True)
+        (start.tables / "table.md").touch()
+        for place in (name, start.folder, start.tables, start.tables / "table.md"):
+            os.chmod(place, 0o777)
+        (start.folder / closed).chmod(0o555)
+        said = f"{str(start.folder)!r}, where tables and logs go, cannot be written ("
+        with nobody(), refused(said, why.format(start.folder)):
+            start.make_folder()
+        start.folder.chmod(0o777)
+        rmtree(start.tables)
+        start.tables.touch()
+        with refused(said, "Not a directory"):
+            start.make_folder()
 
 
 HERE, NODES = call.prepare(TRAIN, ["trial"], Path("data")), call.prepare_nodes(TRAIN, ["trial"], DATA, False)
