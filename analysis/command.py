@@ -15,6 +15,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from analysis.records.runs import Plan, load_plan, load_runs
+from mixlab import installation
 from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, root_cause
 from mixlab.spec import border
 from mixlab.uris import existing_part
@@ -34,8 +35,7 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
         tracked: the command reads MLflow.
         out: the command writes files, into a folder below ``results`` that is called as the script is.
     """
-    named = sys.argv[0] if sys.argv[0].startswith("mixlab ") else file  # the command that was typed
-    options = argparse.ArgumentParser(prog=named, description=description, epilog=EXIT_CODES)
+    options = argparse.ArgumentParser(prog=installation.command or file, description=description, epilog=EXIT_CODES)
     add, usual = options.add_argument, f"results/{Path(file).stem}"
     if tracked:
         store = "MLflow store (default: %(default)s)"

@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "mixlab.cluster.head",
         "mixlab.cluster.resources",
         "mixlab.errors",
+        "mixlab.installation",
         "mixlab.messages",
         "mixlab.search.trial_store",
         "mixlab.spec",

@@ -95,7 +95,8 @@ def _tool(name: str, arguments: Sequence[str]) -> None:
     module, _ = TOOLS[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
         raise BadInput(f"mixlab {name} needs the package {module.partition('.')[0]!r}, which is not installed")
-    sys.argv = [f"mixlab {name}", *arguments]
+    installation.command = f"mixlab {name}"
+    sys.argv = [installation.command, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=False)
 
 

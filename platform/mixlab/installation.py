@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent
 # Installed, the three packages lie side by side; in the repository, mixlab is in platform/ and the others are above it.
 HOMES = (PACKAGE.parent, PACKAGE.parent.parent)
 
-command: str | None = None  # what was typed to start a study, if that was not its file
+command: str | None = None  # what was typed, if that was not the file of a study or a script
 
 
 def check() -> None:

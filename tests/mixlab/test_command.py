@@ -141,7 +141,7 @@ def test_the_help_of_a_study_begins_with_what_was_typed(command, reading, capsys
 def test_every_tool_is_a_module_with_help(name, capsys):
     with ended(0):
         main([name, "--help"])
-    assert "usage:" in capsys.readouterr().out
+    assert f"usage: mixlab {name} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["trainables", "analysis", "platform"])
