@@ -6,21 +6,16 @@ AutoMix's procedure (b), and RSB is "ResNet strikes back" (Wightman, Touvron, Je
 """
 
 from trainables.config import Recipe
-from trainables.recipes.small_images import TRANSFORMER
+from trainables.recipes.small_images import CIFAR100_RESNET18, TRANSFORMER
 
 # OM trains on 4 devices with 64 images each.
 IMAGENET_RESNET18: Recipe = {
+    **CIFAR100_RESNET18,
     "dataset": "imagenet",
     "backbone": "resnet18_imagenet",
-    "init": "om_table",
     "augment": "rrc_flip",
     "epochs": 100,
     "batch_size": 256,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 1e-4,
-    "mixer.alpha": 0.2,
-    "sumix.zeta": 0.5,
 }
 INAT2017: Recipe = {**IMAGENET_RESNET18, "dataset": "inat2017", "backbone": "resnet50_imagenet"}
 INAT2018: Recipe = {**INAT2017, "dataset": "inat2018"}
@@ -28,11 +23,9 @@ PLACES205: Recipe = {**IMAGENET_RESNET18, "dataset": "places205"}
 
 # torchvision's weights are fine-tuned.
 CUB200: Recipe = {
+    **IMAGENET_RESNET18,
     "dataset": "cub200",
-    "backbone": "resnet18_imagenet",
     "pretrained": "IMAGENET1K_V1",
-    "init": "om_table",
-    "augment": "rrc_flip",
     "augment.resize": 256,
     "augment.scale": 0.5,
     "interpolation": "bilinear",
@@ -40,10 +33,7 @@ CUB200: Recipe = {
     "batch_size": 16,
     "drop_last": True,
     "lr": 0.001,
-    "momentum": 0.9,
     "weight_decay": 5e-4,
-    "mixer.alpha": 0.2,
-    "sumix.zeta": 0.5,
 }
 AIRCRAFT: Recipe = {**CUB200, "dataset": "aircraft"}
 
@@ -69,20 +59,9 @@ DEIT: Recipe = {
     "warmup_epochs": 5,
     "warmup_start": 1e-6,
 }
-SWIN: Recipe = {
-    **DEIT,
-    "backbone": "swin_tiny",
-    "drop_path": 0.2,
-    "warmup_epochs": 20,
-}
+SWIN: Recipe = {**DEIT, "backbone": "swin_tiny", "drop_path": 0.2, "warmup_epochs": 20}
 # As DeiT, with the drop-path that ConvNeXt's paper has for this size (arXiv:2201.03545, Table 5), and no clipping.
-CONVNEXT: Recipe = {
-    **DEIT,
-    "backbone": "convnext_tiny",
-    "drop_path": 0.1,
-    "grad_clip": None,
-    "warmup_epochs": 20,
-}
+CONVNEXT: Recipe = {**DEIT, "backbone": "convnext_tiny", "drop_path": 0.1, "grad_clip": None, "warmup_epochs": 20}
 
 # A2 shows each image of a batch three times, as does OM's configuration since June 2022; this recipe does not. LAMB
 # itself clips the gradient in the codes of both. OM sums the loss over the classes, where the paper and this take the
@@ -114,11 +93,4 @@ RSB_A2: Recipe = {
     "warmup_epochs": 5,
     "warmup_start": 1e-5,
 }
-RSB_A3: Recipe = {
-    **RSB_A2,
-    "drop_path": 0.0,
-    "augment.level": 6.0,
-    "image_size": 160,
-    "epochs": 100,
-    "lr": 0.008,
-}
+RSB_A3: Recipe = {**RSB_A2, "drop_path": 0.0, "augment.level": 6.0, "image_size": 160, "epochs": 100, "lr": 0.008}

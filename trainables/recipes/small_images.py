@@ -21,13 +21,7 @@ CIFAR100_RESNET18: Recipe = {
 }
 # OM's notes have weight decay 5e-4 for the mixers that cut, its published rows and SUMix's baselines 1e-4.
 CIFAR100_RESNEXT50: Recipe = {**CIFAR100_RESNET18, "backbone": "resnext50"}
-CIFAR100_WRN28_8: Recipe = {
-    **CIFAR100_RESNET18,
-    "backbone": "wrn28_8",
-    "epochs": 400,
-    "lr": 0.03,
-    "weight_decay": 1e-3,
-}
+CIFAR100_WRN28_8: Recipe = {**CIFAR100_RESNET18, "backbone": "wrn28_8", "epochs": 400, "lr": 0.03, "weight_decay": 1e-3}
 
 CIFAR10_RESNET18: Recipe = {**CIFAR100_RESNET18, "dataset": "cifar10"}
 CIFAR10_RESNEXT50: Recipe = {**CIFAR100_RESNEXT50, "dataset": "cifar10"}
@@ -74,12 +68,7 @@ CIFAR100_DEIT_SMALL: Recipe = {
     "mixer.alpha": 2.0,
     "sumix.zeta": 0.5,
 }
-CIFAR100_SWIN_TINY: Recipe = {
-    **CIFAR100_DEIT_SMALL,
-    "backbone": "swin_tiny",
-    "lr": 5e-4,
-    "drop_path": 0.2,
-}
+CIFAR100_SWIN_TINY: Recipe = {**CIFAR100_DEIT_SMALL, "backbone": "swin_tiny", "lr": 5e-4, "drop_path": 0.2}
 # At 32 pixels, cropped as for ResNets.
 CIFAR100_CONVNEXT_TINY: Recipe = {
     **CIFAR100_DEIT_SMALL,
