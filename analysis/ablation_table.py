@@ -94,13 +94,14 @@ def with_ratios(level: LevelTable, printed: Mapping[str, Published]) -> LevelTab
 
 
 def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
-    """Write the tables of a study, ``table.md``, ``.csv``, ``.tex`` and ``.html``, and ``gains.png`` and ``.pdf``.
+    """Write the tables of a study, ``table.md``, ``.csv``, ``.tex`` and ``.html``, and its gains as a figure.
 
-    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too; with one arm no figure. The
-    folder ``out`` is made if it is missing, and files of the same names are replaced. All else is as for
-    :func:`study_table`, the errors too, with which nothing is written.
+    The figure is ``gains.png``, ``.pdf`` and ``.tex``. With five arms or more over two tables or more, there is
+    ``ranks.png``, ``.pdf`` and ``.tex`` too, and with one arm no figure. The folder
+    ``out`` is made if it is missing, and files of the same names are replaced. All else is as for :func:`study_table`,
+    the errors too, with which nothing is written.
     """
-    from analysis.figures.drawing import save
+    from analysis.figures.captioned import save
     from analysis.figures.forest import plot_ranks
     from analysis.figures.plots import plot_gains
     from analysis.words.cells import tidy

@@ -24,7 +24,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import colours_of, save
+from analysis.figures.captioned import save
+from analysis.figures.drawing import colours_of
 from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of

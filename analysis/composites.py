@@ -4,7 +4,7 @@
     python analysis/composites.py --dataset imagenet --num-images 5 --mixers dcutmix,saliency_dcutmix
 
 Every mixer gets the same test images. A bar is what a class weighs in the label of a composite. No network is needed.
-The command writes composites.png, .pdf and .csv, one row per bar, into results/composites.
+The command writes composites.png, .pdf, .tex and .csv, one row per bar, into results/composites.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from analysis import command
 from analysis.command import at_least, count, positive
 from analysis.evaluation import shown_images
 from analysis.figures.arm_styles import PALETTE
-from analysis.figures.drawing import save_with_points
+from analysis.figures.captioned import save_with_points
 from analysis.figures.naming import plain
 from analysis.figures.tiles import show_image, tile_figure
 from trainables.config import parse, require_known

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from analysis import command
 from analysis.command import count
-from analysis.figures.drawing import save_with_points
+from analysis.figures.captioned import save_with_points
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch
 from analysis.networks.class_names import class_names

@@ -6,7 +6,7 @@
 A pair is two test images that follow each other in --pick. Its mixtures, by the mixer of the network's own run, all
 have nearly the lambda of --lam, and differ in what they show of either image; they are sorted by the lambda that the
 network learns for them, from the least to the most for the first image. The command needs the finished runs'
-``model.pt``, takes seconds per network, and writes strip.png, .pdf and .csv into results/learned_lambda.
+``model.pt``, takes seconds per network, and writes strip.png, .pdf, .tex and .csv into results/learned_lambda.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import colours_of, save_with_points
+from analysis.figures.captioned import save_with_points
+from analysis.figures.drawing import colours_of
 from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of

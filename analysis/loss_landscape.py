@@ -7,8 +7,8 @@ Directions are filter-normalised (Li et al., NeurIPS 2018, arXiv:1712.09913): at
 length. All networks move along the same directions, except for that scale. The line is the mean of several directions
 and of the seeds; the plane is that of one seed. The command needs the runs' ``model.pt``. A network takes some 60
 passes over the images, and the one with the plane 180: minutes per network for a ResNet-18 on one CPU; --plane 0 leaves
-it out. The command writes into results/loss_landscape: line.png, .pdf and .csv, plane.png, .pdf and .csv, and
-sharpness.md and .csv.
+it out. The command writes into results/loss_landscape: line.png, .pdf, .tex and .csv, plane.png, .pdf, .tex and .csv,
+and sharpness.md and .csv.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.command import at_least
 from analysis.figures import drawing
+from analysis.figures.captioned import titled
 from analysis.figures.naming import in_lines
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import at_levels, done
@@ -160,7 +161,7 @@ def plot_plane(
     columns = min(len(arms), MOST_TILES)
     rows = len(levels) * math.ceil(len(arms) / columns)
     size = (max(columns * TILE, 4.5) + 1.2, rows * (TILE + 0.25) + 0.6)
-    with drawing.titled(study, caption, size) as (figure, upper):
+    with titled(study, caption, size) as (figure, upper):
         axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         drawn = None
         for tiles, level in zip(axes.reshape(len(levels), -1), levels, strict=True):

@@ -4,7 +4,7 @@
     python analysis/mixtures.py automix_definitions --arms paper --seed 1
 
 A run keeps six training images and their masks after some of its epochs in ``model_mixtures.pt``, so that nothing is
-evaluated. Writes mixtures.png and .pdf into results/mixtures: AutoMix, Fig. 4 (left) and 7.
+evaluated. Writes mixtures.png, .pdf and .tex into results/mixtures: AutoMix, Fig. 4 (left) and 7.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 
 from analysis import command
-from analysis.figures.drawing import save
+from analysis.figures.captioned import save
 from analysis.figures.naming import in_lines
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from analysis.records.runs import FACTOR, cell_of_run, of_arms, of_one_seed

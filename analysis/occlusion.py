@@ -3,9 +3,9 @@
     python analysis/occlusion.py ablation_cifar100                          random patches, in the mean colour
     python analysis/occlusion.py ablation_cifar100 --order salient --fill black --grid 14
 
-The command needs the finished runs' ``model.pt``, and writes into results/occlusion: curves.png, .pdf and .csv, and
-areas.md and .csv, the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on one
-CPU; networks that were evaluated before are read from evaluations.json.
+The command needs the finished runs' ``model.pt``, and writes into results/occlusion: curves.png, .pdf, .tex and .csv,
+and areas.md and .csv, the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on
+one CPU; networks that were evaluated before are read from evaluations.json.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 from analysis import command, evaluation
 from analysis.command import count
 from analysis.figures import drawing
+from analysis.figures.captioned import titled
 from analysis.figures.naming import in_lines
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
@@ -132,7 +133,7 @@ def plot_occlusion(
     panel = drawing.with_legend(PANEL, levels, _label)
     width = max(columns * panel[0], 7.0)
     height = 0.35 + STRIP + rows * panel[1]
-    with drawing.titled(study, caption, (width, height)) as (figure, upper):
+    with titled(study, caption, (width, height)) as (figure, upper):
         parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * panel[1]], squeeze=False)
         above, below = np.ravel(parts)
         for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):

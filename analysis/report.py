@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis import command
 from analysis.ablation_table import StudyTable, study_table, write_study_table
-from analysis.figures.drawing import save
+from analysis.figures.captioned import save
 from analysis.figures.forest import plot_effects, plot_forest, plot_ranks
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_cost, plot_curves, plot_gains, plot_wealth
@@ -76,7 +76,7 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
     except MlflowException as error:
         raise ValueError(f"cannot read MLflow: {root_cause(error)}") from error
     files = [*table.files, *figures]
-    of_earlier_plans = {out / f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")} - set(files)
+    of_earlier_plans = {out / f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf", "tex")} - set(files)
     for file in of_earlier_plans:
         file.unlink(missing_ok=True)
     return StudyReport(
@@ -99,8 +99,8 @@ def write_report(
         out: the file; its folder is created if missing.
         plan: the plan whose cells are wanted; by default the one used last.
         table: the tables of that plan, where they have been written already; their pictures are put into the page. The
-            others, ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``, ``effects``, ``wealth``,
-            ``cost`` and ``lambda``, are then written beside the page too.
+            others, ``curves.png``, ``.pdf`` and ``.tex``, and, where the study has them, ``forest``, ``effects``,
+            ``wealth``, ``cost`` and ``lambda``, are then written beside the page too.
 
     Raises:
         ValueError: unknown store or study, or no finished run; nothing is written then.

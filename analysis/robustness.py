@@ -9,10 +9,10 @@ that fool those: a grey box where the substitute has its architecture (another s
 (K-image mixing, Table 5).
 
 The command needs the finished runs' ``model.pt``, and writes into results/robustness: table.md and .csv, every measure
-with paired gains, corruptions.csv, transfers.csv, and reliability.png, .pdf and .csv, accuracy by confidence. Corrupted
-images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here,
-which no published number may be compared with. A network takes about 100 passes over the images; networks that were
-evaluated before are read from evaluations.json.
+with paired gains, corruptions.csv, transfers.csv, and reliability.png, .pdf, .tex and .csv, accuracy by confidence.
+Corrupted images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones
+made here, which no published number may be compared with. A network takes about 100 passes over the images; networks
+that were evaluated before are read from evaluations.json.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 The command reads MLflow and Optuna's storage, and takes some seconds per arm, mostly for the intervals of importance.
 The page loads nothing from elsewhere. Its figures are also written into a folder beside it, here ``search``: for an arm
-``cutmix``, ``cutmix-history.png`` and ``.pdf``, and so ``map``, ``slices``, ``parallel`` and ``importance``.
+``cutmix``, ``cutmix-history.png``, ``.pdf`` and ``.tex``, and so ``map``, ``slices``, ``parallel`` and ``importance``.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import command
-from analysis.figures.drawing import save
+from analysis.figures.captioned import save
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.records.search_trials import SearchRecord, Tuned, load_search

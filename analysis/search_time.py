@@ -3,7 +3,7 @@
     python analysis/search_time.py kimage_nas
 
 The command draws what the runs of a study logged that search for an architecture, and writes into results/search_time:
-search_time.png, .pdf and .csv.
+search_time.png, .pdf, .tex and .csv.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.figures.arm_styles import arm_colour, arm_mark
-from analysis.figures.drawing import log_ticks, save_with_points
+from analysis.figures.captioned import save_with_points
+from analysis.figures.drawing import log_ticks
 from analysis.figures.naming import in_lines
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of

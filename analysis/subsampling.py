@@ -3,7 +3,7 @@
     python analysis/subsampling.py kimage_subsampling
 
 The command draws what the runs of a study logged whose arms or factors change ``subset.share``, and writes into
-results/subsampling: shares.png, .pdf and .csv.
+results/subsampling: shares.png, .pdf, .tex and .csv.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.figures.arm_styles import arm_colour, arm_mark
-from analysis.figures.drawing import draw_band, line_and_band, save_with_points
+from analysis.figures.captioned import save_with_points
+from analysis.figures.drawing import draw_band, line_and_band
 from analysis.figures.naming import in_lines
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of

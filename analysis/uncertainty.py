@@ -6,7 +6,7 @@
 Every image is mixed with two others ten times, its own share always a third. Its uncertainty is the coefficient of
 variation of the loss over those mixtures: the standard deviation over the mean. It costs as much as ten passes over the
 images. The command needs the run's ``model.pt``, and writes into results/uncertainty: scores.csv, one row per image,
-which ``subset.scores`` takes, and extremes.png and .pdf, the most and the least uncertain images.
+which ``subset.scores`` takes, and extremes.png, .pdf and .tex, the most and the least uncertain images.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from analysis import command
 from analysis.command import at_least
-from analysis.figures.drawing import save
+from analysis.figures.captioned import save
 from analysis.figures.tiles import show_image, tile_figure, write_below
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from analysis.networks.evaluate import as_tested, batches

@@ -75,7 +75,7 @@ db_utils.create_sqlalchemy_engine = _with_known_statements
 os.fsync = lambda file: None
 
 
-_paint, _lay_out = Figure.savefig, Figure.draw_without_rendering
+_paint, _lay_out, _bounds = Figure.savefig, Figure.draw_without_rendering, Figure.get_tightbbox
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -89,6 +89,7 @@ def _unpainted_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
         patch.setattr(Figure, "draw_without_rendering", lambda figure: None)
+        patch.setattr(Figure, "get_tightbbox", lambda figure, *_, **__: figure.bbox_inches)
         yield
 
 
@@ -103,6 +104,7 @@ def painted(monkeypatch) -> None:
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     monkeypatch.setattr(Figure, "draw_without_rendering", _lay_out)
+    monkeypatch.setattr(Figure, "get_tightbbox", _bounds)
 
 
 @pytest.fixture
@@ -110,6 +112,7 @@ def printed(monkeypatch) -> None:
     """Let this test's figures be painted in full."""
     monkeypatch.setattr(Figure, "savefig", _paint)
     monkeypatch.setattr(Figure, "draw_without_rendering", _lay_out)
+    monkeypatch.setattr(Figure, "get_tightbbox", _bounds)
 
 
 @event.listens_for(Engine, "connect")

@@ -1,37 +1,31 @@
-"""The style that the figures of the analysis share: arms' looks, one panel per table, bands over seeds, captions.
+"""The style that the figures of the analysis share: arms' looks, one panel per table, bands over seeds.
 
 Colours are those of Okabe and Ito (2008), which readers with any common colour vision can tell apart. An arm has the
 colour and the mark of its position in the study, in every figure.
 """
 
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
-from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arm_styles import MARKS, arm_colour, arm_mark
-from analysis.figures.letters import in_letters, style
-from analysis.figures.naming import distinct, in_lines, plain
+from analysis.figures.captioned import LETTER, LINE, titled
+from analysis.figures.letters import in_letters
+from analysis.figures.naming import distinct, in_lines
 from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
-from analysis.words.line_breaks import wrapped
 
 Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
 MOST_COLUMNS = 3  # the most columns of panels
 MOST_TICKS = 7  # on a logarithmic axis
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
 SAMPLE, ENTRY = 0.5, 0.19  # inches, the width of an arm's look in a legend and the height of an arm in it
-LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption or a legend
 NO_VALUE = ": no value"
 MARKED = 8  # points of a line that have the mark of its arm, at most
 
@@ -192,50 +186,3 @@ def with_legend(
     letters = max(len(line) for each in labels for lines in each for line in lines)
     further = LINE * max(sum(len(lines) - 1 for lines in each) for each in labels)
     return panel[0] + LETTER * letters + 0.6, max(panel[1], ENTRY * (len(levels[0].arms) + 2) + further)
-
-
-@contextmanager
-def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tuple[Figure, SubFigure]]:
-    """Yield a figure in the common style, and its part above the caption, which has the title and a size in inches."""
-    width, height = size
-    with context(style()):
-        foot = LINE * len(caption_lines(caption, width)) + 0.1
-        figure = Figure(figsize=(width, height + foot), layout="constrained")
-        upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height, foot], squeeze=False))
-        text = "\n".join(caption_lines(caption, width))
-        lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
-        if title:
-            upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
-        yield figure, upper
-
-
-def caption_lines(caption: str, width: float) -> list[str]:
-    """Return the lines of a caption below a figure of a width in inches."""
-    return wrapped(in_letters(caption), int(width / LETTER))
-
-
-def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:
-    """Write a figure as ``stem.png`` and ``stem.pdf``; return the files.
-
-    A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page. A
-    ``picture``, the content of the PNG file, is not drawn again.
-    """
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    shown, printed = (stem.with_suffix(ending) for ending in (".png", ".pdf"))
-    with context(style()):  # the fonts of a PDF are chosen when it is written
-        if picture is None:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format="png")
-            picture = buffer.getvalue()
-        if not (printed.exists() and shown.exists() and shown.read_bytes() == picture):
-            figure.set_layout_engine(None)  # laid out once, which takes longest and is the same in both files
-            figure.savefig(printed)
-            shown.write_bytes(picture)
-    return [shown, printed]
-
-
-def save_with_points(figure: Figure, points: pd.DataFrame, stem: Path) -> list[Path]:
-    """Write a figure as ``save`` does, and the points in it as ``stem.csv``; return the files."""
-    pictures, table = save(figure, stem), stem.with_suffix(".csv")
-    points.to_csv(table, index=False)
-    return [*pictures, table]

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.drawing import colours_of, names_in_lines, names_of, titled
+from analysis.figures.captioned import titled
+from analysis.figures.drawing import colours_of, names_in_lines, names_of
 from analysis.figures.estimates import LETTER, LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import in_lines

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.drawing import colours_of, titled, whole_ticks
+from analysis.figures.captioned import titled
+from analysis.figures.drawing import colours_of, whole_ticks
 from analysis.figures.naming import in_lines
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable

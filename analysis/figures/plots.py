@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
+from analysis.figures.captioned import titled
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.records.runs import FACTOR, done
@@ -196,7 +197,7 @@ def plot_two_lines(
 @contextmanager
 def one_panel(study: str, caption: str, labels: tuple[str, str]) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure of one panel with a logarithmic x axis; what the block draws is listed in a legend."""
-    with drawing.titled(study, caption, (6.4, 3.8)) as (figure, upper):
+    with titled(study, caption, (6.4, 3.8)) as (figure, upper):
         axis = upper.subplots()
         axis.set_xscale("log")
         axis.set_xlabel(labels[0], fontsize=9)

@@ -23,7 +23,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
-from analysis.figures.drawing import MOST_TICKS, log_ticks, shape, titled, whole_ticks
+from analysis.figures.captioned import titled
+from analysis.figures.drawing import MOST_TICKS, log_ticks, shape, whole_ticks
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import plain
 from analysis.records.search_trials import Tuned, position

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import titled
+from analysis.figures.captioned import titled
 
 LABEL = 1.45  # inches, the width of the names at the left
 

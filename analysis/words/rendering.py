@@ -27,6 +27,7 @@ LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textba
 LATEX |= {"±": r"$\pm$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
 LATEX |= {DASH: "--", "…": r"\ldots{}", JOINT: "~"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # no wider than a line
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
 OPENING = re.compile(r"(?<![^\s(])'(?=\S)")  # LaTeX closes with a straight quote, wherever it is
@@ -86,11 +87,17 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
         align = "".join("l" if words else "r" for words in columns_of_words(shown))
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
-        lines += [r"\smallskip"]  # most classes leave no space below a caption
-        lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
+        lines += [r"\smallskip", FITTED]  # most classes leave no space below a caption
         lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
         blocks.append("\n".join([*lines, r"\end{tabular}}", r"\end{table}"]))
     return "\n\n".join(blocks) + "\n"
+
+
+def latex_figure(name: str, caption: str) -> str:
+    """Return the picture ``name.pdf`` as a LaTeX float for a document that loads ``graphicx``."""
+    lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit.", r"\begin{figure}", r"\centering"]
+    lines += [FITTED, rf"\includegraphics{{{name}.pdf}}}}", rf"\caption{{{_escape_latex(caption)}}}"]
+    return "\n".join([*lines, rf"\label{{fig:{name}}}", r"\end{figure}", ""])
 
 
 def html_page(study: str, levels: Sequence[LevelTable]) -> str:

@@ -17,7 +17,7 @@ from trainables.config import flatten, parse
 from trainables.recipes import CIFAR100_PREACT_RESNET18
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ["table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains.pdf"]
+FILES = ["table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains.pdf", "gains.tex"]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def test_files_of_a_study(tiny, printed, tmp_path):
     folder = tmp_path / "a" / "b"
     result = write_study_table(tiny.uri, tiny.study, folder)
     assert [path.name for path in result.files] == FILES
-    assert all(path.parent == folder and path.stat().st_size > 500 for path in result.files)
+    assert all(path.parent == folder and path.stat().st_size > 500 for path in result.files[:-1])
+    assert result.files[-1].read_text().count("commit") == 1
     assert (folder / "gains.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "gains.pdf").read_bytes().startswith(b"%PDF")
     table = pd.read_csv(folder / "table.csv")

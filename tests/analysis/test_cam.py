@@ -60,7 +60,7 @@ def test_mixed_images_are_half_of_each():
 @pytest.mark.slow
 def test_the_command(trained, painted, out):
     assert trained.call(cam, "--out", str(out), "--images", "3", "--seed", "1") == 0
-    assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "top2.csv", "evaluations.json"}
+    assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "cam.tex", "top2.csv", "evaluations.json"}
     table = pd.read_csv(out / "top2.csv")
     assert table["cell"].tolist() == ["cutmix, baseline"] * 3 + ["cutmix, + lam"] * 3
     assert table["first"].tolist()[1:3] == table["second"].tolist()[:2]

@@ -16,7 +16,7 @@ def test_equal_labels_add_up_and_the_heaviest_is_first():
 
 def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(noise, out, capsys):
     assert composites.main(["--out", str(out), "--columns", "2", "--num-images", "4"]) == 0
-    assert {file.name for file in out.iterdir()} == {f"composites.{end}" for end in ("png", "pdf", "csv")}
+    assert {file.name for file in out.iterdir()} == {f"composites.{end}" for end in ("png", "pdf", "tex", "csv")}
     rows = pd.read_csv(out / "composites.csv")
     assert list(dict.fromkeys(rows["mixer"])) == list(composites.KIMAGE)
     sums = rows.groupby(["mixer", "composite"])["weight"].sum()

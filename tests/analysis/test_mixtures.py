@@ -36,4 +36,4 @@ def test_the_command(own_trained, painted, tmp_path, out):
         if arm == "+ lam":
             own_trained.client.log_artifact(run_id, str(tmp_path / mixtures.FILE))
     assert own_trained.call(mixtures, "--out", str(out), "--seed", "1") == 0
-    assert {file.name for file in out.iterdir()} == {"mixtures.png", "mixtures.pdf"}
+    assert {file.name for file in out.iterdir()} == {"mixtures.png", "mixtures.pdf", "mixtures.tex"}

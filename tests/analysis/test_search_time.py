@@ -76,7 +76,7 @@ def test_it_draws_and_writes_the_points(monkeypatch, tmp_path, capsys):
     )
     assert search_time.main(["kimage_nas", "--out", str(tmp_path)]) == 0
     assert captions[0].endswith("Trained on a GPU. 20 epochs, n = 1 to 2, seeds 0–2, commit c0ffee, data feed.")
-    assert {file.name for file in tmp_path.iterdir()} == {"search_time.csv", "search_time.png", "search_time.pdf"}
+    assert {file.suffix for file in tmp_path.glob("search_time.*")} == {".csv", ".pdf", ".png", ".tex"}
     assert len(pd.read_csv(tmp_path / "search_time.csv")) == 4
     printed = capsys.readouterr().out
     assert "value" not in printed.splitlines()[0]  # but the name of the metric

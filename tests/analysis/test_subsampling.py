@@ -19,7 +19,7 @@ def test_it_writes_the_points_and_prints_the_means(track, painted, out, capsys):
     plan = make_plan(arms=("0.125", "1e3"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
     study.add_all(plan, accuracy)  # the levels are in the configuration
     assert study.call(subsampling, "--out", str(out)) == 0
-    assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}
+    assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf", "shares.tex"}
     points = pd.read_csv(out / "shares.csv")
     assert len(points) == 8
     assert points.groupby(["arm", "share"])["value"].mean().tolist() == [63.0, 80.5, 68.0, 85.5]

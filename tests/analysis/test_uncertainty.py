@@ -30,7 +30,7 @@ def test_every_image_is_scored_once_and_in_its_own_row(called, out, capsys):
     assert (scores["std"] / scores["mean"]).tolist() == pytest.approx(scores["cv"].tolist())
     assert (scores["cv"] > 0).all()
     assert scores.groupby("label")["k_centre"].apply(lambda places: sorted(places) == list(range(len(places)))).all()
-    assert {file.name for file in out.iterdir()} == {"scores.csv", "extremes.png", "extremes.pdf"}
+    assert {file.name for file in out.iterdir()} == {"scores.csv", "extremes.png", "extremes.pdf", "extremes.tex"}
     assert str(out / "scores.csv") in capsys.readouterr().out
     assert uncertainty.parser.parse_args(["run"]).mixings == 10  # the paper's M
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import letters
-from analysis.figures.drawing import save
+from analysis.figures.captioned import save
 from analysis.figures.estimates import Estimate, cut_text, draw_estimates, limits_of
 from analysis.figures.forest import NO_P, plot_effects, plot_forest, plot_ranks
 from analysis.figures.naming import distinct, plain

@@ -1,6 +1,7 @@
 """What the figures show: the numbers of the tables, every dot, the units, and one colour an arm."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR, arm_colour, arm_mark
-from analysis.figures.drawing import caption_lines, colours_of, panels, save
+from analysis.figures.captioned import caption_lines, save
+from analysis.figures.drawing import colours_of, panels
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
 from analysis.loss_landscape import plot_plane
@@ -154,15 +156,31 @@ def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):
     rcParams["backend"]  # found out when it is first asked for
     before = rcParams.copy()
     files = save(plot_gains("ablation_tiny", levels), tmp_path / "gains")
-    assert [file.name for file in files] == ["gains.png", "gains.pdf"]
+    assert [file.name for file in files] == ["gains.png", "gains.pdf", "gains.tex"]
     assert rcParams == before
+
+
+def test_a_pdf_leaves_the_title_and_the_caption_to_the_paper(levels, monkeypatch, tmp_path):
+    figure, shown, boxes = plot_gains("ablation_tiny", levels), {}, {}
+
+    def savefig(figure, file, **options):
+        ending = file.suffix if isinstance(file, Path) else ".png"
+        shown[ending] = {text.get_text() for part in figure.subfigs for text in part.texts if text.get_visible()}
+        boxes[ending] = options.get("bbox_inches")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    *_, latex = save(figure, tmp_path / "gains")
+    title, caption = "ablation_tiny", "\n".join(caption_lines(figure.get_label(), figure.get_figwidth()))
+    assert shown[".png"] - shown[".pdf"] == {title, caption}
+    assert boxes[".pdf"].width == figure.get_figwidth()
+    assert "commit~0123456789ab, data~feedc0de.}" in latex.read_text()
 
 
 @pytest.mark.slow
 def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed, tmp_path):
     figure = Figure()
     files = save(figure, tmp_path / "curves")
-    assert [file.name for file in files] == ["curves.png", "curves.pdf"]
+    assert [file.name for file in files] == ["curves.png", "curves.pdf", "curves.tex"]
     files[1].write_bytes(b"kept")
     assert save(figure, tmp_path / "curves") == files
     assert files[1].read_bytes() == b"kept"

@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.records.published import PublishedNumber
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
-from analysis.words.rendering import html_grid, html_page, latex, markdown, markdown_grid, terminal_text
+from analysis.words.rendering import html_grid, html_page, latex, latex_figure, markdown, markdown_grid, terminal_text
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.test_any_name import HARD
@@ -119,18 +120,20 @@ def test_the_means_alone_in_the_layout_of_papers():
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
-def test_latex_compiles_it(tmp_path):
+def test_latex_compiles_it(tmp_path, printed):
     for name, arms in ("usual", ("baseline", "+ lam", "+ l_s")), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
         found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
         (tmp_path / f"{name}.tex").write_text(latex(name, levels))
+    Figure().savefig(tmp_path / "gains.pdf")
+    (tmp_path / "gains.tex").write_text(latex_figure("gains", f"{AWKWARD}: n = 6, p < 0.05."))
     packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
-    document = rf"{packages}\begin{{document}}\input{{usual}}\input{{awkward}}\end{{document}}"
+    document = rf"{packages}\begin{{document}}\input{{usual}}\input{{gains}}\input{{awkward}}\end{{document}}"
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
     assert "Overfull" not in found.stdout.partition("awkward.tex")[0]
-    assert len(list(tmp_path.glob("*.pdf"))) == 1
+    assert len(list(tmp_path.glob("*.pdf"))) == 2
 
 
 def test_one_arm_alone_is_compared_with_nothing():
