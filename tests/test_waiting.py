@@ -23,7 +23,7 @@ def clock(monkeypatch) -> list[float]:
 
 def test_what_moves_is_waited_for_far_beyond_the_limit(clock):
     lines = itertools.count()
-    wait_for(lambda: clock[0] > 3600, standing_still=lambda: next(lines), seconds=120)
+    wait_for(lambda: clock[0] > 3600, standing_still=lambda: next(lines), seconds=120, pause=0.5)
     assert clock[0] == pytest.approx(3600, abs=1)
 
 

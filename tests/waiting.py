@@ -18,7 +18,7 @@ def wait_for(
     standing_still: Callable[[], object] = lambda: None,
     account: Callable[[], str] = lambda: "it never came true",
     seconds: float = STANDING_STILL_SECONDS,
-    pause: float = 0.05,
+    pause: float = 0.02,
 ) -> T:
     """Return the first true value of ``condition``, which is called repeatedly.
 

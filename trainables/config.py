@@ -6,8 +6,8 @@
 import functools
 import inspect
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -138,7 +138,7 @@ def parse(config: Mapping[str, Any]) -> Config:
     return parsed
 
 
-def typed(given: Mapping[str, Any], default: C, sections: Mapping[str, str], known: Sequence[str]) -> C:
+def typed(given: Mapping[str, Any], default: C, sections: Mapping[str, str], known: Collection[str]) -> C:
     """Return ``default`` with the values of dotted keys, each checked; raise ``ValueError`` for a key not ``known``.
 
     The sections are the parts of keys before a dot, each with the field that holds its values.
@@ -155,20 +155,21 @@ def typed(given: Mapping[str, Any], default: C, sections: Mapping[str, str], kno
             nested[sections[section]][name] = checked(key, value, kind)
         else:
             values[key] = checked(key, value, own_kinds[key])
-    values |= {name: replace(getattr(default, name), **new) for name, new in nested.items()}
+    values |= {name: replace(getattr(default, name), **new) for name, new in nested.items() if new}
     return replace(default, **values)
 
 
 def flatten(config: DataConfig) -> dict[str, Any]:
     """Return the flat form with every default written out; ``parse`` of it gives ``config`` again."""
     flat: dict[str, Any] = {}
-    for key, value in asdict(config).items():
+    for key, value in vars(config).items():
         prefix = key.removesuffix("_options")  # mixer_options is written mixer.alpha, ...
+        value = vars(value) if is_dataclass(value) else value
         flat.update({f"{prefix}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
     return flat
 
 
-KNOWN = [*flatten(DEFAULTS), "mixer.alpha"]  # the dotted keys that there are, with the option that most mixers have
+KNOWN = {**flatten(DEFAULTS), "mixer.alpha": None}  # the dotted keys that there are; most mixers have alpha
 
 
 def _check_network(config: Config) -> None:

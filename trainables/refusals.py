@@ -2,18 +2,17 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import partial
 
 LIKE = 1.3  # the ``_likeness`` from which a name may be another one misspelt
 MOST_BEGUN = 20  # up to so many names that begin with the given one are all shown
 
 
-def require_known(what: str, name: str, known: Iterable[str]) -> None:
+def require_known(what: str, name: str, known: Collection[str]) -> None:
     """Raise ``ValueError`` unless ``name`` is one of ``known``: it names those that begin with it, or the nearest."""
-    known = list(known)
     if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; {_hint(str(name), known)}")
+        raise ValueError(f"unknown {what} {name!r}; {_hint(str(name), list(known))}")
 
 
 def _hint(name: str, known: list[str]) -> str:

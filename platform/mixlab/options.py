@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 from mixlab.errors import BadInput, require
 from mixlab.spec import border
@@ -97,7 +97,7 @@ class Options:
 
     def check(self) -> None:
         """Raise ``BadInput`` for an option whose value has the wrong type, or names no place where it must."""
-        for name, hint in get_type_hints(type(self)).items():
+        for name, hint in border.type_hints(type(self)).items():
             border.require_type(option_name(name), getattr(self, name), hint)
         for name in PLACES:
             if (place := getattr(self, name)) is not None:

@@ -125,11 +125,11 @@ def _outside(files: Iterable[Path]) -> list[str | None]:
 
 def _sources(files: Sequence[Path]) -> list[Path]:
     """Return the files that exist, and what was imported from their folders, in the order of their paths."""
-    folders = {file.parent for file in files}
+    folders = {str(file.parent) for file in files}
     # A lazy module is imported once an attribute is asked for: its ``__dict__`` is not.
     imported = [getattr(module, "__dict__", {}).get("__file__") for module in [*sys.modules.values()]]
-    every = [Path(file) for file in imported if isinstance(file, str)]
-    neighbours = [file for file in every if file.parent in folders and file.suffix == ".py"]
+    every = [file for file in imported if isinstance(file, str) and file.endswith(".py")]
+    neighbours = [Path(file) for file in every if os.path.dirname(file) in folders]
     return sorted({file for file in (*files, *neighbours) if file.is_file()})
 
 

@@ -88,7 +88,7 @@ def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(shared, text, m
 
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_driver_of_another_machine_is_watched(shared, monkeypatch, ends):
-    monkeypatch.setattr(processes, "WATCH_SECONDS", 10 if ends else 0.2)
+    monkeypatch.setattr(processes, "WATCH_SECONDS", 10 if ends else 0.05)
     shared.write(NODE7)
     if ends:
         threading.Timer(0.1, shared.board.write, ("",)).start()

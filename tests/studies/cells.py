@@ -58,5 +58,5 @@ def write_styles(folder: Path) -> None:
 
 def published(name: str, *options: str) -> dict[tuple[str, ...], PublishedNumber]:
     """Return the published number of each cell that has one, by its levels and arm."""
-    found = {(*trial.levels.values(), trial.arm): published_number(trial.config) for trial in trials(name, *options)}
-    return {cell: number for cell, number in found.items() if number is not None}
+    configs = {(*trial.levels.values(), trial.arm): trial.config for trial in trials(name, *options)}
+    return {cell: number for cell, config in configs.items() if (number := published_number(config))}

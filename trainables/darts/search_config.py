@@ -122,7 +122,7 @@ DEFAULTS = SearchConfig()
 
 def parse(config: Mapping[str, Any]) -> SearchConfig:
     """Return the typed form of dotted keys; ``ValueError``, one sentence, names a wrong key and the valid values."""
-    parsed = typed(config, DEFAULTS, SECTIONS, known=list(flatten(DEFAULTS)))
+    parsed = typed(config, DEFAULTS, SECTIONS, known=flatten(DEFAULTS))
     _check(parsed)
     return parsed
 

@@ -30,6 +30,7 @@ WORDS = {
     Mapping: "a mapping",
     Callable: "a function",
 }
+type_hints: Callable[[Any], dict[str, Any]] = functools.cache(get_type_hints)  # reading them takes long
 
 
 def plain(value: Any) -> Any:
@@ -50,7 +51,7 @@ def plain(value: Any) -> Any:
 
 def check_fields(of: Any, whose: str) -> None:
     """Raise ``BadInput`` for a field of a dataclass that is not of its declared type."""
-    for name, hint in get_type_hints(type(of)).items():
+    for name, hint in type_hints(type(of)).items():
         require_type(f"{name} of {whose}", getattr(of, name), hint)
 
 
