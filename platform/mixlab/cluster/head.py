@@ -54,25 +54,33 @@ def require_entrance(address: str) -> None:
 
 
 def require_listener(address: str) -> None:
-    """Raise ``OSError`` if nobody listens at ``address``, or if the answer shows no head: Ray would wait long."""
+    """Raise ``OSError`` if nobody answers at ``address``, or if the answer shows no head: Ray would wait long."""
     if address != "auto":
-        host, _, port = address.rpartition(":")
         try:
-            with socket.create_connection((host, int(port)), timeout=LISTENER_SECONDS) as connection:
+            host, port = ray_private.place_of(address)
+            with socket.create_connection((host, port), timeout=LISTENER_SECONDS) as connection:
                 said = _answer(connection)
-        except (OverflowError, UnicodeError) as error:  # an impossible port or host
+        except ConnectionRefusedError as error:
+            raise OSError(f"{error.strerror} by {host}") from None
+        except (OverflowError, ValueError) as error:  # an impossible port or host
             raise OSError(error) from None
         if said and said.isprintable():  # a head sends binary settings
             raise OSError(f"what listens there is no head, whose port is usually 6379: it says {said!r}")
 
 
 def _answer(connection: socket.socket) -> str:
-    """Return the first line of what the other side answers to a client of HTTP/2; empty if it is silent."""
-    with contextlib.suppress(OSError):
-        connection.settimeout(ANSWER_SECONDS)
+    """Return the first line of what the other side answers to a client of HTTP/2; empty if it ends the connection.
+
+    A head answers at once, whatever it is busy with: gRPC has threads of its own for that.
+    """
+    connection.settimeout(LOST_SECONDS)
+    try:
         connection.sendall(HELLO)
         return connection.recv(100).partition(b"\n")[0].strip().decode(errors="replace")
-    return ""
+    except TimeoutError:
+        raise TimeoutError(f"what listens there gave no answer within {LOST_SECONDS:g} s") from None
+    except OSError:
+        return ""
 
 
 def asks_for_token(refusal: str) -> bool:

@@ -73,6 +73,16 @@ def refusal(address: str, seconds: float, **environment: str) -> str:
     return (done.stderr or "refused") if done.returncode else ""
 
 
+def place_of(address: str) -> tuple[str, int]:
+    """Return the host and port that Ray asks for HOST:PORT: for a loopback host, this machine's address on the network.
+
+    Raises:
+        ValueError: that is no address.
+    """
+    host, port = services.parse_address(services.canonicalize_bootstrap_address(address))
+    return host, int(port)
+
+
 def is_node() -> bool:
     """Return whether this machine is a node of any cluster."""
     return bool(services.find_node_ids())

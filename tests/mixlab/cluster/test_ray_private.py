@@ -128,6 +128,8 @@ def test_the_client_of_the_head_can_be_asked():
 def test_a_head_is_asked_as_ray_asks_it(tmp_path):
     from ray.scripts import scripts  # with it, Ray's servers, which nothing else needs
 
+    assert ray_private.place_of("head:1") == ("head", 1)
+    assert ray_private.place_of("localhost:1") == (services.get_node_ip_address(), 1)
     source = inspect.getsource(scripts.healthcheck.callback)
     for name in ("canonicalize_bootstrap_address_or_die", "GcsClient(address=address)"):
         require(name in source, f"`ray health-check` calls {name}")
