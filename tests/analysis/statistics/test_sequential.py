@@ -7,16 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from analysis.statistics.sequential import (
-    DECISIVE,
-    FIRST_LOOK,
-    e_value,
-    family_e,
-    growth,
-    prospects,
-    shares,
-    wealth,
-)
+from analysis.statistics.sequential import DECISIVE, FIRST_LOOK, e_value, family_e, growth, prospects, shares, wealth
 
 EFFECTS = (0.8, 2.0)  # standard deviations, for which the bettor is prepared
 LAWS = {

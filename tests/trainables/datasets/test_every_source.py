@@ -8,6 +8,7 @@ import hashlib
 import pytest
 import torch
 
+from tests.trainables.datasets.files import require_refused
 from tests.trainables.seeded import seeded
 from trainables.augment.crop_and_flip import crop_and_flip
 from trainables.datasets import DATASETS, resident, streamed
@@ -177,5 +178,4 @@ def test_load_cached_fetches_what_is_missing_once_or_says_why_it_cannot(tmp_path
     assert remote.calls == ["load", "prepare", "load"]
 
     monkeypatch.setitem(DATASETS, "lost", Remote(there=False))
-    with pytest.raises(DataError, match="could not be obtained"):
-        load_cached("lost", tmp_path)
+    require_refused("could not be obtained", load_cached, "lost", tmp_path)

@@ -5,10 +5,9 @@ import pytest
 import scipy.io
 import torch
 
-from tests.trainables.datasets.files import pairs
+from tests.trainables.datasets.files import pairs, require_refused
 from trainables.datasets import DATASETS, imagenet
 from trainables.datasets import tiny_imagenet as tiny
-from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
 from trainables.datasets.photographs import photographs
 
@@ -24,11 +23,6 @@ def imagenet_root(lay_out):
 
 def load(root, files=imagenet.files, num_test=3):
     return photographs(title="", num_classes=3, num_train=6, num_test=num_test, files=files, remedy="").load(root)
-
-
-def require_refused(message, read, *given):
-    with pytest.raises(DataError, match=message):
-        read(*given)
 
 
 def test_imagenet_numbers_its_classes_by_wnid(imagenet_root):

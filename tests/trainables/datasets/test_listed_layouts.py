@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.trainables.datasets.files import pairs, tar
+from tests.trainables.datasets.files import pairs, require_refused, tar
 from trainables.datasets import DATASETS, aircraft, cub200, download, inaturalist, places
 from trainables.datasets.dataset import DataError
 from trainables.datasets.photographs import photographs
@@ -138,14 +138,12 @@ def test_what_is_wrong_in_a_list_is_named(name, file, right, wrong, message, lay
     layout = LAYOUTS[name]
     (path,) = (path for path in layout.content if path.endswith(file))
     content = layout.content[path].replace(right, wrong)
-    with pytest.raises(DataError, match=message):
-        layout.read(lay_out({**layout.content, path: content}))
+    require_refused(message, layout.read, lay_out({**layout.content, path: content}))
 
 
 def test_a_class_folder_that_only_training_has_is_named_and_nothing_fetched(lay_out, monkeypatch):
     root = lay_out(pictures(PLACES, "train/airfield/1", "train/zoo/2", "val/zoo/3"))
-    with pytest.raises(DataError, match=r"^the folder .*/val/airfield is missing$"):
-        places.files_365(root, 2)
+    require_refused(r"^the folder .*/val/airfield is missing$", places.files_365, root, 2)
     monkeypatch.setattr(download, "unpack_archive", lambda *_, **__: pytest.fail("fetched"))
     places.fetch(root)
 
@@ -169,15 +167,13 @@ def test_places_are_not_fetched_where_their_archive_is_not_unpacked_or_one_folde
     ],
 )
 def test_a_part_of_a_data_set_is_refused_with_what_belongs_where(name, message, lay_out):
-    with pytest.raises(DataError, match=message):
-        DATASETS[name].prepare(lay_out(LAYOUTS[name].content))
+    require_refused(message, DATASETS[name].prepare, lay_out(LAYOUTS[name].content))
 
 
 @pytest.mark.parametrize(("year", "images"), [(2017, "train_val_images"), (2018, "train_val2018")])
 def test_both_editions_of_inaturalist_say_what_belongs_where(year, images, tmp_path):
     message = rf"^iNaturalist {year} is not complete \(.*train{year}.json cannot be read .*\); put .*{images}/ in "
-    with pytest.raises(DataError, match=message):
-        DATASETS[f"inat{year}"].prepare(tmp_path)
+    require_refused(message, DATASETS[f"inat{year}"].prepare, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +184,7 @@ def test_both_editions_of_inaturalist_say_what_belongs_where(year, images, tmp_p
     ],
 )
 def test_what_is_not_there_is_fetched_whole_or_not_at_all(name, host, message, tmp_path, asked):
-    with pytest.raises(DataError, match=f"^{message}"):
-        DATASETS[name].prepare(tmp_path)
+    require_refused(f"^{message}", DATASETS[name].prepare, tmp_path)
     assert asked == [host]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 

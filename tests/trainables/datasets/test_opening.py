@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.trainables.datasets.files import require_refused
 from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.config import parse
@@ -179,8 +180,7 @@ def test_files_of_which_none_can_be_read_are_named_before_training(root, monkeyp
     for path in (root / "flowers" / "train").rglob("*.jpg"):
         path.write_text("version https://git-lfs.github.com/spec/v1")
     for run in FOLDER, {**FOLDER, "dataset": "cub200", "folder": None, "num_classes": None}:
-        with pytest.raises(DataError, match=r"^.*/train/.*\.jpg is not a whole image"):
-            train.prepare(run, root)
+        require_refused(r"^.*/train/.*\.jpg is not a whole image", train.prepare, run, root)
         train.prepare({**run, "bad_images": "skip"}, root)
     assert {"evaluate", "bad_images"} <= set(train.prepared)
 
@@ -198,8 +198,7 @@ def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_t
 def test_labels_out_of_range_are_refused():
     wrong = cifar()
     wrong.train.labels[5] = 10
-    with pytest.raises(DataError, match=r"^cifar10 has the label 10, but labels lie in 0\.\.9$"):
-        open_cifar(wrong)
+    require_refused(r"^cifar10 has the label 10, but labels lie in 0\.\.9$", open_cifar, wrong)
 
 
 def test_a_part_of_a_folder_may_lack_classes_and_labels_out_of_range_name_the_folder(root):
@@ -215,8 +214,7 @@ def test_a_part_of_a_folder_may_lack_classes_and_labels_out_of_range_name_the_fo
 def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
     path = truncated(next((root / "flowers" / "train" / "rose").iterdir()))
     run, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
-    with pytest.raises(DataError, match=rf"^{path} is not a whole image"):
-        train(run, 0, **where)
+    require_refused(rf"^{path} is not a whole image", train, run, 0, **where)
     skipped = train({**run, "bad_images": "skip"}, 0, **where)
     assert 0 < skipped.metrics["train_loss"] < 10
     assert not any(key.startswith("val_") for key in skipped.metrics)  # without a validation split

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.trainables.datasets.files import tar, write
+from tests.trainables.datasets.files import require_refused, tar, write
 from trainables.classify import train
 from trainables.datasets import parquet, webdataset
 from trainables.datasets.dataset import DataError
@@ -123,8 +123,7 @@ def test_a_table_that_is_replaced_is_written_again(seconds, tmp_path):
     before = parquet.load(tmp_path)
     table(replaced, range(8), label=[2] * 8)
     os.utime(replaced, (time + seconds, time + seconds))
-    with pytest.raises(DataError, match=r"train-00000-of-00002\.tar is missing, or older than .*parquet, of which"):
-        parquet.load(tmp_path)
+    require_refused(r"train-00000-of-00002\.tar is missing, or older than .*parquet, of which", parquet.load, tmp_path)
     parquet.prepare(tmp_path)
     after = parquet.load(tmp_path)
     assert sorted(after.train.labels.tolist()) == [0, 1] + [2] * 10
@@ -136,22 +135,19 @@ def test_a_new_table_is_read_and_a_shard_without_a_table_refused(tmp_path):
     data = tables(tmp_path)
     parquet.prepare(tmp_path)
     table(data / "train-00002-of-00003.parquet", range(12, 14))
-    with pytest.raises(DataError, match=r"train-00002-of-00003\.tar is missing"):
-        parquet.load(tmp_path)
+    require_refused(r"train-00002-of-00003\.tar is missing", parquet.load, tmp_path)
     parquet.prepare(tmp_path)
     require_images(parquet.load(tmp_path).train, 14)
     (data / "train-00000-of-00002.parquet").unlink()
     for read in (parquet.load, parquet.prepare):
-        with pytest.raises(DataError, match=r"train-00000-of-00002\.tar belongs to no table in .*data, and its images"):
-            read(tmp_path)
+        require_refused(r"train-00000-of-00002\.tar belongs to no table in .*data, and its images", read, tmp_path)
 
 
 def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_path):
     data = tables(tmp_path)
     parquet.prepare(tmp_path)
     table(data / "test-00000-of-00001.parquet", range(7))
-    with pytest.raises(DataError, match=r"validation-00000-of-00001\.tar belongs to no table"):
-        parquet.prepare(tmp_path)
+    require_refused(r"validation-00000-of-00001\.tar belongs to no table", parquet.prepare, tmp_path)
     (tmp_path / "shards" / "test" / "validation-00000-of-00001.tar").unlink()
     parquet.prepare(tmp_path)
     require_images(parquet.load(tmp_path).test, 7)
@@ -191,8 +187,7 @@ def test_a_faulty_shard_is_named(members, mode, sentence, tmp_path):
 def test_a_shard_that_is_a_link_to_nowhere_is_named(tmp_path):
     shards(tmp_path)
     (tmp_path / "train" / "train-0002.tar").symlink_to("nowhere.tar")
-    with pytest.raises(DataError, match=r"train-0002\.tar cannot be read \(No such file or directory\)$"):
-        webdataset.load(tmp_path)
+    require_refused(r"train-0002\.tar cannot be read \(No such file or directory\)$", webdataset.load, tmp_path)
 
 
 def test_a_table_may_have_other_columns_and_other_names_for_the_image_and_its_class(tmp_path):
@@ -226,8 +221,7 @@ def test_a_faulty_table_is_named(tmp_path):
         ({"picture": ["a"], "label": [1]}, r"has the columns picture, label: none of them is an image, a struct"),
     ):
         pyarrow.parquet.write_table(pa.table(columns), faulty)
-        with pytest.raises(DataError, match=message):
-            parquet.prepare(tmp_path)
+        require_refused(message, parquet.prepare, tmp_path)
     contents = [
         b"no table",
         whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:],
@@ -238,8 +232,7 @@ def test_a_faulty_table_is_named(tmp_path):
         contents.append(faulty.read_bytes())
     for content in contents:
         faulty.write_bytes(content)
-        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is not a table of images and labels"):
-            parquet.prepare(tmp_path)
+        require_refused(r"train-00001-of-00002\.parquet is not a table of images and labels", parquet.prepare, tmp_path)
     faulty.write_bytes(whole)
     parquet.prepare(tmp_path)
     require_images(parquet.load(tmp_path).train, 12)
@@ -252,8 +245,7 @@ def test_a_shard_that_was_cut_off_between_two_members_is_refused(tmp_path):
     content += bytes(-len(content) % 512)  # without the two empty blocks at the end
     for lost in (512, 512 + 100, 1024):
         faulty.write_bytes(content[:-lost])
-        with pytest.raises(DataError, match=r"train-0001\.tar is not a whole shard"):
-            webdataset.load(tmp_path)
+        require_refused(r"train-0001\.tar is not a whole shard", webdataset.load, tmp_path)
 
 
 @each_packing
@@ -271,11 +263,9 @@ def test_a_split_that_is_missing_is_named(tmp_path):
     data = tables(tmp_path)
     for file in data.glob("train-*"):
         file.unlink()
-    with pytest.raises(DataError, match=r"has no file train-\*\.parquet"):
-        parquet.prepare(tmp_path)
+    require_refused(r"has no file train-\*\.parquet", parquet.prepare, tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="train has no shard"):
-        webdataset.load(tmp_path)
+    require_refused("train has no shard", webdataset.load, tmp_path)
 
 
 def test_a_network_trains_on_shards(tmp_path):
@@ -286,5 +276,4 @@ def test_a_network_trains_on_shards(tmp_path):
     }
     train.prepare(config, tmp_path)
     assert 0 <= train(config, 0, data_root=tmp_path, workers=0).metrics["test_top1"] <= 100
-    with pytest.raises(DataError, match="has 3 classes, but num_classes is 4"):
-        train.prepare({**config, "num_classes": 4}, tmp_path)
+    require_refused("has 3 classes, but num_classes is 4", train.prepare, {**config, "num_classes": 4}, tmp_path)
