@@ -35,13 +35,6 @@ def test_the_command(trained, tmp_path, out, capsys, monkeypatch):
     assert (out / "evaluations.json").read_text().count('"ap50"') == 4
 
 
-def test_the_recipes_are_those_of_moco():
-    assert (RECIPES["voc"].iterations, RECIPES["voc"].milestones) == (24_000, (18_000, 22_000))
-    assert (RECIPES["coco"].iterations, RECIPES["coco"].milestones) == (180_000, (120_000, 160_000))
-    for recipe in RECIPES.values():
-        assert (recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.sides[-1]) == (16, 0.02, 1e-4, 800)
-
-
 def test_what_cannot_be_exported_is_one_sentence(tracking_uri, tmp_path, capsys):
     out = tmp_path / "theirs.pth"
     assert export.main(["0" * 32, "--tracking-uri", tracking_uri, "--out", str(out)]) == 2

@@ -1,6 +1,5 @@
 """The report of a search, on real Optuna and MLflow stores: its text, its page and the command."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,13 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis import search_report
 from analysis.search_report import SearchReport, main, report, write_page
-from analysis.statistics.tables import level_tables
-from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import cell_name
 from tests.analysis.pages import Page
-from tests.analysis.planned import make_plan, planned_runs
+from tests.analysis.planned import make_plan
 from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
-from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
 
 @pytest.fixture(autouse=True)
@@ -117,17 +113,6 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
         "mixup: what was confirmed is not its best trial here, but zeta = 0.25, alpha = 1: another search's, or an "
         "earlier best."
     ]
-
-
-@pytest.mark.slow
-def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched):
-    trials = {arm: [trial(p, 60.0) for p in points(4, place)] for place, arm in enumerate(ARMS)}
-    confirmed = {
-        (arm, seed): 70 + 0.1 * seed + (arm == "mixup") * (2 + 0.01 * seed) for arm in ARMS for seed in range(6)
-    }
-    found = judged(searched(trials, confirmed))
-    assert found.claims == ["mixup is better than cutmix, both tuned: +2.03 (95 % interval +2.01 to +2.04)."]
-    assert not any("tell the arms apart" in caution for caution in found.cautions)
 
 
 @pytest.mark.slow
@@ -250,19 +235,3 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, wi
     page = write_page(found, tmp_path / "search.html")[0].read_text()
     assert f'<tr><td>1</td><td>1</td><td>50</td><td class="text long-text">{out}</td></tr>' in page
     assert '<tr><td>0</td><td>2</td><td>60</td><td class="text">won</td></tr>' in page
-
-
-def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level():
-    metric = "test_top1_last"
-    winners = {cell.name: {"zeta": 1.0, "alpha": 0.2} for cell in SEARCH.study.cells()}
-    study = SEARCH.confirmation(winners)
-    plan = study_plan(study, study.trials(TRAIN), "paper", TRAIN)
-    values = {(arm, seed): 70.0 + seed + (arm == "fast") for arm in ("plain", "fast") for seed in study.seeds}
-    runs = planned_runs(plan, values).rename(columns={"metric.test_top1_median10": f"metric.{metric}"})
-    runs.loc[runs["factor.mixer"] == "mixup", f"metric.{metric}"] += 20.0  # a level that is better as a whole
-    tables = level_tables(runs, plan)
-    assert [level.name for level in tables] == ["mixer = cutmix", "mixer = mixup"]
-    for level in tables:
-        assert list(level.table.index) == ["plain", "fast"]
-        assert level.table.loc["fast", "gain"] == 1.0
-        assert math.isnan(level.table.loc["plain", "gain"])

@@ -14,16 +14,6 @@ from analysis.loss_landscape import plot_plane
 from tests.analysis.planned import curves_of, tables_of
 
 
-def test_figures_say_which_arm_is_a_control():
-    levels = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, controls=["+ l_s"])
-    assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
-        "+ lam",
-        "+ l_s (control)",
-    ]
-    (legend,) = plot_curves("tiny", curves_of(levels), levels).subfigs[0].legends
-    assert [text.get_text() for text in legend.get_texts()] == ["baseline", "+ lam", "+ l_s (control)"]
-
-
 def test_long_names_stay_apart_wherever_they_differ():
     parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
     ends = [f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"]
