@@ -7,7 +7,7 @@ import pytest
 
 from analysis.compare import compare, comparison_text, main
 from mixlab.spec.metric import Metric
-from tests.analysis.planned import make_plan, planned_runs
+from tests.analysis.planned import VALUE, make_plan, planned_runs
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,6 @@ def test_the_command(uri, capsys):
     assert "No cell has a seed in common that is not of a shared run, so nothing is compared." in text
     assert "Runs that both share, and that are not counted: 6." in text
     assert main(["first", "third", "--tracking-uri", uri]) == 2
-
-
-VALUE = "metric.test_top1_median10"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from analysis import ablation_table, report
 from tests.analysis.planned import make_plan
 from tests.chromium import needs_chromium
 
-ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (1366, 390)  # pixels: a laptop, a telephone
 MEASURE = """<script>addEventListener("load", () => parent.postMessage({
   wide: document.documentElement.scrollWidth, screen: innerWidth,

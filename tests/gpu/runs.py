@@ -5,15 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.trainables.runs import run_of
+from tests.trainables.runs import numbers, run_of
 from trainables.training import Run
 
 # As usual in training, on batches that are small; an epoch of 90 images has five whole ones and one of 10.
 SETTINGS = {"epochs": 3, "batch_size": 16, "precision": "auto", "augment": "crop_flip"}
-COUNT = 90
 
 
-def run_on_gpu(count: int = COUNT, **keys: Any) -> Run:
+def run_on_gpu(count: int = 90, **keys: Any) -> Run:
     """Return a run that has not begun."""
     return run_of(count, **{**SETTINGS, **keys})
 
@@ -33,11 +32,6 @@ def differing(one: Run, other: Run) -> list[str]:
     """Return the names of the numbers that differ in a bit, with those of the log."""
     first, second = state_of(one), state_of(other)
     names = [name for name in first if not torch.equal(first[name], second[name])]
-    logs = zip(one.history, other.history, strict=True)
-    untimed = [
-        {name: (left.metrics.get(name), right.metrics.get(name)) for name in left.metrics | right.metrics}
-        for left, right in logs
-    ]
-    for epoch in untimed:
-        names += [name for name, (left, right) in epoch.items() if "seconds" not in name and left != right]
+    for left, right in zip(numbers(one), numbers(other), strict=True):
+        names += [name for name in left | right if left.get(name) != right.get(name)]
     return names

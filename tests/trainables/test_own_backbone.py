@@ -14,12 +14,11 @@ from trainables.backbones.backbone import Backbone
 from trainables.config import parse
 from trainables.methods import build_method
 
-Own = Callable[[Callable[..., Any]], dict[str, Any]]
 names = (f"own{number}" for number in itertools.count())  # facts about a network are cached by its name
 
 
 @pytest.fixture
-def own(monkeypatch) -> Own:
+def own(monkeypatch) -> Callable[[Callable[..., Any]], dict[str, Any]]:
     """Return a function that adds a constructor as a backbone, and returns a configuration with it."""
 
     def add(constructor: Callable[..., Any]) -> dict[str, Any]:

@@ -137,19 +137,6 @@ def test_a_fault_of_a_step_that_is_not_batch_norms_keeps_its_own_words(monkeypat
         rehearsal.check_batches(parse({**BASE, "batch_size": 8}), 9)
 
 
-@pytest.mark.parametrize(
-    ("backbone", "mixer"),
-    [
-        ("deit_small", "transmix"),
-        ("swin_tiny", "cutmix"),
-        pytest.param("convnext_tiny_cifar", "automix", marks=pytest.mark.slow),
-    ],
-)
-def test_a_transformer_is_resolved_with_what_asks_it(backbone, mixer):
-    released = {"sumix.preset": "release", "sumix.lam": "learned"} if mixer == "cutmix" else {}
-    check({**BASE, "backbone": backbone, "mixer": mixer, "image_size": 32, **released})
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone):

@@ -13,8 +13,6 @@ from analysis.words.notes import published_rules
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 
-COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win"]
-
 
 def runs_of(values):
     """Return rows from {arm: values by seed 0, 1, ...}."""
@@ -28,7 +26,7 @@ def test_table_by_hand():
 
     assert list(table.index) == ["plain", "+ a", "+ b"]
     assert table.index.name == "arm"
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win"]
     assert list(table["n"]) == [3, 3, 3]
     assert list(table["mean"]) == [72, 74, 72]
     assert list(table["sd"]) == [2, 3, 3]

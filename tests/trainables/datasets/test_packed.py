@@ -22,9 +22,6 @@ from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import Decoder, View
 from trainables.datasets.file_list import FileList
 
-COUNTS = {"train": 12, "test": 6}
-WHOLE = View(size=24, resize=None)
-
 
 def pixels(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(number).integers(0, 256, (24, 24, 3), dtype=np.uint8)
@@ -42,7 +39,7 @@ def shard(file: Path, members: Mapping[str, bytes], mode: str = "w") -> None:
 
 def shards(folder: Path) -> None:
     """Write two shards a split, with other members and a folder in one of them; the label is the number modulo 3."""
-    for split, count in COUNTS.items():
+    for split, count in (("train", 12), ("test", 6)):
         for half in range(2):
             members = {"notes.txt": b"no image"} if half else {}
             for number in range(half, count, 2):
@@ -71,7 +68,7 @@ def tables(folder: Path) -> Path:
 def require_images(files: FileList, count: int) -> None:
     """Require every image once, whole, with its label, in an order that is not that of the shards."""
     assert len(files) == count
-    chunk = Decoder(files, WHOLE)[list(range(count))]
+    chunk = Decoder(files, View(size=24, resize=None))[list(range(count))]
     assert chunk.failures == []
     found = {image.numpy().tobytes(): int(label) for image, label in zip(chunk.images, chunk.labels, strict=True)}
     assert found == {pixels(number).tobytes(): number % 3 for number in range(count)}

@@ -7,12 +7,10 @@ import pytest
 from tests.trainables.datasets.files import require_refused
 from trainables.detection.annotated import coco, voc
 
-OBJECT = """<object><name>{name}</name><difficult>{difficult}</difficult>
-<bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox></object>"""
-
 
 def annotation(*box: object, name: str = "dog", difficult: int = 0) -> str:
-    return OBJECT.format(*box, name=name, difficult=difficult)
+    sides = "".join(f"<{side}>{at}</{side}>" for side, at in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+    return f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{sides}</bndbox></object>"
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from trainables.detection.detector import faster_rcnn
 from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, detect, fine_tune, mirrored, rate
 from trainables.methods import build_network
 
-SIZES = {"sides": (64,), "anchors": (24,), "batch_size": 2, "regions": 8}
-SMALL = Recipe(iterations=2, milestones=(1,), lr=0.01, warmup=1, **SIZES)
+SMALL = Recipe(iterations=2, milestones=(1,), lr=0.01, warmup=1, sides=(64,), anchors=(24,), batch_size=2, regions=8)
 
 
 @pytest.fixture

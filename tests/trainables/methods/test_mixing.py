@@ -21,8 +21,6 @@ NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.
 CONVOLUTIONAL = sorted(set(MIXERS) - NEEDS_CLASS_TOKEN)
 DECLARED = {metric.name for metric in METRICS}
 TWO_OR_MORE = sorted(set(CONVOLUTIONAL) - {"none", "cutout", "augmix"})  # images in a mixture
-
-
 smoothed = partial(mixed_cross_entropy, smoothing=0.1)
 
 
