@@ -29,7 +29,7 @@ from trainables.config import Config
 from trainables.datasets import EVALUATION_SETS
 from trainables.datasets.dataset import INSIDE, OUTSIDE, BatchSource, EvaluationSet
 from trainables.datasets.opening import open_evaluation
-from trainables.hardware import device
+from trainables.device.hardware import device
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence
 

@@ -53,7 +53,7 @@ PRIVATE = {
     "mixlab.cluster.tune_private": "mixlab/cluster/test_tune_private.py",
     "mixlab.tracking.mlflow_private": "mixlab/tracking/test_mlflow_private.py",
     "mixlab.search.optuna_private": "mixlab/search/test_optuna_private.py",
-    "trainables.compilation": "trainables/test_cuda_graph.py",
+    "trainables.device.compilation": "trainables/device/test_cuda_graph.py",
     "trainables.rehearsal": "trainables/test_rehearsal.py",
     "trainables.mixers.mixed": "trainables/mixers/test_laws_of_lambda.py",
 }

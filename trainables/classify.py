@@ -99,7 +99,8 @@ class Classification:
         """Raise ``ValueError``, one sentence, for keys that are right one by one, but not together."""
         check_read(settings)
         _require_processes(settings, processes)
-        from trainables import cuda_graph, rehearsal  # they import torch; faults of one key are found before
+        from trainables import rehearsal
+        from trainables.device import cuda_graph  # they import torch; faults of one key are found before
 
         rehearsal.check(settings)
         if settings.cuda_graph is True:
@@ -121,8 +122,8 @@ class Classification:
             ValueError: there is no compiler.
         """
         from trainables.backbones.pretrained import prepare_pretrained
-        from trainables.compilation import require_compiler
         from trainables.datasets.opening import prepare
+        from trainables.device.compilation import require_compiler
 
         settings = parsed(settings)
         if settings.compile:
@@ -189,7 +190,7 @@ def train_epochs(
     """Train a network in one process, or in one of several; see ``Classification.__call__``."""
     from trainables.backbones.pretrained import load_pretrained
     from trainables.datasets.opening import open_dataset
-    from trainables.hardware import device
+    from trainables.device.hardware import device
     from trainables.training import Run
 
     data = open_dataset(settings, data_root, device(), workers=workers)

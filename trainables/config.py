@@ -18,10 +18,10 @@ from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.options import AUTOMIX_PRESETS, AutoMixDefinition, EveryMixer, MaskBlock, common_options
-from trainables.optimiser_config import OptimiserConfig, check_optimiser
+from trainables.optimisation.optimiser_config import OptimiserConfig, check_optimiser
+from trainables.optimisation.schedules import ScheduleConfig, check_schedule
 from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne, Whole
 from trainables.refusals import require_known, require_unset
-from trainables.schedules import ScheduleConfig, check_schedule
 
 Recipe = dict[str, Any]  # dotted keys and their values
 C = TypeVar("C", bound=DataConfig)

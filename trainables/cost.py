@@ -10,14 +10,14 @@ from torch import Generator
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Config, mixer_options
-from trainables.cuda_graph import STEPS_TO_GRAPH
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, on_all_images
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, images_of, open_splits
+from trainables.device.cuda_graph import STEPS_TO_GRAPH
+from trainables.device.hardware import device, seconds_of
+from trainables.device.memory import MIB, ran_out
 from trainables.evaluation import test_batch
-from trainables.hardware import device, seconds_of
-from trainables.memory import MIB, ran_out
 from trainables.methods import METHODS
 from trainables.methods.inputs import inputs_of
 from trainables.methods.mask_learning import AutoMixing

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.cuda_graph import GraphedStep
 from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
+from trainables.device.cuda_graph import GraphedStep
 
 MOST = 65472.0  # the second largest number of float16
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them

@@ -95,7 +95,7 @@ class ArchitectureSearch:
         """
         from trainables.darts.search_run import SearchRun
         from trainables.datasets.opening import images_of
-        from trainables.hardware import device
+        from trainables.device.hardware import device
 
         settings = settings if isinstance(settings, SearchConfig) else parse(settings)
         retrained = images_of(settings.retrained, data_root)

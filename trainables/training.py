@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables import memory
 from trainables.backbones.pretrained import Weights
-from trainables.compilation import compile_speedup, compile_stages
 from trainables.config import Config
-from trainables.cuda_graph import GraphedStep, takes_graph
 from trainables.datasets.opening import Opened, dataset_of
+from trainables.device import memory
+from trainables.device.compilation import compile_speedup, compile_stages
+from trainables.device.cuda_graph import GraphedStep, takes_graph
+from trainables.device.hardware import device, environment, precision_of, set_up
 from trainables.epoch import Epoch, require_finite
 from trainables.evaluation import Evaluation, Tested, rounded
-from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
-from trainables.optimisers import build_optimiser, group_sizes, load_optimiser, set_lr
+from trainables.optimisation.optimisers import build_optimiser, group_sizes, load_optimiser, set_lr
 from trainables.parallel import rows
 from trainables.recalibration import recalibrated
 from trainables.rehearsal import check_batches

@@ -16,7 +16,7 @@ from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
-from trainables.hardware import device
+from trainables.device.hardware import device
 from trainables.methods import build_network
 
 BLOCK_FILE = "model_mix_block.pt"  # what a run that learns its masks keeps besides its network

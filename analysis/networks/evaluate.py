@@ -21,7 +21,7 @@ from trainables.config import Config
 from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import BatchSource, Images, Splits
 from trainables.datasets.opening import dataset_of, images_of, open_splits
-from trainables.hardware import device
+from trainables.device.hardware import device
 
 MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB

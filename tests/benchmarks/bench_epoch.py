@@ -30,7 +30,7 @@ from trainables.config import parse
 from trainables.cost import noise_splits
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
-from trainables.hardware import device
+from trainables.device.hardware import device
 from trainables.methods import build_network
 from trainables.training import Run
 

@@ -31,7 +31,7 @@ from trainables.config import parse
 from trainables.datasets.dataset import Split
 from trainables.datasets.opening import open_dataset
 from trainables.datasets.resident import Resident
-from trainables.hardware import device
+from trainables.device.hardware import device
 from trainables.methods import build_network
 from trainables.robustness.classifier import predict
 from trainables.robustness.occlusion import SHARES

@@ -15,7 +15,7 @@ import torch
 from recording import arguments, record
 
 from trainables import classify
-from trainables.memory import MIB
+from trainables.device.memory import MIB
 
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "batch_size": 32, "epochs": 1}
 SMALL = {"train_images": 320, "test_images": 200}

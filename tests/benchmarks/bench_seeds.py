@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.resnet import PaddedShortcut
-from trainables.hardware import device
+from trainables.device.hardware import device
 
 ON_GPU = torch.cuda.is_available()
 Step = Callable[[], None]

@@ -27,11 +27,11 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from trainables import memory
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import open_dataset
+from trainables.device import memory
 from trainables.seeds import generator
 
 BATCH = 64

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.config import parse
 from trainables.cost import noise_splits
 from trainables.datasets.opening import open_splits
-from trainables.hardware import device
+from trainables.device.hardware import device
 from trainables.training import Run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,13 +13,14 @@ import torch
 from mixlab.cluster import packing
 from tests import noise_images
 from tests.gpu.runs import SETTINGS, differing, finish, run_on_gpu
-from trainables import cost, memory
+from trainables import cost
 from trainables.config import parse
-from trainables.cuda_graph import STEPS_TO_GRAPH
 from trainables.datasets.dataset import Split
 from trainables.datasets.opening import open_dataset
 from trainables.datasets.resident import Resident
-from trainables.hardware import device
+from trainables.device import memory
+from trainables.device.cuda_graph import STEPS_TO_GRAPH
+from trainables.device.hardware import device
 from trainables.mixers import MIXERS
 from trainables.training import Run
 

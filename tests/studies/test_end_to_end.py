@@ -26,7 +26,7 @@ from tests.servers.isolation import ROOT
 from tests.servers.program import Program
 from tests.study_folder import TIMES_AND_MEMORY, StudyFolder
 from trainables import classify
-from trainables.hardware import device, environment
+from trainables.device.hardware import device, environment
 
 STUDY = "ablation_cifar100"
 EPOCHS = 4

@@ -7,7 +7,7 @@ from torch import Tensor
 from trainables.config import parse
 from trainables.cost import noise_splits
 from trainables.datasets.opening import open_splits
-from trainables.hardware import device
+from trainables.device.hardware import device
 from trainables.training import Run
 
 SETTINGS = {

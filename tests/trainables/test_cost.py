@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from tests.trainables.refusal import OF_TOKENS
-from trainables import cost, hardware
+from trainables import cost
 from trainables.classify import train
 from trainables.config import parse
+from trainables.device import hardware
 from trainables.methods import build_method
 from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS

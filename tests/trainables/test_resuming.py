@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.trainables.runs import VIT, numbers, short_run, trained, weights
-from trainables import optimisers
+from trainables.optimisation import optimisers
 
 KINDS = {
     "sgd": {},

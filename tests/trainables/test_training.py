@@ -12,9 +12,9 @@ from torch import nn
 from torchvision.models import mobilenet_v2
 
 from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weights
-from trainables import memory
 from trainables.classify import train
 from trainables.config import parse
+from trainables.device import memory
 from trainables.epoch import Diverged, require_finite
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from trainables.device.precision import wide
 from trainables.parallel.rows import spread
-from trainables.precision import wide
 from trainables.ranges import Init
 
 N = TypeVar("N", bound=nn.Module)

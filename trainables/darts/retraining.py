@@ -13,7 +13,7 @@ from trainables.darts.testing import FromPixels, mean_loss, normalised
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.evaluation import Evaluation
 from trainables.mixers.cutout import cutout
-from trainables.schedules import cosine
+from trainables.optimisation.schedules import cosine
 from trainables.seeds import derive_seed, generator
 
 SLOW = 5  # the last epochs, in which the linear learning rate falls in all as far as in one epoch before

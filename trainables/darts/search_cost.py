@@ -12,7 +12,7 @@ from trainables.darts.search_config import HALVES, SMALL_SIDE, SearchConfig
 from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.data_config import on_all_images
 from trainables.datasets.opening import open_splits
-from trainables.hardware import device
+from trainables.device.hardware import device
 
 FEW = 16  # images of a timed step without a GPU
 FEW_LARGE = 2  # photographs

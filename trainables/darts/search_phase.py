@@ -13,7 +13,7 @@ from trainables.darts.testing import FromPixels, mean_loss, normalised
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.evaluation import Evaluation
-from trainables.schedules import cosine
+from trainables.optimisation.schedules import cosine
 from trainables.seeds import derive_seed, generator
 
 ARCHITECTURE_BETAS = (0.5, 0.999)  # for Adam, as in DARTS

@@ -18,8 +18,8 @@ from trainables.darts.search_config import SearchConfig, check_second_head
 from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.dataset import Splits
 from trainables.datasets.opening import open_splits
+from trainables.device.hardware import environment, set_up
 from trainables.epoch import Epoch, require_finite
-from trainables.hardware import environment, set_up
 from trainables.seeds import derive_seed
 from trainables.training import model_state
 

@@ -19,7 +19,7 @@ from trainables.datasets.decoding import Chunk, Decoder, View
 from trainables.datasets.file_list import FileList
 from trainables.datasets.resident import Augment, in_unit_range
 from trainables.datasets.verified_files import say
-from trainables.memory import workers_mib
+from trainables.device.memory import workers_mib
 
 CHUNK = 64  # images that a worker hands over at once
 AHEAD = 2  # chunks that each worker may be ahead

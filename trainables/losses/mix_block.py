@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.device.precision import wide
 from trainables.mixers.automix import MaskDecay, MeanOf, ValueOf
-from trainables.precision import wide
-from trainables.schedules import cosine
+from trainables.optimisation.schedules import cosine
 
 
 class MixBlock(nn.Module):

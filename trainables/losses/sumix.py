@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.device.precision import wide
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
-from trainables.precision import wide
 
 Seen = tuple[Tensor, Tensor]  # features (B, D) and logits (B, L) of a batch, before or after mixing
 

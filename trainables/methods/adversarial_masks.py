@@ -15,13 +15,13 @@ from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network, read_out
 from trainables.config import Config
+from trainables.device.precision import wide
 from trainables.losses.mix_block import attended, draw_small, with_channel
 from trainables.methods.mask_learning import AutoMixing, pipeline_of
 from trainables.methods.method import Step
 from trainables.methods.mixing import require
 from trainables.mixers.adautomix import draw_three
 from trainables.mixers.mixed import Mixed, alone, blend_by_masks
-from trainables.precision import wide
 
 
 class AdAutoMixing(AutoMixing):

@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.device.precision import wide
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing, require
 from trainables.mixers.mixed import Mixed, alone
-from trainables.precision import wide
 
 CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
 

@@ -19,8 +19,8 @@ from trainables.backbones.deit import DeiT
 from trainables.backbones.modes import batch_norms, evaluation_mode
 from trainables.backbones.token_merging import merged_attention
 from trainables.config import Config
+from trainables.device.precision import wide
 from trainables.mixers import MIXERS
-from trainables.precision import wide
 
 # Half precision would round the small gradients of a pixel to zero; a power of two costs no digit.
 GRADIENT_SCALE = 1024.0

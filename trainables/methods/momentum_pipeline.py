@@ -19,7 +19,7 @@ from trainables.config import Config
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
 from trainables.mixers.mixed import alone
-from trainables.schedules import cosine
+from trainables.optimisation.schedules import cosine
 
 
 class MomentumPipeline(Method):

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.device.precision import wide
 from trainables.losses.mix_block import attended, draw_small
 from trainables.methods.mask_learning import AutoMixing
 from trainables.mixers.automix import MeanOf
-from trainables.precision import wide
 
 
 class SAMixing(AutoMixing):

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from trainables.device.precision import wide
 from trainables.parallel.rows import shares
-from trainables.precision import wide
 
 PORTION = 2**16  # pixels of a channel in one portion of a batch
 

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-from trainables.precision import wide
+from trainables.device.precision import wide
 
 
 class SharedBatchNorm(TorchFunctionMode):

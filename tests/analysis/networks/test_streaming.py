@@ -91,7 +91,7 @@ from tests.analysis.networks.test_streaming import Endless, OCCLUSION, ROBUSTNES
 from analysis import occlusion
 from analysis.networks import robustness_measures
 from trainables.config import parse
-from trainables.memory import peak_mib
+from trainables.device.memory import peak_mib
 
 class Tiny(nn.Module):
     def __init__(self):

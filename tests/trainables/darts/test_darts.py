@@ -18,8 +18,8 @@ from trainables.darts.search_phase import SearchPhase, search_step
 from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import SuperNet
 from trainables.darts.testing import mean_loss
+from trainables.device.hardware import set_up
 from trainables.epoch import Diverged
-from trainables.hardware import set_up
 from trainables.search_architecture import train
 from trainables.seeds import derive_seed
 

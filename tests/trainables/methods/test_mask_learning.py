@@ -13,7 +13,7 @@ from trainables.losses.mix_block import mask_loss
 from trainables.methods.momentum_pipeline import momentum
 from trainables.mixers.automix import automix, draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
-from trainables.optimisers import build_optimiser, set_lr
+from trainables.optimisation.optimisers import build_optimiser, set_lr
 
 
 def test_the_presets_differ_in_what_the_paper_and_openmixup_do():

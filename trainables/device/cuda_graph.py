@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.config import Config, flatten
-from trainables.hardware import seconds_of
+from trainables.device.hardware import seconds_of
 from trainables.mixers.choice import no_choices
 from trainables.parallel import rows
 from trainables.rehearsal import rehearse

@@ -11,13 +11,13 @@ from torch import Generator, nn
 
 from tests.trainables.runs import run_of, weights
 from tests.trainables.test_cost import FEW
-from trainables import compilation, cuda_graph
 from trainables.classify import train
 from trainables.config import parse
+from trainables.device import compilation, cuda_graph
 from trainables.methods import mixing
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import choose, happens, no_choices
-from trainables.optimisers import build_optimiser, set_lr
+from trainables.optimisation.optimisers import build_optimiser, set_lr
 from trainables.rehearsal import rehearse
 
 CHOOSING = {"manifoldmix", "alignmix", "puzzlemix"}  # a layer, a definition, a grid
@@ -155,7 +155,7 @@ def test_a_step_that_reads_a_value_back_is_refused(monkeypatch):
         cuda_graph.check(config)
 
 
-PIN = "the pin of torch in constraints.txt: trainables.compilation sets torch._dynamo.config.recompile_limit"
+PIN = "the pin of torch in constraints.txt: trainables.device.compilation sets torch._dynamo.config.recompile_limit"
 DEFAULT_LIMIT = 8  # how many graphs torch makes of one piece of code
 
 

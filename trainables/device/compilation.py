@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from trainables.backbones.backbone import Backbone
-from trainables.hardware import DRIVER, seconds_of
+from trainables.device.hardware import DRIVER, seconds_of
 
 GRAPHS = 256  # for all stages, and each shape of batch in training and in testing; torch's own limit for all code
 PASSES = 3  # timed passes of each kind; the fastest counts, because others may be using the machine

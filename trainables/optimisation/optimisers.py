@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from trainables.optimiser_config import OptimiserConfig
-from trainables.schedules import ScheduleConfig, learning_rate
+from trainables.optimisation.optimiser_config import OptimiserConfig
+from trainables.optimisation.schedules import ScheduleConfig, learning_rate
 
 BETAS = (0.9, 0.999)  # for AdamW and LAMB, as in every recipe
 LAMB_EPS = 1e-6

@@ -10,8 +10,8 @@ from trainables.backbones import BACKBONES
 from trainables.config import parse
 from trainables.methods.network import build_network
 from trainables.network_shapes import Undrawn
-from trainables.optimisers import build_optimiser, parameter_groups
-from trainables.schedules import learning_rate
+from trainables.optimisation.optimisers import build_optimiser, parameter_groups
+from trainables.optimisation.schedules import learning_rate
 
 BETAS = (0.9, 0.999)
 

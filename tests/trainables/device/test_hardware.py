@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tests.noise_images import CONFIG, draw_images
-from trainables import hardware, memory
-from trainables.hardware import environment, precision_of
-from trainables.memory import forget_peak, peak_mib, workers_mib
+from trainables.device import hardware, memory
+from trainables.device.hardware import environment, precision_of
+from trainables.device.memory import forget_peak, peak_mib, workers_mib
 
 
 def test_the_hardware_tells_of_the_threads_that_add_up():

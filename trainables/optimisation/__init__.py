@@ -1,0 +1,1 @@
+"""Optimisers, their options, and the schedules of their learning rates."""
