@@ -44,6 +44,7 @@ from trainables.recipes.small_images import (
     CIFAR100_RESNEXT50,
     CIFAR100_SWIN_TINY,
     CIFAR100_WRN28_8,
+    CIFAR100_WRN28_8_PAPER,
     TINY_IMAGENET,
     TINY_IMAGENET_RESNEXT50,
 )

@@ -13,7 +13,7 @@ from trainables.recipes.strengths import sumix_settings
 # Each recipe names its data set and network. The first of a data set serves every network that has none of its own.
 RECIPES: tuple[Recipe, ...] = (
     *(small.CIFAR10_RESNET18, small.CIFAR10_RESNEXT50),
-    *(small.CIFAR100_RESNET18, small.CIFAR100_RESNEXT50, small.CIFAR100_WRN28_8),
+    *(small.CIFAR100_RESNET18, small.CIFAR100_RESNEXT50, small.CIFAR100_WRN28_8, small.CIFAR100_WRN28_8_PAPER),
     *(small.CIFAR100_DEIT_SMALL, small.CIFAR100_SWIN_TINY, small.CIFAR100_CONVNEXT_TINY),
     *(k_image.CIFAR100_PYRAMIDNET110, k_image.CIFAR100_PYRAMIDNET200),
     *(k_image.CIFAR100_PREACT_RESNET18, k_image.CIFAR100_WRN16_8, k_image.CIFAR100_RESNEXT29),

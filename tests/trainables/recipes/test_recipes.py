@@ -129,7 +129,7 @@ def test_a_recipe_has_the_printed_values(name):
 @pytest.mark.parametrize(
     ("dataset", "backbone", "wanted"),
     [
-        ("cifar100", "wrn28_8", {"epochs": 400, "lr": 0.03, "weight_decay": 1e-3}),
+        *(("cifar100", f"wrn28_8{of}", {"epochs": 400, "lr": 0.03, "weight_decay": 1e-3}) for of in ("", "_paper")),
         ("cifar100", "resnet34", {"epochs": 800, "lr": 0.1, "backbone": "resnet34"}),  # as every other ResNet
         ("cifar100", "deit_small", {"epochs": 200, "lr": 1e-3, "optimiser": "adamw", "image_size": 224}),
         ("cifar10", "resnext50", {"epochs": 800, "lr": 0.1, "dataset": "cifar10"}),
