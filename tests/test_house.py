@@ -45,6 +45,7 @@ USERS = {
     "mlflow": ("mixlab.tracking", "analysis"),
     "optuna": ("mixlab.search", "analysis"),
     "ray": ("mixlab.cluster", "mixlab.doctor", "analysis.networks.ray_tasks"),
+    "torchvision": ("trainables", "analysis"),
     "ray.tune": ("mixlab.cluster.schedule", "mixlab.cluster.tune_private", "mixlab.cluster.worker"),
 }
 # Each module that touches private parts of a library has a test that names the pin when an upgrade moves them.
@@ -178,12 +179,6 @@ def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(sta
         assert not any(is_within(other, libraries) for other in names), name
         left |= {other for other in {*names, name.rpartition(".")[0]} if other in modules()} - seen
     assert by_way_of in seen
-
-
-def test_neither_the_platform_nor_its_users_know_of_torchvision_or_of_a_framework():
-    forbidden = {"mixlab": {"torchvision"}, "trainables": {"ray", "mlflow", "optuna"}}
-    for name, path in modules().items():
-        assert not tops(path) & forbidden.get(name.partition(".")[0], set()), name
 
 
 def test_private_parts_of_libraries_are_touched_in_one_file_each_which_has_a_test_of_the_pin():

@@ -17,7 +17,6 @@ from mixlab.cli import parse
 from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.listing import print_list
-from mixlab.messages import counted
 from mixlab.spec.complete import complete
 from tests.endings import refused
 from tests.mixlab.spec.minimal import TRAIN, Toy
@@ -185,10 +184,6 @@ def test_the_list_says_of_a_preset_what_it_changes_and_once_what_all_of_them_do(
         "preset late: batch=8",
         "presets quick, smoke, night, late also: epochs=3, lr=5",
     ]
-
-
-def test_things_are_counted():
-    assert [counted(number, "run") for number in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,6 @@ def test_a_study_of_which_no_other_test_takes_a_step_can_be_rehearsed(name):
         check(config)
 
 
-def test_a_study_of_many_tables_has_a_forest():
-    assert plot_forest("table1_cifar100", drawn("table1_cifar100")[1]) is not None
-
-
 def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction():
     plan, levels = drawn("sumix_factorial")
     figure = plot_effects("sumix_factorial", levels, plan["design"])

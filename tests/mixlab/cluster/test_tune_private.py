@@ -1,7 +1,6 @@
 """The private parts of Ray Tune that ``mixlab.cluster.tune_private`` touches are as they were."""
 
 import inspect
-import itertools
 import threading
 from collections.abc import Sized
 from functools import partial
@@ -44,13 +43,6 @@ def test_a_failed_trial_asks_itself_once_whether_it_recovers():
     require("num_failures" in inspect.getsource(Trial.should_recover), "Trial counts run_metadata.num_failures")
     for name in ("pickled_error_file", "error_file"):
         require(isinstance(getattr(Trial, name), property), f"Trial.{name} names a file")
-
-
-def test_a_trial_recovers_if_both_answers_are_yes():
-    for usual, ours in itertools.product((True, False), repeat=2):
-        trial: Any = type("Trial", (), {"should_recover": lambda trial, usual=usual: usual})()
-        tune_private.ask_before_retry(trial, lambda ours=ours: ours)
-        assert trial.should_recover() == (usual and ours)
 
 
 @pytest.fixture

@@ -222,7 +222,6 @@ def test_the_budget_is_the_number_of_seeds_or_twenty():
     [
         (study_of(), Options(until="deceided"), "unknown end of --until 'deceided'; did you mean 'decided'?"),
         (study_of(), Options(until="decided", seeds=0), "--seeds must be a whole number, at least 1, got 0"),
-        (study_of(ARMS[:1]), Options(), "seeds until decided need a comparison, and 'plain' is the only arm"),
     ],
 )
 def test_what_cannot_be_decided_is_refused(study, options, sentence):

@@ -68,25 +68,6 @@ def test_arms_are_never_pruned_for_being_worse_than_another_arm():
         assert states(history, arm).count("COMPLETE") >= 2
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value):
-    history = History(search(budget=20, scheduler="none", sampler="random"), TRAIN, InMemory())
-    ran: dict[str, int] = {}
-
-    def diverging(config: Mapping[str, Any], epoch: int) -> float:
-        if config["zeta"] > 0.6:
-            ran[str(config)] = epoch
-            return value if epoch >= 2 else 1.0
-        return accuracy(config, epoch)
-
-    run(history, diverging)
-    assert set(ran.values()) == {2}
-    failed = [trial for trial in trials_of(history) if trial.state == TrialState.FAIL]
-    assert len(failed) == len(ran)
-    assert all(trial.params["zeta"] > 0.6 and "in epoch 2" in trial.user_attrs[ERROR] for trial in failed)
-    assert history.finished()
-
-
 @pytest.mark.parametrize(
     ("failures", "answer", "said"),
     [(2, False, "2 of the search's 8 trials failed"), (1, False, ""), (8, True, "")],

@@ -49,7 +49,7 @@ def test_a_journal_is_found_from_any_folder_and_an_sqlite_store_makes_its_file(t
     assert store.storage.get_all_studies() == []
 
 
-@pytest.mark.parametrize("name", ["t.db", "t.db?timeout=60", "a%20b+c.db", "100%25.db", "ä#b.db", "x/../y.db"])
+@pytest.mark.parametrize("name", ["t.db?timeout=60", "a%20b+c.db", "a%b.db", "100%25.db", "ä#b.db", "x/../y.db"])
 def test_the_file_of_an_sqlite_url_is_the_one_that_optuna_opens(tmp_path, monkeypatch, name):
     """Otherwise the trials of a name with a quoted letter would be looked for in a file that does not exist."""
     folder = tmp_path / "50%20 off"

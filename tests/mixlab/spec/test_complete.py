@@ -78,7 +78,7 @@ def test_what_a_method_returns_is_checked():
         complete(Toy()).gpu_memory({}, Path("data"))
     for found in ((0.5, 0), (4_000, 16_000.0)):
         assert with_attributes(gpu_memory=lambda *_, found=found: found).gpu_memory({}, Path()) == found
-    for found in ((1, -1.0), (math.inf, 1), (1, math.nan)):
+    for found in ((0, 1), (-1.0, 1), (math.inf, 1), (math.nan, 1), (1, -1.0), (1, math.inf), (1, math.nan)):
         with pytest.raises(ValueError, match="must return MiB above 0, and the free MiB, got"):
             with_attributes(gpu_memory=lambda *_, found=found: found).gpu_memory({}, Path())
     for seconds, known in ((0, 0.0), (np.float32(2.5), 2.5), (9.9e9, 9.9e9), *((each, None) for each in NO_SECONDS)):

@@ -1,9 +1,7 @@
 """Whatever is wrong in a search is refused in one sentence before anything starts."""
 
-import runpy
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +13,6 @@ from mixlab.spec.complete import complete
 from mixlab.spec.space import check_space
 from tests.endings import ended
 from tests.mixlab.spec.test_search import SEARCH, TRAIN, Toy
-from trainables import classify
 
 
 def of(**space: Any) -> dict[str, Any]:
@@ -154,17 +151,3 @@ def test_a_trainable_whose_objectives_are_no_list_is_a_sentence():
         train.objectives = lambda config, found=found: found
         with pytest.raises(BadInput, match="objectives of a trainable must"):
             replace(SEARCH, objective="").completed(complete(train))
-
-
-@pytest.mark.parametrize(
-    ("changes", "part"),
-    [
-        ({"objective": "val_topp1"}, "did you mean 'val_top1'?"),
-        ({"objective": "test_top5"}, "or 'val_top1' or"),
-        ({"tuning": {}}, "evaluate must be 'validation'"),
-    ],
-)
-def test_the_real_search_refuses_an_objective_that_training_never_reports(changes, part):
-    study = runpy.run_path(str(Path(__file__).parents[3] / "studies" / "search_zeta_alpha.py"))["study"]
-    with pytest.raises(BadInput, match=part):
-        replace(study, **changes).completed(complete(classify.train)).check(complete(classify.train))
