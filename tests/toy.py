@@ -204,9 +204,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
     "placed": lambda: _study({"epochs": 2, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2),
     "sequential": lambda: _study(
-        {"epochs": 2},
-        (*PLAIN, Arm("clear", {"lift": 2.0}), Arm("unsure", {"lift": 0.7, "swing": 1.2})),
-        seeds=2,
+        {"epochs": 2}, (*PLAIN, Arm("clear", {"lift": 2.0}), Arm("unsure", {"lift": 0.7, "swing": 1.2})), seeds=2
     ),
     "recorded": lambda: _study({"epochs": 14, "pause": 0.2}, PLAIN, seeds=4, name=FOLDER.name),
     "search": lambda: SEARCH,

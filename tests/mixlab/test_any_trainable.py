@@ -1,11 +1,10 @@
-"""A regressor goes through study, relaunch, search, table, page and mirror, its units right and no epoch doubled."""
+"""A regressor goes through study, relaunch, search, table and page, its units right and no epoch doubled."""
 
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mixlab import Options, run
 from mixlab.spec.complete import complete
@@ -19,12 +18,8 @@ HARD = "it's [5 %] of $1_000"
 
 def test_what_it_leaves_out_is_supplied():
     train = complete(regressor.Line())
-    assert train.metric == "rmse_last"
-    assert set(train.presets) == {"paper", "quick", "smoke"}
-    assert train.objectives({}) == ["rmse", "slope"]
     assert train.estimate_seconds({}, Path("data")) is None
     assert regressor.search.completed(train).direction == "minimize"
-    assert len(regressor.study.trials(train)) == 18
 
 
 @pytest.mark.slow
@@ -33,7 +28,7 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
     plan = study.run_here("--dry-run")
     assert "18 trials: 18 pending" in plan
     assert "Cost unknown" in plan
-    said = study.run_here("--mirrors", "tensorboard", "--system-metrics")
+    said = study.run_here("--system-metrics")
     assert "[18/18 done" in said
     assert "kg" in said
     assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80 %", "")
@@ -57,10 +52,6 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
         assert found.data.metrics["system/system_memory_usage_megabytes"] > 100
         used = client.get_metric_history(found.info.run_id, "system/cpu_utilization_percentage")
         assert [point.step for point in used] == [1, 2, 3, 4, 5]  # as of every other metric
-    for seed in range(6):
-        shown = EventAccumulator(f"{tmp_path}/results/line/tensorboard/none/seed {seed}")
-        shown.Reload()
-        assert [point.step for point in shown.Scalars("rmse")] == [1, 2, 3, 4, 5]
     page = (tmp_path / "results" / "line" / "paper" / "report.html").read_text()
     page = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)  # a picture may spell any word
     for absent in ("Top-1", "accuracy", "nan"):

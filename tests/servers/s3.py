@@ -35,19 +35,11 @@ class S3:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         access_key, secret_key, _ = self.environment.values()
-        user = {
-            "name": "mixlab",
-            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
+        user = {"name": "mixlab", "credentials": [{"accessKey": access_key, "secretKey": secret_key}]}
+        user["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
         (folder / "users.json").write_text(json.dumps({"identities": [user]}))
-        self._client = pyarrow.fs.S3FileSystem(
-            access_key=access_key,
-            secret_key=secret_key,
-            endpoint_override=f"{host}:{self.port}",
-            scheme="http",
-            allow_bucket_creation=True,
-        )
+        where = {"scheme": "http", "endpoint_override": f"{host}:{self.port}", "allow_bucket_creation": True}
+        self._client = pyarrow.fs.S3FileSystem(access_key=access_key, secret_key=secret_key, **where)
 
     def uri(self, path: str) -> str:
         """Return the URI of ``BUCKET/PATH`` here, without the key."""

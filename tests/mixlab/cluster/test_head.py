@@ -152,12 +152,7 @@ OUTSIDE = "this machine is not a node of the Ray cluster at --address '{}': join
     [
         ("auto", "", [True], ""),
         ("auto", "", [False, False, True], ""),  # it is just joining
-        (
-            "auto",
-            "Traceback\nset RAY_AUTH_TOKEN\n",
-            [True],
-            "the Ray cluster at --address 'auto' lets nobody in without",
-        ),
+        ("auto", "Traceback\nset RAY_AUTH_TOKEN\n", [True], "Ray cluster at --address 'auto' lets nobody in without"),
         ("auto", "Traceback\nIt is gone\n\n", [True], SILENT.format("It is gone")),
         ("auto", TimeoutError("no answer"), [True], SILENT.format("no answer")),
         ("auto", "", [False], OUTSIDE.format("auto", "HOST:PORT")),

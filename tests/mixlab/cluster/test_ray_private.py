@@ -49,11 +49,7 @@ def test_only_a_missing_answer_is_silence():
 
     assert answers()
     assert exists.call_args.kwargs == {"timeout": 1.0}
-    for exists.side_effect in (
-        RpcError("unavailable", rpc_code=14),
-        RpcError("late", rpc_code=4),
-        TimeoutError("late"),
-    ):
+    for exists.side_effect in (RpcError("unavailable", 14), RpcError("late", 4), TimeoutError("late")):
         assert not answers()
     for fault in (TypeError("timeout is no argument"), AttributeError("internal_kv_exists"), RpcError("who?", 16)):
         exists.side_effect = fault

@@ -9,7 +9,7 @@ import pytest
 
 from mixlab import Options
 from mixlab.cluster.source import End, Job
-from mixlab.launching.phase import ListedTrials, states
+from mixlab.launching.phase import ListedTrials
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
@@ -71,17 +71,6 @@ def test_trials_that_the_journal_completes_end_without_being_run(phase):
     assert phase.states[WHOLE.key] is State.DONE
     assert phase.done() == {DONE.key: "1.50 kg"}  # the journal's are not among MLflow's records of the start
     assert phase.counts() == "2/4 done"
-
-
-def test_what_was_begun_and_is_not_over_is_interrupted():
-    trials = replace(STUDY, seeds=range(3)).trials(TRAIN)
-    words = ("FINISHED", "FAILED", "RUNNING", "KILLED")
-    records = {trial.key: recorded(word) for trial, word in zip(trials, words, strict=False)}
-    found = states(trials, records, {trials[4].key: Saved("", [Epoch(1, 3, {})])})
-    assert [found[trial.key].value for trial in trials] == [
-        *("done", "failed", "interrupted", "interrupted"),  # as MLflow has them
-        *("interrupted", "pending"),  # only the journal has one of them, and nothing the other
-    ]
 
 
 def test_where_the_records_are_is_said_without_a_password_and_a_listed_trial_runs_to_its_end(phase):

@@ -26,7 +26,7 @@ from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 from tests.toy import SEARCH
 from tests.toy import Toy as SearchToy
 
-FIRST, AGAIN, SECOND, LAST = STUDY.trials(TRAIN)  # two of each arm
+FIRST, _, SECOND, _ = STUDY.trials(TRAIN)  # of each arm
 
 
 def start_of(train: Toy) -> Any:
@@ -111,20 +111,22 @@ def test_the_data_that_is_not_there_is_said_once(lacking, said):
 
 
 def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
-    start = start_of(Toy())
-    start.storage = SimpleNamespace(newest=lambda: {SECOND.key: Saved("folder", [Epoch(1, 4, {})])})
-    recorded = {
-        FIRST.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {}),
-        AGAIN.key: StoredRun("", "FAILED", 0, 1, {names.ERROR: "ValueError: no"}, {}, {}),
-    }
-    left = plan._left_of_study(STUDY, [FIRST, AGAIN, SECOND, LAST], start, recorded)
-    assert left == [Left(AGAIN), Left(SECOND, 0.75), Left(LAST)]
+    start, study = start_of(Toy()), replace(STUDY, seeds=range(3))
+    done, failed, running, saved, killed, last = trials = study.trials(TRAIN)  # as MLflow has all but saved and last
+    start.storage = SimpleNamespace(newest=lambda: {saved.key: Saved("folder", [Epoch(1, 4, {})])})
+    ends = {"FINISHED": done, "FAILED": failed, "RUNNING": running, "KILLED": killed}
+    tags = {"FAILED": {names.ERROR: "ValueError: no"}}
+    recorded = {trial.key: StoredRun("", end, 0, 1, tags.get(end, {}), {}, {}) for end, trial in ends.items()}
+    left = plan._left_of_study(study, trials, start, recorded)
+    assert left == [Left(failed), Left(running), Left(saved, 0.75), Left(killed), Left(last)]
     assert start.console.file.getvalue().splitlines() == [
-        f"{FIRST.key}  done         a · seed 0",
-        f"{AGAIN.key}  failed       a · seed 1: ValueError: no",
-        f"{SECOND.key}  interrupted  b · seed 0 after epoch 1",
-        f"{LAST.key}  pending      b · seed 1",
-        "4 trials: 1 done, 1 failed, 1 interrupted, 1 pending",
+        f"{done.key}  done         a · seed 0",
+        f"{failed.key}  failed       a · seed 1: ValueError: no",
+        f"{running.key}  interrupted  a · seed 2",
+        f"{saved.key}  interrupted  b · seed 0 after epoch 1",
+        f"{killed.key}  interrupted  b · seed 1",
+        f"{last.key}  pending      b · seed 2",
+        "6 trials: 1 done, 1 failed, 3 interrupted, 1 pending",
     ]
 
 

@@ -69,8 +69,7 @@ def test_arms_are_never_pruned_for_being_worse_than_another_arm():
 
 
 @pytest.mark.parametrize(
-    ("failures", "answer", "said"),
-    [(2, False, "2 of the search's 8 trials failed"), (1, False, ""), (8, True, "")],
+    ("failures", "answer", "said"), [(2, False, "2 of the search's 8 trials failed"), (1, False, ""), (8, True, "")]
 )
 def test_failures_are_recorded_and_a_quarter_of_them_fails_the_search(failures, answer, said):
     end = End(State.FAILED, error=f"Traceback\n  {'x' * 600}\nValueError: said by whoever", answer=answer)

@@ -33,10 +33,7 @@ from tests.mixlab.spec.minimal import STUDY, Toy
         (lambda: complete(3), "must be a callable object, got 3"),
         (lambda: complete(lambda settings, seed, report: None), "not take: got an unexpected keyword argument"),
         (lambda: complete(lambda settings, seed, **named: None), "does not take: too many positional arguments"),
-        (
-            lambda: run(STUDY, Toy(), {"quiet": True}),
-            "a run must be an Options, such as Options(quiet=True)",
-        ),
+        (lambda: run(STUDY, Toy(), {"quiet": True}), "a run must be an Options, such as Options(quiet=True)"),
         (lambda: run(STUDY, Toy(), Options), "a run must be an Options, such as Options(quiet=True)"),
         (lambda: run({"name": "x"}, Toy()), "must be a Study or a Search, got {'name': 'x'}"),
         (lambda: run(STUDY, Toy(), console=3), "must be a rich.console.Console, got 3"),

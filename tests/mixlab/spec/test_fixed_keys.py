@@ -1,7 +1,6 @@
 """Keys that a preset or the command line fixes win over levels and settings; ``test_study`` has the order of all."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -43,19 +42,6 @@ TRAIN = complete(Presets())
 def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:
     configured = configure(study, TRAIN, parse(study, argv))
     return {trial.cell: trial.config for trial in configured.trials(TRAIN) if trial.seed == 0}
-
-
-def test_settings_come_after_the_levels_and_before_the_arm_which_they_see():
-    study = replace(STUDY, arms=(*STUDY.arms, Arm("like fmix", {"mixer": "fmix"}))).with_levels("mixer", ["cutmix"])
-    found = cells(study)
-    assert {cell: (config["zeta"], config["alpha"], config["lr"]) for cell, config in found.items()} == {
-        "cutmix · big · baseline": (0.5, 0.2, 0.1),
-        "cutmix · big · none at all": (0.0, 0.2, 0.1),
-        "cutmix · big · like fmix": (1.0, 0.2, 0.1),
-        "cutmix · huge · baseline": (0.2, 0.2, 0.03),
-        "cutmix · huge · none at all": (0.0, 0.2, 0.03),
-        "cutmix · huge · like fmix": (0.7, 0.2, 0.03),
-    }
 
 
 def test_a_preset_replaces_the_heavy_networks_by_its_own():

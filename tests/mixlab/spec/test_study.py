@@ -60,6 +60,9 @@ def test_what_is_tuned_wins_over_arms_and_these_over_what_is_fixed_and_that_over
     assert configs(study) == {"fmix · baseline": (2.0, 0.5, 8), "fmix · more": (2.0, 1.0, 8)}
     study = replace(study, settings=lambda config: {"lr": 3.0, "zeta": 10 * config["zeta"]})
     assert configs(study) == {"fmix · baseline": (3.0, 5.0, 8), "fmix · more": (3.0, 1.0, 8)}
+    by_mixer = replace(study, arms=(*STUDY.arms, Arm("mixed", {"mixer": "mixup"})))  # settings see what an arm changes
+    by_mixer = replace(by_mixer, settings=lambda config: {"lr": {"fmix": 3.0, "mixup": 6.0}[config["mixer"]]})
+    assert configs(by_mixer)["fmix · mixed"] == (6.0, 0.5, 8)
     study = study.with_fixed(lr=4.0, zeta=4.0)
     assert configs(study) == {"fmix · baseline": (4.0, 4.0, 8), "fmix · more": (4.0, 1.0, 8)}
     study = replace(study, tuned={"fmix · more": {"lr": 5.0, "zeta": 5.0}})

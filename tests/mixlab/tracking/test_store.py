@@ -37,10 +37,7 @@ NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "ðŸ
         *((f"sqlite:{rest}", "names no file; give sqlite:///FILE") for rest in ("//", "///", "///:memory:")),
         *((f"{kind}:///nowhere/m.db", "names no file; give sqlite:///FILE") for kind in ("sqlite+pysqlite", "SQLITE")),
         ("sqlite:///nowhere/m.db", "no MLflow database at 'nowhere/m.db'"),
-        (
-            "s3://bucket/x",
-            "unknown kind of store in --tracking-uri 's3://bucket/x': 's3'; there are 'sqlite', 'http'",
-        ),
+        ("s3://bucket/x", "unknown kind of store in --tracking-uri 's3://bucket/x': 's3'; there are 'sqlite', 'http'"),
         ("postgres+psycopg2://me:secret@head/db", r"me:\*\*\*@head/db': 'postgres'; did you mean 'postgresql'"),
         (
             "postgresql+nodriver://me@head/db",

@@ -24,19 +24,8 @@ print(json.dumps([[(row["step"], row["top1"]) for row in rows[seed]] for seed in
 @pytest.mark.slow
 def test_trackio_shows_what_it_was_given(tmp_path):
     packages = tmp_path / "packages"
-    install = [
-        "timeout",
-        "300",
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--target",
-        str(packages),
-        "trackio",
-    ]
-    if subprocess.run(install, capture_output=True).returncode:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages, "trackio"]
+    if subprocess.run(["timeout", "300", *pip], capture_output=True).returncode:
         pytest.skip("trackio cannot be fetched")
     path = os.pathsep.join([str(packages), str(Path(__file__).parents[3]), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": path, "TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
