@@ -12,9 +12,14 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # and a step on a quiet machine is as fast.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
+from mixlab.errors import answer_in_a_sentence
+from mixlab.installation import require_free_names
+
+answer_in_a_sentence()  # a study is also refused while its script builds it, before ``main`` is called
+require_free_names()  # before a library is imported
+
 from mixlab.api import run
 from mixlab.cli import main
-from mixlab.errors import answer_in_a_sentence
 from mixlab.options import Options
 from mixlab.spec.arms import Arm, add_one_in, factorial, leave_one_out
 from mixlab.spec.epoch import Epoch
@@ -22,8 +27,6 @@ from mixlab.spec.metric import Metric
 from mixlab.spec.search import Search
 from mixlab.spec.space import Choice, Float, Int
 from mixlab.spec.study import Study
-
-answer_in_a_sentence()  # a study is also refused while its script builds it, before ``main`` is called
 
 __all__ = [
     "Arm",

@@ -84,6 +84,7 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     sys.argv = [str(file), *arguments[1:]]
     installation.command = f"mixlab {command} {arguments[0]}"
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does
+    installation.require_free_names()
     try:
         runpy.run_path(str(file), run_name="__main__")
     except SyntaxError as error:  # in the study, or in a module that it imports

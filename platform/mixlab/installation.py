@@ -14,6 +14,20 @@ HOMES = (PACKAGE.parent, PACKAGE.parent.parent)
 
 command: str | None = None  # what was typed, if that was not the file of a study or a script
 
+LIBRARIES = (  # that Mixlab imports, by the names of their packages
+    *("PIL", "captum", "cv2", "filelock", "huggingface_hub", "matplotlib", "mlflow", "numpy", "optuna", "pandas"),
+    *("psutil", "pyarrow", "pycocotools", "pydantic", "ray", "requests", "rich", "safetensors", "scipy", "sqlalchemy"),
+    *("tabulate", "timm", "torch", "torchvision", "tqdm", "yaml"),
+)
+
+
+def require_free_names() -> None:
+    """Raise ``BadInput`` if a file beside the script, such as itself, is imported in place of a library."""
+    taken = {*LIBRARIES, *sys.stdlib_module_names} - {"test"}  # nobody imports Python's own tests
+    for file in sorted(Path(sys.path[0]).glob("*.py")):
+        if file.stem in taken:
+            raise BadInput(f"{str(file)!r} hides the library {file.stem!r} from all that import it: rename the file")
+
 
 def check() -> None:
     """Raise ``BadInput`` if a package of another project is imported in place of one of Mixlab's.

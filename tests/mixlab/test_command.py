@@ -1,5 +1,6 @@
 """The command ``mixlab``: studies by name, the tools around them, and packages that hide ours."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -152,6 +153,22 @@ def test_a_package_that_hides_ours_is_named(name, tmp_path, monkeypatch, capsys)
     monkeypatch.delitem(sys.modules, name, raising=False)
     assert main(["list"]) == 2
     assert f"{tmp_path / name} hides" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["torch.py", "numpy.py", "queue.py", "test.py"])
+def test_a_file_that_hides_a_library_is_named_whether_it_is_the_study_or_is_beside_it(name, tmp_path, capsys):
+    file = tmp_path / name
+    file.write_text("import sys, mixlab\nsys.exit(7)\n")
+    (tmp_path / "study.py").write_text(STUDY)
+    if name == "test.py":  # Python's own, which nobody imports
+        with ended(7):
+            main(["run", str(file)])
+        return
+    sentence = f"error: {str(file)!r} hides the library {file.stem!r} from all that import it: rename the file\n"
+    assert main(["run", str(tmp_path / "study.py")]) == 2
+    assert capsys.readouterr().err == sentence
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, sentence)
 
 
 @pytest.mark.parametrize(
