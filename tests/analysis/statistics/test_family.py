@@ -1,6 +1,6 @@
 """One error rate holds for a whole study: step-down max-T against a plain loop, by hand, and at its limits.
 
-``tests/benchmarks/bench_error_rates.py`` counts the errors of simulated studies.
+``tests/benchmarks/bench_error_rates.py`` counts the errors of many more simulated studies than the last two tests.
 """
 
 import itertools
@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.significance import family_p, sign_patterns
+from analysis.statistics.significance import family_p, holm, sign_flip_p, sign_patterns
 
 
 def t_of(differences):
@@ -125,3 +125,33 @@ def test_what_cannot_be_compared_has_no_p():
     assert np.isnan(family_p(np.empty((2, 0)))).all()
     with pytest.raises(ValueError, match=r"must be \(comparisons, seeds\), got the shape \(6,\)"):
         family_p(np.ones(6))
+
+
+def test_many_seeds_are_drawn_repeatably_and_close_to_the_exact_p():
+    d = np.random.default_rng(6).normal([[0.0], [0.4], [0.8]], 1, (3, 14))
+    assert family_p(d).tolist() == family_p(d).tolist()
+    assert family_p(d[1:2])[0] == pytest.approx(sign_flip_p(d[1]), abs=0.015)  # 3 standard errors of 10,000 draws
+
+
+def null_study(rng, tables, arms, seeds):
+    """Return paired differences (M, S) of arms that do nothing, with one baseline for the arms of a table."""
+    runs = rng.exponential(0.3, (tables, arms + 1, seeds))
+    return (runs[:, 1:] - runs[:, :1]).reshape(-1, seeds)
+
+
+@pytest.mark.parametrize(("tables", "arms", "seeds"), [(1, 4, 6), (12, 1, 8), (2, 4, 8)])
+def test_at_most_one_study_of_twenty_claims_anything_without_cause(tables, arms, seeds):
+    rng = np.random.default_rng(tables + arms + seeds)
+    studies = 400
+    claims = sum(family_p(null_study(rng, tables, arms, seeds)).min() < 0.05 for _ in range(studies))
+    assert claims <= 0.05 * studies + 2 * (0.05 * 0.95 * studies) ** 0.5
+
+
+def test_holm_of_every_table_by_itself_would_claim_in_one_study_of_five():
+    """This shows that the test above can fail."""
+    rng = np.random.default_rng(108)
+    studies, claims = 200, 0
+    for _ in range(studies):
+        by_table = null_study(rng, 12, 1, 8).reshape(12, 1, 8)
+        claims += any(holm([sign_flip_p(row) for row in table]).min() < 0.05 for table in by_table)
+    assert claims > 0.2 * studies

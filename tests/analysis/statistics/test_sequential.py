@@ -1,7 +1,4 @@
-"""The evidence that may be looked at after every seed agrees with plain loops, and is a fair game.
-
-``tests/benchmarks/bench_sequential.py`` counts its errors and its seeds in simulated studies.
-"""
+"""The evidence that may be looked at after every seed agrees with plain loops, and keeps its promises."""
 
 import itertools
 import math
@@ -13,6 +10,11 @@ import pytest
 from analysis.statistics.sequential import DECISIVE, FIRST_LOOK, e_value, family_e, growth, prospects, shares, wealth
 
 EFFECTS = (0.8, 2.0)  # standard deviations, for which the bettor is prepared
+LAWS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "t with 3 degrees": lambda rng, shape: rng.standard_t(3, shape),
+    "exponential": lambda rng, shape: rng.standard_exponential(shape),
+}
 
 
 def plain_loop(differences, delta=0.0, directions=(1, -1)):
@@ -114,6 +116,19 @@ def test_closed_testing_by_hand():
     # 100 with 1 and 4: alone 100, with 1 it is 50.5, with both 35. 4: 2.5 with 1. 1: alone.
     assert family_e([100.0, 1.0, 4.0]) == pytest.approx([35, 1, 2.5])
     assert family_e([]).shape == (0,)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_no_difference_is_rarely_decided_though_one_looks_after_every_seed(law):
+    rng = np.random.default_rng(7)
+    d = LAWS[law](rng, (2000, 60)) - LAWS[law](rng, (2000, 60))
+    assert (wealth(d) >= DECISIVE).any(axis=1).mean() <= 0.05
+
+
+@pytest.mark.parametrize(("effect", "median"), [(2.0, 6), (1.0, 12)])
+def test_seeds_to_a_decision(effect, median):
+    found = wealth(np.random.default_rng(8).normal(effect, 1, (1000, 60))) >= DECISIVE
+    assert abs(np.median(found.argmax(axis=1) + 1) - median) <= 1
 
 
 def test_growth_is_the_logarithm_of_two_for_a_certain_effect_and_nothing_without_one():

@@ -17,11 +17,25 @@ from analysis.statistics.significance import (
 )
 
 
+def test_interval_by_hand():
+    # mean 2, sd 1, n 3: half width 4.302653 x 1 / sqrt(3)
+    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-6)
+
+
 def test_interval_agrees_with_the_paired_t_test():
     rng = np.random.default_rng(1)
     arm, baseline = rng.normal(78, 0.4, 7), rng.normal(77, 0.3, 7)
     theirs = stats.ttest_rel(arm, baseline).confidence_interval(0.95)
     assert mean_interval(arm - baseline)[1:] == pytest.approx((theirs.low, theirs.high))
+
+
+@pytest.mark.parametrize("n", range(3, 11))
+def test_intervals_hold_the_true_gain_in_95_of_100_studies(n):
+    rng = np.random.default_rng(n)
+    brought_by_seed = rng.normal(0, 2, (2000, n))  # to both arms
+    arm, baseline = (mean + brought_by_seed + rng.normal(0, sd, (2000, n)) for mean, sd in ((78.5, 0.4), (78, 0.3)))
+    ends = np.array([mean_interval(row) for row in arm - baseline])[:, 1:]
+    assert 0.93 <= ((ends[:, 0] <= 0.5) & (ends[:, 1] >= 0.5)).mean() <= 0.97
 
 
 def test_interval_of_one_of_none_and_of_equal_differences():

@@ -86,3 +86,20 @@ def test_one_bound_that_may_be_decided_is_enough_where_a_direction_makes_it_an_a
     for higher, said in ((True, "not decided"), (False, "not decided"), (None, "given up")):
         assert sequential_verdicts(d, 16, delta=0.3, higher_is_better=higher)[0] == [said]
         assert sequential_verdicts(d, 16, higher_is_better=higher)[0] == ["given up"]
+
+
+@pytest.mark.slow
+def test_twelve_arms_of_which_three_are_real_take_half_of_the_runs_of_a_fixed_plan_of_the_same_power():
+    """The real ones gain 1.5 sd of a paired difference, which 14 seeds, 182 runs with the baseline's, find in 98 %."""
+    rng, runs, found, fixed = np.random.default_rng(1), 0, 0, 0
+    for _ in range(60):
+        results = rng.normal(0, 0.5**0.5, (13, 30))
+        results[1:4] += 1.5
+        d = results[1:] - results[0]
+        verdicts, seen = sequential_verdicts(d, 30)
+        looks = np.isfinite(seen)
+        runs += looks.sum() + looks.any(axis=0).sum()
+        found += sum(verdict == "win" for verdict in verdicts[:3])
+        fixed += (family_p(d[:3, :14]) < 0.05).sum()
+    assert runs <= 60 * 182 / 2
+    assert found >= fixed - 0.03 * 180
