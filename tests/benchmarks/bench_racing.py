@@ -8,6 +8,7 @@ compared with all seeds for every configuration, and with Optuna's WilcoxonPrune
 column is of eleven others that are just as good as the one that is asked: how often it is decided against.
 """
 
+import argparse
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import optuna
 from numpy.typing import NDArray
 from optuna.pruners import WilcoxonPruner
 from optuna.trial import TrialState, create_trial
-from recording import arguments, show
+from tabulate import tabulate
 
 from analysis.statistics.racing import race
 
@@ -27,15 +28,18 @@ Rule = Callable[[Mapping[int, Sequence[float]], int, int, bool], str]
 
 
 def main() -> None:
-    count = arguments(__doc__, searches=100).parse_args().searches
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=100)
+    count = parser.parse_args().searches
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rules: dict[str, Rule] = {"all seeds": lambda *_: "", "race": race, "WilcoxonPruner": wilcoxon}
     rows = [[1, "all seeds", *_line(rules["all seeds"], 1, count)]]
     for seeds, (name, rule) in itertools.product(SEEDS, rules.items()):
         rows.append([seeds, name, *_line(rule, seeds, count)])
+    print(f"Arms of {COUNT} configurations, {count} a line\n")
     heads = ("seeds a configuration", "below the optimum", "same winner", "an equal is decided against")
-    show(f"Arms of {COUNT} configurations, {count} a line", ["seeds", "rule", *heads], rows)
+    print(tabulate(rows, ["seeds", "rule", *heads], "pipe"))
 
 
 def _line(rule: Rule, seeds: int, count: int) -> list[str]:
