@@ -120,14 +120,6 @@ def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Te
     return torch.where(inside, moved, fill).round_().clamp_(0, 255)
 
 
-def autocontrast(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, C, 256) that stretch the values of an image to 0..255; whole results are not rounded down."""
-    value = torch.arange(256.0, device=histogram.device)
-    low, high = value_tables.extremes(histogram)
-    stretched = ((value - low) * (255 / (high - low).clamp_min(1)) + 1e-3).floor().clamp(0, 255)
-    return torch.where(high > low, stretched, value)
-
-
 def invert(histogram: Tensor, level: Tensor) -> Tensor:
     """Return the table (1, 1, 256) of the negative."""
     return (255 - torch.arange(256.0, device=histogram.device)).view(1, 1, 256)
@@ -148,7 +140,7 @@ def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
 POLICIES: dict[str, Policy] = {
     "fixmatch": Policy(
         tables={
-            "autocontrast": autocontrast,
+            "autocontrast": lambda histogram, level: value_tables.autocontrast(histogram),
             "equalize": lambda histogram, level: value_tables.equalize(histogram),
             # The highest 4 bits are kept at level 0, and all 8 at the top.
             "posterize": lambda histogram, level: value_tables.posterize(4 + (4 * level).floor()),
@@ -160,7 +152,7 @@ POLICIES: dict[str, Policy] = {
     ),
     "increasing": Policy(
         tables={
-            "autocontrast": autocontrast,
+            "autocontrast": lambda histogram, level: value_tables.autocontrast(histogram),
             "equalize": lambda histogram, level: value_tables.equalize(histogram),
             "invert": invert,
             # The highest 4 bits are kept at level 0, and none at the top.
