@@ -14,14 +14,12 @@ from tests.analysis.planned import VALUE, make_plan, planned_runs
 def uri(track_in, tmp_path_factory):
     """Return a store with two studies of an arm and six seeds; one has a plan of three, too, and one until decided."""
     folder = tmp_path_factory.mktemp("compared")
-    for name, gain in (("first", 0.0), ("second", 1.0)):
+    for name, up in (("first", 0.0), ("second", 1.0)):
         study, plan = track_in(folder, name), make_plan(study=name, arms=("baseline",), seeds=6)
         if name == "second":
             study.add_plan(make_plan(study=name, arms=("baseline",), seeds=3), "3eed5")
             study.add_plan({**plan, "sequential": {"budget": 20}}, "decided")
-        study.add_all(
-            plan, lambda trial, gain=gain: 70.0 + trial["seed"] + gain, lambda _, gain=gain: {"lr": 0.1 + gain}
-        )
+        study.add_all(plan, lambda trial, up=up: 70.0 + trial["seed"] + up, lambda _, up=up: {"lr": 0.1 + up})
     return study.uri
 
 

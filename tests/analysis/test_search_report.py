@@ -125,9 +125,8 @@ def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, wit
     shown = found.winners.set_index("arm")["test_top1_median10 on fresh seeds"]
     assert shown["cutmix · plain"] == shown["mixup · plain"] == "72.50 ± 1.87 (n = 6)"
     assert shown["mixup · sumix"] == "69.50 ± 1.87 (n = 6)"
-    assert found.claims == [
-        "mixer = mixup: sumix is worse than plain, both tuned: -3.00 (95 % interval -3.00 to -3.00)."
-    ]
+    (claim,) = found.claims
+    assert claim == "mixer = mixup: sumix is worse than plain, both tuned: -3.00 (95 % interval -3.00 to -3.00)."
     assert not any("tell the arms apart" in caution for caution in found.cautions)
     page = write_page(found, tmp_path / "search.html")[0].read_text(encoding="utf-8")
     for level in ("cutmix", "mixup"):
@@ -156,10 +155,8 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path, complete, pictu
         assert part in text
 
 
-@pytest.mark.parametrize(
-    ("other", "figures"), [("alpha", {"Parallel coordinates"}), ("zeta", {"Map of zeta and alpha"})]
-)
-def test_a_parameter_that_an_arm_has_in_no_trial_or_in_some(searched, tmp_path, other, figures):
+@pytest.mark.parametrize(("other", "shown"), [("alpha", {"Parallel coordinates"}), ("zeta", {"Map of zeta and alpha"})])
+def test_a_parameter_that_an_arm_has_in_no_trial_or_in_some(searched, tmp_path, other, shown):
     """A condition left zeta out: in the whole arm, or in all of its complete trials but one."""
     some = points(4, 0)
     trials = [trial({"alpha": point["alpha"]}, point["alpha"]) for point in some[1:]]
@@ -167,7 +164,7 @@ def test_a_parameter_that_an_arm_has_in_no_trial_or_in_some(searched, tmp_path, 
     assert found.winners.loc[0, "zeta"] == "–"
     text = write_page(found, tmp_path / "search.html")[0].read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 3
-    assert {name for name in ("Parallel coordinates", "Map of zeta and alpha") if name in text} == figures
+    assert {name for name in ("Parallel coordinates", "Map of zeta and alpha") if name in text} == shown
 
 
 def test_the_map_is_of_the_parameters_that_matter_most(searched, without_figures, tmp_path):

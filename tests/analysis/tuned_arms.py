@@ -22,11 +22,9 @@ def trial(params: dict[str, Any], value: float | None, state: TrialState = Trial
     distributions = {name: DISTRIBUTIONS[name] for name in params if name in DISTRIBUTIONS}
     if "term" in params:
         distributions["term"] = CategoricalDistribution(("s", "su"))
-    reported = {1: value} if value is not None else {}
+    seen = {1: value} if value is not None else {}
     shown = value if state != TrialState.FAIL else None
-    return create_trial(
-        state=state, value=shown, params=params, distributions=distributions, intermediate_values=reported
-    )
+    return create_trial(state=state, value=shown, params=params, distributions=distributions, intermediate_values=seen)
 
 
 def points(count: int, seed: int) -> list[dict[str, float]]:

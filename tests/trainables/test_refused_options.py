@@ -140,7 +140,7 @@ IMAGES = [
     ({**FLOWERS, "num_classes": 1}, r"^num_classes must be greater than or equal to 2, got 1$"),
     (
         {"num_classes": 10},
-        r"^num_classes is for the data sets 'folder', 'webdataset', 'parquet': .* 'cifar10', got 10$",
+        "^num_classes is for the data sets 'folder', 'webdataset', 'parquet': .* 'cifar10', got 10$",
     ),
     ({"folder": "x"}, r"^folder is for the data sets 'folder', .* None with dataset 'cifar10', got 'x'$"),
     ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
@@ -197,19 +197,13 @@ STEPS = [
         "cuda_graph must be 'auto' or False with mixer 'mixup'",
     ),
     ({"cuda_graph": True, "optimiser": "lamb"}, "cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'"),
-    *(
-        ({"cuda_graph": value}, f"cuda_graph must be True, False or 'auto', got {value!r}")
-        for value in ("yes", 2, None)
-    ),
+    *(({"cuda_graph": each}, f"cuda_graph must be True, False or 'auto', got {each!r}") for each in ("yes", 2, None)),
 ]
 OF_MIXERS = [
     ({"mixer": "comixup", "mixer.iterations": 0}, "mixer.iterations must be greater than or equal to 1, got 0"),
     ({"mixer": "transmix"}, "needs a backbone with the attention of a class token, such as .*, got 'resnet8'$"),
     ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
-    *(
-        ({"mixer": "manifoldmix", "mixer.layers": layers}, r"layers must lie in 0\.\.3")
-        for layers in ((), (4,), (-1,), (0, 7))
-    ),
+    *(({"mixer": "manifoldmix", "mixer.layers": at}, r"layers must lie in 0\.\.3") for at in ((), (4,), (-1,), (0, 7))),
     ({"mixer": "gridmix", "mixer.holes": (3, 2)}, r"holes .* got \(3, 2\)"),
     *(
         ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two ascending shares of a side, .* got")

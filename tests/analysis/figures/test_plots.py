@@ -143,10 +143,8 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(s
 
 def test_a_legend_has_the_arms_in_their_order_and_says_which_have_no_value(levels):
     """An arm that the first table lacks is not moved to the end, and one that all tables lack is named."""
-    points = pd.concat(
-        [curves_of(levels[:1]).query("arm == 'baseline'"), curves_of(levels[1:]).query("arm == '+ lam'")]
-    )
-    (legend,) = plot_curves("tiny", points, levels[::-1]).subfigs[0].legends
+    two = pd.concat([curves_of(levels[:1]).query("arm == 'baseline'"), curves_of(levels[1:]).query("arm == '+ lam'")])
+    (legend,) = plot_curves("tiny", two, levels[::-1]).subfigs[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["baseline", "+ lam", "+ l_s: no value"]
 
 
@@ -287,10 +285,8 @@ def test_a_long_caption_makes_a_figure_higher_and_its_panels_no_lower(levels):
 def test_planes_of_many_arms_are_in_several_rows_whose_lowest_have_numbers():
     arms = tuple(f"arm {number}" for number in range(8))
     points = pd.DataFrame(itertools.product((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), arms), None, ["first", "second", "arm"])
-    figure = plot_plane(
-        "tiny", points.assign(loss=1.0 + points["first"] ** 2), tables_of(lambda *_: 70.0, arms, 1, {}), ""
-    )
-    axes = figure.axes[:12]
+    levels, points = tables_of(lambda *_: 70.0, arms, 1, {}), points.assign(loss=1.0 + points["first"] ** 2)
+    axes = plot_plane("tiny", points, levels, "").axes[:12]
     assert [axis.get_title(loc="left") for axis in axes if axis.get_visible()] == list(arms)
     numbered = [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes if axis.get_visible()]
     assert numbered == [False, False, *[True] * 6]

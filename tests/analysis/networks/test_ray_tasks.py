@@ -44,14 +44,8 @@ def test_what_is_wrong_for_every_network_is_raised_as_here(monkeypatch, cause):
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (
-            RayTaskError("task", "lines", ModuleNotFoundError("No module named 'timm'")),
-            "ModuleNotFoundError: No module",
-        ),
-        (
-            RayTaskError("task", "lines", RuntimeError("CUDA error\nand more")),
-            "its task failed: RuntimeError: CUDA error",
-        ),
+        (RayTaskError("task", "", ModuleNotFoundError("No module named 'timm'")), "ModuleNotFoundError: No module"),
+        (RayTaskError("task", "", RuntimeError("CUDA error\nand more")), "its task failed: RuntimeError: CUDA error"),
         (WorkerCrashedError(), "its task was lost: The worker died unexpectedly"),
     ],
 )

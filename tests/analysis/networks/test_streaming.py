@@ -114,10 +114,8 @@ for count in map(int, sys.argv[1:]):
 def test_a_whole_set_of_photographs_is_evaluated_in_little_memory():
     """Only a row of logits per image grows with the set: 50,000 x 1,000 of them are 200 MB."""
     command = [sys.executable, "-c", MANY, "25", "150"]
-    at_once = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # to give back freed tensors, or the peak varies
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[3], env=at_once, capture_output=True, text=True, check=True
-    )
+    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # to give back freed tensors, or the peak varies
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], env=env, capture_output=True, text=True, check=True)
     few, many = map(float, done.stdout.split())
     assert many - few < 50, (few, many)  # MiB; 125 such images are 75 MB in float32
     assert many < 2048, (few, many)

@@ -209,9 +209,8 @@ def test_one_parameter_is_claimed_in_the_singular_and_its_trials_are_enough():
     arm = tuned([trial({"alpha": p["alpha"]}, p["alpha"]) for p in points(8, 0)], space={"alpha": SPACE["alpha"]})
     search = SearchRecord({}, [arm])
     seen = Landscape(comparable(arm), SOME.loc[["alpha"]], [], 0.01)
-    assert claims(search, {"cutmix": seen}, []) == [
-        "In cutmix it matters how alpha is set (p 0.010, of complete trials)."
-    ]
+    (said,) = claims(search, {"cutmix": seen}, [])
+    assert said == "In cutmix it matters how alpha is set (p 0.010, of complete trials)."
     assert cautions(search, []) == []
     (said,) = claims(search, {"cutmix": Landscape(seen.of, SOME, [], 0.01)}, [])
     assert said.endswith("zeta, alpha are set (p 0.010, of complete trials), none clearly more than another.")

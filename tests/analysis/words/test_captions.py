@@ -178,10 +178,8 @@ def test_of_an_installation_without_a_repository_nothing_is_said_of_changes():
 @pytest.mark.parametrize(("metric", "what"), [("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")])
 @pytest.mark.parametrize(("speedup", "said"), [(0.8, True), (1.3, False), (math.nan, False)])
 def test_what_should_speed_steps_up_and_slows_them_down_is_told(metric, what, speedup, said):
-    spread = {0: 0.5, 1: 1.0, 2: 2.0}  # by seed, about the median
-    level = level_of(
-        full(), change=lambda runs: runs.assign(**{f"metric.{metric}": speedup * runs["seed"].map(spread)})
-    )
+    sway = {0: 0.5, 1: 1.0, 2: 2.0}  # by seed, about the median
+    level = level_of(full(), change=lambda runs: runs.assign(**{f"metric.{metric}": speedup * runs["seed"].map(sway)}))
     note = f"{what} slowed the steps down to 0.80 times their speed without it (median of runs)."
     assert notes(level) == ([note] if said else [])
 

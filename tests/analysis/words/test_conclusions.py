@@ -88,13 +88,11 @@ def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands()
 def levels():
     """Return eight seeds in which one arm gains exactly 1 and the other nothing; one run of the latter failed."""
 
-    def change(runs):
+    def fail(runs):
         runs.loc[(runs["arm"] == "same") & (runs["seed"] == 7), ["status", VALUE]] = ["failed", math.nan]
         return runs.assign(**{"config.sumix.lam": runs["arm"].map({"better": "learned"}).fillna("fixed")})
 
-    return tables_of(
-        lambda arm, seed: 70.0 + seed + (arm == "better"), ("baseline", "better", "same"), 8, change=change
-    )
+    return tables_of(lambda arm, seed: 70.0 + seed + (arm == "better"), ("baseline", "better", "same"), 8, change=fail)
 
 
 def test_an_arm_has_its_row_of_the_table(levels):

@@ -91,9 +91,8 @@ def test_one_seed_has_no_spread():
     text = method_text(level_of(full(1), seeds=1))
     assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
     assert "sd" not in text
-    assert method_text(level_of(full(2), seeds=2)).startswith(
-        "Mean ± sd over seeds. Gain: arm minus 'baseline', paired"
-    )
+    two = method_text(level_of(full(2), seeds=2))
+    assert two.startswith("Mean ± sd over seeds. Gain: arm minus 'baseline', paired")
 
 
 def test_a_table_of_another_metric_or_rule_names_the_studys_own():

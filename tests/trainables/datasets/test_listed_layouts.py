@@ -147,10 +147,8 @@ def test_a_class_folder_that_only_training_has_is_named_and_nothing_fetched(lay_
 
 @pytest.mark.parametrize("file", ["places365standard_easyformat.tar", "places365_standard/train/zoo/1.jpg"])
 def test_places_are_not_fetched_where_their_archive_is_not_unpacked_or_one_folder_too_deep(file, lay_out, asked):
-    with pytest.raises(
-        DataError, match=r"^Places365 is not complete \(the folder .*/places365/train is missing\); unpack"
-    ):
-        DATASETS["places365"].prepare(lay_out({f"{PLACES}/{file}": "content"}))
+    sentence = r"^Places365 is not complete \(the folder .*/places365/train is missing\); unpack"
+    require_refused(sentence, DATASETS["places365"].prepare, lay_out({f"{PLACES}/{file}": "content"}))
     assert asked == []
 
 

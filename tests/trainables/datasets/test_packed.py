@@ -75,12 +75,10 @@ def require_images(files: FileList, count: int) -> None:
     assert files.labels.tolist() != sorted(files.labels.tolist())
 
 
-each_packing = pytest.mark.parametrize(
-    ("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)]
-)
+both = pytest.mark.parametrize(("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)])
 
 
-@each_packing
+@both
 def test_every_image_is_found_with_its_label(write, dataset, tmp_path):
     write(tmp_path)
     dataset.prepare(tmp_path)
@@ -219,10 +217,7 @@ def test_a_faulty_table_is_named(tmp_path):
     ):
         pyarrow.parquet.write_table(pa.table(columns), faulty)
         require_refused(message, parquet.prepare, tmp_path)
-    contents = [
-        b"no table",
-        whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:],
-    ]  # pyarrow's own ``OSError``
+    contents = [b"no table", whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:]]  # pyarrow's ``OSError``
     elsewhere = [{"bytes": None, "path": "elsewhere.png"}] * 2
     for wrong in ({"image": elsewhere}, {"label": [1, None]}, {"label": ["1", "cat"]}, {"label": [1.5, 2.0]}):
         table(faulty, range(8, 10), **wrong)
@@ -245,7 +240,7 @@ def test_a_shard_that_was_cut_off_between_two_members_is_refused(tmp_path):
         require_refused(r"train-0001\.tar is not a whole shard", webdataset.load, tmp_path)
 
 
-@each_packing
+@both
 def test_nothing_is_written_once_all_is_prepared(write, dataset, tmp_path, monkeypatch):
     write(tmp_path)
     dataset.prepare(tmp_path)

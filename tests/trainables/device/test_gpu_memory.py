@@ -58,9 +58,7 @@ def test_another_error_stays_what_it_is(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize(("streamed", "graphed", "steps"), [(False, None, 2), (True, None, 2), (False, "graph", 6)])
-def test_the_memory_of_a_run_is_that_of_a_few_steps_the_data_set_and_cuda(
-    streamed, graphed, steps, monkeypatch, tmp_path
-):
+def test_the_memory_of_a_run_is_that_of_a_few_steps_its_data_and_cuda(streamed, graphed, steps, monkeypatch, tmp_path):
     epochs, tests = [], []
     run = SimpleNamespace(train_epoch=epochs.append, evaluation=lambda: tests.append(1), graphed=graphed)
     images = SimpleNamespace(take=SPLIT.take) if streamed else SPLIT  # streamed ones stay on disk

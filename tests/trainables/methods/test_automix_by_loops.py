@@ -1,5 +1,6 @@
 """AutoMix's mask, its loss, and a whole step of it by plain loops over Eq. 4 to 12 of its paper."""
 
+import itertools
 import math
 
 import pytest
@@ -42,11 +43,8 @@ def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size
         query, keys = ([by(block.embed, vector) for vector in z] for z in (z_i, z_j))
         sigma = [1 / (1 + torch.exp(-seen)) for seen in attended(query, keys, [by(block.value, v)[0] for v in valued])]
         small = sigma if block.value_of == "key" else [1 - share for share in sigma]
-        pixels = [
-            small[(y * height // size[0]) * width + x * width // size[1]]
-            for y in range(size[0])
-            for x in range(size[1])
-        ]
+        places = itertools.product(range(size[0]), range(size[1]))
+        pixels = [small[(y * height // size[0]) * width + x * width // size[1]] for y, x in places]
         masks.append(torch.stack(pixels).view(1, *size))
     return torch.stack(masks)
 

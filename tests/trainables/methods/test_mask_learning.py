@@ -146,16 +146,12 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
     maps = slow.encode(images, 4)
     partner, lam = draw(B, 2.0, False, rng)
     mask = other.block(maps, maps[partner], lam, (16, 12))
-    gap = mask_loss(mask, lam, "row", 0.05) - (
-        2 * sum(m.var(correction=0) for m in mask) / B if mixer == "samix" else 0
-    )
+    gap = mask_loss(mask, lam, "row", 0.05) - 2 * (mixer == "samix") * sum(m.var(correction=0) for m in mask) / B
     wanted = 0.1 * gap
     first = mix_by(images, partner, lam, even_near_the_ends(mask, lam, 0.3) if pipeline == "none" else mask)
     wanted = wanted + mixed_cross_entropy(slow(first.images), LABELS, first)
     if pipeline != "none":
-        second = automix(
-            images, rng, lam_margin=0.3, generate=lambda p, given: other.block(maps, maps[p], given, (16, 12))
-        )
+        second = automix(images, rng, lam_margin=0.3, generate=lambda p, lam: other.block(maps, maps[p], lam, (16, 12)))
         wanted = wanted + mixed_cross_entropy(other.network(second.images), LABELS, second)
     if pipeline == "mp_ce":
         wanted = wanted + F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
