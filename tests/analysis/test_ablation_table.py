@@ -125,12 +125,8 @@ def test_each_run_is_divided_by_the_baselines_run_of_the_seed_whichever_arm_it_i
     plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
     plan["against"] = {"+ lam": "baseline", "+ l_s": "+ lam"}
     runs = planned_runs(plan, lambda *_: 70.0)
-    seconds = {
-        **{("baseline", 0): 2.0, ("baseline", 1): 4.0},
-        **{("+ lam", 0): 3.0, ("+ lam", 1): 5.0},
-        **{("+ l_s", 0): 6.0, ("+ l_s", 1): math.nan},
-    }
-    runs["metric.step_seconds"] = [seconds[cell] for cell in zip(runs["arm"], runs["seed"], strict=True)]
+    seconds = {"baseline": (2.0, 4.0), "+ lam": (3.0, 5.0), "+ l_s": (6.0, math.nan)}  # by seed
+    runs["metric.step_seconds"] = [seconds[arm][seed] for arm, seed in zip(runs["arm"], runs["seed"], strict=True)]
     (level,) = level_tables(runs, plan)
     ratios = with_ratios(level, {"step_seconds": {}}).runs.set_index(["arm", "seed"])["metric.step_seconds_ratio"]
     assert list(ratios["baseline"]) == [1, 1]

@@ -119,18 +119,10 @@ def test_estimates_as_text_show_a_p_only_where_the_seeds_are_fixed(sequential, p
 def test_configuration_tells_the_shared_from_the_differing(tracked):
     study, plan = tracked
     shared, cells = configuration(load_runs(study.uri, study.study, plan), plan["factors"])
-    assert dict(zip(shared["key"], shared["value"], strict=True)) == {
-        "dataset": "cifar10",
-        "backbone": "resnet20",
-        "mixer": "cutmix",
-    }
+    assert set(shared["key"] + " " + shared["value"]) == {"dataset cifar10", "backbone resnet20", "mixer cutmix"}
     assert list(cells) == ["factor.mixer", "arm", "config.epochs"]
-    assert cells.to_numpy().tolist() == [
-        ["cutmix", "baseline", "20"],
-        ["cutmix", "+ lam", "20"],
-        ["cutmix", "+ l_s", "21"],
-        ["cutmix", "+ l_s", "20"],
-    ]
+    epochs = ("baseline", "20"), ("+ lam", "20"), ("+ l_s", "21"), ("+ l_s", "20")
+    assert cells.to_numpy().tolist() == [["cutmix", *cell] for cell in epochs]
 
 
 def test_provenance_counts_the_runs(tracked):

@@ -147,31 +147,15 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
-    counts = {
-        ("mixup", "none"): 10,
-        ("automix", "none"): 30,
-        ("mixup", "s"): 13,
-        ("mixup", "u"): 20,
-        ("mixup", "su"): 20,
-    }
-    monkeypatch.setattr(cost, "products", lambda config: counts[config.mixer, config.sumix.regulariser])
+    counts = {"mixup none": 10, "automix none": 30, "mixup s": 13, "mixup u": 20, "mixup su": 20}
+    monkeypatch.setattr(cost, "products", lambda config: counts[f"{config.mixer} {config.sumix.regulariser}"])
     mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in mixing}
-    assert mixed == {
-        "mixup": (1.0, 0.5),
-        "fmix": (0.75 + 0.75, 0.5),
-        "puzzlemix": (0.75 * (1 + 2 / 3) + 2.25, 0.5),
-        "manifoldmix": (0.75 + 0.5, 0.5),
-        "automix": (0.75 * 3 + 0.125, 0.5),
-    }
+    passes = {"mixup": 1, "fmix": 1, "puzzlemix": 1 + 2 / 3, "manifoldmix": 1, "automix": 3}  # each takes 0.75
+    assert mixed == {mixer: (0.75 * count + mixing[mixer], 0.5) for mixer, count in passes.items()}
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
-    of_sumix = {
-        ("fmix", "s"): (0.75 * 1.3 + 0.75, 0.5),
-        ("fmix", "u"): (0.75 * 2 + 0.75, 0.5),
-        ("puzzlemix", "su"): (0.75 * (2 + 2 / 3) + 2.25, 0.5),
-    }
-    for (mixer, terms), expected in of_sumix.items():
+    for mixer, terms, expected in (("fmix", "s", 1.3), ("fmix", "u", 2), ("puzzlemix", "su", 2 + 2 / 3)):
         config = parse({**KEYS, "mixer": mixer, "sumix.regulariser": terms})
-        assert cost.batch_seconds(config, 4) == pytest.approx(expected)
+        assert cost.batch_seconds(config, 4) == pytest.approx((0.75 * expected + mixing[mixer], 0.5))
     assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == mixed["automix"]
     monkeypatch.setattr(cost, "products", None)  # they are not counted again for another layer
     assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "mixer.layer": 1}), 4) == mixed["automix"]

@@ -80,16 +80,12 @@ def test_images_and_planes_say_which_arm_is_a_control():
         itertools.product((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), level.arms), None, ["first", "second", "arm"]
     )
     plane = plane.assign(loss=1.0 + plane["first"] ** 2, **{"factor.mixer": "cutmix"})
-    figures = {
-        "cutmix, raw pass\n(control)": [
-            plot_cam("tiny", cams, level, images, ["cat", "dog"], ""),
-            plot_strips("tiny", strips, level, ""),
-        ],
-        "raw pass (control)": [plot_plane("tiny", plane, [level], "")],
-    }
-    for name, drawn in figures.items():
-        for figure in drawn:
-            axes = figure.subfigs[0].axes
-            said = [text.get_text() for axis in axes for text in axis.texts]
-            said += [axis.get_title(where) for axis in axes for where in ("left", "center")]
-            assert name in said
+    for name, figure in (
+        ("cutmix, raw pass\n(control)", plot_cam("tiny", cams, level, images, ["cat", "dog"], "")),
+        ("cutmix, raw pass\n(control)", plot_strips("tiny", strips, level, "")),
+        ("raw pass (control)", plot_plane("tiny", plane, [level], "")),
+    ):
+        axes = figure.subfigs[0].axes
+        said = [text.get_text() for axis in axes for text in axis.texts]
+        said += [axis.get_title(where) for axis in axes for where in ("left", "center")]
+        assert name in said

@@ -69,12 +69,9 @@ def test_gains_say_what_an_arm_is_compared_with_where_it_is_not_the_baseline():
 
 def curve_points(epochs, value):
     """Return the points of three seeds of every arm of the first table, from a value by epoch and seed."""
-    return pd.DataFrame(
-        [
-            {"factor.mixer": "cutmix", "arm": arm, "seed": seed, "epoch": epoch, "value": value(epoch, seed)}
-            for arm, seed, epoch in itertools.product(ARMS, range(3), epochs)
-        ]
-    )
+    cells = itertools.product(ARMS, range(3), epochs)
+    rows = [("cutmix", arm, seed, epoch, value(epoch, seed)) for arm, seed, epoch in cells]
+    return pd.DataFrame(rows, columns=["factor.mixer", "arm", "seed", "epoch", "value"])
 
 
 def test_curves_show_mean_and_range_of_the_seeds(levels):

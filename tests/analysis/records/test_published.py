@@ -180,10 +180,8 @@ def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track):
     base = {**recipes.CIFAR100_RESNET18, "mixer": "cutmix"}
     study.add_all(plan, lambda _: 78.0, lambda trial: flatten(parse({**base, **terms[trial["arm"]]})))
     found = published_of_runs(load_runs(study.uri, study.study, plan), ["mixer"])
-    assert {cell: number.value for cell, number in found.items()} == {
-        ("cutmix", "baseline"): 78.17,
-        ("cutmix", "SUMix"): 79.78,
-    }
+    values = {cell: number.value for cell, number in found.items()}
+    assert values == {("cutmix", "baseline"): 78.17, ("cutmix", "SUMix"): 79.78}
     shown = study_table(study.uri, study.study).text
     assert "78.17" in shown
     assert "ours − paper" in shown

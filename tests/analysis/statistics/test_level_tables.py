@@ -16,12 +16,8 @@ def test_one_table_per_level_in_the_order_of_the_plan():
     here = (runs["factor.mixer"] == "cutmix") & (runs["factor.backbone"] == "r8") & (runs["arm"] == "+ a")
     runs.loc[here, VALUE] += 2
     tables = level_tables(runs.sample(frac=1, random_state=0), plan)
-    assert [table.name for table in tables] == [
-        "mixer = puzzlemix, backbone = r20",
-        "mixer = puzzlemix, backbone = r8",
-        "mixer = cutmix, backbone = r20",
-        "mixer = cutmix, backbone = r8",
-    ]
+    names = [f"mixer = {mixer}, backbone = {net}" for mixer in ("puzzlemix", "cutmix") for net in ("r20", "r8")]
+    assert [table.name for table in tables] == names
     assert [table.table.loc["+ a", "gain"] for table in tables] == [0, 0, 0, 2]
     assert all(list(table.table.index) == ["plain", "+ a"] for table in tables)
 

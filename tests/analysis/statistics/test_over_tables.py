@@ -62,12 +62,9 @@ def test_of_a_study():
 
 
 def test_a_table_in_which_an_arm_has_no_pair_is_none_of_its_tables():
+    arms, factors = ("plain", "+ a"), {"mixer": ("cutmix", "mixup", "fmix")}
     levels = tables_of(
-        lambda arm, _: 70.0 + (arm == "+ a"),
-        ("plain", "+ a"),
-        6,
-        {"mixer": ("cutmix", "mixup", "fmix")},
-        lambda runs: lose(runs, "+ a", mixer="fmix"),
+        lambda arm, _: 70.0 + (arm == "+ a"), arms, 6, factors, lambda runs: lose(runs, "+ a", mixer="fmix")
     )
     table = over_tables(levels)
     assert table["n"].tolist() == [6, 2]

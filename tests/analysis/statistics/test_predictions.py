@@ -68,11 +68,7 @@ def logits_of(*classes):
 
 def test_agreement_and_ensemble_by_hand():
     logits, labels = logits_of([0, 1, 2, 0], [0, 1, 0, 1], [0, 2, 2, 2]), np.array([0, 1, 2, 2])
-    assert correct(logits, labels).tolist() == [
-        [True, True, True, False],
-        [True, True, False, False],
-        [True, False, True, True],
-    ]
+    assert correct(logits, labels).tolist() == [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 1]]
     # Pairs of seeds agree on 2, 2 and 1 of 4 images; the majority is right on the first three.
     assert agreement(logits) == pytest.approx(100 * 5 / 12)
     assert correct(probabilities(logits[:, :3]).mean(axis=0), labels[:3]).all()

@@ -33,15 +33,8 @@ def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_re
     trials = []
     for place, params in enumerate(points(40, 0)):
         curve = {1: peaked(params), **({2: 100.0 - peaked(params)} if place < 3 else {})}
-        trials.append(
-            create_trial(
-                state=TrialState.COMPLETE if place < 3 else TrialState.PRUNED,
-                value=curve[max(curve)],
-                params=params,
-                distributions=DISTRIBUTIONS,
-                intermediate_values=curve,
-            )
-        )
+        ended = {"state": TrialState.COMPLETE if place < 3 else TrialState.PRUNED, "value": curve[max(curve)]}
+        trials.append(create_trial(**ended, params=params, distributions=DISTRIBUTIONS, intermediate_values=curve))
     seen = landscape(tuned(trials))
     assert (seen.of.epoch, len(seen.of.trials)) == (1, 40)
     assert seen.importance.loc["zeta", "importance"] > 0.8

@@ -70,12 +70,7 @@ def test_a_caption_names_every_commit_once(commits, dirty, told):
 @pytest.mark.parametrize(("count", "said"), [(4, "data 0, 1, 2 and 3."), (5, "data of 5 fingerprints.")])
 def test_a_caption_counts_fingerprints_that_are_many(count, said):
     """A study of subsets has one a subset, so that captions were mostly digests."""
-    level = level_of(
-        full(arms=ARMS[:1], seeds=5),
-        arms=ARMS[:1],
-        seeds=5,
-        change=lambda runs: runs.assign(data=[str(seed % count) for seed in runs["seed"]]),
-    )
+    level = level_of(full(5, ARMS[:1]), 5, ARMS[:1], lambda runs: runs.assign(data=(runs["seed"] % count).map(str)))
     assert provenance_text(level).endswith(said)
 
 

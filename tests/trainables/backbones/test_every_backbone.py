@@ -53,11 +53,8 @@ LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny"
 
 def size(name: str, num_classes: int) -> int:
     backbone = on_meta(name)
-    return (
-        sum(p.numel() for p in backbone.stages.parameters())
-        + sum(p.numel() for p in backbone.neck.parameters())
-        + (backbone.head.in_features + 1) * num_classes
-    )
+    below = (*backbone.stages.parameters(), *backbone.neck.parameters())
+    return sum(p.numel() for p in below) + (backbone.head.in_features + 1) * num_classes
 
 
 def pixels(name: str, rows: int = 2) -> Tensor:

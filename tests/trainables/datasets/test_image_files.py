@@ -20,15 +20,8 @@ def test_folders_of_a_class_are_walked_as_torchvision_walks_them_without_hidden_
     assert pairs(in_class_folders(tmp_path, ["a", "b"])) == theirs
     assert capsys.readouterr().err == ""
     picture(tmp_path / "b" / "6.jfif", format="JPEG")
-    for name in (
-        "a/._1.jpg",
-        "b/.DS_Store",
-        "a/.thumbnails/1.jpg",
-        "a/x/Thumbs.db",
-        "b/list.csv",
-        ".cache/c/d",
-        "README",
-    ):
+    hidden = "a/._1.jpg", "b/.DS_Store", "a/.thumbnails/1.jpg", ".cache/c/d"
+    for name in (*hidden, "a/x/Thumbs.db", "b/list.csv", "README"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"no image")
     assert class_names(tmp_path) == ["a", "b"]

@@ -8,52 +8,28 @@ from trainables.recipes import ZETA, automix_settings, cell_settings, recipe_of,
 from trainables.recipes.learned_masks import LEARNED, RELEASED
 from trainables.recipes.strengths import SMALL
 
-# SUMix, appendix A.1, as printed.
-TABLE_7 = """
-                ResNet18  ResNeXt50  W-ResNet28-8  DeiT-Small  Swin-Tiny
-CutMix          0.5       0.5        0.5           0.5         0.5
-FMix            1.0       1.0        0.5           0.5         0.5
-SaliencyMix     0.5       1.0        0.5           0.5         0.5
-ResizeMix       0.2       0.5        0.5           0.5         0.5
-"""
-TABLE_8 = """
-                ResNet18  ResNeXt50
-CutMix          1.0       0.5
-FMix            0.5       0.1
-SaliencyMix     0.5       0.2
-ResizeMix       0.5       0.5
-"""
-TABLE_9 = """
-                ResNet18  ResNeXt50
-CutMix          1.0       0.5
-FMix            0.5       0.5
-SaliencyMix     1.0       0.5
-ResizeMix       0.5       0.5
-"""
-NAMES = {
-    **{"ResNet18": "resnet18", "ResNeXt50": "resnext50", "W-ResNet28-8": "wrn28_8"},
-    **{"DeiT-Small": "deit_small", "Swin-Tiny": "swin_tiny"},
+# SUMix, tables 7 to 9: zeta of CutMix, FMix, SaliencyMix and ResizeMix.
+MIXERS = ("cutmix", "fmix", "saliencymix", "resizemix")
+ZETAS = {
+    ("cifar100", "resnet18"): (0.5, 1.0, 0.5, 0.2),
+    ("cifar100", "resnext50"): (0.5, 1.0, 1.0, 0.5),
+    **{("cifar100", backbone): (0.5, 0.5, 0.5, 0.5) for backbone in ("wrn28_8", "deit_small", "swin_tiny")},
+    ("cub200", "resnet18_imagenet"): (1.0, 0.5, 0.5, 0.5),
+    ("cub200", "resnext50_imagenet"): (0.5, 0.1, 0.2, 0.5),
+    ("aircraft", "resnet18_imagenet"): (1.0, 0.5, 1.0, 0.5),
+    ("aircraft", "resnext50_imagenet"): (0.5, 0.5, 0.5, 0.5),
 }
 
 
-@pytest.mark.parametrize(("dataset", "table"), [("cifar100", TABLE_7), ("cub200", TABLE_8), ("aircraft", TABLE_9)])
-def test_zeta_is_that_of_the_paper(dataset, table):
-    end = "" if dataset == "cifar100" else "_imagenet"
-    head, *rows = (line.split() for line in table.strip().splitlines())
-    printed = {
-        (NAMES[network] + end, row[0].lower()): float(value)
-        for row in rows
-        for network, value in zip(head, row[1:], strict=True)
-    }
-    of_dataset = {network: mixers for (name, network), mixers in ZETA.items() if name == dataset}
-    ours = {(network, mixer): zeta for network, mixers in of_dataset.items() for mixer, zeta in mixers.items()}
-    assert ours == printed
-    for (network, mixer), zeta in printed.items():
-        assert sumix_settings({"dataset": dataset, "backbone": network, "mixer": mixer})["sumix.zeta"] == zeta
+def test_zeta_is_that_of_the_paper():
+    assert {cell: dict(zip(MIXERS, zetas, strict=True)) for cell, zetas in ZETAS.items()} == ZETA
+    for (dataset, backbone), zetas in ZETAS.items():
+        settings = [sumix_settings({"dataset": dataset, "backbone": backbone, "mixer": mixer}) for mixer in MIXERS]
+        assert tuple(found["sumix.zeta"] for found in settings) == zetas
 
 
 def test_zeta_of_whole_data_sets_and_of_none():
-    for mixer in ("cutmix", "fmix", "saliencymix", "resizemix"):
+    for mixer in MIXERS:
         assert sumix_settings({"dataset": "tiny_imagenet", "backbone": "resnext50", "mixer": mixer})["sumix.zeta"] == 1
         assert sumix_settings({"dataset": "imagenet", "backbone": "resnet18_imagenet", "mixer": mixer}) == {
             "mixer.alpha": 1.0 if mixer == "resizemix" else 0.2,
