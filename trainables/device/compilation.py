@@ -7,7 +7,9 @@ import copy
 import os
 import shlex
 import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -21,12 +23,18 @@ PASSES = 3  # timed passes of each kind; the fastest counts, because others may 
 
 
 def require_compiler() -> None:
-    """Raise ``ValueError`` unless this machine has torch's C++ compiler, or has a GPU and a C compiler, for Triton."""
+    """Raise ``ValueError`` unless this machine has torch's C++ compiler, or has a GPU and a C compiler, for Triton.
+
+    What either compiles includes the headers of Python.
+    """
     commands = [os.environ.get("CXX", "g++")]
     if DRIVER.exists():  # Ray hides the GPU itself from who asks here
         commands += [os.environ.get("CC", "gcc"), "clang"]
     if not any(shutil.which(word) for command in commands for word in shlex.split(command)[:1]):
         raise ValueError("compile=true needs a C++ compiler: install g++, or name another one in CXX")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.exists():
+        raise ValueError(f"compile=true needs {str(header)!r}: install python3-dev, or whatever has it for this Python")
 
 
 def compile_stages(method: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import sysconfig
 from functools import partialmethod
 from types import SimpleNamespace
 
@@ -197,6 +198,9 @@ def test_what_is_compiled_needs_a_compiler_where_it_runs(program, cxx, gpu, foun
     (tmp_path / program).touch(mode=0o755)
     if found:
         compilation.require_compiler()
+        monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))  # as on Debian without python3-dev
+        with pytest.raises(ValueError, match=rf"^compile=true needs '{tmp_path}/Python\.h': install python3-dev"):
+            compilation.require_compiler()
         return
     with pytest.raises(ValueError, match=r"^compile=true needs a C\+\+ compiler: install g\+\+"):
         train.prepare({"dataset": "cifar10", "compile": True}, tmp_path)
