@@ -67,6 +67,9 @@ def check_gpus(asked: Question, machines: Sequence[Facts]) -> Found:
     """Find red where torch or Ray does not see the GPUs that a machine has."""
     for facts in machines:
         have, usable = len(facts.gpus.names), facts.gpus.usable
+        if facts.gpus.fault:
+            fix = "restart that machine if its driver was updated, else install the driver again"
+            yield WARNING, f"nvidia-smi fails on {facts.node}: {facts.gpus.fault}", fix
         if usable < have:
             text = f"{facts.node} has {counted(have, 'GPU')}, but torch can use {usable} (driver {facts.gpus.driver})"
             fix = f"install a driver for CUDA {facts.gpus.cuda or '?'}; in a container start it with --gpus all"

@@ -41,6 +41,7 @@ class Gpus:
     driver: str = ""  # its version
     usable: int = 0  # torch's count
     cuda: str = ""  # the version that torch was built for
+    fault: str = ""  # why nvidia-smi lists none, though it is there
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,14 @@ def find_gpus() -> Gpus:
 
     Slices (MIG) count one by one, as for Ray.
     """
+    fault = ""
     try:
         asked = _nvidia_smi("--query-gpu=name,driver_version,mig.mode.current", "--format=csv,noheader").splitlines()
         slices = re.findall(r"^ +(MIG \S+)", _nvidia_smi("-L"), re.MULTILINE)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        fault = "" if isinstance(error, OSError) else str(getattr(error, "stdout", None) or error).partition("\n")[0]
         if not any(map(os.path.exists, GPU_DEVICES)):
-            return Gpus()  # without the seconds that torch takes
+            return Gpus(fault=fault)  # without the seconds that torch takes
         asked, slices = [], []
     rows = [line.rsplit(", ", 2) for line in asked if line.count(", ") > 1]
     names = (*(name for name, _, mig in rows if mig != "Enabled"), *slices)
@@ -152,7 +155,7 @@ def find_gpus() -> Gpus:
     usable = int(count or 0)
     if slices and usable:  # torch counts one, because a process sees one
         usable = len(names)
-    return Gpus(names, rows[0][1] if rows else "", usable, cuda)
+    return Gpus(names, rows[0][1] if rows else "", usable, cuda, fault)
 
 
 def _nvidia_smi(*options: str) -> str:

@@ -85,6 +85,12 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
         ({"constraints": "abcdef" * 6}, "versions", WARNING, ["constraints abcdefabcdef", "of no image"]),
         ({"gpus": replace(H200, usable=0)}, "GPUs", RED, ["1 GPU,", "torch can use 0", "driver 570.1", "CUDA 13.0"]),
         ({"gpus": Gpus()}, "GPUs", RED, ["0 GPUs", "Ray counts 1", "--num-gpus 0"]),
+        (
+            {"gpus": Gpus(fault="mismatch"), "ray_gpus": 0.0},
+            "GPUs",
+            WARNING,
+            ["nvidia-smi fails on n2: mis"],
+        ),
         ({"ray_gpus": 0.0}, "GPUs", WARNING, ["1 GPU, but Ray counts 0", "--num-gpus 1"]),
         ({"gpus": replace(H200, driver="550.2")}, "GPUs", WARNING, ["550.2", "570.1", "not all alike"]),
         ({"dataset": "no file x"}, "data set", RED, ["no file x", "/data", "--data-root"]),
@@ -184,9 +190,19 @@ def test_gpus_and_slices_of_them_are_counted(rows, slices, seen, names, usable, 
     assert facts.find_gpus() == Gpus(names, "570.1", usable, "13.0")
 
 
-@pytest.mark.parametrize(("device", "found"), [("kfd", Gpus(usable=2, cuda="None")), ("none", Gpus())])
-def test_gpus_that_nvidia_smi_does_not_list_are_counted_by_torch(device, found, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("device", "smi", "found"),
+    [
+        ("kfd", "", Gpus(usable=2, cuda="None")),
+        ("none", "", Gpus()),
+        ("none", "echo Driver/library version mismatch; exit 18", Gpus(fault="Driver/library version mismatch")),
+    ],
+)
+def test_gpus_that_nvidia_smi_does_not_list_are_counted_by_torch(device, smi, found, tmp_path, monkeypatch):
     (tmp_path / "kfd").touch()
+    if smi:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{smi}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
     for variable in facts.HIDING:
         monkeypatch.setenv(variable, "")
     monkeypatch.setenv("PATH", str(tmp_path))
