@@ -66,7 +66,7 @@ class Start:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             files = [self.folder / LOG_FILE, self.folder / LOCK_FILE]  # another user may own them
-            if self.tables.exists():
+            if os.path.lexists(self.tables):  # it may be a link to nothing
                 TemporaryFile(dir=self.tables).close()
                 files += filter(Path.is_file, self.tables.iterdir())
             for file in files:

@@ -88,8 +88,8 @@ def test_tables_that_cannot_be_written_are_found_before_anything_is_trained(clos
             start.make_folder()
         start.folder.chmod(0o777)
         rmtree(start.tables)
-        start.tables.touch()
-        with refused(said, "Not a directory"):
+        start.tables.symlink_to("gone")
+        with refused(said, "No such file or directory"):
             start.make_folder()
 
 
