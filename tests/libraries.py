@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from mlflow.store.db import utils as db_utils
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, event
+from threadpoolctl import threadpool_limits
 
 from mixlab.tracking.mlflow_private import make_database
 from tests.servers.postgresql import new_database, postgresql
@@ -25,6 +26,7 @@ __all__ = ["new_database", "postgresql"]
 
 # Two processes run side by side, and threads that wait for each other are slow.
 torch.set_num_threads(1)
+threadpool_limits(1, "blas")  # numpy's
 
 # Where there is no GPU, torch would note the whole stack at every seed, once for each kind of device.
 if not torch.cuda.is_available():

@@ -76,7 +76,10 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     return found() if callable(found) else found
 
 
-@pytest.mark.parametrize(("page", "line"), SHELL)
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [pytest.param(*each, marks=pytest.mark.slow if "cuda_graph=true" in each[1] else ()) for each in SHELL],
+)
 def test_every_command_is_accepted(page, line):
     words = shlex.split(line, comments=True)
     if not words:

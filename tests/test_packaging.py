@@ -36,7 +36,8 @@ def tops_of(name: str) -> set[str]:
     with contextlib.suppress(PackageNotFoundError):
         found = distribution(name)
         listed = (found.read_text("top_level.txt") or "").split()
-        return {*listed} or {file.parts[0].removesuffix(".py") for file in found.files or ()}
+        files = (found.read_text("RECORD") or "").splitlines()
+        return {*listed} or {re.split("[/,]", file)[0].removesuffix(".py") for file in files}
     return set()
 
 

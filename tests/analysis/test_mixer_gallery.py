@@ -15,14 +15,15 @@ from analysis.networks.own_mixer import ALONE, learns_masks, load_block, nearest
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
 
-SECONDS_EACH = ("supermix", "comixup", "puzzlemix", "alignmix")  # they optimise a mask or a transport
+# They optimise a mask or a transport, or ask a transformer.
+TAKE_LONG = ("supermix", "comixup", "puzzlemix", "alignmix", "transmix")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("cutmix", "transmix", *ALONE, *filter(learns_masks, MIXERS)),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in SECONDS_EACH),
+        *("cutmix", *ALONE, *filter(learns_masks, MIXERS)),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in TAKE_LONG),
     ],
 )
 def test_a_mixer_is_drawn_near_its_lambdas(name, monkeypatch):

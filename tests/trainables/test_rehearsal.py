@@ -188,17 +188,17 @@ def test_nothing_is_left_behind():
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 QUICK = [
     *(("cutmix", {**SUMIX, "sumix.preset": preset}) for preset in ("paper", "release")),
-    ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
     ("cutmix", {"mixer.pipeline": "mp_ce", "mixer.probability": 0.5}),
     ("cutmix", {"ema": 0.9, "clean_loss": 1.0, "label_smoothing": 0.1}),
     ("mixup", {"loss": "binary"}),
-    ("augmix", {"mixer.legacy": True}),
     ("saliencymix", {"mixer.saliency_input": "raw_float", "mixer.per_batch": True}),
 ]
 SLOW = [
+    ("augmix", {"mixer.legacy": True}),
     ("automix", {}),
     *(("automix", {**SUMIX, "sumix.preset": preset}) for preset in ("paper", "release")),
     ("automix", {"mixer.pipeline": "none", "automix.preset": "paper"}),
+    ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
 ]
 
 

@@ -62,7 +62,7 @@ def test_the_mask_by_plain_loops(lam_channel, value_of):
     require_equal_gradients(block, mask, mask_by_loops(block, own, other, lam, (4, 6)))
 
 
-@pytest.mark.parametrize("preset", ["paper", "release"])
+@pytest.mark.parametrize("preset", [pytest.param("paper", marks=pytest.mark.slow), "release"])
 def test_a_step_by_plain_loops(preset):
     """Eq. 4 to 8 give the losses and gradients of a step, Eq. 10 and 11 the weights after it, Eq. 12 the teacher's."""
     keys = {"automix__preset": preset, "mixer__layer": 3}
