@@ -63,6 +63,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
 def _start(address: str, sources: list[str]) -> None:
     """Connect this process to Ray, whose workers get the code of ``sources``; errors as for :func:`connected`."""
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    ray_private.keep_off_the_terminal()
     if address == "local":
         _keep_sockets_short()
         _keep_token()
@@ -70,7 +71,6 @@ def _start(address: str, sources: list[str]) -> None:
     else:
         head.require_entrance(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray_private.keep_off_the_terminal()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="mixlab-") as empty,

@@ -55,17 +55,16 @@ def require_entrance(address: str) -> None:
 
 def require_listener(address: str) -> None:
     """Raise ``OSError`` if nobody answers at ``address``, or if the answer shows no head: Ray would wait long."""
-    if address != "auto":
-        try:
-            host, port = ray_private.place_of(address)
-            with socket.create_connection((host, port), timeout=LISTENER_SECONDS) as connection:
-                said = _answer(connection)
-        except ConnectionRefusedError as error:
-            raise OSError(f"{error.strerror} by {host}") from None
-        except (OverflowError, ValueError) as error:  # an impossible port or host
-            raise OSError(error) from None
-        if said and said.isprintable():  # a head sends binary settings
-            raise OSError(f"what listens there is no head, whose port is usually 6379: it says {said!r}")
+    try:
+        host, port = ray_private.place_of(address)
+        with socket.create_connection((host, port), timeout=LISTENER_SECONDS) as connection:
+            said = _answer(connection)
+    except ConnectionRefusedError as error:
+        raise OSError(f"{error.strerror} by {host}") from None
+    except (OverflowError, ValueError) as error:  # an impossible port or host
+        raise OSError(error) from None
+    if said and said.isprintable():  # a head sends binary settings
+        raise OSError(f"what listens there is no head, whose port is usually 6379: it says {said!r}")
 
 
 def _answer(connection: socket.socket) -> str:

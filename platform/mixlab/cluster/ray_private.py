@@ -74,12 +74,13 @@ def refusal(address: str, seconds: float, **environment: str) -> str:
 
 
 def place_of(address: str) -> tuple[str, int]:
-    """Return the host and port that Ray asks for HOST:PORT: for a loopback host, this machine's address on the network.
+    """Return the host and port that Ray asks for: instead of a loopback host, this machine's address on the network.
 
     Raises:
+        ConnectionError: ``auto`` finds none.
         ValueError: that is no address.
     """
-    host, port = services.parse_address(services.canonicalize_bootstrap_address(address))
+    host, port = services.parse_address(services.canonicalize_bootstrap_address_or_die(address))
     return host, int(port)
 
 

@@ -121,11 +121,13 @@ def test_the_client_of_the_head_can_be_asked():
 
 
 @pytest.mark.slow
-def test_a_head_is_asked_as_ray_asks_it(tmp_path):
+def test_a_head_is_asked_as_ray_asks_it(monkeypatch):
     from ray.scripts import scripts  # with it, Ray's servers, which nothing else needs
 
     assert ray_private.place_of("head:1") == ("head", 1)
     assert ray_private.place_of("localhost:1") == (services.get_node_ip_address(), 1)
+    monkeypatch.setenv("RAY_ADDRESS", "gone:2")  # as of a head that has died
+    assert ray_private.place_of("auto") == ("gone", 2)
     source = inspect.getsource(scripts.healthcheck.callback)
     for name in ("canonicalize_bootstrap_address_or_die", "GcsClient(address=address)"):
         require(name in source, f"`ray health-check` calls {name}")
