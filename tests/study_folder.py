@@ -111,7 +111,6 @@ class StudyFolder:
         return list(client.search_runs([experiment.experiment_id], condition, max_results=5000))
 
     def statuses(self) -> set[str]:
-        """Return the statuses of all runs."""
         return {run.info.status for run in self.runs()}
 
     def results(self) -> dict[tuple[str, str], dict[str, Any]]:

@@ -161,7 +161,6 @@ def hold(folder: Path, epoch: int, seeds: tuple[int, ...] | None = None) -> None
 
 
 def release(folder: Path) -> None:
-    """Let every trial go on."""
     (folder / "hold").unlink()
 
 

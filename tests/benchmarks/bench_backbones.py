@@ -63,7 +63,6 @@ def main() -> None:
 
 
 def ours(name: str, side: int) -> nn.Module:
-    """Return the backbone of that name."""
     takes_size = "image_size" in inspect.signature(BACKBONES[name]).parameters
     return BACKBONES[name](num_classes=CLASSES, **({"image_size": side} if takes_size else {}))
 

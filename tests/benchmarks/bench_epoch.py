@@ -50,7 +50,6 @@ def ours(settings: dict[str, object], splits: Splits) -> Epoch:
 
 
 def evaluate(network: nn.Module, loader: DataLoader) -> float:
-    """Return the accuracy."""
     network.eval()
     hits = torch.zeros((), dtype=torch.long, device=device())
     with torch.no_grad():

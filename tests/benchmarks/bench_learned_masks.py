@@ -70,7 +70,6 @@ def shown(ratio: float | None) -> str:
 
 
 def measure(backbone: str, batch: int, rounds: int) -> None:
-    """Print the table of one backbone."""
     runs: dict[str, Run] = {}
     for mixer in REPORTED:
         try:

@@ -175,7 +175,6 @@ def alternate(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
 
 
 def repeat(step: Step, calls: int) -> None:
-    """Take a step ``calls`` times."""
     for _ in range(calls):
         step()
 

@@ -21,7 +21,7 @@ from recording import arguments, record
 from mixlab.cluster.resources import cpu_count
 from tests.servers import mlflow_server
 
-# Both run `epochs` seconds of sleep, with a report and a checkpoint after each. The last lines differ.
+# Both scripts begin so, and run `epochs` seconds of sleep, with a report and a checkpoint after each.
 TRIAL = """
 import sys, tempfile, time
 from pathlib import Path
@@ -36,9 +36,7 @@ def work(report):
     with times.open("a") as file:
         file.write(f"{time.time() - begin}\\n")
 """
-BARE = (
-    TRIAL
-    + """
+BARE = """
 from ray import tune
 
 def trial(config):
@@ -60,10 +58,7 @@ tune.Tuner(
     ),
 ).fit()
 """
-)
-STUDY = (
-    TRIAL
-    + """
+STUDY = """
 from mixlab import Arm, Epoch, Metric, Study, main
 
 class Sleep:
@@ -76,9 +71,6 @@ class Sleep:
 arms = (Arm("one", {"arm": 1}), Arm("other", {"arm": 2}))
 main(Study(name="sleep", base={}, arms=arms, seeds=range(trials // 2)), Sleep())
 """
-)
-
-
 WAYS = ("bare Ray Tune", "Mixlab, SQLite", "Mixlab, HTTP")
 
 
@@ -110,7 +102,7 @@ def main() -> None:
 def timed(folder: Path, script: str, options: tuple[str, ...], given: argparse.Namespace) -> tuple[float, float]:
     """Return the seconds from start to end of ``script``, and of a trial in the mean by its own clock."""
     folder.mkdir()
-    (folder / "way.py").write_text(script)
+    (folder / "way.py").write_text(TRIAL + script)
     arguments = [str(given.trials), str(given.seconds), str(folder / "times")]
     command = [sys.executable, "way.py", *arguments, *options]
     start = time.perf_counter()

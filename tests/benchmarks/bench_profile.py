@@ -26,7 +26,6 @@ SIDE = 2048  # the side of the square matrices
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of an operation."""
     for kind, parts in KINDS.items():
         if any(part in name for part in parts):
             return kind

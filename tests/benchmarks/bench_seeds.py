@@ -107,7 +107,6 @@ def in_groups(module: nn.Module, count: int) -> nn.Module:
 
 
 def as_graph(step: Step) -> Step:
-    """Return the step as a CUDA graph."""
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         for _ in range(3):

@@ -87,7 +87,6 @@ def torchvision_loader(root: Path, images: int) -> Batches:
 
 
 def compare_loaders(root: Path, images: int) -> None:
-    """Print the table of speeds."""
     torch.set_num_threads(1)  # more would wait for the workers' processors
     source, other = ours(root, images), torchvision_loader(root, images)
     sources: dict[str, Callable[[], Batches]] = {

@@ -46,7 +46,6 @@ class Finished:
 
 
 def study_of(count: int) -> Study:
-    """Return the study that has ``count`` runs."""
     return Study(
         name=STUDY,
         base={**PARAMS, "epochs": "200"},

@@ -86,7 +86,6 @@ def seconds_of(work: Callable[[], object], clock: Callable[[], float] = time.per
 
 
 def synchronise() -> None:
-    """Wait for the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

@@ -163,7 +163,6 @@ def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> 
 
 
 def run(*command: str) -> None:
-    """Run a command, showing its output."""
     subprocess.run(command, check=True)
 
 

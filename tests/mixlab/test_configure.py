@@ -17,9 +17,8 @@ from mixlab.cli import parse
 from mixlab.configure import configure
 from mixlab.errors import BadInput
 from mixlab.listing import print_list
-from mixlab.spec.complete import complete
 from tests.endings import refused
-from tests.mixlab.spec.minimal import TRAIN, Toy
+from tests.mixlab.spec.minimal import TRAIN, Toy, with_attributes
 
 STUDY = Study(
     name="toy",
@@ -171,11 +170,10 @@ def test_the_list_of_a_study_and_of_a_search():
 
 
 def test_the_list_says_of_a_preset_what_it_changes_and_once_what_all_of_them_do():
-    class Alike(Toy):
-        presets = {"quick": {"epochs": 3, "lr": 5}, "smoke": {"epochs": 3, "lr": 5}, "paper": {"epochs": 9}}  # noqa: RUF012
-
+    own = {"quick": {"epochs": 3, "lr": 5}, "smoke": {"epochs": 3, "lr": 5}, "paper": {"epochs": 9}}
     presets = {"night": {"lr": 5, "epochs": 3, "seeds": 6}, "late": {"epochs": 3, "lr": 5, "batch": 8}}
-    said = [line for line in listed(replace(STUDY, presets=presets), complete(Alike())) if line.startswith("preset")]
+    alike = with_attributes(presets=own)
+    said = [line for line in listed(replace(STUDY, presets=presets), alike) if line.startswith("preset")]
     assert said == [
         "preset paper: as written",
         "preset quick: as below",

@@ -106,7 +106,6 @@ class Program:
         self.process.wait()
 
     def children(self, name: str = "") -> list[psutil.Process]:
-        """Return every process below it whose name begins with ``name``."""
         return children(self.process.pid, name)
 
     def _size(self) -> int:

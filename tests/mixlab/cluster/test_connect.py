@@ -38,7 +38,6 @@ def ray_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 
 def refusal(address: str, *travelling: object) -> str:
-    """Return the sentence by which a connection is refused."""
     with pytest.raises(HeadLost if address == "local" else BadInput) as refused:
         connect.connected(address, *travelling).__enter__()
     return str(refused.value)
@@ -120,7 +119,6 @@ def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: s
 
 
 def python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own."""
     return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)
 
 

@@ -42,15 +42,16 @@ def one_process(monkeypatch) -> None:
 
 
 @pytest.fixture
-def launch(one_process, tmp_path, tracking_uri, monkeypatch) -> Callable[..., tuple[int, str]]:
-    """Return a function that launches a study or search, and returns its exit code and what it said."""
+def launch(one_process, tmp_path, tracking_uri, monkeypatch) -> Callable[..., str]:
+    """Return a function that launches a study or search, requires its exit code, and returns what it said."""
     monkeypatch.setattr(report, "report", table_alone)
 
-    def launched(spec: Study | Search, begins: Turn = lambda *_: None, **options: Any) -> tuple[int, str]:
+    def launched(spec: Study | Search, begins: Turn = lambda *_: None, code: int = 0, **options: Any) -> str:
         monkeypatch.setattr(schedule, "run", in_this_process(begins))
         said = io.StringIO()
         given = Options(**{"tracking_uri": tracking_uri, "storage": str(tmp_path / "results"), **options})
         result = run(spec, Toy(), given, console=Console(file=said, width=200))
-        return result.exit_code, said.getvalue()
+        assert result.exit_code == code, said.getvalue()
+        return said.getvalue()
 
     return launched

@@ -38,7 +38,6 @@ def test_every_arm_gets_the_same_trials_however_good_it_is():
 
 
 def trials_of(history: History) -> list[FrozenTrial]:
-    """Return the trials of all arms."""
     return [trial for arm in history.arms for trial in history.trials(arm)]
 
 

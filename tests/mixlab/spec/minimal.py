@@ -1,7 +1,9 @@
 """The least that a trainable can be, and a study of it."""
 
+from typing import Any
+
 from mixlab import Arm, Metric, Study
-from mixlab.spec.complete import complete
+from mixlab.spec.complete import CompleteTrainable, complete
 
 
 class Toy:
@@ -11,6 +13,13 @@ class Toy:
 
     def __call__(self, settings, seed, report, *, resume_from=None, data_root="data") -> None:
         raise NotImplementedError
+
+
+def with_attributes(**attributes: Any) -> CompleteTrainable:
+    """Return a complete trainable with these attributes besides those that it must have."""
+    train = Toy()
+    vars(train).update(attributes)
+    return complete(train)
 
 
 TRAIN = complete(Toy())

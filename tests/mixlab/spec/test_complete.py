@@ -18,19 +18,12 @@ import torch
 
 from mixlab import Metric
 from mixlab.errors import BadInput
-from mixlab.spec.complete import CompleteTrainable, complete
-from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
+from mixlab.spec.complete import complete
+from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy, with_attributes
 
 
 def refuse(message: str) -> None:
     raise ValueError(message)
-
-
-def with_attributes(**attributes: Any) -> CompleteTrainable:
-    """Return a complete trainable with these attributes besides those that it must have."""
-    train = Toy()
-    vars(train).update(attributes)
-    return complete(train)
 
 
 NO_SECONDS = (None, -1.0, math.nan, math.inf)

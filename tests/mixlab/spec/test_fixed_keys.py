@@ -1,15 +1,14 @@
 """Keys that a preset or the command line fixes win over levels and settings; ``test_study`` has the order of all."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from mixlab import Arm, Study
 from mixlab.cli import parse
 from mixlab.configure import configure
-from mixlab.spec.complete import complete
-from tests.mixlab.spec.minimal import Toy
+from tests.mixlab.spec.minimal import with_attributes
 
 ZETA = {("big", "cutmix"): 0.5, ("big", "fmix"): 1.0, ("huge", "cutmix"): 0.2}
 STUDY = Study(
@@ -26,17 +25,9 @@ STUDY = Study(
 )
 
 
-class Presets(Toy):
-    """A trainable with presets."""
-
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {},
-        "quick": {"backbone": "small", "lr": 0.05, "seeds": 1},
-        "smoke": {"backbone": "small"},
-    }
-
-
-TRAIN = complete(Presets())
+TRAIN = with_attributes(
+    presets={"paper": {}, "quick": {"backbone": "small", "lr": 0.05, "seeds": 1}, "smoke": {"backbone": "small"}}
+)
 
 
 def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:

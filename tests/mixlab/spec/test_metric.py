@@ -12,10 +12,9 @@ from mlflow.utils.validation import _validate_metric_name
 
 from mixlab import Epoch, Metric
 from mixlab.errors import BadInput
-from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused, epoch_of, from_json, summarised
 from mixlab.spec.metric import decimals, find, rule_in_words, value_by
-from tests.mixlab.spec.minimal import Toy
+from tests.mixlab.spec.minimal import with_attributes
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10", "best", "best10"))
 RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "median2"))
@@ -116,10 +115,8 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name):
     ],
 )
 def test_metrics_that_a_trainable_cannot_declare(metrics, sentence):
-    train = Toy()
-    train.metrics = metrics
     with pytest.raises(BadInput, match=sentence):
-        complete(train)
+        with_attributes(metrics=metrics)
 
 
 def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and_goes_through_json():

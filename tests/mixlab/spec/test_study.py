@@ -19,14 +19,18 @@ STUDY = Study(
 )
 
 
-class Deep(minimal.Toy):
-    """A trainable with a default."""
+class Version(minimal.Toy):
+    """A trainable with one option; of later versions some attributes are others."""
+
+    def __init__(self, **changed: Any) -> None:
+        self.defaults: Mapping[str, Any] = {"lr": 0.1}
+        vars(self).update(changed)
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {"depth": 18, **config}
+        return {**self.defaults, **config}
 
 
-TRAIN = complete(Deep())
+TRAIN = complete(Version(defaults={"depth": 18}))
 
 
 def test_trials_are_the_product_of_levels_arms_and_seeds():
@@ -86,17 +90,6 @@ def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new():
     assert STUDY.with_levels("depth", ["18"]).levels("depth") == {"18": {"depth": "18"}}
 
 
-class Version(minimal.Toy):
-    """A trainable with one option; of later versions some attributes are others."""
-
-    def __init__(self, **changed: Any) -> None:
-        self.defaults: Mapping[str, Any] = {"lr": 0.1}
-        vars(self).update(changed)
-
-    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.defaults, **config}
-
-
 def key(train: object, **config: Any) -> str:
     completed = complete(train)
     return digest(completed.hashed(completed.resolve(config).flat))
@@ -131,23 +124,11 @@ def test_a_plan_says_all_that_the_tables_need():
     trials = study.trials(minimal.TRAIN)
     plan = study_plan(study, trials, "quick", minimal.TRAIN, {"seeds": [3]})
     rows = plan.pop("trials")
-    assert plan == {
-        "study": "toy",
-        "preset": "quick",
-        "factors": ["net"],
-        "arms": ["a", "b", "c"],
-        "baseline": "a",
-        "against": {"b": "a", "c": "b"},
-        "controls": ["c"],
-        "design": None,
-        "metric": "rmse_last",
-        "metrics": [metric.json() for metric in minimal.TRAIN.metrics],
-        "family": "study",
-        "delta": None,
-        "sequential": None,
-        "looks": {"seeds": [3]},
-        "config": {"epochs": 3},  # the keys that all trials share
-    }
+    expected = {"study": "toy", "preset": "quick", "factors": ["net"], "arms": ["a", "b", "c"], "baseline": "a"}
+    expected |= {"against": {"b": "a", "c": "b"}, "controls": ["c"], "design": None, "family": "study", "delta": None}
+    expected |= {"metric": "rmse_last", "metrics": [metric.json() for metric in minimal.TRAIN.metrics]}
+    expected |= {"sequential": None, "looks": {"seeds": [3]}, "config": {"epochs": 3}}  # the keys that all trials share
+    assert plan == expected
     each = [(net, arm, seed) for net in ("x", "y") for arm in ("a", "b", "c") for seed in (7, 5)]
     assert rows == [
         {"key": trial.key, "arm": arm, "levels": {"net": net}, "seed": seed}

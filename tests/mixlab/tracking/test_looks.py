@@ -41,41 +41,31 @@ OF_SIX, OF_SEVEN, LARGER = table_of(STUDY), table_of(seeds(7), seeds=[6]), table
 STOPPED = table_of(seeds(9), tags=((names.NOTE, "a table"), (names.TABLE_SEEDS, "7")), seeds=[6])
 
 
-@pytest.mark.parametrize(
-    ("study", "tables", "looks"),
-    [
-        pytest.param(STUDY, [], {}, id="no table"),
-        pytest.param(STUDY, [OF_SIX], {}, id="the same table again"),
-        pytest.param(seeds(7), [OF_SIX], {"seeds": [6]}, id="another number of seeds"),
-        pytest.param(seeds(7), [OF_SEVEN], {"seeds": [6]}, id="which the next table has kept"),
-        pytest.param(seeds(8), [OF_SEVEN], {"seeds": [6, 7]}, id="and one more"),
-        pytest.param(seeds(8), [STOPPED], {"seeds": [6]}, id="seeds of which no table was made"),
-        pytest.param(
-            seeds(7), [table_of(replace(STUDY, sequential=True))], {"until_decided": True}, id="until decided"
-        ),
-        pytest.param(
-            seeds(8),
-            [table_of(seeds(7), until_decided=True)],
-            {"seeds": [7], "until_decided": True},
-            id="until decided before the last",
-        ),
-        pytest.param(STUDY, [LARGER, LARGER], {"comparisons": 1}, id="comparisons of another plan count once"),
-        pytest.param(THREE_ARMS, [LARGER, OF_SIX], {}, id="those of this plan count never"),
-        pytest.param(
-            STUDY, [table_of(replace(THREE_ARMS, seeds=range(5, 9)))], {"comparisons": 1}, id="cells that share a run"
-        ),
-        pytest.param(seeds(1), [table_of(seeds(1))], {}, id="one seed"),
-        pytest.param(arms(SECOND, FIRST, THIRD), [OF_SIX], {}, id="a comparison the other way round"),
-        pytest.param(arms(SECOND, FIRST, THIRD), [LARGER], {"comparisons": 1}, id="another beside one turned round"),
-        pytest.param(seeds(7), [table_of(THREE_ARMS.with_base(epochs=7))], {}, id="other trials"),
-        pytest.param(seeds(7), [table_of(THREE_ARMS, tags=())], {}, id="where no table was made"),
-        pytest.param(arms(FIRST, replace(SECOND, name="new")), [OF_SIX], {}, id="another name of an arm"),
-        # It was taken for the same table, so that the comparison that it replaces was not told of.
-        pytest.param(
-            arms(FIRST, SECOND, replace(THIRD, against=SECOND.name)), [LARGER], {"comparisons": 1}, id="a reference"
-        ),
-    ],
-)
+# name: the study of a new table, the tables before it, and what is told of them
+LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
+    "no table": (STUDY, [], {}),
+    "the same table again": (STUDY, [OF_SIX], {}),
+    "another number of seeds": (seeds(7), [OF_SIX], {"seeds": [6]}),
+    "which the next table has kept": (seeds(7), [OF_SEVEN], {"seeds": [6]}),
+    "and one more": (seeds(8), [OF_SEVEN], {"seeds": [6, 7]}),
+    "seeds of which no table was made": (seeds(8), [STOPPED], {"seeds": [6]}),
+    "until decided": (seeds(7), [table_of(replace(STUDY, sequential=True))], {"until_decided": True}),
+    "until decided before": (seeds(8), [table_of(seeds(7), until_decided=True)], {"seeds": [7], "until_decided": True}),
+    "comparisons of another plan count once": (STUDY, [LARGER, LARGER], {"comparisons": 1}),
+    "those of this plan count never": (THREE_ARMS, [LARGER, OF_SIX], {}),
+    "cells that share a run": (STUDY, [table_of(replace(THREE_ARMS, seeds=range(5, 9)))], {"comparisons": 1}),
+    "one seed": (seeds(1), [table_of(seeds(1))], {}),
+    "a comparison the other way round": (arms(SECOND, FIRST, THIRD), [OF_SIX], {}),
+    "another beside one turned round": (arms(SECOND, FIRST, THIRD), [LARGER], {"comparisons": 1}),
+    "other trials": (seeds(7), [table_of(THREE_ARMS.with_base(epochs=7))], {}),
+    "where no table was made": (seeds(7), [table_of(THREE_ARMS, tags=())], {}),
+    "another name of an arm": (arms(FIRST, replace(SECOND, name="new")), [OF_SIX], {}),
+    # It was taken for the same table, so that the comparison that it replaces was not told of.
+    "a reference": (arms(FIRST, SECOND, replace(THIRD, against=SECOND.name)), [LARGER], {"comparisons": 1}),
+}
+
+
+@pytest.mark.parametrize(("study", "tables", "looks"), LOOKS.values(), ids=LOOKS)
 def test_a_new_table_tells_of_the_looks_at_its_trials(monkeypatch, study, tables, looks):
     monkeypatch.setattr(artifacts, "plans", lambda client, name: tables)
     assert earlier_looks(MlflowClient("http://127.0.0.1:1"), study, study.trials(TRAIN)) == {**NOTHING, **looks}

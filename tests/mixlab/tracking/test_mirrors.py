@@ -24,54 +24,39 @@ def trial(seed: int) -> Trial:
     return Trial(f"key{seed}", "cutmix · + lam", {}, seed, {"lr": 0.1, "seed": 7}, None)
 
 
-class Recorder:
-    """A mirror that notes what it is given, and does as it is told in its second epoch."""
-
-    def __init__(self, fault: BaseException | None = None, hang: threading.Event | None = None) -> None:
-        self.events: list[tuple[Any, ...]] = []
-        self.fault = fault
-        self.hang = hang
-
-    def start(self, trial: Trial) -> None:
-        self.events.append(("start", trial.seed))
-
-    def epoch(self, trial: Trial, epoch: Epoch) -> None:
-        if epoch.number == 2 and self.fault is not None:
-            raise self.fault
-        if epoch.number == 2 and self.hang is not None:
-            self.hang.wait()
-        self.events.append(("epoch", trial.seed, epoch.number, epoch.metrics["top1"]))
-
-    def end(self, trial: Trial, state: State) -> None:
-        self.events.append(("end", trial.seed, state))
+def epochs(seed: int) -> list[Epoch]:
+    return [Epoch(number, 3, {"top1": 10.0 * number + seed}) for number in (1, 2, 3)]
 
 
 def shown_to(mirrors: Mirrors, running: tuple[Trial, ...] = ()) -> None:
     """Show two seeds of three epochs each."""
     for seed in (0, 1):
         mirrors.start(trial(seed))
-        for number in (1, 2, 3):
-            mirrors.epoch(trial(seed), Epoch(number, 3, {"top1": 10.0 * number + seed}))
+        for epoch in epochs(seed):
+            mirrors.epoch(trial(seed), epoch)
         if trial(seed) not in running:
             mirrors.end(trial(seed), State.DONE)
     mirrors.close(running)
 
 
+def told_of(seed: int, end: State = State.DONE) -> list[Any]:
+    """Return the calls of a mirror that is shown a seed."""
+    each = [call.epoch(trial(seed), epoch) for epoch in epochs(seed)]
+    return [call.start(trial(seed)), *each, call.end(trial(seed), end)]
+
+
 def test_a_mirror_gets_every_event_in_order():
-    recorder = Recorder()
-    shown_to(Mirrors({"one": recorder}, pytest.fail), running=(trial(1),))
-    epochs = {seed: [("epoch", seed, number, 10.0 * number + seed) for number in (1, 2, 3)] for seed in (0, 1)}
-    first = [("start", 0), *epochs[0], ("end", 0, State.DONE)]
-    assert recorder.events == [*first, ("start", 1), *epochs[1], ("end", 1, State.INTERRUPTED)]
+    shown_to(Mirrors({"one": (mirror := Mock())}, pytest.fail), running=(trial(1),))
+    assert mirror.mock_calls == [*told_of(0), *told_of(1, State.INTERRUPTED)]
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("no\nroute"), SystemExit(3), KeyError("run")])
 def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault):
     said: list[str] = []
-    faulty, sound = Recorder(fault), Recorder()
+    faulty, sound = Mock(epoch=Mock(side_effect=[None, fault])), Mock()
     shown_to(Mirrors({"faulty": faulty, "sound": sound}, said.append))
-    assert faulty.events == [("start", 0), ("epoch", 0, 1, 10.0)]
-    assert len(sound.events) == 10
+    assert faulty.mock_calls == told_of(0)[:3]
+    assert sound.mock_calls == [*told_of(0), *told_of(1)]
     assert [(sentence[:30], "\n" in sentence) for sentence in said] == [("the mirror faulty is dropped: ", False)]
 
 
@@ -79,11 +64,12 @@ def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch):
     clock = Mock(side_effect=[0.0, 0.0, 1e9, 0.0, 1e9])  # for the sound one there is time, and then none is left
     monkeypatch.setattr("mixlab.tracking.mirrors.time", SimpleNamespace(monotonic=clock))
     said: list[str] = []
-    go_on, sound = threading.Event(), Recorder()
-    shown_to(Mirrors({"sound": sound, "hanging": Recorder(hang=go_on)}, said.append))
-    assert len(sound.events) == 10
+    go_on, sound = threading.Event(), Mock()
+    hanging = Mock(epoch=lambda *_: go_on.wait())
+    shown_to(Mirrors({"sound": sound, "hanging": hanging}, said.append))
+    assert len(sound.mock_calls) == 10
     monkeypatch.setattr("mixlab.tracking.mirrors.MOST_WAITING", 3)
-    shown_to(Mirrors({"slow": Recorder(hang=go_on)}, said.append))
+    shown_to(Mirrors({"slow": hanging}, said.append))
     go_on.set()
     assert said == [
         "the mirror hanging is dropped: it does not come to an end; MLflow goes on recording everything",

@@ -49,7 +49,6 @@ CURVES: dict[str, list[dict[str, float]]] = {
 
 @pytest.mark.slow
 def test_a_relaunch_doubles_no_epoch_of_any_metric(client, tracking_uri):
-    """Every curve is that of one trial."""
     trials = {kind: replace(TRIAL, key=kind) for kind in CURVES}
     epochs = {kind: [Epoch(number, 4, each) for number, each in enumerate(CURVES[kind], 1)] for kind in CURVES}
     ids, began = set(), time.time()
