@@ -1,7 +1,6 @@
 """The data sets and weights that the cells of a study need are each fetched once, on every node that is there."""
 
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,36 +9,24 @@ from ray.exceptions import TaskUnschedulableError
 
 from mixlab.cluster import connect, nodes, packing
 from mixlab.cluster.resources import Share
-from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
 from tests.endings import refused
-from tests.mixlab.spec import minimal
-
-
-class Toy(minimal.Toy):
-    """Remembers what it is to prepare."""
-
-    prepared = ("dataset", "backbone")
-
-    def __init__(self, asked: list[tuple[str, str]]) -> None:
-        self.asked = asked
-
-    def prepare(self, config: Any, data_root: Path) -> None:
-        self.asked.append((config["dataset"], config["backbone"]))
-
-    def gpu_memory(self, config: Any, data_root: Path) -> tuple[float, float]:
-        raise NotImplementedError
+from tests.mixlab.spec.minimal import TRAIN, with_attributes
 
 
 def test_data_and_weights_are_had_once_each(tmp_path):
     asked: list[tuple[str, str]] = []
+    needed = ("dataset", "backbone")
+    train = with_attributes(
+        prepared=needed, prepare=lambda config, _: asked.append(tuple(config[key] for key in needed))
+    )
     trials = [
         Trial("key", "arm", {}, seed, config := {"dataset": dataset, "backbone": backbone, "lr": seed}, config)
         for seed in (0, 1)
         for dataset in ("birds", "planes")
         for backbone in ("small", "large")
     ]
-    nodes.prepare(complete(Toy(asked)), trials, tmp_path)
+    nodes.prepare(train, trials, tmp_path)
     assert asked == [(d, b) for d in ("birds", "planes") for b in ("small", "large")]
 
 
@@ -63,7 +50,7 @@ def cluster_of(there: set[str], silent: str, leaves: bool, monkeypatch: pytest.M
     monkeypatch.setattr(packing, "_needed", lambda *_: [1.0])
 
 
-TRAIN, TRIAL = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
+TRIAL = Trial("key", "arm", {}, 0, {}, {})
 
 
 def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path, monkeypatch):

@@ -62,7 +62,6 @@ def stopped_at(name: str, epochs: int, earlier: int) -> int | None:
         ("median", 32, 3, None),  # too few to have a median
         ("median", 15, 4, 1),
         ("median", 160, 4, 10),
-        ("asha", 32, 1, 2),
         ("asha", 15, 1, 1),
         ("asha", 160, 1, 10),
     ],

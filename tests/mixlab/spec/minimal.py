@@ -15,11 +15,11 @@ class Toy:
         raise NotImplementedError
 
 
-def with_attributes(**attributes: Any) -> CompleteTrainable:
+def with_attributes(processes: int = 1, **attributes: Any) -> CompleteTrainable:
     """Return a complete trainable with these attributes besides those that it must have."""
     train = Toy()
     vars(train).update(attributes)
-    return complete(train)
+    return complete(train, processes)
 
 
 TRAIN = complete(Toy())

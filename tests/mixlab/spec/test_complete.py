@@ -136,20 +136,14 @@ def test_a_configuration_is_resolved_and_checked_once_and_not_checked_once_all_i
         STUDY.with_base(lr=2).trials(complete(train), keys)
 
 
-class Together(Toy):
-    """Trains in several processes, three at most."""
-
-    parallel = True
-
-    def check(self, settings: Mapping[str, Any], processes: int) -> None:
+def test_a_trainable_is_asked_whether_so_many_processes_can_train_a_run():
+    def check(settings: Mapping[str, Any], processes: int) -> None:
         if processes > 3:
             raise ValueError(f"processes must be at most 3, got {processes}")
 
-
-def test_a_trainable_is_asked_whether_so_many_processes_can_train_a_run():
-    STUDY.trials(complete(Together(), 3))
+    STUDY.trials(with_attributes(3, parallel=True, check=check))
     with pytest.raises(BadInput, match=r"^processes must be at most 3, got 4$"):
-        STUDY.trials(complete(Together(), 4))
+        STUDY.trials(with_attributes(4, parallel=True, check=check))
 
 
 @pytest.mark.parametrize(

@@ -116,11 +116,6 @@ def test_the_first_way_out_keeps_the_finished_runs(tracking_uri, monkeypatch, er
         store.connect(tracking_uri, make=False)
 
 
-def test_a_query_string_is_no_part_of_the_file(tracking_uri, tmp_path):
-    assert store.connect(f"{tracking_uri}?timeout=60", make=False).search_experiments()
-    assert not list(tmp_path.glob("*timeout*"))
-
-
 class Forbidding(Answering):
     """Refuses everything, as MLflow does to a user without permission."""
 
