@@ -134,15 +134,6 @@ def test_an_error_of_work_is_its_own_unless_the_head_is_lost(answers, then, erro
     assert isinstance(found.value.__cause__ if error is HeadLost else found.value, ConnectionError)
 
 
-def test_work_has_its_result_with_and_without_a_watch(answers):
-    assert head.while_there(lambda: 5) == 5
-    with head.watching(head.Head("auto")):
-        assert head.while_there(lambda: 6) == 6
-    answers[:] = [False]
-    with pytest.raises(ZeroDivisionError):
-        head.while_there(lambda: 1 / 0)  # there is no cluster
-
-
 SILENT = "no Ray cluster answers at --address 'auto' ({}); start one"
 OUTSIDE = "this machine is not a node of the Ray cluster at --address '{}': join it by `ray start --address {}`, with"
 

@@ -78,16 +78,6 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
     assert len(keys) == len(set(keys)) == 8
 
 
-def test_a_live_drivers_trials_are_left_alone(tmp_path):
-    """``test_drivers_that_start_together`` shows the same of every kind of store."""
-    spec = search(budget=4)
-    mine, other = (History(spec, TRAIN, store_of("journal", tmp_path)) for _ in range(2))
-    keys = {history.claim().trial.key for history in (mine, other, mine, other)}
-    assert len(keys) == 4
-    assert mine.claim() is None
-    assert not mine.finished()
-
-
 OTHER = "elsewhere/x#7@1"
 
 
