@@ -7,12 +7,13 @@ from scipy import stats
 from analysis.statistics.power import seeds_needed
 from analysis.statistics.significance import FEWEST_PAIRS
 
+UNIT = np.array([-1.0, 1.0, -1.0, 1.0]) * 0.75**0.5  # of mean 0 and standard deviation 1
+
 
 @pytest.mark.parametrize(("effect", "textbook"), [(0.5, 34), (0.8, 15), (1.0, 10)])
 def test_seeds_needed_agrees_with_the_textbook(effect, textbook):
     # Cohen (1988): pairs for 80 % power of the two-sided paired t test at 0.05.
-    d = np.array([-1.0, 1.0, -1.0, 1.0])
-    assert seeds_needed(d / d.std(ddof=1) + effect) == textbook
+    assert seeds_needed(UNIT + effect) == textbook
 
 
 @pytest.mark.parametrize(("effect", "comparisons"), [(1.0, 12), (1.5, 4), (2.0, 20), (4.0, 200)])
@@ -21,15 +22,13 @@ def test_few_seeds_agree_with_the_power_of_scipy_s_noncentral_t(effect, comparis
         critical = stats.t.ppf(1 - 0.05 / comparisons / 2, seeds - 1)
         return stats.nct.sf(critical, seeds - 1, effect * seeds**0.5)
 
-    d = np.array([-1.0, 1.0, -1.0, 1.0])
-    found = seeds_needed(d / d.std(ddof=1) - effect, comparisons)
+    found = seeds_needed(UNIT - effect, comparisons)
     assert found == next(seeds for seeds in range(6, 100) if power(seeds) >= 0.8) > 6
 
 
 def test_seeds_needed_gives_the_promised_power():
     effect = 0.7
-    d = np.array([-1.0, 1.0, -1.0, 1.0])
-    n = seeds_needed(d / d.std(ddof=1) + effect, comparisons=3)
+    n = seeds_needed(UNIT + effect, comparisons=3)
     draws = np.random.default_rng(0).normal(effect, 1, (4000, n))
     assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05 / 3).mean() == pytest.approx(0.8, abs=0.03)
 
@@ -38,8 +37,7 @@ def test_seeds_needed_edges():
     assert seeds_needed([1.0, 1.0, 1.0], comparisons=4) == FEWEST_PAIRS  # no spread: what the test needs at all
     for nothing in ([-1.0, 1.0], [0.0, 0.0, 0.0], [1000.0, -999.9]):
         assert seeds_needed(nothing) is None
-    d = np.array([-1.0, 1.0, -1.0, 1.0])
-    large = seeds_needed(d / d.std(ddof=1) + 0.0125)
+    large = seeds_needed(UNIT + 0.0125)
     assert large == pytest.approx((1.95996 + 0.84162) ** 2 / 0.0125**2, rel=1e-3)  # by the normal law: 50,233
     assert seeds_needed([0.1, 0.9, 0.2]) > seeds_needed([0.4, 1.2, 0.5])
     assert seeds_needed([0.5, 1.5], comparisons=9) >= seeds_needed([0.5, 1.5], comparisons=1)

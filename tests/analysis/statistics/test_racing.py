@@ -1,4 +1,4 @@
-"""The rule of a race by hand, and what it saves; ``bench_racing`` counts how often an equal is decided against."""
+"""The rule of a race by hand, and what it promises, on simulated searches."""
 
 import math
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.racing import opponents, race
+from analysis.statistics.sequential import DECISIVE, wealth
 from tests.benchmarks.bench_racing import noise, run
 
 NAN = math.nan
@@ -54,6 +55,16 @@ def test_a_configuration_that_always_loses_by_a_little_is_decided_against():
     assert race(values, 1, 20, True) == "decided against: e 24.7 after 6 seeds"
     values[1][3] = 80.5
     assert race(values, 1, 20, True) == ""
+
+
+def test_the_best_is_rarely_decided_against_though_the_leader_is_the_luckiest_of_many():
+    """Eleven configurations are just as good as the last, and its opponents are the leaders among them."""
+    rng, against = np.random.default_rng(5), []
+    for _ in range(300):
+        good = dict(enumerate((rng.standard_normal((12, 20)) + rng.standard_normal(20)).tolist()))
+        against.append(np.array(good[11]) - opponents(good, 11))
+    wrong = (wealth(against, side="below") >= DECISIVE).any(axis=1)
+    assert wrong.mean() <= 0.05
 
 
 def test_the_winner_is_that_of_all_seeds_at_half_of_the_runs():
