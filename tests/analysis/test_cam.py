@@ -30,11 +30,6 @@ def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class():
     torch.testing.assert_close(cam.grad_cam(net, images, classes), expected)
 
 
-def test_a_network_without_a_map_is_named():
-    with pytest.raises(ValueError, match="DeiT does not"):
-        cam.grad_cam(network("vit_tiny_32"), torch.rand(1, 3, 32, 32), torch.tensor([0]))
-
-
 @pytest.mark.parametrize(
     ("name", "sides"), [("test_resnet", (4, 4)), ("test_vit2", (8, 8)), ("levit_128s", (2, 2)), ("test_vit", None)]
 )

@@ -226,24 +226,12 @@ def test_half_precision_leaves_the_images_of_a_test_as_they_are():
     assert torch.equal(*seen)
 
 
-class InDouble:
-    """A source whose batches are float64, so that two ways of one sum can be compared."""
-
-    def __init__(self, source):
-        self.source = source
-
-    def __len__(self):
-        return len(self.source)
-
-    def train_batches(self, batch_size, order, augment):
-        for images, labels in self.source.train_batches(batch_size, order, augment):
-            yield images.double(), labels
-
-
 def in_double(**keys) -> Run:
+    """Return a run whose batches are float64, so that two ways of one sum can be compared."""
     run = run_of(**keys)
     run.method.double()
-    run.train_set = InDouble(run.train_set)
+    single = run.train_set.train_batches
+    run.train_set.train_batches = lambda *given: ((images.double(), labels) for images, labels in single(*given))
     return run
 
 

@@ -208,64 +208,28 @@ def test_mixers_that_ask_the_network_train_it(backbone, mixer):
     assert loss.isfinite()
 
 
-class Chain(nn.Module):
-    """A model of three blocks, each of which doubles the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.norm = nn.ReLU(), nn.ReLU()
-        self.blocks = nn.ModuleList(nn.Upsample(scale_factor=2) for _ in range(3))
-
-    def forward_features(self, x: Tensor) -> Any:
-        x = self.stem(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
+DOUBLE = functools.partial(nn.Upsample, scale_factor=2)
 
 
-class Skipping(Chain):
-    """Adds the first map to the last."""
-
-    def forward_features(self, x: Tensor) -> Any:
-        return super().forward_features(x) + x.mean()
-
-
-class Between(Chain):
-    """Changes a map between two blocks."""
-
-    def forward_features(self, x: Tensor) -> Any:
-        for block in self.blocks:
-            x = block(x) + 1
-        return x
-
-
-class InPairs(Chain):
-    """Hands on a tensor and a number, as PiT does a map and a token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(nn.Identity() for _ in range(3))
-
-    def forward_features(self, x: Tensor) -> Any:
-        pair = x, 0
-        for block in self.blocks:
-            pair = block(pair)
-        return pair[0]
-
-
-class InList(Chain):
-    """Returns its features in a list."""
-
-    def forward_features(self, x: Tensor) -> Any:
-        return [super().forward_features(x)]
+def straight(chain: Any, x: Tensor) -> Tensor:
+    for module in (chain.stem, *chain.blocks, chain.norm):
+        x = module(x)
+    return x
 
 
 @pytest.mark.parametrize(
-    ("model", "stages"),
+    ("forward", "block", "stages"),
     [
-        (Chain, (("blocks.0",), ("blocks.1",), ("blocks.2", "norm"))),
-        *((one_stage, ()) for one_stage in (Skipping, Between, InPairs, InList)),
+        (straight, DOUBLE, (("blocks.0",), ("blocks.1",), ("blocks.2", "norm"))),
+        (lambda chain, x: straight(chain, x) + x.mean(), DOUBLE, ()),
+        (lambda chain, x: chain.blocks[2](chain.blocks[1](chain.blocks[0](x) + 1) + 1) + 1, DOUBLE, ()),
+        # A tensor and a number are handed on, as PiT does a map and a token.
+        (lambda chain, x: functools.reduce(lambda pair, each: each(pair), chain.blocks, (x, 0))[0], nn.Identity, ()),
+        (lambda chain, x: [straight(chain, x)], DOUBLE, ()),
     ],
 )
-def test_a_model_has_stages_where_one_tensor_passes_them_and_nothing_else_does(model, stages):
-    assert features_and_stages(model(), torch.ones(1, 1, 2, 3))[1] == stages
+def test_a_model_has_stages_where_one_tensor_passes_them_and_nothing_else_does(forward, block, stages):
+    chain = nn.Module()
+    chain.stem, chain.blocks, chain.norm = nn.ReLU(), nn.ModuleList(block() for _ in range(3)), nn.ReLU()
+    chain.forward_features = functools.partial(forward, chain)
+    assert features_and_stages(chain, torch.ones(1, 1, 2, 3))[1] == stages
