@@ -36,7 +36,11 @@ def make_plan(
             key = hashlib.sha256(f"{named}{arm}{seed}".encode()).hexdigest()[:12]
             trials.append({"key": key, "arm": arm, "levels": named, "seed": seed})
     return {
-        **{"study": study, "preset": "quick", "factors": list(factors), "arms": list(arms), "baseline": arms[0]},
+        "study": study,
+        "preset": "quick",
+        "factors": list(factors),
+        "arms": list(arms),
+        "baseline": arms[0],
         "metric": "test_top1_median10",
         "metrics": [metric.json() for metric in METRICS],
         "trials": trials,
@@ -51,8 +55,16 @@ def planned_runs(plan: Mapping[str, Any], values: Values, **columns: Any) -> pd.
     value_of = values if callable(values) else lambda *cell: values.get(cell)
     found = [value_of(arm, seed) for arm, seed in zip(frame["arm"], frame["seed"], strict=True)]
     same = {
-        **{"error": "", "commit": "0123456789abcdef", "dirty": False, "patch": "none", "data": "feedc0de"},
-        **{"hardware": "a CPU", "versions": "torch 2", "epochs": 20, "run_id": "r", "config.dataset": "cifar10"},
+        "error": "",
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "patch": "none",
+        "data": "feedc0de",
+        "hardware": "a CPU",
+        "versions": "torch 2",
+        "epochs": 20,
+        "run_id": "r",
+        "config.dataset": "cifar10",
         "config.backbone": "resnet20",
     }
     frame["status"] = ["pending" if value is None else "done" for value in found]

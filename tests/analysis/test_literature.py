@@ -7,8 +7,16 @@ import pandas as pd
 import pytest
 
 from analysis import detection, literature, out_of_distribution, robustness
-from analysis.records import published
-from analysis.records.published import matching, printed, published_number, published_numbers
+from analysis.records.published import (
+    EXACT,
+    FOUND,
+    IF_KNOWN,
+    matching,
+    printed,
+    published_number,
+    published_numbers,
+    settings_of,
+)
 from tests.analysis.planned import make_plan
 from trainables.metric import METRICS
 from trainables.mixers import MIXERS
@@ -31,13 +39,13 @@ SHOWN = {
 def config_of(number: dict[Any, Any]) -> dict[str, Any]:
     """Return the configuration of a run that a published number is of."""
     terms = number["sumix"].split("+")
-    known = {key: number[column] for column, key in published.IF_KNOWN.items() if pd.notna(number[column])}
+    known = {key: number[column] for column, key in IF_KNOWN.items() if pd.notna(number[column])}
     regulariser = next((term for term in terms if term not in ("lam", "none")), "none")
     learned = "learned" if "lam" in terms else "fixed"
-    named = {key: text for key, text in published.settings_of(number).items() if text not in ("", "None")}
+    named = {key: text for key, text in settings_of(number).items() if text not in ("", "None")}
     known |= {key: _value(text) for key, text in named.items()}
-    cell = {key: number[key] for key in published.EXACT}
-    if number["backbone"] == published.FOUND:
+    cell = {key: number[key] for key in EXACT}
+    if number["backbone"] == FOUND:
         cell = {"retrain.dataset": number["dataset"], "epochs": number["epochs"]}
     return {**cell, **known, "sumix.lam": learned, "sumix.regulariser": regulariser}
 

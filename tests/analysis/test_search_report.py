@@ -51,10 +51,20 @@ def searched(track, tmp_path) -> Callable[..., Any]:
             study = optuna.create_study(storage=storage, study_name=f"search_toy/{arm}/x", direction="maximize")
             study.add_trials(found)
         about = {
-            **{"search": "search_toy", "preset": "quick", "storage": f"journal://{'/'}{file}"},
-            **{"confirmation": "c0ffee", "arms": {arm: f"search_toy/{arm}/x" for arm in trials}},
-            **{"objective": "val_top1", "held_out": True, "direction": "maximize", "space": SPACE, "per_arm": 30},
-            **{"sampler": "tpe", "scheduler": "asha", "search_seeds": [1000], "seeds": [0, 1, 2]},
+            "search": "search_toy",
+            "preset": "quick",
+            "storage": f"journal://{'/'}{file}",
+            "confirmation": "c0ffee",
+            "arms": {arm: f"search_toy/{arm}/x" for arm in trials},
+            "objective": "val_top1",
+            "held_out": True,
+            "direction": "maximize",
+            "space": SPACE,
+            "per_arm": 30,
+            "sampler": "tpe",
+            "scheduler": "asha",
+            "search_seeds": [1000],
+            "seeds": [0, 1, 2],
             **plan,
         }
         run = tracked.client.create_run(tracked.experiment, tags={"mixlab.level": "search", "mixlab.plan": "5ea4c4"})

@@ -33,8 +33,10 @@ def test_accuracy_and_loss_are_those_of_all_images_each_time(monkeypatch):
 @pytest.mark.parametrize(
     ("keys", "images"),
     [
-        *(({"dataset": "cifar10"}, 500), ({"dataset": "cifar10", "image_size": 80}, 500)),
-        *(({"dataset": "cifar10", "image_size": 81}, 487), ({"dataset": "imagenet"}, 63)),
+        ({"dataset": "cifar10"}, 500),
+        ({"dataset": "cifar10", "image_size": 80}, 500),
+        ({"dataset": "cifar10", "image_size": 81}, 487),
+        ({"dataset": "imagenet"}, 63),
         ({"dataset": "imagenet", "image_size": 160, "test_size": 224}, 63),
         ({"dataset": "imagenet", "image_size": 4096}, 1),
     ],

@@ -21,8 +21,13 @@ from trainables.refusals import counted, first_line, require_known
 ANSWERS = (ValueError("a range"), DataError("no images"), Diverged("the loss is nan"))
 FAULTS = (
     torch.AcceleratorError("CUDA error: device-side assert triggered"),
-    *(torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("shapes"), OSError(5, "Input/output error")),
-    *(KeyError("a"), TypeError("b"), MemoryError(), LostProcess("one of 2")),
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("shapes"),
+    OSError(5, "Input/output error"),
+    KeyError("a"),
+    TypeError("b"),
+    MemoryError(),
+    LostProcess("one of 2"),
 )
 
 

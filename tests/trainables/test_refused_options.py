@@ -78,8 +78,11 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
 @pytest.mark.parametrize(
     ("mixer", "option", "right", "wrong"),
     [
-        *(("augmix", "severity", 10.0, 11.0), ("augmix", "width", 1, 0), ("mixup_cutmix", "cutmix_share", 1.0, 1.5)),
-        *(("dmixup", "num_images", 2, 1), ("alignmix", "eps", 0.01, 0.0)),
+        ("augmix", "severity", 10.0, 11.0),
+        ("augmix", "width", 1, 0),
+        ("mixup_cutmix", "cutmix_share", 1.0, 1.5),
+        ("dmixup", "num_images", 2, 1),
+        ("alignmix", "eps", 0.01, 0.0),
         ("resizemix", "scope", (0.0, 1.0), (0.0, 1.1)),
     ],
 )

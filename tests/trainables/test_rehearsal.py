@@ -168,8 +168,10 @@ def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer
 @pytest.mark.parametrize(
     ("mixer", "key", "value"),
     [
-        *(("automix", "mixer.block_min_lr", 0.3), ("automix", "sumix.raw_statistics", "leave")),
-        *(("augmix", "mixer.probability", 0.5), ("adautomix", "clean_loss", 1.0)),
+        ("automix", "mixer.block_min_lr", 0.3),
+        ("automix", "sumix.raw_statistics", "leave"),
+        ("augmix", "mixer.probability", 0.5),
+        ("adautomix", "clean_loss", 1.0),
     ],
 )
 def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(mixer, key, value):

@@ -10,8 +10,15 @@ from optuna.trial import TrialState, create_trial
 
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.search_report import importance_text
-from analysis.statistics import search_findings
-from analysis.statistics.search_findings import Landscape, cautions, claims, comparable, explained_p, landscape
+from analysis.statistics.search_findings import (
+    Landscape,
+    cautions,
+    claims,
+    comparable,
+    explained,
+    explained_p,
+    landscape,
+)
 from tests.analysis.planned import tables_of
 from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points, trial, tuned
 
@@ -128,7 +135,7 @@ def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed():
 
 def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms():
     seen = [Landscape(comparable(tuned([])), SOME, [], p) for p in (0.03, 0.04)]
-    corrected = search_findings.explained(dict(zip(ARMS, seen, strict=True)))
+    corrected = explained(dict(zip(ARMS, seen, strict=True)))
     assert list(corrected.values()) == [0.06, 0.06]  # Holm: twice 0.03, and no less for the other
     said = importance_text(seen[0], corrected["cutmix"])
     assert "has p = 0.030, 0.060 corrected for all arms (permutation). So nothing is claimed" in said

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics import significance
-from analysis.statistics.significance import family_p, holm, mean_interval, probability_of_beating, sign_flip_p
+from analysis.statistics.significance import (
+    EXACT_UP_TO,
+    family_p,
+    holm,
+    mean_interval,
+    probability_of_beating,
+    sign_flip_p,
+)
 
 
 def test_interval_by_hand():
@@ -66,7 +72,7 @@ def test_sign_flip_agrees_with_enumeration_and_with_scipy(n):
 
 
 def test_sign_flip_with_many_pairs_is_close_to_the_t_test_and_repeatable():
-    d = np.random.default_rng(3).normal(0.35, 1, significance.EXACT_UP_TO + 15)
+    d = np.random.default_rng(3).normal(0.35, 1, EXACT_UP_TO + 15)
     assert sign_flip_p(d) == sign_flip_p(d)
     assert sign_flip_p(d) == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.01)
     # A comparison by itself has no larger p than in a family, whose patterns are the same.

@@ -19,8 +19,11 @@ def test_a_bound_asks_for_one_side_only(odd):
 @pytest.mark.parametrize(
     ("higher", "sign", "said"),
     [
-        *((True, 1, "no worse than delta"), (True, -1, "no better than delta"), (False, 1, "no better than delta")),
-        *((None, 1, "not decided"), (None, -1, "not decided")),
+        (True, 1, "no worse than delta"),
+        (True, -1, "no better than delta"),
+        (False, 1, "no better than delta"),
+        (None, 1, "not decided"),
+        (None, -1, "not decided"),
     ],
 )
 def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, sign, said):

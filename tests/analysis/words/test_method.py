@@ -5,9 +5,16 @@ import re
 import pytest
 
 from analysis.statistics.tables import level_tables
-from analysis.words import method
 from analysis.words.cells import cells
-from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
+from analysis.words.method import (
+    correction_text,
+    method_text,
+    pairing_text,
+    power_table,
+    power_text,
+    sign_flip_text,
+    too_few_seeds,
+)
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.words.five_arms import ARMS, full, level_of
 
@@ -124,8 +131,8 @@ def test_an_approximate_p_is_not_called_exact():
     assert "exact" not in text
     assert "10,000 sign patterns" in text
     assert "joint sign flips (exact)" in method_text(level_of(full(8), seeds=21))  # which has begun
-    assert ["exact" in method.sign_flip_text(pairs) for pairs in (20, 21)] == [True, False]
-    assert ["exact" in method.correction_text(seeds) for seeds in (12, 13)] == [True, False]
+    assert ["exact" in sign_flip_text(pairs) for pairs in (20, 21)] == [True, False]
+    assert ["exact" in correction_text(seeds) for seeds in (12, 13)] == [True, False]
 
 
 def test_power_plan_of_every_arm():

@@ -10,8 +10,14 @@ from torchvision import models
 
 from tests.trainables.backbones.networks import drawn
 from trainables import classify
-from trainables.backbones import BACKBONES, pretrained
-from trainables.backbones.pretrained import PRETRAINED, load_pretrained, prepare_pretrained, require_pretrained
+from trainables.backbones import BACKBONES
+from trainables.backbones.pretrained import (
+    PRETRAINED,
+    load_pretrained,
+    prepare_pretrained,
+    require_pretrained,
+    torchvision_network,
+)
 from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
 from trainables.cost import noise_splits
 from trainables.datasets import download, opening
@@ -22,8 +28,11 @@ from trainables.network_shapes import Undrawn
 from trainables.training import Run
 
 THEIRS = {
-    **{"resnet18_imagenet": models.resnet18, "mobilenet_v2": models.mobilenet_v2},
-    **{"efficientnet_b0": models.efficientnet_b0, "convnext_tiny": models.convnext_tiny, "swin_tiny": models.swin_t},
+    "resnet18_imagenet": models.resnet18,
+    "mobilenet_v2": models.mobilenet_v2,
+    "efficientnet_b0": models.efficientnet_b0,
+    "convnext_tiny": models.convnext_tiny,
+    "swin_tiny": models.swin_t,
 }
 
 
@@ -50,7 +59,7 @@ def test_weights_of_another_network_are_refused():
     with Undrawn():
         network, weights = models.resnet50(), models.resnet18().state_dict()
     with pytest.raises(DataError, match=r"do not fit the network: layer1\.0\.bn3\.bias is missing or of another shape"):
-        pretrained.torchvision_network(network, weights)
+        torchvision_network(network, weights)
 
 
 @pytest.fixture

@@ -26,7 +26,10 @@ def pillow(path):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        *(("a.jpg", {}), ("grey.jpg", {"mode": "L"}), ("cmyk.jpg", {"mode": "CMYK"}), ("a.png", {})),
+        ("a.jpg", {}),
+        ("grey.jpg", {"mode": "L"}),
+        ("cmyk.jpg", {"mode": "CMYK"}),
+        ("a.png", {}),
         ("palette.png", {"mode": "P"}),
         ("png-called.jpg", {"format": "PNG"}),  # ImageNet has one
     ],

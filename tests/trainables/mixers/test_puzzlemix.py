@@ -9,7 +9,15 @@ from torch import Tensor
 
 from tests.trainables.seeded import seeded
 from trainables.mixers.mixed import Mixed
-from trainables.mixers.puzzlemix import arrange, border_differences, cell_saliency, puzzle_energy, puzzlemix
+from trainables.mixers.puzzlemix import (
+    arrange,
+    border_differences,
+    cell_saliency,
+    fitting,
+    puzzle_energy,
+    puzzlemix,
+    surprise,
+)
 
 module = importlib.import_module("trainables.mixers.puzzlemix")  # the package's attribute is the function
 
@@ -79,7 +87,7 @@ def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides_or_of_the_
 def test_the_prior_is_minus_the_logarithm_of_the_binomial():
     for lam, chances in ((0.3, (0.7**2, 2 * 0.3 * 0.7, 0.3**2)), (0.0, (1, 0)), (1.0, (0, 1))):
         wanted = [-math.log(p + 1e-8) for p in chances]  # finite for what has no chance
-        torch.testing.assert_close(module.surprise(torch.tensor([lam]), len(chances)), torch.tensor([wanted]))
+        torch.testing.assert_close(surprise(torch.tensor([lam]), len(chances)), torch.tensor([wanted]))
 
 
 def test_the_prior_of_a_whole_mask_is_the_same_in_every_grid():
@@ -168,7 +176,7 @@ def test_a_blank_saliency_gives_no_nan():
 
 
 def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_without_cells_is():
-    assert module.fitting((2, 12, 13), 16, 12) == module.fitting((2, 12, 13), 12, 16) == [2, 12]
+    assert fitting((2, 12, 13), 16, 12) == fitting((2, 12, 13), 12, 16) == [2, 12]
     with pytest.raises(ValueError, match=r"^blocks must hold a number up to 12, the side of the image in pixels, got"):
         mix(blocks=(13, 16))
     for blocks in ((), (1,)):

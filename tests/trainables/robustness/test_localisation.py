@@ -7,8 +7,15 @@ from scipy import ndimage
 
 from trainables.config import parse
 from trainables.methods import build_network
-from trainables.robustness import localisation
-from trainables.robustness.localisation import OVERLAPS, accuracies, as_shown, boxes_above, overlaps, resized
+from trainables.robustness.localisation import (
+    OVERLAPS,
+    accuracies,
+    as_shown,
+    boxes_above,
+    class_activation_maps,
+    overlaps,
+    resized,
+)
 
 
 def square(side=100, box=(20, 30, 59, 79), inside=255):
@@ -22,13 +29,13 @@ def square(side=100, box=(20, 30, 59, 79), inside=255):
 def test_the_mean_of_a_map_is_the_logit_without_its_bias():
     images, classes = torch.rand(5, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3, 9, 1, 3])
     network = build_network(parse({"dataset": "cifar10", "backbone": "resnet8"}), seed=1).double().eval()
-    maps = localisation.class_activation_maps(network, images, classes)
+    maps = class_activation_maps(network, images, classes)
     assert maps.shape == (5, 8, 8)
     logits = network(images) - network.backbone.head.bias
     torch.testing.assert_close(maps.mean(dim=(1, 2)), logits.gather(1, classes[:, None])[:, 0])
     reads_a_token = build_network(parse({"dataset": "cifar100", "backbone": "vit_tiny_32"}))
     with pytest.raises(ValueError, match="needs a head that reads the mean of the last map, unlike"):
-        localisation.class_activation_maps(reads_a_token, images.float(), classes)
+        class_activation_maps(reads_a_token, images.float(), classes)
 
 
 def test_the_boxes_are_those_of_every_blob_and_of_every_hole():

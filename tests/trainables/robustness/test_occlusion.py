@@ -6,8 +6,15 @@ from torch import Tensor, nn
 
 from tests.trainables.seeded import seeded
 from trainables.mixers.saliency import fine_grained_saliency
-from trainables.robustness import occlusion
-from trainables.robustness.occlusion import mask, masking_ranks, occlusion_accuracy, patch_of_pixel
+from trainables.robustness.occlusion import (
+    SHARES,
+    area_under_curve,
+    default_patch_size,
+    mask,
+    masking_ranks,
+    occlusion_accuracy,
+    patch_of_pixel,
+)
 
 
 def occlude(model: nn.Module, images: Tensor, labels: Tensor, side: int = 4, size: int = 6, **options) -> Tensor:
@@ -35,7 +42,7 @@ def test_patch_numbers_by_hand_on_an_oblong_image():
     assert patch_of_pixel(2, 3, 1).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert patch_of_pixel(2, 3, 2).tolist() == [[0, 0, 1], [0, 0, 1]]
     # Patches are of 16 pixels in photographs, and of 4 in CIFAR's images.
-    assert [occlusion.default_patch_size(side) for side in (224, 32, 64, 28)] == [16, 4, 8, 3]
+    assert [default_patch_size(side) for side in (224, 32, 64, 28)] == [16, 4, 8, 3]
     assert patch_of_pixel(224, 224, 16).max() == 14 * 14 - 1
     for side in (0, 13):
         with pytest.raises(ValueError, match=f"patch_size must be between 1 and 12 pixels, got {side}"):
@@ -59,7 +66,7 @@ def test_accuracy_falls_at_the_share_that_is_counted_by_hand():
     # 12 patches; at 50 % six are visible, exactly half: a tie, which argmax gives to class 0.
     assert accuracy.tolist() == [[75.0] * 5 + [25.0] * 6] * 2
     assert model.training
-    masked = [12 * 16 * (images[0, 0] == 0).float().mean() / 16 for images in model.seen[: len(occlusion.SHARES)]]
+    masked = [12 * 16 * (images[0, 0] == 0).float().mean() / 16 for images in model.seen[: len(SHARES)]]
     assert masked == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12]
 
 
@@ -106,6 +113,6 @@ def test_equally_salient_patches_are_masked_in_random_order():
 
 
 def test_area_by_hand():
-    assert occlusion.area_under_curve(torch.tensor([[100.0, 50, 0], [80, 80, 80]]), (0, 50, 100)).tolist() == [50, 80]
-    assert occlusion.area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
-    assert occlusion.area_under_curve(torch.tensor([80.0, 60]), (50, 100)).item() == pytest.approx(70)
+    assert area_under_curve(torch.tensor([[100.0, 50, 0], [80, 80, 80]]), (0, 50, 100)).tolist() == [50, 80]
+    assert area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
+    assert area_under_curve(torch.tensor([80.0, 60]), (50, 100)).item() == pytest.approx(70)

@@ -4,7 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from trainables.robustness import blur_and_weather as weather
+from trainables.robustness import blur_and_weather
+from trainables.robustness.blur_and_weather import (
+    elastic_transform,
+    frost,
+    glass_blur,
+    motion_blur,
+    snow,
+    spatter,
+    zoom_blur,
+)
 
 
 class Constant:
@@ -36,18 +45,21 @@ def test_motion_of_a_point_is_a_line_that_starts_at_each_pixel(severity, radius,
     weights = line(radius, sd)
     wanted = np.zeros(30)
     wanted[25 - np.arange(len(weights))] = weights  # a pixel sees what lies ahead of it
-    moved = weather.motion_blur(point, severity, Constant())  # at no angle
+    moved = motion_blur(point, severity, Constant())  # at no angle
     np.testing.assert_allclose(moved[0, 2, :, 0], wanted, atol=1e-12)
     assert moved.sum() == pytest.approx(1)
-    slanted = weather.motion_blur(point, severity, Constant(1.0))  # at the greatest angle, of 45 degrees
+    slanted = motion_blur(point, severity, Constant(1.0))  # at the greatest angle, of 45 degrees
     assert np.argwhere(slanted[0, :, :, 0]).tolist() == [[0, 23], [1, 24], [2, 25]]
 
 
 @pytest.mark.parametrize(
     ("severity", "mean", "sd", "size", "threshold", "radius", "blur", "share"),
     [
-        *((1, 0.1, 0.2, 1, 0.6, 8, 3, 0.95), (2, 0.1, 0.2, 1, 0.5, 10, 4, 0.9), (3, 0.15, 0.3, 1.75, 0.55, 10, 4, 0.9)),
-        *((4, 0.25, 0.3, 2.25, 0.6, 12, 6, 0.85), (5, 0.3, 0.3, 1.25, 0.65, 14, 12, 0.8)),
+        (1, 0.1, 0.2, 1, 0.6, 8, 3, 0.95),
+        (2, 0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+        (3, 0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+        (4, 0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+        (5, 0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
     ],
 )
 def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(
@@ -59,15 +71,15 @@ def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(
     pale = share * colour + (1 - share) * (grey * 1.5 + 0.5)
     for flake in (threshold - 0.005, threshold + 0.005):
         wanted = pale + 2 * flake * (flake > threshold)
-        found = weather.snow(image, severity, Constant((flake - mean) / sd))
+        found = snow(image, severity, Constant((flake - mean) / sd))
         np.testing.assert_allclose(found, np.broadcast_to(wanted, image.shape))
     flakes = np.zeros((1, 80, 80))
     flakes[0, 35:39, 30:34] = 1
     monkeypatch.setattr(Constant, "normal", lambda *_: flakes)
-    large = weather._magnify(flakes[..., None], size)[0, :, :, 0]
+    large = blur_and_weather._magnify(flakes[..., None], size)[0, :, :, 0]
     large[large < threshold] = 0
     fallen = sum(weight * np.roll(large, step, 0) for step, weight in enumerate(line(radius, blur)))
-    found = weather.snow(image, severity, Constant())  # straight down
+    found = snow(image, severity, Constant())  # straight down
     np.testing.assert_allclose(found[0, :, :, 1] - pale[1], fallen + fallen[::-1, ::-1], atol=1e-12)
 
 
@@ -75,7 +87,7 @@ def test_snow_is_pale_and_has_flakes_above_a_threshold_that_fall_both_ways(
 def blurs(monkeypatch):
     """Return the widths of the Gaussians that are asked for, none of which blurs."""
     asked = []
-    monkeypatch.setattr(weather, "gaussian_filter", lambda image, sd, **_: asked.append(sd) or image)
+    monkeypatch.setattr(blur_and_weather, "gaussian_filter", lambda image, sd, **_: asked.append(sd) or image)
     return asked
 
 
@@ -89,7 +101,7 @@ def blurs(monkeypatch):
 )
 def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity, mean, sd, threshold, light, widths, blurs):
     image = np.full((1, 16, 16, 3), 0.2)
-    dry, wet = (weather.spatter(image, severity, Constant((threshold + more - mean) / sd)) for more in (-0.005, 0.005))
+    dry, wet = (spatter(image, severity, Constant((threshold + more - mean) / sd)) for more in (-0.005, 0.005))
     assert blurs == [(0, width, width) for width in widths] * 2
     np.testing.assert_allclose(dry, image)
     colour = np.array([175, 238, 238]) / 255 * light + 0.2 if light else np.array([63, 42, 20]) / 255
@@ -101,9 +113,9 @@ def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity, mean, sd, 
 )
 def test_frost_covers_the_image_by_the_published_shares(severity, of_image, of_ice):
     black, white = np.zeros((2, 1, 24, 16, 3))[0], np.ones((1, 24, 16, 3))
-    ice, iced = (weather.frost(image, severity, np.random.default_rng(3)) for image in (black, white))
+    ice, iced = (frost(image, severity, np.random.default_rng(3)) for image in (black, white))
     np.testing.assert_allclose(iced - ice, of_image)
-    least = weather.frost(black, 1, np.random.default_rng(3)) / 0.2  # the same crystals
+    least = frost(black, 1, np.random.default_rng(3)) / 0.2  # the same crystals
     np.testing.assert_allclose(ice, of_ice * least)
     assert 0.5 < least.max() <= 1
 
@@ -116,7 +128,7 @@ def test_frost_covers_the_image_by_the_published_shares(severity, of_image, of_i
 def test_elastic_maps_move_as_far_as_is_published(severity, strength, smoothness, affine, blurs):
     """Where all numbers are the greatest of their range, both maps are shifts, in opposite directions."""
     ramp = np.broadcast_to(np.linspace(0, 1, 40)[None, :, None, None], (1, 40, 32, 3))
-    moved = weather.elastic_transform(ramp, severity, Constant(1.0))
+    moved = elastic_transform(ramp, severity, Constant(1.0))
     assert blurs == [32 * smoothness] * 2
     np.testing.assert_allclose((moved - ramp)[0, 8:-8], 32 * (strength - affine) / 39, atol=1e-9)
 
@@ -129,9 +141,9 @@ def test_glass_shifts_once_or_twice_between_two_blurs_and_zooms_go_by_hundredths
     point[0, 8, 8] = 1
     blurred = cv2.GaussianBlur(cv2.GaussianBlur(point[0], (9, 9), sd), (9, 9), sd)
     wanted = np.roll(blurred, (-times, -times), (0, 1))  # each pixel takes the next one's place
-    np.testing.assert_allclose(weather.glass_blur(point, severity, Constant())[0], wanted, atol=1e-4)
+    np.testing.assert_allclose(glass_blur(point, severity, Constant())[0], wanted, atol=1e-4)
     factors = []
-    monkeypatch.setattr(weather, "_magnify", lambda images, factor: factors.append(factor) or 0 * images)
+    monkeypatch.setattr(blur_and_weather, "_magnify", lambda images, factor: factors.append(factor) or 0 * images)
     count = 1 + 5 * severity
-    np.testing.assert_allclose(weather.zoom_blur(point, severity, Constant()), point / (count + 1))
+    np.testing.assert_allclose(zoom_blur(point, severity, Constant()), point / (count + 1))
     assert factors == pytest.approx([1 + step / 100 for step in range(count)])
