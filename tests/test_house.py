@@ -22,10 +22,19 @@ MAY_IMPORT = {
     "mixlab": {"mixlab"},
     "mixlab.spec": {"mixlab.spec", "mixlab.errors"},
     "analysis": {
-        *("analysis", "trainables", "mixlab"),  # of this the public names, and below it:
-        *(f"mixlab.cluster.{name}" for name in ("connect", "head", "resources")),
-        *(f"mixlab.{name}" for name in ("errors", "installation", "messages", "search.trial_store", "spec")),
-        *("mixlab.tracking", "mixlab.uris"),
+        "analysis",
+        "trainables",
+        "mixlab",  # its public names
+        "mixlab.cluster.connect",
+        "mixlab.cluster.head",
+        "mixlab.cluster.resources",
+        "mixlab.errors",
+        "mixlab.installation",
+        "mixlab.messages",
+        "mixlab.search.trial_store",
+        "mixlab.spec",
+        "mixlab.tracking",
+        "mixlab.uris",
     },
 }
 # The writing half of tracking, which analysis leaves alone.
