@@ -14,10 +14,10 @@ HOMES = (PACKAGE.parent, PACKAGE.parent.parent)
 
 command: str | None = None  # what was typed, if that was not the file of a study or a script
 
-LIBRARIES = (  # that Mixlab imports, by the names of their packages
+LIBRARIES = (  # that Mixlab imports, by the names of their packages, and its own
     *("PIL", "captum", "cv2", "filelock", "huggingface_hub", "matplotlib", "mlflow", "numpy", "optuna", "pandas"),
     *("psutil", "pyarrow", "pycocotools", "pydantic", "ray", "requests", "rich", "safetensors", "scipy", "sqlalchemy"),
-    *("tabulate", "timm", "torch", "torchvision", "tqdm", "yaml"),
+    *("tabulate", "timm", "torch", "torchvision", "tqdm", "yaml", "analysis", "trainables"),
 )
 
 

@@ -155,7 +155,7 @@ def test_a_package_that_hides_ours_is_named(name, tmp_path, monkeypatch, capsys)
     assert f"{tmp_path / name} hides" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["torch.py", "numpy.py", "queue.py", "test.py"])
+@pytest.mark.parametrize("name", ["torch.py", "numpy.py", "queue.py", "analysis.py", "test.py"])
 def test_a_file_that_hides_a_library_is_named_whether_it_is_the_study_or_is_beside_it(name, tmp_path, capsys):
     file = tmp_path / name
     file.write_text("import sys, mixlab\nsys.exit(7)\n")
