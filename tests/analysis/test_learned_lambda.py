@@ -75,7 +75,7 @@ def test_bad_input_is_one_sentence(call, capsys):
 @pytest.mark.slow
 def test_the_command(noise, painted, call, out):
     assert call("--pick", "3,17") == 0
-    names = {f"strip.{ending}" for ending in ("png", "pdf", "csv")}
+    names = {f"strip.{ending}" for ending in ("png", "pdf", "tex", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"evaluations.json"}
     table = pd.read_csv(out / "strip.csv")
     assert set(table["arm"]) == {"SUMix"}

@@ -15,7 +15,7 @@ def test_the_grid_has_the_network_in_its_middle():
 def test_lines_planes_and_the_table_of_sharpness(trained, painted, out, capsys):
     few = ("--images", "2", "--steps", "5", "--plane", "5", "--directions", "2")
     assert trained.call(loss_landscape, "--out", str(out), *few) == 0
-    names = {f"{stem}.{ending}" for stem in ("line", "plane") for ending in ("png", "pdf", "csv")}
+    names = {f"{stem}.{ending}" for stem in ("line", "plane") for ending in ("png", "pdf", "tex", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"sharpness.md", "sharpness.csv", "evaluations.json"}
     line, plane = pd.read_csv(out / "line.csv"), pd.read_csv(out / "plane.csv")
     assert len(line) == 2 * 2 * 5

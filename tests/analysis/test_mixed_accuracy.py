@@ -50,7 +50,7 @@ def test_a_network_that_sees_the_shares_is_always_right_and_the_bins_hold_lambda
 def test_the_command(trained, out, capsys):
     few = ("--out", str(out), "--images", "10", "--draws", "2")
     assert trained.call(mixed_accuracy, *few) == 0
-    names = {f"curves.{ending}" for ending in ("png", "pdf", "csv")}
+    names = {f"curves.{ending}" for ending in ("png", "pdf", "tex", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
     points, table = pd.read_csv(out / "curves.csv"), pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
     mine = points[(points["arm"] == "+ lam") & (points["part"] == "mixed_top1")]

@@ -129,7 +129,7 @@ def test_without_corruptions_the_bins_hold_every_image(trained, asked, out, caps
     for row in bins.to_dict("records"):
         ece[row["arm"], row["seed"]] += row["predictions"] / IMAGES * abs(row["accuracy"] - row["confidence"])
     assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
-    assert all((out / f"reliability.{ending}").exists() for ending in ("png", "pdf"))
+    assert all((out / f"reliability.{ending}").exists() for ending in ("png", "pdf", "tex"))
 
 
 def test_the_calibration_error_has_fifteen_bins_and_ten():
