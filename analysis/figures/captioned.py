@@ -34,7 +34,8 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
         upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height, foot], squeeze=False))
         text = "\n".join(caption_lines(caption, width))
         figure.set_label(caption)
-        lower.text(0.01, 0.98, text, gid=WORDS, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+        lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+        lower.set_gid(WORDS)
         if title:
             upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold", gid=WORDS)
         yield figure, upper

@@ -28,7 +28,10 @@ def test_the_command(trained, tmp_path, out, capsys, monkeypatch):
     monkeypatch.setitem(RECIPES, "coco", replace(RECIPES["coco"], regions=16))
     write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
     assert trained.call(detection, "--out", str(out), "--data-root", str(tmp_path), *SHORT) == 0
-    assert "1 iteration of 2 photographs; 2 test photographs of COCO" in capsys.readouterr().out
+    assert (
+        "1 iteration of 2 photographs; 2 test photographs of COCO. AP as by COCO: mean over overlaps of 50"
+        in capsys.readouterr().out
+    )
     table = pd.read_csv(out / "table.csv")
     assert set(table["metric"]) == {"coco_ap", "coco_ap50", "coco_ap75"}
     assert list(table["n"]) == [2] * 6

@@ -160,7 +160,12 @@ def test_a_pdf_leaves_the_title_and_the_caption_to_the_paper(levels, monkeypatch
 
     def savefig(figure, file, **options):
         ending = file.suffix if isinstance(file, Path) else ".png"
-        shown[ending] = {text.get_text() for part in figure.subfigs for text in part.texts if text.get_visible()}
+        shown[ending] = {
+            text.get_text()
+            for part in figure.subfigs
+            for text in part.texts
+            if part.get_visible() and text.get_visible()
+        }
         boxes[ending] = options.get("bbox_inches")
 
     monkeypatch.setattr(Figure, "savefig", savefig)
