@@ -64,7 +64,7 @@ class Endless:
     workers_mib = 0.0
 
     def __init__(self, count: int) -> None:
-        self.count, self.largest = count, 0
+        self.count = count
 
     def __len__(self) -> int:
         return self.count
@@ -72,7 +72,6 @@ class Endless:
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for first in range(0, self.count, batch_size):
             size = min(batch_size, self.count - first)
-            self.largest = max(self.largest, size)
             yield torch.zeros(1, 3, 224, 224).expand(size, -1, -1, -1), torch.zeros(size, dtype=torch.int64)
 
 

@@ -4,6 +4,7 @@ Those in memory are known by a fingerprint.
 """
 
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -153,29 +154,22 @@ def test_fingerprint_changes_with_one_pixel_one_label_or_the_border_between_the_
     assert of(images=whole.images.contiguous(memory_format=torch.channels_last)) == of()  # content, not layout
 
 
-class Remote:
-    """A data set that is fetched by ``prepare``, or cannot be."""
+def test_load_cached_fetches_what_is_missing_once_or_says_why_it_cannot(tmp_path, monkeypatch):
+    calls = []
 
-    def __init__(self, there):
-        self.there, self.calls = there, []
-
-    def prepare(self, root):
-        self.calls.append("prepare")
-        if not self.there:
-            raise DataError("it could not be obtained")
-
-    def load(self, root):
-        self.calls.append("load")
-        if "prepare" not in self.calls:
+    def load(root):
+        calls.append("load")
+        if "prepare" not in calls:
             raise DataError("a file is missing")
         return Splits(oblong(), oblong())
 
+    def refuse(root):
+        raise DataError("it could not be obtained")
 
-def test_load_cached_fetches_what_is_missing_once_or_says_why_it_cannot(tmp_path, monkeypatch):
-    monkeypatch.setitem(DATASETS, "remote", remote := Remote(there=True))
+    for name, prepare in (("remote", lambda root: calls.append("prepare")), ("lost", refuse)):
+        monkeypatch.setitem(DATASETS, name, SimpleNamespace(load=load, prepare=prepare))
     first = load_cached("remote", tmp_path)
     assert load_cached("remote", tmp_path) is first
-    assert remote.calls == ["load", "prepare", "load"]
-
-    monkeypatch.setitem(DATASETS, "lost", Remote(there=False))
+    assert calls == ["load", "prepare", "load"]
+    calls.clear()
     require_refused("could not be obtained", load_cached, "lost", tmp_path)

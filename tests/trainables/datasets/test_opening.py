@@ -231,28 +231,7 @@ def test_a_set_to_evaluate_on_is_for_its_own_classifiers(root):
         open_evaluation("cifar100_c", "fog", parse({"dataset": "cifar10"}), root, "cpu")
 
 
-@pytest.mark.slow
-def test_a_run_is_the_same_with_a_worker_and_after_an_interruption(root, tmp_path):
-    checkpoint = tmp_path / "checkpoint"
-    checkpoint.mkdir()
-
-    def trained(**options):
-        """Return each epoch, except its time and memory; save the run after the first."""
-        history = []
-
-        def report(epoch, save):
-            metrics = {k: v for k, v in epoch.metrics.items() if "seconds" not in k and "memory" not in k}
-            history.append(epoch._replace(metrics=metrics))
-            if epoch.number == 1:
-                save(checkpoint)
-
-        train(FOLDER, 0, report, data_root=root, **options)
-        return history
-
-    whole = trained(workers=0)
-    assert len({epoch.metrics["train_loss"] for epoch in whole}) == 2
-    assert trained(workers=1) == whole
-    assert trained(workers=0, resume_from=checkpoint) == whole[1:]
+def test_the_files_of_a_folder_are_listed_once(root):
     images = images_of(parse(FOLDER), root)
     assert images.train.labels.bincount().tolist() == [7, 7, 7]
     assert images_of(parse(FOLDER), root / "below" / "..") is images

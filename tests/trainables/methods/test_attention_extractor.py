@@ -73,16 +73,14 @@ def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline):
         assert torch.equal(mixed, drawn) == (looks_through is average)
 
 
-def test_the_moving_average_is_restored_and_keeps_no_more_than_its_decay():
-    method, again = method_for("attentivemix", mixer__ema=0.3), method_for("attentivemix", mixer__ema=0.3, seed=1)
+def test_the_moving_average_keeps_no_more_than_its_decay():
+    method = method_for("attentivemix", mixer__ema=0.3)
     for _ in range(3):
         method.after_step(0.5)
-    again.load_state_dict(method.state_dict())
-    before = again.average.network.backbone.head.weight.clone()
-    again.network.backbone.head.weight.data.zero_()
-    again.after_step(0.5)
-    torch.testing.assert_close(again.average.network.backbone.head.weight, 0.3 * before)  # not 5/14
-    assert again.average.count == 4
+    before = method.average.network.backbone.head.weight.clone()
+    method.network.backbone.head.weight.data.zero_()
+    method.after_step(0.5)
+    torch.testing.assert_close(method.average.network.backbone.head.weight, 0.3 * before)  # not 5/14
     assert method_for("attentivemix", mixer__ema=0.0).average is None
 
 
