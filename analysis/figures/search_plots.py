@@ -21,7 +21,6 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from optuna.visualization import matplotlib as optuna_plots
 
 from analysis.figures.captioned import titled
 from analysis.figures.drawing import MOST_TICKS, log_ticks, shape, whole_ticks
@@ -74,7 +73,7 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         axis = upper.subplots()
         if contour:
             with _optuna_draws_on(upper, axis):
-                optuna_plots.plot_contour(arm.study, params=[x, y], target_name=in_letters(objective))
+                optuna.visualization.matplotlib.plot_contour(arm.study, [x, y], target_name=in_letters(objective))
         _scatter(axis, arm.complete, x, y, "o", "black", "complete")
         _scatter(axis, arm.trials(TrialState.PRUNED), x, y, "x", CENSORED_COLOUR, "stopped early")
         _scatter(axis, arm.trials(TrialState.FAIL), x, y, "v", FAILED_COLOUR, "failed")

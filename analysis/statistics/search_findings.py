@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
+import optuna  # optuna.importance, which loads scikit-learn, is imported when it is asked for
 import pandas as pd
 from numpy.typing import NDArray
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.linalg import orth
 
@@ -225,8 +224,8 @@ def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[s
         study.add_trial(create_trial(value=float(of.values[index]), params=params, distributions=distributions))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        evaluator = FanovaImportanceEvaluator(n_trees=32, seed=0)
-        found = get_param_importances(study, evaluator=evaluator, params=names)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
     return {name: float(found[name]) for name in names}
 
 
