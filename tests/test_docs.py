@@ -18,12 +18,11 @@ import optuna
 import pytest
 import torch
 
-from mixlab import Search
+from mixlab import Epoch, Search
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
 from mixlab.search.samplers import build_sampler
 from mixlab.spec.complete import complete
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SAMPLERS
 from mixlab.spec.trial import Trial
 from mixlab.tracking.mirrors import MIRRORS, opened

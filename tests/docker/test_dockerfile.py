@@ -12,8 +12,7 @@ from pathlib import Path
 from mixlab import provenance
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
-INSTRUCTIONS = re.findall(r"^([A-Z]+) ((?:.*\\\n)*.*)", DOCKERFILE, re.MULTILINE)
+INSTRUCTIONS = re.findall(r"^([A-Z]+) ((?:.*\\\n)*.*)", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
 
 
 def values(instruction: str) -> list[str]:

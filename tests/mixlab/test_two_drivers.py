@@ -22,9 +22,8 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 5
 WATCH_SECONDS = 8.0
-OPTIONS = ("--epochs", str(EPOCHS), "--seeds", "2")
+OPTIONS = ("--epochs", "5", "--seeds", "2")
 UNSHARE = ("unshare", *AS_ROOT, "--uts")
 
 

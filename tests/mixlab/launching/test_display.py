@@ -11,10 +11,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from mixlab import Epoch, Metric
 from mixlab.launching import display
 from mixlab.launching.display import Display, GpuMemory, Progress, Shown, in_words
-from mixlab.spec.epoch import Epoch
-from mixlab.spec.metric import Metric
 from mixlab.spec.trial import State, Trial
 from tests.waiting import wait_for
 

@@ -7,10 +7,9 @@ from unittest.mock import Mock, call
 
 import pytest
 
-from mixlab import Options
+from mixlab import Epoch, Options
 from mixlab.cluster.source import End, Job
 from mixlab.launching.phase import ListedTrials
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun

@@ -10,14 +10,13 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
-from mixlab import Options, run
+from mixlab import Epoch, Options, run
 from mixlab.cluster.resources import Share
 from mixlab.launching import plan
 from mixlab.launching.phase import Left
 from mixlab.launching.plan import Timing, print_cost, print_outlook
 from mixlab.options import AUTO
 from mixlab.spec.complete import complete
-from mixlab.spec.epoch import Epoch
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun

@@ -7,12 +7,11 @@ from unittest.mock import Mock, call
 
 import pytest
 
-from mixlab import Arm, Choice
+from mixlab import Arm, Choice, Epoch
 from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials, describe
 from mixlab.search.history import History
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search, states

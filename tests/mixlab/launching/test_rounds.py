@@ -19,7 +19,7 @@ from rich.console import Console
 
 from analysis.report import decide
 from analysis.statistics.verdicts import sequential_verdicts
-from mixlab import Arm, Options, Study, run
+from mixlab import Arm, Epoch, Options, Study, run
 from mixlab.cluster import schedule
 from mixlab.cluster.source import End
 from mixlab.configure import configure
@@ -27,9 +27,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
-from mixlab.spec.epoch import Epoch
-from mixlab.spec.study import Trial
-from mixlab.spec.trial import State
+from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of

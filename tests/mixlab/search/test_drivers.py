@@ -12,12 +12,11 @@ from unittest.mock import Mock
 import pytest
 from optuna.trial import TrialState
 
-from mixlab import Arm
+from mixlab import Arm, Epoch
 from mixlab.cluster.events import Events
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.processes import GONE_SECONDS, WATCH_SECONDS, machine_of, name_of
 from mixlab.search.history import DRIVER, History
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from tests.mixlab.search_toy import TRAIN, InMemory, run, search, states, store_of

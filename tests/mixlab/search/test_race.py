@@ -10,12 +10,11 @@ import pytest
 from optuna.trial import TrialState
 
 from analysis.report import race
-from mixlab import Options, run
+from mixlab import Epoch, Options, run
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
 from mixlab.search.race import Race
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import RACE
 from mixlab.spec.trial import State
 from tests.mixlab.search_toy import NO_CHECKPOINTS, TRAIN, InMemory, accuracy, go_on, search

@@ -24,9 +24,6 @@ def pair(first: str, second: str) -> dict[str, Any]:
     return {"arms": (Arm(first, {}), Arm(second, {"lr": 1.0}))}
 
 
-ALIKE = (("a", "a "), ("two words", "two\nwords"))
-
-
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
@@ -51,7 +48,7 @@ ALIKE = (("a", "a "), ("two words", "two\nwords"))
         ({"arms": (*factorial([("x", X)]), *factorial([("y", Y)], "none"))}, ["'baseline'", "'none'", "two factorial"]),
         ({"arms": (Arm("a", {}), Arm("b", {}))}, ["'a'", "'b'", "same configuration"]),
         (pair("a", "a"), ["two arms", "'a'", "same name"]),
-        *((pair(first, second), [repr(first), repr(second), "look the same"]) for first, second in ALIKE),
+        *((pair(*two), [*map(repr, two), "look the same"]) for two in (("a", "a "), ("two words", "two\nwords"))),
         ({"factors": {"x": ("1 ", "1")}}, ["'1 '", "'1'", "look the same"]),
         ({"factors": {"mixer": "cutmix"}}, ["'cutmix'", '("cutmix",)']),
         ({"factors": {"mixer": ()}}, ["mixer", "at least 1"]),

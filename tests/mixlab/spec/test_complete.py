@@ -26,9 +26,6 @@ def refuse(message: str) -> None:
     raise ValueError(message)
 
 
-NO_SECONDS = (None, -1.0, math.nan, math.inf)
-
-
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
@@ -74,7 +71,8 @@ def test_what_a_method_returns_is_checked():
     for found in ((0, 1), (-1.0, 1), (math.inf, 1), (math.nan, 1), (1, -1.0), (1, math.inf), (1, math.nan)):
         with pytest.raises(ValueError, match="must return MiB above 0, and the free MiB, got"):
             with_attributes(gpu_memory=lambda *_, found=found: found).gpu_memory({}, Path())
-    for seconds, known in ((0, 0.0), (np.float32(2.5), 2.5), (9.9e9, 9.9e9), *((each, None) for each in NO_SECONDS)):
+    unknown = ((each, None) for each in (None, -1.0, math.nan, math.inf))
+    for seconds, known in ((0, 0.0), (np.float32(2.5), 2.5), (9.9e9, 9.9e9), *unknown):
         train = with_attributes(estimate_seconds=lambda *_, seconds=seconds: seconds)
         assert train.estimate_seconds({}, Path("data")) == known, seconds
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixlab import Arm, Choice, Float, Int, Options, Search, Study
-from mixlab.api import run
+from mixlab import Arm, Choice, Float, Int, Options, Search, Study, run
 from mixlab.errors import BadInput
 from tests.mixlab.spec.minimal import STUDY, Toy
 

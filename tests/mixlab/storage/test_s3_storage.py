@@ -23,7 +23,6 @@ from trainables import classify
 ROOT = Path(__file__).parents[3]
 STUDY = ROOT / "studies" / "ablation_cifar100.py"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data"))
-
 REFUSED_SECONDS = 6.0  # during this time pyarrow itself asks again
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,9 @@ from unittest.mock import Mock, call
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mixlab import Options
+from mixlab import Epoch, Options
 from mixlab.api import run as run_study
 from mixlab.errors import BadInput
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 from mixlab.tracking.mirrors import MIRRORS, Mirrors, opened, tensorboard
 from mixlab.tracking.mirrors.tensorboard import TensorBoard
