@@ -116,16 +116,11 @@ def test_the_first_way_out_keeps_the_finished_runs(tracking_uri, monkeypatch, er
         store.connect(tracking_uri, make=False)
 
 
-class Forbidding(Answering):
-    """Refuses everything, as MLflow does to a user without permission."""
-
-    status = 403
-    body = b"Permission denied"
-    do_GET = Answering.do_POST
-
-
-def test_an_experiment_that_the_server_refuses_is_a_sentence():
-    with started(HttpServer(Forbidding)) as server:
+def test_an_experiment_that_the_server_refuses_is_a_sentence(monkeypatch):
+    """MLflow refuses everything to a user without permission."""
+    for name, value in {"status": 403, "body": b"Permission denied", "do_GET": Answering.do_POST}.items():
+        monkeypatch.setattr(Answering, name, value, raising=False)
+    with started(HttpServer(Answering)) as server:
         client = MlflowClient(server.url.replace("://", "://joe:secret@"))
         for ask in ASK:
             with pytest.raises(BadInput, match=r"show the experiment 'toy': API request .*Permission denied") as caught:
