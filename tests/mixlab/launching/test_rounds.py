@@ -23,13 +23,13 @@ from mixlab import Arm, Epoch, Options, Study, run
 from mixlab.cluster import schedule
 from mixlab.cluster.source import End
 from mixlab.configure import configure
-from mixlab.errors import BadInput
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
+from tests.endings import refused
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of
 from tests.mixlab.without_ray import in_this_process, raising
 from tests.toy import SEARCH, STUDIES, Toy, score
@@ -215,18 +215,22 @@ def test_the_budget_is_the_number_of_seeds_or_twenty():
     assert [*search.study.seeds] == [*range(20)]
 
 
+RULES = ("report", "decide", "race")  # the functions of a report
+LACKING = "seeds until decided need a report with a function"
+
+
 @pytest.mark.parametrize(
-    ("study", "options", "sentence"),
+    ("spec", "options", "rules", "sentence"),
     [
-        (study_of(), Options(until="deceided"), "unknown end of --until 'deceided'; did you mean 'decided'?"),
-        (study_of(), Options(until="decided", seeds=0), "--seeds must be a whole number, at least 1, got 0"),
+        (study_of(), {"until": "deceided"}, RULES, "unknown end of --until 'deceided'; did you mean 'decided'?"),
+        (study_of(), {"until": "decided", "seeds": 0}, RULES, "--seeds must be a whole number, at least 1, got 0"),
+        (study_of(), {}, RULES[:1], f"{LACKING} decide"),
+        (SEARCH, {"until": "decided"}, RULES[:2], f"{LACKING} race"),
     ],
 )
-def test_what_cannot_be_decided_is_refused(study, options, sentence):
-    with pytest.raises(BadInput, match=f"^{sentence}"):
-        run(study, Toy(), options)
-    with pytest.raises(BadInput, match="seeds until decided need a report with a function decide"):
-        run(study_of(), Toy(), report=SimpleNamespace(report=print))
+def test_what_cannot_be_decided_is_refused(spec, options, rules, sentence):
+    with refused(sentence):
+        run(spec, Toy(), Options(**options), report=SimpleNamespace(**dict.fromkeys(rules, print)))
 
 
 def test_a_dry_run_says_what_may_come(tmp_path, monkeypatch):

@@ -10,15 +10,14 @@ import pytest
 from optuna.trial import TrialState
 
 from analysis.report import race
-from mixlab import Epoch, Options, run
-from mixlab.errors import BadInput
+from mixlab import Epoch
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.spec.search import RACE
 from mixlab.spec.trial import State
 from tests.mixlab.search_toy import NO_CHECKPOINTS, TRAIN, InMemory, accuracy, go_on, search
-from tests.toy import SEARCH, Toy
+from tests.toy import SEARCH
 
 SEEDS = range(1000, 1006)
 EPOCHS = 3  # for each seed
@@ -121,11 +120,3 @@ def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_i
     first, same, other, raced = (each.history_name(SEARCH.study.cells()[0], TRAIN) for each in searches)
     assert first == same
     assert len({first, other, raced}) == 3
-
-
-def test_a_race_needs_a_report_with_its_rule():
-    class Half:
-        report = decide = staticmethod(dict)
-
-    with pytest.raises(BadInput, match="need a report with a function race"):
-        run(SEARCH, Toy(), Options(until="decided"), report=Half())
