@@ -30,6 +30,7 @@ from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
 from tests.endings import refused
+from tests.mixlab.launching.test_plan import dry_run_of
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of
 from tests.mixlab.without_ray import in_this_process, raising
 from tests.toy import SEARCH, STUDIES, Toy, score
@@ -235,10 +236,7 @@ def test_what_cannot_be_decided_is_refused(spec, options, rules, sentence):
 
 def test_a_dry_run_says_what_may_come(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    console = Console(record=True, width=200, file=io.StringIO())
-    options = Options(until="decided", seeds=12, dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db")
-    run(STUDIES["sequential"](), Toy(), options, console=console)
-    said = console.export_text()
+    said = dry_run_of(replace(STUDIES["sequential"](), seeds=range(12), sequential=True), tmp_path)
     assert "12 trials: 12 pending" in said
     assert "clear: not decided\n  unsure: not decided" in said
     assert "Seeds are added one by one to the arms that are not decided: at most 36 trials left" in said
