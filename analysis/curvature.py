@@ -90,7 +90,7 @@ def _work(options: argparse.Namespace) -> int:
     how = (
         f"Mean cross-entropy on {counted(options.images, 'test image')}. Hessian of every parameter: power "
         f"iteration, and {options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, "
-        f"{counted(options.noises, 'draw')}."
+        f"{counted(options.noises, 'draw')}, {NOISE_STEPS} sigmas from 0 to {options.sigma:g}."
     )
     text = study.write_tables(tables.values(), how)
     noise = study.points(partial(line_points, key="noise", steps=sigmas(options.sigma)))

@@ -29,7 +29,9 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted,
     rises = noise[noise["arm"] == "+ lam"].groupby("seed")["loss"].agg(lambda losses: (losses - losses.iloc[0]).mean())
     assert table["noise_loss", "+ lam"] == pytest.approx(rises.mean())
     assert abs(table["first_eigenvalue", "+ lam"]) >= abs(table["second_eigenvalue", "+ lam"])
-    assert "trace of the Hessian" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "trace of the Hessian" in said
+    assert "Noise: Gaussian, on every parameter, 1 draw, 3 sigmas from 0 to 0.03." in said
 
 
 def test_an_axis_of_losses_always_has_ticks_and_none_over_another():
