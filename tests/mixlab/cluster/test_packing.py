@@ -201,13 +201,9 @@ def run_studies(folder: Path) -> None:
 
         refused = toy.run_here(*packed, "--dry-run", "--set", "mib=20000", code=2)
         assert "--gpus-per-trial auto: a trial does not fit the 16000 MiB" in refused
-        assert "Traceback" not in refused
-
         plan = toy.run_here(*packed, "--dry-run", "--seeds", "2")
         assert "3 trials to a GPU: large, which needs most, takes 4,000 MiB (measured)" in plan
         assert "with 3 at a time" in plan
-
-        assert "give at most 4 (CPUs)" in toy.run_here(*packed, "--cpus-per-trial", "5", code=2)
 
         again = "ran out of GPU memory, attempt 2 goes on from its last epoch with 67 % of a GPU"
         assert toy.run_here(*packed).count(again) == 1
