@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests.trainables.datasets.files import require_refused
-from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
@@ -75,8 +74,6 @@ def test_what_is_reported_with_a_validation_split(root):
     assert not any(key.startswith("test_") for key in search)
     assert (search["val_top1"], search["val_loss"]) == (both["val_top1"], both["val_loss"])
     assert {*both, *search} <= {metric.name for metric in train.metrics}
-    assert both["params"] == sum(p.numel() for p in BACKBONES["resnet8"](num_classes=3).parameters())
-    assert 0 <= both["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
 
 
 CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 1  # OpenMixup takes CIFAR-10's for CIFAR-100, too

@@ -11,7 +11,7 @@ from trainables.config import parse
 from trainables.datasets.dataset import DataError
 from trainables.detection.annotated import coco
 from trainables.detection.detector import faster_rcnn
-from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, detect, fine_tune, mirrored, rate
+from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, fine_tune, mirrored, rate
 from trainables.methods import build_network
 
 SMALL = Recipe(iterations=2, milestones=(1,), lr=0.01, warmup=1, sides=(64,), anchors=(24,), batch_size=2, regions=8)
@@ -110,15 +110,6 @@ def test_ignored_objects_are_not_learned_and_photographs_without_any_other_are_r
     both = [Photographs([image])[0][1] for image in (kept, kept._replace(**crowd, ignored=[*kept.ignored, True]))]
     assert torch.equal(both[0]["boxes"], both[1]["boxes"])
     assert torch.equal(both[0]["labels"], both[1]["labels"])
-
-
-@pytest.mark.slow
-def test_a_detection_has_the_places_of_the_photograph(collages):
-    found = detect(detector(classifier()), collages.test, torch.device("cpu"))
-    assert len(found) == 3
-    for one in found:
-        assert len(one.boxes) == len(one.labels) == len(one.scores) <= 100
-        assert all(0 <= value <= 96 for box in one.boxes for value in box)
 
 
 def test_boxes_are_mirrored_with_their_photograph(collages):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from tests.trainables.methods.small import pixels
 from tests.trainables.seeded import seeded
 from trainables.mixers.boxes import uniform_pixels
 from trainables.mixers.cutmix import cutmix
@@ -29,10 +30,6 @@ ROUNDING = H * W * torch.finfo(torch.float32).eps  # in a sum of H * W numbers o
 each_seed = pytest.mark.parametrize("seed", range(2))
 
 
-def photographs() -> Tensor:
-    return torch.rand(B, C, H, W, generator=seeded(11))
-
-
 def check(mixed: Mixed, rows: list[Tensor], partner: Tensor, lam: list[float]) -> None:
     torch.testing.assert_close(mixed.images, torch.stack(rows))
     assert torch.equal(mixed.sources[:, 1], partner)
@@ -51,7 +48,7 @@ def area(box: tuple[slice, slice]) -> int:
 
 @each_seed
 def test_mixup(seed):
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     lam, partner = beta(0.7, B, rng), partners(B, rng)
     rows = [lam[b] * images[b] + (1 - lam[b]) * images[partner[b]] for b in range(B)]
     check(mixup(images, seeded(seed), alpha=0.7), rows, partner, lam.tolist())
@@ -78,7 +75,7 @@ def cut_rows(
 
 @each_seed
 def test_cutmix(seed):
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     lam = beta(0.7, B, rng)
     row, column = uniform_pixels(B, H, W, rng)
     partner = partners(B, rng)
@@ -91,7 +88,7 @@ def test_cutmix(seed):
 @pytest.mark.parametrize("saliency_input", ["uint8", "raw_float"])
 def test_saliencymix(seed, per_batch, saliency_input):
     """CutMix's box around the most salient pixel of the partner or, for a whole batch, of row 0's partner."""
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     lam = beta(0.7, 1 if per_batch else B, rng).expand(B)
     partner = partners(B, rng)
     mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD))[..., None, None]
@@ -108,7 +105,7 @@ def test_saliencymix(seed, per_batch, saliency_input):
 )
 def test_resizemix(seed, interpolation, scope):
     """The whole partner is resized into the clipped box, here by PyTorch's own resizing of one image."""
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     tau, (low, high) = beta(0.7, B, rng), scope
     again = low + (high - low) * torch.rand(B, generator=rng)
     row, column = uniform_pixels(B, H, W, rng)
@@ -127,13 +124,13 @@ def test_resizemix(seed, interpolation, scope):
 
 @each_seed
 def test_fmix(seed):
-    images = photographs()
+    images = pixels(B)
     noise, kept, lam, partner = draw_fmix(images, seeded(seed), alpha=0.7, decay=2.0, per_batch=False)
     assert torch.equal(lam, beta(0.7, B, seeded(seed)))
     rows, shares = [], (kept / (H * W)).tolist()
     for b in range(B):
-        pixels = lam[b].item() * H * W
-        assert kept[b] in (math.floor(pixels), math.ceil(pixels))
+        size = lam[b].item() * H * W
+        assert kept[b] in (math.floor(size), math.ceil(size))
         own = noise[b].flatten().argsort(descending=True)[: int(kept[b])]
         image = images[partner[b]].flatten(1).clone()
         image[:, own] = images[b].flatten(1)[:, own]
@@ -143,7 +140,7 @@ def test_fmix(seed):
 
 @each_seed
 def test_gridmix(seed):
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     lam = beta(0.7, B, rng)
     grids = draw_grids(lam, (H, W), rng, holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0))
     partner = partners(B, rng)
@@ -165,7 +162,7 @@ def test_gridmix(seed):
 
 @each_seed
 def test_smoothmix(seed):
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     row, column = uniform_pixels(B, H, W, rng)
     sigma = 0.25 + 0.25 * torch.rand(B, generator=rng)
     partner = partners(B, rng)
@@ -188,7 +185,7 @@ def k_image_draws(seed: int, alpha: float, count: int, rows: int = B) -> tuple[T
 
 @each_seed
 def test_dmixup(seed):
-    images = photographs()
+    images = pixels(B)
     phi, sources, _ = k_image_draws(seed, 0.7, 4)
     mixed = dmixup(images, seeded(seed), alpha=0.7, num_images=4)
     rows = [sum(phi[b, k] * images[sources[k][b]] for k in range(4)) for b in range(B)]
@@ -212,7 +209,7 @@ def test_nested_patches(seed, per_batch, mixer, alpha, paste):
     DCutMix pastes a patch at random inside the former one, and cuts it there. Saliency-DCutMix cuts it around the most
     salient pixel, and pastes it there, shifted to where there is room, or at random.
     """
-    images, count, rows = photographs(), 4, 1 if per_batch else B
+    images, count, rows = pixels(B), 4, 1 if per_batch else B
     phi, sources, rng = k_image_draws(seed, alpha, count, rows)
     offsets = [[torch.rand(rows, generator=rng).expand(B) for _ in range(2)] for _ in range(count - 1)]
     salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
@@ -248,7 +245,7 @@ def test_nested_patches(seed, per_batch, mixer, alpha, paste):
 @each_seed
 def test_mixup_cutmix(seed):
     """CutMix's draws come first, then mixup's lambda, and last which of the two a row gets."""
-    images, rng = photographs(), seeded(seed)
+    images, rng = pixels(B), seeded(seed)
     lam = beta(0.7, B, rng)
     row, column = uniform_pixels(B, H, W, rng)
     partner = partners(B, rng)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.trainables.methods.small import pixels
 from tests.trainables.seeded import seeded
 from trainables.classify import train
 from trainables.config import annotations
@@ -15,11 +15,7 @@ from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.mixed import beta
 from trainables.mixers.smoothmix import smoothmix
 
-B, C, H, W = 16, 3, 16, 12
-
-
-def photographs() -> Tensor:
-    return torch.rand(B, C, H, W, generator=seeded(3))
+B, H, W = 16, 16, 12
 
 
 def test_the_options_that_name_a_file_are_known_to_do_so():
@@ -30,7 +26,7 @@ def test_the_options_that_name_a_file_are_known_to_do_so():
 
 
 def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
-    images = photographs()
+    images = pixels(B)
     right, legacy = smoothmix(images, seeded()), smoothmix(images, seeded(), legacy_label=True)
     assert torch.equal(right.images, legacy.images)
     assert torch.equal(right.sources, legacy.sources)
@@ -46,7 +42,7 @@ def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():
     ("length", "fill", "per_batch"), [(6, None, False), (5, 1.0, False), (6, 1.0, True), (40, 1.0, False)]
 )
 def test_cutout_blanks_one_clipped_square_with_a_brightness_or_the_mean_colour_of_the_batch(length, fill, per_batch):
-    images = photographs() * 0.9
+    images = pixels(B) * 0.9
     mixed = cutout(images, seeded(), length=length, fill=fill, per_batch=per_batch)
     colour = images.mean(dim=(0, 2, 3)) if fill is None else torch.full((3,), fill)
     rng, draws = seeded(), 1 if per_batch else B
@@ -84,7 +80,7 @@ def test_gridmix_of_cells_takes_each_cell_from_one_image():
 
 @pytest.mark.parametrize("lam_per_batch", [False, True])
 def test_one_lambda_may_be_drawn_for_the_whole_batch_by_mixers_whose_masks_are_each_rows_own(lam_per_batch):
-    images, alike = photographs(), torch.ones(B, H, W)
+    images, alike = pixels(B), torch.ones(B, H, W)
     given: dict[str, dict[str, object]] = {
         "attentivemix": {"attention": torch.rand(B, 4, 3, generator=seeded(1))},
         "puzzlemix": {"saliency": alike, "beta": 0.0, "eta": 1.0, "num_labels": 9, "transport": False},
@@ -105,7 +101,7 @@ def test_one_lambda_may_be_drawn_for_the_whole_batch_by_mixers_whose_masks_are_e
 @pytest.mark.parametrize("per_batch", [False, True])
 @pytest.mark.parametrize("name", ["cutmix", "saliencymix", "resizemix", "fmix", "mixup_cutmix"])
 def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name, per_batch):
-    images, rows = photographs(), 1 if per_batch else B
+    images, rows = pixels(B), 1 if per_batch else B
     area, drawn = (MIXERS[name](images, seeded(), per_batch=per_batch, label=label) for label in ("area", "drawn"))
     assert torch.equal(area.images, drawn.images)
     assert torch.equal(area.sources, drawn.sources)
