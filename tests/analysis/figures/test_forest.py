@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from analysis.figures import letters
 from analysis.figures.captioned import save
@@ -31,14 +32,7 @@ HARD = ("it's 5%", "cost $5 or $6_", "[1] a", "two\nlines", "_hidden", "a, b", "
 
 def texts(figure: Figure) -> str:
     """Return all text of a figure, in one line."""
-    parts = [figure, *figure.subfigs]
-    axes = [axis for part in parts for axis in part.axes]
-    found = [text.get_text() for part in parts for text in part.texts]
-    found += [label.get_text() for axis in axes for label in axis.get_yticklabels()]
-    found += [axis.get_title(loc="left") for axis in axes]
-    found += [text.get_text() for axis in axes for text in axis.texts]
-    found += [text.get_text() for part in parts for legend in part.legends for text in legend.get_texts()]
-    return " ".join(found).replace("\n", " ")
+    return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
 
 
 @pytest.fixture(scope="module")

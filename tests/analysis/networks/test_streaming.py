@@ -92,14 +92,8 @@ from analysis.networks import robustness_measures
 from trainables.config import parse
 from trainables.device.memory import peak_mib
 
-class Tiny(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(3, 1000)
-    def forward(self, images):
-        return self.layer(images.mean(dim=(2, 3)))
-
-config, network = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet"}), Tiny().eval()
+config = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet"})
+network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1000)).eval()
 for count in map(int, sys.argv[1:]):
     source = Endless(count)
     robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False})

@@ -71,7 +71,7 @@ def test_every_number_is_there_once():
 )
 def test_the_gains_of_sumix_are_those_it_prints(recipe, backbone, gain):
     pairs = [
-        value(resolved(recipe, mixer=mixer, backbone=backbone, **{k.replace(".", "__"): v for k, v in SUMIX.items()}))
+        value(resolved(recipe | SUMIX, mixer=mixer, backbone=backbone))
         - value(resolved(recipe, mixer=mixer, backbone=backbone))
         for mixer in ("cutmix", "fmix", "saliencymix", "resizemix")
     ]

@@ -8,19 +8,14 @@ from tests.trainables.pillow import as_pillow, as_tensor, photographs
 from trainables.augment.value_tables import autocontrast, counted, equalize, looked_up, posterize, solarize
 
 
-def test_autocontrast():
-    images = photographs()
-    wanted = torch.stack([as_tensor(ImageOps.autocontrast(as_pillow(i))) for i in images])
-    assert torch.equal(looked_up(images, autocontrast(counted(images))), wanted)
-    assert not torch.equal(wanted, images)
-
-
 @pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (15, 17), (64, 48)])
-def test_equalize(height, width):
+@pytest.mark.parametrize(("table", "pillows"), [(autocontrast, ImageOps.autocontrast), (equalize, ImageOps.equalize)])
+def test_autocontrast_and_equalize(table, pillows, height, width):
     images = photographs(8, height, width)
-    wanted = torch.stack([as_tensor(ImageOps.equalize(as_pillow(i))) for i in images])
-    assert torch.equal(looked_up(images, equalize(counted(images))), wanted)
-    assert torch.equal(wanted, images) is (height * width < 256)  # fewer pixels than values: Pillow lets them be
+    wanted = torch.stack([as_tensor(pillows(as_pillow(i))) for i in images])
+    assert torch.equal(looked_up(images, table(counted(images))), wanted)
+    few = height * width < 256  # fewer pixels than values: Pillow lets them be
+    assert torch.equal(wanted, images) is (few and table is equalize)
 
 
 def test_posterize_and_solarize():
