@@ -48,7 +48,7 @@ def test_auto_is_the_half_precision_that_a_gpu_computes_in_itself(native, monkey
     assert precision_of("float32", torch.device("cuda")) == torch.float32
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TRIALS = 7
 GROWTH_MIB = 30.0  # before, each run left 20 to 60 MiB
 # As a worker runs them: each in a thread of its own, with one arena of the C library for all, and cleared before each.
