@@ -13,9 +13,12 @@ KINDS = {
     "nesterov, steps down": {"nesterov": True, "schedule": "multistep", "milestones": (0.3, 0.6)},
     "lamb": {**VIT, "optimiser": "lamb", "label_smoothing": 0.0, "loss": "binary"},
     "adamw, average, sumix": {**VIT, "ema": 0.8, "sumix.lam": "learned", "sumix.regulariser": "su"},
-    **{"drop_last": {"drop_last": True}, "recalibrated": {"recalibrate": True}, "again": {"rerun": 1}},
+    "drop_last": {"drop_last": True},
+    "recalibrated": {"recalibrate": True},
+    "again": {"rerun": 1},
     "automix": {"mixer": "automix", "mixer.mask_decay": "cosine", "mixer.layer": 2},
-    **{"attentivemix": {"mixer": "attentivemix"}, "drop_path": {"drop_path": 0.5}},
+    "attentivemix": {"mixer": "attentivemix"},
+    "drop_path": {"drop_path": 0.5},
 }
 
 

@@ -24,12 +24,17 @@ STEPS = 3
 BATCH = 7  # an odd number: two processes cannot share it evenly
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 CASES = {
-    **{"plain": {"mixer": "none"}, "cutmix": {"mixer": "cutmix"}},
-    **{"mixup in groups": {"mixer": "mixup", "mixer.groups": 2}, "sumix": {"mixer": "cutmix", **SUMIX}},
+    "plain": {"mixer": "none"},
+    "cutmix": {"mixer": "cutmix"},
+    "mixup in groups": {"mixer": "mixup", "mixer.groups": 2},
+    "sumix": {"mixer": "cutmix", **SUMIX},
     "sumix, learning before mixing": {"mixer": "mixup", **SUMIX, "sumix.raw_forward": "train_grad", "clean_loss": 0.5},
-    **{"saliency": {"mixer": "puzzlemix"}, "maps": {"mixer": "manifoldmix"}},
-    **{"automix": {"mixer": "automix", "mixer.layer": 2}, "momentum": {"mixer": "mixup", "mixer.pipeline": "mp_ce"}},
-    **{"parts": {"mixer": "cutmix", "accumulate": 2}, "no batch norm": {"mixer": "cutmix", "backbone": "vit_tiny_32"}},
+    "saliency": {"mixer": "puzzlemix"},
+    "maps": {"mixer": "manifoldmix"},
+    "automix": {"mixer": "automix", "mixer.layer": 2},
+    "momentum": {"mixer": "mixup", "mixer.pipeline": "mp_ce"},
+    "parts": {"mixer": "cutmix", "accumulate": 2},
+    "no batch norm": {"mixer": "cutmix", "backbone": "vit_tiny_32"},
 }
 Found = dict[str, dict[str, Tensor]]
 
