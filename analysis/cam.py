@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.captioned import save
+from analysis.figures.captioned import TEXT, save
 from analysis.figures.drawing import colours_of
 from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
@@ -40,8 +40,9 @@ from trainables.datasets.dataset import BatchSource
 
 HALF = 0.5  # the lambda of the mixtures, as nearly as the mixer draws it
 MOST_ARMS = 3  # shown by default
-TILE = 1.0  # inches
-TEXT = 0.14  # inches, the height of a text below a tile
+MOST = 0.75  # inches, the side of the largest tile
+BELOW = 0.26  # inches, the height of a text below a tile
+LETTER = 0.055  # inches, the width of a letter of it
 SHADES = "inferno"  # the colours of a map, from nothing to its maximum; their lightness alone shows the order
 
 
@@ -188,20 +189,22 @@ def plot_cam(
     """
     colours, cells = colours_of(level), [row.name + level.role(row.arm) for row in rows]
     of_cells = in_lines(cells, 22)
-    heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)
-    widths = [LABEL, *[TILE] * len(images)]
-    size = (sum(widths), sum(heights) + 0.6)
+    tile = min(MOST, (TEXT - LABEL) / len(images))
+    names = [plain(name, int(tile / LETTER)) for name in names]
+    heights = [tile] * (1 + len(rows)) + [tile + BELOW] * 3 * len(rows)
+    widths = [LABEL, *[tile] * len(images)]
+    size = (TEXT, sum(heights) + 0.6)
     ratios = {"height_ratios": heights, "width_ratios": widths}
     with tile_figure(study, caption, size, (len(heights), len(widths)), **ratios) as (figure, axes):
         _line(axes[0], "test image", "black", images)
         for axis, label in zip(axes[0, 1:], rows[0].labels, strict=True):
-            axis.set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
+            axis.set_title(names[label], fontsize=6.5, loc="center", pad=2)
         for index, row in enumerate(rows):
             first, name, colour = 1 + len(rows) + 3 * index, of_cells[cells[index]], colours[row.arm]
             _line(axes[1 + index], name, colour, images, row.result["own"])
             mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
             of_first = zip(row.labels, row.result["shares"], strict=True)
-            texts = [f"{plain(names[label], 16)} {share:.2f}" for label, share in of_first]
+            texts = [f"{names[label]}\n{share:.2f}" for label, share in of_first]
             _line(axes[first], f"{name}\nmixture", colour, mixed, texts=texts)
             for rank, maps in enumerate(row.result["maps"]):
                 texts = [_class(row, column, rank, names) for column in range(len(images))]
@@ -229,7 +232,7 @@ def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
     """Return a likeliest class and how likely it is, with a tick if it is in the mixture."""
     label, sure = row.result["classes"][index][rank], row.result["confidence"][index][rank]
     inside = (row.labels[index], row.labels[(index + 1) % len(row.labels)])
-    return f"{plain(names[label], 14)} {sure:.0f} %{' ✓' if label in inside else ''}"
+    return f"{names[label]}\n{sure:.0f} %{' ✓' if label in inside else ''}"
 
 
 parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)

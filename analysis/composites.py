@@ -20,7 +20,7 @@ from analysis import command
 from analysis.command import at_least, count, positive
 from analysis.evaluation import shown_images
 from analysis.figures.arm_styles import PALETTE
-from analysis.figures.captioned import save_with_points
+from analysis.figures.captioned import TEXT, save_with_points
 from analysis.figures.naming import plain
 from analysis.figures.tiles import show_image, tile_figure
 from trainables.config import parse, require_known
@@ -28,7 +28,6 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 
 KIMAGE = ("dmixup", "dcutmix", "saliency_dcutmix")
-TILE = 1.3  # inches
 BARS = 0.62  # inches, the height of the bars under a tile
 
 
@@ -82,8 +81,9 @@ def _work(options: argparse.Namespace) -> int:
 def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> Figure:
     """Draw a row of ``columns`` composites for each mixer, and below each a bar for every class of its label."""
     rows = len(panels) // columns
-    size = (max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.4)
-    with tile_figure("", caption, size, (2 * rows, columns), height_ratios=[TILE, BARS] * rows) as (figure, axes):
+    tile = TEXT / max(columns, 4) - 0.15  # inches
+    size = (TEXT, rows * (tile + BARS + 0.25) + 0.4)
+    with tile_figure("", caption, size, (2 * rows, columns), height_ratios=[tile, BARS] * rows) as (figure, axes):
         for index, panel in enumerate(panels):
             row, column = divmod(index, columns)
             picture, bars = axes[2 * row, column], axes[2 * row + 1, column]

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.captioned import save_with_points
+from analysis.figures.captioned import TEXT, save_with_points
 from analysis.figures.drawing import colours_of
 from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
@@ -38,7 +38,7 @@ from trainables.mixers.mixed import Mixed
 SHOWN = 6  # mixtures of a pair
 NEAR = 0.02  # how far from the wanted lambda a mixture may be
 DRAWS = 40  # batches of mixtures of a pair
-TILE = 1.05  # inches
+TILE = (TEXT - LABEL) / (2 + SHOWN)  # inches
 
 
 class Strip(NamedTuple):
@@ -154,14 +154,14 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption:
     """Draw a line per network and pair: the two images, then mixtures; ``level``, any table, has the arms' colours."""
     colours, cells = colours_of(level), [strip.cell + level.role(strip.arm) for strip in strips]
     names = in_lines(cells, 24)
-    size = (LABEL + TILE * (2 + SHOWN), len(strips) * (TILE + 0.3) + 0.5)
+    size = (TEXT, len(strips) * (TILE + 0.3) + 0.5)
     widths = [LABEL, *[TILE] * (2 + SHOWN)]
     with tile_figure(study, caption, size, (len(strips), 3 + SHOWN), width_ratios=widths) as (figure, axes):
         for line, strip, cell in zip(axes, strips, cells, strict=True):
             name_line(line[0], names[cell], colours[strip.arm])
             for axis, image, name in zip(line[1:3], strip.pair, strip.names, strict=True):
                 show_image(axis, image)
-                write_below(axis, plain(name, 16))
+                write_below(axis, plain(name, 13))
             for axis, one in zip(line[3:], strip.mixtures, strict=False):
                 show_image(axis, torch.tensor(one["image"], dtype=torch.uint8).float() / 255)
                 write_below(axis, f"{one['drawn']:.2f} → {one['learned']:.2f}")

@@ -28,11 +28,12 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.command import at_least
 from analysis.figures import drawing
-from analysis.figures.captioned import titled
+from analysis.figures.captioned import COLUMN, LETTER, TEXT, titled
 from analysis.figures.naming import in_lines
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import at_levels, done
 from analysis.statistics.tables import LevelTable
+from analysis.words.line_breaks import wrapped
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
@@ -41,11 +42,10 @@ from trainables.datasets.dataset import BatchSource
 from trainables.robustness.landscape import REACH, Direction, loss_at, random_direction, sharpness
 
 RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise of the loss within half the reach")
-PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
-TILE = 1.75  # inches, the side of a plane
-MOST_TILES = 6  # beside each other
+BESIDE = 1.25  # inches, the width of what is beside the planes
+MOST_TILES = 4  # beside each other, 2 in a column
 CONTOURS = 12
-Y_LABEL = "loss on test images, nats (log scale)"
+Y_LABEL = "test loss, nats (log scale)"
 POINTS = "points on a side of the plane, or 0 (default: %(default)s)"
 PLANE: Mapping[str, Any] = {"type": at_least(5, odd=True, or_zero=True), "metavar": "N", "help": POINTS}  # an option
 PLANE_LABELS = ("step along the first direction, filter lengths", "step along the second")
@@ -142,7 +142,7 @@ def plot_line(
         axis.set_xticks(steps)
         axis.minorticks_off()
 
-    return drawing.panel_figure(study, levels, draw, size=PANEL, labels=(label, Y_LABEL), caption=caption)
+    return drawing.panel_figure(study, levels, draw, height=drawing.PANEL, labels=(label, Y_LABEL), caption=caption)
 
 
 def plot_plane(
@@ -160,14 +160,15 @@ def plot_plane(
     steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
     columns = min(len(arms), MOST_TILES)
     rows = len(levels) * math.ceil(len(arms) / columns)
-    size = (max(columns * TILE, 4.5) + 1.2, rows * (TILE + 0.25) + 0.6)
-    with titled(study, caption, size) as (figure, upper):
+    width = COLUMN if columns < MOST_TILES - 1 else TEXT
+    height = rows * ((width - BESIDE) / columns + 0.25) + 0.5
+    with titled(study, caption, (width, height)) as (figure, upper):
         axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         drawn = None
         for tiles, level in zip(axes.reshape(len(levels), -1), levels, strict=True):
             titles = [arm + level.role(arm) for arm in arms]
             titles[0] = f"{level.name}, {titles[0]}" if level.name else titles[0]
-            names = in_lines(titles, 26)
+            names = in_lines(titles, 22)
             for axis in tiles[len(arms) :]:
                 axis.set_visible(False)
             for axis in tiles[: len(arms)][-columns:]:
@@ -191,8 +192,8 @@ def plot_plane(
             bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL.replace(", ", ",\n"), shrink=0.9, ticks=ticks)
             bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
             bar.ax.minorticks_off()
-        upper.supxlabel(f"{labels[0]}; cross: the network", fontsize=9)
-        upper.supylabel(labels[1], fontsize=9)
+        upper.supxlabel("\n".join(wrapped(f"{labels[0]}; cross: the network", int(width / LETTER))))
+        upper.supylabel(labels[1])
         return figure
 
 

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 
 from analysis import command
-from analysis.figures.captioned import save
+from analysis.figures.captioned import TEXT, save
 from analysis.figures.naming import in_lines
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from analysis.records.runs import FACTOR, cell_of_run, of_arms, of_one_seed
@@ -32,7 +32,6 @@ from mixlab.tracking import artifacts
 from trainables.methods.mixture_album import LAMBDAS
 
 FILE = "model_mixtures.pt"
-TILE = 0.95  # inches
 PAIR = 1  # the image that is shown, mixed with the one before it
 CAPTION = (
     "A training image, mixed by lambda with the one at its left: the mixtures and the image's own share (0 black, 1 "
@@ -91,8 +90,9 @@ def mixture(row: MixtureRow, picture: int, lam: int) -> tuple[Tensor, Tensor]:
 def plot_mixtures(study: str, rows: Sequence[MixtureRow], caption: str) -> Figure:
     """Draw three lines of tiles for each run, of which there is at least one."""
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))
-    size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 0.7)
-    widths = [LABEL, *[TILE] * columns]
+    tile = (TEXT - LABEL) / columns  # inches
+    size = (TEXT, 3.4 * tile * len(rows) + 0.7)
+    widths = [LABEL, *[tile] * columns]
     with tile_figure(study, caption, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
         names = in_lines([row.name for row in rows], 24)
         for index, row in enumerate(rows):

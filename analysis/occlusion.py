@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from analysis import command, evaluation
 from analysis.command import count
 from analysis.figures import drawing
-from analysis.figures.captioned import titled
+from analysis.figures.captioned import TEXT, titled
 from analysis.figures.naming import in_lines
 from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
@@ -39,8 +39,8 @@ from trainables.robustness import occlusion
 AREA = Metric("test_top1_occluded", "%", 2, higher_is_better=True, label="top-1 accuracy, mean over masked shares")
 MASK_SEED = 0  # the seed of the masks, the same for every network
 SIZES = ("patch_size", "grid")  # options that set the side of a patch
-STRIP = 0.95  # inches, the height of the image's strip
-PANEL = (4.0, 2.9)  # inches
+STRIP = 0.75  # inches, the height of the image's strip
+HEIGHT = 2.0  # inches, of a panel
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
@@ -129,24 +129,20 @@ def plot_occlusion(
         strip: shares in percent, and the occluded image (C, H, W) of each, in [0, 1].
         chance: the accuracy of a guess, in percent.
     """
-    rows, columns = drawing.shape(len(levels))
-    panel = drawing.with_legend(PANEL, levels, _label)
-    width = max(columns * panel[0], 7.0)
-    height = 0.35 + STRIP + rows * panel[1]
-    with titled(study, caption, (width, height)) as (figure, upper):
-        parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * panel[1]], squeeze=False)
+    panels = len(levels) * drawing.height_beside(HEIGHT, levels, _label)  # inches
+    with titled(study, caption, (TEXT, 0.35 + STRIP + panels)) as (figure, upper):
+        parts = upper.subfigures(2, 1, height_ratios=[STRIP, panels], squeeze=False)
         above, below = np.ravel(parts)
         for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):
             show_image(axis, image, f"{share:g} %")
             axis.set_axis_off()
-        titles = in_lines([level.name for level in levels], 40)
-        axes = drawing.panels(below, len(levels))
+        titles = in_lines([level.name for level in levels], 60)
+        label = f"masked patches, %; {drawing.line_and_band(curves)}"
+        axes = drawing.panels(below, len(levels), (label, "top-1 accuracy, %"), most=1)
         for axis, level in zip(axes, levels, strict=True):
             _draw_panel(axis, curves, level, chance)
             axis.set_title(titles[level.name])
         axes[0].set_ylim(bottom=0)  # for all panels; set after the curves are drawn, which keeps the top where it is
-        below.supxlabel(f"masked patches, %; {drawing.line_and_band(curves)}", fontsize=9)
-        below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure
 
 

@@ -26,7 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import command, evaluation
-from analysis.figures.drawing import arms_of, legend_beside, line_and_band, names_in_lines, panel_figure, with_legend
+from analysis.figures.drawing import arms_of, height_beside, legend_beside, line_and_band, names_in_lines, panel_figure
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
@@ -36,7 +36,7 @@ from analysis.words.rendering import escape_markdown, markdown_grid
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 
-PANEL = (3.4, 3.2)  # inches
+HEIGHT = 2.4  # inches, of a panel
 FEWEST = 20  # the fewest predictions of a bin that is drawn: the share of fewer is noise
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
 WORDS = {  # the heading of the column, and the label of the metric
@@ -172,8 +172,8 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
         legend_beside(axis, "mean ECE, %")
 
     labels = ("confidence, %", "accuracy, %")
-    size = with_legend(PANEL, levels, _label)
-    return panel_figure(study, levels, draw, size=size, labels=labels, caption=caption, legend=())
+    height = height_beside(HEIGHT, levels, _label)
+    return panel_figure(study, levels, draw, height=height, labels=labels, caption=caption, legend=(), most=1)
 
 
 def _label(arm: str, level: LevelTable) -> str:

@@ -63,7 +63,7 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
     """Draw one line per rule through the means of its arms, and a dot per seed; ``label`` names the ``value``."""
     rules = list(points["images"].unique())
     lines, names = in_lines(rules, 30), in_lines(points["arm"].unique(), 30)
-    with one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):
+    with one_panel(study, caption, ("time of the search, hours", label), lines.values()) as (figure, axis):
         for index, rule in enumerate(rules):
             colour = arm_colour(index)
             mine = points[points["images"] == rule]

@@ -56,8 +56,8 @@ def _work(options: argparse.Namespace) -> int:
 
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
     """Draw one line per arm, the mean over seeds, in a band over seeds; the ``arms`` begin with the baseline."""
-    with one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
-        names = in_lines(arms, 30)
+    names = in_lines(arms, 30)
+    with one_panel(study, caption, ("share of the training images, t", label), names.values()) as (figure, axis):
         for index, arm in enumerate(arms):
             look = arm_colour(index), arm_mark(index)
             draw_band(axis, points[points["arm"] == arm], "share", "value", names[arm], look)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from analysis import command
 from analysis.command import at_least
-from analysis.figures.captioned import save
+from analysis.figures.captioned import TEXT, save
 from analysis.figures.tiles import show_image, tile_figure, write_below
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from analysis.networks.evaluate import as_tested, batches
@@ -35,7 +35,6 @@ from trainables.seeds import generator
 from trainables.training import device
 
 SHOWN = 10  # images in a row of the figure
-TILE = 1.0  # inches
 
 
 def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
@@ -87,10 +86,10 @@ def _work(options: argparse.Namespace) -> int:
 def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: str) -> Figure:
     """Draw the most and the least uncertain images (n, C, H, W) in [0, 1], in two rows, with their rows of scores."""
     count = max(len(images) for images, _ in rows)
-    with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 3.8), (2, count)) as (figure, axes):
+    with tile_figure(title, caption, (TEXT, 2.9), (2, count)) as (figure, axes):
         names = ("most uncertain", "most certain")
         for line, name, (images, scores) in zip(axes, names, rows, strict=True):
-            line[0].set_title(name, fontsize=8, loc="left", pad=12)
+            line[0].set_title(name, loc="left", pad=12)
             for axis, image, row in zip(line, images, scores.to_dict("records"), strict=False):
                 show_image(axis, image)
                 write_below(axis, f"CV {row['cv']:.2f}\n{row['mean']:.2f} ± {row['std']:.2f}")

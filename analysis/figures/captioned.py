@@ -1,6 +1,7 @@
 """Figures with a title and a caption, and their files.
 
-The PNG has both. A paper sets them itself, so the PDF has neither, and the caption is beside it as LaTeX.
+The PNG has both. A paper sets them itself, so the PDF has neither, and the caption is beside it as LaTeX. A figure is
+as wide as it is printed: as a column of a paper, or as two.
 """
 
 import io
@@ -19,8 +20,10 @@ from analysis.figures.naming import plain
 from analysis.words.line_breaks import wrapped
 from analysis.words.rendering import latex_figure
 
+COLUMN, TEXT = 3.25, 6.75  # inches, the width of a column of a paper and that of two
 LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption or a legend
 EDGE = 0.02  # inches, the white above and below a printed figure
+BOLD = 0.09  # inches, the width of a letter of a title
 WORDS = "words"  # what the title and the caption are called in a figure
 
 
@@ -37,7 +40,8 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
         lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
         lower.set_gid(WORDS)
         if title:
-            upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold", gid=WORDS)
+            lines = wrapped(plain(title, 80), int(width / BOLD))
+            upper.suptitle("\n".join(lines), x=0.01, ha="left", fontweight="bold", gid=WORDS)
         yield figure, upper
 
 
@@ -63,7 +67,8 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
             figure.set_layout_engine(None)  # laid out once, which takes longest and is the same in both files
             _print(figure, printed)
             shown.write_bytes(picture)
-    text.write_text(latex_figure(stem.name, str(figure.get_label())), encoding="utf-8")
+    wide = figure.get_figwidth() > COLUMN
+    text.write_text(latex_figure(stem.name, str(figure.get_label()), wide=wide), encoding="utf-8")
     return [shown, printed, text]
 
 

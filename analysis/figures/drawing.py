@@ -5,7 +5,8 @@ colour and the mark of its position in the study, in every figure.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,17 +16,20 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arm_styles import MARKS, arm_colour, arm_mark
-from analysis.figures.captioned import LETTER, LINE, titled
+from analysis.figures.captioned import COLUMN, LETTER, LINE, TEXT, titled
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import distinct, in_lines
 from analysis.records.runs import at_levels
 from analysis.statistics.tables import LevelTable
+from analysis.words.line_breaks import wrapped
 
 Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
 MOST_COLUMNS = 3  # the most columns of panels
 MOST_TICKS = 7  # on a logarithmic axis
-LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
-SAMPLE, ENTRY = 0.5, 0.19  # inches, the width of an arm's look in a legend and the height of an arm in it
+PANEL = 1.9  # inches, the height of a panel
+SAMPLE, ENTRY = 0.45, 0.19  # inches, the width of an arm's look in a legend and the height of an arm in it
+TITLE, LABEL = 0.07, 10  # inches, the width of a letter of a title; letters of an axis label to an inch of a panel
+NAMES = 1.3  # inches, the width of the names that may be beside the panels
 NO_VALUE = ": no value"
 MARKED = 8  # points of a line that have the mark of its arm, at most
 
@@ -40,19 +44,23 @@ def colours_of(level: LevelTable) -> dict[str, str]:
     return {arm: arm_colour(index) for index, arm in enumerate(in_order(level))}
 
 
-def shape(count: int) -> tuple[int, int]:
-    """Return the numbers of rows and columns for ``count`` panels."""
-    columns = min(count, MOST_COLUMNS)
+def shape(count: int, most: int = MOST_COLUMNS) -> tuple[int, int]:
+    """Return the numbers of rows and columns for ``count`` panels, of which ``most`` fit into a row."""
+    columns = min(count, most)
     return math.ceil(count / columns), columns
 
 
-def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
-    """Return ``count`` axes that share their scales; the lowest of every column has the labels."""
-    rows, columns = shape(count)
+def panels(
+    figure: Figure | SubFigure, count: int, labels: tuple[str, str] = ("", ""), most: int = MOST_COLUMNS
+) -> list[Axes]:
+    """Return ``count`` axes that share their scales; the outer ones have the numbers and the labels of x and y."""
+    rows, columns = shape(count, most)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
     for index, axis in enumerate(axes):
         axis.set_visible(index < count)
         axis.tick_params(labelbottom=index + columns >= count)
+        axis.set_xlabel(labels[0] if index + columns >= count else "")
+        axis.set_ylabel("" if index % columns else labels[1])
     return axes[:count]
 
 
@@ -123,31 +131,31 @@ def panel_figure(
     levels: Sequence[LevelTable],
     draw: Callable[[Axes, LevelTable], None],
     *,
-    size: tuple[float, float],
+    height: float,
     labels: tuple[str, str],
     caption: str,
     legend: Sequence[str] | None = None,
+    most: int = MOST_COLUMNS,
 ) -> Figure:
-    """Return a figure with one panel per table, all on one scale, and its caption below.
+    """Return a figure with one panel per table, all on one scale, and its caption below; one panel fits a column.
 
     Args:
         draw: draws the panel of a table.
-        size: width and height of a panel in inches.
+        height: the height of a panel in inches.
         labels: the labels of the x and the y axis.
-        legend: the names of the arms in the legend at the right, by default those of all; it says which has no value.
+        legend: the names of the arms in the legend below, by default those of all; it says which has no value.
+        most: the most panels in a row; a figure of rows of one is as wide as the text, for legends beside the panels.
     """
     names = list(names_of(levels[0]).values() if legend is None else legend)
-    rows, columns = shape(len(levels))
+    rows, columns = shape(len(levels), most)
+    width = COLUMN if columns == 1 < most else TEXT
     shown = in_lines(names, 30)
-    wide = max((len(line) for name in shown.values() for line in name.split("\n")), default=0)
-    beside = SAMPLE + LETTER * (wide + len(NO_VALUE)) if names else 0
-    width = max(columns * size[0], LEAST_WIDTH) + beside
-    titles = in_lines([level.name for level in levels], 60 if columns == 1 else 40)
+    titles = in_lines([level.name for level in levels], int((width - NAMES) / columns / TITLE))
     lines = max(title.count("\n") for title in titles.values())
-    further = LINE * sum(name.count("\n") for name in shown.values())
-    height = max(rows * (size[1] + LINE * lines) + 0.8, ENTRY * len(names) + further + 0.4)
-    with titled(study, caption, (width, height)) as (figure, upper):
-        axes = panels(upper, len(levels))
+    panel = height + LINE * lines
+    with titled(study, caption, (width, rows * panel + key_height(shown.values(), width) + 0.45)) as (figure, upper):
+        x, y = _in_width(labels[0], width / columns * LABEL), _in_width(labels[1], height / LETTER)
+        axes = panels(upper, len(levels), (x, y), most)
         for axis, level in zip(axes, levels, strict=True):
             draw(axis, level)
             axis.set_title(titles[level.name])
@@ -158,10 +166,29 @@ def panel_figure(
                 name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
             }
             entries = [shown[name] + ("" if name in drawn else NO_VALUE) for name in names]
-            upper.legend([drawn.get(name, Line2D([], [])) for name in names], entries, loc="outside right upper")
-        upper.supxlabel(in_letters(labels[0]), fontsize=9)
-        upper.supylabel(in_letters(labels[1]), fontsize=9)
+            key_below(upper, [drawn.get(name, Line2D([], [])) for name in names], entries, width)
         return figure
+
+
+def _in_width(label: str, letters: float) -> str:
+    return "\n".join(wrapped(in_letters(label), int(letters)))
+
+
+def key_below(figure: Figure | SubFigure, handles: Sequence[Any], names: Collection[str], width: float) -> None:
+    """Put a legend below the panels of a figure of a width in inches, in as many columns as fit."""
+    columns = _key_columns(names, width)
+    figure.legend(handles, names, loc="outside lower left", ncols=columns, columnspacing=1)
+
+
+def key_height(names: Collection[str], width: float) -> float:
+    """Return the height in inches of a legend as :func:`key_below` draws it."""
+    rows = math.ceil(len(names) / _key_columns(names, width))
+    return rows * (ENTRY + LINE * max((name.count("\n") for name in names), default=0))
+
+
+def _key_columns(names: Collection[str], width: float) -> int:
+    wide = SAMPLE + LETTER * max((len(line) for name in names for line in name.split("\n")), default=0)
+    return max(1, min(len(names), int(width / wide)))
 
 
 def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Look]]:
@@ -178,11 +205,7 @@ def legend_beside(axis: Axes, title: str) -> None:
     axis.legend(title=title, title_fontsize=7, fontsize=7, loc="upper left", bbox_to_anchor=(1.04, 1), borderaxespad=0)
 
 
-def with_legend(
-    panel: tuple[float, float], levels: Sequence[LevelTable], label: Callable[[str, LevelTable], str]
-) -> tuple[float, float]:
-    """Return the size in inches of a panel together with its legend, which has a ``label`` for every arm of a table."""
-    labels = [[label(arm, level).split("\n") for arm in level.table.index] for level in levels]
-    letters = max(len(line) for each in labels for lines in each for line in lines)
-    further = LINE * max(sum(len(lines) - 1 for lines in each) for each in labels)
-    return panel[0] + LETTER * letters + 0.6, max(panel[1], ENTRY * (len(levels[0].arms) + 2) + further)
+def height_beside(height: float, levels: Sequence[LevelTable], label: Callable[[str, LevelTable], str]) -> float:
+    """Return the height in inches of a panel beside its legend, which has a ``label`` for every arm of a table."""
+    further = LINE * max(sum(label(arm, level).count("\n") for arm in level.table.index) for level in levels)
+    return max(height, ENTRY * (len(levels[0].arms) + 2) + further)

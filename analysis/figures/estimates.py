@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from analysis.figures.arm_styles import BASELINE_COLOUR
 from analysis.figures.naming import in_lines
 
-LETTER, LINE = 0.075, 0.13  # inches, the width of a letter of a name and the height of a further line
+LINE = 0.13  # inches, the height of a line of a name
 
 
 class Estimate(NamedTuple):
@@ -47,12 +47,12 @@ def cut_text(rows: Sequence[Estimate]) -> str:
     return " Arrow: the interval goes on." if any(row.low < low or row.high > high for row in rows) else ""
 
 
-def row_names(rows: Iterable[Estimate]) -> dict[str, str]:
-    """Return the label of each row, by the row's name, in up to four lines."""
-    return in_lines([row.name for row in rows], 40)
+def row_names(rows: Iterable[Estimate], letters: int) -> dict[str, str]:
+    """Return the label of each row, by the row's name, in lines of so many letters: of 120 in all, or a line more."""
+    return in_lines([row.name for row in rows], letters, 120 // letters)
 
 
-def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, float]) -> None:
+def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, float], letters: int) -> None:
     """Draw a diamond and a bar for each row, with an arrow where the bar goes on beyond the limits of the axis."""
     axis.set_xlim(*limits)
     axis.axvline(0, color=BASELINE_COLOUR, linewidth=1, zorder=1)
@@ -64,8 +64,8 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
             axis.text(1.01, y, row.said, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
     if rows and rows[-1].summary:
         axis.axhline(len(rows) - 2.5, color="#bbbbbb", linewidth=0.8)
-    names = row_names(rows)
-    axis.set_yticks(range(len(rows)), [names[row.name] for row in rows], fontsize=8)
+    names = row_names(rows, letters)
+    axis.set_yticks(range(len(rows)), [names[row.name] for row in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.captioned import titled
+from analysis.figures.captioned import TEXT, titled
 from analysis.figures.drawing import colours_of, names_in_lines, names_of
-from analysis.figures.estimates import LETTER, LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
+from analysis.figures.estimates import LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import in_lines
 from analysis.statistics.effects import effects_by_table
@@ -28,11 +28,10 @@ from analysis.words.method import correction_text, sign_flip_text
 from mixlab.messages import counted
 
 ROW = 0.27  # inches, the height of an estimate
-PANEL_WIDTH = 4.2  # inches, without the names of the rows
+NAMES = 34  # letters of a line of a row's name
 MOST_ARMS = 12  # the most arms in one figure
 EFFECT_COLOUR = "#0072B2"
 NO_P = "Seeds were added until each comparison was decided, so no p holds here."
-RANKS_WIDTH = 7.5  # inches
 NAME = 0.24  # inches, the height of a name on the line of ranks
 GROUP = 0.5  # names, between two bars
 MOST_NUMBERS = 12  # on the line of ranks
@@ -131,16 +130,15 @@ def _of_answers(answers: pd.DataFrame, arm: str, fixed: bool) -> list[Estimate]:
 def _draw(study: str, panels: Panels, label: str, caption: str) -> Figure:
     """Draw the panels one below the other, all on one scale."""
     every = [row for _, rows in panels for row in rows]
-    names = [name.split("\n") for name in row_names(every).values()]
+    names = [name.split("\n") for name in row_names(every, NAMES).values()]
     row = ROW + LINE * (max(map(len, names)) - 1)
     titles = in_lines([title for title, _ in panels], 60)
     heights = [row * len(rows) + 0.45 + LINE * titles[title].count("\n") for title, rows in panels]
-    width = PANEL_WIDTH + max(len(line) for name in names for line in name) * LETTER + 1.6
-    with titled(study, caption, (width, sum(heights) + 0.7)) as (figure, upper):
+    with titled(study, caption, (TEXT, sum(heights) + 0.5)) as (figure, upper):
         axes = upper.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axis, (title, rows) in zip(axes, panels, strict=True):
-            draw_estimates(axis, rows, limits_of(every))
-            axis.set_title(titles[title], fontsize=9)
+            draw_estimates(axis, rows, limits_of(every), NAMES)
+            axis.set_title(titles[title])
         axes[-1].set_xlabel(in_letters(label))
         return figure
 
@@ -155,7 +153,7 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     bars = 1 + GROUP * len(found.groups())  # rows
     caption = _ranks_caption(found, levels)
     height = row * ((len(found.ranks) + 1) // 2 + bars) + 1.26
-    with titled(study, caption, (RANKS_WIDTH, height)) as (figure, upper):
+    with titled(study, caption, (TEXT, height)) as (figure, upper):
         _draw_ranks(upper.subplots(), found, colours, names, bars)
         return figure
 
@@ -187,7 +185,7 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
         align, outwards = ("right", -1) if left else ("left", 1)
         for text, points in ((f"{rank:.2f}", 3), (name, 8 + 5.6 * len(f"{found.ranks.max():.2f}"))):
             place = outwards * points, 0
-            axis.annotate(text, (edge, row), place, textcoords="offset points", ha=align, va="center", fontsize=8.5)
+            axis.annotate(text, (edge, row), place, textcoords="offset points", ha=align, va="center", fontsize=8)
     for index, group in enumerate(found.groups()):
         y = 0.5 + GROUP * index
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]

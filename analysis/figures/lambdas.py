@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.arm_styles import BASELINE_COLOUR
-from analysis.figures.captioned import titled
+from analysis.figures.captioned import COLUMN, TEXT, titled
 from analysis.figures.drawing import colours_of, whole_ticks
 from analysis.figures.naming import in_lines
 from analysis.records.runs import done, setting
@@ -25,7 +25,7 @@ from mixlab.tracking import artifacts, names, store
 
 BINS = 10
 MOST_CELLS = 24  # the most cells in the figure
-PANEL = (3.4, 1.75)  # inches
+HEIGHT = 1.5  # inches, of a panel
 
 
 class Histograms(NamedTuple):
@@ -72,7 +72,7 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         f"learned; grey line, as the mixer drew it. Of each cell one seed ({seeds}), so no bands. "
         f"{provenance_text(*levels)}"
     )
-    with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 0.5)) as (figure, upper):
+    with titled(study, caption, ((COLUMN, TEXT)[columns - 1], rows * HEIGHT + 0.4)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)
@@ -86,7 +86,7 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
             if index + columns >= len(histograms):
                 strip.set_xlabel("epoch")
                 sides.set_xlabel("share, %")
-        upper.supylabel("lambda", fontsize=9)
+        upper.supylabel("lambda")
         return figure
 
 

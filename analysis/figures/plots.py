@@ -3,7 +3,7 @@
 Two commands that evaluate networks draw two lines for each arm, solid and dashed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
-from analysis.figures.captioned import titled
-from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of, row_names
+from analysis.figures.captioned import COLUMN, titled
+from analysis.figures.estimates import LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
@@ -23,8 +23,8 @@ from analysis.words.captions import capitalised, hardware_text, metric_text, pro
 from analysis.words.cells import metric_rule
 from analysis.words.method import family_text
 
-PANEL_WIDTH, ALONE = 3.6, 5.0  # inches, without the names of the arms; one panel alone must fit its axis label
-ROW_HEIGHT = 0.42  # inches, the height of an arm
+NAMES = 20  # letters of a line of an arm's name, beside a panel in a column
+ROW_HEIGHT = 0.3  # inches, the height of an arm
 SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 FLOOR = 1e-2  # the wealth below which a line is not followed
@@ -39,10 +39,8 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         return None
     every = [row for level in levels for row in _gains(level)]
     limits = limits_of(every)
-    columns = drawing.shape(len(levels))[1]
-    lines = [line for name in row_names(every).values() for line in name.split("\n")]
-    names = max(map(len, lines), default=1) * LETTER + 0.3  # inches
-    width = (PANEL_WIDTH if columns > 1 else ALONE) + names / columns
+    letters = NAMES if len(levels) == 1 else 24
+    row = max(ROW_HEIGHT, LINE * (1 + max(name.count("\n") for name in row_names(every, letters).values())) + 0.1)
     others = set(levels[0].against.values()) - {levels[0].baseline}
     reference = "the arm it is compared with" if others else "baseline"
     gain = "gain over" if levels[0].declared.higher_is_better else "difference from"
@@ -52,8 +50,8 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     if max(level.table["pairs"].max() for level in levels) == 1:
         key = "Diamond and dot: the difference of one seed, which has no interval."
     return drawing.panel_figure(
-        *(study, levels, lambda axis, level: draw_estimates(axis, _gains(level), limits)),
-        size=(width, ROW_HEIGHT * max(2, len(levels[0].arms) - 1) + 0.55),
+        *(study, levels, lambda axis, level: draw_estimates(axis, _gains(level), limits, letters)),
+        height=row * max(2, len(levels[0].arms) - 1) + 0.25,
         labels=(label, ""),
         caption=f"{capitalised(metric_rule(*levels))}. {key} {provenance_text(*levels)}",
         legend=(),
@@ -75,7 +73,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
 
     metric = metric_text(levels[0].declared, levels[0].declared.name, ())
     caption = f"{drawing.line_and_band(curves, x='epoch').capitalize()}. {provenance_text(*levels)}"
-    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.6), labels=("epoch", metric), caption=caption)
+    return drawing.panel_figure(study, levels, draw, height=drawing.PANEL, labels=("epoch", metric), caption=caption)
 
 
 def _gains(level: LevelTable) -> list[Estimate]:
@@ -112,7 +110,7 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         f"{hardware_text(*levels)}{provenance_text(*levels)}"
     )
     labels = (f"training time of a run, {name}", metric_text(levels[0].declared, levels[0].declared.name, ()))
-    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.8), labels=labels, caption=caption)
+    return drawing.panel_figure(study, levels, draw, height=drawing.PANEL, labels=labels, caption=caption)
 
 
 def _bars(values: pd.Series) -> list[list[float]]:
@@ -163,7 +161,7 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     names = [name for arm, name in drawing.names_of(levels[0]).items() if arm != levels[0].baseline]
     labels = ("seeds", "evidence (e-value)")
     return drawing.panel_figure(
-        *(study, levels, draw), size=(PANEL_WIDTH, 2.5), labels=labels, caption=caption, legend=names
+        *(study, levels, draw), height=drawing.PANEL, labels=labels, caption=caption, legend=names
     )
 
 
@@ -191,16 +189,19 @@ def plot_two_lines(
         axis.set_xlim(0, width)
         axis.set_ylim(0, 101)
 
-    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.7), labels=labels, caption=caption)
+    return drawing.panel_figure(study, levels, draw, height=drawing.PANEL, labels=labels, caption=caption)
 
 
 @contextmanager
-def one_panel(study: str, caption: str, labels: tuple[str, str]) -> Iterator[tuple[Figure, Axes]]:
-    """Yield a figure of one panel with a logarithmic x axis; what the block draws is listed in a legend."""
-    with titled(study, caption, (6.4, 3.8)) as (figure, upper):
+def one_panel(
+    study: str, caption: str, labels: tuple[str, str], names: Collection[str]
+) -> Iterator[tuple[Figure, Axes]]:
+    """Yield a figure of one panel with a logarithmic x axis; the block draws what has these names in a legend."""
+    height = drawing.PANEL + 0.6 + drawing.key_height(names, COLUMN)
+    with titled(study, caption, (COLUMN, height)) as (figure, upper):
         axis = upper.subplots()
         axis.set_xscale("log")
-        axis.set_xlabel(labels[0], fontsize=9)
-        axis.set_ylabel(in_letters(labels[1]), fontsize=9)
+        axis.set_xlabel(labels[0])
+        axis.set_ylabel(in_letters(labels[1]))
         yield figure, axis
-        upper.legend(loc="outside right upper")
+        drawing.key_below(upper, *axis.get_legend_handles_labels(), COLUMN)

@@ -22,8 +22,8 @@ from matplotlib.ticker import MaxNLocator
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.figures.captioned import titled
-from analysis.figures.drawing import MOST_TICKS, log_ticks, shape, whole_ticks
+from analysis.figures.captioned import COLUMN, TEXT, titled
+from analysis.figures.drawing import MOST_TICKS, key_below, log_ticks, shape, whole_ticks
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import plain
 from analysis.records.search_trials import Tuned, position
@@ -45,7 +45,7 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
     pruned = [trial for trial in arm.trials(TrialState.PRUNED) if trial.value is not None]
     early = "; cross: one that was stopped early, at its last value" if pruned else ""
     caption = f"Dot: a complete trial{early}; line: the best complete trial so far."
-    with _titled(arm, caption, (6.4, 3.4)) as (figure, upper):
+    with _titled(arm, caption, (COLUMN, 2.8)) as (figure, upper):
         axis = upper.subplots()
         if complete := arm.complete:
             numbers, values = zip(*((trial.number, trial.value) for trial in complete), strict=True)
@@ -58,7 +58,7 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
             axis.plot(numbers, values, "x", color=CENSORED_COLOUR, alpha=0.6, label="stopped early: last value")
         whole_ticks(axis)
         axis.set(xlabel="trial", ylabel=in_letters(objective))
-        upper.legend(loc="outside right upper")
+        key_below(upper, *axis.get_legend_handles_labels(), COLUMN)
         return figure
 
 
@@ -69,7 +69,7 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
     contour = len(values) >= FEWEST and len(set(values)) > 1
     why = "all complete trials have the same value" if len(values) >= FEWEST else "too few complete trials have both"
     how = "Colour: interpolated between complete trials." if contour else f"No contour, as {why}."
-    with _titled(arm, how, (6.4, 4.2)) as (figure, upper):
+    with _titled(arm, how, (COLUMN, 3.1)) as (figure, upper):
         axis = upper.subplots()
         if contour:
             with _optuna_draws_on(upper, axis):
@@ -87,8 +87,8 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
             axis.set(**{f"{which}ticks": ticks, f"{which}ticklabels": texts, f"{which}lim": _limits(spec)})
         axis.minorticks_off()
         axis.set_title("")  # Optuna's own
-        if axis.get_legend_handles_labels()[0]:  # an arm may have no trial with both
-            upper.legend(loc="outside lower center", ncols=4)
+        if (key := axis.get_legend_handles_labels())[0]:  # an arm may have no trial with both
+            key_below(upper, *key, COLUMN)
         return figure
 
 
@@ -96,7 +96,7 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
     """Draw the objective of the complete trials against each parameter."""
     rows, columns = shape(len(arm.space))
     caption = "Dot: a complete trial that has the parameter; the darker, the later."
-    with _titled(arm, caption, (max(2.2 * columns + 1.1, 5), 2.1 * rows + 0.5)) as (figure, upper):
+    with _titled(arm, caption, (TEXT if columns > 1 else COLUMN, 1.7 * rows + 0.4)) as (figure, upper):
         axes = list(upper.subplots(rows, columns, sharey=True, squeeze=False).flatten())
         scale = Normalize(0, max(1, arm.complete[-1].number))
         for axis, (name, spec) in zip(axes, arm.space.items(), strict=False):
@@ -112,7 +112,7 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
         for axis in axes[len(arm.space) :]:
             axis.set_visible(False)
         upper.colorbar(points, ax=axes, label="trial", ticks=MaxNLocator(5, integer=True))
-        upper.supylabel(in_letters(objective), fontsize=9)
+        upper.supylabel(in_letters(objective))
         return figure
 
 
@@ -125,7 +125,7 @@ def plot_parallel(arm: Tuned, objective: str) -> Figure:
     first = {"kind": "Float", "low": low, "high": high if high > low else low + 1, "log": False}
     specs = [first, *(arm.space[name] for name in names)]
     labels = ["\n".join(wrapped(in_letters(objective), 20)), *map(plain, names)]
-    with _titled(arm, caption, (1.4 + 1.3 * len(names), 3.6)) as (figure, upper):
+    with _titled(arm, caption, (TEXT if len(names) > 2 else COLUMN, 2.8)) as (figure, upper):
         axis = upper.subplots()
         for place in (-values).argsort()[:: 1 if _minimised(arm) else -1]:  # the best last, over all others
             drawn = [values[place], *(arm.complete[place].params[name] for name in names)]
@@ -149,7 +149,7 @@ def plot_importance(arm: Tuned, found: Landscape, *, claimed: bool) -> Figure:
     table: pd.DataFrame = found.importance.iloc[::-1]
     grey = "" if claimed else " Grey: nothing here is beyond chance."
     caption = f"{capitalised(found.of.when)}. Bar: {EVALUATOR}; line: 95 % interval, trials resampled.{grey}"
-    with _titled(arm, caption, (6.4, 1 + 0.35 * len(table))) as (figure, upper):
+    with _titled(arm, caption, (COLUMN, 0.7 + 0.28 * len(table))) as (figure, upper):
         axis = upper.subplots()
         names = [plain(name) for name in table.index]
         axis.barh(names, table["importance"], color=COLOUR if claimed else "#999999", alpha=0.7)

@@ -57,5 +57,6 @@ def png(figure: "Figure") -> bytes:
 
 def image(picture: bytes, alternative: str) -> str:
     """Return a picture from :func:`png` as HTML that holds it; the alternative, escaped here, says what it shows."""
-    data = base64.b64encode(picture).decode()
-    return f'<div class="wide figure"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'
+    data, width = base64.b64encode(picture).decode(), int.from_bytes(picture[16:20])  # of a PNG file, in pixels
+    about = f'alt="{html.escape(alternative)}" style="min-width: min(40rem, {width}px)"'
+    return f'<div class="wide figure"><img src="data:image/png;base64,{data}" {about}></div>'

@@ -93,11 +93,12 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def latex_figure(name: str, caption: str) -> str:
-    """Return the picture ``name.pdf`` as a LaTeX float for a document that loads ``graphicx``."""
-    lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit.", r"\begin{figure}", r"\centering"]
+def latex_figure(name: str, caption: str, *, wide: bool = False) -> str:
+    """Return ``name.pdf`` as a LaTeX float, ``wide`` as two columns, for a document that loads ``graphicx``."""
+    float_ = "figure*" if wide else "figure"
+    lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit.", rf"\begin{{{float_}}}", r"\centering"]
     lines += [FITTED, rf"\includegraphics{{{name}.pdf}}}}", rf"\caption{{{_escape_latex(caption)}}}"]
-    return "\n".join([*lines, rf"\label{{fig:{name}}}", r"\end{figure}", ""])
+    return "\n".join([*lines, rf"\label{{fig:{name}}}", rf"\end{{{float_}}}", ""])
 
 
 def html_page(study: str, levels: Sequence[LevelTable]) -> str:

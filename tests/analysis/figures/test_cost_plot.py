@@ -28,7 +28,7 @@ def test_marks_stand_at_the_means_and_bars_end_at_the_lowest_and_the_highest_see
             for x, y, low, high in ((0.5, 72, 0.2, 1), (0.25, 74, 0.1, 0.5))
         ],
     )
-    assert figure.subfigs[0].get_supxlabel() == "training time of a run, minutes"
+    assert axis.get_xlabel() == "training time of a run, minutes"
     assert "Trained on a CPU." in texts(figure)
     runs.loc[0, "hardware"] = "a GPU"
     assert "The runs differ in hardware." in texts(plot_cost("tiny", level_tables(runs, plan)))

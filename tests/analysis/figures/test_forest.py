@@ -136,7 +136,7 @@ def test_an_axis_holds_every_mark_and_an_arrow_shows_where_an_interval_goes_on()
     assert limits_of([Estimate("zero", 0.0, -1.0, 1.0)]) == (-1.0, 1.0)
     assert [bool(cut_text(each)) for each in (rows, rows[2:], rows[2:3])] == [True, True, False]
     axis = Figure().subplots()
-    draw_estimates(axis, rows, limits_of(rows))
+    draw_estimates(axis, rows, limits_of(rows), 40)
     drawn = [(line.get_marker(), float(line.get_ydata()[0]), bool(line.get_xdata()[0] > 1)) for line in axis.lines]
     assert [each for each in drawn if each[0] in "<>"] == [("<", 0, False), (">", 0, True), (">", 3, True)]
     assert [y for x, y in (line.get_data() for line in axis.lines) if list(x) == [0, 1]] == [[1.5, 1.5]]  # in between
@@ -207,8 +207,7 @@ def test_what_is_better_lower_is_no_gain():
     for higher, what, over in ((True, "gain", "gain over"), (False, "difference", "difference from")):
         levels = level_tables(runs, plan, Metric("test_top1_median10", "%", higher_is_better=higher))
         assert plot_forest("tiny", levels).subfigs[0].axes[-1].get_xlabel() == f"{what}, percentage points"
-        shown = plot_gains("tiny", levels).subfigs[0].get_supxlabel()
-        assert shown == f"{over} baseline, percentage points (paired by seed)"
+        assert f"{over} baseline, percentage points (paired by seed)" in texts(plot_gains("tiny", levels))
 
 
 @pytest.mark.slow
