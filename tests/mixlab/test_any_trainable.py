@@ -1,4 +1,4 @@
-"""A regressor goes through study, search, table and page, its units right and no epoch doubled."""
+"""A regressor goes through study, relaunch, search, table and page, its units right and no epoch doubled."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mixlab import Options, run
 from mixlab.spec.complete import complete
 from mixlab.tracking import artifacts
 from tests.mixlab import regressor
@@ -55,6 +56,15 @@ def test_a_study_of_a_regressor(tmp_path, empty_store):
     page = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)  # a picture may spell any word
     for absent in ("Top-1", "accuracy", "nan"):
         assert absent not in page
+
+    # From Python, the same store gives the tables as data frames, and nothing is trained again.
+    where = {"tracking_uri": study.uri, "storage": str(tmp_path / "of a part")}
+    result = run(regressor.study, regressor.Line(), Options(quiet=True, arms=["none"], seeds=3, **where))
+    assert result.exit_code == 0
+    (found,) = result.tables
+    assert list(found.index) == ["small steps", "none"]
+    assert [verdict["arm"] for verdict in result.verdicts] == ["none"]
+    assert all(len(client.get_metric_history(r.info.run_id, "rmse")) == 5 for r in study.runs("seed"))
 
 
 @pytest.mark.slow

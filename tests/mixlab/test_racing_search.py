@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from analysis.report import race
+from analysis.search_report import report, write_page
 from analysis.statistics.verdicts import sequential_verdicts
 from mixlab import Options
 from mixlab.configure import configure
@@ -94,3 +95,9 @@ def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path, 
     assert [float(row[head.index("mean")]) for row in rows] == pytest.approx(results[:, :count].mean(axis=1))
     assert rows[1][head.index("verdict")] == verdict == "win"
     assert {row[head.index("p_family")] for row in rows} == {""}
+
+    found = report(toy.uri, "toy")
+    assert "low: " in found.text
+    assert "out of reach" in found.text
+    assert any("high is better than low" in claim for claim in found.claims)
+    assert "<h3>Race</h3>" in write_page(found, tmp_path / "search.html").read_text()

@@ -1,8 +1,10 @@
-"""A whole search through Ray, Optuna and MLflow; what is in its table is a test of a racing search."""
+"""A search through Ray, Optuna, MLflow and the table: whole, and extended."""
 
+import io
 import math
 from collections import Counter
 
+import pandas as pd
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
@@ -78,3 +80,22 @@ def test_mlflow_shows_search_arm_trial_with_states_curves_and_the_best(whole):
     marked = [run.data.tags for run in runs.values() if run.data.tags.get("mixlab.best") == "true"]
     best = {arm: str(best_of(trials).number) for arm, trials in optuna_trials.items()}
     assert sorted((tags["mixlab.arm"], tags["mixlab.trial"]) for tags in marked) == sorted(best.items())
+
+
+def test_only_the_confirmation_enters_the_table(whole):
+    table = pd.read_csv(io.StringIO(whole.table("paper"))).set_index("arm")
+    assert table["n"].to_dict() == {"low": 2, "high": 2}
+    for arm, mean in table["mean"].items():
+        runs = [run for run in whole.runs("seed") if run.data.tags["mixlab.arm"] == arm]
+        assert mean == pytest.approx(sum(run.data.metrics["test_top1_median10"] for run in runs) / 2)
+
+
+def test_more_trials_are_just_the_difference_and_the_same_command_runs_none(whole):
+    before = begun(whole.folder)
+    assert "started" not in whole.run_here("--trials", "60")
+    assert begun(whole.folder) == before
+    out = whole.run_here("--trials", "64")
+    assert len([line for line in out.splitlines() if "· trial" in line and line.endswith("started")]) == 4
+    new = [run for run in begun(whole.folder)[len(before) :] if run["evaluate"] == "validation"]
+    assert len(new) == 4
+    assert {arm: len(trials) for arm, trials in whole.trials().items()} == {"low": 32, "high": 32}
