@@ -148,7 +148,7 @@ def plot_importance(arm: Tuned, found: Landscape, *, claimed: bool) -> Figure:
     """Draw the importance of each parameter with its interval; grey where nothing can be ``claimed``."""
     table: pd.DataFrame = found.importance.iloc[::-1]
     grey = "" if claimed else " Grey: nothing here is beyond chance."
-    caption = f"{capitalised(found.of.when)}. Bar: {EVALUATOR}; line: 95 % interval, trials resampled.{grey}"
+    caption = f"{capitalised(found.of.when)}. Bar: {EVALUATOR}; line: 95 % interval, jackknife.{grey}"
     with _titled(arm, caption, (COLUMN, 0.7 + 0.28 * len(table))) as (figure, upper):
         axis = upper.subplots()
         names = [plain(name) for name in table.index]

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.linalg import orth
+from scipy.stats import t
 
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.statistics.significance import ALPHA, holm
@@ -26,7 +27,7 @@ from mixlab.messages import counted
 from mixlab.spec.trial import cell_name
 
 EVALUATOR = "fANOVA"
-RESAMPLES = 30  # the resamples for an importance: each fits a forest
+PARTS = 30  # the parts of the trials that are left out in turn for an interval: each time a forest is fitted
 SHUFFLES = 999
 BORDER = 0.02  # a share of the range, on its own scale
 FAILED_SHARE = 0.25
@@ -73,7 +74,7 @@ class Landscape:
     """The influence of the parameters in an arm's trials."""
 
     of: Comparable
-    importance: pd.DataFrame  # index parameter; columns importance, low, high: 95 %, by resampling trials
+    importance: pd.DataFrame  # index parameter; columns importance, low, high: 95 %, by the jackknife over trials
     left_out: list[str]  # parameters under a condition
     p: float  # tests that the parameters explain nothing; NaN with too few trials to ask
 
@@ -86,14 +87,14 @@ def landscape(arm: Tuned) -> Landscape:
     if not names or count < wanted(arm, of.trials) or np.ptp(of.values) == 0:
         return Landscape(of, pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
     rng = np.random.default_rng(0)
-    whole = _importance(arm, of, np.arange(count))
-    resampled = []
-    for _ in range(RESAMPLES):
-        picked = rng.integers(0, count, count)
-        if np.ptp(of.values[picked]) > 0:
-            resampled.append(_importance(arm, of, picked))
-    frame = pd.DataFrame(resampled)
-    table = pd.DataFrame({"importance": whole, "low": frame.quantile(0.025), "high": frame.quantile(0.975)})
+    whole = pd.Series(_importance(arm, of, np.arange(count)))
+    part = rng.permutation(count) % PARTS
+    rests = [np.flatnonzero(part != each) for each in range(min(PARTS, count))]
+    found = pd.DataFrame([_importance(arm, of, rest) for rest in rests if np.ptp(of.values[rest]) > 0])
+    # A bootstrap would draw some trials twice, which a forest takes for a certain value: its interval is too narrow.
+    error = np.sqrt((len(found) - 1) ** 2 / len(found) * found.var())
+    half = error * t.ppf(0.975, len(found) - 1)
+    table = pd.DataFrame({"importance": whole, "low": (whole - half).clip(0), "high": (whole + half).clip(upper=1)})
     return Landscape(of, table.sort_values("importance", ascending=False), left_out, explained_p(arm, of, rng))
 
 

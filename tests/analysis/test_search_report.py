@@ -26,7 +26,7 @@ def small_forests(monkeypatch) -> None:
 
     Nothing is said of fewer than ten trials, for which no forest has to grow at all.
     """
-    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
+    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 2)  # each fits a forest
 
 
 @pytest.fixture

@@ -253,7 +253,7 @@ def test_the_run_of_a_study_is_described_by_its_table(served, page):
 def test_the_plots_of_a_study_are_seen(served, page):
     for name in ("gains", "curves", "lambda"):
         served.open_run(page, served.run("study"), f"/artifacts/{name}.png")
-        assert page.until("[...document.images].map(image => image.naturalWidth).find(width => width > 500)")
+        assert page.until("[...document.images].map(image => image.naturalWidth).find(width => width > 400)")
 
 
 @needs_chromium

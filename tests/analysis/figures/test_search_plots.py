@@ -138,4 +138,4 @@ def test_importance_is_grey_where_nothing_is_claimed():
     for claimed in (True, False):
         figure = plot_importance(arm, Landscape(comparable(arm), shares, [], 0.03), claimed=claimed)
         assert ("Grey: nothing here is beyond chance." in texts(figure)) != claimed
-        assert "Of complete trials. Bar: fANOVA; line: 95 % interval, trials resampled." in texts(figure)
+        assert "Of complete trials. Bar: fANOVA; line: 95 % interval, jackknife." in texts(figure)

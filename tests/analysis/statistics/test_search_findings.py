@@ -7,6 +7,7 @@ import optuna
 import pandas as pd
 import pytest
 from optuna.trial import TrialState, create_trial
+from scipy import stats
 
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.search_report import importance_text
@@ -24,8 +25,8 @@ from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points
 
 
 @pytest.fixture(autouse=True)
-def few_resamples(monkeypatch) -> None:
-    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
+def few_parts(monkeypatch) -> None:
+    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 2)  # each fits a forest
 
 
 @pytest.mark.slow
@@ -161,7 +162,7 @@ def test_positions_are_on_the_scale_of_the_range():
 
 @pytest.mark.slow
 def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch):
-    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 10)
+    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 10)
     arms = [tuned([trial(p, peaked(p)) for p in points(40, place)], arm) for place, arm in enumerate(ARMS)]
     seen = {arm.name: landscape(arm) for arm in arms}
     claimed = claims(SearchRecord({}, arms), seen, [])
@@ -171,8 +172,23 @@ def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch):
         assert table["importance"].sum() == pytest.approx(1)
         assert table.loc["zeta", "importance"] > 0.8
         assert table.loc["zeta", "low"] > table.loc["alpha", "high"]
-        assert (table["low"] <= table["high"]).all()
+        assert (table["low"] <= table["importance"]).all()
+        assert (table["importance"] <= table["high"]).all()
         assert any(arm in claim and "zeta" in claim and claim.endswith("zeta most.") for claim in claimed)
+
+
+def test_the_interval_of_a_mean_would_be_that_of_student(monkeypatch):
+    """The jackknife of a mean, leaving out one at a time, gives the standard error of the mean."""
+
+    def mean(arm, of, picked):
+        return dict.fromkeys(SPACE, of.values[picked].mean())
+
+    arm = tuned([trial(p, peaked(p) / 1000) for p in points(12, 0)])
+    monkeypatch.setattr("analysis.statistics.search_findings._importance", mean)
+    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 12)
+    values = comparable(arm).values
+    wanted = stats.t.interval(0.95, 11, loc=values.mean(), scale=stats.sem(values))
+    assert landscape(arm).importance.loc["zeta", ["low", "high"]].tolist() == pytest.approx(wanted)
 
 
 # The importances of two parameters, on which no claim depends.
