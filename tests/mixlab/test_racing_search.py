@@ -100,4 +100,5 @@ def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path, 
     assert "low: " in found.text
     assert "out of reach" in found.text
     assert any("high is better than low" in claim for claim in found.claims)
-    assert "<h3>Race</h3>" in write_page(found, tmp_path / "search.html").read_text()
+    page, *_ = write_page(found, tmp_path / "search.html")
+    assert "<h3>Race</h3>" in page.read_text()
