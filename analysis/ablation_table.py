@@ -96,10 +96,10 @@ def with_ratios(level: LevelTable, printed: Mapping[str, Published]) -> LevelTab
 def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
     """Write the tables of a study, ``table.md``, ``.csv``, ``.tex`` and ``.html``, and its gains as a figure.
 
-    The figure is ``gains.png``, ``.pdf`` and ``.tex``. With five arms or more over two tables or more, there is
-    ``ranks.png``, ``.pdf`` and ``.tex`` too, and with one arm no figure. The folder
-    ``out`` is made if it is missing, and files of the same names are replaced. All else is as for :func:`study_table`,
-    the errors too, with which nothing is written.
+    The figure is ``gains.png``, ``.pdf`` and ``.tex``; with one arm there is none. With five arms or more over two
+    tables or more, there is ``ranks.png``, ``.pdf`` and ``.tex`` too. The folder ``out`` is made if it is missing, and
+    files of the same names are replaced. All else is as for :func:`study_table`, the errors too, with which nothing is
+    written.
     """
     from analysis.figures.captioned import save
     from analysis.figures.forest import plot_ranks

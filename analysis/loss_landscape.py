@@ -28,12 +28,11 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.command import at_least
 from analysis.figures import drawing
-from analysis.figures.captioned import COLUMN, LETTER, TEXT, titled
+from analysis.figures.captioned import COLUMN, TEXT, caption_lines, titled
 from analysis.figures.naming import in_lines
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import at_levels, done
 from analysis.statistics.tables import LevelTable
-from analysis.words.line_breaks import wrapped
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
@@ -192,7 +191,7 @@ def plot_plane(
             bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL.replace(", ", ",\n"), shrink=0.9, ticks=ticks)
             bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
             bar.ax.minorticks_off()
-        upper.supxlabel("\n".join(wrapped(f"{labels[0]}; cross: the network", int(width / LETTER))))
+        upper.supxlabel("\n".join(caption_lines(f"{labels[0]}; cross: the network", width)))
         upper.supylabel(labels[1])
         return figure
 

@@ -32,12 +32,12 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
     """Yield a figure in the common style, and its part above the caption, which has the title and a size in inches."""
     width, height = size
     with context(style()):
-        foot = LINE * len(caption_lines(caption, width)) + 0.1
+        below = caption_lines(caption, width)
+        foot = LINE * len(below) + 0.1
         figure = Figure(figsize=(width, height + foot), layout="constrained")
         upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height, foot], squeeze=False))
-        text = "\n".join(caption_lines(caption, width))
         figure.set_label(caption)
-        lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+        lower.text(0.01, 0.98, "\n".join(below), fontsize=7.5, color="#444444", va="top", linespacing=1.35)
         lower.set_gid(WORDS)
         if title:
             lines = wrapped(plain(title, 80), int(width / BOLD))

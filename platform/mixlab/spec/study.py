@@ -231,11 +231,16 @@ class Study:
             twin = names.setdefault(trials[-1].key, cell.name)
             if twin != cell.name:
                 raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")
-        for name, preset in self.all_presets(train).items():  # also those that are not chosen
+        self._check_presets(train, cells[-1].config)
+        return trials
+
+    def _check_presets(self, train: CompleteTrainable, config: Config) -> None:
+        """Raise ``BadInput`` for a preset, chosen or not, with a key that a cell's configuration cannot have."""
+        known = train.read(config).flat
+        for name, preset in self.all_presets(train).items():
             own = {key: value for key, value in preset.items() if key != "seeds"}
-            if not own.keys() <= found.flat.keys():  # they are misspelt, or another key of the preset brings them
+            if not own.keys() <= known.keys():  # they are misspelt, or another key of the preset brings them
                 try:
-                    train.read({**cell.config, **own})
+                    train.read({**config, **own})
                 except BadInput as error:
                     raise BadInput(f"the preset {name!r} cannot be run: {error}") from error
-        return trials
