@@ -29,6 +29,13 @@ def test_in_general_flips_tables():
     assert found.n == 6
 
 
+def test_by_hand():
+    # Seeds' means 2, 3, 4: effect 3, p 2/8. Tables' means 1 and 5: both signs agree in 2 of 4 patterns.
+    d = [[0.0, 1.0, 2.0], [4.0, 5.0, 6.0]]
+    assert here(d)[0::3] == pytest.approx((3, 0.25))
+    assert in_general(d)[0::3] == pytest.approx((3, 0.5))
+
+
 def test_what_is_missing_is_not_counted():
     d = np.array([[1.0, math.nan, 3.0], [2.0, 5.0, 6.0], [math.nan] * 3])
     assert here(d[:2]).n == 2

@@ -43,8 +43,16 @@ def test_agrees_with_a_plain_loop(seed):
     assert e_value(d, delta=0.4, side="below") == pytest.approx(plain_loop(d, 0.4, (-1,)))
 
 
-def test_without_a_difference_nothing_is_won_or_lost():
-    assert e_value([]) == e_value([0.0, math.nan]) == 1.0
+def test_by_hand():
+    # One seed: its size is the root mean square, so the stakes are tanh(mu sqrt(1 + mu^2)), and up and down cancel.
+    assert e_value([0.7]) == pytest.approx(1)
+    stakes = [math.tanh(mu * math.sqrt(1 + mu**2)) for mu in EFFECTS]
+    assert e_value([0.7], side="above") == pytest.approx(1 + sum(stakes) / len(EFFECTS))
+    assert e_value([-0.7], side="above") == pytest.approx(1 - sum(stakes) / len(EFFECTS))
+    # Two equal differences: both directions are bet on again with the same stakes.
+    assert e_value([0.7, 0.7]) == pytest.approx(sum(1 + stake**2 for stake in stakes) / len(EFFECTS))
+    assert e_value([]) == 1.0
+    assert e_value([0.0, math.nan]) == 1.0
 
 
 def test_wealth_is_by_seed_and_stays_where_one_is_missing():

@@ -48,8 +48,11 @@ def test_interval_of_one_of_none_and_of_equal_differences():
 @pytest.mark.parametrize(
     ("differences", "expected"),
     [
+        ([1.0, 2.0, 3.0], 2 / 8),  # only +++ and --- reach 6
+        ([-1.0, -2.0, -3.0], 2 / 8),
         ([1.0, 2.0, -3.0], 8 / 8),  # the sum is 0: every pattern is as far
         ([1.0, 2.0, 4.0, -1.0], 6 / 16),  # sum 6: |sum| is 8 for 2 patterns and 6 for 4
+        ([0.5, 0.5, 0.5, 0.5], 2 / 16),
         ([0.0, 0.0, 0.0], 1.0),
         ([0.0, 1.0], 1.0),  # flipping the zero changes nothing: both signs of 1 are as far
         ([0.7], 1.0),

@@ -32,6 +32,12 @@ def rounded(shares: Law) -> Law:
     return np.round(shares, 6)
 
 
+def fmix_law(alpha: float) -> Law:
+    rng = default_rng(1)
+    pixels = rng.beta(alpha, alpha, DRAWS) * H * W
+    return np.where(rng.random(DRAWS) < 0.5, np.ceil(pixels), np.floor(pixels)) / (H * W)
+
+
 def gridmix_law(alpha: float) -> Law:
     rng = default_rng(1)
     shares = []
@@ -53,7 +59,7 @@ def attentivemix_law(alpha: float) -> Law:
 
 
 OF_8 = {"partner_alpha": 8.0, "attention": torch.rand(B, H, W, generator=Generator().manual_seed(4))}
-LAWS = [("gridmix", gridmix_law, {}), ("attentivemix", attentivemix_law, OF_8)]
+LAWS = [("fmix", fmix_law, {}), ("gridmix", gridmix_law, {}), ("attentivemix", attentivemix_law, OF_8)]
 
 
 @pytest.mark.parametrize(("name", "law_of", "options"), LAWS)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.trainables.seeded import seeded
 from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
-from trainables.robustness.landscape import Direction, loss_at, random_direction
+from trainables.robustness.landscape import Direction, loss_at, random_direction, sharpness
 
 EXACTLY = {"iterations": 5000, "tolerance": 0.0}
 
@@ -156,3 +156,9 @@ def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved():
                 parameter += -0.5 * directions[0][name] + 1.0 * directions[1][name]
         expected = cross_entropy(by_hand(images), labels)
     assert plane[0, 2].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_sharpness_by_hand():
+    grid = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    line = torch.tensor([9.0, 2.0, 1.0, 3.0, 9.0], dtype=torch.float64)
+    assert sharpness(line, grid) == pytest.approx((1 + 0 + 2) / 3)

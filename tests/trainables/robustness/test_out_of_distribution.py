@@ -19,6 +19,13 @@ def by_definition(scores: Tensor, positive: Tensor) -> float:
     return total
 
 
+def test_average_precision_by_hand():
+    scores = torch.tensor([4.0, 3.0, 2.0, 1.0])
+    assert average_precision(scores, torch.tensor([True, False, True, False])) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert average_precision(scores, torch.tensor([False, False, False, True])) == pytest.approx(1 / 4)
+    assert average_precision(torch.zeros(4), torch.tensor([True, False, False, False])) == pytest.approx(1 / 4)
+
+
 def test_average_precision_is_its_definition_with_many_equal_scores():
     rng = torch.Generator().manual_seed(0)
     for _ in range(20):
