@@ -117,9 +117,15 @@ def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction():
 
 @pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
 def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(name):
-    study, _ = load(name)
-    assert {arm.name for arm in study.arms if arm.against == "+ lam"} == {"+ l_s", "+ l_u", "+ l_su"}
-    assert {arm.against for arm in study.arms} == {None, "+ lam"}
+    plan, levels = drawn(name)
+    on_top = {arm for arm, reference in plan["against"].items() if reference == "+ lam"}
+    assert on_top == {"+ l_s", "+ l_u", "+ l_su"}
+    assert set(plan["against"].values()) == {"baseline", "+ lam"}
+    assert plan["against"]["+ lam"] == "baseline"
+    table = levels[0].table
+    for arm in on_top:
+        assert table.loc[arm, "gain"] == pytest.approx(table.loc[arm, "mean"] - table.loc["+ lam", "mean"])
+        assert table.loc[arm, "over_baseline"] == pytest.approx(table.loc[arm, "mean"] - table.loc["baseline", "mean"])
 
 
 def test_designs_of_the_terms_of_sumix():

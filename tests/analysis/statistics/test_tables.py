@@ -40,6 +40,16 @@ def test_table_by_hand():
     assert table.loc["plain", ["gain", "gain_low", "gain_high", "p", "p_family"]].isna().all()
 
 
+def test_pairing_removes_what_the_seeds_share():
+    luck = np.array([0, 5, -4, 3, -2, 6, 1, -7])
+    arms = {"plain": 70 + luck, "+ a": 70.5 + luck + np.array([0.1, -0.1] * 4)}
+    table = ablation_table(runs_of(arms), "top1", "plain")
+    assert table.loc["+ a", "gain"] == pytest.approx(0.5)
+    assert table.loc["+ a", "p"] == 2 / 2**8
+    assert table.loc["+ a", "win"]
+    assert table.loc["+ a", "sd"] > 4  # unpaired, half a point would drown
+
+
 def test_rows_may_come_in_any_order():
     runs = runs_of({"plain": [70, 72, 74, 71], "+ a": [71, 74, 77, 70]})
     shuffled = runs.sample(frac=1, random_state=3)
@@ -71,6 +81,12 @@ def test_a_value_that_is_not_finite_counts_as_none(value):
     left = ablation_table(runs_of({"plain": [math.nan, 72, 74], "+ a": [math.nan, 74, 77]}), "top1", "plain")
     pd.testing.assert_series_equal(found.loc["+ a"], left.loc["+ a"])
     assert found.loc["+ a", "n"] == 2
+
+
+def test_one_seed_has_a_gain_but_no_spread():
+    row = ablation_table(runs_of({"plain": [70], "+ a": [71]}), "top1", "plain").loc["+ a"]
+    assert (row["gain"], row["p"]) == (1, 1)
+    assert row[["sd", "gain_low", "gain_high"]].isna().all()
 
 
 def test_the_caller_s_rows_are_left_alone():
@@ -147,17 +163,22 @@ def test_seeds_are_aligned_by_their_number():
 
 
 def test_published_values_are_compared_with_the_interval_of_our_mean():
-    plan = make_plan(arms=("plain",))
-    runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
-
-    def against(rule):
-        published = {("cutmix", "plain"): PublishedNumber(73.4, rule, "a paper")}
-        return level_tables(runs, plan, published=published)[0]
-
-    assert against("best10").table.loc["plain", "mean_high"] == pytest.approx(71 + 2.484138, abs=1e-6)
-    (rule,) = published_rules(against("best10"))
+    plan = make_plan(arms=("plain", "+ a", "+ b"))
+    values = {("plain", s): 70.0 + s for s in range(3)} | {("+ a", s): 72.0 + s for s in range(3)}
+    printed = {("cutmix", "plain"): 73.4, ("cutmix", "+ a"): 76.0, ("saliencymix", "+ a"): 73.0}
+    published = {cell: PublishedNumber(value, "best10", "a paper") for cell, value in printed.items()}
+    (level,) = level_tables(planned_runs(plan, values), plan, published=published)
+    table = level.table
+    assert table.loc["plain", "mean_high"] == pytest.approx(71 + 2.484138, abs=1e-6)
+    assert table.loc["+ a", "difference"] == pytest.approx(73 - 76)
+    assert bool(table.loc["plain", "inside"]) is True
+    assert bool(table.loc["+ a", "inside"]) is False
+    assert pd.isna(table.loc["+ b", "inside"])
+    assert pd.isna(table.loc["+ b", "published"])
+    (rule,) = published_rules(level)
     assert rule.startswith("The paper's numbers are the best of the last 10 epochs, chosen on the test set")
-    assert not published_rules(against("median10"))
+    same = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
+    assert not published_rules(*level_tables(planned_runs(plan, values), plan, published=same))
 
 
 def test_logged_metrics_are_those_with_a_number():
