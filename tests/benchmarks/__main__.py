@@ -45,7 +45,6 @@ SIZES: dict[str, str] = {
     "evaluate": "--images 500 --rounds 3",
     "backbones": "--backbones resnet18,resnet50,convnext_tiny_cifar --rounds 5",
     "epoch": "",
-    "seeds": "--seeds 1,2,4",
     "memory": "--trials 20",
     "study": "",
     "orchestration": "--trials 8 --seconds 5",
