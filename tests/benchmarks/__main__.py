@@ -49,7 +49,6 @@ SIZES: dict[str, str] = {
     "study": "",
     "orchestration": "--trials 8 --seconds 5",
     "events": "--trials 400",
-    "driver": "--trials 1000",
     "claims": "",
     "table": "",
     "error_rates": "--studies 200 --power-studies 100",
