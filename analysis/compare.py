@@ -10,7 +10,7 @@ comparable.
 import argparse
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,24 +62,16 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool =
     shared = set(done(a)["run_id"]) & set(done(b)["run_id"]) - {""}
     cells_a, cells_b = _cells(a, factors, "A"), _cells(b, factors, "B")
     both = [cell for cell in cells_a if cell in cells_b]
-    only = [cell for cell in cells_a if cell not in both], [cell for cell in cells_b if cell not in both]
-    rows, differences = {}, []
-    for cell in both:
-        first, second = (_values(mine[cell], metric, shared) for mine in (cells_a, cells_b))
-        difference = (second - first).dropna()
-        rows[cell] = _gain(first[difference.index], second[difference.index], difference)
-        differences.append(difference)
-    gains = pd.DataFrame.from_dict(rows, orient="index")
-    if rows:
-        gains["p_family"] = math.nan if sequential else family_p(aligned(differences))
-        if sequential:
-            gains["p"] = math.nan
-        gains["differs"] = gains["p_family"] < ALPHA
-    how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
-    provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])
-    sides = zip(SIDES, (cells_a, cells_b), strict=True)
-    unfinished = [side for side, cells in sides if not (sequential or all(all_over(cells[cell]) for cell in both))]
-    return Comparison(_configurations(cells_a, cells_b, both), provenance, gains, only, len(shared), unfinished)
+    values = {cell: [_values(cells[cell], metric, shared) for cells in (cells_a, cells_b)] for cell in both}
+    over = {side: all(all_over(cells[cell]) for cell in both) for side, cells in (("A", cells_a), ("B", cells_b))}
+    return Comparison(
+        configuration=_configurations(cells_a, cells_b, both),
+        provenance=_provenance(done(a), done(b)),
+        gains=_gains(values, sequential),
+        only=([cell for cell in cells_a if cell not in both], [cell for cell in cells_b if cell not in both]),
+        same=len(shared),
+        unfinished=[] if sequential else [side for side in SIDES if not over[side]],
+    )
 
 
 def _cells(runs: pd.DataFrame, factors: list[str], side: str) -> dict[str, pd.DataFrame]:
@@ -97,6 +89,22 @@ def _values(rows: pd.DataFrame, metric: str, shared: set[str]) -> pd.Series:
     """Return the metric by seed, where it is finite, of the runs that are done and not shared."""
     mine = done(rows)
     return finite_values(mine[~mine["run_id"].isin(shared)].set_index("seed"), metric).dropna()
+
+
+def _gains(values: Mapping[str, Sequence[pd.Series]], sequential: bool) -> pd.DataFrame:
+    """Return the row of every cell, and over all of them ``p_family`` and ``differs``."""
+    rows, differences = {}, []
+    for cell, (first, second) in values.items():
+        difference = (second - first).dropna()
+        rows[cell] = _gain(first[difference.index], second[difference.index], difference)
+        differences.append(difference)
+    gains = pd.DataFrame.from_dict(rows, orient="index")
+    if rows:
+        gains["p_family"] = math.nan if sequential else family_p(aligned(differences))
+        if sequential:
+            gains["p"] = math.nan
+        gains["differs"] = gains["p_family"] < ALPHA
+    return gains
 
 
 def _gain(first: pd.Series, second: pd.Series, difference: pd.Series) -> dict[str, float]:
@@ -119,15 +127,26 @@ def _configurations(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame], cell
     """Return the keys in which comparable cells differ, with the values of either side."""
     found: dict[str, list[tuple[str, str]]] = {}
     for cell in cells:
-        first, second = (side[cell][side[cell]["run_id"] != ""] for side in (a, b))
-        if first.empty or second.empty:
-            continue
-        for key in map(str, dict.fromkeys([*first, *second])):
-            mine, theirs = (str(side[key].iloc[0]) if key in side else "" for side in (first, second))
-            if key.startswith(CONFIG) and mine != theirs and key != f"{CONFIG}seed":
-                found.setdefault(key.removeprefix(CONFIG), []).append((mine, theirs))
+        first, second = _configuration(a[cell]), _configuration(b[cell])
+        for key in dict.fromkeys([*first, *second]) if first and second else ():
+            pair = first.get(key, ""), second.get(key, "")
+            if pair[0] != pair[1]:
+                found.setdefault(key, []).append(pair)
     rows = [(key, *map(_words, zip(*pairs, strict=True)), len(pairs)) for key, pairs in found.items()]
     return pd.DataFrame(rows, columns=["key", *SIDES, "cells"])
+
+
+def _configuration(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the configuration of a cell, without the seed, as text; empty if the cell has no run yet."""
+    started = rows[rows["run_id"] != ""]
+    keys = [key for key in map(str, started) if key.startswith(CONFIG) and key != f"{CONFIG}seed"]
+    return {key.removeprefix(CONFIG): str(started[key].iloc[0]) for key in keys} if len(started) else {}
+
+
+def _provenance(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Return how the numbers of the runs were obtained, where that differs."""
+    how = [{"what": what, "A": _words(a[what]), "B": _words(b[what])} for what in HOW]
+    return pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])
 
 
 def _words(values: Iterable[object]) -> str:

@@ -22,7 +22,7 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.command import at_least, count, positive
 from analysis.figures.drawing import line_and_band
-from analysis.loss_landscape import PLANE, grid, line_points, measure_all, plane_points, plot_line, plot_plane
+from analysis.loss_landscape import add_plane, grid, line_points, measure_all, plane_points, plot_line, plot_plane
 from analysis.networks.evaluate import Result, batches
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
@@ -110,7 +110,7 @@ add = parser.add_argument
 add("--sigma", type=positive, default=0.03, metavar="S", help="greatest sd of the noise (default: %(default)s)")
 add("--noises", type=count, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
 add("--draws", type=at_least(2), default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
-add("--plane", default=11, **PLANE)
+add_plane(parser, default=11)
 main = command.main(_work, parser)
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ class Evaluation:
         outcomes = self._outcomes(fetched(), measure, protocol, options.images, options.data_root.absolute())
         progress = tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False)
 
-        def told() -> str:
+        def so_far() -> str:
             return f"evaluated {sum(key in cached for key in keys.values())} of {counted(len(rows), 'network')}"
 
         try:
@@ -158,11 +158,13 @@ class Evaluation:
                 cached[keys[run_id]] = outcome
                 evaluate.write_results(cache, cached)
                 if progress.disable:  # no terminal but a log, in which a bar would be one endless line
-                    print(told(), file=sys.stderr, flush=True)
+                    print(so_far(), file=sys.stderr, flush=True)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{told()}, kept in {cache}") from None
-        more = len(problems) - MOST_NAMED
-        for problem in [*problems[:MOST_NAMED], *([counted(more, "more network")] if more > 0 else [])]:
+            raise KeyboardInterrupt(f"{so_far()}, kept in {cache}") from None
+        shown = problems[:MOST_NAMED]
+        if len(problems) > MOST_NAMED:
+            shown.append(counted(len(problems) - MOST_NAMED, "more network"))
+        for problem in shown:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
         self.problems.extend(problems)
         self.found.update({run_id: cached[key] for run_id, key in keys.items() if key in cached})

@@ -22,7 +22,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Generator
 
 from analysis import command, evaluation
@@ -45,8 +47,6 @@ BESIDE = 1.25  # inches, the width of what is beside the planes
 MOST_TILES = 4  # beside each other, 2 in a column
 CONTOURS = 12
 Y_LABEL = "test loss, nats (log scale)"
-POINTS = "points on a side of the plane, or 0 (default: %(default)s)"
-PLANE: Mapping[str, Any] = {"type": at_least(5, odd=True, or_zero=True), "metavar": "N", "help": POINTS}  # an option
 PLANE_LABELS = ("step along the first direction, filter lengths", "step along the second")
 
 
@@ -90,9 +90,9 @@ def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mappin
     """Measure every network, but the plane, which takes most of the time, for the first seed of each arm alone."""
     finished = done(study.runs)
     first_seed = finished["seed"] == finished["seed"].min()
-    for part, plane in ((finished[first_seed], study.options.plane), (finished[~first_seed], 0)):
-        if len(part) or finished.empty:
-            study.measure(measure, {**protocol, "plane": plane}, part)
+    study.measure(measure, {**protocol, "plane": study.options.plane}, finished[first_seed])
+    if not first_seed.all():
+        study.measure(measure, {**protocol, "plane": 0}, finished[~first_seed])
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -156,7 +156,7 @@ def plot_plane(
     arms = list(levels[0].table.index)
     colours = drawing.colours_of(levels[0])
     low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
-    steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
+    losses = np.geomspace(low, max(high, low * 1.01), CONTOURS)
     columns = min(len(arms), MOST_TILES)
     rows = len(levels) * math.ceil(len(arms) / columns)
     width = COLUMN if columns < MOST_TILES - 1 else TEXT
@@ -167,27 +167,19 @@ def plot_plane(
         for tiles, level in zip(axes.reshape(len(levels), -1), levels, strict=True):
             titles = [arm + level.role(arm) for arm in arms]
             titles[0] = f"{level.name}, {titles[0]}" if level.name else titles[0]
-            names = in_lines(titles, 22)
+            in_tile = in_lines(titles, 22)
             for axis in tiles[len(arms) :]:
                 axis.set_visible(False)
             for axis in tiles[: len(arms)][-columns:]:
                 axis.tick_params(labelbottom=len(tiles) > len(arms) or level is levels[-1])
             for axis, arm, title in zip(tiles, arms, titles, strict=False):
-                here = at_levels(points[points["arm"] == arm], level.levels)
-                axis.set_title(names[title], fontsize=7.5, color=colours[arm])
+                axis.set_title(in_tile[title], fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
                 axis.set_xticks([-reach, 0, reach])
                 axis.set_yticks([-reach, 0, reach])
-                if here.empty:
-                    axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
-                    continue
-                table = here.pivot(index="second", columns="first", values="loss")
-                values = table.columns, table.index, table, steps
-                drawn = axis.contourf(*values, cmap="viridis", norm=LogNorm(low, steps[-1]))
-                axis.contour(*values, colors="white", linewidths=0.4)
-                axis.plot(0, 0, "+", color="white", markersize=6)
+                drawn = _draw_contours(axis, at_levels(points[points["arm"] == arm], level.levels), losses) or drawn
         if drawn is not None:
-            ticks = drawing.log_ticks(low, steps[-1])
+            ticks = drawing.log_ticks(low, losses[-1])
             bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL.replace(", ", ",\n"), shrink=0.9, ticks=ticks)
             bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
             bar.ax.minorticks_off()
@@ -196,10 +188,29 @@ def plot_plane(
         return figure
 
 
+def _draw_contours(axis: Axes, points: pd.DataFrame, losses: NDArray[np.float64]) -> ContourSet | None:
+    """Draw the map of one network with contours at ``losses`` and return its areas, or say that there is none."""
+    if points.empty:
+        axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
+        return None
+    table = points.pivot(index="second", columns="first", values="loss")
+    contours = table.columns, table.index, table, losses
+    areas = axis.contourf(*contours, cmap="viridis", norm=LogNorm(losses[0], losses[-1]))
+    axis.contour(*contours, colors="white", linewidths=0.4)
+    axis.plot(0, 0, "+", color="white", markersize=6)
+    return areas
+
+
+def add_plane(options: argparse.ArgumentParser, default: int) -> None:
+    """Add the option ``--plane``."""
+    words = "points on a side of the plane, or 0 (default: %(default)s)"
+    options.add_argument("--plane", type=at_least(5, odd=True, or_zero=True), default=default, metavar="N", help=words)
+
+
 parser = evaluation.parser("loss_landscape.py", "Draw the loss around the minimum of each network.", images=500)
 add, points = parser.add_argument, at_least(5, odd=True)
 add("--steps", type=points, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
-add("--plane", default=15, **PLANE)
+add_plane(parser, default=15)
 add("--directions", type=at_least(2), default=3, metavar="N", help="average over N lines (default: %(default)s)")
 main = command.main(_work, parser)
 

@@ -6,7 +6,7 @@ better than it explains shuffled ones, corrected over the arms.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,28 +114,31 @@ def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
 
 def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Sequence[LevelTable]) -> list[str]:
     """Return the sentences that the data support: what the confirmation found, and arms with parameters that matter."""
-    found = []
-    for level in confirmed:
-        where = f"{level.name}: " if level.levels else ""
-        for arm, row in level.table[level.table["verdict"].isin([*TOLD_APART, *WITHIN_DELTA])].iterrows():
-            gain, low, high = gain_texts(level, row)
-            said = f"{arm} {(TOLD_APART | WITHIN_DELTA)[row['verdict']]} {level.reference(str(arm))}"
-            within = f" within {level.family.delta:g}" if row["verdict"] in WITHIN_DELTA else ""
-            tuned = _tuned(search, level, str(arm))
-            found.append(f"{where}{said}{within}, {tuned}: {gain} (95 % interval {low} to {high}).")
     p = explained(landscapes)
-    for arm in search.arms:
-        corrected = p[arm.name]
-        if corrected < ALPHA:
-            table = landscapes[arm.name].importance
-            said, most = f"{table.index[0]} is", ""
-            if len(table) > 1:
-                alone = table["low"].iloc[0] > table["high"].iloc[1]
-                most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
-                said = f"{', '.join(table.index)} are"
-            how = f"(p {corrected:.3f}, {landscapes[arm.name].of.when})"
-            found.append(f"In {arm.name} it matters how {said} set {how}{most}.")
-    return found
+    matters = [_parameters(arm.name, landscapes[arm.name], p[arm.name]) for arm in search.arms if p[arm.name] < ALPHA]
+    return [sentence for level in confirmed for sentence in _differences(search, level)] + matters
+
+
+def _differences(search: SearchRecord, level: LevelTable) -> Iterator[str]:
+    """Yield a sentence for each arm of a table that is told apart from its reference, or is as good."""
+    where = f"{level.name}: " if level.levels else ""
+    for arm, row in level.table[level.table["verdict"].isin([*TOLD_APART, *WITHIN_DELTA])].iterrows():
+        gain, low, high = gain_texts(level, row)
+        said = f"{arm} {(TOLD_APART | WITHIN_DELTA)[row['verdict']]} {level.reference(str(arm))}"
+        within = f" within {level.family.delta:g}" if row["verdict"] in WITHIN_DELTA else ""
+        tuned = _tuned(search, level, str(arm))
+        yield f"{where}{said}{within}, {tuned}: {gain} (95 % interval {low} to {high})."
+
+
+def _parameters(arm: str, seen: Landscape, p: float) -> str:
+    """Return a sentence about an arm with parameters that matter, and about the one that matters most, if one does."""
+    table = seen.importance
+    said, most = f"{table.index[0]} is", ""
+    if len(table) > 1:
+        alone = table["low"].iloc[0] > table["high"].iloc[1]
+        said = f"{', '.join(table.index)} are"
+        most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
+    return f"In {arm} it matters how {said} set (p {p:.3f}, {seen.of.when}){most}."
 
 
 def explained(landscapes: Mapping[str, Landscape]) -> dict[str, float]:

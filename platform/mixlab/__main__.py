@@ -35,26 +35,10 @@ HELP = ("-h", "--help")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code: 2 for bad input, as every study does."""
-    command, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    command, *arguments = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     try:
         installation.check()
-        if (rest[0] if command in OWN and rest else command) in HELP:  # also mixlab run --help, without a study
-            purposes = OWN | {name: purpose for name, (_, purpose) in sorted(TOOLS.items())}
-            print("usage: mixlab COMMAND ...\n")
-            print(*(f"  {name:<11} {purpose}" for name, purpose in purposes.items()), sep="\n")
-        elif command == "list":
-            if rest:
-                raise BadInput(
-                    f"mixlab list takes nothing more, got {' '.join(rest)!r}; mixlab run STUDY --list says more"
-                )
-            _list()
-        elif command == "run":
-            _run(command, rest)
-        elif command == "fetch":
-            _run(command, [*rest, "--fetch"] if rest else rest)
-        else:
-            require_known("command", command, (*OWN, *TOOLS))
-            _tool(command, rest)
+        _carry_out(command, arguments)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -63,7 +47,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _list() -> None:
+def _carry_out(command: str, arguments: Sequence[str]) -> None:
+    if (arguments[0] if command in OWN and arguments else command) in HELP:  # also mixlab run --help, without a study
+        _help()
+    elif command == "list":
+        _list(arguments)
+    elif command == "run":
+        _run(command, arguments)
+    elif command == "fetch":
+        _run(command, [*arguments, "--fetch"] if arguments else [])
+    else:
+        require_known("command", command, (*OWN, *TOOLS))
+        _tool(command, arguments)
+
+
+def _help() -> None:
+    purposes = OWN | {name: purpose for name, (_, purpose) in sorted(TOOLS.items())}
+    print("usage: mixlab COMMAND ...\n")
+    print(*(f"  {name:<11} {purpose}" for name, purpose in purposes.items()), sep="\n")
+
+
+def _list(arguments: Sequence[str]) -> None:
+    if arguments:
+        given = " ".join(arguments)
+        raise BadInput(f"mixlab list takes nothing more, got {given!r}; mixlab run STUDY --list says more")
     found = installation.studies()
     width = max(map(len, found), default=0)
     for name, file in found.items():

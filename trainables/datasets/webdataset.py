@@ -9,7 +9,7 @@ unpacked. An index of each split is kept next to its shards, because ImageNet's 
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,39 +41,32 @@ def split(folder: Path) -> FileList:
         raise DataError(f"{error.filename} cannot be read ({error.strerror})") from error
     if not shards:
         raise DataError(f"{folder} has no shard, which is a file that ends in .tar")
-    file = folder / INDEX
-    index = _read(file)
-    try:
-        if index.get("shards") != shards:  # an index that is up to date may be read-only
-            with FileLock(f"{file}.lock"):
-                index = _read(file)  # another process may have written it meanwhile
-                if index.get("shards") != shards:
-                    found = [sample for name in shards for sample in samples(folder / name)]
-                    index = {"shards": shards, "samples": found}
-                    file.write_text(json.dumps(index), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"the index of the shards cannot be written to {file} ({error.strerror})") from error
+    index = _read(folder / INDEX)
+    if index.get("shards") != shards:  # an index that is up to date may be read-only
+        index = _make_index(folder, shards)
     names, labels = zip(*index["samples"], strict=True)
     return FileList.of(folder, names, labels)
 
 
+def _make_index(folder: Path, shards: Mapping[str, list[int]]) -> dict[str, Any]:
+    """Write the index of the shards and return it, unless another process has written it meanwhile."""
+    file = folder / INDEX
+    try:
+        with FileLock(f"{file}.lock"):
+            index = _read(file)
+            if index.get("shards") != shards:
+                found = [sample for name in shards for sample in samples(folder / name)]
+                index = {"shards": shards, "samples": found}
+                file.write_text(json.dumps(index), encoding="utf-8")
+            return index
+    except OSError as error:
+        raise DataError(f"the index of the shards cannot be written to {file} ({error.strerror})") from error
+
+
 def samples(shard: Path) -> Iterator[tuple[str, int]]:
     """Yield where each image of a shard lies, as ``FileList`` names it, and its label, or raise ``DataError``."""
-    images: dict[str, str] = {}
-    labels: dict[str, int] = {}
     try:
-        with tarfile.open(shard, "r:") as archive:
-            for member in archive:
-                folder, slash, name = member.name.rpartition("/")
-                name, stop, ending = name.partition(".")  # WebDataset's ending begins at the first full stop
-                key, ending = folder + slash + name, stop + ending
-                if member.isfile() and ending.lower() in ENDINGS:
-                    if key in images:
-                        raise ValueError(f"{key} has two images")
-                    images[key] = slice_name(shard.name, member.offset_data, member.size)
-                elif member.isfile() and ending == LABEL:
-                    content = archive.extractfile(member)
-                    labels[key] = int(content.read() if content is not None else b"")
+        images, labels = _members(shard)
         with shard.open("rb") as file:
             file.seek(-END, os.SEEK_END)
             if any(file.read()):  # cut off between two members, which tarfile takes for a whole archive
@@ -88,6 +81,27 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
         yield name, labels[key]
     if not images:
         raise DataError(f"{shard} has no image")
+
+
+def _members(shard: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """Return by the name of a sample where its image lies, and its label; a sample may lack one of the two."""
+    images: dict[str, str] = {}
+    labels: dict[str, int] = {}
+    with tarfile.open(shard, "r:") as archive:
+        for member in archive:
+            if not member.isfile():
+                continue
+            folder, slash, name = member.name.rpartition("/")
+            name, stop, ending = name.partition(".")  # WebDataset's ending begins at the first full stop
+            key, ending = folder + slash + name, stop + ending
+            if ending.lower() in ENDINGS:
+                if key in images:
+                    raise ValueError(f"{key} has two images")
+                images[key] = slice_name(shard.name, member.offset_data, member.size)
+            elif ending == LABEL:
+                content = archive.extractfile(member)
+                labels[key] = int(content.read() if content is not None else b"")
+    return images, labels
 
 
 def _read(file: Path) -> dict[str, Any]:

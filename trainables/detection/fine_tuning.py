@@ -91,18 +91,15 @@ def fine_tune(
         raise DataError("no photograph to train on has an object to learn")
     rng = torch.Generator().manual_seed(derive_seed(seed, "detection"))
     detector.to(device).train()
-    scales = [parameter for norm in batch_norms(detector) for parameter in norm.parameters()]
-    free = {id(parameter) for parameter in scales}
-    decayed = [parameter for parameter in detector.parameters() if id(parameter) not in free]
-    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": scales}]
-    optimiser = torch.optim.SGD(groups, recipe.lr, recipe.momentum)
+    optimiser = _optimiser(detector, recipe)
 
     def losses(steps: int, doing: str) -> Iterator[Tensor]:
         """Yield the sum of the losses of one batch after another."""
         batches = _batches(len(useful), steps, recipe.batch_size, rng)
         for rows in tqdm(_loader(Photographs(useful), batches, device), doing, disable=None, leave=False):
-            there = [{name: value.to(device) for name, value in target.items()} for _, target in rows]
-            yield torch.stack([*detector([image.to(device) for image, _ in rows], there).values()]).sum()
+            pixels = [image.to(device) for image, _ in rows]
+            targets = [{name: value.to(device) for name, value in target.items()} for _, target in rows]
+            yield torch.stack(list(detector(pixels, targets).values())).sum()
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(seed, "regions"))
@@ -117,6 +114,14 @@ def fine_tune(
             norm.momentum = None  # each batch counts alike
         with torch.no_grad():
             collections.deque(losses(min(NORM_BATCHES, recipe.iterations), "averaging norms"), maxlen=0)
+
+
+def _optimiser(detector: FasterRCNN, recipe: Recipe) -> torch.optim.SGD:
+    scales = [parameter for norm in batch_norms(detector) for parameter in norm.parameters()]
+    free = {id(parameter) for parameter in scales}
+    decayed = [parameter for parameter in detector.parameters() if id(parameter) not in free]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": scales}]
+    return torch.optim.SGD(groups, recipe.lr, recipe.momentum)
 
 
 def rate(step: int, recipe: Recipe) -> float:

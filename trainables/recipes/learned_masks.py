@@ -139,25 +139,32 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
     In a run of few epochs a slow copy, of another mixer too, moves faster, to forget its start in time. With the preset
     ``paper`` nothing is OpenMixup's.
     """
-    dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
-    if config.get("mixer") not in LEARNED:
-        slow = config.get("mixer.pipeline") in ("mp", "mp_ce")
-        return FASTER_COPY if slow and config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS else {}
+    dataset, backbone, mixer = (str(config.get(key)) for key in ("dataset", "backbone", "mixer"))
+    few_epochs = config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS
+    if mixer not in LEARNED:
+        return FASTER_COPY if few_epochs and config.get("mixer.pipeline") in ("mp", "mp_ce") else {}
     settings: Recipe = {"mixer.layer": LAYER[backbone]} if backbone in LAYER else {}
-    if config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS:
+    if few_epochs:
         settings |= FASTER_COPY
     elif config.get("automix.preset") != "paper" and dataset in RELEASED:
-        settings |= {**RELEASED[dataset][backbone in TRANSFORMERS], **OF_NETWORK.get((dataset, backbone), {})}
-        if backbone.startswith("wrn"):
-            settings |= WIDE_RESNET
-        if backbone == "convnext_tiny_cifar":
-            settings.pop("lr", None)  # the rate stays that of its recipe, as in OM
-        if config["mixer"] == "adautomix" and backbone in TRANSFORMERS:
-            settings |= {"mixer.lam_margin": 0.0}
-        for cell in ((dataset,), (dataset, backbone)):
-            settings |= OF_SUCCESSOR.get(config["mixer"], {}).get(cell, {})
-    lacking = LACKING.get(str(config["mixer"]), ())
+        settings |= _released(dataset, backbone, mixer)
+    lacking = LACKING.get(mixer, ())
     return {key: value for key, value in settings.items() if key not in lacking}
+
+
+def _released(dataset: str, backbone: str, mixer: str) -> Recipe:
+    """Return the settings of a mixer whose masks are learned in the released codes."""
+    convolutional, transformer = RELEASED[dataset]
+    settings = dict(transformer if backbone in TRANSFORMERS else convolutional)
+    settings |= OF_NETWORK.get((dataset, backbone), {})
+    if backbone.startswith("wrn"):
+        settings |= WIDE_RESNET
+    if backbone == "convnext_tiny_cifar":
+        settings.pop("lr", None)  # the rate stays that of its recipe, as in OM
+    if mixer == "adautomix" and backbone in TRANSFORMERS:
+        settings["mixer.lam_margin"] = 0.0
+    of_mixer = OF_SUCCESSOR.get(mixer, {})
+    return {**settings, **of_mixer.get((dataset,), {}), **of_mixer.get((dataset, backbone), {})}
 
 
 # OM's notes have this weight decay for ResNeXt-50 under mixers that cut, "for better performances"; AutoMix's Table 1,

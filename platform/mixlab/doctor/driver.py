@@ -96,17 +96,23 @@ def check_store(tracking_uri: str) -> Finding:
     A server is asked for an answer, by the driver alone: no node writes to it.
     """
     file = sqlite_file(tracking_uri)
-    if file is None:
-        from mixlab.tracking import store  # it imports MLflow, which takes seconds
+    return _check_server(tracking_uri) if file is None else _check_database(file, tracking_uri)
 
-        try:
-            store.connect(tracking_uri)
-        except BadInput as error:
-            text, _, way = str(error).rpartition("; ")
-            if "Invalid Host header" in text:
-                way = f"start the server with --allowed-hosts {urlsplit(tracking_uri).netloc.rpartition('@')[2]}"
-            return Finding("store", RED, text, way)
-        return Finding("store", OK, f"{shown(tracking_uri)} answers")
+
+def _check_server(tracking_uri: str) -> Finding:
+    from mixlab.tracking import store  # it imports MLflow, which takes seconds
+
+    try:
+        store.connect(tracking_uri)
+    except BadInput as error:
+        text, _, way = str(error).rpartition("; ")
+        if "Invalid Host header" in text:
+            way = f"start the server with --allowed-hosts {urlsplit(tracking_uri).netloc.rpartition('@')[2]}"
+        return Finding("store", RED, text, way)
+    return Finding("store", OK, f"{shown(tracking_uri)} answers")
+
+
+def _check_database(file: Path, tracking_uri: str) -> Finding:
     other = f"name another file with --tracking-uri; {str(file)!r} is left as it is"
     artifacts = file.absolute().parent / "mlruns"
     unwritable, _ = probe(str(existing_part(artifacts)))  # the probe leaves nothing there

@@ -165,6 +165,13 @@ class Display:
         hidden = [cell for cell in reversed(cells) if cell not in busy][:over]
         for cell in hidden:
             del cells[cell]
+        more = f"{counted(len(hidden), 'arm')} not shown" if hidden else ""
+        said = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
+        # Above the table, whose end is cut off where it is too high.
+        return Group(self._letters(Text(said, "bold")), self._table(cells))
+
+    def _table(self, cells: Mapping[str, Mapping[int, Text]]) -> Table:
+        """Return the table of these arms, with a column for each seed if the terminal is wide enough."""
         verdicts = self.phase.verdicts()
         seeds = sorted({trial.seed for trial in self.phase.rows})
         needed = max(map(len, cells), default=0) + (SEED_WIDTH + 2) * len(seeds)
@@ -178,13 +185,11 @@ class Display:
         if verdicts:
             table.add_column("verdict", overflow="fold")
         for cell, states in cells.items():
-            row = [Text(cell), *([states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)])]
+            row = [Text(cell)]
+            row += [states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)]
             row += [Text(verdicts.get(cell, ""))] if verdicts else []
             table.add_row(*map(self._letters, row))
-        more = f"{counted(len(hidden), 'arm')} not shown" if hidden else ""
-        said = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
-        # Above the table, whose end is cut off where it is too high.
-        return Group(self._letters(Text(said, "bold")), table)
+        return table
 
     def _letters(self, text: Text) -> Text:
         if self.console.options.ascii_only:
@@ -198,7 +203,8 @@ def _short(states: Mapping[int, Text]) -> Text:
     marks = []
     for state in states.values():
         done, slash, of = state.plain.partition(" ")[0].partition("/")
-        marks.append(Text(str(min(9, 10 * int(done) // int(of))) if slash else state.plain[:1], state.style))
+        letter = str(min(9, 10 * int(done) // int(of))) if slash else state.plain[:1]
+        marks.append(Text(letter, state.style))
     return Text().join(marks)
 
 

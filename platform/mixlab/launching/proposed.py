@@ -19,7 +19,7 @@ from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import Search
-from mixlab.spec.study import Study
+from mixlab.spec.study import Cell, Study
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
@@ -110,18 +110,17 @@ class ProposedTrials(Phase):
             runs.read()
         except BadInput:
             return False
-        for name, cell in self.history.cells.items():
-            for found in self.history.trials(name):
-                if found.state not in OUTCOMES:
-                    continue
-                trial = self.history.as_trial(cell, found)
-                known = runs.recorded.get(trial.key)
-                if trial.key in session.ends or (known and known.status in ("FINISHED", "FAILED")):
-                    continue
-                runs.start(trial)
-                runs.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
-                account = str(found.user_attrs.get(ERROR, ""))
-                runs.end(trial, OUTCOMES[found.state], last_line(account) if account else "", account)
+        for cell, found in self._trials():
+            if found.state not in OUTCOMES:
+                continue
+            trial = self.history.as_trial(cell, found)
+            known = runs.recorded.get(trial.key)
+            if trial.key in session.ends or (known and known.status in ("FINISHED", "FAILED")):
+                continue
+            runs.start(trial)
+            runs.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
+            account = str(found.user_attrs.get(ERROR, ""))
+            runs.end(trial, OUTCOMES[found.state], last_line(account) if account else "", account)
         self.after_end(runs)
         return True
 
@@ -140,8 +139,7 @@ class ProposedTrials(Phase):
         return State.DONE if self.history.best(cell) is not None else State.FAILED
 
     def forgettable(self) -> set[str]:
-        cells = self.history.cells
-        return {self.history.as_trial(cells[name], found).key for name in cells for found in self.history.trials(name)}
+        return {self.history.as_trial(cell, found).key for cell, found in self._trials()}
 
     # The outcome
 
@@ -155,17 +153,19 @@ class ProposedTrials(Phase):
         A failure that the trainable names in ``final``, such as a training that diverges, is an answer about the
         configuration and does not count.
         """
-        trials = [trial for name in self.history.cells for trial in self.history.trials(name)]
         ended = len(self._ended())
-        failed = sum(WORDS[each.state] is State.FAILED and ANSWER not in each.user_attrs for each in trials)
+        failures = [found for _, found in self._trials() if WORDS[found.state] is State.FAILED]
+        failed = sum(ANSWER not in found.user_attrs for found in failures)
         if failed < MOST_FAILED * ended or not failed:
             return ""
         of_all = f"{failed} of the search's {counted(ended, 'trial')} failed"
         return f"{of_all}, of which a quarter is too many to trust the rest"
 
+    def _trials(self) -> list[tuple[Cell, Found]]:
+        return [(cell, found) for name, cell in self.history.cells.items() for found in self.history.trials(name)]
+
     def _ended(self) -> list[State]:
-        states = (WORDS[trial.state] for name in self.history.cells for trial in self.history.trials(name))
-        return [state for state in states if state.over]
+        return [state for _, found in self._trials() if (state := WORDS[found.state]).over]
 
     def _curve(self, found: Found) -> list[Epoch]:
         """Return the epochs of a trial as far as Optuna alone knows them."""
@@ -208,15 +208,16 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
     left, total = [], 0
     best: dict[str, Mapping[str, Any]] = {}
     seeds = len(search.search_seeds)
-    for cell in search.study.cells():
+    cells = search.study.cells()
+    for cell in cells:
         study = begun(search, cell, train, url)
         trials = study.get_trials(deepcopy=False) if study else []
         if study and (winner := best_of(study)):
             best[cell.name] = winner.params
-        found, size = [WORDS[trial.state] for trial in trials], budget(search, cell, train, trials)
-        words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
+        states, size = [WORDS[trial.state] for trial in trials], budget(search, cell, train, trials)
+        words = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
         total += size
-        todo = max(0, size - sum(state.over for state in found))
+        todo = max(0, size - sum(state.over for state in states))
         say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")
         point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
         left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
@@ -225,15 +226,19 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
             console,
             f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm",
         )
-    early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
-    proposed = f"{counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
-    if search.tuning:
-        proposed += f", with {', '.join(f'{key}={value}' for key, value in search.tuning.items())}"
     confirmation = search.confirmation(best)
-    winners = counted(len(search.study.cells() if left else confirmation.tuned or ()), "winner")
-    winners += f" on {counted(len(search.study.seeds), 'fresh seed')}"
-    say(console, f"{proposed}; then {winners}", style="bold")
+    winners = counted(len(cells if left else confirmation.tuned or ()), "winner")
+    fresh = counted(len(search.study.seeds), "fresh seed")
+    say(console, f"{_proposal(search, total)}; then {winners} on {fresh}", style="bold")
     if left and (search.racing or search.scheduler != "none"):
         say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
     say(console, "The winners' runs, which the tables compare:")
     return left, confirmation if confirmation.tuned and not left else None
+
+
+def _proposal(search: Search, total: int) -> str:
+    """Return in words how so many trials are proposed."""
+    early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
+    proposal = f"{counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
+    tuning = ", ".join(f"{key}={value}" for key, value in (search.tuning or {}).items())
+    return f"{proposal}, with {tuning}" if tuning else proposal

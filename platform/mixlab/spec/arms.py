@@ -23,23 +23,26 @@ def require_factors(factors: Any) -> None:
     require(isinstance(factors, Mapping), "the factors of a study", "a mapping from keys to levels", factors)
     for factor, given in factors.items():
         border.require_name("a factor", factor)
-        labels = list(given) if isinstance(given, Mapping) else given
-        example = f'("{labels}",)' if isinstance(labels, str) else "(0.1, 0.2)"
-        border.require_sequence(f"the levels of the factor {factor!r}", labels, example)
-        for label in labels:
-            if isinstance(given, Mapping):
-                border.require_name(f"a level of {factor!r}", label)
-            else:
-                border.configuration({factor: label}, f"a level of {factor!r}")
-        border.require_different(f"two levels of the factor {factor!r}", map(str, labels))
-        seen: list[tuple[str, Level]] = []
-        for label, level in levels_of(factor, given).items():
+        _require_levels(factor, given)
+
+
+def _require_levels(factor: str, given: Any) -> None:
+    labels = list(given) if isinstance(given, Mapping) else given
+    example = f'("{labels}",)' if isinstance(labels, str) else "(0.1, 0.2)"
+    border.require_sequence(f"the levels of the factor {factor!r}", labels, example)
+    for label in labels:
+        if isinstance(given, Mapping):
             border.require_name(f"a level of {factor!r}", label)
-            border.configuration(level, f"the level {label!r} of {factor!r}")
-            for other, same in seen:
-                if dict(level) == dict(same):
-                    raise BadInput(f"the levels {other!r} and {label!r} of the factor {factor!r} are the same")
-            seen.append((label, level))
+        else:
+            border.configuration({factor: label}, f"a level of {factor!r}")
+    border.require_different(f"two levels of the factor {factor!r}", map(str, labels))
+    levels = levels_of(factor, given)
+    for label, level in levels.items():
+        border.require_name(f"a level of {factor!r}", label)
+        border.configuration(level, f"the level {label!r} of {factor!r}")
+    for first, second in itertools.combinations(levels, 2):
+        if dict(levels[first]) == dict(levels[second]):
+            raise BadInput(f"the levels {first!r} and {second!r} of the factor {factor!r} are the same")
 
 
 @checked_arguments

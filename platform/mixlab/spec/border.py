@@ -156,16 +156,16 @@ def require_recordable(what: str, name: str) -> None:
         raise BadInput(f"{what}, but MLflow records 1 to 250 letters, digits, spaces, any of ._-: and / between names")
 
 
-def require_folder_name(what: str, name: Any) -> None:
-    """Raise ``BadInput`` unless ``name`` can name a folder within another."""
-    require_name(what, name)
+def require_study_name(name: Any) -> None:
+    """Raise ``BadInput`` unless ``name`` can name a study, and so a folder within another."""
+    require_name("a study", name)
     if name in (".", "..") or name != name.strip() or not name.isprintable() or set(name) & set("/\\:"):
         raise BadInput(
-            f"{what} names a folder and an MLflow experiment: {name!r} must have no slash, backslash or colon, "
+            f"a study names a folder and an MLflow experiment: {name!r} must have no slash, backslash or colon, "
             "no invisible character, and no space at its ends"
         )
     if len(name.encode()) > 200:
-        raise BadInput(f"{what} must have a name of at most 200 bytes in UTF-8, got {len(name.encode())} in {name!r}")
+        raise BadInput(f"a study must have a name of at most 200 bytes in UTF-8, got {len(name.encode())} in {name!r}")
 
 
 def require_count(what: str, given: Any) -> None:

@@ -181,22 +181,27 @@ def _levels(key: str, values: Range) -> list[Any]:
 def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` for a condition that can never hold in an arm with this resolved configuration."""
     ordered(space)
-    for key, values in space.items():
-        for other, wanted in values.when.items():
-            fits = border.is_a(Sequence, wanted) and wanted
-            require(fits, f"the condition of {key} on {other}", "a tuple such as ('su',)", wanted)
-            said = f"the condition of {key} wants {other} in {list(wanted)!r}"
-            if other not in space:
-                require_known(f"key in the condition of {key},", other, [*space, *config])
-            elif isinstance(choice := space[other], Choice):
-                if not any(value in choice.values for value in wanted):
-                    raise BadInput(f"{said}, whose choice is {', '.join(map(repr, choice.values))}")
-            elif not any(_may_give(choice, value) for value in wanted):
-                raise BadInput(f"{said}, which a draw from {describe(choice)} never is")
+    conditions = [(key, other, wanted) for key, values in space.items() for other, wanted in values.when.items()]
+    for key, other, wanted in conditions:
+        fits = border.is_a(Sequence, wanted) and wanted
+        require(fits, f"the condition of {key} on {other}", "a tuple such as ('su',)", wanted)
+        if other not in space:
+            require_known(f"key in the condition of {key},", other, [*space, *config])
+        elif not any(_may_give(space[other], value) for value in wanted):
+            raise BadInput(f"the condition of {key} wants {other} in {list(wanted)!r}, {_never(space[other])}")
 
 
-def _may_give(values: Float | Int, wanted: Any) -> bool:
-    """Return whether a range may give exactly this number; a continuous one gives no number for certain."""
+def _never(values: Range) -> str:
+    """Return why no value of a range is a wanted one, as the end of a sentence."""
+    if isinstance(values, Choice):
+        return f"whose choice is {', '.join(map(repr, values.values))}"
+    return f"which a draw from {describe(values)} never is"
+
+
+def _may_give(values: Range, wanted: Any) -> bool:
+    """Return whether a range may give exactly this value; a continuous one gives no number for certain."""
+    if isinstance(values, Choice):
+        return wanted in values.values
     if values.step is None or not isinstance(wanted, int | float) or not values.low <= wanted <= values.high:
         return False
     nearest = values.low + round((wanted - values.low) / values.step) * values.step

@@ -166,7 +166,7 @@ class Study:
 
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for anything in the study that cannot be run."""
-        border.require_folder_name("a study", self.name)
+        border.require_study_name(self.name)
         border.configuration(self.base, "the base of a study")
         border.configuration(self.fixed, "what is fixed in a study")
         require_arms(self.name, self.arms)

@@ -110,12 +110,14 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
             if known is not None and not (of_replacing or _further(source, run, target, known)):
                 counterpart[run.run_id] = known.run_id
                 continue
-            counterpart[run.run_id] = _copy(source, target, run, to, counterpart)
+            copy = _copy(source, target, run, to, counterpart)
+            counterpart[run.run_id] = copy
             if known is not None:
                 for child in search_runs(target, to, {names.PARENT: known.run_id}):
-                    log(target, child.run_id, tags={names.PARENT: counterpart[run.run_id]})
+                    log(target, child.run_id, tags={names.PARENT: copy})
                 target.delete_run(known.run_id)
-                replacing |= {run.run_id} if level == "study" else set()
+                if level == "study":
+                    replacing.add(run.run_id)
             added += level in ("seed", "trial")
     return added
 

@@ -66,25 +66,27 @@ class Writer:
     def _run(self) -> None:
         while True:
             write = self._queue.get()
-            while not self.abandoned:
-                try:
-                    write()
-                    if not self.leaving_out:
-                        self.outage, self.full = "", False
-                    break
-                except Exception as error:
-                    if not is_outage(error):
-                        LOG.error("MLflow refused a write", exc_info=True)
-                        self.refused.append(first_line(error))
-                        break
-                    LOG.warning("MLflow did not take a write; trying again", exc_info=True)
-                    chained = error.__cause__ is not None or ANSWERED.search(str(error)) is not None
-                    self.outage = root_cause(error) if chained else first_line(error)
-                    self.full = is_full(error)
-                    if self.full and self.leaving_out:
-                        break
-                    time.sleep(RETRY_SECONDS)
+            while not self.abandoned and not self._settle(write):
+                time.sleep(RETRY_SECONDS)
             self._queue.task_done()
+
+    def _settle(self, write: Callable[[], Any]) -> bool:
+        """Try a write, and return whether it is done with: carried out, refused or left out."""
+        try:
+            write()
+        except Exception as error:
+            if not is_outage(error):
+                LOG.error("MLflow refused a write", exc_info=True)
+                self.refused.append(first_line(error))
+                return True
+            LOG.warning("MLflow did not take a write; trying again", exc_info=True)
+            chained = error.__cause__ is not None or ANSWERED.search(str(error)) is not None
+            self.outage = root_cause(error) if chained else first_line(error)
+            self.full = is_full(error)
+            return self.full and self.leaving_out
+        if not self.leaving_out:
+            self.outage, self.full = "", False
+        return True
 
 
 def is_full(error: Exception) -> bool:
