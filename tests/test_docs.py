@@ -258,6 +258,7 @@ def test_the_sampler_proposes_one_sequence_for_each_arm(monkeypatch):
 
 
 def test_the_mirror_shows_every_epoch(tmp_path, monkeypatch):
+    assert len(re.findall("^from mixlab import", PAGE["extending.md"], re.MULTILINE)) == 1  # a file of Mixlab cannot
     monkeypatch.setitem(MIRRORS, "jsonlines", names_of("extending.md")["JsonLines"])
     trial = Trial("key", "arm", {}, 3, {})
     mirrors = opened(["jsonlines"], "study", tmp_path, pytest.fail)

@@ -18,7 +18,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.methods.network import build_network
-from trainables.refusals import first_line
+from trainables.refusals import refused
 
 _tried: dict[Hashable, "Tried"] = {}  # the results of ``tried``
 
@@ -73,7 +73,7 @@ def tried(config: Config) -> Tried:
 def _try(config: Config, device: torch.device) -> Tried:
     """Return what ``tried`` does; each stage runs as in testing, and the whole network as in training."""
     name = repr(config.backbone)
-    with device, Undrawn(), _refused(config, "cannot be built"):
+    with device, Undrawn(), refused(f"backbone {name} cannot be built"):
         network = build_network(config)
     backbone = network.backbone.eval()
     with device, _seen(config, dataset_of(config).image_shape[1]) as images:
@@ -85,6 +85,8 @@ def _try(config: Config, device: torch.device) -> Tried:
             shapes.append(grid.shape[1:])
         features = backbone.train().forward_features(images)
         _require_axes(f"forward_features of {name}", features, "(B, D)", 2)
+        if features.shape[1] != (width := backbone.head.in_features):
+            raise ValueError(f"num_features of {name} must be {features.shape[1]}, as its features have, got {width}")
         backbone.head(features)
     return Tried(network, tuple(shapes))
 
@@ -108,22 +110,9 @@ def check_test_size(config: Config) -> None:
 @contextlib.contextmanager
 def _seen(config: Config, side: int) -> Iterator[Tensor]:
     """Yield two images (B, C, H, W) of this side; ``ValueError`` says why the network cannot be run on them."""
-    with torch.no_grad(), Unnormalised(), _refused(config, f"cannot see images of {side}x{side} pixels"):
+    what = f"backbone {config.backbone!r} cannot see images of {side}x{side} pixels"
+    with torch.no_grad(), Unnormalised(), refused(what):
         yield torch.rand(2, dataset_of(config).image_shape[0], side, side)
-
-
-@contextlib.contextmanager
-def _refused(config: Config, what: str) -> Iterator[None]:
-    """Raise ``ValueError`` with the reason for which a backbone's code, which may be a user's own, fails."""
-    try:
-        yield
-    except ValueError:
-        raise
-    except Exception as error:
-        why = first_line(error)
-        if not isinstance(error, AssertionError | RuntimeError):
-            why = f"{type(error).__name__}: {why}"
-        raise ValueError(f"backbone {config.backbone!r} {what} ({why})") from None
 
 
 def network_key(config: Config) -> Hashable:

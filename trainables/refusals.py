@@ -1,8 +1,9 @@
 """What the errors that refuse something say: the nearest known name, a library's error in one line, and counts."""
 
+import contextlib
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 
 LIKE = 1.3  # the ``_likeness`` from which a name may be another one misspelt
@@ -46,3 +47,17 @@ def counted(number: int, what: str) -> str:
 def first_line(error: Exception) -> str:
     """Return what went wrong, in one line: the name of the error where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextlib.contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Raise ``ValueError`` that says ``what`` fails, and why, where code that may be a user's own does."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:
+        why = first_line(error)
+        if not isinstance(error, AssertionError | RuntimeError):
+            why = f"{type(error).__name__}: {why}"
+        raise ValueError(f"{what} ({why})") from None

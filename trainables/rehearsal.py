@@ -34,7 +34,7 @@ from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
 from trainables.network_shapes import Undrawn, Unnormalised, check_test_size, network_key, tried
-from trainables.refusals import counted, require_unset
+from trainables.refusals import counted, refused, require_unset
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # said by torch's batch norm for one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -125,7 +125,7 @@ def _method(config: Config, network: Network) -> Mixing:
 
 
 def mix_noise(config: Config) -> Mixed:
-    """Return some images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
+    """Return some images of noise, mixed by ``config``; ``ValueError`` if the mixer refuses its options or is wrong."""
     mixer, rng, shapes = MIXERS[config.mixer], Generator(), tried(config).shapes
     channels, *sides = shapes[0]
     grids = {}
@@ -135,7 +135,26 @@ def mix_noise(config: Config) -> Mixed:
             grids = {"blocks": [min(block, NOISE_SIDE) for block in blocks]}
         sides = [min(side, NOISE_SIDE) for side in sides]
     images = torch.rand(min(NOISE_IMAGES, config.part_size), channels, *sides, generator=rng)
-    return mixer(images, rng, **{**mixer_arguments(config, images, shapes, rng), **grids})
+    given, name = images.clone(), f"mixer {config.mixer!r}"
+    with refused(f"{name} cannot mix images of {sides[0]}x{sides[1]} pixels"):
+        mixed = mixer(images, rng, **{**mixer_arguments(config, images, shapes, rng), **grids})
+    require_mixed(name, given, mixed)
+    if not torch.equal(images, given):
+        raise ValueError(f"{name} must leave the images that it is given as they are")
+    return mixed
+
+
+def require_mixed(name: str, images: Tensor, mixed: object) -> None:
+    """Raise ``ValueError`` unless what a mixer makes of ``images`` is ``Mixed``, and its parts fit together."""
+    if not isinstance(mixed, Mixed):
+        raise ValueError(f"{name} must return a Mixed, got {type(mixed).__name__}")
+    if mixed.depth == 0 and mixed.images.shape != images.shape:
+        raise ValueError(f"{name} must return images of {list(images.shape)}, got {list(mixed.images.shape)}")
+    (_, sources, weights, _), rows = mixed, len(images)
+    if sources.dtype != torch.int64 or sources.ndim != 2 or not torch.equal(sources[:, 0], torch.arange(rows)):
+        raise ValueError(f"the sources of {name} must be (B, K) int64, first each image itself, got {sources.tolist()}")
+    if weights.shape != sources.shape or (weights < 0).any() or not weights.sum(dim=1).allclose(torch.ones(rows)):
+        raise ValueError(f"the weights of {name} must be (B, K) shares that sum to 1, got {weights.tolist()}")
 
 
 def mixer_arguments(config: Config, images: Tensor, shapes: Sequence[torch.Size], rng: Generator) -> dict[str, object]:

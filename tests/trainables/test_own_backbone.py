@@ -93,6 +93,10 @@ ARGUMENTS = "backbone 'own' must be a function of num_classes and in_channels ({
         (of_stages(nn.Flatten(2)), "stage 1 of 'own' must return (B, C, H, W), got [2, 8, 64]"),
         (changed(pool=lambda maps: (maps, 0)), "forward_features of 'own' must return (B, D), got tuple"),
         (changed(forward_features=lambda x: x), "forward_features of 'own' must return (B, D), got [2, 3, 32, 32]"),
+        (
+            changed(pool=lambda maps: maps.mean((2, 3))[:, 1:]),
+            "num_features of 'own' must be 7, as its features have, got 8",
+        ),
         (changed(grid=lambda maps: (maps, 0)), "stage 0 of 'own' must return (B, C, H, W), got tuple"),
         (changed(head=nn.Flatten()), HEAD.format(nn.Flatten())),
         (changed(head=nn.Linear(8, 7)), HEAD.format(nn.Linear(8, 7))),

@@ -22,6 +22,7 @@ from trainables.config import parse
 from trainables.methods import METHODS, build_method
 from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
+from trainables.mixers.mixed import Mixed
 from trainables.network_shapes import tried
 
 ASKING = [name for name in MIXERS if inputs_of(name) or name in METHODS]
@@ -57,6 +58,40 @@ def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_s
         check({**config, "backbone": backbone})
     check({**config, "backbone": "vit_tiny_32", "test_size": 64})
     require_refused({**config, "backbone": "vit_tiny_32"}, "'vit_tiny_32' cannot see images of 96x96 pixels")
+
+
+OWN = Mixed(torch.zeros(3, 3, 32, 32), torch.arange(3).repeat(2, 1).T, torch.full((3, 2), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("mix", "fault"),
+    [
+        (lambda images: images, "'own' must return a Mixed, got Tensor"),
+        (lambda images: OWN._replace(images=images[:2]), "'own' must return images of [3, 3, 32, 32], got [2, 3, 32,"),
+        (lambda images: OWN._replace(sources=OWN.sources.roll(1, 0)), "first each image itself, got [[2, 2], [0, 0],"),
+        (
+            lambda images: OWN._replace(sources=OWN.sources.float()),
+            "'own' must be (B, K) int64, first each image itsel",
+        ),
+        (lambda images: OWN._replace(weights=OWN.weights + 0.25), "shares that sum to 1, got [[0.75, 0.75],"),
+        (
+            lambda images: OWN._replace(weights=OWN.weights[:, 0]),
+            "'own' must be (B, K) shares that sum to 1, got [0.5,",
+        ),
+        (lambda images: OWN._replace(weights=torch.tensor([[1.5, -0.5]] * 3)), "sum to 1, got [[1.5, -0.5],"),
+        (
+            lambda images: OWN._replace(images=images.zero_()),
+            "'own' must leave the images that it is given as they are",
+        ),
+        (lambda images: images + images[:2], "'own' cannot mix images of 32x32 pixels (The size of tensor a"),
+        (lambda images: [][0], "'own' cannot mix images of 32x32 pixels (IndexError: list index out of range)"),
+    ],
+)
+def test_what_a_mixer_returns_in_another_form_is_refused(mix, fault, monkeypatch):
+    monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: mix(images))
+    require_refused({**BASE, "mixer": "own"}, fault)
+    monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: OWN)
+    check({**BASE, "mixer": "own"})
 
 
 @pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])

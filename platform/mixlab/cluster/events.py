@@ -102,8 +102,11 @@ class Events:
         end = self.ends.get(trial.key)
         if end is None:
             last = self.furthest.get(trial.key)
-            over = last is not None and last.last
-            end = End(State.DONE) if over else End(State.FAILED, error="it ended before its last epoch")
+            if last is None:
+                error = "it returned without a report: report(epoch, save) is called after every epoch"
+            else:
+                error = f"it returned after epoch {last.number} of {last.of}"
+            end = End(State.DONE) if last is not None and last.last else End(State.FAILED, error=error)
         self._end(trial, end, checkpoint)
 
     def failed(self, trial: Trial, account: str) -> None:

@@ -118,7 +118,8 @@ def test_a_trial_that_the_journal_completes_ends_and_the_next_one_comes(numbers,
     assert told.source.reported.call_count == (1 if 1 in ends else 3)
 
 
-UNFINISHED = End(State.FAILED, error="it ended before its last epoch")
+UNFINISHED = End(State.FAILED, error="it returned after epoch 2 of 3")
+SILENT = End(State.FAILED, error="it returned without a report: report(epoch, save) is called after every epoch")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ UNFINISHED = End(State.FAILED, error="it ended before its last epoch")
         ((1, 2, 3), {3: STOP}, [False, False, False], STOP),  # it stops by itself
         ((1, 2, 1), {}, [False, False, False], UNFINISHED),
         ((3, 2), {}, [False, False], DONE),  # one that begins again repeats what is known
-        ((), {}, [], UNFINISHED),
+        ((), {}, [], SILENT),
     ],
 )
 def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, stop, end):
