@@ -50,9 +50,13 @@ def gp(draws: Draws) -> BaseSampler:
 
 
 def qmc(draws: Draws) -> BaseSampler:
-    """Return the scrambled Sobol sequence, one for each arm."""
+    """Return the scrambled Sobol sequence, one for each arm, beside which a parameter under a condition is random."""
     return QMCSampler(
-        seed=draws.arm_seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+        seed=draws.arm_seed,
+        scramble=True,
+        independent_sampler=RandomSampler(seed=draws.seed),
+        warn_independent_sampling=False,
+        warn_asynchronous_seeding=False,
     )
 
 

@@ -218,6 +218,19 @@ def test_every_sampler_covers_the_space_and_more_trials_are_just_the_difference(
     assert run(History(search(budget=6, sampler=sampler), TRAIN, store)) == 0
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "qmc", "random"])
+def test_every_sampler_varies_a_parameter_that_the_first_trial_lacks(sampler):
+    """Optuna draws a Sobol sequence of the first trial's parameters alone, and all others by one seed."""
+    space = {"term": Choice("none", "su"), "zeta": Float(0.05, 2, when={"term": ("su",)})}
+    arms, base = (Arm("low", {}),), {"zeta": 1.0, "alpha": 1.0}
+    history = History(search(space=space, arms=arms, base=base, budget=16, sampler=sampler), TRAIN, InMemory())
+    history.arms["low"].enqueue_trial({"term": "none"})
+    run(history, at_a_time=1)
+    drawn = [trial.params.get("zeta") for trial in history.trials("low")]
+    assert drawn[0] is None
+    assert len({*drawn} - {None}) == sum(zeta is not None for zeta in drawn) > 2
+
+
 @pytest.mark.parametrize(
     ("direction", "values", "best"),
     [
