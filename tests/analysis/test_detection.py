@@ -26,6 +26,8 @@ SHORT = ("--layout", "coco", "--iterations", "1", "--batch-size", "2", "--side",
 @pytest.mark.slow
 def test_the_command(trained, tmp_path, out, capsys, monkeypatch):
     monkeypatch.setitem(RECIPES, "coco", replace(RECIPES["coco"], regions=16))
+    seeds = []
+    monkeypatch.setattr(detection, "fine_tune", lambda *given: seeds.append(given[3]))
     write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
     assert trained.call(detection, "--out", str(out), "--data-root", str(tmp_path), *SHORT) == 0
     assert (
@@ -35,6 +37,7 @@ def test_the_command(trained, tmp_path, out, capsys, monkeypatch):
     table = pd.read_csv(out / "table.csv")
     assert set(table["metric"]) == {"coco_ap", "coco_ap50", "coco_ap75"}
     assert list(table["n"]) == [2] * 6
+    assert seeds == [0, 0, 1, 1]  # each run's own
     assert (out / "evaluations.json").read_text().count('"ap50"') == 4
 
 

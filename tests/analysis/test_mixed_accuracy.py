@@ -37,11 +37,11 @@ class Brightness(nn.Module):
         return torch.cat((0.5 - features, features - 0.5, torch.full_like(features, -9)), dim=1)
 
 
-def test_a_network_that_sees_the_shares_is_always_right_and_the_bins_hold_lambda():
-    images = torch.stack((torch.zeros(3, 32, 32), torch.full((3, 32, 32), 255.0))).repeat(30, 1, 1, 1).to(torch.uint8)
-    source = Resident(Split(images, torch.arange(60) % 2), "cpu", augment=None)
+def test_a_network_that_sees_the_shares_is_always_right_and_every_draw_has_a_lambda_of_its_own():
+    images = torch.stack((torch.zeros(3, 32, 32), torch.full((3, 32, 32), 255.0))).repeat(3, 1, 1, 1).to(torch.uint8)
+    source = Resident(Split(images, torch.arange(6) % 2), "cpu", augment=None)
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "mixup"})
-    found = mixed_accuracy.measure(Brightness(), source, config, {"mixer": None, "draws": 3})
+    found = mixed_accuracy.measure(Brightness(), source, config, {"mixer": None, "draws": 30})
     assert [row[0] for row in found["points"]] == pytest.approx([0.05 + 0.1 * place for place in range(10)])
     assert (found["mixed_top1"], found["mixed_top2"]) == (100, 100)
 

@@ -11,8 +11,8 @@ import torch
 from torchvision import models
 
 from analysis import robustness
+from analysis.networks import evaluate, transfer
 from analysis.networks import robustness_measures as measures
-from analysis.networks import transfer
 from analysis.networks.evaluate import all_of, open_images
 from analysis.networks.transfer import find_substitutes
 from tests.analysis.planned import tables_of
@@ -98,6 +98,17 @@ def test_a_transferred_attack_is_the_attack_on_the_substitute(trained, tmp_path)
     shown = fgsm(other, images, labels)
     assert result["fgsm_grey_error"] == pytest.approx(100 - top1(predict(victim, shown), labels))
     assert "pgd_black_error" not in result
+
+
+def test_every_batch_is_corrupted_by_random_numbers_of_its_own(noise, tmp_path, monkeypatch):
+    drawn: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(evaluate, "MOST_IMAGES", 2)
+    monkeypatch.setattr(measures, "CORRUPT", ("fog",))
+    monkeypatch.setattr(measures, "corrupt", lambda images, *how: drawn.append(how) or images)
+    config = parse({"dataset": "cifar10", "backbone": "resnet8"})
+    source, corrupted = open_images(config, 4, tmp_path), {**PLAIN, "corruptions": True}
+    measures.measure(build_network(config).eval(), source, config, corrupted)
+    assert drawn == [("fog", severity, seed) for seed in (0, 1) for severity in range(1, 6)]
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_an_option_that_is_read_is_not_refused():
 
 
 def test_what_is_held_out_is_a_share_or_a_number():
-    assert held_out_count(5000.0, 50_000) == 5000
+    assert [held_out_count(share, 50_000) for share in (5000.0, train.held_out["validation"])] == [5000, 5000]
     assert [held_out_count(held_out, 160) for held_out in (0.0, 0.1, 1.0, 159.0)] == [0, 16, 1, 159]
 
 
