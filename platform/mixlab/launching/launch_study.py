@@ -15,7 +15,7 @@ from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import counted, say
 from mixlab.spec.study import Study
-from mixlab.spec.trial import State, Trial
+from mixlab.spec.trial import Trial
 from mixlab.tracking import store, views
 from mixlab.tracking.looks import earlier_looks
 from mixlab.tracking.tracker import Tracker
@@ -32,10 +32,14 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
     with only_driver(start), only_writer(start, study.identity):
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
-        if (more := max(looks["seeds"], default=0)) > (seeds := len(study.seeds)):
+        seeds = max(looks["seeds"], default=0)
+        more = [f"{seeds} seeds"] if seeds > len(study.seeds) else []
+        where = "MLflow and " * len(more) + str(start.tables)  # other plans have runs of their own in MLflow
+        more += [f"{counted(looks['comparisons'], 'comparison')} that this one lacks"] if looks["comparisons"] else []
+        if more:
             text = (
-                f"In MLflow, the table of this study with {more} seeds will be replaced by one with "
-                f"{counted(seeds, 'seed')}; the same command with --seeds {more} brings it back, and trains nothing"
+                f"Earlier tables of this study have {' and '.join(more)}. This one will replace those in {where}; "
+                "the earlier command brings them back, and trains nothing"
             )
             say(start.console, text, style="yellow")
         listed = SequentialTrials if study.sequential else ListedTrials
@@ -51,8 +55,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         for name, error in found.session.failures.items():
             say(start.console, f"failed: {name}: {error}", style="red")
         code = 1 if found.code or found.session.failures else result.exit_code
-        tabled = {(trial.cell, trial.seed) for trial in phase.rows if phase.states[trial.key] is State.DONE}
-        return replace(result, exit_code=code, failures=found.session.failures, tabled=tabled)
+        return replace(result, exit_code=code, failures=found.session.failures)
 
 
 def _report(study: Study, plan: Mapping[str, Any], start: Start, tracker: Tracker) -> Result:

@@ -1,6 +1,6 @@
 """The result of a start of the command."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ class Result:
         files: the tables and figures.
         failures: by the name of each trial that failed now, the last line of its error.
         outlook: of a dry run, sentences on what the plan can conclude.
-        tabled: the cell and the seed of each trial that the tables hold.
     """
 
     exit_code: int
@@ -33,7 +32,6 @@ class Result:
     files: list[Path] = field(default_factory=list, repr=False)
     failures: Mapping[str, str] = field(default_factory=dict)
     outlook: list[str] = field(default_factory=list, repr=False)
-    tabled: Set[tuple[str, int]] = field(default=frozenset(), repr=False)
 
     def json(self) -> str:
         """Return all of it but the tables as one JSON object, whose paths are below ``paths``."""

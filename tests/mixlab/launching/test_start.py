@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import io
-import json
 import os
 import time
 from pathlib import Path
@@ -17,10 +16,8 @@ from rich.console import Console
 
 from mixlab import Options
 from mixlab.cluster import connect, nodes, packing
-from mixlab.launching.launch import TABLE_FILE, require_no_more_trials
 from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
-from mixlab.spec.trial import Trial
 from tests.endings import refused
 from tests.mixlab.nobody import nobody
 from tests.mixlab.search_toy import TRAIN
@@ -123,26 +120,3 @@ def test_the_phases_of_a_start_share_one_connection_and_each_fetches_what_its_tr
         assert done.mock_calls == calls
         assert ("Looking on each node for the data" in console.file.getvalue()) is said
         done.reset_mock()
-
-
-def test_a_note_that_a_full_disk_has_cut_short_is_passed_over(tmp_path):
-    (tmp_path / TABLE_FILE).write_text('{"asked": {')
-    require_no_more_trials([], tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("asked", "lost"),
-    [
-        ("abc", ""),
-        ("abcd", ""),
-        ("ac", ""),  # the other one was not done
-        ("ad", ""),  # these are other trials
-        ("ab", "has a table of 2 trials, and one of 1 of them would replace it, without 'name c'"),
-        ("c", "has a table of 2 trials, and one of 1 of them would replace it, without 'name a'"),
-    ],
-)
-def test_a_table_is_replaced_by_none_that_holds_fewer_of_its_trials(asked, lost, tmp_path):
-    note = {"asked": {key: f"name {key}" for key in "abc"}, "done": ["a", "c"]}
-    (tmp_path / TABLE_FILE).write_text(json.dumps(note))
-    with refused(lost) if lost else contextlib.nullcontext():
-        require_no_more_trials([Trial(key, "arm", {}, 0, {}) for key in asked], tmp_path)
