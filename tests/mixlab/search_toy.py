@@ -118,7 +118,7 @@ def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int
             value = result(trial.config, seed, epoch)
             metrics = {history.search.objective: statistics.fmean([*done, value])}
             done += [value] if epoch == epochs else []
-            end = source.reported(trial, Epoch(number, epochs * len(trial.seeds), metrics), number not in known)
+            end = source.reported(trial, Epoch(number, epochs * len(trial.seeds), metrics))
             if end is not None:
                 source.ended(trial, end)
                 break

@@ -65,7 +65,7 @@ class Events:
                 self.furthest[job.trial.key] = job.saved.epochs[-1]
                 end = None
                 for epoch in job.saved.epochs:
-                    end = end or self.source.reported(job.trial, epoch, fresh=False)
+                    end = end or self.source.reported(job.trial, epoch, may_stop=not job.saved.complete)
                 if end is not None or job.saved.complete:
                     self._end(job.trial, end or End(State.DONE), job.saved.path)
                     continue

@@ -41,11 +41,11 @@ class Source(Protocol):
     def over(self) -> bool:
         """Return whether no more trials will come."""
 
-    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+    def reported(self, trial: Trial, epoch: Epoch, may_stop: bool = True) -> End | None:
         """Note that a trial has finished an epoch; return how it must end, if it must stop now.
 
-        An epoch that the journal holds from an earlier start is not ``fresh``. ``BadInput`` is raised if the source
-        cannot continue with such reports.
+        A trial of which the journal holds every epoch is not stopped any more: ``may_stop`` is False. ``BadInput`` is
+        raised if the source cannot continue with such reports.
         """
 
     def ended(self, trial: Trial, end: End) -> None:

@@ -121,7 +121,7 @@ class ListedTrials(Phase):
     def over(self) -> bool:
         return not self._left
 
-    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+    def reported(self, trial: Trial, epoch: Epoch, may_stop: bool = True) -> End | None:
         """See ``Source``: a listed trial runs to its end. By then the baseline must have the compared metric."""
         plan = self.tracked.plan
         if epoch.last and trial.arm == plan["baseline"]:

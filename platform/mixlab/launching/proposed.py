@@ -70,7 +70,7 @@ class ProposedTrials(Phase):
     def over(self) -> bool:
         return not self.claims and self.history.finished()  # the store is not asked while trials run
 
-    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+    def reported(self, trial: Trial, epoch: Epoch, may_stop: bool = True) -> End | None:
         """See ``Source``; ``BadInput`` where the objective is not among the reported metrics."""
         claim = self.claims[trial.key]
         require_reported("the objective", self.objective, trial, epoch)
@@ -82,7 +82,8 @@ class ProposedTrials(Phase):
         if epoch.last:
             return End(State.DONE, value)
         if self.race is None or epoch.number * len(claim.trial.seeds) < epoch.of:  # in a race, within the first seed
-            out = out or (fresh and claim.trial_in_optuna.should_prune())
+            latest = epoch.number == self.history.of(claim.trial).last_step  # an earlier start has asked of the others
+            out = out or (latest and may_stop and claim.trial_in_optuna.should_prune())
         return End(State.PRUNED, value) if out else None
 
     def ended(self, trial: Trial, end: End) -> None:

@@ -116,7 +116,7 @@ class SequentialTrials(ListedTrials):
     def over(self) -> bool:
         return not self.rounds.due()
 
-    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+    def reported(self, trial: Trial, epoch: Epoch, may_stop: bool = True) -> End | None:
         self._note(trial.key, epoch.metrics)
         return super().reported(trial, epoch)
 

@@ -99,7 +99,7 @@ def test_jobs_come_from_the_source_with_what_the_journal_holds_of_them():
     assert [events.next() for _ in range(3)] == [fresh, begun, None]
     assert events.furthest[TRIAL.key].number == 2  # attempts that come no further are said to end in epoch 3
     assert told.listener.mock_calls == [call.resumed(TRIAL, begun.saved.epochs)]
-    known = [call.reported(TRIAL, epoch, fresh=False) for epoch in begun.saved.epochs]
+    known = [call.reported(TRIAL, epoch, may_stop=True) for epoch in begun.saved.epochs]
     assert told.source.mock_calls == [call.next(1), call.next(1), *known, call.next(1)]
 
 

@@ -195,3 +195,25 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training_whatever_th
     assert ends == [(claim.trial.key, State.DONE)]
     found = history.of(claim.trial)
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 2.0, 27)
+
+
+@pytest.mark.parametrize(("seen", "saved"), [(0, 4), (1, 4), (3, 4), (1, 5), (3, 5)])
+def test_a_trial_whose_journal_is_ahead_of_a_killed_driver_is_stopped_where_it_would_have_been(seen, saved):
+    """A later epoch must not stand for it at a rung, where the others have the epoch of the rung."""
+    spec = search(budget=4, base={"epochs": 16}, arms=(Arm("low", {"arm": "low"}),))  # ASHA's rungs are at 1, 4 and 16
+    history = History(spec, TRAIN, InMemory())
+    good, bad = history.claim(), history.claim()
+    for epoch in range(1, 17):
+        history.report(good, epoch, 70.0)
+        assert not good.trial_in_optuna.should_prune()
+    history.tell(good, State.DONE, 70.0)
+    values = {1: 75.0, 2: 69.0, 3: 69.0, 4: 69.0, 5: 71.0}
+    for epoch in range(1, seen + 1):
+        history.report(bad, epoch, values[epoch])
+        assert not bad.trial_in_optuna.should_prune()
+    die(history)
+    epochs = [Epoch(number, 16, {"val_top1": values[number]}) for number in range(1, saved + 1)]
+    journal: Any = SimpleNamespace(newest=lambda only: {bad.trial.key: Saved("somewhere", epochs)})
+    assert Events(ProposedTrials(history, journal, "paper"), Mock(), lambda: 2).next().trial.number == 2
+    found = history.of(bad.trial)
+    assert (found.state, found.value, found.last_step) == (TrialState.PRUNED, 69.0, 4)
