@@ -10,10 +10,9 @@ The page loads nothing from elsewhere. Its figures are also written into a folde
 import argparse
 import html
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pandas as pd
@@ -25,7 +24,6 @@ from analysis.figures.search_plots import numeric, plot_history, plot_importance
 from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
 from analysis.statistics import search_findings
-from analysis.statistics.confirmed_points import other_points
 from analysis.statistics.search_findings import EVALUATOR, PER_PARAMETER, Landscape, explained
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable, level_tables
@@ -65,17 +63,13 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
     landscapes = {arm.name: search_findings.landscape(arm) for arm in record.arms}
-    others = other_points(record, confirmed)
-    beware = [_of_another(arm, point) for arm, point in others.items()] + search_findings.cautions(record, confirmed)
+    beware = search_findings.cautions(record, confirmed)
     found = search_findings.claims(record, landscapes, confirmed)
-    return SearchReport(record, confirmed, winners(record, confirmed, others), landscapes, found, beware)
+    return SearchReport(record, confirmed, winners(record, confirmed), landscapes, found, beware)
 
 
-def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Collection[str]) -> pd.DataFrame:
-    """Return as text cells the best configuration of each arm, its value in the search, and that on fresh seeds.
-
-    The value on fresh seeds of the arms ``others`` is that of another configuration.
-    """
+def winners(search: SearchRecord, confirmed: Sequence[LevelTable]) -> pd.DataFrame:
+    """Return as text cells the best configuration of each arm, its value in the search, and that on fresh seeds."""
     fresh = f"{confirmed[0].metric if confirmed else 'confirmed'} on fresh seeds"
     found = {
         cell_name(level.levels.values(), str(arm)): f"{mean} (n = {n})"
@@ -83,7 +77,6 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
         for arm, mean, n in zip(level.table.index, cells(level)["mean ± sd"], level.table["n"], strict=True)
         if n
     }
-    found = {name: f"{text}, of another point" if name in others else text for name, text in found.items()}
     rows = []
     for arm in search.arms:
         best = arm.best
@@ -93,12 +86,6 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
         row[fresh] = found.get(arm.name, "not yet")
         rows.append({**row, "trials": arm.ends})
     return pd.DataFrame(rows)
-
-
-def _of_another(arm: str, point: Mapping[str, Any]) -> str:
-    """Return the warning about an arm whose confirmed ``point`` is not its best trial."""
-    values = ", ".join(f"{key} = {short(value)}" for key, value in point.items())
-    return f"{arm}: what was confirmed is not its best trial here, but {values}: another search's, or an earlier best."
 
 
 def write_page(found: SearchReport, out: Path) -> list[Path]:
@@ -127,8 +114,9 @@ def _setting(search: SearchRecord) -> str:
         where = " on held-out data" if plan["held_out"] else confirmed_on
     return paragraph(
         f"{how}, to {plan['direction']} {plan['objective']}{where}. "
-        "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
-        "was stopped early cannot win, and its value is only ever compared with others after the same epoch."
+        "A winner's value in the search is the best of many and so too good; compare the confirmed ones, which are "
+        "those of the points that had won when the search last ended. A trial that was stopped early cannot win, and "
+        "its value is only ever compared with others after the same epoch."
     )
 
 

@@ -91,27 +91,17 @@ def judged(tracked: Any) -> SearchReport:
 
 @pytest.mark.slow
 def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_win(searched):
-    """Two searches of one name may be merged: the trials are ours, and the confirmation may be of another point."""
     some = [trial(p, peaked(p)) for p in points(8, 0)]
     best = max(some, key=lambda t: t.value or 0)
     some.append(trial({"zeta": 0.3, "alpha": 0.3}, 99.0, TrialState.PRUNED))
     some.append(trial({"zeta": 1.9, "alpha": 0.3}, None, TrialState.FAIL))
     confirmed = {(arm, seed): 70.0 + seed for arm in ARMS for seed in range(3)}
     tracked = searched({"cutmix": some, "mixup": [trial({"zeta": 0.4, "alpha": 1.0}, 60.0)]}, confirmed)
-    logged = {"cutmix": best.params, "mixup": {"zeta": 0.25}}  # alpha was not logged
-    for run in tracked.client.search_runs([tracked.experiment], "tags.`mixlab.level` = 'seed'"):
-        for key, value in logged[run.data.tags["mixlab.arm"]].items():
-            tracked.client.log_param(run.info.run_id, key, value)
-    found = judged(tracked)
-    row, other = (found.winners.set_index("arm").loc[arm] for arm in ARMS)
+    row = judged(tracked).winners.set_index("arm").loc["cutmix"]
     assert row["zeta"] == f"{best.params['zeta']:.4g}"
     assert row["val_top1 in the search"] == f"{best.value:.4g}"
     assert row["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
     assert row["trials"] == "8 complete, 1 stopped early, 1 failed"
-    assert other["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3), of another point"
-    assert [said for said in found.cautions if "was confirmed is" in said] == [
-        "mixup: what was confirmed is not its best trial here, but zeta = 0.25: another search's, or an earlier best."
-    ]
 
 
 @pytest.mark.slow
