@@ -6,6 +6,7 @@ words or not at all, and ends the process on the spot. Here the loss is noticed 
 """
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
 LOST_SECONDS = 7.0  # without any answer, after which the head is lost; with the pauses, the user knows within 10
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # empty settings follow the greeting
+ALERT = "\x15\3"  # how the answer of TLS to any other greeting begins
 CALL_SECONDS = 0.5  # the longest that a call waits for tasks, so that it ends soon after Ctrl-C
 
 
@@ -63,6 +65,9 @@ def require_listener(address: str) -> None:
         raise OSError(f"{error.strerror} by {host}") from None
     except (OverflowError, ValueError) as error:  # an impossible port or host
         raise OSError(error) from None
+    tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+    if not tls and (not said or said.startswith(ALERT)):
+        raise OSError("what listens there ends the connection, as a server that speaks TLS does")
     if said and said.isprintable():  # a head sends binary settings
         raise OSError(f"what listens there is no head, whose port is usually 6379: it says {said!r}")
 

@@ -162,20 +162,23 @@ def test_who_may_not_enter_is_told_what_to_do(address, refusal, nodes, sentence,
 
 
 @pytest.mark.parametrize(
-    ("says", "fault"),
+    ("says", "fault", "tls"),
     [
-        (b"HTTP/1.1 400 Bad\r\nServer: x", "is no head, whose port is usually 6379: it says 'HTTP/1.1 400 Bad'"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "it says 'SSH-2.0-OpenSSH_9.2'"),
-        (b"\0\0\x18\4\0\0\0\0\0\0\4\0@", ""),  # a head
-        (b"\x15\3\3\0\2\2\x46", ""),  # a head with TLS
-        (b"", "what listens there gave no answer within 0.1 s"),
+        (b"HTTP/1.1 400 Bad\r\nServer: x", "is no head, whose port is usually 6379: it says 'HTTP/1.1 400 Bad'", "0"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "it says 'SSH-2.0-OpenSSH_9.2'", "0"),
+        (b"\0\0\x18\4\0\0\0\0\0\0\4\0@", "", "0"),  # a head
+        (b"\x15\3\3\0\2\2\x46", "", "1"),  # a head with TLS
+        (b"\x15\3\3\0\2\2\x46", "ends the connection, as a server that speaks TLS does", "0"),
+        (None, "ends the connection, as a server that speaks TLS does", "0"),
+        (b"", "what listens there gave no answer within 0.1 s", "0"),
     ],
 )
-def test_what_answers_like_no_head_is_quoted(says, fault, monkeypatch):
+def test_what_answers_like_no_head_is_quoted(says, fault, tls, monkeypatch):
+    monkeypatch.setenv("RAY_USE_TLS", tls)
     monkeypatch.setattr(head, "LOST_SECONDS", 0.1)
     with socket.create_server(("", 0)) as server, ThreadPoolExecutor(1) as threads:
         accepted = threads.submit(lambda: server.accept()[0])
-        ready = threads.submit(lambda: accepted.result().sendall(says))
+        ready = threads.submit(lambda: accepted.result().close() if says is None else accepted.result().sendall(says))
         with pytest.raises(OSError, match=re.escape(fault)) if fault else contextlib.nullcontext():
             head.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
         ready.result()
