@@ -72,6 +72,13 @@ def given(text: str) -> str:
 
 def new_folder(text: str) -> Path:
     """Return a folder, which need not exist, as a type of ``argparse``; refuse one that cannot be written."""
+    folder = _folder(text)
+    for file in filter(Path.is_file, folder.iterdir() if folder.is_dir() else ()):
+        _require_access(file)
+    return folder
+
+
+def _folder(text: str) -> Path:
     folder = Path(given(text))
     there = existing_part(folder)
     if not there.is_dir():
@@ -89,8 +96,14 @@ def new_file(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r} cannot be written ({error.strerror})") from None
     if is_folder:
         raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file in it")
-    new_folder(str(Path(text).parent))
-    return Path(text)
+    _folder(str(Path(text).parent))
+    return _require_access(Path(text))
+
+
+def _require_access(file: Path) -> Path:
+    if file.exists() and not os.access(file, os.W_OK):
+        raise argparse.ArgumentTypeError(f"the file {str(file)!r} cannot be written: name another place")
+    return file
 
 
 def at_least(least: int, *, odd: bool = False, or_zero: bool = False) -> Callable[[str], int]:

@@ -152,12 +152,21 @@ def test_only_a_command_that_evaluates_says_that_a_network_may_fail():
     assert "Exit codes: 0 done; 2 bad input" in command.study_parser("report.py", "").format_help()
 
 
-def test_a_folder_without_write_access_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write everywhere
-    with pytest.raises(
-        argparse.ArgumentTypeError, match=f"nothing can be written to '{tmp_path}': name another folder"
-    ):
-        command.new_folder(str(tmp_path / "a" / "b"))
+@pytest.mark.parametrize(
+    ("kind", "given", "locked", "sentence"),
+    [
+        (command.new_folder, "a/b", ".", "nothing can be written to '{}': name another folder"),
+        (command.new_folder, ".", "table.md", "the file '{}' cannot be written: name another place"),
+        (command.new_file, "table.md", "table.md", "the file '{}' cannot be written: name another place"),
+        (command.new_file, "page.html", "table.md", ""),
+    ],
+)
+def test_a_place_without_write_access_is_refused(kind, given, locked, sentence, tmp_path, monkeypatch):
+    (tmp_path / "table.md").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / locked)  # root may write everywhere
+    refusal = pytest.raises(argparse.ArgumentTypeError, match=sentence.format(tmp_path / locked) or None)
+    with refusal if sentence else contextlib.nullcontext():
+        kind(str(tmp_path / given))
 
 
 def test_every_command_refuses_a_place_where_nothing_can_be_written(tmp_path, capsys):
