@@ -126,10 +126,10 @@ def forgo_durability(connection: Any, _: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory, worker_id) -> Path:
+def empty_store(tmp_path_factory) -> Path:
     """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy takes none."""
     folder = tmp_path_factory.getbasetemp()
-    file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
+    file = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "mlflow.db"
     with FileLock(f"{file}.lock"):
         if not file.exists():
             make_database(file)
