@@ -32,7 +32,6 @@ from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
 from analysis.records.runs import Plan, cell_of_run, of_arms, of_one_seed
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import provenance_text
 from mixlab.messages import counted
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
@@ -170,7 +169,7 @@ def _work(options: argparse.Namespace) -> int:
         "Grad-CAM of the last feature map, each map scaled to its own maximum. Above: test images, and the map of the "
         "image's own class. Below: each image mixed with the next by the mixer of the network's own run, and the share "
         "of the first; the maps of the two classes that the network finds likeliest, %; tick: it is in the mixture. "
-        f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
+        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels)}"
     )
     figure = plot_cam(options.study, rows, levels[0], images, names, caption)
     study.files.extend([*save(figure, options.out / "cam"), options.out / "top2.csv"])

@@ -23,7 +23,7 @@ from analysis.networks.ray_tasks import in_ray
 from analysis.records.published import published_of_runs
 from analysis.records.runs import FACTOR, METRIC, Plan, done, name_of_run
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import provenance_text
+from analysis.words.captions import evaluated_text, provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
 from mixlab.messages import counted
@@ -155,7 +155,7 @@ class Evaluation:
                 if isinstance(outcome, str):
                     problems.append(f"{names[run_id]}: {outcome}")
                     continue
-                cached[keys[run_id]] = outcome
+                cached[keys[run_id]] = {**outcome, "code": evaluate.code()}
                 evaluate.write_results(cache, cached)
                 if progress.disable:  # no terminal but a log, in which a bar would be one endless line
                     print(so_far(), file=sys.stderr, flush=True)
@@ -198,9 +198,20 @@ class Evaluation:
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
+    def provenance(self, *levels: LevelTable) -> str:
+        """Return the provenance of tables, and the code that evaluated the networks if another trained them."""
+        return f"{provenance_text(*levels)} {self._evaluated()}".strip()
+
+    def _evaluated(self) -> str:
+        # What an earlier version of this command evaluated has no code.
+        codes = {tuple(result["code"]) for result in self.results.values() if "code" in result}
+        trained = set(done(self.runs)[["commit", "patch"]].itertuples(index=False, name=None))
+        return "" if codes <= trained else evaluated_text(codes)
+
     def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str, stem: str = "table") -> str:
         """Write the tables, and how the networks were evaluated, as ``stem.md`` and ``.csv``; return them as text."""
         study, out, tables = self.options.study, self.options.out, list(tables)
+        how = f"{how}\n\n{self._evaluated()}".strip()
         pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
         page, table = out / f"{stem}.md", out / f"{stem}.csv"
         page.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
@@ -218,7 +229,7 @@ class Evaluation:
         **options: Any,
     ) -> None:
         """Write the figure of some points, to whose caption the provenance of the tables is added, and the points."""
-        figure = plot(self.options.study, points, levels, f"{caption} {provenance_text(*levels)}", **options)
+        figure = plot(self.options.study, points, levels, f"{caption} {self.provenance(*levels)}", **options)
         self.files.extend(save_with_points(figure, points, self.options.out / stem))
 
     def finish(self, text: str) -> int:

@@ -28,7 +28,6 @@ from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of
 from analysis.records.runs import cell_of_run, done, of_one_seed, setting
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
@@ -141,7 +140,7 @@ def _work(options: argparse.Namespace) -> int:
     caption = (
         f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
         f"learned lambda, the share of the first image in the label; sorted by the learned one. {lacking}"
-        f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
+        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels)}"
     )
     figure = plot_strips(options.study, strips, levels[0], caption)
     study.files.extend(save_with_points(figure, table, options.out / "strip"))

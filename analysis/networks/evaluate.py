@@ -7,6 +7,7 @@ call evaluates only what is new. The file does not notice when the data set's fi
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, load_network
 from mixlab.errors import BadInput, first_line
+from mixlab.provenance import collect
 from mixlab.spec import json_form
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -93,6 +95,13 @@ def evaluate(
         raise
     except Exception as error:  # concerns this network alone, such as one that is too large for the GPU
         return f"{type(error).__name__}: {first_line(error)}"
+
+
+@cache
+def code() -> tuple[str, str]:
+    """Return the commit of the code that evaluates, and the digest of its changes, as runs record theirs."""
+    found = collect(Path(__file__))
+    return found.commit, found.patch or "none"
 
 
 def read_results(file: Path) -> dict[str, Result]:

@@ -90,6 +90,13 @@ def _commits(runs: pd.DataFrame) -> str:
     return f"{named} ({'; '.join(parts)})" if parts else named
 
 
+def evaluated_text(codes: Iterable[tuple[str, str]]) -> str:
+    """Return the sentence on the code that evaluated networks, from each commit and the digest of its changes."""
+    commits = listed(sorted({shortened(commit) for commit, _ in codes}))
+    changes = ", with uncommitted changes" if any(patch != "none" for _, patch in codes) else ""
+    return f"The networks were evaluated at commit {commits}{changes}."
+
+
 def changed(runs: pd.DataFrame) -> pd.Series:
     """Return whether the code of each run is known to differ from its commit, which needs a commit that is known."""
     return runs["dirty"] & (runs["commit"] != "unknown")

@@ -38,7 +38,9 @@ def test_curves_areas_and_figure_of_every_run(trained, out, capsys):
     by_hand = [(sum(curve) - curve[0] / 2 - curve[-1] / 2) / 10 for curve in (first, second)]
     assert areas.loc["baseline", "mean"] == pytest.approx(sum(by_hand) / 2)
     assert areas.loc["+ lam", "pairs"] == 2
-    assert "4 x 4 pixels" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "4 x 4 pixels" in said
+    assert "\nThe networks were evaluated at commit " in said  # not at that of the runs
 
 
 @pytest.mark.slow

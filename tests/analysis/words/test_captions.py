@@ -1,9 +1,11 @@
 """The captions of tables and figures: rules, units, seeds and provenance."""
 
 import math
+from argparse import Namespace
 
 import pytest
 
+from analysis.evaluation import Evaluation
 from analysis.records.runs import provenance
 from analysis.words.captions import label_text, metric_text, provenance_text, seeds_text
 from analysis.words.conclusions import answer
@@ -12,6 +14,8 @@ from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
 from tests.analysis.planned import METRICS, VALUE, tables_of
 from tests.analysis.words.five_arms import ARMS, full, level_of
+
+OWN = "0123456789abcdef"  # the commit of the runs
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,24 @@ def test_a_caption_names_every_commit_once(commits, dirty, told):
         return runs.assign(commit=each, dirty=runs["seed"].isin(dirty))
 
     assert f", {told} data feedc0de." in provenance_text(level_of(full(arms=ARMS[:1]), arms=ARMS[:1], change=change))
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ([(OWN, "none")], ""),
+        ([], ""),  # an earlier version evaluated
+        ([(OWN, "d1f")], f" The networks were evaluated at commit {OWN[:12]}, with uncommitted changes."),
+        (
+            [("ccc", "none"), ("bbb", "none"), (OWN, "none")],
+            f" The networks were evaluated at commit {OWN[:12]}, bbb and ccc.",
+        ),
+    ],
+)
+def test_the_code_that_evaluated_is_told_where_another_trained(codes, told):
+    level = level_of(full())
+    found = {"one": {}, **{str(code): {"code": list(code)} for code in codes}}
+    assert Evaluation(Namespace(), {}, level.runs, found).provenance(level) == provenance_text(level) + told
 
 
 @pytest.mark.parametrize(("count", "said"), [(4, "data 0, 1, 2 and 3."), (5, "data of 5 fingerprints.")])
