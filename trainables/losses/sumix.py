@@ -80,7 +80,7 @@ class SUMixLoss(nn.Module):
         """Return the learned weights, (B, K)."""
         gradient = self.terms.lam_gradient == "flow"
         weights = relearn(mixed.weights, shift * self.terms.sem_scale, gradient=gradient)
-        return weights if self.terms.lam_of == "row" else weights.mean(dim=0, keepdim=True).expand_as(weights)
+        return weights if self.terms.lam_of == "row" else weights.mean(dim=0).expand_as(weights)
 
     def semantic(self, shift: Tensor) -> Tensor:
         """Return the semantic distance in Eq. 6, (B, K, L), or (B, K, 1) for features."""

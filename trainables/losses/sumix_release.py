@@ -49,8 +49,7 @@ class ReleasedSUMixLoss(SUMixLoss):
     def learned(self, shift: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
         """See ``SUMixLoss.learned``; each of the B rows is the mean over the batch."""
         at_label = shift.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, 2)
-        mean = (mixed.weights.log() - at_label).softmax(dim=1).mean(dim=0, keepdim=True)
-        return mean.expand_as(mixed.weights)
+        return (mixed.weights.log() - at_label).softmax(dim=1).mean(dim=0).expand_as(mixed.weights)
 
     def semantic(self, shift: Tensor) -> Tensor:
         return shift

@@ -31,7 +31,7 @@ def loss_gradient(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
     The loss is in float64: in float32 the gradient of a confident prediction is exactly zero, so no attack is found.
     """
     with torch.enable_grad():
-        pixels = images.detach().clone().requires_grad_(True)
+        pixels = images.detach().requires_grad_(True)
         loss = cross_entropy(model(pixels).double(), labels, reduction="sum")
         return torch.autograd.grad(loss, pixels)[0]
 
@@ -58,7 +58,7 @@ def pgd(
 
     The start is drawn by ``rng``, uniformly within the bound; without a generator it is the images themselves.
     """
-    attacked = images.clone()
+    attacked = images
     if rng is not None:
         uniform = torch.rand(images.shape, generator=rng, device=rng.device).to(images)
         attacked = (images + epsilon * (2 * uniform - 1)).clamp(0, 1)

@@ -20,6 +20,7 @@ from analysis.statistics.significance import (
 def test_interval_by_hand():
     # mean 2, sd 1, n 3: half width 4.302653 x 1 / sqrt(3)
     assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-6)
+    assert mean_interval([1.0, 3.0]) == pytest.approx((2, 2 - 12.706205, 2 + 12.706205), abs=1e-6)
 
 
 def test_interval_agrees_with_the_paired_t_test():

@@ -9,6 +9,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.trainables.detection.collages import squares, write_collages
 from trainables.config import parse
 from trainables.datasets.dataset import DataError
+from trainables.detection import fine_tuning
 from trainables.detection.annotated import coco
 from trainables.detection.detector import faster_rcnn
 from trainables.detection.fine_tuning import RECIPES, Photographs, Recipe, _batches, fine_tune, mirrored, rate
@@ -88,8 +89,11 @@ def test_norms_do_not_decay_and_test_with_the_mean_statistics_of_the_last_batche
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_alone(collages):
-    weights = []
+def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_alone(collages, monkeypatch):
+    """Both the order, which is the same here, and the regions are drawn by the seed."""
+    weights, orders = [], []
+    given = fine_tuning._batches
+    monkeypatch.setattr(fine_tuning, "_batches", lambda *how: orders.append(given(*how)) or [[0, 1]] * how[1])
     for seed in (0, 0, 1):
         torch.manual_seed(5)
         found = detector(classifier(), sides=(64,))
@@ -99,6 +103,7 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
         weights.append(found.roi_heads.box_predictor.cls_score.weight.detach().clone())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+    assert orders[0] == orders[2] != orders[4]
 
 
 def test_ignored_objects_are_not_learned_and_photographs_without_any_other_are_refused(collages):
@@ -127,7 +132,8 @@ def test_boxes_are_mirrored_with_their_photograph(collages):
 
 
 def test_every_epoch_shows_each_photograph_once_and_half_of_them_mirrored():
-    batches = _batches(50, 30, 8, torch.Generator().manual_seed(0))
+    batches, again = (_batches(50, 30, 8, torch.Generator().manual_seed(0)) for _ in range(2))
+    assert batches == again
     assert [len(batch) for batch in batches] == [8] * 30
     shown = [index for batch in batches for index in batch]
     for start in range(0, 200, 50):

@@ -36,12 +36,15 @@ def images():
 LABELS = torch.tensor([0, 1, 0, 1, 1])
 
 
+def uphill(model):
+    """Return the sign of the loss's gradient: class 0 is hurt by a larger margin."""
+    return (1 - 2 * LABELS)[:, None, None, None] * model.weight.detach().sign().view(3, 16, 12)
+
+
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_linear_model_meets_its_worst_case(attack, images):
     model = Linear().train()
-    away = (1 - 2 * LABELS)[:, None, None, None]  # class 0 is hurt by a larger margin
-    worst = images + EPSILON * away * model.weight.detach().sign().view(3, 16, 12)
-    assert torch.allclose(attack(model, images, LABELS), worst, atol=1e-6)
+    assert torch.allclose(attack(model, images, LABELS), images + EPSILON * uphill(model), atol=1e-6)
     assert all(module.training for module in model.modules())
     assert model.weight.grad is None
 
@@ -63,8 +66,10 @@ def test_step_of_pgd_is_not_longer_than_said(images):
         assert torch.allclose(moved, torch.full_like(images, reach), atol=1e-6)
 
 
-def test_random_start_is_seeded_and_within_the_bound(images):
+def test_random_start_is_seeded_and_within_the_bound_and_the_range(images):
+    images = images.round()
     starts = [pgd(Linear(), images, LABELS, seeded(seed), iterations=0) for seed in (0, 0, 1)]
+    assert 0 <= starts[0].min() <= starts[0].max() <= 1
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])
     moved = (starts[0] - images).abs()
@@ -81,9 +86,11 @@ def test_pgd_hurts_a_curved_model_more_than_fgsm(images):
 
 def test_release_destroys_what_is_below_the_mean_even_without_a_bound(images):
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
-    attacked = fgsm_sumix_release(Linear(), images, LABELS, mean=mean, std=std, epsilon=0.0)
     low, spread = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    assert torch.allclose(attacked, images.clamp(low, low + spread), atol=1e-6)
+    for epsilon in (0.1, 0.0):
+        attacked = fgsm_sumix_release(Linear(), images, LABELS, mean=mean, std=std, epsilon=epsilon)
+        moved = images + epsilon * spread * uphill(Linear())
+        assert torch.allclose(attacked, moved.clamp(low, low + spread), atol=1e-6)
     assert (attacked - images).abs().max() > EPSILON
 
 
