@@ -168,11 +168,16 @@ def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequent
         ends = zip(gains["gain_low"], gains["gain_high"], strict=True)
         shown = pd.DataFrame(
             {
-                **{"cell": gains.index, "pairs": gains["pairs"].astype(str)},
-                **{"A": gains["A"].map(value), "B": gains["B"].map(value), "gain": gains["gain"].map(difference)},
+                "cell": gains.index,
+                "pairs": gains["pairs"].astype(str),
+                "A": gains["A"].map(value),
+                "B": gains["B"].map(value),
+                "gain": gains["gain"].map(difference),
                 "95 % interval": [interval_text(low, high, digits) for low, high in ends],
-                **{"p": gains["p"].map(p_text), "p (family)": gains["p_family"].map(p_text)},
-                **{"sd paired": gains["sd_paired"].map(value), "sd unpaired": gains["sd_unpaired"].map(value)},
+                "p": gains["p"].map(p_text),
+                "p (family)": gains["p_family"].map(p_text),
+                "sd paired": gains["sd_paired"].map(value),
+                "sd unpaired": gains["sd_unpaired"].map(value),
             }
         )
         blocks.append(f"{metric}: B minus A, paired by seed\n\n{grid(shown)}")

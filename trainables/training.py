@@ -77,15 +77,15 @@ class Run:
     def next_epoch(self) -> None:
         """Train and test one more epoch, and add it to the history."""
         number = len(self.history) + 1
-        log, seconds, histograms = self.train_epoch(number)
+        log, histograms = self.train_epoch(number)
         require_finite(log["train_loss"], number)
         start = time.perf_counter()
         tested = self.evaluation()
-        metrics = {**log, "train_seconds": seconds, **tested, "evaluation_seconds": time.perf_counter() - start}
+        metrics = {**log, **tested, "evaluation_seconds": time.perf_counter() - start}
         self.history.append(Epoch(number, self.settings.epochs, metrics, self.words, histograms))
 
-    def train_epoch(self, epoch: int) -> tuple[dict[str, float], float, dict[str, tuple[float, ...]]]:
-        """Make one pass over the training set; return the means of the loss and of the log, seconds, and histograms."""
+    def train_epoch(self, epoch: int) -> tuple[dict[str, float], dict[str, tuple[float, ...]]]:
+        """Make one pass over the training set; return its seconds with the means of the loss and the log, and histograms."""
         own = f"network {rows.rank()}" if rows.rank() else "network"  # each process draws for other rows
         torch.manual_seed(derive_seed(self.seed, own, epoch))  # drop-path and dropout
         order = generator(self.seed, "data", epoch)
@@ -109,7 +109,7 @@ class Run:
         logged = {name: total / seen for name, total in self.sums.items()}
         means = {name: float(mean) for name, mean in logged.items() if not mean.ndim}
         histograms = {name: tuple(mean.tolist()) for name, mean in logged.items() if mean.ndim}
-        return means, time.perf_counter() - start, histograms
+        return {**means, "train_seconds": time.perf_counter() - start}, histograms
 
     def update(self, images: Tensor, labels: Tensor) -> None:
         """Take a step of the optimiser on a batch, and add its loss and log to ``sums``."""

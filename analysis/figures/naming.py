@@ -3,7 +3,7 @@
 import itertools
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from unicodedata import east_asian_width
 
 from analysis.figures.letters import in_letters
@@ -23,15 +23,20 @@ def distinct(names: Iterable[str], letters: int = 30) -> dict[str, str]:
     shown = {name: _shortened(name, letters) for name in names}
     for short, count in Counter(shown.values()).items():
         if count > 1:
-            twins = {name: in_letters(" ".join(name.split())) for name in shown if shown[name] == short}
-            differ = [len(set(column)) > 1 for column in itertools.zip_longest(*twins.values())]
-            alike = differ.index(True) if any(differ) else 0
-            head, room = short[: letters // 3].rstrip(), letters - letters // 3 - 2
-            parts = {name: f"{head}…{text[text.rfind(' ', 0, alike) + 1 :][:room]}…" for name, text in twins.items()}
-            if len(set(parts.values())) < count:
-                parts = {name: f"{short} ({number})" for number, name in enumerate(twins, 1)}
-            shown |= parts
+            shown |= _told_apart([name for name in shown if shown[name] == short], short, letters)
     return {name: _seen(text) for name, text in shown.items()}
+
+
+def _told_apart(names: Sequence[str], short: str, letters: int) -> dict[str, str]:
+    """Return different texts, by name, for names that are all shortened to the same: where they differ, or numbers."""
+    texts = [in_letters(" ".join(name.split())) for name in names]
+    differ = [len(set(column)) > 1 for column in itertools.zip_longest(*texts)]
+    alike = differ.index(True) if any(differ) else 0
+    head, room = short[: letters // 3].rstrip(), letters - letters // 3 - 2
+    parts = [f"{head}…{text[text.rfind(' ', 0, alike) + 1 :][:room]}…" for text in texts]
+    if len(set(parts)) < len(parts):
+        parts = [f"{short} ({number})" for number in range(1, 1 + len(names))]
+    return dict(zip(names, parts, strict=True))
 
 
 def in_lines(names: Iterable[str], letters: int, most: int = 3) -> dict[str, str]:

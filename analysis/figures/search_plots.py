@@ -83,8 +83,9 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         for name, which in ((x, "x"), (y, "y")):
             spec = arm.space[name]
             ticks, texts = zip(*_ticks(spec, MOST_TICKS), strict=True)  # Optuna's are formulas, which are not read
-            axis.set(**{f"{which}scale": "log" if spec["log"] else "linear", f"{which}label": plain(name)})
-            axis.set(**{f"{which}ticks": ticks, f"{which}ticklabels": texts, f"{which}lim": _limits(spec)})
+            scale = {"scale": "log" if spec["log"] else "linear", "ticks": ticks, "ticklabels": texts}
+            settings = {**scale, "lim": _limits(spec), "label": plain(name)}
+            axis.set(**{f"{which}{setting}": value for setting, value in settings.items()})
         axis.minorticks_off()
         axis.set_title("")  # Optuna's own
         if (key := axis.get_legend_handles_labels())[0]:  # an arm may have no trial with both

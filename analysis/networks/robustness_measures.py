@@ -87,12 +87,15 @@ def _attacks(
         found["fgsm_release_error"] = partial(fgsm_sumix_release, mean=dataset.mean, std=dataset.std), None
     for substitute in substitutes:
         other = substitute.network(config)
-        mine, theirs = network.backbone.state_dict(), other.backbone.state_dict()
-        same = mine.keys() == theirs.keys() and all(torch.equal(mine[key].cpu(), theirs[key].cpu()) for key in mine)
-        if not same:  # a network is no substitute for itself
+        if not _same_weights(network, other):  # a network is no substitute for itself
             found[substitute.name, "fgsm"] = fgsm, other
             found[substitute.name, "pgd"] = partial(pgd, rng=Generator().manual_seed(SEED)), other
     return found
+
+
+def _same_weights(one: Network, other: Network) -> bool:
+    mine, theirs = one.backbone.state_dict(), other.backbone.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[key].cpu(), theirs[key].cpu()) for key in mine)
 
 
 def _of_transfers(errors: Mapping[Name, float], config: Config, substitutes: Sequence[Substitute]) -> Result:

@@ -7,6 +7,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,11 +79,11 @@ def detectable_effect(tables: int, arms: int, seeds: int) -> float:
     """
     if seeds < FEWEST_PAIRS:
         return math.inf
-    rest, real, signs = _simulated(tables, arms, seeds)
+    studies = _simulated(tables, arms, seeds)
     low, high = 0.0, LARGEST_EFFECT
     while high - low > 0.01:
         middle = (low + high) / 2
-        low, high = (low, middle) if _power(middle, rest, real, signs) >= POWER else (middle, high)
+        low, high = (low, middle) if _power(middle, studies) >= POWER else (middle, high)
     return high
 
 
@@ -92,39 +93,40 @@ def seeds_to_find_one_sd(tables: int, arms: int) -> int:
     low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
 
     def enough(seeds: int) -> bool:
-        return _power(1.0, *_simulated(tables, arms, seeds)) >= POWER
+        return _power(1.0, _simulated(tables, arms, seeds)) >= POWER
 
     while not enough(high):
         low, high = high, high + max(2, high // 3)
     return _fewest(low, high, enough)
 
 
-def _simulated(
-    tables: int, arms: int, seeds: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return what does not depend on the effect, for N simulated studies and P patterns of signs.
+class _Studies(NamedTuple):
+    """What does not depend on the effect in N simulated studies, with P patterns of signs."""
 
-    It is (N, P) the largest statistic of the null comparisons in every pattern; (N, S) the noise of the real one; and
-    (P, S) the patterns.
-    """
+    largest: NDArray[np.float64]  # (N, P) the largest statistic of the null comparisons in every pattern
+    noise: NDArray[np.float64]  # (N, S) of the real comparison
+    signs: NDArray[np.float64]  # (P, S)
+
+
+def _simulated(tables: int, arms: int, seeds: int) -> _Studies:
     signs = sign_patterns(seeds)[:PATTERNS]
     comparisons = tables * arms
     studies = int(np.clip(STATISTICS // (comparisons * len(signs)), *STUDIES))
     rng = np.random.default_rng(0)
-    largest, real = np.zeros((studies, len(signs))), np.empty((studies, seeds))
+    largest, noise = np.zeros((studies, len(signs))), np.empty((studies, seeds))
     for study in range(studies):
         runs = rng.normal(0, math.sqrt(0.5), (tables, arms + 1, seeds))
         d = (runs[:, 1:] - runs[:, :1]).reshape(-1, seeds)
-        real[study] = d[0]
+        noise[study] = d[0]
         if comparisons > 1:
             squares = seeds * (d[1:] ** 2).sum(axis=1)
             largest[study] = ((signs @ d[1:].T) ** 2 / squares).max(axis=1)
-    return largest, real, signs
+    return _Studies(largest, noise, signs)
 
 
-def _power(effect: float, rest: NDArray[np.float64], real: NDArray[np.float64], signs: NDArray[np.float64]) -> float:
+def _power(effect: float, studies: _Studies) -> float:
     """Return the share of simulated studies in which the real comparison is a win."""
-    d = real + effect  # (N, S)
-    strengths = (d @ signs.T) ** 2 / (d.shape[1] * (d**2).sum(axis=1, keepdims=True))  # (N, P)
-    reached = np.maximum(strengths, rest) >= strengths[:, :1] - TIE
+    d = studies.noise + effect  # (N, S)
+    strengths = (d @ studies.signs.T) ** 2 / (d.shape[1] * (d**2).sum(axis=1, keepdims=True))  # (N, P)
+    reached = np.maximum(strengths, studies.largest) >= strengths[:, :1] - TIE
     return float(((reached.mean(axis=1) < ALPHA) & (d.mean(axis=1) > 0)).mean())

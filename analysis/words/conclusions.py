@@ -111,19 +111,21 @@ def gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
 
 def claims(levels: Sequence[LevelTable]) -> list[str]:
     """Return a line for every gain that is a win."""
-    return [
-        f"{f'{level.name}, ' if level.levels else ''}{text[arm]['arm']}{over(text[arm])}: {gain} "
-        f"(95 % interval {low} to {high}, {evidence(text[arm])})"
-        for level in levels
-        for text in [cells(level).to_dict("index")]
-        for arm, row in level.table[level.table["win"]].iterrows()
-        for gain, low, high in [gain_texts(level, row)]
-    ]
+    lines = []
+    for level in levels:
+        shown, where = cells(level).to_dict("index"), f"{level.name}, " if level.levels else ""
+        for arm, row in level.table[level.table["win"]].iterrows():
+            text = shown[arm]
+            gain, low, high = gain_texts(level, row)
+            interval = f"95 % interval {low} to {high}, {evidence(text)}"
+            lines.append(f"{where}{text['arm']}{over(text)}: {gain} ({interval})")
+    return lines
 
 
 def verdict(levels: Sequence[LevelTable]) -> str:
     """Return a sentence on how many gains can be claimed."""
-    compared, wins = sum(level.comparisons for level in levels), sum(int(level.table["win"].sum()) for level in levels)
+    compared = sum(level.comparisons for level in levels)
+    wins = sum(int(level.table["win"].sum()) for level in levels)
     if not compared:
         return "No gain can be claimed: nothing was compared."
     so_far = " so far" if _unfinished(levels) else ""

@@ -134,7 +134,7 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
         losses.append(step.loss.item())
 
     run.method.register_forward_hook(see)
-    log, _, _ = run.train_epoch(1)
+    log, _ = run.train_epoch(1)
     assert sizes == wanted  # the last batch would be of 2 images
     assert log["train_loss"] == pytest.approx(np.average(losses, weights=sizes))
     assert [len(images) for images in run.unmixed_batches()] == wanted

@@ -9,6 +9,7 @@ has been replaced.
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,10 +36,11 @@ def prepare(folder: Path) -> None:
             raise DataError(f"{_data(folder)} has no file train-*.parquet")
         try:
             for file, shard in shard_of.items():
-                if not _is_of(shard, file):  # nothing is written to a folder that is complete
-                    out.mkdir(parents=True, exist_ok=True)
-                    with FileLock(shard.with_suffix(".lock")):
-                        _write_shard(file, shard)
+                if _is_of(shard, file):  # nothing is written to a folder that is complete
+                    continue
+                out.mkdir(parents=True, exist_ok=True)
+                with FileLock(shard.with_suffix(".lock")):
+                    _write_shard(file, shard)
         except OSError as error:
             raise DataError(f"the shards cannot be written to {out} ({error.strerror})") from error
     load(folder)
@@ -97,24 +99,26 @@ def _write_shard(file: Path, shard: Path) -> None:
     age = file.stat()
     part = shard.with_suffix(".part")
     try:
-        table = pyarrow.parquet.ParquetFile(file)
-        image, label = _columns(file, table.schema_arrow)
         with tarfile.open(part, "w") as archive:
-            number = 0
-            for batch in table.iter_batches(ROWS, columns=[image, label]):
-                for row in batch.to_pylist():
-                    content = row[image]["bytes"]
-                    ending = "png" if content.startswith(b"\x89PNG") else "jpg"  # the reader looks at the bytes alone
-                    _add(archive, f"{number:08}.{ending}", content)
-                    whole = int(str(row[label]))  # refuses what the reader would, before there is a shard
-                    _add(archive, f"{number:08}{webdataset.LABEL}", str(whole).encode())
-                    number += 1
+            for number, (content, label) in enumerate(_rows(file)):
+                ending = "png" if content.startswith(b"\x89PNG") else "jpg"  # the reader looks at the bytes alone
+                _add(archive, f"{number:08}.{ending}", content)
+                _add(archive, f"{number:08}{webdataset.LABEL}", str(label).encode())
     except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
         if getattr(error, "errno", None) is not None:  # the disk's; pyarrow's own, of a broken file, have no number
             raise
         raise DataError(f"{file} is not a table of images and labels: {first_line(error)}") from error
     os.utime(part, ns=(age.st_atime_ns, age.st_mtime_ns))  # so that a table which replaces this one is newer
     part.rename(shard)
+
+
+def _rows(file: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield each image, as it is encoded, and its label."""
+    table = pyarrow.parquet.ParquetFile(file)
+    image, label = _columns(file, table.schema_arrow)
+    for batch in table.iter_batches(ROWS, columns=[image, label]):
+        for row in batch.to_pylist():
+            yield row[image]["bytes"], int(str(row[label]))  # refuses what the reader would, before there is a shard
 
 
 def _columns(file: Path, schema: pa.Schema) -> tuple[str, str]:

@@ -79,10 +79,9 @@ def parameter_groups(config: OptimiserConfig, method: nn.Module, *, exempt: bool
         return groups
     free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS}
     free |= _exempt(method) if exempt else set()
-    return [
-        *({**group, "params": [p for p in group["params"] if id(p) not in free]} for group in groups),
-        *({**group, "params": [p for p in group["params"] if id(p) in free], "weight_decay": 0.0} for group in groups),
-    ]
+    decaying = [{**group, "params": [p for p in group["params"] if id(p) not in free]} for group in groups]
+    exempted = [{**group, "params": [p for p in group["params"] if id(p) in free]} for group in groups]
+    return [*decaying, *({**group, "weight_decay": 0.0} for group in exempted)]
 
 
 def _exempt(method: nn.Module) -> set[int]:

@@ -180,10 +180,9 @@ def check_results(asked: Question) -> list[Finding]:
             except BadInput as error:
                 what, _, fix = str(error).rpartition(": ")
                 faults.append(Finding("results", RED, f"of the study {experiment.name!r} {what}", fix))
-        begun = [run for run in runs if run.status in ("RUNNING", "KILLED")]
-        trials = [run for run in begun if run.tags[names.LEVEL] == names.STUDY_LEVELS[2]]
+        begun = {run.tags[names.LEVEL] for run in runs if run.status in ("RUNNING", "KILLED")}
         folder = Path(asked.storage) / experiment.name / "trials"
-        if trials and "://" not in asked.storage and not folder.is_dir():
+        if names.STUDY_LEVELS[2] in begun and "://" not in asked.storage and not folder.is_dir():
             lost = f"{asked.storage!r} has no checkpoint of it: they would start anew"
             text = f"trials of {experiment.name!r} were begun, but {lost}"
             fix = "give --storage the folder to which its results were moved"

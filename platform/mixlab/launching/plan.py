@@ -77,8 +77,9 @@ def _left_of_study(
     study: Study, trials: Sequence[Trial], start: Start, recorded: Mapping[str, StoredRun]
 ) -> list[Left]:
     """Return the trials that are left of a study, and print the state of each trial."""
-    saved, console, due = start.storage.newest(), start.console, trials
+    saved, console = start.storage.newest(), start.console
     state = states(trials, recorded, saved)
+    due = trials  # those that may be run
     if study.sequential:
         phase = SequentialTrials(study, trials, start, recorded, saved)
         trials, due = phase.rows, phase.rounds.most()
@@ -95,8 +96,8 @@ def _left_of_study(
             say(console, f"  {cell_name(*compared)}: {verdict}")
         after = f"at most {counted(len(due), 'trial')} left, the cost of which follows" if due else "no trial is left"
         say(console, f"Seeds are added one by one to the arms that are not decided: {after}")
-    missing = [trial for trial in due if state[trial.key] is not State.DONE]
-    return [Left(trial, 1 - saved[trial.key].share if trial.key in saved else 1.0) for trial in missing]
+    shares = {key: 1 - each.share for key, each in saved.items()}
+    return [Left(trial, shares.get(trial.key, 1.0)) for trial in due if state[trial.key] is not State.DONE]
 
 
 def _print_data(left: Sequence[Left], start: Start) -> None:

@@ -92,13 +92,13 @@ class Storage:
 
     def _newest(self, only: str) -> dict[str, Saved]:
         newest: dict[str, Saved] = {}
-        for launch in self._folders(self.trials):
-            for trial in self._folders(launch):
-                key = trial.rsplit("/", 1)[-1]
-                for folder in self._folders(trial) if only in ("", key) else []:
-                    saved = self._read(folder)
-                    if saved and (key not in newest or len(saved.epochs) > len(newest[key].epochs)):
-                        newest[key] = saved
+        for trial in [trial for launch in self._folders(self.trials) for trial in self._folders(launch)]:
+            key = trial.rsplit("/", 1)[-1]
+            if only and key != only:
+                continue
+            for saved in filter(None, map(self._read, self._folders(trial))):
+                if key not in newest or len(saved.epochs) > len(newest[key].epochs):
+                    newest[key] = saved
         return newest
 
     @contextlib.contextmanager
