@@ -212,11 +212,8 @@ def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
 
 def as_json(found: Comparison) -> dict[str, Any]:
     """Return a comparison as JSON can hold it: a list of records for each table, null where there is no number."""
-    tables = {
-        "configuration": found.configuration,
-        "provenance": found.provenance,
-        "gains": found.gains.reset_index(names="cell"),
-    }
+    gains = found.gains.reset_index(names="cell")
+    tables = {"configuration": found.configuration, "provenance": found.provenance, "gains": gains}
     records = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
     return {**records, "only": dict(zip(SIDES, found.only, strict=True)), "shared_runs": found.same}
 

@@ -85,7 +85,7 @@ class Run:
         self.history.append(Epoch(number, self.settings.epochs, metrics, self.words, histograms))
 
     def train_epoch(self, epoch: int) -> tuple[dict[str, float], dict[str, tuple[float, ...]]]:
-        """Make one pass over the training set; return its seconds with the means of the loss and the log, and histograms."""
+        """Make one pass over the training set; return the means of its loss and log, its seconds, and histograms."""
         own = f"network {rows.rank()}" if rows.rank() else "network"  # each process draws for other rows
         torch.manual_seed(derive_seed(self.seed, own, epoch))  # drop-path and dropout
         order = generator(self.seed, "data", epoch)

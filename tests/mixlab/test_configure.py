@@ -159,9 +159,15 @@ def listed(spec: Study | Search, train: Any = TRAIN) -> list[str]:
 def test_the_list_of_a_study_and_of_a_search():
     of_study = [
         "mixer: cutmix, mixup",
-        *("arm plain: the base", "arm fast: lr=0.2", "arm long: epochs=20, compared with fast, a control"),
-        *("preset paper: as written", "preset quick: as written", "preset smoke: as written"),
-        *("preset night: epochs=2, seeds=3, lr=0.3", "preset one: mixer=fmix", "preset many: seeds=5000"),
+        "arm plain: the base",
+        "arm fast: lr=0.2",
+        "arm long: epochs=20, compared with fast, a control",
+        "preset paper: as written",
+        "preset quick: as written",
+        "preset smoke: as written",
+        "preset night: epochs=2, seeds=3, lr=0.3",
+        "preset one: mixer=fmix",
+        "preset many: seeds=5000",
         "seeds: 0, 1, 2, 3, 4, 5",
     ]
     assert listed(STUDY) == of_study

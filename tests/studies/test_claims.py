@@ -110,8 +110,13 @@ def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction():
     axis, *others = figure.subfigs[0].axes
     assert len(others) == 1
     assert [label.get_text() for label in axis.get_yticklabels()] == [
-        *("lam", "l_s", "l_u"),
-        *("lam × l_s", "lam × l_u", "l_s × l_u", "lam × l_s × l_u"),
+        "lam",
+        "l_s",
+        "l_u",
+        "lam × l_s",
+        "lam × l_u",
+        "l_s × l_u",
+        "lam × l_s × l_u",
     ]
 
 

@@ -14,8 +14,14 @@ STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
 SLOW = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "pandas", "scipy"}
 LIST = ["--list"]  # every study can show its trials
 WRONG = (
-    *(["--dataset", "cifar101"], ["--epoch", "3"], ["--preset", "qick"], ["--seeds", "0"], ["--arms", "baselin"]),
-    *(["--set", "dataste=cifar10"], ["--set", "batch_size=many"], ["--epochs", "-1"]),
+    ["--dataset", "cifar101"],
+    ["--epoch", "3"],
+    ["--preset", "qick"],
+    ["--seeds", "0"],
+    ["--arms", "baselin"],
+    ["--set", "dataste=cifar10"],
+    ["--set", "batch_size=many"],
+    ["--epochs", "-1"],
 )
 STARTS = [(["--help"], 0), (LIST, 0), *((options, 2) for options in WRONG)]  # options, and the exit code
 # Starts each study with its options in one process; prints the exit codes, and which slow modules are there by then.

@@ -53,26 +53,41 @@ def test_every_option_of_every_backbone_is_refused_where_it_is_wrong(name):
         require_refused({**base, "image_size": 50}, "image_size")
 
 
-WRONG = [
-    *(("train_images", 0), ("train_images", 10**8), ("test_images", 10**8), ("validation", -0.5)),
-    *(("validation", 10**8), ("image_size", 0), ("test_size", -1), ("resize", 3)),
-    *(("image_size", 2**31), ("test_size", 5000), ("resize", 5000), ("augment.resize", 5000)),
-    *(("evaluate", "elsewhere"), ("evaluate", "validation"), ("bad_images", "elsewhere"), ("num_classes", 0)),
-    *(("interpolation", "elsewhere"), ("augment", "elsewhere"), ("augment.padding", "elsewhere")),
-    *(("augment.scale", 0.0), ("augment.resize", 0), ("augment.level", 11.0), ("augment.operations", 0)),
-    *(("augment.level_std", -1.0), ("augment.jitter", 2.0), ("augment.lighting", -1.0), ("augment.erasing", 2.0)),
-    ("augment.hue", 0.6),
-    ("augment.randaugment", "elsewhere"),
-]
+WRONG: dict[str, tuple[Any, ...]] = {  # by key, values that no data set can have
+    "train_images": (0, 10**8),
+    "test_images": (10**8,),
+    "validation": (-0.5, 10**8),
+    "evaluate": ("elsewhere", "validation"),
+    "num_classes": (0,),
+    "image_size": (0, 2**31),
+    "test_size": (-1, 5000),
+    "resize": (3, 5000),
+    "interpolation": ("elsewhere",),
+    "bad_images": ("elsewhere",),
+    "augment": ("elsewhere",),
+    "augment.padding": ("elsewhere",),
+    "augment.scale": (0.0,),
+    "augment.resize": (0, 5000),
+    "augment.randaugment": ("elsewhere",),
+    "augment.level": (11.0,),
+    "augment.level_std": (-1.0,),
+    "augment.operations": (0,),
+    "augment.jitter": (2.0,),
+    "augment.hue": (0.6,),
+    "augment.lighting": (-1.0,),
+    "augment.erasing": (2.0,),
+}
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
     in_folder = DATASETS[dataset].in_folder
-    whole = {"train_images": 100, "test_images": 100} if in_folder else {}
-    for key, value in WRONG:
-        if not (in_folder and key in whole and value):  # how many images a folder has is not known
-            require_refused({**BASE, **(FOLDER if in_folder else {}), "dataset": dataset, **whole, key: value}, key)
+    counts = {"train_images": 100, "test_images": 100}
+    base = {**BASE, **(FOLDER | counts if in_folder else {}), "dataset": dataset}
+    for key, values in WRONG.items():
+        for value in values:
+            if not (in_folder and key in counts and value):  # how many images a folder has is not known
+                require_refused({**base, key: value}, key)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +108,20 @@ def test_the_last_number_of_a_range_is_right_and_the_next_is_not(mixer, option, 
 
 
 COUNTS = [
-    *(("supermix", name) for name in ("num_images", "mask_size", "sigma", "max_iter")),
-    *((mixer, "num_images") for mixer in ("dmixup", "dcutmix", "saliency_dcutmix")),
-    *(("augmix", "width"), ("augmix", "depth"), ("comixup", "iterations"), ("alignmix", "iterations")),
-    *(("puzzlemix", "num_labels"), ("cutout", "length"), ("cutmix", "groups")),
+    ("supermix", "num_images"),
+    ("supermix", "mask_size"),
+    ("supermix", "sigma"),
+    ("supermix", "max_iter"),
+    ("dmixup", "num_images"),
+    ("dcutmix", "num_images"),
+    ("saliency_dcutmix", "num_images"),
+    ("augmix", "width"),
+    ("augmix", "depth"),
+    ("comixup", "iterations"),
+    ("alignmix", "iterations"),
+    ("puzzlemix", "num_labels"),
+    ("cutout", "length"),
+    ("cutmix", "groups"),
 ]
 
 
@@ -114,8 +139,14 @@ def test_a_count_that_no_step_could_end_with_is_refused(mixer, option):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("batch_size", 10**20), ("epochs", 10**20), ("subset.draw", 10**20), ("augment.operations", 10**6)),
-        *(("lr", 1e308), ("weight_decay", 1e308), ("mixer.beta", 1e308), ("mixer.alpha", 1e308)),
+        ("batch_size", 10**20),
+        ("epochs", 10**20),
+        ("subset.draw", 10**20),
+        ("augment.operations", 10**6),
+        ("lr", 1e308),
+        ("weight_decay", 1e308),
+        ("mixer.beta", 1e308),
+        ("mixer.alpha", 1e308),
     ],
 )
 def test_a_number_that_torch_cannot_compute_with_is_refused(key, value):
@@ -197,24 +228,30 @@ STEPS = [
         "cuda_graph must be 'auto' or False with mixer 'mixup'",
     ),
     ({"cuda_graph": True, "optimiser": "lamb"}, "cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'"),
-    *(({"cuda_graph": each}, f"cuda_graph must be True, False or 'auto', got {each!r}") for each in ("yes", 2, None)),
+    ({"cuda_graph": "yes"}, "cuda_graph must be True, False or 'auto', got 'yes'"),
+    ({"cuda_graph": 2}, "cuda_graph must be True, False or 'auto', got 2"),
+    ({"cuda_graph": None}, "cuda_graph must be True, False or 'auto', got None"),
 ]
 OF_MIXERS = [
     ({"mixer": "comixup", "mixer.iterations": 0}, "mixer.iterations must be greater than or equal to 1, got 0"),
     ({"mixer": "transmix"}, "needs a backbone with the attention of a class token, such as .*, got 'resnet8'$"),
     ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
-    *(({"mixer": "manifoldmix", "mixer.layers": at}, r"layers must lie in 0\.\.3") for at in ((), (4,), (-1,), (0, 7))),
+    ({"mixer": "manifoldmix", "mixer.layers": ()}, r"layers must lie in 0\.\.3"),
+    ({"mixer": "manifoldmix", "mixer.layers": (4,)}, r"layers must lie in 0\.\.3"),
+    ({"mixer": "manifoldmix", "mixer.layers": (-1,)}, r"layers must lie in 0\.\.3"),
+    ({"mixer": "manifoldmix", "mixer.layers": (0, 7)}, r"layers must lie in 0\.\.3"),
     ({"mixer": "gridmix", "mixer.holes": (3, 2)}, r"holes .* got \(3, 2\)"),
-    *(
-        ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two ascending shares of a side, .* got")
-        for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1))
-    ),
+    ({"mixer": "resizemix", "mixer.scope": (0.8, 0.1)}, r"scope must be two ascending shares of a side, .* got"),
+    ({"mixer": "resizemix", "mixer.scope": (0.5, 0.5)}, r"scope must be two ascending shares of a side, .* got"),
+    ({"mixer": "resizemix", "mixer.scope": (-0.1, 0.5)}, r"scope must be two ascending shares of a side, .* got"),
+    ({"mixer": "resizemix", "mixer.scope": (0.5, 1.1)}, r"scope must be two ascending shares of a side, .* got"),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),
     ({"mixer": "supermix", "mixer.teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),
-    *(
-        ({"mixer": mixer, "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$")
-        for mixer in ("manifoldmix", "alignmix", "automix", "samix", "adautomix")
-    ),
+    ({"mixer": "manifoldmix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
+    ({"mixer": "alignmix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
+    ({"mixer": "automix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
+    ({"mixer": "samix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
+    ({"mixer": "adautomix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
     ({"mixer": "adautomix", "mixer.pipeline": "mp"}, "mixer.pipeline must be 'mp_ce', got 'mp'"),
     ({"clean_loss": 1.0, "sumix.raw_forward": "train_nograd"}, r"or 'joint' with clean_loss 1\.0, .*'train_nograd'$"),
     ({"mixer": "augmix", "mixer.probability": 0.5}, r"mixes every batch: mixer.probability must be 1, got 0\.5"),

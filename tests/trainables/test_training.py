@@ -76,7 +76,7 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision, tm
     assert 100 * np.mean(found["logits"].argmax(axis=1) == found["labels"]) == accuracy > 0
 
 
-def test_the_rate_of_every_step(monkeypatch):
+def test_the_rate_of_every_step_is_that_of_a_cosine_and_a_warm_up(monkeypatch):
     run, rates, progress = short_run(**VIT), [], []
     run.optimiser.register_step_pre_hook(lambda optimiser, *_: rates.append({g["lr"] for g in optimiser.param_groups}))
     monkeypatch.setattr(run.method, "after_step", progress.append)

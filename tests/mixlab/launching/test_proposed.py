@@ -109,10 +109,14 @@ def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_mar
     of_pruned, of_failed = ([Epoch(n, 2, {"val_top1": value}) for n in (1, 2)] for value in (4.0, 5.0))  # as in Optuna
     assert runs.mock_calls == [
         call.read(),
-        *(call.start(whole), call.epochs(whole, epochs), call.end(whole, State.DONE, "", "")),
-        *(call.start(failed), call.epochs(failed, of_failed)),
+        call.start(whole),
+        call.epochs(whole, epochs),
+        call.end(whole, State.DONE, "", ""),
+        call.start(failed),
+        call.epochs(failed, of_failed),
         call.end(failed, State.FAILED, "RuntimeError: no", "Traceback\nRuntimeError: no"),
-        *(call.start(pruned), call.epochs(pruned, of_pruned)),
+        call.start(pruned),
+        call.epochs(pruned, of_pruned),
         call.end(pruned, State.PRUNED, "", ""),
         call.mark_best({whole.key, ended.key}),
     ]

@@ -119,13 +119,20 @@ def test_a_trial_that_goes_on_and_is_tried_again_is_begun_once_in_mlflow(session
     assert (
         session.told.mock_calls
         == [
-            *(call.runs.start(TRIAL), call.runs.epochs(TRIAL, EPOCHS[:1])),  # MLflow may lack them
-            *(call.mirrors.start(TRIAL), call.display.started(TRIAL, EPOCHS[0])),
-            *(call.display.reported(TRIAL, EPOCHS[1]), call.runs.epochs(TRIAL, EPOCHS[1:2])),
-            *(call.mirrors.epoch(TRIAL, EPOCHS[1]), call.display.crashed(TRIAL, "crashed")),
-            *(call.mirrors.start(TRIAL), call.display.started(TRIAL, EPOCHS[1])),
-            *(call.runs.end(TRIAL, State.DONE, "", "", None), call.mirrors.end(TRIAL, State.DONE)),
-            *(call.after_end(), call.display.ended(TRIAL, State.DONE, EPOCHS[1], "")),
+            call.runs.start(TRIAL),
+            call.runs.epochs(TRIAL, EPOCHS[:1]),  # MLflow may lack them
+            call.mirrors.start(TRIAL),
+            call.display.started(TRIAL, EPOCHS[0]),
+            call.display.reported(TRIAL, EPOCHS[1]),
+            call.runs.epochs(TRIAL, EPOCHS[1:2]),
+            call.mirrors.epoch(TRIAL, EPOCHS[1]),
+            call.display.crashed(TRIAL, "crashed"),
+            call.mirrors.start(TRIAL),
+            call.display.started(TRIAL, EPOCHS[1]),
+            call.runs.end(TRIAL, State.DONE, "", "", None),
+            call.mirrors.end(TRIAL, State.DONE),
+            call.after_end(),
+            call.display.ended(TRIAL, State.DONE, EPOCHS[1], ""),
         ]
     )
     assert (session.running, session.failures, session.ends) == ({}, {}, {"key": End(State.DONE)})

@@ -43,8 +43,10 @@ def test_whatever_ends_the_schedule_leaves_no_run_running_and_no_checkpoint_of_w
     assert "stopped by RuntimeError: a bug; finished epochs are kept" in said
     runs = client.search_runs([client.get_experiment_by_name(STUDY.name).experiment_id])
     assert sorted((run.data.tags["mixlab.level"], run.info.status) for run in runs) == [
-        *(("arm", "FINISHED"), ("arm", "KILLED")),
-        *(("seed", "FINISHED"), ("seed", "KILLED")),
+        ("arm", "FINISHED"),
+        ("arm", "KILLED"),
+        ("seed", "FINISHED"),
+        ("seed", "KILLED"),
         ("study", "KILLED"),
     ]
     seeds = [run for run in runs if run.data.tags["mixlab.level"] == "seed" and run.info.status == "FINISHED"]

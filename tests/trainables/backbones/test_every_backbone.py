@@ -40,11 +40,21 @@ SMALL_STEM = {
     "resnext50": models.ResNeXt50_32X4D_Weights.IMAGENET1K_V1,
 }
 SECONDS_EACH = (
-    *("preact_resnet18", "pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small"),
-    *("swin_tiny", "convnext_tiny_cifar"),
+    "preact_resnet18",
+    "pyramidnet110",
+    "resnet18_imagenet",
+    "mobilenet_v2",
+    "efficientnet_b0",
+    "deit_small",
+    "swin_tiny",
+    "convnext_tiny_cifar",
 )
 ONE_A_FAMILY = (
-    *("resnet8", "resnext29", "wrn16_8", "wrn28_8", "vit_tiny_32"),
+    "resnet8",
+    "resnext29",
+    "wrn16_8",
+    "wrn28_8",
+    "vit_tiny_32",
     *(pytest.param(name, marks=pytest.mark.slow) for name in SECONDS_EACH),
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
@@ -202,7 +212,9 @@ def test_the_table_s_initial_values(name):
 @pytest.mark.parametrize(
     ("name", "last"),
     [
-        *(("resnet8", "bn2"), ("resnext29", "bn3"), ("resnet18_imagenet", "bn2")),
+        ("resnet8", "bn2"),
+        ("resnext29", "bn3"),
+        ("resnet18_imagenet", "bn2"),
         *((name, None) for name in ("wrn16_8", "preact_resnet18", "pyramidnet110", "mobilenet_v2")),
     ],
 )

@@ -19,49 +19,49 @@ from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.methods import build_method
 
-# name: (side of the images, stages with the stem, class); one of each class whose stages are moved, others whose stages
-# are kept, and others that are one stage: maps, tokens with and without a class token, tokens whose grid timm does not
-# say, a class token alone, and tensors in a list
-MODELS = {
+# name: (side of the images, stages with the stem, class, what is compared besides the features); one of each class
+# whose stages are moved, others whose stages are kept, and others that are one stage: maps, tokens with and without a
+# class token, tokens whose grid timm does not say, a class token alone, and tensors in a list
+MODELS: dict[str, tuple[Any, ...]] = {
     "test_byobnet": (64, 5, "ByobNet"),
     "test_convnext": (64, 5, "ConvNeXt"),
     "test_efficientnet": (64, 6, "EfficientNet"),
     "test_resnet": (64, 5, "ResNet"),
-    "test_vit": (64, 7, "VisionTransformer"),
+    "test_vit": (64, 7, "VisionTransformer", "grid", "attention"),
     "test_vit2": (64, 9, "VisionTransformer"),  # no class token
     "mobilenetv3_small_050": (64, 7, "MobileNetV3"),
     "regnetx_002": (64, 5, "RegNet"),
     "test_nfnet": (64, 5, "NormFreeNet"),
     "test_mambaout": (64, 5, "MambaOut"),
-    "pit_ti_224": (64, 1, "PoolingVisionTransformer"),
-    "efficientvim_m1": (128, 1, "EfficientViM"),
+    "pit_ti_224": (64, 1, "PoolingVisionTransformer", "grid", "attention"),
+    "efficientvim_m1": (128, 1, "EfficientViM", "grid"),
 }
-SLOW = {
-    "eva02_tiny_patch14_224": (56, 1, "Eva"),
+SLOW: dict[str, tuple[Any, ...]] = {
+    "eva02_tiny_patch14_224": (56, 1, "Eva", "grid", "attention"),
     "poolformerv2_s12": (64, 5, "MetaFormer"),
-    "cait_xxs24_224": (64, 1, "Cait"),
-    "coat_tiny": (64, 1, "CoaT"),
-    "crossvit_tiny_240": (240, 1, "CrossVit"),
-    "deit_tiny_distilled_patch16_224": (64, 13, "VisionTransformerDistilled"),
+    "cait_xxs24_224": (64, 1, "Cait", "grid", "attention"),
+    "coat_tiny": (64, 1, "CoaT", "grid"),
+    "crossvit_tiny_240": (240, 1, "CrossVit", "grid", "attention"),
+    "deit_tiny_distilled_patch16_224": (64, 13, "VisionTransformerDistilled", "attention"),
     "densenet121": (64, 5, "DenseNet"),
     "dla46x_c": (64, 5, "DLA"),
-    "efficientformer_l1": (224, 1, "EfficientFormer"),
-    "gmlp_ti16_224": (64, 31, "MlpMixer"),
-    "hiera_tiny_224": (224, 1, "Hiera"),
+    "efficientformer_l1": (224, 1, "EfficientFormer", "grid"),
+    "gmlp_ti16_224": (64, 31, "MlpMixer", "grid"),
+    "hiera_tiny_224": (224, 1, "Hiera", "grid"),
     "inception_resnet_v2": (128, 4, "InceptionResnetV2"),
     "inception_v3": (128, 12, "InceptionV3"),
     "levit_256d": (128, 4, "Levit"),
-    "levit_128s": (128, 4, "LevitDistilled"),
+    "levit_128s": (128, 4, "LevitDistilled", "grid"),
     "legacy_seresnet18": (64, 5, "SENet"),
-    "mvitv2_tiny": (64, 1, "MultiScaleVit"),
+    "mvitv2_tiny": (64, 1, "MultiScaleVit", "grid"),
     "pvt_v2_b0": (64, 5, "PyramidVisionTransformerV2"),
     "rdnet_tiny": (64, 8, "RDNet"),
     "resnetv2_18": (64, 5, "ResNetV2"),
     "swinv2_cr_tiny_224": (224, 5, "SwinTransformerV2Cr"),
-    "tnt_s_legacy_patch16_224": (64, 1, "TNT"),
-    "twins_svt_small": (64, 1, "Twins"),
-    "volo_d1_224": (224, 1, "VOLO"),
-    "xcit_nano_12_p16_224": (64, 1, "Xcit"),
+    "tnt_s_legacy_patch16_224": (64, 1, "TNT", "grid", "attention"),
+    "twins_svt_small": (64, 1, "Twins", "grid"),
+    "volo_d1_224": (224, 1, "VOLO", "grid", "attention"),
+    "xcit_nano_12_p16_224": (64, 1, "Xcit", "grid", "attention"),
     "maxvit_rmlp_pico_rw_256": (64, 5, "MaxxVit"),
     "swin_tiny_patch4_window7_224": (64, 5, "SwinTransformer"),
     "swinv2_tiny_window8_256": (64, 5, "SwinTransformerV2"),
@@ -93,7 +93,7 @@ def images(side: int) -> Tensor:
 
 
 def test_every_family_is_tested():
-    families = {family for _, stages, family in ALL.values() if stages > 1}
+    families = {family for _, stages, family, *_ in ALL.values() if stages > 1}
     assert families > set(MOVED)
 
 
@@ -109,7 +109,7 @@ def test_weights_of_stages_that_are_kept_have_timm_s_names_in_timm_s_order(name)
 @each(*ALL)
 @torch.no_grad()
 def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name):
-    side, stages, family = ALL[name]
+    side, stages, family, *_ = ALL[name]
     ours, theirs = both(name, side)
     assert type(theirs).__name__ == family
     expected = theirs.forward_head(theirs.forward_features(images(side)), pre_logits=True)
@@ -129,14 +129,10 @@ def test_the_features_are_timm_s_bit_for_bit_and_the_stages_make_the_whole(name)
     assert min(ours.grid(whole).shape[2:]) > 1
 
 
-@each(
-    *("test_vit", "eva02_tiny_patch14_224", "pit_ti_224", "efficientvim_m1", "coat_tiny", "crossvit_tiny_240"),
-    *("efficientformer_l1", "gmlp_ti16_224", "hiera_tiny_224", "levit_128s", "xcit_nano_12_p16_224", "mvitv2_tiny"),
-    *("tnt_s_legacy_patch16_224", "twins_svt_small", "volo_d1_224", "cait_xxs24_224"),
-)
+@each(*(name for name in ALL if "grid" in ALL[name]))
 @torch.no_grad()
 def test_the_grid_is_timm_s_last_map_where_the_features_are_not_a_map(name):
-    side, _, family = ALL[name]
+    side, _, family, *_ = ALL[name]
     ours, theirs = both(name, side)
     _, maps = theirs.forward_intermediates(images(side), norm=family != "Hiera")  # it normalises the means
     torch.testing.assert_close(ours.grid(ours.encode(images(side))), maps[-1])
@@ -164,10 +160,7 @@ def test_the_attention_is_that_of_the_last_block():
         assert not hasattr(both(without, MODELS[without][0])[0], "class_attention")
 
 
-@each(
-    *("test_vit", "eva02_tiny_patch14_224", "pit_ti_224", "cait_xxs24_224", "crossvit_tiny_240", "volo_d1_224"),
-    *("tnt_s_legacy_patch16_224", "deit_tiny_distilled_patch16_224", "xcit_nano_12_p16_224"),
-)
+@each(*(name for name in ALL if "attention" in ALL[name]))
 @torch.no_grad()
 def test_a_class_token_shares_its_attention_among_the_patches_and_the_tokens(name):
     side = ALL[name][0]

@@ -49,8 +49,12 @@ def test_the_published_network_has_the_published_size_on_cifar10_without_the_sec
 @pytest.mark.parametrize(
     ("name", "side", "pixels"),
     [
-        *(("skip_connect", 1, 1), ("avg_pool_3x3", 3, 9), ("sep_conv_3x3", 5, 25), ("sep_conv_5x5", 9, 81)),
-        *(("dil_conv_3x3", 5, 9), ("dil_conv_5x5", 9, 25)),  # every second pixel of a side
+        ("skip_connect", 1, 1),
+        ("avg_pool_3x3", 3, 9),
+        ("sep_conv_3x3", 5, 25),
+        ("sep_conv_5x5", 9, 81),
+        ("dil_conv_3x3", 5, 9),  # every second pixel of a side
+        ("dil_conv_5x5", 9, 25),
     ],
 )
 def test_an_operation_sees_the_pixels_that_its_name_says(name, side, pixels):

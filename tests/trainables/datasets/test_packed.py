@@ -205,26 +205,42 @@ def test_a_disk_without_room_for_the_shards_is_named(tmp_path, monkeypatch):
         parquet.prepare(tmp_path)
 
 
-def test_a_faulty_table_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"image": [{"bytes": b"x"}], "class": [1]}, r"none of them is a label \(label, labels, fine_label\)"),
+        ({"picture": ["a"], "label": [1]}, "has the columns picture, label: none of them is an image, a struct"),
+    ],
+)
+def test_a_table_without_a_column_of_images_or_labels_is_refused(columns, sentence, tmp_path):
+    pyarrow.parquet.write_table(pa.table(columns), tables(tmp_path) / "train-00001-of-00002.parquet")
+    require_refused(sentence, parquet.prepare, tmp_path)
+
+
+NO_TABLE = r"train-00001-of-00002\.parquet is not a table of images and labels"
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"image": [{"bytes": None, "path": "elsewhere.png"}] * 2},
+        {"label": [1, None]},
+        {"label": ["1", "cat"]},
+        {"label": [1.5, 2.0]},
+    ],
+)
+def test_a_table_without_the_bytes_of_an_image_or_with_a_label_that_is_no_whole_number_is_refused(column, tmp_path):
+    table(tables(tmp_path) / "train-00001-of-00002.parquet", range(8, 10), **column)
+    require_refused(NO_TABLE, parquet.prepare, tmp_path)
+
+
+def test_a_broken_table_is_refused_until_it_is_whole(tmp_path):
     faulty = tables(tmp_path) / "train-00001-of-00002.parquet"
     whole = faulty.read_bytes()
-    for columns, message in (
-        (
-            {"image": [{"bytes": b"x"}], "class": [1]},
-            r"image, class: none of them is a label \(label, labels, fine_label\)",
-        ),
-        ({"picture": ["a"], "label": [1]}, r"has the columns picture, label: none of them is an image, a struct"),
-    ):
-        pyarrow.parquet.write_table(pa.table(columns), faulty)
-        require_refused(message, parquet.prepare, tmp_path)
-    contents = [b"no table", whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:]]  # pyarrow's ``OSError``
-    elsewhere = [{"bytes": None, "path": "elsewhere.png"}] * 2
-    for wrong in ({"image": elsewhere}, {"label": [1, None]}, {"label": ["1", "cat"]}, {"label": [1.5, 2.0]}):
-        table(faulty, range(8, 10), **wrong)
-        contents.append(faulty.read_bytes())
-    for content in contents:
+    broken = whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:]  # pyarrow's ``OSError``
+    for content in (b"no table", broken):
         faulty.write_bytes(content)
-        require_refused(r"train-00001-of-00002\.parquet is not a table of images and labels", parquet.prepare, tmp_path)
+        require_refused(NO_TABLE, parquet.prepare, tmp_path)
     faulty.write_bytes(whole)
     parquet.prepare(tmp_path)
     require_images(parquet.load(tmp_path).train, 12)

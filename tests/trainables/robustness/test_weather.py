@@ -95,8 +95,11 @@ def blurs(monkeypatch):
 @pytest.mark.parametrize(
     ("severity", "mean", "sd", "threshold", "light", "widths"),
     [
-        *((1, 0.62, 0.1, 0.7, 0.5, [0.7]), (2, 0.65, 0.1, 0.7, 0.5, [0.8]), (3, 0.65, 0.3, 0.69, 0.5, [1])),
-        *((4, 0.65, 0.1, 0.69, 0, [0.7, 0.6]), (5, 0.65, 0.1, 0.68, 0, [0.5, 0.6])),
+        (1, 0.62, 0.1, 0.7, 0.5, [0.7]),
+        (2, 0.65, 0.1, 0.7, 0.5, [0.8]),
+        (3, 0.65, 0.3, 0.69, 0.5, [1]),
+        (4, 0.65, 0.1, 0.69, 0, [0.7, 0.6]),
+        (5, 0.65, 0.1, 0.68, 0, [0.5, 0.6]),
     ],
 )
 def test_spatter_is_water_that_lights_up_or_mud_that_covers(severity, mean, sd, threshold, light, widths, blurs):
