@@ -206,8 +206,10 @@ def _border(arm: Tuned) -> list[str]:
         return [f"{arm.name}: no trial was completed."]
     found = []
     for name, value in arm.best.params.items():
-        spec = arm.space[name]
-        where = 0.5 if spec["kind"] == "Choice" else position(spec, value)
+        if arm.space[name]["kind"] == "Choice":
+            continue
+        spec = {**arm.space[name], "high": arm.best.distributions[name].high}  # the last value that its steps reach
+        where = position(spec, value)
         if not BORDER < where < 1 - BORDER:
             end = "low" if where <= BORDER else "high"
             found.append(

@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from scipy import stats
 
@@ -54,6 +55,15 @@ def test_a_best_on_the_border_is_warned_of(zeta, end):
     assert len(warned) == 1
     assert warned[0].startswith("cutmix: the best zeta")
     assert end in warned[0]
+
+
+def test_the_border_of_a_range_in_steps_is_the_last_value_that_they_reach():
+    spec = {"kind": "Float", "low": 0.1, "high": 1.0, "log": False, "step": 0.2}
+    for best, warned in ((0.7, False), (0.9, True)):
+        drawn = {"lr": FloatDistribution(0.1, 0.9, step=0.2)}  # as a search draws it
+        arm = tuned([create_trial(value=1.0, params={"lr": best}, distributions=drawn)], space={"lr": spec})
+        found = cautions(SearchRecord({}, [arm]), [])
+        assert any("best lr, 0.9, lies on the border of the space, whose high end is 0.9" in c for c in found) == warned
 
 
 @pytest.mark.parametrize(("failed", "warned"), [(4, False), (5, True)])
