@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from mixlab.cluster.resources import Share, checked_share, this_machine
@@ -18,7 +19,7 @@ from mixlab.launching.start import Start
 from mixlab.messages import counted, say
 from mixlab.options import AUTO
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.search import Search
+from mixlab.spec.search import Search, SearchTrial
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import State, Trial, cell_name
@@ -135,8 +136,15 @@ def print_cost(left: Sequence[Left], start: Start) -> None:
     if len(seconds) < len(kinds):
         say(console, "Cost unknown: this trainable does not estimate how long a run takes.")
         return
-    for cell, trial in {each.trial.cell: each.trial for each in left}.items():
-        say(console, f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial")
+    takes: dict[str, dict[str, list[float]]] = {}  # by cell, and by what is run, the seconds of each
+    proposed = any(isinstance(each.trial, SearchTrial) for each in left)
+    for each in left:
+        what = "a run of its winner" if proposed and not isinstance(each.trial, SearchTrial) else "a trial"
+        of_cell = takes.setdefault(each.trial.cell, {}).setdefault(what, [])
+        of_cell.append(seconds[_kind(each.trial, train)] * each.times)
+    for cell, found in takes.items():
+        each_takes = ", ".join(f"{duration(fmean(times))} {what}" for what, times in found.items())
+        say(console, f"  {cell}: about {each_takes}")
     slots = min(timing.share.slots(timing.machines), len(left))
     pace = min(timing.share.pace(timing.machines), slots)
     turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""

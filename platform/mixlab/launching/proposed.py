@@ -200,7 +200,7 @@ def describe(history: History, preset: str) -> dict[str, Any]:
 
 
 def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | None]:
-    """Return the trials that are left to propose, each at the same corner of the space, and print their number.
+    """Return the trials that are left to propose, at the corners of the space in turn, and print their number.
 
     Once there is none, the study of the winners is returned as well, if there is anything to compare.
     """
@@ -220,8 +220,9 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
         total += size
         todo = max(0, size - sum(state.over for state in states))
         say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")
-        point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
-        left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
+        corners = list(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
+        points = (corners[number % len(corners)] for number in range(todo))
+        left += [Left(search.trial(cell, point, number, train), times=seeds) for number, point in enumerate(points)]
     if search.racing:
         say(
             console,
@@ -232,7 +233,7 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
     fresh = counted(len(search.study.seeds), "fresh seed")
     say(console, f"{_proposal(search, total)}; then {winners} on {fresh}", style="bold")
     if left and (search.racing or search.scheduler != "none"):
-        say(console, "The cost that follows is the most that there can be: it counts every trial to its end")
+        say(console, "The cost that follows counts every trial to its end, as if none was stopped early")
     say(console, "The winners' runs, which the tables compare:")
     return left, confirmation if confirmation.tuned and not left else None
 

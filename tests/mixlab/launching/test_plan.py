@@ -10,9 +10,10 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
-from mixlab import Epoch, Options, run
+from mixlab import Choice, Epoch, Options, run
 from mixlab.cluster.resources import Share
 from mixlab.launching import plan
+from mixlab.launching.display import duration
 from mixlab.launching.phase import Left
 from mixlab.launching.plan import Timing, print_cost, print_outlook
 from mixlab.options import AUTO
@@ -63,7 +64,7 @@ def test_the_cost_is_what_is_left_of_every_trial_times_its_seeds(monkeypatch, sh
     left = [Left(FIRST, 0.5, times=3), Left(FIRST), Left(SECOND)]  # 15, 10 and 29 seconds
     timed, text = cost(monkeypatch, left, timing(10.0, 29.0, machines=machines, share=share))
     assert timed == [FIRST, SECOND]
-    assert "  a: about 10 s a trial\n  b: about 29 s a trial\n" in text
+    assert "  a: about 20 s a trial\n  b: about 29 s a trial\n" in text  # the mean of 30, with its seeds, and 10
     assert f"Estimated cost: 54 s of training, {said}" in text
     assert "take turns" not in text
 
@@ -184,10 +185,20 @@ def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_cost_of_a_search_is_that_of_all_its_space_and_each_arms_says_what_its_winners_runs_take(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    spec = replace(SEARCH, space={"epochs": Choice(3, 5), "zeta": SEARCH.space["zeta"]}, search_seeds=(1000, 1001))
+    said = dry_run_of(spec, tmp_path, estimate_seconds=lambda config, _: float(config["epochs"]))
+    assert "\n  low: about 8 s a trial, 9 s a run of its winner\n  high: about 8 s" in said  # 4 s with each seed
+    assert f"Estimated cost: {duration(16 * 8 + 2 * 2 * 9)} of training, " in said
+
+
 @pytest.mark.parametrize(("scheduler", "times"), [("asha", 1), ("none", 0)])
 def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, scheduler, times):
     said = dry_run_of(replace(SEARCH, scheduler=scheduler), tmp_path)
-    assert said.count("The cost that follows is the most that there can be") == times
+    assert said.count("The cost that follows counts every trial to its end") == times
     assert ", with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
     assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
 
