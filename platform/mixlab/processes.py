@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -133,7 +132,6 @@ def claimed(
     watching: Callable[[str], None],
     lost: Callable[[str], None],
     *,
-    what: str = "start of this study",
     neighbours: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
@@ -144,7 +142,6 @@ def claimed(
         watching: called with a sentence before another machine's driver is watched.
         lost: called in another thread, with a sentence, when this driver was taken for dead, as after its computer has
             slept, and another one has taken over.
-        what: the drivers in the sentences.
         neighbours: allow other drivers on the same machine.
         meanwhile: called between the two looks at the text, which are a second apart.
 
@@ -170,7 +167,7 @@ def claimed(
         if stands():
             beat()
             return True
-        lost(f"another {what} has taken over, because this one had not written for long")
+        lost("another start of this study has taken over, because this one had not written for long")
         return False
 
     def withdraw() -> None:
@@ -178,14 +175,13 @@ def claimed(
             if board.read().startswith(mine):
                 board.write("")
 
-    require_free = partial(_require_free, board, is_free, lambda words: watching(f"A {what} {words}"))
-    require_free()
+    _require_free(board, is_free, watching)
     beat()
     until = time.monotonic() + LOOK_SECONDS
     meanwhile()
     time.sleep(max(0.0, until - time.monotonic()))
     while not stands():  # if two start at once, the second replaces the first one's text
-        require_free()
+        _require_free(board, is_free, watching)
         beat()  # the second is dead
         time.sleep(LOOK_SECONDS)
     beat()  # another driver may be watching for a sign of this one
@@ -209,7 +205,7 @@ def _require_free(board: Board, is_free: Callable[[str], bool], watching: Callab
             raise OtherDriver(text)
         return
     watching(
-        f"{in_words(name)} has not ended as usual, or is still at work: "
+        f"A start of this study {in_words(name)} has not ended as usual, or is still at work: "
         f"waiting up to {WATCH_SECONDS:.0f} s for a sign of it ..."
     )
     while (now := board.read()) == text:

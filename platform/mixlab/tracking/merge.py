@@ -6,15 +6,14 @@
 A run that both have is left as it is, unless it is finished only in the other store, or is of a study that has more
 seeds there; then it replaces ours. Of a search that both have finished, ours stays, whatever its budget: its trials are
 in Optuna's storage, which is not merged. The same command, repeated, adds nothing. A second merge into a database waits
-for the first; one into an experiment of a server is refused meanwhile.
+for the first; start those into a server one after another.
 """
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,9 +24,8 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
 from mixlab.messages import counted
-from mixlab.processes import OtherDriver, claimed
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import TagBoard, history, log, offer, open_experiment
+from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import shown, sqlite_file, sqlite_uri
 
@@ -64,33 +62,16 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-@contextmanager
-def _one_at_a_time(target: MlflowClient, experiment: str) -> Iterator[None]:
-    """Keep other merges out: they would copy the same runs, and delete this one's unfinished copies."""
-
-    def stop(sentence: str) -> None:
-        print(f"error: {sentence}", file=sys.stderr)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    file = sqlite_file(target.tracking_uri)
-    board = TagBoard(target, experiment, f"{names.DRIVER}merge")
-    lock = FileLock(file.with_name(f".{file.name}.merge.lock")) if file else claimed(board, print, stop, what="merge")
-    try:
-        with lock:
-            yield
-    except OtherDriver as other:
-        into = f"--tracking-uri {shown(target.tracking_uri)!r}"
-        raise BadInput(f"another merge, {other}, adds runs to {into}: wait for it, and start this one again") from None
-
-
 def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
     """Add every run that ``target`` lacks, with all its content; return how many trials were added, by study."""
     added = {}
-    for experiment in source.search_experiments():
-        levels = (search_runs(source, experiment.experiment_id, {names.LEVEL: level}) for level in names.IDENTITY)
-        if any(levels):  # and not somebody else's runs alone
-            to = open_experiment(target, experiment.name)
-            with _one_at_a_time(target, to):
+    file = sqlite_file(target.tracking_uri)
+    # Another merge would copy the same runs, and delete this one's unfinished copies.
+    with FileLock(file.with_name(f".{file.name}.merge.lock")) if file else nullcontext():
+        for experiment in source.search_experiments():
+            levels = (search_runs(source, experiment.experiment_id, {names.LEVEL: level}) for level in names.IDENTITY)
+            if any(levels):  # and not somebody else's runs alone
+                to = open_experiment(target, experiment.name)
                 added[experiment.name] = _merge_experiment(source, target, experiment, to)
     return added
 

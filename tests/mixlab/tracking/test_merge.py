@@ -1,6 +1,5 @@
 """Two stores are merged: every run exists once, with its history, its artifacts and its place in the tree."""
 
-import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +13,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.processes import machine_of, name_of, this_process
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.merge import main, merge
 from mixlab.tracking.store import StoredRun, search_runs
-from tests.endings import refused
 from tests.toy import STUDIES, Toy
 
 TRAIN = complete(Toy())
@@ -133,22 +130,6 @@ def test_two_merges_at_once_take_turns(here, away):
     target = client_of(here)
     assert {seed: status for seed, (status, _) in seeds_of(target).items()} == dict.fromkeys("012", "FINISHED")
     assert [len(toy_runs(target, {names.LEVEL: level})) for level in ("study", "arm")] == [1, 1]
-
-
-def test_a_second_merge_into_a_server_is_refused(here, away, monkeypatch):
-    monkeypatch.setattr("mixlab.tracking.merge.sqlite_file", lambda uri: None)  # as if the target were on one
-    monkeypatch.setattr("mixlab.processes.LOOK_SECONDS", 0.01)
-    source, target = write(away, {0: "FINISHED"}), write(here, {})
-    experiment = target.get_experiment_by_name("toy").experiment_id
-    first = f"{machine_of(this_process())}#{name_of(os.getppid())} since now beat 1"
-    target.set_experiment_tag(experiment, f"{names.DRIVER}merge", first)
-    with refused("another merge, on ", f"(process {os.getppid()}), adds runs to --tracking-uri 'sqlite:///"):
-        merge(source, target)
-    assert not seeds_of(target)
-    target.delete_experiment_tag(experiment, f"{names.DRIVER}merge")
-    for added in (1, 0):
-        assert merge(source, target) == {"toy": added}
-        assert not target.get_experiment(experiment).tags
 
 
 @pytest.mark.slow
