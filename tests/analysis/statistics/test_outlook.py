@@ -54,13 +54,14 @@ def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(see
 
 
 def test_earlier_runs_tell_the_points():
-    plan = make_plan(arms=ARMS, seeds=6, against={"real": "plain", "null": "real"})
-    # The differences of real are 1, 2, 3 and 2, whose sd is 0.816; those of null over real 0, 2, 4 and 2, 1.633.
-    seeds = {"plain": (0, 0, 0, 0), "real": (1, 2, 3, 2), "null": (1, 4, 7, 4)}
+    plan = make_plan(arms=(*ARMS, "far"), seeds=6, against={"real": "plain", "null": "real"})
+    # The differences of real are 1, 2, 3 and 2, whose sd is 0.816; those of null over real 0, 2, 4 and 2, 1.633, which
+    # is the median, as those of far are 0, 10, 20 and 10.
+    seeds = {"plain": (0, 0, 0, 0), "real": (1, 2, 3, 2), "null": (1, 4, 7, 4), "far": (0, 10, 20, 10)}
     results = {t["key"]: 70.0 + seeds[t["arm"]][t["seed"]] for t in plan["trials"] if t["seed"] < 4}
-    effect = detectable_effect(1, 2, 6)
+    effect = detectable_effect(1, 3, 6)
     (line,) = (line for line in outlook(plan, results) if "power" in line)
-    assert line.endswith(f"over 2 comparisons): {effect * 1.2247449:.2f} points at the sd of the runs so far, 1.22.")
+    assert line.endswith(f"over 3 comparisons): {effect * 1.6329932:.2f} points at the sd of the runs so far, 1.63.")
     two = {t["key"]: results[t["key"]] for t in plan["trials"] if t["seed"] < 2}
     nothing = {t["key"]: math.inf if t["arm"] == "real" else 70.0 for t in plan["trials"]}
     alike = {t["key"]: 70.0 for t in plan["trials"]}
@@ -68,13 +69,16 @@ def test_earlier_runs_tell_the_points():
 
 
 def test_the_configuration_is_named_where_the_plan_has_it():
-    plan = make_plan(arms=ARMS, seeds=6, config={"lr": 0.1, "dataset": "cifar100", "folder": None, "epochs": 200})
+    config = {"depth": 3, "lr": 0.1, "dataset": "cifar100", "folder": None, "epochs": 200}
+    plan = make_plan(arms=ARMS, seeds=6, config=config)
     lines = outlook(plan)
     assert lines[:3] == ["Every run: cifar100, 200 epochs.", "Recipe: lr 0.1.", "Tables: mixer = cutmix."]
     plan["config"]["epochs"] = 1
     assert outlook(plan)[0] == "Every run: cifar100, 1 epoch."
     plan["config"] |= {"dataset": "folder", "folder": "photographs"}
     assert outlook(plan)[0] == "Every run: folder, photographs, 1 epoch."
+    plan["config"] = dict.fromkeys("abcdefghi", 1)
+    assert outlook(plan)[0] == "Recipe: a 1, b 1, c 1, d 1, e 1, f 1, g 1, h 1."
 
 
 def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
@@ -185,7 +189,7 @@ def test_a_comparison_without_a_pair_is_given_up_in_the_words_of_the_tables(kept
     assert found == {range(0): "–", range(6, 8): "no common seed", range(3): "not decided"}[kept]
 
 
-@pytest.mark.parametrize("plan", [{}, {"family": "table"}, {"delta": 0.15}])
+@pytest.mark.parametrize("plan", [{}, {"family": "table"}, {"delta": 0.15}, {"against": {"null": "real"}}])
 def test_a_launch_and_the_tables_decide_alike(plan):
     factors = {"mixer": ("cutmix", "mixup"), "backbone": ("r20", "r8")}
     made = make_plan(arms=ARMS, seeds=8, factors=factors) | {"sequential": {"budget": 12}} | plan
