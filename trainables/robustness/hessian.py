@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from trainables.backbones.modes import evaluation_mode
@@ -41,7 +42,8 @@ def hessian_product(
     """
     parameters = [dict(network.named_parameters())[name] for name in direction]
     total = {name: torch.zeros_like(change) for name, change in direction.items()}
-    with evaluation_mode(network), torch.enable_grad():
+    # The faster kernels of attention cannot be differentiated twice.
+    with evaluation_mode(network), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         for images, labels in batches:
             loss = cross_entropy(network(images).double(), labels, reduction="sum") / count
             gradient = torch.autograd.grad(

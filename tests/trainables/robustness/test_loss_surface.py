@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, hessian
-from torch.nn.functional import cross_entropy
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from tests.trainables.seeded import seeded
 from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
@@ -82,9 +83,17 @@ def test_the_error_of_a_trace_is_that_of_the_mean_of_the_draws():
     assert error == pytest.approx(sqrt((4 - trace**2) / (draws - 1)))
 
 
+class Attention(nn.Module):
+    """Lets each position of a map (B, C, H, W) attend to all others."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        tokens = maps.flatten(2).mT[:, None].contiguous()  # of one head, by the usual kernel
+        return scaled_dot_product_attention(tokens, tokens, tokens).mT.reshape(maps.shape)
+
+
 def network() -> nn.Module:
     torch.manual_seed(1)
-    layers = (nn.Conv2d(3, 2, 3, stride=4), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(2 * 4 * 3, 3))
+    layers = (nn.Conv2d(3, 2, 3, stride=4), nn.BatchNorm2d(2), Attention(), nn.Flatten(), nn.Linear(2 * 4 * 3, 3))
     return nn.Sequential(*layers).double()
 
 
@@ -106,7 +115,8 @@ def exact():
         named = {name: part.view(size) for (name, size), part in zip(sizes.items(), parts, strict=True)}
         return cross_entropy(functional_call(net, named, images), labels)
 
-    return hessian(loss)(torch.cat([p.detach().flatten() for p in net.parameters()]))
+    with sdpa_kernel(SDPBackend.MATH):
+        return hessian(loss)(torch.cat([p.detach().flatten() for p in net.parameters()]))
 
 
 def flat(direction: Direction) -> Tensor:
