@@ -216,14 +216,15 @@ def test_the_network_fits_the_images_and_starts_from_given_weights():
     assert network.backbone.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
-def test_half_precision_leaves_the_images_of_a_test_as_they_are():
-    """They are resized on the device, by products of matrices."""
-    seen = []
-    for precision in ("float32", "bfloat16"):
-        run = short_run(precision=precision)
-        run.method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        run.evaluate(run.test_set)
-    assert torch.equal(*seen)
+def test_half_precision_leaves_the_images_of_a_test_and_of_a_recalibration_as_they_are():
+    """They are resized and lit on the device, by products of matrices."""
+    seen = {"float32": [], "bfloat16": []}
+    for precision, images in seen.items():
+        run = short_run(precision=precision, recalibrate=True, **{"augment": "rrc_flip", "augment.lighting": 0.5})
+        run.method.network.register_forward_pre_hook(lambda _, inputs, images=images: images.append(inputs[0]))
+        run.evaluation()
+    assert len(seen["float32"]) == 4  # batches of 4, 4 and 2, and a test
+    assert all(map(torch.equal, *seen.values()))
 
 
 def in_double(**keys) -> Run:

@@ -41,7 +41,8 @@ def smoothed(pixels: Tensor) -> Tensor:
     weights = pixels.new_ones(C, 1, 3, 3)
     weights[:, :, 1, 1] = 5
     result = pixels.clone()
-    result[:, :, 1:-1, 1:-1] = F.conv2d(pixels, weights / 13, groups=C).add_(0.5).floor_()
+    with torch.autocast(pixels.device.type, enabled=False):  # a mixer calls this while a network computes in half
+        result[:, :, 1:-1, 1:-1] = F.conv2d(pixels, weights / 13, groups=C).add_(0.5).floor_()
     return result
 
 
@@ -99,5 +100,6 @@ def lighting(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
     """
     factors = torch.randn(len(images), 3, generator=rng, device=images.device) * strength
     scaled = factors * constant(DEVIATIONS, factors.device)
-    colour = 255 * scaled @ constant(COMPONENTS, factors.device).T  # (B, 3)
+    with torch.autocast(images.device.type, enabled=False):  # see ``resized_crop.cut``
+        colour = 255 * scaled @ constant(COMPONENTS, factors.device).T  # (B, 3)
     return (images.float() + colour[:, :, None, None]).round_().clamp_(0, 255).to(torch.uint8)

@@ -86,8 +86,9 @@ def cut(
     """
     down = _weights(boxes[:, 0], boxes[:, 2], images.shape[2], size[0], interpolation)  # (B, S, H)
     across = _weights(boxes[:, 1], boxes[:, 3], images.shape[3], size[1], interpolation)  # (B, S, W)
-    rows = down[:, None] @ images.float()  # (B, C, S, W)
-    return (rows @ across[:, None].transpose(2, 3)).round_().clamp_(0, 255).to(torch.uint8)
+    with torch.autocast(images.device.type, enabled=False):  # some are resized while a network computes in half
+        rows = down[:, None] @ images.float()  # (B, C, S, W)
+        return (rows @ across[:, None].transpose(2, 3)).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _weights(start: Tensor, length: Tensor, pixels: int, size: int, interpolation: Interpolation) -> Tensor:

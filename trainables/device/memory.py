@@ -10,8 +10,12 @@ import psutil
 import torch
 
 MIB = 2**20
-# The messages of CUDA and its libraries about a full GPU; torch's own allocator has an exception for it.
-FULL = re.compile(r"(CUDA( driver)?|cu\w+) error: (out of memory|CU\w+_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR))")
+# The messages of CUDA and its libraries about a full GPU; torch's own allocator has an exception for it. Where no
+# algorithm gets its memory, cuDNN finds no engine.
+FULL = re.compile(
+    r"(CUDA( driver)?|cu\w+) error: (out of memory|CU\w+_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR))"
+    r"|Triton Error \[CUDA\]: out of memory|^(GET|FIND) was unable to find an engine"
+)
 
 
 def ran_out(error: RuntimeError) -> bool:

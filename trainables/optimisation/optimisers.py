@@ -40,7 +40,21 @@ def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module, *, ex
     if on_gpu:
         for group in optimiser.param_groups:
             group["lr"] = torch.tensor(group["lr"], device=device)
+        begin_at_rest(optimiser)
     return optimiser
+
+
+def begin_at_rest(optimiser: Optimizer) -> None:
+    """Give the weights of SGD a momentum of zero, with which its first step is the same as without one.
+
+    Torch makes the momentum in the first step, and one kernel fills it. If that step is skipped, because float16
+    overflowed, it would keep whatever the memory held.
+    """
+    for group in optimiser.param_groups:
+        if group.get("momentum"):
+            for weight in group["params"]:
+                if weight.requires_grad:
+                    optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
 
 
 def set_lr(optimiser: Optimizer, config: ScheduleConfig, done: float) -> None:

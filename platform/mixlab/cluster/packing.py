@@ -21,11 +21,14 @@ from mixlab.spec.trial import Trial
 
 MARGIN = 0.1  # the share of a GPU's free memory left for fragments, and for steps that need more than those measured
 ABREAST = 8  # trials measured at once on a GPU: each is a process that takes longer to start than to measure
-# The messages of torch's allocator, CUDA and its libraries on a full GPU, which some of them call an internal error.
+# The messages of torch's allocator, CUDA and its libraries on a full GPU; some of them call it an internal error. Where
+# no algorithm gets its memory, cuDNN finds no engine.
 FULL = re.compile(
     r"^torch\.(cuda\.)?OutOfMemoryError"
     r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA( driver)?|cu\w+) error: "
-    r"(out of memory|CU\w+_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR))",
+    r"(out of memory|CU\w+_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR))"
+    r"|Triton Error \[CUDA\]: out of memory"  # of what ``compile=true`` has compiled
+    r"|^RuntimeError: (GET|FIND) was unable to find an engine",
     re.MULTILINE,
 )
 

@@ -70,6 +70,8 @@ def test_trials_fit_a_gpu_and_no_more_do(needed, free):
         ("RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR", True),
         ("RuntimeError: cuFFT error: CUFFT_ALLOC_FAILED", True),
         ("RuntimeError: cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(&h)`", True),
+        ("RuntimeError: GET was unable to find an engine to execute this computation", True),
+        ("torch._inductor.exc.InductorError: RuntimeError: Triton Error [CUDA]: out of memory", True),
         ("RuntimeError: cuFFT error: CUFFT_INVALID_SIZE", False),
         ("RuntimeError: CUDA driver error: out of memory", True),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", False),

@@ -18,6 +18,9 @@ FULL = [
     RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
     # Of FMix: https://github.com/pytorch/pytorch/issues/119420
     RuntimeError("cuFFT error: CUFFT_INTERNAL_ERROR"),
+    # https://github.com/pytorch/pytorch/issues/108645
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("Triton Error [CUDA]: out of memory"),  # by its source
 ]
 
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from tests.trainables.pillow import as_pillow, as_tensor, photographs
+from tests.trainables.seeded import seeded
 from trainables.augment.colour import QUALITIES
 from trainables.mixers.augmix import OPERATIONS, affine, apply_one_each, augmix, blend_one_each, moves, rotation
 from trainables.mixers.mixed import beta, dirichlet
@@ -148,6 +149,16 @@ def test_legacy_draws_once_for_all_rows_and_cuts_normalised_images_to_bytes():
             found = augmix(images, rng, severity=0.1, width=2, depth=1, legacy=True).images
             torch.testing.assert_close(found, wanted, rtol=0, atol=1.01 / 255, msg=str(drawn))
     assert seen == set(OF_OPENMIXUP)
+
+
+def test_a_network_in_half_precision_leaves_the_mixture_as_it_is():
+    """Sharpness is changed by a convolution."""
+    images = torch.rand(40, 3, 8, 8, generator=seeded())
+    mixtures = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            mixtures.append(augmix(images, seeded(4), width=4, legacy=True).images)
+    assert torch.equal(*mixtures)
 
 
 def test_the_share_of_a_quality_that_is_left_grows_with_the_strength():

@@ -10,7 +10,7 @@ from trainables.backbones import BACKBONES
 from trainables.config import parse
 from trainables.methods.network import build_network
 from trainables.network_shapes import Undrawn
-from trainables.optimisation.optimisers import build_optimiser, parameter_groups
+from trainables.optimisation.optimisers import begin_at_rest, build_optimiser, parameter_groups
 from trainables.optimisation.schedules import learning_rate
 
 BETAS = (0.9, 0.999)
@@ -49,6 +49,25 @@ def test_sgd_by_hand(nesterov):
             weights[index] = weights[index] - 0.1 * (decayed + 0.9 * velocity[index] if nesterov else velocity[index])
     found = walk(model, weight_decay=0.01, nesterov=nesterov)
     torch.testing.assert_close(found, weights)
+
+
+def test_a_first_step_that_overflows_leaves_sgd_at_rest():
+    """The kernel of a GPU, which a processor has too, skips the step itself; new memory is filled with NaN."""
+    weight, frozen = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2), requires_grad=False)
+    sgd = torch.optim.SGD([weight, frozen], lr=1.0, momentum=0.5, fused=True)
+    begin_at_rest(sgd)
+    assert len(sgd.state) == 1  # what is never trained, as a slow copy, needs no memory for a momentum
+    scaler = torch.amp.GradScaler("cpu")
+    torch.use_deterministic_algorithms(True)
+    try:
+        for gradient in (math.inf, 1.0, 1.0):
+            sgd.zero_grad()
+            scaler.scale(gradient * weight.sum()).backward()
+            scaler.step(sgd)
+            scaler.update()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert weight.tolist() == [-2.5, -2.5]  # one step of 1, and one of 1.5
 
 
 @pytest.mark.parametrize("name", ["adamw", "lamb"])
