@@ -59,7 +59,7 @@ WRONG: dict[str, tuple[Any, ...]] = {  # by key, values that no data set can hav
     "validation": (-0.5, 10**8),
     "evaluate": ("elsewhere", "validation"),
     "num_classes": (0,),
-    "image_size": (0, 2**31),
+    "image_size": (0, 5000),
     "test_size": (-1, 5000),
     "resize": (3, 5000),
     "interpolation": ("elsewhere",),
@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[Any, ...]] = {  # by key, values that no data set can hav
     "augment.randaugment": ("elsewhere",),
     "augment.level": (11.0,),
     "augment.level_std": (-1.0,),
-    "augment.operations": (0,),
+    "augment.operations": (0, 101),
     "augment.jitter": (2.0,),
     "augment.hue": (0.6,),
     "augment.lighting": (-1.0,),
@@ -95,6 +95,9 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
     [
         ("augmix", "severity", 10.0, 11.0),
         ("augmix", "width", 1, 0),
+        ("augmix", "depth", 100, 101),
+        ("alignmix", "iterations", 1000, 1001),
+        ("puzzlemix", "num_labels", 100, 101),
         ("mixup_cutmix", "cutmix_share", 1.0, 1.5),
         ("dmixup", "num_images", 2, 1),
         ("alignmix", "eps", 0.01, 0.0),
@@ -105,52 +108,6 @@ def test_the_last_number_of_a_range_is_right_and_the_next_is_not(mixer, option, 
     config = {**BASE, "mixer": mixer}
     check({**config, f"mixer.{option}": right})
     require_refused({**config, f"mixer.{option}": wrong}, option, str(wrong))
-
-
-COUNTS = [
-    ("supermix", "num_images"),
-    ("supermix", "mask_size"),
-    ("supermix", "sigma"),
-    ("supermix", "max_iter"),
-    ("dmixup", "num_images"),
-    ("dcutmix", "num_images"),
-    ("saliency_dcutmix", "num_images"),
-    ("augmix", "width"),
-    ("augmix", "depth"),
-    ("comixup", "iterations"),
-    ("alignmix", "iterations"),
-    ("puzzlemix", "num_labels"),
-    ("cutout", "length"),
-    ("cutmix", "groups"),
-]
-
-
-@pytest.mark.parametrize(("mixer", "option"), COUNTS)
-def test_a_count_that_no_step_could_end_with_is_refused(mixer, option):
-    """The check itself must end, and not in torch's words for a number of more than 64 bits."""
-    for count in (10**6, 10**20):
-        config = {**BASE, "mixer": mixer, f"mixer.{option}": count}
-        if count == 10**6 and option in ("length", "groups"):  # a larger image or batch may have it
-            check(config)
-        else:
-            require_refused(config, option, str(count))
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("batch_size", 10**20),
-        ("epochs", 10**20),
-        ("subset.draw", 10**20),
-        ("augment.operations", 10**6),
-        ("lr", 1e308),
-        ("weight_decay", 1e308),
-        ("mixer.beta", 1e308),
-        ("mixer.alpha", 1e308),
-    ],
-)
-def test_a_number_that_torch_cannot_compute_with_is_refused(key, value):
-    require_refused({**BASE, "mixer": "comixup", key: value}, key, str(value))
 
 
 CUTMIX = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix"}
