@@ -41,9 +41,8 @@ def _uneven_seeds(level: LevelTable) -> list[str]:
     alone = (level.table["pairs"] < counts) & (counts.index != level.baseline)
     if level.family.budget or not (counts.nunique() > 1 or alone.any()):
         return []
-    listed = ", ".join(f"{arm} {count}" for arm, count in counts.items())
-    differ = f"in n ({listed})" if counts.nunique() > 1 else "in their seeds"
-    return [f"The arms differ {differ}; a gain uses only the seeds that both arms have."]
+    differ = "n" if counts.nunique() > 1 else "their seeds"
+    return [f"The arms differ in {differ}; a gain uses only the seeds that both arms have."]
 
 
 def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:

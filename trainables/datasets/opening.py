@@ -79,7 +79,7 @@ def lacking(config: DataConfig, data_root: Path) -> list[str]:
     """Return a sentence if the folder of the data set is missing; ``prepare`` finds out whether it is complete."""
     dataset = DATASETS[config.dataset]
     folder = folder_of(config, data_root) / dataset.folder
-    if os.path.isdir(folder):
+    if os.path.isdir(folder) or not (dataset.folder or dataset.in_folder):  # one that is computed has no folder
         return []
     return [f"{folder} is missing and {'will be fetched' if dataset.fetched else 'has to be put there'}"]
 

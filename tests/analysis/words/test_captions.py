@@ -128,7 +128,7 @@ def test_unequal_n_and_missing_cells_are_told():
 
     level = level_of(values, change=interrupt)
     text = "\n".join(notes(level))
-    assert "differ in n (baseline 3, + lam 2, + l_s 3, + l_u 3, + l_su 2)" in text
+    assert "The arms differ in n; a gain uses only the seeds that both arms have." in text
     assert "Interrupted: '+ l_su' seed 2.\nPending: '+ lam' seed 1." in text
     # Nobody may stop at a good look.
     assert "Not every seed of the study is done yet: p and the verdict hold once all are" in text

@@ -1,5 +1,7 @@
 """What of a run's data is not there is said before anything starts, without a download."""
 
+from dataclasses import replace
+
 import pytest
 
 from trainables.backbones.pretrained import lacking_weights
@@ -22,6 +24,12 @@ def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name, 
     assert str(tmp_path / dataset.folder) in str(wanted.value)
     (tmp_path / dataset.folder).mkdir(parents=True)
     assert train.lacking(settings, tmp_path) == []
+
+
+def test_a_data_set_that_is_computed_lacks_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "stripes", replace(DATASETS["cifar10"], folder=""))
+    settings = parse({"dataset": "stripes", "backbone": "resnet8"})
+    assert train.lacking(settings, tmp_path / "data") == []
 
 
 def test_a_folder_of_images_is_looked_for_by_its_name(tmp_path):
