@@ -56,12 +56,11 @@ def studies() -> dict[str, Path]:
 
 def study_file(name: str) -> Path:
     """Return the file of a study, given by its name or by its path; raise ``BadInput`` if there is none."""
-    if name.endswith(".py"):
-        if not os.path.isfile(name):
-            raise BadInput(f"there is no study {name!r}; name a Python file, or one of: {', '.join(studies())}")
+    if name.endswith(".py") and os.path.isfile(name):
         return Path(name)
-    require_known("study", name, studies())
-    return studies()[name]
+    found = studies()
+    require_known("study", name, [*found, *map(str, Path(name).parent.glob("*.py"))])
+    return found[name]
 
 
 def slurm_script() -> Path:

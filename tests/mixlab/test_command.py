@@ -109,6 +109,9 @@ def test_a_dry_run_says_which_data_are_missing(there, line, reading, tmp_path, c
     assert {path.name for path in data.iterdir()} == set(there)
 
 
+ENDINGS = ("tests/endings", "tests/ending.py")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -116,7 +119,8 @@ def test_a_dry_run_says_which_data_are_missing(there, line, reading, tmp_path, c
         (["run"], "mixlab run takes the name of a study first, such as ablation_cifar100; mixlab list names them all"),
         (["run", "ablation_cifar10"], "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
         (["list", "--json"], "mixlab list takes nothing more, got '--json'; mixlab run STUDY --list says more"),
-        (["run", "mine.py"], "there is no study 'mine.py'; name a Python file"),
+        *((["run", wrong], f"unknown study {wrong!r}; did you mean 'tests/endings.py'?") for wrong in ENDINGS),
+        (["run", "none/mine.py"], "unknown study 'none/mine.py'; there are 'ablation_cifar100', "),
     ],
 )
 def test_a_wrong_name_is_one_sentence(arguments, sentence, capsys):
