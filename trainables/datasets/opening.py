@@ -111,7 +111,7 @@ def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None,
         _check_labels(images, dataset_of(config))
     if config.evaluate == "test" and not len(splits.test.labels):
         held_out = "set validation and evaluate 'validation', which tests on training images"
-        raise DataError(f"{config.folder} has no images test, val or validation to test on: add them, or {held_out}")
+        raise DataError(f"{config.folder} has no test, val or validation images: add them, or {held_out}")
     check_counts(config, *(len(images.labels) for images in splits))
     # The first images are the same for every seed and every arm of a study.
     train, test = splits.train.take(slice(config.train_images)), splits.test.take(slice(config.test_images))

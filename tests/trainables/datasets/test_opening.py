@@ -162,7 +162,7 @@ def test_more_images_than_a_folder_has_are_refused_before_training(keys, message
 @pytest.mark.slow
 def test_a_run_that_tests_on_held_out_images_needs_no_test_split(root):
     (root / "flowers" / "test").rename(root / "flowers" / "tests")
-    sentence = r"^flowers has no images test, val or validation to test on: add them, or set v"
+    sentence = r"^flowers has no test, val or validation images: add them, or set v"
     require_refused(sentence, train.prepare, FOLDER, root)
     held_out = {**FOLDER, "epochs": 1, "validation": 6, "evaluate": "validation"}
     train.prepare(held_out, root)
