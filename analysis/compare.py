@@ -10,7 +10,7 @@ comparable.
 import argparse
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,15 +62,17 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool =
     shared = set(done(a)["run_id"]) & set(done(b)["run_id"]) - {""}
     cells_a, cells_b = _cells(a, factors, "A"), _cells(b, factors, "B")
     both = [cell for cell in cells_a if cell in cells_b]
-    values = {cell: [_values(cells[cell], metric, shared) for cells in (cells_a, cells_b)] for cell in both}
-    over = {side: all(all_over(cells[cell]) for cell in both) for side, cells in (("A", cells_a), ("B", cells_b))}
+    values_of = partial(_values, metric=metric, shared=shared)
+    pairs = {cell: (values_of(cells_a[cell]), values_of(cells_b[cell])) for cell in both}
+    sides = zip(SIDES, (cells_a, cells_b), strict=True)
+    unfinished = [side for side, cells in sides if not (sequential or all(all_over(cells[cell]) for cell in both))]
     return Comparison(
         configuration=_configurations(cells_a, cells_b, both),
         provenance=_provenance(done(a), done(b)),
-        gains=_gains(values, sequential),
+        gains=_gains(pairs, sequential),
         only=([cell for cell in cells_a if cell not in both], [cell for cell in cells_b if cell not in both]),
         same=len(shared),
-        unfinished=[] if sequential else [side for side in SIDES if not over[side]],
+        unfinished=unfinished,
     )
 
 
@@ -91,10 +93,10 @@ def _values(rows: pd.DataFrame, metric: str, shared: set[str]) -> pd.Series:
     return finite_values(mine[~mine["run_id"].isin(shared)].set_index("seed"), metric).dropna()
 
 
-def _gains(values: Mapping[str, Sequence[pd.Series]], sequential: bool) -> pd.DataFrame:
+def _gains(pairs: Mapping[str, tuple[pd.Series, pd.Series]], sequential: bool) -> pd.DataFrame:
     """Return the row of every cell, and over all of them ``p_family`` and ``differs``."""
     rows, differences = {}, []
-    for cell, (first, second) in values.items():
+    for cell, (first, second) in pairs.items():
         difference = (second - first).dropna()
         rows[cell] = _gain(first[difference.index], second[difference.index], difference)
         differences.append(difference)
@@ -155,15 +157,14 @@ def _words(values: Iterable[object]) -> str:
 
 def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequential: bool = False) -> str:
     """Return a comparison for a terminal; arguments as for :func:`compare`."""
-    digits = declared.digits
+    digits, gains = declared.digits, found.gains
     blocks = [
         _block("Configuration of the cells that both have", found.configuration, "It is the same in every key."),
         _block("How the numbers were obtained", found.provenance, "Code, data, hardware and versions are the same."),
     ]
-    if found.gains.empty:
+    if gains.empty:
         blocks.append("No cell can be compared: the two have no arm with the same levels in common.")
     else:
-        gains = found.gains
         value, difference = partial(number_text, digits=digits), partial(number_text, digits=digits, sign="+")
         ends = zip(gains["gain_low"], gains["gain_high"], strict=True)
         shown = pd.DataFrame(
@@ -204,10 +205,10 @@ def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
         return "No cell has a seed in common that is not of a shared run, so nothing is compared."
     which = f"{counted(compared, 'cell')}{' with pairs' if compared < len(gains) else ''}"
     differ = int(gains["differs"].sum())
-    told = f"{differ} differ{'s' * (differ == 1)} (p (family) < {ALPHA})"
+    answer = f"{differ} {'differs' if differ == 1 else 'differ'} (p (family) < {ALPHA})"
     if pairs < FEWEST_PAIRS:
-        told = f"with {counted(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
-    return f"p (family) is corrected for the {which}; {told}."
+        answer = f"with {counted(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
+    return f"p (family) is corrected for the {which}; {answer}."
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

@@ -163,9 +163,11 @@ def flatten(config: DataConfig) -> dict[str, Any]:
     """Return the flat form with every default written out; ``parse`` of it gives ``config`` again."""
     flat: dict[str, Any] = {}
     for key, value in vars(config).items():
-        prefix = key.removesuffix("_options")  # mixer_options is written mixer.alpha, ...
         value = vars(value) if is_dataclass(value) else value
-        flat.update({f"{prefix}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
+        if isinstance(value, dict):  # mixer_options is written mixer.alpha, ...
+            flat |= {f"{key.removesuffix('_options')}.{name}": each for name, each in value.items()}
+        else:
+            flat[key] = value
     return flat
 
 

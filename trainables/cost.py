@@ -64,8 +64,9 @@ def seconds(settings: Config, data_root: Path) -> float:
     num_train, num_test = counts(settings, data_root)
     kept = settings.subset.share * num_train
     held = min(kept, settings.validation if settings.validation >= 1 else settings.validation * kept)
-    trained, tested = kept - held, held + num_test * (settings.evaluate == "test")
-    tested += trained * settings.recalibrate  # a test then also sees the training images
+    trained, tested = kept - held, held + (num_test if settings.evaluate == "test" else 0)
+    if settings.recalibrate:
+        tested += trained  # a test then also sees the training images
     epoch = train_seconds * trained + test_seconds * tested
     return settings.epochs * epoch / size
 

@@ -41,7 +41,8 @@ def require_unset(key: str, given: object, unset: Collection[object], reads: str
 
 def counted(number: int, what: str) -> str:
     """Return ``1 image`` or ``2 images``, ``1 class`` or ``2 classes``."""
-    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith(('s', 'ch')) else 's'}"
+    ending = "es" if what.endswith(("s", "ch")) else "s"
+    return f"{number} {what}" if number == 1 else f"{number} {what}{ending}"
 
 
 def first_line(error: Exception) -> str:

@@ -72,7 +72,7 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         f"learned; grey line, as the mixer drew it. Of each cell one seed ({seeds}), so no bands. "
         f"{provenance_text(*levels)}"
     )
-    with titled(study, caption, ((COLUMN, TEXT)[columns - 1], rows * HEIGHT + 0.4)) as (figure, upper):
+    with titled(study, caption, (COLUMN if columns == 1 else TEXT, rows * HEIGHT + 0.4)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)

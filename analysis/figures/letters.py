@@ -43,4 +43,5 @@ def in_letters(text: str) -> str:
 @cache
 def known_letters() -> frozenset[int]:
     """Return the numbers of the letters that the fonts of the figures have."""
-    return frozenset().union(*(get_font(findfont(FontProperties(family=[name]))).get_charmap() for name in families()))
+    files = [findfont(FontProperties(family=[name])) for name in families()]
+    return frozenset().union(*(get_font(file).get_charmap() for file in files))

@@ -152,7 +152,9 @@ def _tuned(search: SearchRecord, level: LevelTable, arm: str) -> str:
     pair = (arm, level.reference(arm))
     without = {each.name for each in search.arms if each.best is None or not each.best.params}
     tuned = [name for name in pair if cell_name(level.levels.values(), name) not in without]
-    return "both tuned" if len(tuned) == 2 else f"of which only {tuned[0]} was tuned" if tuned else "neither tuned"
+    if len(tuned) == 2:
+        return "both tuned"
+    return f"of which only {tuned[0]} was tuned" if tuned else "neither tuned"
 
 
 def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:

@@ -161,8 +161,9 @@ def prospects(
             found[m] = len(known) > 0 or d.shape[1] < FIRST_LOOK
             continue
         mean, spread = row[known].mean(), min(row[known].std(ddof=1), of_tables[m])
-        mean = abs(mean) if side == "both" else mean if side == "above" else -mean
-        effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
+        mean = {"both": abs(mean), "above": mean, "below": -mean}[side]
+        certain = math.inf if mean > 0 else 0.0
+        effect = mean / spread + len(known) ** -0.5 if spread > 0 else certain
         now = by_seed[:, known[-1]]
         reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
         found[m] = reached >= np.log(_asked_for(m, now, weights))

@@ -64,7 +64,9 @@ def provenance_text(*levels: LevelTable) -> str:
 def hardware_text(*levels: LevelTable) -> str:
     """Return the sentence on what trained the runs, with a space behind it; empty where no run says."""
     machines = _distinct(done(pd.concat([level.runs for level in levels])), "hardware")
-    return "The runs differ in hardware. " if len(machines) > 1 else f"Trained on {machines[0]}. " if machines else ""
+    if len(machines) > 1:
+        return "The runs differ in hardware. "
+    return f"Trained on {machines[0]}. " if machines else ""
 
 
 def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
@@ -81,10 +83,10 @@ def _commits(runs: pd.DataFrame) -> str:
     commits = _digests(runs, "commit")
     named = f"{'commits' if len(commits) > 1 else 'commit'} {listed(commits) or 'unknown'}"
     resumed = runs["commit"].map(lambda commit: THEN in str(commit))
-    told = {"with uncommitted changes": changed(runs), "begun at one and resumed at another": resumed}
+    remarks = {"with uncommitted changes": changed(runs), "begun at one and resumed at another": resumed}
     parts = [
         what if which.all() else f"{which.sum()} of {counted(len(runs), 'run')} {what}"
-        for what, which in told.items()
+        for what, which in remarks.items()
         if which.any()
     ]
     return f"{named} ({'; '.join(parts)})" if parts else named

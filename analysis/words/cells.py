@@ -105,11 +105,8 @@ def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
     """Return the means as papers print them, as text: one row per combination of factor levels, one column per arm."""
-    rows = [
-        {"": level.name or "all", **dict(zip(shown["arm"], shown["mean ± sd"], strict=True))}
-        for level in levels
-        for shown in [cells(level)]
-    ]
+    means = {level.name or "all": cells(level).set_index("arm")["mean ± sd"] for level in levels}
+    rows = [{"": name, **mean.to_dict()} for name, mean in means.items()]
     return pd.DataFrame(rows).fillna(DASH)
 
 

@@ -13,11 +13,11 @@ from mixlab.spec.search import RACE, TWIN
 
 def race_table(arm: Tuned) -> pd.DataFrame:
     """Return one row of text a trial, in their order: its number, seeds, mean over them, and why it got no more."""
-    rows = [
-        [str(trial.number), str(len(values)), f"{statistics.fmean(values):.4g}" if values else "–", _why(arm, trial)]
-        for trial in arm.trials()
-        for values in [_values(trial)]
-    ]
+    rows = []
+    for trial in arm.trials():
+        values = _values(trial)
+        mean = f"{statistics.fmean(values):.4g}" if values else "–"
+        rows.append([str(trial.number), str(len(values)), mean, _why(arm, trial)])
     return pd.DataFrame(rows, columns=["trial", "seeds", "mean", "why no more"])
 
 

@@ -160,7 +160,7 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
 
 def _html_cell(text: str, left: bool, tag: str = "td") -> str:
     """Return a cell, which is one line unless it is long: it would then push all others out of sight."""
-    kinds = " ".join(["text"] * left + ["long-text"] * (len(text) > LONG_TEXT))
+    kinds = " ".join(kind for kind, wanted in (("text", left), ("long-text", len(text) > LONG_TEXT)) if wanted)
     return f"<{tag}{CLASS.format(kinds) if kinds else ''}>{html.escape(text)}</{tag[:2]}>"
 
 

@@ -142,7 +142,8 @@ def account_of(error: BaseException) -> str:
     kind, line = type(error), first_line(error)
     name = kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     ours = kind.__module__.startswith("mixlab.") and line != kind.__name__  # a sentence that needs no name before it
-    said = line if ours else name if line == kind.__name__ else f"{name}: {line}"
+    named = name if line == kind.__name__ else f"{name}: {line}"
+    said = line if ours else named
     text = text if last_line(text) == said else f"{text}\n{said}"  # the message may have several lines, or none
     return storable(text)
 

@@ -10,4 +10,4 @@ def say(console: Console, text: str, *, style: str | None = None) -> None:
 
 def counted(number: int | str, what: str) -> str:
     """Return ``1 run``, ``2 runs`` or ``1 or 2 runs``."""
-    return f"{number} {what}{'s' * (str(number) != '1')}"
+    return f"{number} {what}" if str(number) == "1" else f"{number} {what}s"

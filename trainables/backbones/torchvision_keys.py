@@ -9,8 +9,13 @@ from torch import Tensor
 
 # The prefix of a name here, and torchvision's.
 TO_TORCHVISION = (
-    *(("head.", "fc."), ("stages.0.0.", "conv1."), ("stages.0.1.", "bn1.")),
-    *((f"stages.{stage}.", f"layer{stage}.") for stage in (1, 2, 3, 4)),
+    ("head.", "fc."),
+    ("stages.0.0.", "conv1."),
+    ("stages.0.1.", "bn1."),
+    ("stages.1.", "layer1."),
+    ("stages.2.", "layer2."),
+    ("stages.3.", "layer3."),
+    ("stages.4.", "layer4."),
 )
 FROM_TORCHVISION = tuple((theirs, ours) for ours, theirs in TO_TORCHVISION)
 

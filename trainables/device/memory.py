@@ -41,7 +41,8 @@ def peak_mib(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / MIB
     with contextlib.suppress(OSError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) * 1024 / MIB
+        peak = next(line for line in status if line.startswith("VmHWM:"))  # in KiB
+        return int(peak.split()[1]) * 1024 / MIB
     unit = 1 if sys.platform == "darwin" else 1024  # bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 

@@ -54,8 +54,12 @@ class MaskBlock(SlowCopy):
 
 def common_options(pipeline: object, learns_masks: bool) -> dict[str, Any]:
     """Return the options that a mixer of this pipeline has besides its own, with their defaults."""
-    copies = MaskBlock if learns_masks else SlowCopy if pipeline in ("mp", "mp_ce") else None
-    return {f.name: f.default for kind in (EveryMixer, copies) if kind is not None for f in fields(kind)}
+    kinds: list[type] = [EveryMixer]
+    if learns_masks:
+        kinds.append(MaskBlock)
+    elif pipeline in ("mp", "mp_ce"):
+        kinds.append(SlowCopy)
+    return {option.name: option.default for kind in kinds for option in fields(kind)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,10 @@ ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # for every mixer: se
 def sumix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return the alpha and zeta of SUMix's tables for a cell, and the other options that its mixer needs there."""
     dataset, backbone, mixer = (config.get(key) for key in ("dataset", "backbone", "mixer"))
-    settings: Recipe = {"mixer.alpha": ALPHA[mixer][backbone in TRANSFORMERS]} if mixer in ALPHA else {}
+    settings: Recipe = {}
+    if mixer in ALPHA:
+        convolutional, transformer = ALPHA[mixer]
+        settings["mixer.alpha"] = transformer if backbone in TRANSFORMERS else convolutional
     if mixer == "resizemix" and backbone in TRANSFORMERS and dataset != "imagenet":  # as in OM's configurations
         settings["mixer.interpolation"] = "bilinear"
     if mixer == "puzzlemix" and _is_large(config):

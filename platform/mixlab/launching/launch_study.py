@@ -33,9 +33,12 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
         seeds = max(looks["seeds"], default=0)
-        more = [f"{seeds} seeds"] if seeds > len(study.seeds) else []
-        where = "MLflow and " * len(more) + str(start.tables)  # other plans have runs of their own in MLflow
-        more += [f"{counted(looks['comparisons'], 'comparison')} that this one lacks"] if looks["comparisons"] else []
+        more, where = [], str(start.tables)
+        if seeds > len(study.seeds):
+            more.append(f"{seeds} seeds")
+            where = f"MLflow and {where}"  # other plans have runs of their own in MLflow
+        if looks["comparisons"]:
+            more.append(f"{counted(looks['comparisons'], 'comparison')} that this one lacks")
         if more:
             text = (
                 f"Earlier tables of this study have {' and '.join(more)}. This one will replace those in {where}; "

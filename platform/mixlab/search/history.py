@@ -71,11 +71,11 @@ class History:
 
     def finished(self) -> bool:
         """Return whether every trial of the budget has ended, whoever ran it."""
-        return all(
-            sum(trial.state.is_finished() for trial in trials) >= self._budget(cell, trials)
-            for name, cell in self.cells.items()
-            for trials in [self.trials(name)]
-        )
+        for name, cell in self.cells.items():
+            trials = self.trials(name)
+            if sum(trial.state.is_finished() for trial in trials) < self._budget(cell, trials):
+                return False
+        return True
 
     @property
     def size(self) -> int:

@@ -139,7 +139,9 @@ def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, .
 
 def _checked(terms: Any) -> list[Term]:
     """Return ``terms``, which may also be a mapping from names to changes; ``BadInput`` for what is no term."""
-    found = list(terms.items() if isinstance(terms, Mapping) else terms if isinstance(terms, Iterable) else [terms])
+    if isinstance(terms, Mapping):
+        terms = terms.items()
+    found = list(terms) if isinstance(terms, Iterable) else [terms]
     for term in found:
         if not isinstance(term, Sequence) or len(term) != 2 or not isinstance(term[1], Mapping):
             example = '("l_s", {"penalty": 0.1})'

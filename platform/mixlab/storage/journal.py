@@ -135,7 +135,7 @@ class Storage:
             StorageLost: it has been away for ``AWAY_SECONDS``, or a folder cannot be used, or there is no room.
         """
         place = f"--storage {self.root!r}"
-        until = time.monotonic() + ("://" in self.root) * AWAY_SECONDS
+        until = time.monotonic() + (AWAY_SECONDS if "://" in self.root else 0.0)
         while True:
             try:
                 return act()

@@ -93,13 +93,14 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
                 continue
             copy = _copy(source, target, run, to, counterpart)
             counterpart[run.run_id] = copy
-            if known is not None:
-                for child in search_runs(target, to, {names.PARENT: known.run_id}):
-                    log(target, child.run_id, tags={names.PARENT: copy})
-                target.delete_run(known.run_id)
-                if level == "study":
-                    replacing.add(run.run_id)
             added += level in ("seed", "trial")
+            if known is None:
+                continue
+            for child in search_runs(target, to, {names.PARENT: known.run_id}):
+                log(target, child.run_id, tags={names.PARENT: copy})
+            target.delete_run(known.run_id)
+            if level == "study":
+                replacing.add(run.run_id)
     return added
 
 

@@ -51,14 +51,14 @@ class Writer:
         While it empties, ``tell`` is called from time to time with how many writes are left.
         """
         left, since = self._queue.unfinished_tasks, time.monotonic()
-        told = since
+        last_told = since
         while left and time.monotonic() - since < (min(seconds, FULL_SECONDS) if self.full else seconds):
             with self._queue.all_tasks_done:
                 self._queue.all_tasks_done.wait(0.02)
             if self._queue.unfinished_tasks < left:
                 since = time.monotonic()
-                if since - told > TELL_SECONDS:
-                    told = since
+                if since - last_told > TELL_SECONDS:
+                    last_told = since
                     tell(self._queue.unfinished_tasks)
             left = self._queue.unfinished_tasks
         return not left
