@@ -80,11 +80,11 @@ def new_folder(text: str) -> Path:
 
 def _folder(text: str) -> Path:
     folder = Path(given(text))
-    there = existing_part(folder)
-    if not there.is_dir():
-        raise argparse.ArgumentTypeError(f"{str(there)!r} is a file, and must be a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"nothing can be written to {str(there)!r}: name another folder")
+    existing = existing_part(folder)
+    if not existing.is_dir():
+        raise argparse.ArgumentTypeError(f"{str(existing)!r} is a file, and must be a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"nothing can be written to {str(existing)!r}: name another folder")
     return folder
 
 

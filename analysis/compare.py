@@ -232,8 +232,8 @@ def _work(options: argparse.Namespace) -> int:
     metric = options.metric or plans[0]["metric"]
     sequential = any(plan.get("sequential") for plan in plans)
     found = compare(runs[0], runs[1], metric, sequential=sequential)
-    said = comparison_text(found, metric, metric_of(plans[0], metric), sequential=sequential)
-    text = f"A: {options.a}\nB: {options.b}\n\n{said}"
+    comparison = comparison_text(found, metric, metric_of(plans[0], metric), sequential=sequential)
+    text = f"A: {options.a}\nB: {options.b}\n\n{comparison}"
     if options.json:
         text = json.dumps({"A": options.a, "B": options.b, "metric": metric, **as_json(found)}, indent=2)
     return command.finish([], text)

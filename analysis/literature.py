@@ -36,10 +36,10 @@ def literature(runs: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("no run of the study has started on a whole data set, so no published number is of its data")
     settings = {(dataset, network, epochs) for dataset, network, _, epochs in (cell_of(config) for _, config in whole)}
     every = published_numbers()
-    here = [tuple(row) in settings for row in every[list(SETTING)].itertuples(index=False)]
+    of_these_settings = [tuple(row) in settings for row in every[list(SETTING)].itertuples(index=False)]
     finished = set(done(runs)["run_id"])
     ended = [(row, config) for row, config in whole if row["run_id"] in finished]
-    found = every[here].rename(columns={"value": "paper"})
+    found = every[of_these_settings].rename(columns={"value": "paper"})
     return found.assign(ours=[_mean(row, ended) for row in found.to_dict("records")])[[*COLUMNS, "source"]]
 
 

@@ -193,9 +193,9 @@ def _key_columns(names: Collection[str], width: float) -> int:
 
 def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Look]]:
     """Yield every arm of a table that has points, its points and its look."""
-    here = at_levels(points, level.levels)
+    of_table = at_levels(points, level.levels)
     for index, arm in enumerate(in_order(level)):
-        mine = here[here["arm"] == arm]
+        mine = of_table[of_table["arm"] == arm]
         if len(mine):
             yield arm, mine, (arm_colour(index), arm_mark(index))
 

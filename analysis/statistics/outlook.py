@@ -94,23 +94,23 @@ def _until_decided(size: Size, budget: int) -> list[str]:
 def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> list[str]:
     seeds = counted(size.seeds, "seed")
     if size.seeds < FEWEST_PAIRS:
-        said = (
+        answer = (
             f"The study cannot claim anything, however large the gains: with {seeds} the smallest possible p is "
             f"{smallest_p(size.seeds):.3g}. With {FEWEST_PAIRS} seeds it could ({size.runs(FEWEST_PAIRS)})."
         )
     else:
         effect = detectable_effect(size.family_tables, size.arms, size.seeds)
         smallest = max(smallest_p(size.seeds), 1 / (RESAMPLES + 1))  # many seeds have more patterns than are drawn
-        said = (
+        answer = (
             f"The smallest possible p is {smallest:.2g}, so {seeds} can decide. A gain of {effect:.1f} sd of a paired "
             f"difference would be found with {POWER * 100:.0f} % power (p < {ALPHA} over "
             f"{counted(size.comparisons, 'comparison')}){_in_its_unit(plan, effect, results)}."
         )
     if size.comparisons > MOST_SIMULATED:
-        return [said]
+        return [answer]
     wanted = seeds_to_find_one_sd(size.family_tables, size.arms)
     more = f"To find a gain of 1 sd of a paired difference would take {wanted} seeds ({size.runs(wanted)})."
-    return [said, more] if wanted > size.seeds else [said]
+    return [answer, more] if wanted > size.seeds else [answer]
 
 
 def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:

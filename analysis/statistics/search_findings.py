@@ -177,9 +177,9 @@ def _too_few(arms: Sequence[Tuned]) -> list[str]:
     """Return one sentence about all arms whose trials are too few, for each number that would be needed."""
     short: dict[int, dict[str, int]] = {}  # by the number needed, the trials of each arm
     for arm in arms:
-        there = comparable(arm).trials
-        if len(there) < (least := wanted(arm, there)):
-            short.setdefault(least, {})[arm.name] = len(there)
+        trials = comparable(arm).trials
+        if len(trials) < (least := wanted(arm, trials)):
+            short.setdefault(least, {})[arm.name] = len(trials)
     return [
         f"{', '.join(counts)}: {counted(span_text(counts.values()), 'trial')}{' each' if len(counts) > 1 else ''} "
         f"can be compared, too few to say how the parameters act; at least {least} would be needed."

@@ -23,8 +23,8 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
     The ``name`` is the logged one, e.g. ``test_top1_median10``; a median over fewer epochs than ten says so.
     """
     rule, lengths = rule_of(declared, name), sorted(set(epochs), reverse=True)
-    said = [rule_in_words(rule, count) for count in lengths] or [rule_in_words(rule)] if rule else []
-    parts = [declared.label, declared.unit, " or ".join(dict.fromkeys(said))]
+    words = ([rule_in_words(rule, count) for count in lengths] or [rule_in_words(rule)]) if rule else []
+    parts = [declared.label, declared.unit, " or ".join(dict.fromkeys(words))]
     lower = " (lower is better)" if declared.higher_is_better is False else ""
     return ", ".join(part for part in parts if part) + lower
 

@@ -124,9 +124,9 @@ def _sequential_rule(levels: Sequence[LevelTable]) -> str:
 
 def _delta_rule(levels: Sequence[LevelTable]) -> list[str]:
     """Return the sentence that says what delta is, where a verdict of these tables speaks of it."""
-    said = {text for level in levels for text in level.table["verdict"]}
+    verdicts = {text for level in levels for text in level.table["verdict"]}
     delta = levels[0].family.delta
-    if delta is None or not said & {EQUAL, NO_WORSE, NO_BETTER}:
+    if delta is None or not verdicts & {EQUAL, NO_WORSE, NO_BETTER}:
         return []
     how = "one-sided e (family)" if levels[0].family.budget else "one-sided p (family)"
     return [f"Delta is {delta:g}, from the study's file; a verdict about it is by its own {how}."]

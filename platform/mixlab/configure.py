@@ -123,5 +123,5 @@ def _require_agreement(options: Options) -> None:
             continue
         wanted = list(given) if key in FACTORS else [given]
         if wanted != [options.changes[key]]:
-            said = f"{option_name(name)} {','.join(map(str, wanted))} and --set {key}={options.changes[key]}"
-            raise BadInput(f"{said} contradict each other: give one of them")
+            both = f"{option_name(name)} {','.join(map(str, wanted))} and --set {key}={options.changes[key]}"
+            raise BadInput(f"{both} contradict each other: give one of them")

@@ -96,9 +96,9 @@ def _check(study: str, options: Sequence[str]) -> None:
     command = [sys.executable, "-P", "-m", "mixlab", "run", study, *options, "--check"]
     asked = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if asked.returncode:
-        *_, said = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
-        sentence = said.removeprefix("error: ")
-        raise BadInput(sentence if sentence != said else f"the study {study!r} cannot be started: {said}")
+        *_, last = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
+        sentence = last.removeprefix("error: ")
+        raise BadInput(sentence if sentence != last else f"the study {study!r} cannot be started: {last}")
 
 
 def _fitting(pattern: str, words: str) -> Callable[[str], str]:

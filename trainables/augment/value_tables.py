@@ -21,8 +21,8 @@ def looked_up(pixels: Tensor, table: Tensor) -> Tensor:
 
 def extremes(histogram: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest and the highest value that occurs in each channel, (B, C, 1) float32 each."""
-    value, there = torch.arange(256.0, device=histogram.device), histogram > 0
-    low, high = torch.where(there, value, 255), torch.where(there, value, 0)
+    value, occurs = torch.arange(256.0, device=histogram.device), histogram > 0
+    low, high = torch.where(occurs, value, 255), torch.where(occurs, value, 0)
     return low.amin(dim=2, keepdim=True), high.amax(dim=2, keepdim=True)
 
 

@@ -74,8 +74,8 @@ class SearchRun:
     @property
     def phases(self) -> dict[str, dict[str, Any]]:
         """Return the objects whose state a checkpoint holds, by phase, of the phases so far."""
-        there = {"search": self.search, "retraining": self.retraining}
-        return {name: phase.parts for name, phase in there.items() if phase is not None}
+        phases = {"search": self.search, "retraining": self.retraining}
+        return {name: phase.parts for name, phase in phases.items() if phase is not None}
 
     def _retrain(self, genotype: Genotype) -> None:
         """Start the second phase: the network of the genotype, drawn from the seed."""

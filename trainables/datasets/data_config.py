@@ -177,10 +177,10 @@ def held_out_count(validation: float, images: int) -> int:
     """Return how many of ``images`` training images to hold out; ``validation`` is a share below 1, or that number."""
     if validation >= 1 and validation != int(validation):
         raise ValueError(f"validation must be a share below 1 or a whole number of images, got {validation}")
-    there = counted(images, "training image")
+    available = counted(images, "training image")
     count = int(validation) if validation >= 1 else round(validation * images)
     if count >= images:
-        raise ValueError(f"validation must leave some of the {there}, got {validation:g}")
+        raise ValueError(f"validation must leave some of the {available}, got {validation:g}")
     if validation and not count:
-        raise ValueError(f"validation must hold out at least 1 of the {there}, got {validation:g}")
+        raise ValueError(f"validation must hold out at least 1 of the {available}, got {validation:g}")
     return count

@@ -163,8 +163,8 @@ def _complete(url: str, part: Path) -> None:
 
 def _append(url: str, part: Path) -> bool:
     """Ask for the bytes that ``part`` lacks, and return whether it now has them all, as far as the host says."""
-    there = _size(part)
-    headers = {"User-Agent": "mixlab", **({"Range": f"bytes={there}-"} if there else {})}
+    received = _size(part)
+    headers = {"User-Agent": "mixlab", **({"Range": f"bytes={received}-"} if received else {})}
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=STALL_SECONDS)
     except urllib.error.HTTPError as error:
@@ -173,12 +173,12 @@ def _append(url: str, part: Path) -> bool:
         raise
     with response:
         first = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
-        if response.status != 206 or first is None or int(first[1]) != there:
-            there = 0  # a host that cannot serve a part serves the whole
+        if response.status != 206 or first is None or int(first[1]) != received:
+            received = 0  # a host that cannot serve a part serves the whole
         length = response.headers.get("Content-Length")
-        total = there + int(length) if length else None
-        bar = tqdm(total=total, initial=there, desc=name_of(url), unit="B", unit_scale=True, disable=None)
-        with bar, part.open("ab" if there else "wb") as out:
+        total = received + int(length) if length else None
+        bar = tqdm(total=total, initial=received, desc=name_of(url), unit="B", unit_scale=True, disable=None)
+        with bar, part.open("ab" if received else "wb") as out:
             while chunk := response.read1(CHUNK):
                 out.write(chunk)
                 bar.update(len(chunk))

@@ -72,10 +72,10 @@ def _data(folder: Path) -> Path:
 def _tables(folder: Path) -> dict[str, dict[Path, Path]]:
     """Return the Parquet files by the split, ``train`` or ``test``, and the shard that each becomes."""
     data = _data(folder)
-    there = [file for file in files_in(data) if file.suffix == ".parquet"]
+    files_of_data = [file for file in files_in(data) if file.suffix == ".parquet"]
 
     def of(split: str) -> list[Path]:
-        return [file for file in there if file.name.startswith(f"{split}-")]
+        return [file for file in files_of_data if file.name.startswith(f"{split}-")]
 
     tables = {"train": of("train"), "test": next((found for name in TESTS if (found := of(name))), [])}
     shards = folder / SHARDS

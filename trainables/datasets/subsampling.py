@@ -35,14 +35,14 @@ def choose(scores: Tensor, labels: Tensor, share: float, sampling: str) -> Tenso
     The highest of the scores (N,) is chosen first, and of equal ones the first in order. The share is in (0, 1], the
     sampling ``top`` or ``interval``.
     """
-    kept = []
+    chosen = []
     for label in labels.unique():
         members = torch.where(labels == label)[0]
         members = members[scores[members].argsort(descending=True, stable=True)]
         count = max(1, round(share * len(members)))
         places = torch.arange(count)
-        kept.append(members[places * len(members) // count if sampling == "interval" else places])
-    return torch.cat(kept).sort().values
+        chosen.append(members[places * len(members) // count if sampling == "interval" else places])
+    return torch.cat(chosen).sort().values
 
 
 def read_scores(file: str, column: str, labels: Tensor) -> Tensor:

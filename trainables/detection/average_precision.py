@@ -59,8 +59,8 @@ def average_precision(
     overlaps = evaluation.params.iouThrs
 
     def mean(of: Any) -> float:
-        there = of[of > -1]  # a class without an object has no precision
-        return 100 * float(there.mean()) if there.size else 0.0
+        known = of[of > -1]  # a class without an object has no precision
+        return 100 * float(known.mean()) if known.size else 0.0
 
     return AveragePrecision(mean(precision), *(mean(precision[np.isclose(overlaps, at)]) for at in (0.5, 0.75)))
 

@@ -133,15 +133,15 @@ def _keep_sockets_short() -> None:
 def _keep_token() -> None:
     """Give Ray a token in this process's environment if it cannot keep one in the home folder, as it usually does."""
     folder = Path(os.path.expanduser("~"), ".ray")  # relative for a user who has no home
-    kept = folder.is_absolute() and (os.path.isfile(folder / "auth_token") or _writable(folder))
-    if not kept and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+    can_keep = folder.is_absolute() and (os.path.isfile(folder / "auth_token") or _writable(folder))
+    if not can_keep and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _writable(folder: Path) -> bool:
     """Return whether a folder can be written, or made."""
-    there = existing_part(folder)
-    return os.path.isdir(there) and os.access(there, os.W_OK)
+    existing = existing_part(folder)
+    return os.path.isdir(existing) and os.access(existing, os.W_OK)
 
 
 def _end_at_once() -> None:

@@ -60,16 +60,16 @@ def require_listener(address: str) -> None:
     try:
         host, port = ray_private.place_of(address)
         with socket.create_connection((host, port), timeout=LISTENER_SECONDS) as connection:
-            said = _answer(connection)
+            answer = _answer(connection)
     except ConnectionRefusedError as error:
         raise OSError(f"{error.strerror} by {host}") from None
     except (OverflowError, ValueError) as error:  # an impossible port or host
         raise OSError(error) from None
     tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
-    if not tls and (not said or said.startswith(ALERT)):
+    if not tls and (not answer or answer.startswith(ALERT)):
         raise OSError("what listens there ends the connection, as a server that speaks TLS does")
-    if said and said.isprintable():  # a head sends binary settings
-        raise OSError(f"what listens there is no head, whose port is usually 6379: it says {said!r}")
+    if answer and answer.isprintable():  # a head sends binary settings
+        raise OSError(f"what listens there is no head, whose port is usually 6379: it says {answer!r}")
 
 
 def _answer(connection: socket.socket) -> str:

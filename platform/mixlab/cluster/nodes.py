@@ -37,8 +37,8 @@ def call_on(
     node: str, function: Callable[..., Any], *arguments: Any, cpus: float = 0, gpus: float = 0
 ) -> ray.ObjectRef:
     """Return a reference to the answer. Unless processors are requested, a busy cluster answers as well."""
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, scheduling_strategy=there)(function)
+    on_node = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, scheduling_strategy=on_node)(function)
     return task.remote(*arguments)
 
 

@@ -82,8 +82,8 @@ def _skew(node: str) -> tuple[float, float]:
     tries = []
     for _ in range(3):
         before = time.time()
-        there = ray.get(call_on(node, lambda: time.time()), timeout=30)
+        node_time = ray.get(call_on(node, lambda: time.time()), timeout=30)
         after = time.time()
-        tries.append(((after - before) / 2, there - (before + after) / 2))
+        tries.append(((after - before) / 2, node_time - (before + after) / 2))
     error, skew = min(tries)
     return skew, error

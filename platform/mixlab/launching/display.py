@@ -166,9 +166,9 @@ class Display:
         for cell in hidden:
             del cells[cell]
         more = f"{counted(len(hidden), 'arm')} not shown" if hidden else ""
-        said = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
+        summary = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
         # Above the table, whose end is cut off where it is too high.
-        return Group(self._letters(Text(said, "bold")), self._table(cells))
+        return Group(self._letters(Text(summary, "bold")), self._table(cells))
 
     def _table(self, cells: Mapping[str, Mapping[int, Text]]) -> Table:
         """Return the table of these arms, with a column for each seed if the terminal is wide enough."""

@@ -126,8 +126,8 @@ def print_cost(left: Sequence[Left], start: Start) -> None:
     """Print roughly how long the trials that are ``left`` will take."""
     train, options, console = start.train, start.options, start.console
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
-    here = options.address == "local" and options.gpus_per_trial != AUTO
-    timing = (_timed_here if here else _timed_on_cluster)(list(kinds.values()), start)
+    locally = options.address == "local" and options.gpus_per_trial != AUTO
+    timing = (_timed_here if locally else _timed_on_cluster)(list(kinds.values()), start)
     if failed := next((each for each in timing.estimates if isinstance(each, str)), ""):
         say(console, f"Cost unknown: the estimate of this trainable failed: {failed}")
         return

@@ -77,8 +77,8 @@ def write_out(tracker: Tracker, record: str, console: Console, *, complete: bool
             tracker.writer.drain(DRAIN_SECONDS)
         reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""
         what = "has no room" if tracker.writer.full else "does not answer"
-        kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
-        text = f"MLflow at {shown(tracker.client.tracking_uri)} {what}. {kept}"
+        remedy = f"Nothing is lost: {record}, and the same command writes it{reason}."
+        text = f"MLflow at {shown(tracker.client.tracking_uri)} {what}. {remedy}"
         say(console, text, style="red")
         tracker.writer.abandoned = True  # in a notebook it would write on, into the runs of the next launch
     return written and not refused

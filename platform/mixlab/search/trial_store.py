@@ -70,8 +70,8 @@ class TrialStore:
         try:
             held = filelock.FileLock(f"{self.file}.claim", timeout=WAIT_SECONDS).acquire()
         except OSError as error:
-            said = f"--optuna-storage {shown(self.url)!r} cannot be locked ({first_line(error)})"
-            raise BadInput(f"{said}: give a file in a folder that has locks, which no other start holds") from error
+            fault = f"--optuna-storage {shown(self.url)!r} cannot be locked ({first_line(error)})"
+            raise BadInput(f"{fault}: give a file in a folder that has locks, which no other start holds") from error
         with held:
             return work()
 

@@ -36,9 +36,9 @@ def open_experiment(client: MlflowClient, name: str) -> str:
 
 def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> None:
     """Tag an experiment; a tag that is there already, which somebody may have changed, stays."""
-    there = client.get_experiment(experiment).tags
+    known = client.get_experiment(experiment).tags
     for name, value in tags.items():
-        if name not in there:
+        if name not in known:
             client.set_experiment_tag(experiment, name, value)
 
 

@@ -85,11 +85,11 @@ def _hurry(connection: Any, _: Any) -> None:
 
 
 def _matching(chosen: Select[Any], experiment: str, tags: Mapping[str, str]) -> Select[Any]:
-    there = chosen.where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
+    runs = chosen.where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
     for name, value in list(tags.items())[-1:]:
         having = select(SqlTag.run_uuid).where(SqlTag.key == name, SqlTag.value == value)
-        there = there.where(SqlRun.run_uuid.in_(having))
-    return there
+        runs = runs.where(SqlRun.run_uuid.in_(having))
+    return runs
 
 
 def _values(session: Any, table: Table, ids: Any, *is_nan: Any) -> dict[str, dict[str, Any]]:

@@ -96,10 +96,10 @@ class Tracker:
         now = int(time.time() * 1000)
 
         def write() -> None:
-            there = self.client.get_run(run_id).data.metrics
-            changed = {name: value for name, value in metrics.items() if there.get(name) != value}
+            known = self.client.get_run(run_id).data.metrics
+            changed = {name: value for name, value in metrics.items() if known.get(name) != value}
             # MLflow shows the point with the latest time; the clock of an earlier start may have been ahead.
-            earlier = history(self.client, run_id, changed.keys() & there.keys())
+            earlier = history(self.client, run_id, changed.keys() & known.keys())
             at = max([now, *(point.timestamp + 1 for point in earlier)])
             numbers = [Metric(name, value, at, 0) for name, value in changed.items()]
             log(self.client, run_id, numbers, tags=tags)
