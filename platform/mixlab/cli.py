@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import errno
 import gc
 import json
 import os
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -67,12 +68,28 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     sys.exit(result.exit_code)
 
 
+class _Terminal(FileIO):
+    """A terminal, to which a command that goes on, or cleans up, may write when it has been closed."""
+
+    def write(self, data: Any, /) -> int:
+        """Write, or lose what is written to a terminal that is gone."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
 def _open_streams() -> None:
-    """Replace streams that are closed, and let the others replace letters that they cannot write."""
+    """Replace streams that are closed, or may be, and let all replace letters that they cannot write."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, TextIOWrapper) and stream.isatty():
+            raw = BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            setattr(sys, name, TextIOWrapper(raw, stream.encoding, errors="replace", line_buffering=True))
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 

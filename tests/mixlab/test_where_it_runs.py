@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from mixlab.cli import _open_streams
 from mixlab.cluster import connect
 from mixlab.errors import BadInput
 from mixlab.launching.start import undisturbed
@@ -40,6 +42,19 @@ def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(handled, tmp_pat
     with pytest.raises(KeyboardInterrupt), undisturbed(tmp_path / "mixlab.log"):
         signal.raise_signal(number)
     assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_what_is_said_to_a_terminal_that_is_gone_stops_nothing(monkeypatch):
+    """It would keep a study whose terminal was closed from recording how its runs ended."""
+    window, terminal = pty.openpty()
+    with open(terminal, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        _open_streams()
+        print("before")
+        assert os.read(window, 100) == b"before\r\n"
+        os.close(window)
+        print("after")
+        sys.stdout.flush()
 
 
 @pytest.mark.usefixtures("handled")
