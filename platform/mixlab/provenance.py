@@ -100,10 +100,10 @@ def _commit(file: Path, root: Path | None) -> str:
     """Return the commit of the file's repository, or of mixlab's as pip has installed it; empty if unknown."""
     if root is not None:
         return (_git(root, "rev-parse", "HEAD") or "").strip()
-    return installed_commit(file) if file == Path(__file__).absolute() else ""
+    return _installed_commit(file) if file == Path(__file__).absolute() else ""
 
 
-def installed_commit(file: Path) -> str:
+def _installed_commit(file: Path) -> str:
     """Return the commit that pip noted when it installed mixlab, one of whose files is given; empty if it did not."""
     if not PACKAGED & set(file.parts):
         return ""
@@ -170,7 +170,7 @@ def command() -> str:
     return typed("python", *sys.argv)
 
 
-def environment_of_git() -> dict[str, str]:
+def _environment_of_git() -> dict[str, str]:
     """Return this process's environment without variables that would send git to another repository."""
     return {name: value for name, value in os.environ.items() if name not in OF_GIT}
 
@@ -179,7 +179,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """Return git's output; None if git or the repository is missing, or fails. Bytes not in UTF-8 are replaced."""
     try:
         command = ["git", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=30, env=environment_of_git())
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=30, env=_environment_of_git())
     except (OSError, subprocess.SubprocessError):
         return None
     # "diff --no-index" exits with 1 if there is a difference, "check-ignore" if there is none.

@@ -15,7 +15,6 @@ DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
 DISK_WARNING_SHARE = 0.05  # the least free share of a disk on which Ray still spills objects
 TRIAL_MIB = 1024  # the memory of a small trial, most of it torch
 SHM_MIB = 512
-FILES = 1024  # the files that a process may open; the usual limit of Linux
 TEMPORARY_FIX = "free some, or set TMPDIR to a folder of a larger disk"
 RAY_DISK_FIX = "free some, or give Ray a folder of a larger disk by RAY_TMPDIR, or by `ray start --temp-dir`"
 
@@ -147,15 +146,6 @@ def check_disk(asked: Question, machines: Sequence[Facts]) -> Found:
     yield OK, f"{least / 1024:.0f} GiB free or more{everywhere(machines)}"
 
 
-def check_files(asked: Question, machines: Sequence[Facts]) -> Found:
-    """Warn where a process may open few files: each worker of Ray takes dozens, on its own and the driver's machine."""
-    for facts in machines:
-        if facts.files < FILES:
-            yield WARNING, f"{facts.node} lets a process open {facts.files} files", "ulimit -n 4096, or more"
-    least = min(facts.files for facts in machines)
-    yield OK, f"{least} or more may be open{everywhere(machines)}"
-
-
 def check_load(asked: Question, machines: Sequence[Facts]) -> Found:
     """Warn where other work already keeps every processor busy: trials take longer than estimated."""
     fix = "wait for it, end it, or give a trial more processors with --cpus-per-trial, so that fewer run at a time"
@@ -190,7 +180,6 @@ CHECKS: Mapping[str, Callable[[Question, Sequence[Facts]], Found]] = {
     "storage": check_storage,
     "clocks": check_clocks,
     "disk": check_disk,
-    "files": check_files,
     "load": check_load,
     "memory": check_memory,
 }

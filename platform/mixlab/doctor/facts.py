@@ -4,7 +4,6 @@ import os
 import pkgutil
 import platform
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -77,7 +76,6 @@ class Facts:
     shm_mib: int  # the size of /dev/shm, where Ray keeps objects; 0 where there is none
     temporary: Disk  # where a trial writes its checkpoint before it goes to the storage
     ray: Disk  # where Ray keeps its files
-    files: int  # the number that a process may open
     dataset: str  # why the data set cannot be read
     storage: str  # why the storage cannot be written
     sees_marker: bool  # whether this is the driver's storage
@@ -103,7 +101,6 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         shm_mib=shutil.disk_usage(shm).total // MIB if shm.exists() else 0,
         temporary=disk(Path(tempfile.gettempdir())),
         ray=disk(ray_private.folder()),
-        files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         dataset=dataset_fault(asked.dataset, Path(asked.data_root)),
         storage=storage,
         sees_marker=sees_marker,

@@ -58,7 +58,7 @@ def limit_attempts() -> None:
     from mlflow.store.db import utils  # takes a third of a second; a server needs none
 
     utils.MAX_RETRY_COUNT = 7
-    utils._logger.setLevel(logging.ERROR)
+    utils._logger.setLevel(logging.CRITICAL)
 
 
 def make_database(file: Path) -> None:
