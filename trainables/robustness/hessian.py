@@ -46,11 +46,9 @@ def hessian_product(
     with evaluation_mode(network), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         for images, labels in batches:
             loss = cross_entropy(network(images).double(), labels, reduction="sum") / count
-            gradient = torch.autograd.grad(
-                loss, parameters, create_graph=True, allow_unused=True, materialize_grads=True
-            )
+            gradient = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
             along = sum(((g * v).sum() for g, v in zip(gradient, direction.values(), strict=True)), loss.new_zeros(()))
-            products = torch.autograd.grad(along, parameters, allow_unused=True, materialize_grads=True)
+            products = torch.autograd.grad(along, parameters, materialize_grads=True)
             for name, product in zip(direction, products, strict=True):
                 total[name] += product
     return total

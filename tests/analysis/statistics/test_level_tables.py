@@ -50,6 +50,8 @@ def test_the_family_is_the_whole_study(two_tables):
     assert "over_baseline" not in levels[0].table
     assert [level.table.loc["real", "verdict"] for level in levels] == ["not decided", "win"]
     assert levels[1].table["win"].tolist() == [False, True, False]
+    runs.loc[(runs["factor.mixer"] == "mixup") & (runs["seed"] == 7), [VALUE, "status"]] = [np.nan, "pending"]
+    assert [level.family.unfinished for level in level_tables(runs, plan)] == [True, True]
 
 
 def test_a_win_of_a_table_by_itself_may_be_none_of_the_study():
@@ -102,6 +104,8 @@ def test_sequential_seeds_have_e_values(two_tables):
     levels = level_tables(runs, plan)
     assert [level.table.loc["real", "verdict"] for level in levels][1] == "win"
     assert levels[1].table.loc["real", "e_family"] >= 20
+    errors = [{**fields, "higher_is_better": False} for fields in plan["metrics"]]
+    assert level_tables(runs, plan | {"metrics": errors})[1].table.loc["real", "verdict"] == "worse"
     assert "null" in levels[0].table.index[levels[0].table["e"] < 20]
 
 

@@ -16,6 +16,11 @@ def test_a_bound_asks_for_one_side_only(odd):
     assert fixed_verdicts(differences, family_p(differences), delta=1.0) == ["equal within delta"]
 
 
+def test_the_seeds_that_a_comparison_lacks_are_no_gain():
+    differences = np.array([[-0.1] * 7 + [math.nan] * 3])
+    assert fixed_verdicts(differences, family_p(differences), delta=None, higher_is_better=True) == ["worse"]
+
+
 @pytest.mark.parametrize(
     ("higher", "sign", "said"),
     [

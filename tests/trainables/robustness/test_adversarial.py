@@ -64,6 +64,7 @@ def test_step_of_pgd_is_not_longer_than_said(images):
     for options, reach in (({"step": 0.001, "iterations": 3}, 0.003), ({"epsilon": 1.0}, 20 / 255), ({}, 8 / 255)):
         moved = (pgd(Linear(), images, LABELS, **options) - images).abs()
         assert torch.allclose(moved, torch.full_like(images, reach), atol=1e-6)
+    assert (fgsm(Linear(), images, LABELS, epsilon=0.1) - images).abs().min().item() == pytest.approx(0.1)
 
 
 def test_random_start_is_seeded_and_within_the_bound_and_the_range(images):
@@ -80,6 +81,9 @@ def test_pgd_hurts_a_curved_model_more_than_fgsm(images):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 14 * 10, 4))
     attacked = (images, fgsm(model, images, LABELS), pgd(model, images, LABELS, seeded()))
+    pixels = images.clone().requires_grad_()
+    cross_entropy(model(pixels), LABELS).backward()
+    assert torch.allclose(attacked[1], images + EPSILON * pixels.grad.sign(), atol=1e-6)  # one step
     losses = [cross_entropy(model(pixels), LABELS).item() for pixels in attacked]
     assert losses[0] < losses[1] < losses[2]
 

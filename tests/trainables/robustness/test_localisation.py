@@ -70,6 +70,7 @@ def test_each_overlap_has_its_own_best_threshold():
     core_in_halo = 21 * 31 / (41 * 51)
     assert 0.3 < core_in_halo < 0.5
     assert accuracies([halo, core, core]) == [100.0, pytest.approx(200 / 3), pytest.approx(200 / 3)]
+    assert accuracies([np.full(1000, 0.5)]) == [100.0, 100.0, 0.0]
     assert [f"{overlap:g}" for overlap in OVERLAPS] == ["0.3", "0.5", "0.7"]
 
 
@@ -77,6 +78,8 @@ def test_a_map_is_scaled_to_its_own_range_and_an_even_one_has_one_box():
     shown = as_shown(np.array([[-3.0, -3.0], [-3.0, 5.0]], np.float32), 8)
     assert (shown.min(), shown.max(), shown[7, 7]) == (0, 255, 255)
     assert as_shown(np.array([[-1.0, 0.0], [1.0, 3.0]], np.float32), 2).tolist() == [[0, 63], [127, 255]]
+    bicubic = as_shown(np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), 8)  # from -0.1055 to 1.1055
+    assert bicubic[0].tolist() == [22, 14, 0, 69, 185, 255, 240, 232]
     even = as_shown(np.full((2, 2), 7.0, np.float32), 8)
     assert even.max() == 0
     assert boxes_above(even, 0).tolist() == [[0, 0, 0, 0]]
