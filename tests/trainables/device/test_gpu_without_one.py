@@ -26,6 +26,7 @@ from trainables.methods import METHODS
 from trainables.methods.mixing import Mixing
 from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
+from trainables.optimisation.optimisers import build_optimiser
 from trainables.rehearsal import without_numbers
 
 pytestmark = pytest.mark.slow
@@ -114,6 +115,16 @@ def test_a_pass_of_every_backbone(backbone):
     with without_numbers():
         network = moved(build_network(config))
         assert network(torch.rand(4, 3, 64, 64, device=GPU)).device == GPU
+
+
+def test_sgd_reads_its_rate_and_has_a_momentum_there_before_its_first_step():
+    config = configured()
+    with without_numbers():
+        network = moved(build_network(config))
+        sgd = build_optimiser(config, config.lr, network)
+        there = [group["lr"] for group in sgd.param_groups]
+        there += [sgd.state[weight]["momentum_buffer"] for weight in network.parameters()]
+        assert {tensor.device for tensor in there} == {GPU}
 
 
 def test_a_pass_of_both_networks_of_an_architecture_search():
