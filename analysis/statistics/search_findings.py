@@ -163,7 +163,10 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
     for arm in search.arms:
         found += _border(arm)
         counts = arm.counts()
-        ended = sum(counts.values()) - counts["unfinished"]
+        total = sum(counts.values())
+        ended = total - counts["unfinished"]
+        if total > (most := search.plan.get("per_arm", total)):
+            found.append(f"{arm.name}: its best is of {total} trials, where the budget gives every arm {most}.")
         if ended and counts["failed"] >= FAILED_SHARE * ended:
             failed = f"{counts['failed']} of {counted(ended, 'trial')} failed"
             found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")
@@ -211,8 +214,7 @@ def _border(arm: Tuned) -> list[str]:
         if arm.space[name]["kind"] == "Choice":
             continue
         spec = {**arm.space[name], "high": arm.best.distributions[name].high}  # the last value that its steps reach
-        where = position(spec, value)
-        if not BORDER < where < 1 - BORDER:
+        if not BORDER < (where := position(spec, value)) < 1 - BORDER:
             end = "low" if where <= BORDER else "high"
             found.append(
                 f"{arm.name}: the best {name}, {value:.4g}, lies on the border of the space, whose {end} end is "

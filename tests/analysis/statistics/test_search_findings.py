@@ -74,6 +74,15 @@ def test_a_quarter_of_failures_is_warned_of(failed, warned):
     assert any(f"{failed} of {15 + failed} trials failed" in caution for caution in found) == warned
 
 
+def test_an_arm_that_an_earlier_start_tried_for_longer_is_warned_of():
+    arms = [
+        tuned([trial(p, peaked(p)) for p in points(count, 0)], arm) for arm, count in (("cutmix", 20), ("mixup", 10))
+    ]
+    found = cautions(SearchRecord({"per_arm": 10}, arms), [])
+    longer = [caution for caution in found if "budget gives" in caution]
+    assert longer == ["cutmix: its best is of 20 trials, where the budget gives every arm 10."]
+
+
 def test_too_few_trials_claim_no_importance():
     arm = tuned([trial(p, peaked(p)) for p in points(6, 0)])
     record, seen = SearchRecord({}, [arm]), landscape(arm)
