@@ -174,6 +174,9 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(se
 
     found.search.plan["scheduler"] = "none"
     assert "trials per arm by tpe, none stopped early, to maximize val_top1 on held-out data." in page()
+    found.search.plan["tuning"] = {"validation": 0.1, "epochs": 200}  # the winners may have trained for longer
+    assert "val_top1 on held-out data, with validation=0.1, epochs=200." in page()
+    del found.search.plan["tuning"]
     confirmed = "val_top1 on the data that it is also confirmed on, as nothing is held out."
     found.search.plan["held_out"] = False
     assert (confirmed in page(), "held-out" in page()) == (True, False)

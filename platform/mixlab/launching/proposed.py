@@ -188,6 +188,7 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         "objective": search.objective,
         "direction": search.direction,
         "held_out": search.holds_out(history.train),
+        "tuning": dict(search.tuning or {}),
         "metrics": [metric.json() for metric in history.train.metrics],
         "space": {key: {"kind": type(values).__name__, **asdict(values)} for key, values in search.space.items()},
         "per_arm": search.per_cell,

@@ -132,7 +132,7 @@ def test_a_plan_of_a_search_says_what_the_analysis_needs():
     found = describe(history, "quick")
     assert found["space"]["zeta"] == {"kind": "Float", "low": 0.05, "high": 2, "log": True, "step": None, "when": {}}
     expected = {"preset": "quick", "per_arm": 10, "search_seeds": [5, 6], "seeds": [*range(6)]}
-    expected |= {"objective": "val_top1", "direction": "maximize", "sampler": "tpe", "scheduler": "asha"}
+    expected |= {"objective": "val_top1", "direction": "maximize", "sampler": "tpe", "scheduler": "asha", "tuning": {}}
     assert {key: found[key] for key in expected} == expected
     assert (set(found["arms"]), found["controls"]) == ({"low", "high"}, ["high"])
     assert "racing" not in found
