@@ -149,14 +149,15 @@ def plot_importance(arm: Tuned, found: Landscape, *, claimed: bool) -> Figure:
     """Draw the importance of each parameter with its interval; grey where nothing can be ``claimed``."""
     table: pd.DataFrame = found.importance.iloc[::-1]
     grey = "" if claimed else " Grey: nothing here is beyond chance."
-    caption = f"{capitalised(found.of.when)}. Bar: {EVALUATOR}; line: 95 % interval, jackknife.{grey}"
+    bar = f"Bar: {EVALUATOR} without interactions, scaled to a sum of 1; line: 95 % interval, jackknife."
+    caption = f"{capitalised(found.of.when)}. {bar}{grey}"
     with _titled(arm, caption, (COLUMN, 0.7 + 0.28 * len(table))) as (figure, upper):
         axis = upper.subplots()
         names = [plain(name) for name in table.index]
         axis.barh(names, table["importance"], color=COLOUR if claimed else "#999999", alpha=0.7)
         for row, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
             axis.plot([low, high], [row, row], color="black")
-        axis.set(xlim=(0, 1), xlabel="importance, share of the variance")
+        axis.set(xlim=(0, 1), xlabel="importance")
         return figure
 
 

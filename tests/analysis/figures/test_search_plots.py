@@ -138,4 +138,5 @@ def test_importance_is_grey_where_nothing_is_claimed():
     for claimed in (True, False):
         figure = plot_importance(arm, Landscape(comparable(arm), shares, [], 0.03), claimed=claimed)
         assert ("Grey: nothing here is beyond chance." in texts(figure)) != claimed
-        assert "Of complete trials. Bar: fANOVA; line: 95 % interval, jackknife." in texts(figure)
+        bar = "Bar: fANOVA without interactions, scaled to a sum of 1; line: 95 % interval, jackknife."
+        assert f"Of complete trials. {bar}" in texts(figure)
