@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class CompleteTrainable:
 
     def _ask(self, name: str, *given: Any, **named: Any) -> Any:
         """Return what a function of the trainable answers; ``BadInput`` where it raises an exception."""
-        with refused(f"{name} of the trainable fails for {given[0]!r}"):
+        with refused(f"{name} of the trainable fails for {reprlib.repr(given[0])}"):
             return border.plain(getattr(self.train, name)(*given, **named))
 
     def __getstate__(self) -> dict[str, Any]:

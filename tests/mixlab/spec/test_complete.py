@@ -58,6 +58,11 @@ def test_a_trainable_that_is_wrong_is_a_sentence(field, value, sentence):
         STUDY.trials(with_attributes(**{field: value}))
 
 
+def test_long_settings_are_cut_short_where_a_function_of_the_trainable_fails():
+    with pytest.raises(BadInput, match=r"^resolve .* fails for {'note': 'x+\.\.\.x+'}: KeyError: 'rate' \("):
+        with_attributes(resolve=lambda config: config["rate"]).read({"note": "x" * 100})
+
+
 def test_what_a_method_returns_is_checked():
     assert complete(Toy()).lacking({}, Path("data")) is None
     assert with_attributes(lacking=lambda *_: ("no data",)).lacking({}, Path("data")) == ["no data"]
