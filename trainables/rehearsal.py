@@ -178,7 +178,7 @@ def _noise(images: Tensor, classes: int, shapes: Sequence[torch.Size], rng: Gene
         "attend_merged": lambda pixels, share: noise(len(pixels), height, width),
         "teach": lambda pixels: pixels.mean(dim=(1, 2, 3))[:, None] * noise(classes),
         "codec": Codec(lambda pixels: pixels, lambda maps: maps),
-        "encode": lambda pixels, depth: noise(len(pixels), *shapes[depth]),
+        "encode": lambda pixels, depth: noise(len(pixels), *shapes[depth]) if depth else pixels,
         "num_stages": len(shapes) - 1,
         "generate": lambda sources, lam: noise(len(images), lam[0].numel(), *images.shape[2:]),
     }
