@@ -38,8 +38,13 @@ from trainables.mixers import MIXERS
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
 PAGE = {page.name: page.read_text() for page in PAGES}
-SHELL = [(page.name, line) for page in PAGES for block in re.findall(r"```sh\n(.*?)```", PAGE[page.name], re.DOTALL)
-         for line in block.splitlines()]  # fmt: skip
+SHELL = [
+    (page, line)
+    for page, text in PAGE.items()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in block.splitlines()
+    if shlex.split(line, comments=True)
+]
 OTHERS = ("make", "mlflow", "ray", "export", "sbatch", "git", "optuna-dashboard", "nvidia-cuda-mps-control", "sudo")
 
 
@@ -75,28 +80,31 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     return found() if callable(found) else found
 
 
+def check_study(study: str, *options: str) -> None:
+    """Let a study look for any fault in its options, of which ``--list`` reads the names alone."""
+    given = [word for word in options if word not in ("--dry-run", "--list")]
+    with ended(0):
+        raise SystemExit(main(["run", study, *given, "--check"]))
+
+
 @pytest.mark.parametrize(
     ("page", "line"),
     [pytest.param(*each, marks=pytest.mark.slow if "cuda_graph=true" in each[1] else ()) for each in SHELL],
 )
 def test_every_command_is_accepted(page, line):
-    words = shlex.split(line, comments=True)
-    if not words:
-        return
-    program, *arguments = words
-    if program == "python" and arguments[0].startswith("studies/"):
-        program, arguments = "mixlab", ["run", *arguments]
-    if program == "mixlab" and arguments[0] in ("run", "fetch"):
-        arguments = ["run", *(word for word in arguments[1:] if word not in ("--dry-run", "--list"))]
-        with ended(0):  # --check finds any fault in the options of a study, where --list looks at their names alone
-            raise SystemExit(main([*arguments, "--check"]))
-    elif program == "mixlab" and arguments[0] != "list":
-        parser_of(TOOLS[arguments[0]][0]).parse_args(arguments[1:])
-    elif program == "python" and arguments[0].startswith("analysis/"):
-        parser_of(arguments[0].removesuffix(".py").replace("/", ".")).parse_args(arguments[1:])
+    program, *arguments = shlex.split(line, comments=True)
+    first, *rest = arguments or [""]
+    if program == "python" and first.startswith("studies/"):
+        check_study(*arguments)
+    elif program == "python" and first.startswith("analysis/"):
+        parser_of(first.removesuffix(".py").replace("/", ".")).parse_args(rest)
     elif program == "python":
-        assert (ROOT / arguments[0]).exists() or arguments[0] == "-m", line
-    elif program != "mixlab":
+        assert (ROOT / first).exists() or first == "-m", line
+    elif program == "mixlab" and first in ("run", "fetch"):
+        check_study(*rest)
+    elif program == "mixlab":
+        assert first == "list" or parser_of(TOOLS[first][0]).parse_args(rest)
+    else:
         assert program in OTHERS, line
         if program == "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line

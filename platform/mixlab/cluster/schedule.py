@@ -12,7 +12,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab.cluster import head, last_words, nodes, packing, tune_private
+from mixlab.cluster import ended_process, head, nodes, packing, tune_private
 from mixlab.cluster.events import Events
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source
@@ -190,7 +190,7 @@ class Silence(TrialProgressCallback):
 
 def _account(failure: tune_private.Failure) -> str:
     """Return why a trial failed, whose last line says it in short."""
-    return last_words.account(*failure.process) if failure.process else failure.text
+    return ended_process.account(*failure.process) if failure.process else failure.text
 
 
 def _gpus_of(ray_trial: Any) -> float:

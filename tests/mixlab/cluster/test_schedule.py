@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab.cluster import last_words, tune_private
+from mixlab.cluster import ended_process, tune_private
 from mixlab.cluster.events import Events, Leave
 from mixlab.cluster.schedule import _Callbacks, _InTurn, _Suggestions
 from mixlab.cluster.source import End, Job
@@ -42,7 +42,7 @@ def ray_trial() -> Any:
 @pytest.fixture(autouse=True)
 def account(monkeypatch) -> None:
     """Let the account of a process that has ended name it."""
-    monkeypatch.setattr(last_words, "account", lambda node, pid: f"a frame\nprocess {pid} of {node} ended")
+    monkeypatch.setattr(ended_process, "account", lambda node, pid: f"a frame\nprocess {pid} of {node} ended")
 
 
 def test_ray_tune_is_given_the_jobs_of_the_source(events):
@@ -157,7 +157,7 @@ SILENT = "its process ended without a word, as by os._exit, SIGKILL or a machine
 
 
 def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept():
-    account = last_words.in_words("/tmp/ray/w.err", SEGMENTATION_FAULT)
+    account = ended_process.in_words("/tmp/ray/w.err", SEGMENTATION_FAULT)
     assert last_line(account) == f"its process ended by SIGSEGV at {AT}; its log is /tmp/ray/w.err"
     assert account.splitlines()[1] == '  File "/home/me/study.py", line 15 in __call__'
 
@@ -173,4 +173,4 @@ def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept(
     ],
 )
 def test_what_the_log_does_not_say_is_not_made_up(path, text, sentence):
-    assert last_words.in_words(path, text) == sentence
+    assert ended_process.in_words(path, text) == sentence
