@@ -53,6 +53,10 @@ class CamRow(NamedTuple):
     labels: list[int]  # the classes of the N test images
     result: Result  # of :func:`measure`
 
+    def pair(self, index: int) -> tuple[int, int]:
+        """Return the classes of the two images of a mixture: the image of that index, and the next."""
+        return self.labels[index], self.labels[(index + 1) % len(self.labels)]
+
 
 def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     """Return Grad-CAM of the last feature map, (B, h, w), at least 0: the evidence for a class at each position.
@@ -139,14 +143,14 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
     """
     found = []
     for row in rows:
-        for index, (two, sure) in enumerate(zip(row.result["classes"], row.result["confidence"], strict=True)):
-            pair = (row.labels[index], row.labels[(index + 1) % len(row.labels)])
-            cells = {"cell": row.name, "image": index, "first": names[pair[0]], "second": names[pair[1]]}
-            cells["share_of_first"] = row.result["shares"][index]
-            cells |= {f"top{n + 1}": names[two[n]] for n in range(2)}
-            cells |= {f"top{n + 1}_percent": sure[n] for n in range(2)}
-            found.append({**cells, "both": set(two) == set(pair) if pair[0] != pair[1] else None})
-    return pd.DataFrame(found)
+        shares, classes, confidence = (row.result[name] for name in ("shares", "classes", "confidence"))
+        for index, ((top1, top2), (sure1, sure2)) in enumerate(zip(classes, confidence, strict=True)):
+            first, second = row.pair(index)
+            both = {top1, top2} == {first, second} if first != second else None
+            mixture = [row.name, index, names[first], names[second], shares[index]]
+            found.append([*mixture, names[top1], names[top2], sure1, sure2, both])
+    of_mixture = ["cell", "image", "first", "second", "share_of_first"]
+    return pd.DataFrame(found, columns=[*of_mixture, "top1", "top2", "top1_percent", "top2_percent", "both"])
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -230,8 +234,7 @@ def _line(
 def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
     """Return a likeliest class and how likely it is, with a tick if it is in the mixture."""
     label, sure = row.result["classes"][index][rank], row.result["confidence"][index][rank]
-    inside = (row.labels[index], row.labels[(index + 1) % len(row.labels)])
-    return f"{names[label]}\n{sure:.0f} %{' ✓' if label in inside else ''}"
+    return f"{names[label]}\n{sure:.0f} %{' ✓' if label in row.pair(index) else ''}"
 
 
 parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)

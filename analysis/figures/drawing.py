@@ -148,11 +148,10 @@ def panel_figure(
     """
     names = list(names_of(levels[0]).values() if legend is None else legend)
     rows, columns = shape(len(levels), most)
-    width = COLUMN if columns == 1 < most else TEXT
+    width = COLUMN if columns == 1 and most > 1 else TEXT
     shown = in_lines(names, 30)
     titles = in_lines([level.name for level in levels], int((width - NAMES) / columns / TITLE))
-    lines = max(title.count("\n") for title in titles.values())
-    panel = height + LINE * lines
+    panel = height + LINE * max(title.count("\n") for title in titles.values())
     with titled(study, caption, (width, rows * panel + key_height(shown.values(), width) + 0.45)) as (figure, upper):
         x, y = _in_width(labels[0], width / columns * LABEL), _in_width(labels[1], height / LETTER)
         axes = panels(upper, len(levels), (x, y), most)
@@ -162,9 +161,9 @@ def panel_figure(
             if not axis.has_data():
                 axis.text(0.5, 0.5, "no value", transform=axis.transAxes, ha="center", color="#777777")
         if names:
-            drawn = {
-                name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
-            }
+            drawn: dict[str, Any] = {}
+            for axis in axes:
+                drawn |= {name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
             entries = [shown[name] + ("" if name in drawn else NO_VALUE) for name in names]
             key_below(upper, [drawn.get(name, Line2D([], [])) for name in names], entries, width)
         return figure

@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
     low: float
     high: float
     colour: str = "black"
-    said: str = ""  # the text at the right of the interval
+    note: str = ""  # the text at the right of the interval
     published: float = float("nan")  # the paper's value
     summary: bool = False  # drawn larger, below a line
     seeds: Sequence[float] = ()  # the value of each seed
@@ -60,8 +60,8 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
         if np.isfinite(row.low):
             _draw_interval(axis, y, row)
         _draw_marks(axis, y, row)
-        if row.said:
-            axis.text(1.01, y, row.said, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
+        if row.note:
+            axis.text(1.01, y, row.note, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
     if rows and rows[-1].summary:
         axis.axhline(len(rows) - 2.5, color="#bbbbbb", linewidth=0.8)
     names = row_names(rows, letters)

@@ -97,8 +97,8 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
 def _of_effects(effects: pd.DataFrame, fixed: bool) -> list[Estimate]:
     rows = []
     for effect, (estimate, low, high, _, p) in effects.iterrows():
-        said = f"p (family) {p_text(p)}" if fixed and np.isfinite(low) else ""
-        rows.append(Estimate(str(effect), estimate, low, high, EFFECT_COLOUR, said))
+        note = f"p (family) {p_text(p)}" if fixed and np.isfinite(low) else ""
+        rows.append(Estimate(str(effect), estimate, low, high, EFFECT_COLOUR, note))
     return rows
 
 
@@ -120,10 +120,10 @@ def _of_answers(answers: pd.DataFrame, arm: str, fixed: bool) -> list[Estimate]:
     by_answer = answers.to_dict("index")
     for question in ("here", "in general"):
         answer = by_answer[arm, question]
-        said = f"n = {int(answer['n'])}"
+        note = f"n = {int(answer['n'])}"
         if fixed:
-            said = f"p {p_text(answer['p'])}" if answer["able"] else f"{said}, too few to claim"
-        found.append(Estimate(question, answer["effect"], answer["low"], answer["high"], said=said, summary=True))
+            note = f"p {p_text(answer['p'])}" if answer["able"] else f"{note}, too few to claim"
+        found.append(Estimate(question, answer["effect"], answer["low"], answer["high"], note=note, summary=True))
     return found
 
 

@@ -40,7 +40,8 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     every = [row for level in levels for row in _gains(level)]
     limits = limits_of(every)
     letters = NAMES if len(levels) == 1 else 24
-    row = max(ROW_HEIGHT, LINE * (1 + max(name.count("\n") for name in row_names(every, letters).values())) + 0.1)
+    lines = 1 + max(name.count("\n") for name in row_names(every, letters).values())
+    row = max(ROW_HEIGHT, LINE * lines + 0.1)
     others = set(levels[0].against.values()) - {levels[0].baseline}
     reference = "the arm it is compared with" if others else "baseline"
     gain = "gain over" if levels[0].declared.higher_is_better else "difference from"
