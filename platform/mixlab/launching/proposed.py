@@ -77,12 +77,12 @@ class ProposedTrials(Phase):
         value = epoch.metrics[self.objective]
         if not math.isfinite(value):
             return End(State.FAILED, error=f"the objective {self.objective} became {value} in epoch {epoch.number}")
-        self.history.report(claim, epoch.number, value)
+        latest = self.history.report(claim, epoch.number, value)
         out = bool(self.race is not None and self.race.out(claim, epoch, value))
         if epoch.last:
             return End(State.DONE, value)
         if self.race is None or epoch.number * len(claim.trial.seeds) < epoch.of:  # in a race, within the first seed
-            latest = epoch.number == self.history.of(claim.trial).last_step  # an earlier start has asked of the others
+            # Of an epoch before the latest, an earlier start has asked.
             out = out or (latest and may_stop and claim.trial_in_optuna.should_prune())
         return End(State.PRUNED, value) if out else None
 

@@ -93,10 +93,12 @@ class History:
 
     # Telling
 
-    def report(self, claim: Claim, epoch: int, value: float) -> None:
-        """Record the objective after an epoch, unless it is already known."""
-        if epoch not in self.of(claim.trial).intermediate_values:
+    def report(self, claim: Claim, epoch: int, value: float) -> bool:
+        """Record the objective after an epoch, unless it is already known; return whether that of no later one is."""
+        known = self.of(claim.trial).intermediate_values
+        if epoch not in known:
             claim.trial_in_optuna.report(value, epoch)
+        return epoch >= max(known, default=0)
 
     def tell(
         self, claim: Claim, outcome: State, value: float | None = None, error: str = "", answer: bool = False
