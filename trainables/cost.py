@@ -29,7 +29,7 @@ from trainables.training import Run
 
 SLOW_STEP = 0.5  # seconds; on the CPU a step that takes longer is timed once, and on the fewest images alone
 LONG_STEP = 0.05  # seconds; one that takes longer is not timed on many images
-FEWEST, FEW, MANY = 2, 8, 20  # images of a timed step on the CPU
+FEWEST, FEW, MANY = 2, 8, 20  # images of a timed step on the CPU, the last two for each thread that shares them
 PLAIN = "mixup"  # the mixer with which a network is timed for all
 MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks for no more mixes maps in the pass that is made anyway
 SALIENCY_SHARE = 2 / 3  # two of a step's three passes: forward, back to the weights, and back to the pixels
@@ -55,7 +55,7 @@ def seconds(settings: Config, data_root: Path) -> float:
     batch = settings.batch_size
     size = batch if torch.cuda.is_available() else min(FEWEST, batch)
     train_seconds, test_seconds = batch_seconds(settings, size)
-    larger = min(MANY if train_seconds < LONG_STEP else FEW, batch)
+    larger = min((MANY if train_seconds < LONG_STEP else FEW) * torch.get_num_threads(), batch)
     if size < larger and train_seconds < SLOW_STEP:
         of_larger, growth = batch_seconds(settings, larger), (batch - size) / (larger - size)
         train_seconds += growth * (of_larger[0] - train_seconds)

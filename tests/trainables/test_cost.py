@@ -43,11 +43,16 @@ def timed_by_the_image(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("own", "batch_size", "sizes"),
-    [(0.03, 100, [2, 20]), (0.06, 100, [2, 8]), (0.5, 100, [2]), (0.03, 10, [2, 10]), (0.06, 2, [2]), (0.06, 1, [1])],
+    ("own", "batch_size", "threads", "sizes"),
+    [
+        *((0.03, 100, 1, [2, 20]), (0.06, 100, 1, [2, 8]), (0.5, 100, 1, [2])),
+        *((0.03, 10, 1, [2, 10]), (0.06, 2, 1, [2]), (0.06, 1, 1, [1])),
+        *((0.03, 100, 4, [2, 80]), (0.06, 100, 4, [2, 32]), (0.03, 100, 16, [2, 100])),  # so each has as much to do
+    ],
 )
-def test_a_batch_takes_what_two_small_ones_say_of_a_step_and_of_an_image(own, batch_size, sizes, monkeypatch):
+def test_a_batch_takes_what_two_small_ones_say_of_a_step_and_of_an_image(own, batch_size, threads, sizes, monkeypatch):
     tried = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(cost, "batch_seconds", lambda _, size: tried.append(size) or (own + 0.001 * size, 0.0))
     config = parse({**IMAGES, "epochs": 2, "batch_size": batch_size})
     size = batch_size if len(sizes) == 2 else sizes[0]
