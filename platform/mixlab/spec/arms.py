@@ -30,11 +30,6 @@ def _require_levels(factor: str, given: Any) -> None:
     labels = list(given) if isinstance(given, Mapping) else given
     example = f'("{labels}",)' if isinstance(labels, str) else "(0.1, 0.2)"
     border.require_sequence(f"the levels of the factor {factor!r}", labels, example)
-    for label in labels:
-        if isinstance(given, Mapping):
-            border.require_name(f"a level of {factor!r}", label)
-        else:
-            border.configuration({factor: label}, f"a level of {factor!r}")
     border.require_different(f"two levels of the factor {factor!r}", map(str, labels))
     levels = levels_of(factor, given)
     for label, level in levels.items():
