@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from mixlab import Arm, Study
+from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import digest, trial_key
@@ -67,6 +70,8 @@ def test_what_is_tuned_wins_over_arms_and_these_over_what_is_fixed_and_that_over
     by_mixer = replace(study, arms=(*STUDY.arms, Arm("mixed", {"mixer": "mixup"})))  # settings see what an arm changes
     by_mixer = replace(by_mixer, settings=lambda config: {"lr": {"fmix": 3.0, "mixup": 6.0}[config["mixer"]]})
     assert configs(by_mixer)["fmix · mixed"] == (6.0, 0.5, 8)
+    with pytest.raises(BadInput, match=r"^lr must be text, a number, .*, got \{3\.0\}"):
+        replace(study, settings=lambda config: {"lr": {3.0}}).cells()
     study = study.with_fixed(lr=4.0, zeta=4.0)
     assert configs(study) == {"fmix · baseline": (4.0, 4.0, 8), "fmix · more": (4.0, 1.0, 8)}
     study = replace(study, tuned={"fmix · more": {"lr": 5.0, "zeta": 5.0}})
