@@ -102,8 +102,8 @@ def test_errors_name_what_there_is():
         ablation_table(runs, "top1", "base")
     with pytest.raises(ValueError, match="no column 'top5'; did you mean 'top1'"):
         ablation_table(runs, "top5", "plain")
-    with pytest.raises(ValueError, match="no column 'seed'"):
-        ablation_table(runs.drop(columns="seed"), "top1", "plain")
+    with pytest.raises(ValueError, match="no column 'arm'; did you mean 'arms'"):
+        ablation_table(runs.rename(columns={"arm": "arms"}), "top1", "plain")
     with pytest.raises(ValueError, match=r"arm '\+ a' has seed 0 twice"):
         ablation_table(pd.concat([runs, runs.tail(1)]), "top1", "plain")
     with pytest.raises(ValueError, match="not an arm"):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainables.robustness.blur_and_weather import defocus_blur, fog, gaussian_blur
 from trainables.robustness.corruption import CORRUPT, corrupt
+from trainables.robustness.noise_and_colour import shot_noise
 
 # Where the published parameters trade one effect for another, distance need not rise: a stronger blur softens the
 # shuffled pixels of glass, frost and elastic maps become weaker in one of two terms, spatter turns from water to mud.
@@ -66,8 +67,10 @@ def constant(*colour: int) -> Tensor:
 def test_pixelate_by_hand():
     image = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
     image[..., ::2] = 200
-    out = corrupt(image, "pixelate", 5)  # 20 to 13 columns and back
-    assert len(out[0, 0, 0].unique()) > 2
+    out = corrupt(image, "pixelate", 5)
+    ramp = (10 * torch.arange(20, dtype=torch.uint8)).expand(1, 3, 20, 20)
+    columns = [len(corrupt(ramp, "pixelate", severity)[0, 0, 0].unique()) for severity in range(1, 6)]
+    assert columns == [19, 18, 17, 15, 13]  # of 20, and back
     assert torch.equal(out[0, 0, 0], out[0, 0, 7])  # columns alone were merged
     assert out[0, 0, 0].float().mean() == pytest.approx(100, abs=8)
 
@@ -130,6 +133,8 @@ def test_every_severity_has_the_published_strength(severity):
         noise = corrupt(grey, corruption, severity).float() / 255
         assert float(noise.mean()) == pytest.approx(x, abs=0.003)
         assert float(noise.std()) == pytest.approx(spread[corruption], rel=0.03)
+    counts = NOISE["shot_noise"][severity - 1] * shot_noise(np.full(99, 0.5), severity, np.random.default_rng(0))
+    assert counts == pytest.approx(counts.round())
     salted = corrupt(grey.repeat(3, 1, 1, 1), "impulse_noise", severity)
     for extreme in (0, 255):
         assert float((salted == extreme).float().mean()) == pytest.approx(IMPULSES[severity - 1] / 2, abs=0.001)
