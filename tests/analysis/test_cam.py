@@ -53,7 +53,7 @@ def test_mixed_images_are_half_of_each():
 
 
 @pytest.mark.slow
-def test_the_command(trained, painted, out):
+def test_the_command_draws_every_arm_and_lists_the_two_likeliest_classes(trained, painted, out):
     assert trained.call(cam, "--out", str(out), "--images", "3", "--seed", "1") == 0
     assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "cam.tex", "top2.csv", "evaluations.json"}
     table = pd.read_csv(out / "top2.csv")

@@ -39,7 +39,7 @@ def test_what_cannot_be_told_is_not_said_to_be_alike(uri, capsys, plan, sequenti
     assert ("–" in row) == sequential
 
 
-def test_the_command(uri, capsys):
+def test_the_command_prints_the_differences_as_text_and_as_json(uri, capsys):
     assert main(["first", "second", "--tracking-uri", uri]) == 0
     text = capsys.readouterr().out
     lines = [line.split() for line in text.splitlines()]

@@ -24,7 +24,7 @@ SHORT = ("--layout", "coco", "--iterations", "1", "--batch-size", "2", "--side",
 
 
 @pytest.mark.slow
-def test_the_command(trained, tmp_path, out, capsys, monkeypatch):
+def test_the_command_fine_tunes_and_tests_every_network(trained, tmp_path, out, capsys, monkeypatch):
     monkeypatch.setitem(RECIPES, "coco", replace(RECIPES["coco"], regions=16))
     seeds = []
     monkeypatch.setattr(detection, "fine_tune", lambda *given: seeds.append(given[3]))

@@ -73,7 +73,7 @@ def test_bad_input_is_one_sentence(call, capsys):
 
 
 @pytest.mark.slow
-def test_the_command(noise, painted, call, out):
+def test_the_command_draws_the_arms_that_learn_lambda(noise, painted, call, out):
     assert call("--pick", "3,17") == 0
     names = {f"strip.{ending}" for ending in ("png", "pdf", "tex", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"evaluations.json"}

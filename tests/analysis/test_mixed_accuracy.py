@@ -47,7 +47,7 @@ def test_a_network_that_sees_the_shares_is_always_right_and_every_draw_has_a_lam
 
 
 @pytest.mark.slow
-def test_the_command(trained, out, capsys):
+def test_the_command_writes_curves_whose_means_are_in_the_table(trained, out, capsys):
     few = ("--out", str(out), "--images", "10", "--draws", "2")
     assert trained.call(mixed_accuracy, *few) == 0
     names = {f"curves.{ending}" for ending in ("png", "pdf", "tex", "csv")}

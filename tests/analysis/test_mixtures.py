@@ -30,7 +30,7 @@ def test_a_mixture_is_the_image_and_its_partner_by_the_mask():
 
 
 @pytest.mark.slow
-def test_the_command(own_trained, painted, tmp_path, out):
+def test_the_command_draws_the_mixtures_of_one_seed(own_trained, painted, tmp_path, out):
     torch.save(album().state_dict(), tmp_path / mixtures.FILE)
     for (arm, _), run_id in own_trained.run_ids.items():
         if arm == "+ lam":

@@ -185,7 +185,7 @@ def test_the_page_says_what_was_searched_and_of_held_out_data_only_if_some_is(se
 
 
 @pytest.mark.slow
-def test_the_command(searched, painted, tmp_path, capsys):
+def test_the_command_writes_a_page_and_lets_optuna_be_silent(searched, painted, tmp_path, capsys):
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(8, 0)]})
     out = tmp_path / "s.html"
     optuna.logging.set_verbosity(optuna.logging.INFO)  # by which it speaks of every resample

@@ -43,7 +43,7 @@ def test_a_short_preset_is_small_whatever_the_table(name, preset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*STUDIES, "kimage_style", "kimage_subsampling"])
-def test_dry_run(name, tmp_path, tracking_uri, capsys, monkeypatch):
+def test_every_study_has_a_dry_run(name, tmp_path, tracking_uri, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_styles(tmp_path)
     scores = tmp_path / "results" / "uncertainty" / "scores.csv"

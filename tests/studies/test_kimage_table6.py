@@ -115,7 +115,7 @@ def test_one_step_of_every_cell(scored):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "arms", "pending"), [(NAME, CELLS[1:], 4), ("kimage_nas", ["CV t = 0.1"], 2)])
-def test_dry_run(name, arms, pending, scored, tracking_uri, capsys):
+def test_a_dry_run_counts_the_cells_that_are_pending(name, arms, pending, scored, tracking_uri, capsys):
     where = ("--tracking-uri", tracking_uri, "--storage", str(scored / "out"), "--data-root", str(DATA))
     options = ["--preset", "smoke", "--arms", ",".join(arms), "--dry-run", *where]
     with ended(0):

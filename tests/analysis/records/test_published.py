@@ -168,7 +168,7 @@ def test_options_that_a_table_varies_tell_its_rows_apart():
     assert published_number({**tiny, "mixer.mask_weight": 0.2}, "top1") is None
 
 
-def test_terms():
+def test_the_terms_of_sumix_are_named_as_in_the_file():
     assert sumix_terms({}) == sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "none"}) == "none"
     assert sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "u"}) == "u"
     assert sumix_terms(SUMIX) == "lam+su"

@@ -37,7 +37,7 @@ def test_effects_come_out_as_they_were_put_in():
     assert three["estimate"].tolist() == pytest.approx([0, 0, 0, 0, 0, 0, 0.5])
 
 
-def test_by_hand():
+def test_the_effects_of_two_factors_by_hand():
     # Two seeds; off-off, off-on, on-off, on-on: 1, 2, 4, 9 and 2, 3, 4, 7. First factor: (4 + 9 - 1 - 2) / 2 = 5 and
     # (4 + 7 - 2 - 3) / 2 = 3. Second: (2 + 9 - 1 - 4) / 2 = 3 and 2. Interaction: (9 - 4) - (2 - 1) = 4 and 2.
     off, on = "without", "with"  # in the order of the runs, not of the alphabet

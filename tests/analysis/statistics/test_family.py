@@ -65,7 +65,7 @@ def test_agrees_with_a_plain_loop(seed, one_sided):
     assert family_p(d, one_sided=one_sided) == pytest.approx(plain_loop(d.tolist(), one_sided))
 
 
-def test_by_hand():
+def test_the_patterns_of_signs_that_reach_a_statistic_by_hand():
     # The first is infinite in the data and in its opposite; the second is infinite where the last sign is flipped, and
     # in the opposite of that: 4 of 64 patterns reach infinity. The second has a sum of 4: it is reached by 2 patterns
     # of the sum 6 and 12 of the sum 4.

@@ -29,7 +29,7 @@ def test_in_general_flips_tables():
     assert found.n == 6
 
 
-def test_by_hand():
+def test_the_effect_and_the_p_here_and_in_general_by_hand():
     # Seeds' means 2, 3, 4: effect 3, p 2/8. Tables' means 1 and 5: both signs agree in 2 of 4 patterns.
     d = [[0.0, 1.0, 2.0], [4.0, 5.0, 6.0]]
     assert here(d)[0::3] == pytest.approx((3, 0.25))
@@ -57,7 +57,7 @@ def test_tables_that_differ_by_chance_are_no_gain_in_general():
     assert everything > 0.1 * studies
 
 
-def test_of_a_study():
+def test_a_study_answers_for_its_tables_and_in_general():
     arms = ("plain", "+ a")
     two = tables_of(lambda arm, seed: 70.0 + seed + (arm == "+ a"), arms, 6, {"mixer": ("cutmix", "mixup")})
     table = over_tables(two)

@@ -43,7 +43,7 @@ def test_agrees_with_a_plain_loop(seed):
     assert e_value(d, delta=0.4, side="below") == pytest.approx(plain_loop(d, 0.4, (-1,)))
 
 
-def test_by_hand():
+def test_the_e_values_of_one_seed_and_of_two_by_hand():
     # One seed: its size is the root mean square, so the stakes are tanh(mu sqrt(1 + mu^2)), and up and down cancel.
     assert e_value([0.7]) == pytest.approx(1)
     stakes = [math.tanh(mu * math.sqrt(1 + mu**2)) for mu in EFFECTS]
@@ -147,7 +147,7 @@ def test_growth_is_the_logarithm_of_two_for_a_certain_effect_and_nothing_without
     assert growth(1.0) == pytest.approx(np.log1p(np.tanh(np.abs(d)) * np.sign(d)).mean(), abs=0.01)
 
 
-def test_prospects():
+def test_what_no_budget_would_decide_has_no_prospects():
     real, null = np.full(6, 1.0) + 0.1 * np.arange(6), np.array([1.0, -1.0, 0.5, -0.5, 0.2, -0.2])
     begun = np.array([1.0, -1.0, 0.5, math.nan, math.nan, math.nan])
     assert prospects(np.vstack((real, null, begun)), 20).tolist() == [True, False, True]

@@ -136,7 +136,7 @@ def test_a_factor_may_have_the_name_of_any_column(name):
     assert logged_metrics(runs) == ["test_top1_median10"]
 
 
-def test_verdicts():
+def test_every_verdict_of_a_fixed_number_of_seeds():
     arms = ("plain", "better", "worse", "same", "few", "none", "apart")
     wobble = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.01, -0.01, 0.02]
     shift = {"plain": 0.0, "better": 1.0, "worse": -1.0, "few": 1.0}

@@ -36,7 +36,7 @@ from tests.toy import Toy
         (1e-300, 80_000, 10_000, 0.0001),
     ],
 )
-def test_by_hand(needed, free, count, gpus):
+def test_as_many_trials_share_a_gpu_as_its_free_memory_holds(needed, free, count, gpus):
     packing = Packing(needed, free, cell="large")
     assert (packing.count, packing.gpus) == (count, gpus)
 

@@ -123,7 +123,7 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(changes,
         {"asked": replace(ASKED, dataset=None)},
     ],
 )
-def test_what_is_no_fault(changes):
+def test_what_looks_like_a_fault_and_is_none(changes):
     assert wrong(**changes) == []
 
 
@@ -219,7 +219,7 @@ def test_bad_input_is_one_sentence(options, parts, tmp_path):
         doctor.main(["--storage", str(tmp_path), *options])
 
 
-def test_this_machine_alone(tmp_path, capsys):
+def test_this_machine_alone_is_examined_and_nothing_is_left_there(tmp_path, capsys):
     """The exit code is 1 if something is red, 0 if nothing is; this machine may be short of memory."""
     code = doctor.main(["--storage", str(tmp_path / "results")])
     lines = capsys.readouterr().out.splitlines()

@@ -109,7 +109,7 @@ def test_images_do_not_see_each_other(policy):
             assert torch.equal(alone[0], together[row])
 
 
-def test_what_is_drawn():
+def test_operations_levels_and_signs_are_drawn_by_the_policy():
     drawn = draw(6000, POLICIES["fixmatch"], generator(0, "augment"), level=7.0, level_std=0.5)
     assert (drawn.operation == -1).float().mean() == pytest.approx(0.5, abs=0.03)
     carried_out = drawn.operation[drawn.operation >= 0]

@@ -130,7 +130,7 @@ def test_every_backbone_has_a_published_number_or_one_by_hand():
         ("resnext50", 64),
     ],
 )
-def test_shapes(name, side):
+def test_features_and_maps_have_the_shapes_of_their_family(name, side):
     backbone = on_meta(name)
     images = torch.empty(2, 3, side, side, device="meta")
     with Unnormalised():

@@ -66,7 +66,7 @@ def require_pillows(move: Callable[[Image.Image], Image.Image], matrix: Tensor, 
 
 
 @pytest.mark.parametrize("degrees", [-8, -3, 0, 1, 5, 8, 29])
-def test_rotation(degrees):
+def test_rotation_is_pillow_s(degrees):
     matrix = rotation(torch.tensor([float(degrees)]), H, W)
     require_pillows(lambda image: image.rotate(degrees, Image.Resampling.BILINEAR), matrix, moved=degrees != 0)
 
@@ -75,7 +75,7 @@ def test_rotation(degrees):
     "matrix",
     [(1, 0.09, 0, 0, 1, 0), (1, -0.05, 0, 0, 1, 0), (1, 0, 0, -0.09, 1, 0), (1, 0, 3, 0, 1, 0), (1, 0, 0, 0, 1, -2)],
 )
-def test_shear_and_translation(matrix):
+def test_shear_and_translation_are_pillow_s(matrix):
     how = (W, H), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
     require_pillows(lambda image: image.transform(*how), torch.tensor(matrix).float().view(1, 2, 3))
 
