@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from mixlab import installation
 from mixlab.errors import BadInput, drop_output, first_line, require_known
+from mixlab.messages import STOPPED
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
     "compare": ("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
@@ -34,7 +35,7 @@ HELP = ("-h", "--help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code: 2 for bad input, as every study does."""
+    """Run one command, and return its exit code: 2 for bad input, and 130 for Ctrl-C, as every study does."""
     command, *arguments = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     try:
         installation.check()
@@ -42,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        return 130
     except BrokenPipeError:  # whoever reads, such as head, has had enough
         drop_output()
     return 0

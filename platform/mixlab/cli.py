@@ -19,7 +19,7 @@ from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
 from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_line, no_room, require_known
 from mixlab.launching.result import Result
-from mixlab.messages import say
+from mixlab.messages import STOPPED, say
 from mixlab.options import AUTO, BUDGET, Options, option_name
 from mixlab.spec import border
 from mixlab.spec.border import checked_arguments
@@ -52,7 +52,8 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     except (BadInput, HeadLost, StorageLost) as error:
         say(Console(stderr=True), f"error: {error}")
         result = Result(2 if isinstance(error, BadInput) else 1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the study began, or the second one, for which it does not clean up
+        say(Console(stderr=True), STOPPED)
         result = Result(130)
     except OSError as error:
         if not no_room(error) and not isinstance(error, BrokenPipeError):

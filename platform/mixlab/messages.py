@@ -2,6 +2,8 @@
 
 from rich.console import Console
 
+STOPPED = "Stopped; give the same command again to go on"
+
 
 def say(console: Console, text: str, *, style: str | None = None) -> None:
     """Print a text as it is: no name in it is taken for a style, and only the terminal breaks its lines."""

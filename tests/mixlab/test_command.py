@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from mixlab import installation
+from mixlab import cli, installation
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
+from mixlab.messages import STOPPED
 from tests.endings import ended
 
 STUDY = '''"""A study of one print."""
@@ -93,6 +95,16 @@ def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(reading, caps
         main(["fetch", study, "--data-root", str(data)])
     assert {path.name for path in data.iterdir()} == {"a", "b"}
     assert capsys.readouterr().out == f"All that reading reads is in {data}\n"
+
+
+def test_what_is_interrupted_before_or_after_its_own_work_says_so_in_a_sentence(reading, capsys, monkeypatch):
+    study, _ = reading
+    monkeypatch.setattr(cli, "run", Mock(side_effect=KeyboardInterrupt))
+    with ended(130):
+        main(["run", study])
+    Path(study).write_text("raise KeyboardInterrupt")
+    assert main(["run", study]) == 130
+    assert capsys.readouterr().err == 2 * f"{STOPPED}\n"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
     about = "Add the runs of another MLflow store, each once."
-    codes = "Exit codes: 0 done; 1 a store went away; 2 bad input, which one sentence explains."
+    codes = "Exit codes: 0 done; 1 a store went away; 2 bad input, which one sentence explains; 130 interrupted."
     options = argparse.ArgumentParser(prog="mixlab merge", description=about, epilog=codes)
     options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
     to = "add to this store (default: %(default)s)"
