@@ -36,7 +36,7 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
     away = False
     assert ours.drain(10)
     assert not ours.outage
-    away = True
+    away = ours.leaving_out = True  # this leaves out what a full disk alone refuses
     ours.put(write)
     ours.put(lambda: later.append(0))
     wait_for(lambda: ours.outage)
