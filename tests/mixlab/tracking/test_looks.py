@@ -37,6 +37,7 @@ def arms(*given: Arm) -> Study:
 
 
 OF_SIX, OF_SEVEN, LARGER = table_of(STUDY), table_of(seeds(7), seeds=[6]), table_of(THREE_ARMS)
+OF_SECOND = arms(FIRST, SECOND, replace(THIRD, against=SECOND.name))
 # The table of seven is the run's last.
 STOPPED = table_of(seeds(9), tags=((names.NOTE, "a table"), (names.TABLE_SEEDS, "7")), seeds=[6])
 
@@ -61,7 +62,8 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
     "where no table was made": (seeds(7), [table_of(THREE_ARMS, tags=())], {}),
     "another name of an arm": (arms(FIRST, replace(SECOND, name="new")), [OF_SIX], {}),
     # It was taken for the same table, so that the comparison that it replaces was not told of.
-    "a reference": (arms(FIRST, SECOND, replace(THIRD, against=SECOND.name)), [LARGER], {"comparisons": 1}),
+    "a reference": (OF_SECOND, [LARGER], {"comparisons": 1}),
+    "an earlier reference": (THREE_ARMS, [table_of(OF_SECOND)], {"comparisons": 1}),
 }
 
 
