@@ -6,6 +6,7 @@ import errno
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -97,6 +98,7 @@ def _open_streams() -> None:
 
 def end_quickly() -> None:
     """Spare Python the garbage collection at its exit, which takes seconds."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ray, which ends after this, would answer Ctrl-C by a traceback
     gc.freeze()
     if "triton" in sys.modules:  # it would list its frozen objects on the terminal
         sys.stderr.flush()

@@ -113,6 +113,14 @@ def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, err
     assert (done.returncode, done.stderr) == (code, error)
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_the_process_ends_is_no_traceback(tmp_path):
+    study = tmp_path / "study.py"
+    study.write_text(f"import atexit, signal\natexit.register(signal.raise_signal, signal.SIGINT)\n{TINY}", "utf-8")
+    done = subprocess.run([sys.executable, study, "--list"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("given", "usual", "used"),
     [("", "/tmp/" + 90 * "t", "/tmp"), ("", "/tmp/büro", "/tmp"), ("/tmp/scratch", "/tmp", "/tmp/scratch")],
