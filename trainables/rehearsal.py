@@ -150,10 +150,10 @@ def require_mixed(name: str, images: Tensor, mixed: object) -> None:
         raise ValueError(f"{name} must return a Mixed, got {type(mixed).__name__}")
     if mixed.depth == 0 and mixed.images.shape != images.shape:
         raise ValueError(f"{name} must return images of {list(images.shape)}, got {list(mixed.images.shape)}")
-    (_, sources, weights, _), rows = mixed, len(images)
-    if sources.dtype != torch.int64 or sources.ndim != 2 or not torch.equal(sources[:, 0], torch.arange(rows)):
+    _, sources, weights, _ = mixed
+    if sources.dtype != torch.int64 or sources.ndim != 2 or not torch.equal(sources[:, 0], torch.arange(len(images))):
         raise ValueError(f"the sources of {name} must be (B, K) int64, first each image itself, got {sources.tolist()}")
-    if weights.shape != sources.shape or (weights < 0).any() or not weights.sum(dim=1).allclose(torch.ones(rows)):
+    if weights.shape != sources.shape or (weights < 0).any() or not (weights.sum(dim=1) - 1).abs().max() < 1e-5:
         raise ValueError(f"the weights of {name} must be (B, K) shares that sum to 1, got {weights.tolist()}")
 
 

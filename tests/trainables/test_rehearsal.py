@@ -90,7 +90,7 @@ OWN = Mixed(torch.zeros(3, 3, 32, 32), torch.arange(3).repeat(2, 1).T, torch.ful
 def test_what_a_mixer_returns_in_another_form_is_refused(mix, fault, monkeypatch):
     monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: mix(images))
     require_refused({**BASE, "mixer": "own"}, fault)
-    monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: OWN)
+    monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: OWN._replace(weights=OWN.weights.double()))
     check({**BASE, "mixer": "own"})
 
 
