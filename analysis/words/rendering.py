@@ -28,6 +28,7 @@ LATEX |= {"±": r"$\pm$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "�
 LATEX |= {DASH: "--", "…": r"\ldots{}", JOINT: "~"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # no wider than a line
+LOW = r"\resizebox{!}{\ifdim\height>0.75\textheight0.75\textheight\else\height\fi}{%"  # a page holds the caption, too
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
 OPENING = re.compile(r"(?<![^\s(])'(?=\S)")  # LaTeX closes with a straight quote, wherever it is
@@ -97,7 +98,7 @@ def latex_figure(name: str, caption: str, *, wide: bool = False) -> str:
     """Return ``name.pdf`` as a LaTeX float, ``wide`` as two columns, for a document that loads ``graphicx``."""
     float_ = "figure*" if wide else "figure"
     lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit.", rf"\begin{{{float_}}}", r"\centering"]
-    lines += [FITTED, rf"\includegraphics{{{name}.pdf}}}}", rf"\caption{{{_escape_latex(caption)}}}"]
+    lines += [FITTED, LOW, rf"\includegraphics{{{name}.pdf}}}}}}", rf"\caption{{{_escape_latex(caption)}}}"]
     return "\n".join([*lines, rf"\label{{fig:{name}}}", rf"\end{{{float_}}}", ""])
 
 

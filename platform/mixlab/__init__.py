@@ -12,7 +12,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # and a step on a quiet machine is as fast.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
-from mixlab.errors import answer_in_a_sentence
+from mixlab.errors import BadInput, answer_in_a_sentence
 from mixlab.installation import require_free_names
 
 answer_in_a_sentence()  # a study is also refused while its script builds it, before ``main`` is called
@@ -30,6 +30,7 @@ from mixlab.spec.study import Study
 
 __all__ = [
     "Arm",
+    "BadInput",
     "Choice",
     "Epoch",
     "Float",
