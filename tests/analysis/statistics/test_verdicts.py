@@ -82,6 +82,8 @@ def test_what_may_still_lie_within_delta_is_not_given_up(higher):
 
     assert [said(4, None), said(4, 1.0), said(8, 1.0)] == ["given up", "not decided", "equal within delta"]
     assert said(8, 0.01) == "given up"
+    # In 8 seeds, a test of either bound on two sides would not decide it.
+    assert sequential_verdicts(10 * wobble[None, :4], 8, delta=1.0, higher_is_better=higher)[0] == ["not decided"]
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -166,6 +166,7 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys, monkeypatch):
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
     assert len(left_of_search(spec, start)[0]) == 8
     store = TrialStore(url_of(None, tmp_path / spec.name), spec.name)
+    assert url_of("sqlite:///x.db", tmp_path) == "sqlite:///x.db"
     optuna.create_study(storage=store.storage)  # another search has begun in the same file
     left, winners = left_of_search(spec, start)
     assert (len(left), winners) == (8, None)

@@ -55,6 +55,7 @@ def pair(first: str, second: str) -> dict[str, Any]:
         ({"factors": {"mixer": ("", "cutmix")}}, ["mixer", "''", "a name in text"]),
         ({"factors": {"mixer": (0.1, "0.1")}}, ["mixer", "'0.1'"]),
         ({"factors": ("mixer",)}, ["('mixer',)", "mapping"]),
+        ({"factors": {"x": {"one": 5}}}, ["the level 'one' of 'x'", "a mapping", "got 5"]),
         ({"factors": {"x": {"one": {"x": 1}, "two": {"x": 1}}}}, ["'one'", "'two'", "the same"]),
         ({"factors": {"x": (1, True)}}, ["'1'", "'True'", "the same"]),
         ({"seeds": []}, ["0", "at least 1"]),

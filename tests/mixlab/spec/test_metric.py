@@ -65,8 +65,8 @@ def test_the_last_epoch_has_the_rules_of_all():
 
 
 def test_a_value_has_the_decimals_and_the_unit_of_its_metric():
-    values = (78.166, math.nan, -math.inf, -0.0, -1e-13, -0.001, 0.00044)
-    said = ["78.17 %", "not a number", "-inf %", "0.00 %", "0.00 %", "-0.001 %", "0.00044 %"]
+    values = (78.166, math.nan, -math.inf, 1e12, -0.0, -1e-12, -0.001, 0.00044)
+    said = ["78.17 %", "not a number", "-inf %", "1e+12 %", "0.00 %", "0.00 %", "-0.001 %", "0.00044 %"]
     assert [TOP1.text(value) for value in values] == said
     signed = ["-0.0049", "+0.01", "-2e-05", "+0.00", "+0.00"]
     assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5, 0.0, 1e-14)] == signed

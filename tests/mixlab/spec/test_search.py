@@ -106,6 +106,8 @@ def test_a_key_depends_on_configuration_and_seeds_and_for_a_mean_over_seeds_on_w
     assert SEARCH.trial(cell, {**point, "alpha": 0.3}, 0, TRAIN).key != key != of_two
     assert replace(SEARCH, objective="val_loss").trial(cell, point, 0, TRAIN).key == key
     assert replace(two, objective="val_loss").trial(cell, point, 0, TRAIN).key != of_two
+    # A key that changed with a new version would make every finished trial be trained again.
+    assert (key, of_two) == ("f5f6c384272ba905", "c4524d748bc85288")
 
 
 def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does_not():
@@ -119,6 +121,8 @@ def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does
     assert name not in {search.history_name(cell, TRAIN) for search in found[:-1]}
     assert len({identity, SEARCH.confirmation({}).identity, *(search.identity for search in found)}) == 7
     assert replace(SEARCH, tuning=None).identity == replace(SEARCH, tuning={}).identity
+    # Others would not find the trials and the plan of an earlier version.
+    assert (name, identity) == ("toy/cutmix · plain/4395695a7b8aa7af", "f91d62b02414a11b")
 
 
 def test_data_is_held_out_if_the_runs_of_the_search_alone_change_every_key_for_that():

@@ -11,14 +11,15 @@ from trainables.augment.random_erasing import random_erasing
 from trainables.seeds import generator
 
 B, C, H, W = 400, 3, 24, 20
-IMAGES = torch.zeros(B, C, H, W, dtype=torch.uint8)
 
 
-def test_the_box_is_that_of_a_loop_over_the_tries_and_becomes_noise():
+@pytest.mark.parametrize(("H", "W"), [(H, W), (W, H)])
+def test_the_box_is_that_of_a_loop_over_the_tries_and_becomes_noise(H, W):
     """As the paper draws it, from the same numbers: the first of ten boxes that is smaller than the image."""
     draws = torch.rand(5, B, 10, generator=generator(0, "augment"), dtype=torch.float32).double()
     options = {"probability": 0.6, "mean": (0.5, 0.5, 0.3), "std": (1.0, 0.2, 0.1)}
-    result = random_erasing(IMAGES, generator(0, "augment"), **options)
+    images = torch.zeros(B, C, H, W, dtype=torch.uint8)
+    result = random_erasing(images, generator(0, "augment"), **options)
     changed, tried = (result != 0).any(dim=1), 0
     for b in range(B):
         expected = torch.zeros(H, W, dtype=torch.bool)
@@ -39,7 +40,7 @@ def test_the_box_is_that_of_a_loop_over_the_tries_and_becomes_noise():
     assert noise.mean() == pytest.approx(127.5, abs=2)
     assert noise.std() == pytest.approx(51, abs=2)
     assert (result[:, 0][changed] == 255).float().mean() == pytest.approx(0.309, abs=0.02)  # cut off, half a std above
-    assert IMAGES.max() == 0
+    assert images.max() == 0
 
 
 def test_jitter_changes_each_image_by_its_own_factors_within_bounds():
@@ -76,6 +77,9 @@ def test_lighting_moves_an_image_by_one_colour_along_the_components():
     along = (lighting(images, generator(1, "augment"), strength=1.0).float() - 128)[:, :, 0, 0] @ components
     torch.testing.assert_close(along.var(0), deviations**2 + 1 / 12, rtol=0.1, atol=0)
     assert torch.equal(images, torch.full_like(images, 128))
+    black, again = (lighting(torch.zeros_like(images), generator(0, "augment"), strength=0.1) for _ in range(2))
+    assert torch.equal(black, again)
+    assert black.min() == 0
 
 
 def test_each_image_s_hue_turns_by_its_own_angle_as_torchvision_turns_it():

@@ -53,9 +53,10 @@ def test_equation_4_by_hand():
         scaled = [w * math.exp(-d) for w, d in zip(weights, distances, strict=True)]
         expected = [s / sum(scaled) for s in scaled]
         before = torch.tensor([sources[:count]], dtype=torch.float64)
-        shift = displacement(torch.tensor([mixture], dtype=torch.float64), before)
+        shift = displacement(torch.tensor([mixture], dtype=torch.float64, requires_grad=True), before)
         learned = relearn(torch.tensor([weights], dtype=torch.float64), shift)
         assert learned[0].tolist() == pytest.approx(expected, abs=1e-12)
+        assert not learned.requires_grad  # unless it is asked for
         assert expected[0] > weights[0]  # the mixture is nearest to the first
 
 
