@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab import installation
 from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, root_cause
-from mixlab.spec import border
+from mixlab.spec import user_input
 from mixlab.uris import existing_part
 
 EXIT_CODES = "Exit codes: 0 done; 2 bad input, which one sentence explains; 130 interrupted."
@@ -136,7 +136,7 @@ positive.__name__ = "float"
 def names(text: str) -> list[str]:
     """Return the names in an option such as ``--arms "baseline, + lam"``, as a type of ``argparse``."""
     try:
-        found = border.names(given(text))
+        found = user_input.names(given(text))
     except BadInput as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not found:

@@ -15,11 +15,11 @@ from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.messages import say
 from mixlab.options import Options
-from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
+from mixlab.spec.user_input import checked_arguments
 from mixlab.uris import require_storage_uri, require_uri, sqlite_file
 
 REPORT = "analysis.report"

@@ -22,11 +22,11 @@ from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_li
 from mixlab.launching.result import Result
 from mixlab.messages import STOPPED, say
 from mixlab.options import AUTO, BUDGET, Options, option_name
-from mixlab.spec import border
-from mixlab.spec.border import checked_arguments
+from mixlab.spec import user_input
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import PRESETS
+from mixlab.spec.user_input import checked_arguments
 from mixlab.tracking.mirrors import MIRRORS
 
 # Python collects garbage after so many new objects. Imports make a million that stay; at the default of 700, looking
@@ -126,7 +126,7 @@ class _Names(argparse.Action):
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
         if getattr(namespace, self.dest, None):
             raise BadInput(f"{option} is given twice: give all its names at once, with commas between them")
-        setattr(namespace, self.dest, border.names(values))
+        setattr(namespace, self.dest, user_input.names(values))
 
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mixlab.errors import BadInput, require_known
 from mixlab.options import BUDGET, DECIDED, RACED, Options, option_name
-from mixlab.spec import border
+from mixlab.spec import user_input
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
@@ -69,8 +69,8 @@ def _fixed(preset: Config, options: Options) -> dict[str, Any]:
     """Return the keys that the preset and the options fix in every cell, without factors that an option names."""
     fixed = {key: value for key, value in preset.items() if key != "seeds"} | _own_keys(options)
     if options.epochs is not None:
-        border.require_count("--epochs", options.epochs)
-    fixed |= border.configuration(options.changes, "--set")
+        user_input.require_count("--epochs", options.epochs)
+    fixed |= user_input.configuration(options.changes, "--set")
     return {key: value for key, value in fixed.items() if key not in FACTORS or getattr(options, FACTORS[key]) is None}
 
 
@@ -102,10 +102,10 @@ def _with_seeds(study: Study, preset: Config, options: Options) -> Study:
         whose, seeds = f"seeds of the preset {options.preset!r}", preset.get("seeds")
     if seeds is None:
         return study
-    border.require_count(whose, seeds)
-    if seeds > border.MOST_SEEDS:
+    user_input.require_count(whose, seeds)
+    if seeds > user_input.MOST_SEEDS:
         raise BadInput(
-            f"{whose} is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
+            f"{whose} is how many seeds each arm runs, at most {user_input.MOST_SEEDS}, got {seeds}; "
             f"the seed {seeds} alone is written seeds=({seeds},) in the study"
         )
     return replace(study, seeds=range(seeds))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mixlab.errors import BadInput, require
-from mixlab.spec import border
-from mixlab.spec.border import checked_arguments
+from mixlab.spec import user_input
+from mixlab.spec.user_input import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another
@@ -97,8 +97,8 @@ class Options:
 
     def check(self) -> None:
         """Raise ``BadInput`` for an option whose value has the wrong type, or names no place where it must."""
-        for name, hint in border.type_hints(type(self)).items():
-            border.require_type(option_name(name), getattr(self, name), hint)
+        for name, hint in user_input.type_hints(type(self)).items():
+            user_input.require_type(option_name(name), getattr(self, name), hint)
         for name in PLACES:
             if (place := getattr(self, name)) is not None:
                 _require_place(option_name(name), place)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixlab.errors import BadInput, require, require_known
-from mixlab.spec import border
-from mixlab.spec.border import checked_arguments
+from mixlab.spec import user_input
 from mixlab.spec.trainable import Config
+from mixlab.spec.user_input import checked_arguments
 
 Level = Mapping[str, Any]  # the keys that a factor's level changes in the base
 
@@ -22,19 +22,19 @@ def require_factors(factors: Any) -> None:
     """Raise ``BadInput`` unless ``factors`` maps each key to different levels."""
     require(isinstance(factors, Mapping), "the factors of a study", "a mapping from keys to levels", factors)
     for factor, given in factors.items():
-        border.require_name("a factor", factor)
+        user_input.require_name("a factor", factor)
         _require_levels(factor, given)
 
 
 def _require_levels(factor: str, given: Any) -> None:
     labels = list(given) if isinstance(given, Mapping) else given
     example = f'("{labels}",)' if isinstance(labels, str) else "(0.1, 0.2)"
-    border.require_sequence(f"the levels of the factor {factor!r}", labels, example)
-    border.require_different(f"two levels of the factor {factor!r}", map(str, labels))
+    user_input.require_sequence(f"the levels of the factor {factor!r}", labels, example)
+    user_input.require_different(f"two levels of the factor {factor!r}", map(str, labels))
     levels = levels_of(factor, given)
     for label, level in levels.items():
-        border.require_name(f"a level of {factor!r}", label)
-        border.configuration(level, f"the level {label!r} of {factor!r}")
+        user_input.require_name(f"a level of {factor!r}", label)
+        user_input.configuration(level, f"the level {label!r} of {factor!r}")
     for first, second in itertools.combinations(levels, 2):
         if dict(levels[first]) == dict(levels[second]):
             raise BadInput(f"the levels {first!r} and {second!r} of the factor {factor!r} are the same")
@@ -62,15 +62,15 @@ class Arm:
 
 def require_arms(study: str, arms: Sequence[Arm]) -> None:
     """Raise ``BadInput`` unless ``arms`` can be the rows of the table of ``study``."""
-    border.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
+    user_input.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
     for arm in arms:
         require(isinstance(arm, Arm), "the arms of a study", "of the type Arm", arm)
-        border.require_name("an arm", arm.name)
-        border.configuration(arm.changes, f"the arm {arm.name!r}")
-        border.check_fields(arm, f"the arm {arm.name!r}")
+        user_input.require_name("an arm", arm.name)
+        user_input.configuration(arm.changes, f"the arm {arm.name!r}")
+        user_input.check_fields(arm, f"the arm {arm.name!r}")
         if any(sign not in (-1, 1) for sign in arm.signs.values()):
             raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {arm.signs!r}")
-    border.require_different(f"two arms of {study}", [arm.name for arm in arms])
+    user_input.require_different(f"two arms of {study}", [arm.name for arm in arms])
     crossed = [arm for arm in arms if arm.signs]
     for arm in crossed:
         if arm.signs.keys() != crossed[0].signs.keys():
@@ -141,10 +141,10 @@ def _checked(terms: Any) -> list[Term]:
         if not isinstance(term, Sequence) or len(term) != 2 or not isinstance(term[1], Mapping):
             example = '("l_s", {"penalty": 0.1})'
             raise BadInput(f"a term is a name and what it changes, such as {example}, got {term!r}")
-        border.require_name("a term", term[0])
+        user_input.require_name("a term", term[0])
     if not found:
         raise BadInput(f"a design needs at least one term, a name and what it changes, got {terms!r}")
-    border.require_different("two terms of a design", [name for name, _ in found])
+    user_input.require_different("two terms of a design", [name for name, _ in found])
     return found
 
 

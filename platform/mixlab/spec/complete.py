@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.errors import BadInput, first_line, refused, require, require_known
-from mixlab.spec import border
+from mixlab.spec import user_input
 from mixlab.spec.metric import Metric, checked, find
 from mixlab.spec.trainable import PRESETS, Config, Report
 from mixlab.spec.trial import Trial
@@ -49,10 +49,10 @@ class CompleteTrainable:
         self.train = train
         for name, hint in DECLARED.items():
             if hasattr(train, name):
-                border.require_type(f"{name} of a trainable", self._given(name, None), hint)
+                user_input.require_type(f"{name} of a trainable", self._given(name, None), hint)
         self.metrics = checked(self._given("metrics", ()))
         self.numbers: int = self._given("numbers", 1)
-        border.require_count("numbers of a trainable", self.numbers)
+        user_input.require_count("numbers of a trainable", self.numbers)
         keys: list[tuple[str, ...]] = [tuple(self._given(name, ())) for name in ("files", "prepared", "timed")]
         self.files, self.prepared, self.timed = keys
         self.held_out: Config = self._given("held_out", {})
@@ -69,12 +69,12 @@ class CompleteTrainable:
         self._read_files: dict[str, bytes] = {}  # by path
 
     def _given(self, name: str, default: Any) -> Any:
-        return border.plain(getattr(self.train, name, default))
+        return user_input.plain(getattr(self.train, name, default))
 
     def _ask(self, name: str, *given: Any, **named: Any) -> Any:
         """Return what a function of the trainable answers; ``BadInput`` where it raises an exception."""
         with refused(f"{name} of the trainable fails for {reprlib.repr(given[0])}"):
-            return border.plain(getattr(self.train, name)(*given, **named))
+            return user_input.plain(getattr(self.train, name)(*given, **named))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_resolved": {}, "_checked": set(), "_read_files": {}}
@@ -128,7 +128,7 @@ class CompleteTrainable:
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
                 raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
             flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
-            flat = border.configuration(flat, "the resolved configuration")
+            flat = user_input.configuration(flat, "the resolved configuration")
             self._resolved[key] = Configuration(flat, dict(flat) if settings is found else settings)
         return self._resolved[key]
 
@@ -166,7 +166,7 @@ class CompleteTrainable:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
             found = self._ask("objectives", config)
-            border.require_sequence("objectives of a trainable", found, "('val_loss',)")
+            user_input.require_sequence("objectives of a trainable", found, "('val_loss',)")
             return list(found)
         return [metric.name for metric in self.metrics]
 
@@ -180,7 +180,7 @@ class CompleteTrainable:
         if not hasattr(self.train, "lacking"):
             return None
         found = self._ask("lacking", settings, data_root)
-        require(border.is_a(Sequence, found), "what lacking of a trainable returns", "a list of sentences", found)
+        require(user_input.is_a(Sequence, found), "what lacking of a trainable returns", "a list of sentences", found)
         return list(found)
 
     def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, TypeVar
 
 from mixlab.errors import BadInput, storable
-from mixlab.spec import border
+from mixlab.spec import user_input
 from mixlab.spec.metric import Metric
 from mixlab.spec.trainable import Save
 
@@ -116,7 +116,7 @@ def _shares(value: Any) -> tuple[float, ...]:
 
 def _recordable(what: str, name: Any) -> str:
     try:
-        border.require_recordable(f"the {what} {name!r} was reported", str(name))
+        user_input.require_recordable(f"the {what} {name!r} was reported", str(name))
     except BadInput as error:
         raise Refused(str(error)) from None
     return str(name)

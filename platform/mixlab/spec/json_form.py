@@ -7,14 +7,14 @@ import json
 import math
 from typing import Any
 
-from mixlab.spec import border
+from mixlab.spec import user_input
 
 WORDS = ("NaN", "Infinity", "-Infinity")  # ``float`` understands them
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
     """Return a value as JSON, with Python's numbers for those of NumPy, and words for those that are not finite."""
-    return json.dumps(_in_words(border.plain(value)), indent=indent, allow_nan=False, default=border.plain)
+    return json.dumps(_in_words(user_input.plain(value)), indent=indent, allow_nan=False, default=user_input.plain)
 
 
 def loads(text: str | bytes) -> dict[str, Any]:

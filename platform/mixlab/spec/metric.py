@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mixlab.errors import BadInput, require
-from mixlab.spec import border
-from mixlab.spec.border import checked_arguments
+from mixlab.spec import user_input
+from mixlab.spec.user_input import checked_arguments
 
 RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
 CHOSEN = "chosen on the test set"
@@ -58,8 +58,8 @@ class Metric:
             BadInput: MLflow cannot record its name, a field has the wrong type, a rule is unknown, or ``best`` is asked
                 for without a direction.
         """
-        border.require_name("a metric", self.name)
-        border.check_fields(self, f"the metric {self.name!r}")
+        user_input.require_name("a metric", self.name)
+        user_input.check_fields(self, f"the metric {self.name!r}")
         fits = 0 <= self.digits <= MOST_DIGITS
         require(fits, f"digits of the metric {self.name!r}", f"from 0 to {MOST_DIGITS}", self.digits)
         for rule in self.rules:
@@ -69,7 +69,7 @@ class Metric:
             if rule.startswith("best") and self.higher_is_better is None:
                 raise BadInput(f"the rule {rule!r} of the metric {self.name!r} needs higher_is_better, got None")
         for name in self.names:
-            border.require_recordable(f"a trainable has the metric {name!r}", name)
+            user_input.require_recordable(f"a trainable has the metric {name!r}", name)
         return self
 
     @classmethod
@@ -130,7 +130,7 @@ def checked(given: Any) -> tuple[Metric, ...]:
     for name in (name for metric in metrics for name in metric.names):
         if (other := seen.setdefault(name.casefold(), name)) != name:
             raise BadInput(f"two metrics are named {other!r} and {name!r}, which some stores take for one: rename one")
-    border.require_different("two metrics", [name for metric in metrics for name in metric.names])
+    user_input.require_different("two metrics", [name for metric in metrics for name in metric.names])
     return metrics
 
 

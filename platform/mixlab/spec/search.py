@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mixlab.errors import BadInput, require_known
-from mixlab.spec import border
 from mixlab.spec import space as ranges
-from mixlab.spec.border import checked_arguments
+from mixlab.spec import user_input
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.space import Space
 from mixlab.spec.study import Cell, Study
 from mixlab.spec.trainable import Config
 from mixlab.spec.trial import Trial, cell_name, digest
+from mixlab.spec.user_input import checked_arguments
 
 # name: module and function of what proposes configurations, which is imported when a search begins
 SAMPLERS = {
@@ -97,7 +97,7 @@ class Search:
     budgets: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "search_seeds", border.seeds(self.search_seeds))
+        object.__setattr__(self, "search_seeds", user_input.seeds(self.search_seeds))
 
     @property
     def name(self) -> str:
@@ -178,14 +178,14 @@ class Search:
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
         ranges.check_space(self.space)
-        border.require_seeds(self.search_seeds, "a search")
-        border.check_fields(self, "a search")
-        border.configuration(self.tuning or {}, "the tuning of a search")
-        border.require_count("the budget of a search", self.budget)
+        user_input.require_seeds(self.search_seeds, "a search")
+        user_input.check_fields(self, "a search")
+        user_input.configuration(self.tuning or {}, "the tuning of a search")
+        user_input.require_count("the budget of a search", self.budget)
         for preset, budget in self.budgets.items():
-            border.require_count(f"the budget of the preset {preset!r}", budget)
+            user_input.require_count(f"the budget of the preset {preset!r}", budget)
         if self.concurrent is not None:
-            border.require_count("the most trials at a time", self.concurrent)
+            user_input.require_count("the most trials at a time", self.concurrent)
 
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for whatever can be known to fail before anything starts."""
@@ -194,9 +194,9 @@ class Search:
         require_known("sampler", self.sampler, SAMPLERS)
         require_known("scheduler", self.scheduler, SCHEDULERS)
         require_known("direction", self.direction, DIRECTIONS)
-        border.require_name("the objective of a search", self.objective)
+        user_input.require_name("the objective of a search", self.objective)
         arms = len(self.study.cells())
-        border.require_few("the budget of a search is", self.budget)
+        user_input.require_few("the budget of a search is", self.budget)
         if self.budget < arms:
             raise BadInput(f"a budget of {self.budget} is below the number of arms, {arms}: each needs one or more")
         if self.budget % arms:

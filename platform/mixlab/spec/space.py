@@ -19,8 +19,8 @@ from fractions import Fraction
 from typing import Any
 
 from mixlab.errors import BadInput, require, require_known
-from mixlab.spec import border
-from mixlab.spec.border import checked_arguments
+from mixlab.spec import user_input
+from mixlab.spec.user_input import checked_arguments
 
 MOST_WHOLE = 2**53  # above it the samplers, which compute in floats, would miss numbers
 OF_GRID = "the sampler 'grid' makes"
@@ -106,7 +106,7 @@ def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
 def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
     """Return every point of a space that applies to ``config``, once; ``BadInput`` if they are too many to be tried."""
     axes = [_levels(key, values) for key, values in space.items()]
-    border.require_few(OF_GRID, math.prod(map(len, axes)))
+    user_input.require_few(OF_GRID, math.prod(map(len, axes)))
     full = (dict(zip(space, each, strict=True)) for each in itertools.product(*axes))
     points = (_applying(space, config, values.__getitem__) for values in full)
     return [dict(point) for point in dict.fromkeys(tuple(point.items()) for point in points)]
@@ -174,7 +174,7 @@ def _levels(key: str, values: Range) -> list[Any]:
         )
     last = _last(values)
     count = round((last - values.low) / values.step) + 1
-    border.require_few(OF_GRID, count)
+    user_input.require_few(OF_GRID, count)
     return [min(values.low + i * values.step, last) for i in range(count)]  # 0.1 + 2 * 0.1 is above 0.3
 
 
@@ -183,7 +183,7 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     ordered(space)
     conditions = [(key, other, wanted) for key, values in space.items() for other, wanted in values.when.items()]
     for key, other, wanted in conditions:
-        fits = border.is_a(Sequence, wanted) and wanted
+        fits = user_input.is_a(Sequence, wanted) and wanted
         require(fits, f"the condition of {key} on {other}", "a tuple such as ('su',)", wanted)
         if other not in space:
             require_known(f"key in the condition of {key},", other, [*space, *config])
@@ -214,9 +214,9 @@ def check_space(space: Space) -> None:
     if not space:
         raise BadInput("the space of the search is empty: give at least one key to vary")
     for key, values in space.items():
-        border.configuration({key: None}, "the space of a search")
+        user_input.configuration({key: None}, "the space of a search")
         require(isinstance(values, Float | Int | Choice), f"the range of {key}", "a Float, an Int or a Choice", values)
-        border.check_fields(values, f"the range of {key}")
+        user_input.check_fields(values, f"the range of {key}")
         if isinstance(values, Choice):
             _check_choice(key, values)
         else:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mixlab.errors import BadInput, refused, require, require_known
-from mixlab.spec import border
+from mixlab.spec import user_input
 from mixlab.spec.arms import Arm, Level, levels_of, require_arms, require_factors
-from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.trainable import Config
 from mixlab.spec.trial import Trial, cell_name, digest, trial_key
+from mixlab.spec.user_input import checked_arguments
 
 FAMILIES = ("study", "table")
 FIRST_ROUND = 4  # the seeds that every arm runs before any comparison may be decided
@@ -77,7 +77,7 @@ class Study:
     tuned: Mapping[str, Config] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", border.seeds(self.seeds))
+        object.__setattr__(self, "seeds", user_input.seeds(self.seeds))
 
     @property
     def baseline(self) -> str:
@@ -101,7 +101,9 @@ class Study:
 
     def all_presets(self, train: CompleteTrainable) -> dict[str, Config]:
         """Return the keys that each preset sets here, by its name; ``BadInput`` if one of the trainable's is wrong."""
-        usual = {name: border.configuration(preset, f"the preset {name!r}") for name, preset in train.presets.items()}
+        usual = {
+            name: user_input.configuration(preset, f"the preset {name!r}") for name, preset in train.presets.items()
+        }
         return {name: {**usual.get(name, {}), **self.presets.get(name, {})} for name in {**usual, **self.presets}}
 
     def with_base(self, **changes: Any) -> "Study":
@@ -131,7 +133,7 @@ class Study:
         if not labels:
             raise BadInput(f"no level of the factor {factor} is named: give at least one")
         for label in labels:
-            border.require_name(f"a level of {factor!r}", label)
+            user_input.require_name(f"a level of {factor!r}", label)
         have = replace(self, fixed={}).levels(factor) if factor in self.factors else {}
         chosen = {label: have.get(label, {factor: label}) for label in labels}
         fixed = {key: value for key, value in self.fixed.items() if key != factor}
@@ -152,7 +154,7 @@ class Study:
                     continue
                 own = {**arm.changes, **(self.tuned or {}).get(name, {})}
                 config = {**merged, **self._settings_of(name, {**merged, **own}), **self.fixed, **own}
-                config = border.configuration(config, repr(name))
+                config = user_input.configuration(config, repr(name))
                 found.append(Cell(levels, arm.name, config, {**changes, **arm.changes}))
         return found
 
@@ -166,22 +168,22 @@ class Study:
 
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for anything in the study that cannot be run."""
-        border.require_study_name(self.name)
-        border.configuration(self.base, "the base of a study")
-        border.configuration(self.fixed, "what is fixed in a study")
+        user_input.require_study_name(self.name)
+        user_input.configuration(self.base, "the base of a study")
+        user_input.configuration(self.fixed, "what is fixed in a study")
         require_arms(self.name, self.arms)
         require_factors(self.factors)
-        border.require_seeds(self.seeds, f"the study {self.name!r}")
-        border.check_fields(self, f"the study {self.name!r}")
+        user_input.require_seeds(self.seeds, f"the study {self.name!r}")
+        user_input.check_fields(self, f"the study {self.name!r}")
         for cell, point in (self.tuned or {}).items():
-            border.configuration(point, f"the tuned point of {cell!r}")
+            user_input.configuration(point, f"the tuned point of {cell!r}")
         for name, preset in self.presets.items():
-            border.require_name("a preset", name)
-            border.configuration(preset, f"the preset {name!r}")
+            user_input.require_name("a preset", name)
+            user_input.configuration(preset, f"the preset {name!r}")
             if "seeds" in preset:
-                border.require_count(f"seeds of the preset {name!r}", preset["seeds"])
+                user_input.require_count(f"seeds of the preset {name!r}", preset["seeds"])
         cells = math.prod(len(self.levels(factor)) for factor in self.factors) * len(self.arms)
-        border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
+        user_input.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
         require_known("family", self.family, FAMILIES)
         fits = self.delta is None or 0 < self.delta < math.inf
         require(fits, "delta", "a number above 0, in the units of the metric", self.delta)
@@ -199,7 +201,7 @@ class Study:
                 found = self.settings(config)
             except LookupError as error:
                 raise BadInput(f"the settings of {self.name} have no entry for {name!r}: {error}") from error
-        return border.configuration(found, f"what the settings of {self.name} return for {name!r}")
+        return user_input.configuration(found, f"what the settings of {self.name} return for {name!r}")
 
     def trials(self, train: Any, done: Collection[str] = ()) -> list[Trial]:
         """Return every trial after a check: cell by cell in the order of the factors and arms, seed by seed.
@@ -217,7 +219,7 @@ class Study:
         cells = self.cells()
         if not cells:
             raise BadInput(f"no cell of {self.name} is left to run: none of {list(self.tuned or {})!r} is one")
-        border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
+        user_input.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
         for cell in cells:
             found = train.read(cell.config)
             train.check_metric(found.settings, self.metric or train.metric)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from mixlab.spec import border
+from mixlab.spec import user_input
 from mixlab.spec.trainable import Config
 
 
@@ -65,5 +65,5 @@ def trial_key(hashed: Config, seed: int) -> str:
 
 def digest(value: Any) -> str:
     """Return 16 hexadecimal digits that identify any JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=border.plain)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=user_input.plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

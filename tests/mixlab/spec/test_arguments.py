@@ -7,8 +7,8 @@ from unittest.mock import Mock
 import pytest
 
 from mixlab import Arm, Choice, Options, Search, Study, factorial, main, run
-from mixlab.spec.border import checked_arguments
 from mixlab.spec.complete import complete
+from mixlab.spec.user_input import checked_arguments
 from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, Toy
 

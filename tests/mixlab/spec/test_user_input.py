@@ -82,7 +82,7 @@ def pair(first: str, second: str) -> dict[str, Any]:
         ({"settings": {"a": 1}}, ["{'a': 1}", "function"]),
         ({"settings": lambda config: None}, ["'a'", "None", "mapping"]),
         ({"settings": lambda config: {}[config["lr"]]}, ["no entry for 'a'", "0.1"]),
-        ({"settings": lambda config: {"lr": config["lr"] / 0}}, ["'a'", "ZeroDivisionError", "test_border.py, line"]),
+        ({"settings": lambda config: {"lr": config["lr"] / 0}}, ["'a'", "ZeroDivisionError", "_input.py, line"]),
         ({"settings": lambda: {}}, ["'a'", "TypeError", "0 positional arguments"]),
         ({"fixed": [1]}, ["[1]", "mapping"]),
         ({"tuned": {"z": {}}}, ["'z'", "no cell"]),

@@ -205,7 +205,7 @@ Called = TypeVar("Called", bound=Callable[..., Any])  # a class or a function
 def checked_arguments(called: Called) -> Called:
     """Let a class or a function raise ``BadInput`` where Python would raise ``TypeError`` for its arguments.
 
-    Each of them is passed on as plain data: see ``border.plain``.
+    Each of them is passed on as plain data: see ``user_input.plain``.
     """
     signature = inspect.signature(called)
     parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_POSITIONAL]
