@@ -169,7 +169,8 @@ def test_parameters_under_a_condition_are_named_as_left_out():
     space = {"term": {"kind": "Choice", "values": ["s", "su"], "when": {}}, **SPACE}
     some = [trial({**p, "term": "su"}, peaked(p)) for p in points(20, 0)]
     some += [trial({"alpha": p["alpha"], "term": "s"}, 50.0) for p in points(20, 1)]
-    seen = landscape(tuned(some, space=space))
+    seen = landscape(arm := tuned(some, space=space))
+    assert unit_points(arm, some)["term=su"].tolist() == [1.0] * 20 + [0.0] * 20
     assert seen.left_out == ["zeta"]
     assert set(seen.importance.index) == {"term", "alpha"}
 

@@ -110,7 +110,7 @@ def test_levels_are_listed_as_a_sentence_lists_them():
         ({"train_images": "300", "test_images": "None"}, "cifar10, only 300 training images, resnet20"),
         ({"retrain.dataset": "imagenet"}, "cifar10, then imagenet, resnet20"),
         ({"dataset": "folder", "folder": "photographs"}, "folder, photographs, resnet20"),
-        ({"folder": "None"}, "cifar10, resnet20"),
+        ({"folder": "None", "retrain.dataset": "None"}, "cifar10, resnet20"),
     ],
 )
 def test_a_part_of_the_data_and_other_images_of_the_retraining_are_told(settings, told):

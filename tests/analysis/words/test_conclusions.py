@@ -35,6 +35,8 @@ def test_too_few_seeds_claim_nothing(seeds, word):
     assert answer(tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds)) == (
         f"Of 2 comparisons, paired over {word} and held together to an error rate of 5 %, 2 have too few seeds."
     )
+    apart = tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds, factors={"mixer": ("x", "y")}, family="table")
+    assert answer(apart).startswith(f"Of 4 comparisons, paired over {word} and held in each table to an error rate")
 
 
 def test_one_comparison_is_not_counted():

@@ -15,8 +15,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.records.published import PublishedNumber
+from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
+from analysis.words.line_breaks import wrapped
 from analysis.words.rendering import html_grid, html_page, latex, latex_figure, markdown, markdown_grid, terminal_text
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
@@ -52,12 +54,26 @@ def test_cells_by_hand():
     assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
+def test_seeds_until_decided_show_their_evidence_and_are_never_too_few():
+    (level,) = tables_of(lambda arm, _: 70.0 + (arm == "+ lam"), ("baseline", "+ lam"), 4, {}, sequential={"budget": 9})
+    e = f"{e_value([1.0] * 4):.2f}"
+    assert cells(level).loc["+ lam", "gain":"e (family)"].tolist() == ["+1.00", "[+1.00, +1.00]", e, e]
+    assert "few seeds" not in terminal_text("tiny", [level])
+
+
+def test_a_line_ends_at_a_space_or_within_a_word_that_must_fit():
+    assert wrapped("a by-seed word", 7) == ["a", "by-seed", "word"]
+    assert [wrapped("whole", 3, whole_words=whole) for whole in (False, True)] == [["who", "le"], ["whole"]]
+
+
 def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing():
     (level,) = tables_of(lambda arm, _: 70.0 + (arm == "+ lam"), ("baseline", "+ lam"), 1, {})
     assert cells(level).iloc[1].tolist()[2:5] == ["71.00 ± –", "+1.00", "–"]
     assert "1 seed cannot reach p < 0.05" in terminal_text("tiny", [level])
     assert "power" not in terminal_text("tiny", [level])
-    assert power_cells(level).iloc[0].tolist() == ["+ lam", "1", "+1.00", "–", "–", "2 to know its spread"]
+    plan = {"arm": "+ lam", "seeds so far": "1", "gain": "+1.00", "sd of the differences": "–"}
+    plan |= {"P(beats baseline)": "–", "seeds needed": "2 to know its spread"}
+    assert power_cells(level).to_dict("records") == [plan]
 
 
 @pytest.mark.parametrize(("higher", "beats"), [(True, "0.25"), (False, "0.75"), (None, "–")])
