@@ -51,6 +51,7 @@ def test_jitter_changes_each_image_by_its_own_factors_within_bounds():
     assert 60 <= levels.min() < 63
     assert 137 < levels.max() <= 140
     assert torch.equal(jitter(flat, generator(0, "augment"), 0.0), flat)
+    assert jitter(2 * flat, generator(0, "augment"), 0.4).max() == 255
 
 
 def test_jitter_is_torchvision_s_one_factor_after_another():

@@ -49,6 +49,7 @@ def test_sgd_by_hand(nesterov):
             weights[index] = weights[index] - 0.1 * (decayed + 0.9 * velocity[index] if nesterov else velocity[index])
     found = walk(model, weight_decay=0.01, nesterov=nesterov)
     torch.testing.assert_close(found, weights)
+    walk(network(), momentum=0.0, nesterov=nesterov, optimiser="adamw" if nesterov else "sgd")  # without one, too
 
 
 def test_a_first_step_that_overflows_leaves_sgd_at_rest():
