@@ -160,7 +160,7 @@ class Evaluation:
                 if progress.disable:  # no terminal but a log, in which a bar would be one endless line
                     print(so_far(), file=sys.stderr, flush=True)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{so_far()}, kept in {cache}") from None
+            raise KeyboardInterrupt(f"{so_far()}, kept in {cache}" if cached else "") from None
         shown = problems[:MOST_NAMED]
         if len(problems) > MOST_NAMED:
             shown.append(counted(len(problems) - MOST_NAMED, "more network"))

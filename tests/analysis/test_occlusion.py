@@ -113,12 +113,19 @@ def test_of_many_networks_that_were_not_evaluated_ten_are_named(track, out, caps
     assert rest == "occlusion.py: not evaluated: 3 more networks"
 
 
-def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(trained, out, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("nth", "end", "files"),
+    [
+        (1, "the same command starts again", []),
+        (3, "evaluated 2 of 4 networks, kept in {}; the same command goes on", ["evaluations.json"]),
+    ],
+)
+def test_sigterm_keeps_what_is_done_and_no_more(trained, out, tmp_path, capsys, monkeypatch, nth, end, files):
     calls, real = [], occlusion.measure
 
     def measure(*arguments: Any) -> Any:
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == nth:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)
 
@@ -128,10 +135,9 @@ def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(trained, out, tmp_
     before = signal.getsignal(signal.SIGTERM)
     assert call(trained, out) == 130
     assert signal.getsignal(signal.SIGTERM) is before
-    said = capsys.readouterr().err
-    assert "occlusion.py: interrupted; evaluated 2 of 4 networks" in said
-    assert said.strip().endswith("the same command goes on")
-    assert [file.name for file in out.iterdir()] == ["evaluations.json"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == f"occlusion.py: interrupted; {end.format(out / 'evaluations.json')}"
+    assert [file.name for file in out.glob("*")] == files
     assert not list((tmp_path / "scratch").iterdir())
 
 
