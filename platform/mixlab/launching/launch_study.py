@@ -36,13 +36,13 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         more, where = [], str(start.tables)
         if seeds > len(study.seeds):
             more.append(f"{seeds} seeds")
-            where = f"MLflow and {where}"  # other plans have runs of their own in MLflow
+            where += ", and in MLflow that of the same arms"  # other plans have runs of their own there
         if looks["comparisons"]:
             more.append(f"{counted(looks['comparisons'], 'comparison')} that this one lacks")
         if more:
             text = (
                 f"Earlier tables of this study have {' and '.join(more)}. This one will replace those in {where}; "
-                "the earlier command brings them back, and trains nothing"
+                "the earlier study and command bring them back, and train nothing"
             )
             say(start.console, text, style="yellow")
         listed = SequentialTrials if study.sequential else ListedTrials

@@ -21,9 +21,9 @@ Comparison = frozenset[str]  # a key of a run of the arm, and one of a run of wh
 def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
     """Return the looks at some of these trials, ``{"seeds": [6, ...], "until_decided": bool, "comparisons": int}``.
 
-    ``seeds`` are the numbers, other than today's, in tables of this plan with a fixed number of seeds;
-    ``until_decided`` is whether seeds were ever added until every comparison was decided; ``comparisons`` counts those
-    of other plans that this one lacks, whatever the names of their arms are.
+    ``seeds`` are the numbers, other than today's, in tables with a fixed number of seeds and a comparison of this one;
+    ``until_decided`` is whether seeds were ever added to one until every comparison was decided; ``comparisons`` counts
+    those of other plans that this one lacks, whatever the names of their arms are.
     """
     cells = _Cells()
     rows = [{"key": trial.key, "arm": trial.arm, "levels": trial.levels} for trial in trials]
@@ -35,8 +35,10 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
     for run, plan in artifacts.plans(client, study.name):
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
             continue  # no table was made of its trials
+        compared = cells.compared(plan["trials"], plan.get("against") or {}, plan["baseline"])
         if run.tags.get(names.PLAN) != study.identity:
-            earlier |= cells.compared(plan["trials"], plan.get("against") or {}, plan["baseline"])
+            earlier |= compared
+        if not compared & now:
             continue
         known = plan.get("looks") or {}
         seeds |= set(known.get("seeds", []))

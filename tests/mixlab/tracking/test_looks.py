@@ -37,6 +37,8 @@ def arms(*given: Arm) -> Study:
 
 
 OF_SIX, OF_SEVEN, LARGER = table_of(STUDY), table_of(seeds(7), seeds=[6]), table_of(THREE_ARMS)
+RENAMED = arms(FIRST, replace(SECOND, name="new"))
+FOUR_OTHER_SEEDS = table_of(replace(THREE_ARMS, seeds=range(5, 9)))
 OF_SECOND = arms(FIRST, SECOND, replace(THIRD, against=SECOND.name))
 # The table of seven is the run's last.
 STOPPED = table_of(seeds(9), tags=((names.NOTE, "a table"), (names.TABLE_SEEDS, "7")), seeds=[6])
@@ -54,13 +56,18 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
     "until decided before": (seeds(8), [table_of(seeds(7), until_decided=True)], {"seeds": [7], "until_decided": True}),
     "comparisons of another plan count once": (STUDY, [LARGER, LARGER], {"comparisons": 1}),
     "those of this plan count never": (THREE_ARMS, [LARGER, OF_SIX], {}),
-    "cells that share a run": (STUDY, [table_of(replace(THREE_ARMS, seeds=range(5, 9)))], {"comparisons": 1}),
+    "cells that share a run": (STUDY, [FOUR_OTHER_SEEDS], {"seeds": [4], "comparisons": 1}),
     "one seed": (seeds(1), [table_of(seeds(1))], {}),
     "a comparison the other way round": (arms(SECOND, FIRST, THIRD), [OF_SIX], {}),
     "another beside one turned round": (arms(SECOND, FIRST, THIRD), [LARGER], {"comparisons": 1}),
     "other trials": (seeds(7), [table_of(THREE_ARMS.with_base(epochs=7))], {}),
     "where no table was made": (seeds(7), [table_of(THREE_ARMS, tags=())], {}),
-    "another name of an arm": (arms(FIRST, replace(SECOND, name="new")), [OF_SIX], {}),
+    "another name of an arm": (RENAMED, [OF_SIX], {}),
+    # A look at fewer seeds was forgotten as soon as an arm was renamed or added.
+    "fewer seeds by another name": (replace(seeds(7), arms=RENAMED.arms), [OF_SIX], {"seeds": [6]}),
+    "fewer seeds without an arm": (replace(THREE_ARMS, seeds=range(7)), [OF_SEVEN, OF_SIX], {"seeds": [6]}),
+    "fewer seeds of other comparisons": (replace(seeds(7), arms=(FIRST, THIRD)), [OF_SIX], {"comparisons": 1}),
+    "until decided without an arm": (THREE_ARMS, [table_of(replace(STUDY, sequential=True))], {"until_decided": True}),
     # It was taken for the same table, so that the comparison that it replaces was not told of.
     "a reference": (OF_SECOND, [LARGER], {"comparisons": 1}),
     "an earlier reference": (THREE_ARMS, [table_of(OF_SECOND)], {"comparisons": 1}),
