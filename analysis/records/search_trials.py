@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.records.runs import Plan, load_plan
 from mixlab.errors import BadInput
-from mixlab.search.trial_store import TrialStore, best_of, file_of
+from mixlab.search.trial_store import TrialStore, best_of, file_of, standing
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Tuned:
         return self.name + self.role
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Return the trials that ended in one of ``states``, or all if none is given."""
-        return self.study.get_trials(deepcopy=False, states=states or None)
+        """Return the trials that ended in one of ``states``, or all if none is given; none that was tried again."""
+        found = standing(self.study.get_trials(deepcopy=False))
+        return [trial for trial in found if not states or trial.state in states]
 
     @property
     def complete(self) -> list[FrozenTrial]:

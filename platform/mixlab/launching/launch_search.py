@@ -36,6 +36,7 @@ def launch_search(search: Search, start: Start) -> Result:
             stack.enter_context(only_machine(start, "searching"))
         history = History(search, start.train, trials)
         stack.enter_context(history.drivers.joined())
+        history.retry_faults()
         race = Race(history, start.report.race) if search.racing else None
         phase = ProposedTrials(history, start.storage, start.options.preset, race)
         found = run_phase(phase, start)

@@ -12,9 +12,9 @@ from mixlab.launching.phase import Left, Phase, require_reported
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.messages import counted, say
-from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
+from mixlab.search.history import ERROR, Claim, Found, History
 from mixlab.search.race import Race
-from mixlab.search.trial_store import OUTCOMES, WORDS, begun, best_of, budget, url_of
+from mixlab.search.trial_store import OUTCOMES, WORDS, begun, best_of, budget, faults, standing, url_of
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
@@ -76,7 +76,8 @@ class ProposedTrials(Phase):
         require_reported("the objective", self.objective, trial, epoch)
         value = epoch.metrics[self.objective]
         if not math.isfinite(value):
-            return End(State.FAILED, error=f"the objective {self.objective} became {value} in epoch {epoch.number}")
+            error = f"the objective {self.objective} became {value} in epoch {epoch.number}"
+            return End(State.FAILED, error=error, answer=True)
         latest = self.history.report(claim, epoch.number, value)
         out = bool(self.race is not None and self.race.out(claim, epoch, value))
         if epoch.last:
@@ -151,19 +152,19 @@ class ProposedTrials(Phase):
     def failing(self) -> str:
         """Return why the search as a whole has failed, in a sentence; empty where it has not.
 
-        A failure that the trainable names in ``final``, such as a training that diverges, is an answer about the
+        A failure that the trainable names in ``final``, or a training that diverges, is an answer about the
         configuration and does not count.
         """
         ended = len(self._ended())
-        failures = [found for _, found in self._trials() if WORDS[found.state] is State.FAILED]
-        failed = sum(ANSWER not in found.user_attrs for found in failures)
+        failed = sum(len(faults(self.history.trials(name))) for name in self.history.cells)
         if failed < MOST_FAILED * ended or not failed:
             return ""
         of_all = f"{failed} of the search's {counted(ended, 'trial')} failed"
-        return f"{of_all}, of which a quarter is too many to trust the rest"
+        return f"{of_all}, of which a quarter is too many to trust the rest; the same command tries those again"
 
     def _trials(self) -> list[tuple[Cell, Found]]:
-        return [(cell, found) for name, cell in self.history.cells.items() for found in self.history.trials(name)]
+        cells = self.history.cells.items()
+        return [(cell, found) for name, cell in cells for found in standing(self.history.trials(name))]
 
     def _ended(self) -> list[State]:
         return [state for _, found in self._trials() if (state := WORDS[found.state]).over]
@@ -213,13 +214,13 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
     cells = search.study.cells()
     for cell in cells:
         study = begun(search, cell, train, url)
-        trials = study.get_trials(deepcopy=False) if study else []
+        trials = standing(study.get_trials(deepcopy=False)) if study else []
         if study and (winner := best_of(study)):
             best[cell.name] = winner.params
         states, size = [WORDS[trial.state] for trial in trials], budget(search, cell, train, trials)
         words = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
         total += size
-        todo = max(0, size - sum(state.over for state in states))
+        todo = max(0, size - sum(state.over for state in states)) + len(faults(trials))
         say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")
         corners = list(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
         points = (corners[number % len(corners)] for number in range(todo))

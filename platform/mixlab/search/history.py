@@ -10,22 +10,21 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mixlab.search import optuna_private
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
-from mixlab.search.trial_store import OUTCOMES, STATES, TrialStore, best_of, budget, points_left
+from mixlab.search.trial_store import OUTCOMES, STATES, TrialStore, best_of, budget, faults, points_left, standing
 from mixlab.spec import space as ranges
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.search import TWIN, Search, SearchTrial
+from mixlab.spec.search import ANSWER, INSTEAD, TWIN, Search, SearchTrial
 from mixlab.spec.study import Cell
 from mixlab.spec.trial import State, digest
 
 Found: TypeAlias = FrozenTrial  # a trial as Optuna holds it
 
 DRIVER, KEY, ERROR = "mixlab.driver", "mixlab.key", "mixlab.error"
-ANSWER = "mixlab.answer"  # a failed trial has it if the trainable documents the exception by which it failed
 CONFIRMING = "mixlab.confirming"
 
 
@@ -69,10 +68,22 @@ class History:
 
         return self.store.alone(work)
 
+    def retry_faults(self) -> None:
+        """Let each trial that failed by a fault be tried again, as a new one with the same values."""
+
+        def work() -> None:
+            for name, study in self.arms.items():
+                for failed in faults(self.trials(name)):
+                    values = {"params": failed.params, "distributions": failed.distributions}
+                    instead = {INSTEAD: failed.number}
+                    study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=instead, **values))
+
+        self.store.alone(work)
+
     def finished(self) -> bool:
         """Return whether every trial of the budget has ended, whoever ran it."""
         for name, cell in self.cells.items():
-            trials = self.trials(name)
+            trials = standing(self.trials(name))
             if sum(trial.state.is_finished() for trial in trials) < self._budget(cell, trials):
                 return False
         return True
@@ -160,11 +171,11 @@ class History:
         return budget(self.search, cell, self.train, trials)
 
     def _begun(self, name: str) -> int:
-        return sum(trial.state != TrialState.WAITING for trial in self.trials(name))
+        return sum(trial.state != TrialState.WAITING for trial in standing(self.trials(name)))
 
     def _has_room(self, name: str) -> bool:
-        trials = self.trials(name)
-        waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+        trials = standing(self.trials(name))
+        waiting = [place for place, trial in enumerate(trials) if trial.state == TrialState.WAITING]
         return min([*waiting, len(trials)]) < self._budget(self.cells[name], trials)
 
     def _ask(self, cell: Cell) -> Claim | None:
@@ -202,8 +213,9 @@ class History:
 
     def _twin(self, claim: Claim) -> FrozenTrial | None:
         """Return an earlier trial with the same key: its numbers would be the same, so it is not trained again."""
-        earlier = self.trials(claim.trial.cell)[: claim.trial.number]
-        return next((trial for trial in earlier if trial.user_attrs.get(KEY) == claim.trial.key), None)
+        key, number = claim.trial.key, claim.trial.number
+        earlier = (trial for trial in standing(self.trials(claim.trial.cell)) if trial.number < number)
+        return next((trial for trial in earlier if trial.user_attrs.get(KEY) == key), None)
 
     def _settle_held(self) -> None:
         """Give each trial that waits for its twin the twin's result, once it exists."""

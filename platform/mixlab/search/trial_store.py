@@ -19,7 +19,7 @@ from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.search.server_storage import ServerStorage
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.search import Search
+from mixlab.spec.search import ANSWER, INSTEAD, Search
 from mixlab.spec.study import Cell
 from mixlab.spec.trial import State
 
@@ -116,6 +116,18 @@ def best_of(study: optuna.Study) -> FrozenTrial | None:
     return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
+def standing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials without those that failed and are tried again, which count no more."""
+    again = {trial.user_attrs.get(INSTEAD) for trial in trials}
+    return [trial for trial in trials if trial.number not in again]
+
+
+def faults(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return those of the standing trials that failed by a fault: the next start of the search tries them again."""
+    failed = (trial for trial in standing(trials) if trial.state == TrialState.FAIL)
+    return [trial for trial in failed if ANSWER not in trial.user_attrs]
+
+
 def url_of(given: str | None, folder: Path) -> str:
     """Return the URL of a search's trials: the given one, or a file in the folder of its results."""
     return given or str(folder / "optuna.journal")
@@ -155,10 +167,10 @@ def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> opt
 
 
 def budget(search: Search, cell: Cell, train: CompleteTrainable, trials: Sequence[FrozenTrial]) -> int:
-    """Return the number of trials of a cell, with those that it has; a grid ends when all its points were tried."""
+    """Return the number of trials of a cell, with those that stand; a grid ends when all its points were tried."""
     if search.sampler != "grid":
         return search.per_cell
-    return min(search.per_cell, len(trials) + len(points_left(search, cell, train, trials)))
+    return min(search.per_cell, len(standing(trials)) + len(points_left(search, cell, train, trials)))
 
 
 def points_left(

@@ -30,6 +30,8 @@ SAMPLERS = {
 SCHEDULERS = ("none", "asha", "hyperband", "median")
 DIRECTIONS = ("maximize", "minimize")
 # Attributes of a trial in Optuna.
+ANSWER = "mixlab.answer"  # a failed trial has it if its failure is an answer about the configuration, and no fault
+INSTEAD = "mixlab.instead_of"  # the number of an earlier trial that failed by a fault, which it tries again
 RACE = "mixlab.race"  # its result with each seed, and why it gets no more
 TWIN = "mixlab.same_as"  # the number of an earlier trial with the same key, whose result it took
 

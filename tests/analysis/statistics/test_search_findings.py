@@ -21,6 +21,7 @@ from analysis.statistics.search_findings import (
     explained_p,
     landscape,
 )
+from mixlab.spec.search import INSTEAD
 from tests.analysis.planned import tables_of
 from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points, trial, tuned
 
@@ -78,7 +79,10 @@ def test_an_arm_that_an_earlier_start_tried_for_longer_is_warned_of():
     arms = [
         tuned([trial(p, peaked(p)) for p in points(count, 0)], arm) for arm, count in (("cutmix", 20), ("mixup", 10))
     ]
-    found = cautions(SearchRecord({"per_arm": 10}, arms), [])
+    tried_again = [*(trial(p, peaked(p)) for p in points(9, 1)), trial(points(1, 2)[0], None, TrialState.FAIL)]
+    tried_again += [create_trial(value=1.0, params=tried_again[9].params, distributions=tried_again[9].distributions)]
+    tried_again[10].set_user_attr(INSTEAD, 9)
+    found = cautions(SearchRecord({"per_arm": 10}, [*arms, tuned(tried_again, "fmix")]), [])
     longer = [caution for caution in found if "budget gives" in caution]
     assert longer == ["cutmix: its best is of 20 trials, where the budget gives every arm 10."]
 

@@ -72,7 +72,8 @@ def test_a_trial_ends_by_its_last_epoch_and_by_an_objective_that_is_no_number():
     assert source.reported(trial, Epoch(27, 27, {"val_top1": 71.0})) == End(State.DONE, 71.0)
     for value in (math.nan, math.inf, -math.inf):
         end = source.reported(trial, Epoch(3, 27, {"val_top1": value}))
-        assert end == End(State.FAILED, error=f"the objective val_top1 became {value} in epoch 3")
+        error = f"the objective val_top1 became {value} in epoch 3"
+        assert end == End(State.FAILED, error=error, answer=True)  # it would become so again
 
 
 def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_holds():

@@ -133,11 +133,17 @@ def test_a_launch_ends_well_though_a_mirror_fails(launch, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_a_search_of_which_a_quarter_failed_is_exit_1(launch):
+def test_a_search_of_which_a_quarter_failed_is_exit_1_and_the_same_command_tries_those_again(launch, tracking_uri):
     failed = End(State.FAILED, error="RuntimeError: CUDA error")
     search = replace(SMALL_SEARCH, study=replace(SEARCHED, seeds=range(1)))
     said = launch(search, lambda _, trial, n: failed if n == 0 and isinstance(trial, SearchTrial) else None, code=1)
-    assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
+    assert "1 of the search's 4 trials failed" in said
+    assert "which a quarter is too many to trust the rest; the same command tries those again" in said
+    assert "low: 1 done, 1 failed, 1 of 2 left" in launch(search, dry_run=True)
+    assert [line for line in launch(search).splitlines() if line.endswith("· trial 2: started")]
+    assert "low: 2 done, 0 of 2 left" in launch(search, dry_run=True)
+    runs = store.recorded(store.connect(tracking_uri), SEARCH.name, "trial")
+    assert [run.status for run in runs.values()] == ["FINISHED"] * 4
 
 
 @pytest.mark.parametrize("arm", ["low", pytest.param("high", marks=pytest.mark.slow)])

@@ -16,10 +16,11 @@ from mixlab.cluster.source import End
 from mixlab.launching.plan import print_plan
 from mixlab.launching.proposed import left_of_search
 from mixlab.launching.start import Start
-from mixlab.search.history import ANSWER, ERROR, KEY, TWIN, History
-from mixlab.search.trial_store import OUTCOMES, TrialStore, best_of, url_of
+from mixlab.search.history import ERROR, KEY, History
+from mixlab.search.trial_store import OUTCOMES, TrialStore, best_of, standing, url_of
+from mixlab.spec.search import ANSWER, TWIN
 from mixlab.spec.trial import State
-from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states
+from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, proposed, run, search, states, store_of
 
 
 def test_every_arm_gets_the_same_trials_however_good_it_is():
@@ -113,6 +114,27 @@ def test_a_twin_ends_as_the_trial_that_was_trained(outcome, error, answer):
     for trial in history.trials("low"):
         assert (OUTCOMES[trial.state], trial.intermediate_values) == (outcome, {1: 70.0})
         assert (trial.user_attrs.get(ERROR, ""), ANSWER in trial.user_attrs) == (error, answer)
+
+
+@pytest.mark.parametrize("kind", ["journal", pytest.param("sqlite", marks=pytest.mark.slow)])
+def test_what_failed_by_a_fault_is_tried_again_once_a_start_in_its_place_and_an_answer_is_not(kind, tmp_path):
+    arms = (Arm("low", {"arm": "low"}),)
+    spec = search(arms=arms, base={"alpha": 1.0}, space={"zeta": Choice(0.1, 0.2)}, budget=8, sampler="random")
+    fault, answer = End(State.FAILED, error="no room"), End(State.FAILED, error="it diverged", answer=True)
+    tried = []
+    for of_low_zeta in (fault, fault, End(State.DONE, 1.0), None):
+        history = History(spec, TRAIN, store_of(kind, tmp_path))
+        history.retry_faults()
+        source = proposed(history)
+        while job := source.next(9):
+            tried.append(job.trial.config["zeta"])
+            source.ended(job.trial, of_low_zeta if job.trial.config["zeta"] == 0.1 else answer)
+        assert source.over()
+        assert source.counts().startswith("8/8 tried, ")
+        assert bool(source.failing()) == (of_low_zeta is fault)
+    assert sorted(tried) == [0.1, 0.1, 0.1, 0.2]  # the others are twins
+    stand = standing(history.trials("low"))
+    assert {(trial.params["zeta"], trial.state.name) for trial in stand} == {(0.1, "COMPLETE"), (0.2, "FAIL")}
 
 
 @pytest.mark.parametrize(
