@@ -14,10 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from requests.utils import get_environ_proxies, select_proxy
 
 from mixlab.databases import only_maker, with_tables
 from mixlab.errors import BadInput, first_line, hint, root_cause
@@ -99,6 +101,10 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     way = f"give sqlite:///FILE, the http:// address of a running server, or {DATABASE}"
     if file is not None:  # first what keeps the finished runs, as where another program holds the database
         way = "put that right, or give another file, in a folder of this machine that can be written"
+    proxy = select_proxy(tracking_uri, get_environ_proxies(tracking_uri)) if tracking_uri.startswith("http") else None
+    if proxy:
+        host = urlsplit(tracking_uri).hostname
+        way = f"{shown(proxy)!r}, the proxy of this environment, was asked: if {host} needs none, name it in NO_PROXY"
     why = shown(root_cause(error))  # any of the stores' own exceptions
     raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({why}); {way}")
 

@@ -158,11 +158,19 @@ def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(clien
             ask(client, "toy")
 
 
-def test_a_database_that_refuses_says_why_in_a_sentence(monkeypatch, capfd):
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("postgresql+psycopg2://me:secret@127.0.0.1:1/runs", r"127.*, port 1 failed: Connection refused\); give"),
+        ("http://head:5000", r"\(Connection refused\); 'http://me:\*\*\*@127.0.0.1:1', the proxy .*: if head needs"),
+    ],
+)
+def test_a_database_or_proxy_that_refuses_says_why_in_a_sentence(uri, said, monkeypatch, capfd):
     """MLflow tried it again for longer than anybody waited, and printed its exception each time."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    with pytest.raises(BadInput, match=r"127\.0\.0\.1.*, port 1 failed: Connection refused\); give") as caught:
-        store.connect("postgresql+psycopg2://me:secret@127.0.0.1:1/runs")
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
+    with pytest.raises(BadInput, match=said) as caught:
+        store.connect(uri)
     assert "secret" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
