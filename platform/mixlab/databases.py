@@ -45,6 +45,21 @@ def with_tables(open_database: Callable[[], Opened]) -> Opened:
     return open_database()
 
 
+@contextmanager
+def connections() -> Iterator[Event]:
+    """Yield an event that is set once any database has taken a connection inside the block."""
+    taken = Event()
+
+    def take(*_: Any) -> None:
+        taken.set()
+
+    event.listen(Engine, "connect", take)
+    try:
+        yield taken
+    finally:
+        event.remove(Engine, "connect", take)
+
+
 def wait_for_server(engine: Engine) -> None:
     """Let ``engine``, whose pool tries each connection before it is used, wait for its server, and say so."""
     away = Event()  # whether it has been said, by whichever thread

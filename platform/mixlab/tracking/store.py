@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests.utils import get_environ_proxies, select_proxy
 
-from mixlab.databases import only_maker, with_tables
+from mixlab.databases import connections, only_maker, with_tables
 from mixlab.errors import BadInput, first_line, hint, root_cause
 from mixlab.processes import in_background
 from mixlab.tracking import names
@@ -29,7 +29,7 @@ from mixlab.tracking.mlflow_private import limit_attempts, make_database, runs_i
 from mixlab.uris import DATABASE, require_uri, require_writable, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
-FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
+TABLES_SECONDS = 120.0  # for a new database, whose tables take seconds, and which another start may be making
 PAUSES = (0.5, 2.0)  # seconds before a request is repeated after its connection was dropped
 REPEATS = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"  # MLflow reads it for each request
 RUNS_PER_PAGE = 5000
@@ -75,7 +75,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
         raise BadInput(f"no MLflow database at {str(file)!r}: run the study first, or name another with --tracking-uri")
     if file is not None and make:
         require_writable(file, option)
-    seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
+    seconds = ANSWER_SECONDS if file is None else TABLES_SECONDS
 
     def answering() -> MlflowClient:
         client = MlflowClient(tracking_uri)
@@ -85,17 +85,22 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     def ask() -> MlflowClient:
         if not tracking_uri.startswith("http"):
             limit_attempts()
-        with only_maker(file if make else None, FILE_SECONDS):
+        with only_maker(file if make else None, TABLES_SECONDS):
             if file is not None and not os.path.exists(file):
                 make_database(Path(os.path.realpath(file)))  # a link may lead elsewhere
             return with_tables(answering)
 
     asking: Future[MlflowClient] = Future()
     # MLflow would ask a server whose database is away again and again for minutes.
-    with patch.dict(os.environ, {REPEATS: os.environ.get(REPEATS, "1")}):
+    with patch.dict(os.environ, {REPEATS: os.environ.get(REPEATS, "1")}), connections() as taken:
         in_background(ask, asking, "store")  # a host that swallows packets would hold the main thread for minutes
         wait([asking], seconds)
-    error = asking.exception() if asking.done() else TimeoutError(f"it did not answer within {seconds:.0f} s")
+        late = f"it did not answer within {seconds:.0f} s"
+        if file is None and taken.is_set():
+            wait([asking], TABLES_SECONDS)
+            late = f"it took a connection, but was not ready within {TABLES_SECONDS:.0f} s"
+            late += "; if it was new, make it anew: some of its tables may be missing"
+    error = asking.exception() if asking.done() else TimeoutError(late)
     if error is None:
         return asking.result()
     way = f"give sqlite:///FILE, the http:// address of a running server, or {DATABASE}"

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
+from sqlalchemy import create_engine
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
@@ -173,6 +174,23 @@ def test_a_database_or_proxy_that_refuses_says_why_in_a_sentence(uri, said, monk
         store.connect(uri)
     assert "secret" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("tables", "said"), [(5.0, ""), (0.01, "not ready within 0 s; if it was new, make it anew: ")])
+def test_the_tables_of_a_new_database_are_waited_for_longer_than_its_answer(tables, said, monkeypatch):
+    """MySQL keeps what a start that gives up has made, with which MLflow cannot go on."""
+
+    def make_tables(uri: str) -> Mock:
+        create_engine("sqlite://").connect()
+        time.sleep(0.1)
+        return made
+
+    made = Mock()
+    monkeypatch.setattr(store, "MlflowClient", make_tables)
+    for name, seconds in (("ANSWER_SECONDS", 0.05), ("TABLES_SECONDS", tables)):
+        monkeypatch.setattr(store, name, seconds)
+    with refused(said) if said else nullcontext():
+        assert store.connect("mysql://me@head/runs") is made
 
 
 @pytest.mark.parametrize("location", ["mlflow-artifacts:/1", "mlflow-artifacts://head:5000/1"])
