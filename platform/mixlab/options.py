@@ -8,6 +8,7 @@ from typing import Any
 from mixlab.errors import BadInput, require
 from mixlab.spec import user_input
 from mixlab.spec.user_input import checked_arguments
+from mixlab.uris import shown
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another
@@ -102,6 +103,10 @@ class Options:
         for name in PLACES:
             if (place := getattr(self, name)) is not None:
                 _require_place(option_name(name), place)
+        if self.optuna_storage == (both := self.tracking_uri):  # each keeps its version in a table of the same name
+            raise BadInput(
+                f"--optuna-storage and --tracking-uri are both {shown(both)!r}: give each a database of its own"
+            )
         gpus = self.gpus_per_trial
         require(not isinstance(gpus, str) or gpus == AUTO, "--gpus-per-trial", f"a number or {AUTO!r}", gpus)
 

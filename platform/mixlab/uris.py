@@ -1,8 +1,10 @@
 """What places are called: URIs without their passwords, the file of an SQLite URI, the part of a path that exists."""
 
+import contextlib
 import os
 import re
 import shlex
+import sqlite3
 import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -91,6 +93,11 @@ def _require_database(file: Path, given: str) -> None:
     with file.open("rb") as content:
         if content.read(16) not in (b"", b"SQLite format 3\0"):  # MLflow would retry for minutes
             raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
+    read = f"file:{quote(os.fsencode(file))}?mode=ro"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(read, timeout=1, uri=True)) as found:
+        tables = [name for (name,) in found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        if tables and "experiments" not in tables:  # MLflow would add its own to these
+            raise BadInput(f"{given} names a database of another program, with a table {tables[0]!r}; give MLflow's")
 
 
 def require_writable(file: Path, option: str) -> None:

@@ -207,6 +207,10 @@ def test_the_list_says_of_a_preset_what_it_changes_and_once_what_all_of_them_do(
         ({"data_root": " "}, ["--data-root", "' '", "place"]),
         ({"storage": "~/results"}, ["--storage", "'~/results'", f"give {Path.home()}/results"]),
         ({"tracking_uri": "sqlite:///~/m.db"}, ["--tracking-uri", f"give sqlite:///{Path.home()}/m.db"]),
+        (
+            dict.fromkeys(("tracking_uri", "optuna_storage"), "postgresql://me:secret@head/db"),
+            ["--optuna-storage and --tracking-uri are both 'postgresql://me:***@head/db'", "a database of its own"],
+        ),
     ],
 )
 def test_options_of_a_wrong_kind(given, parts):

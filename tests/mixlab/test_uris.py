@@ -1,6 +1,8 @@
 """A URI holds no password when it is printed or recorded."""
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,7 @@ def test_an_empty_file_is_a_database_that_can_be_made_and_a_file_of_another_kind
     (tmp_path / "x.db").write_bytes(b"SQLite format 4")
     with refused("not a database"):
         require_uri(f"sqlite:///{tmp_path}/x.db", "--store")
+    with closing(sqlite3.connect(tmp_path / "y.db")) as connection:
+        connection.execute("CREATE TABLE studies (study_id INTEGER)")  # as Optuna's begin
+    with refused("y.db' names a database of another program, with a table 'studies'; give MLflow's"):
+        require_uri(f"sqlite:///{tmp_path}/y.db", "--store")
