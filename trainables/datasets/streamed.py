@@ -84,6 +84,7 @@ class Streamed:
             prefetch_factor=AHEAD if workers else None,
             pin_memory=torch.device(self.device).type == "cuda",
             generator=Generator(),  # otherwise it draws from torch's global generator
+            worker_init_fn=_leave_group,
         )
         arriving = iter(loader)
         for batch in chunks:
@@ -98,6 +99,14 @@ class Streamed:
                 self.skipped.add(failure)
                 say(f"skipped: {failure}")
         return [chunk for chunk in chunks if len(chunk.labels)]
+
+
+def _leave_group(worker: int) -> None:
+    """Leave the process group, whose signals, such as those of ``timeout`` and SLURM, are for the process that reads.
+
+    It ends its workers. If they ended first, it would take that for a fault, or torch would print a traceback.
+    """
+    os.setpgrp()
 
 
 def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,5 +1,7 @@
 """A split of 45 image files of many sizes; the labels number the images."""
 
+import os
+
 import pytest
 import torch
 
@@ -76,5 +78,6 @@ def test_an_abandoned_epoch_leaves_no_process(files):
     next(batches)
     started = set(psutil.Process().children()) - before
     assert len(started) == 2
+    assert all(os.getpgid(worker.pid) == worker.pid for worker in started)  # a signal to our group is not theirs
     batches.close()
     assert psutil.wait_procs(started, timeout=STANDING_STILL_SECONDS)[1] == []
