@@ -103,7 +103,9 @@ class Evaluation:
         """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""
         return parse(self.configs[next(iter(self.results))])
 
-    def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
+    def measure(
+        self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None, of: int | None = None
+    ) -> None:
         """Evaluate the networks of all runs that are done, or of some, here or as Ray tasks.
 
         What was measured before is read from ``evaluations.json``, which is extended after every network. Standard
@@ -114,6 +116,7 @@ class Evaluation:
             protocol: everything that determines a result besides the checkpoint and the images, as JSON can hold it. If
                 the numbers of its ``kind`` change, its ``version`` must be raised.
             runs: some rows of ``runs``.
+            of: the number of networks that several calls evaluate, of which this is one.
 
         Raises:
             ValueError: no run is done.
@@ -145,10 +148,11 @@ class Evaluation:
                     yield run_id, checkpoint
 
         outcomes = self._outcomes(fetched(), measure, protocol, options.images, options.data_root.absolute())
-        progress = tqdm(outcomes, "evaluating", len(rows), disable=None, leave=False)
+        earlier, every = len(self.found), of or len(rows)
+        progress = tqdm(outcomes, "evaluating", every, initial=earlier, disable=None, leave=False)
 
         def so_far() -> str:
-            return f"evaluated {sum(key in cached for key in keys.values())} of {counted(len(rows), 'network')}"
+            return f"evaluated {earlier + sum(key in cached for key in keys.values())} of {counted(every, 'network')}"
 
         try:
             for run_id, outcome in progress:

@@ -90,9 +90,9 @@ def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mappin
     """Measure every network, but the plane, which takes most of the time, for the first seed of each arm alone."""
     finished = done(study.runs)
     first_seed = finished["seed"] == finished["seed"].min()
-    study.measure(measure, {**protocol, "plane": study.options.plane}, finished[first_seed])
+    study.measure(measure, {**protocol, "plane": study.options.plane}, finished[first_seed], len(finished))
     if not first_seed.all():
-        study.measure(measure, {**protocol, "plane": 0}, finished[~first_seed])
+        study.measure(measure, {**protocol, "plane": 0}, finished[~first_seed], len(finished))
 
 
 def _work(options: argparse.Namespace) -> int:

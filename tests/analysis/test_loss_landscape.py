@@ -29,4 +29,6 @@ def test_lines_planes_and_the_table_of_sharpness(trained, painted, out, capsys):
     start = line[(line["arm"] == "+ lam") & (line["step"] == 0)].set_index("seed")["loss"]
     rise = pd.read_csv(out / "sharpness.csv").set_index("arm")["mean"]["+ lam"]
     assert rise == pytest.approx((near - start).mean(), rel=1e-6)
-    assert "rise of the loss within half the reach, nats (lower is better)" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "rise of the loss within half the reach, nats (lower is better)" in said.out
+    assert said.err.splitlines() == [f"evaluated {number} of 4 networks" for number in (1, 2, 3, 4)]
