@@ -126,8 +126,9 @@ def _work(options: argparse.Namespace) -> int:
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
         f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn."
     )
-    study.files.append(options.out / "corruptions.csv")
-    study.points(by_corruption).to_csv(study.files[-1], index=False)
+    if not options.no_corruptions:
+        study.files.append(options.out / "corruptions.csv")
+        study.points(by_corruption).to_csv(study.files[-1], index=False)
     if substitutes:
         study.files.append(options.out / "transfers.csv")
         study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
