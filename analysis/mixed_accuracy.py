@@ -6,8 +6,8 @@
 A prediction is right at top-1 if the likeliest class is that of any image of the mixture, and at top-2 if the two
 likeliest classes are the two that are in it (with K images: the K likeliest). Pairs of one class do not count. Lambda
 is drawn from Beta(1, 1), and the shares of K images from Dirichlet(1), whatever the run's alpha; the means are over ten
-equal ranges of lambda. The command needs the finished runs' ``model.pt``, and writes into results/mixed_accuracy:
-table.md and .csv, and curves.png, .pdf, .tex and .csv.
+equal ranges of lambda, without those of fewer than 20 mixtures. The command needs the finished runs' ``model.pt``, and
+writes into results/mixed_accuracy: table.md and .csv, and curves.png, .pdf, .tex and .csv.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from trainables.datasets.dataset import BatchSource
 from trainables.mixers import MIXERS
 
 BINS = 10  # ranges of lambda
+FEWEST = 20  # the fewest mixtures of a range: the accuracy on fewer is noise
 TOP1, TOP2 = "mixed_top1", "mixed_top2"
 OF_MANY = (
     "K images have shares from Dirichlet(1), of which lambda is the first; top-1 is easier with more of them, and "
@@ -44,7 +45,7 @@ MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for n
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """Return the accuracy in every range of lambda that occurs, ``[lambda, top-1, top-2]``, and the two means."""
+    """Return the accuracy in every range with enough mixtures, ``[lambda, top-1, top-2]``, and the two means."""
     if protocol["mixer"] is not None and protocol["mixer"] != config.mixer:
         config = replace(config, mixer=protocol["mixer"], mixer_options=mixer_options(protocol["mixer"], {}))
     mix, sums = mixer_of(network, config), torch.zeros(3, BINS, dtype=torch.float64)
@@ -59,10 +60,10 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
             index = (mixed.weights[:, 0] * BINS).long().clamp(0, BINS - 1)
             for row, values in zip(sums, (counts, counts * first, counts * both), strict=True):
                 row.index_add_(0, index.cpu(), values.double().cpu())
-    seen = sums[0] > 0
-    lam = (torch.arange(BINS) + 0.5) / BINS
+    seen = sums[0] >= FEWEST
+    lam = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
     curves = [100 * hits[seen] / sums[0][seen] for hits in sums[1:]]
-    points = torch.stack((lam.double()[seen], *curves), dim=1).tolist()
+    points = torch.stack((lam[seen], *curves), dim=1).tolist()
     return {"points": points, TOP1: float(curves[0].mean()), TOP2: float(curves[1].mean())}
 
 
@@ -95,15 +96,16 @@ def _work(options: argparse.Namespace) -> int:
         runs = runs[~setting(runs, "mixer").isin(ALONE)]
         for arm in sorted(set(study.runs["arm"]) - set(runs["arm"])):
             print(f"mixed_accuracy.py: left out: {arm!r}, which does not mix images; see --mixer", file=sys.stderr)
-    protocol = {"kind": "mixed accuracy", "version": 1, "mixer": options.mixer, "draws": options.draws}
+    protocol = {"kind": "mixed accuracy", "version": 2, "mixer": options.mixer, "draws": options.draws}
     study.measure(measure, protocol, runs)
     points = study.points(curve)
     if points.empty:
-        raise ValueError(f"no mixture holds two classes: give more --images than {options.images}")
+        few = f"no range of lambda has {FEWEST} mixtures of different classes"
+        raise ValueError(f"{few}: give more --images than {options.images}")
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     shown = f"{counted(options.draws, 'draw')} of {counted(options.images, 'test image')}"
-    how = f"{whose}, lambda from Beta(1, 1); {shown}."
+    how = f"{whose}, lambda from Beta(1, 1); {shown}. Ranges of lambda with fewer than {FEWEST} mixtures are left out."
     own = [parse(config).mixer_options for config in study.configs.values()]
     mixers = [mixer_options(options.mixer, {})] if options.mixer else own
     if any(given.get("num_images", 2) > 2 for given in mixers):

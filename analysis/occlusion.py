@@ -89,10 +89,11 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
     """Return the protocol in a sentence."""
     order = {"random": "random patches", "salient": "the most salient patches first"}
     colour = "the mean colour" if options.fill == "mean" else "black"
+    mean = "" if options.draws == 1 else f"mean of {options.draws} draws, "
     return (
         f"Masked: {order.get(options.order, 'the least salient patches first')}, {result['patch_size']} x "
-        f"{result['patch_size']} pixels, in {colour}; each image its own, mean of "
-        f"{counted(options.draws, 'draw')}, the same masks for every network; "
+        f"{result['patch_size']} pixels, in {colour}; each image its own, {mean}"
+        "the same masks for every network; "
         f"{counted(result['images'], 'test image')}. Occluded accuracy is the area under the curve: the mean over 0 to "
         "100 % masked patches."
     )
@@ -100,6 +101,8 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
 
 def _work(options: argparse.Namespace) -> int:
     given = [name for name in SIZES if getattr(options, name) is not None]
+    if options.draws is None:
+        options.draws = 3 if options.order == "random" else 1  # by saliency chance orders only ties
     study = evaluation.Evaluation.read(options)
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
     study.measure(measure, {"kind": "occlusion", "version": 1, **asked})
@@ -173,7 +176,7 @@ parser = evaluation.parser("occlusion.py", "Measure a study's networks on images
 add, orders = parser.add_argument, ("random", "salient", "non_salient")
 add("--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)")
 add("--order", choices=orders, default="random", help="which patches are hidden first (default: random)")
-add("--draws", type=count, default=3, metavar="N", help="random orders for each image (default: 3)")
+add("--draws", type=count, metavar="N", help="orders of each image (default: 3 random ones, or one by saliency)")
 size = parser.add_mutually_exclusive_group()
 usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
 size.add_argument("--patch-size", type=count, metavar="PIXELS", help=f"side of a patch (default: {usual})")

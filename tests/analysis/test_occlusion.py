@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from trainables.config import parse
 FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "curves.tex", "evaluations.json"}
 
 
-def call(study: Any, out: Path, *options: str) -> int:
-    return study.call(occlusion, "--out", str(out), "--images", "2", "--draws", "1", *options)
+def call(study: Any, out: Path, *options: str, draws: Sequence[str] = ("--draws", "1")) -> int:
+    return study.call(occlusion, "--out", str(out), "--images", "2", *draws, *options)
 
 
 @pytest.mark.slow
@@ -69,7 +70,9 @@ def test_second_call_evaluates_nothing_and_another_protocol_everything(trained, 
     assert (out / "curves.csv").read_text() == before
     assert call(trained, out, "--fill", "black") == 0
     assert len(calls) == 4
-    assert len(json.loads((out / "evaluations.json").read_text())) == 8
+    assert call(trained, out, "--order", "salient", draws=()) == 0
+    kept = json.loads((out / "evaluations.json").read_text())
+    assert [len(found["accuracy"]) for found in kept.values()] == [1] * 12  # one draw of an order by saliency
 
 
 @pytest.mark.slow
