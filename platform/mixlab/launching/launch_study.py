@@ -41,8 +41,8 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
             more.append(f"{counted(looks['comparisons'], 'comparison')} that this one lacks")
         if more:
             text = (
-                f"Earlier tables of this study have {' and '.join(more)}. This one will replace those in {where}; "
-                "the earlier study and command bring them back, and train nothing"
+                f"Earlier tables of this study have {' and '.join(more)}. This one replaces any that are still in "
+                f"{where}; the earlier study and command bring them back, and train nothing"
             )
             say(start.console, text, style="yellow")
         listed = SequentialTrials if study.sequential else ListedTrials

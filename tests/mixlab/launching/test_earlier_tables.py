@@ -29,7 +29,7 @@ def test_a_start_says_before_it_trains_which_tables_its_own_will_replace(launch,
         (study.with_levels("peak", ["0.2"]), {"arms": ["clear"]}, "1 comparison that this one lacks", tables),
     ):
         said = launch(spec, raising(KeyboardInterrupt(), after=0), **options)
-        text = f"Earlier tables of this study have {lost}. This one will replace those in {where}; the earlier"
+        text = f"Earlier tables of this study have {lost}. This one replaces any that are still in {where}; the earlier"
         assert text in said.replace("\n", " ")
     assert (tables / "table.csv").read_text() != whole
     said = launch(study, raising(KeyboardInterrupt(), after=0), arms=["clear"])  # nothing is left to train
