@@ -20,12 +20,11 @@ from mixlab import Arm, Study, main
 from trainables import classify
 from trainables.recipes import (
     CIFAR100_RESNET18,
-    CIFAR100_RESNEXT50,
-    CIFAR100_WRN28_8,
     ON_CIFAR10,
     RAW_PASS,
     SUMIX,
     WITHOUT_SUMIX,
+    recipe_of,
     sumix_settings,
 )
 
@@ -33,10 +32,10 @@ study = Study(
     name="table1_cifar100",
     base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={
-        "backbone": {"resnet18": CIFAR100_RESNET18, "resnext50": CIFAR100_RESNEXT50, "wrn28_8": CIFAR100_WRN28_8},
+        "backbone": ("resnet18", "resnext50", "wrn28_8"),
         "mixer": ("cutmix", "fmix", "saliencymix", "resizemix"),
     },
-    settings=sumix_settings,
+    settings=lambda config: {**recipe_of(config), **sumix_settings(config)},
     arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )

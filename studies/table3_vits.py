@@ -19,11 +19,11 @@ from mixlab import Arm, Study, main
 from trainables import classify
 from trainables.recipes import (
     CIFAR100_DEIT_SMALL,
-    CIFAR100_SWIN_TINY,
     RAW_PASS,
     SUMIX,
     TRANSFORMER_ON_CIFAR10,
     WITHOUT_SUMIX,
+    recipe_of,
     sumix_settings,
 )
 
@@ -31,10 +31,10 @@ study = Study(
     name="table3_vits",
     base={**CIFAR100_DEIT_SMALL, **WITHOUT_SUMIX},
     factors={
-        "backbone": {"deit_small": CIFAR100_DEIT_SMALL, "swin_tiny": CIFAR100_SWIN_TINY},
+        "backbone": ("deit_small", "swin_tiny"),
         "mixer": ("cutmix", "fmix", "saliencymix", "resizemix"),
     },
-    settings=sumix_settings,
+    settings=lambda config: {**recipe_of(config), **sumix_settings(config)},
     arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=TRANSFORMER_ON_CIFAR10,
 )

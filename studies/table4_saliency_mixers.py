@@ -23,12 +23,12 @@ from mixlab import Arm, Study, main
 from trainables import classify
 from trainables.recipes import (
     CIFAR100_RESNET18,
-    CIFAR100_RESNEXT50,
     ON_CIFAR10,
     RAW_PASS,
     SUMIX,
     WITHOUT_SUMIX,
     automix_settings,
+    recipe_of,
     sumix_settings,
 )
 
@@ -36,10 +36,10 @@ study = Study(
     name="table4_saliency_mixers",
     base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={
-        "backbone": {"resnet18": CIFAR100_RESNET18, "resnext50": CIFAR100_RESNEXT50},
+        "backbone": ("resnet18", "resnext50"),
         "mixer": ("puzzlemix", "automix", "adautomix"),
     },
-    settings=lambda config: {**sumix_settings(config), **automix_settings(config)},
+    settings=lambda config: {**recipe_of(config), **sumix_settings(config), **automix_settings(config)},
     arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )

@@ -70,9 +70,16 @@ def test_the_factorial_study_crosses_its_terms():
             assert config["sumix.regulariser"] == regulariser
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_each_cell_has_the_recipe_of_its_network_and_the_strengths_of_its_mixer(name):
-    for cell, config in cells(name).items():
+OTHER_NETWORKS = (
+    "table1_cifar100 --backbones wrn28_8_paper",
+    "table3_vits --backbones convnext_tiny_cifar",
+    "table4_saliency_mixers --backbones wrn28_8",
+)
+
+
+@pytest.mark.parametrize("start", [*TABLES, *OTHER_NETWORKS])
+def test_each_cell_has_the_recipe_of_its_network_and_the_strengths_of_its_mixer(start):
+    for cell, config in cells(*start.split()).items():
         about = {key: config[key] for key in ("dataset", "backbone", "mixer")}
         wanted = {**recipe_of(about), **sumix_settings(about), **({"sumix.zeta": 0.0} if "raw pass" in cell else {})}
         assert {key: config[key] for key in wanted} == wanted, cell

@@ -8,9 +8,10 @@ from trainables.recipes import k_image
 from trainables.recipes import large_images as large
 from trainables.recipes import small_images as small
 from trainables.recipes.learned_masks import automix_settings, strengths
-from trainables.recipes.strengths import sumix_settings
+from trainables.recipes.strengths import SMALL, sumix_settings
 
-# Each recipe names its data set and network. The first of a data set serves every network that has none of its own.
+# Each recipe names its data set and network. A network without one takes its own of CIFAR-100 for small images, and
+# otherwise the first of the data set.
 RECIPES: tuple[Recipe, ...] = (
     *(small.CIFAR10_RESNET18, small.CIFAR10_RESNEXT50),
     *(small.CIFAR100_RESNET18, small.CIFAR100_RESNEXT50, small.CIFAR100_WRN28_8, small.CIFAR100_WRN28_8_PAPER),
@@ -30,14 +31,15 @@ OTHERS: tuple[Recipe, ...] = (
 
 
 def recipe_of(config: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of the cell's data set and network, without a mixer; nothing for a data set without recipes."""
-    recipes = [recipe for recipe in RECIPES if recipe["dataset"] == config.get("dataset")]
-    if not recipes:
+    """Return the recipe of the cell's data set and network, without a mixer; nothing where none is known."""
+    dataset, backbone = config.get("dataset"), config.get("backbone")
+    own = [recipe for recipe in RECIPES if recipe["dataset"] == dataset]
+    alike = [recipe for recipe in RECIPES if dataset in SMALL and recipe["dataset"] == "cifar100"]
+    found = next((recipe for recipe in own + alike if recipe["backbone"] == backbone), own[0] if own else None)
+    if found is None:
         return {}
-    backbone = config.get("backbone")
-    found = next((recipe for recipe in recipes if recipe["backbone"] == backbone), recipes[0])
     kept = {key: value for key, value in found.items() if not key.startswith("mixer")}
-    return {**kept, "backbone": backbone}
+    return {**kept, "dataset": dataset, "backbone": backbone}
 
 
 def published_settings(config: Mapping[str, Any]) -> Iterator[Recipe]:

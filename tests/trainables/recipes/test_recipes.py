@@ -33,6 +33,23 @@ def test_the_tables_name_what_is_there():
     assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "wanted"),
+    [
+        ("cifar10", "resnext50", "CIFAR10_RESNEXT50"),
+        ("cifar10", "swin_tiny", "CIFAR100_SWIN_TINY"),
+        ("fashion_mnist", "wrn28_8", "CIFAR100_WRN28_8"),
+        ("cifar10", "resnet8", "CIFAR10_RESNET18"),
+        ("cub200", "deit_small", "CUB200"),
+        ("fashion_mnist", "resnet8", None),
+    ],
+)
+def test_a_network_without_a_recipe_on_small_images_has_that_of_cifar100(dataset, backbone, wanted):
+    recipe = {**RECIPES[wanted], "dataset": dataset, "backbone": backbone} if wanted else {}
+    found = recipe_of({"dataset": dataset, "backbone": backbone})
+    assert found == {key: value for key, value in recipe.items() if not key.startswith("mixer")}
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_can_be_run(name):
     parsed = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
