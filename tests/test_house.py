@@ -163,7 +163,7 @@ def test_a_library_is_imported_where_it_belongs(library):
 @pytest.mark.parametrize(
     ("start", "libraries", "by_way_of"),
     [
-        ("mixlab.launching.launch", {"ray", "optuna"}, "mixlab.launching.session"),
+        ("mixlab.launching.launch_study", {"ray", "optuna"}, "mixlab.launching.session"),
         ("analysis.report", {"torch", "torchvision", "timm", "captum"}, "analysis.statistics.tables"),
         ("analysis.words.rendering", {"torch", "matplotlib", "scipy.stats"}, "analysis.statistics.tables"),
     ],

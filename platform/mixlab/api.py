@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster.resources import require_address, wanted_share
+from mixlab.cluster.resources import require_address, require_place, wanted_share
 from mixlab.configure import configure
 from mixlab.errors import BadInput, first_line, require
 from mixlab.launching.result import Result
@@ -81,12 +81,23 @@ def run(
         require_storage_uri(options.storage)
         say(console, f"{spec.name} can be started with these options")
         return Result(0)
-    from mixlab.launching.launch import launch
-    from mixlab.launching.start import Start
+    from mixlab.launching.launch_study import launch_study
+    from mixlab.launching.plan import print_plan
+    from mixlab.launching.start import LOG_FILE, Start, undisturbed
 
     # The file that was started; in a notebook there is none.
     started = Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
-    return launch(spec, trials, Start(spec.name, completed, options, console, started, made_by))
+    start = Start(spec.name, completed, options, console, started, made_by)
+    require_place(options)
+    if options.dry_run:
+        return print_plan(spec, trials, start)
+    start.make_folder()
+    with undisturbed(start.folder / LOG_FILE), start.stack:
+        if isinstance(spec, Study):
+            return launch_study(spec, trials, start)
+        from mixlab.launching.launch_search import launch_search  # it imports Optuna
+
+        return launch_search(spec, start)
 
 
 def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) -> list[Trial]:
