@@ -24,14 +24,14 @@ from analysis.command import count
 from analysis.figures.drawing import line_and_band
 from analysis.figures.plots import plot_two_lines
 from analysis.networks.evaluate import Result, batches
-from analysis.networks.own_mixer import ALONE, learns_masks, mixer_of, needs_weights
+from analysis.networks.own_mixer import ALONE, mixer_of, needs_weights
 from analysis.records.runs import setting
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config, mixer_options, parse, require_known
 from trainables.datasets.dataset import BatchSource
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, learns_masks
 
 BINS = 10  # ranges of lambda
 FEWEST = 20  # the fewest mixtures of a range: the accuracy on fewer is noise

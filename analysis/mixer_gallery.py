@@ -23,14 +23,14 @@ from tqdm import tqdm
 from analysis import command
 from analysis.figures.tiles import name_line, show_image, tile_figure, write_below
 from analysis.networks.checkpoint import BLOCK_FILE
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture, needs_weights
+from analysis.networks.own_mixer import ALONE, load_block, mixer_of, nearest_mixture, needs_weights
 from trainables.backbones.backbone import Network
 from trainables.classify import train
 from trainables.config import Config, parse
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split
 from trainables.methods import build_network
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, learns_masks
 from trainables.recipes.learned_masks import automix_settings
 from trainables.recipes.presets import PRESETS
 

@@ -20,9 +20,7 @@ from trainables.device.memory import MIB, ran_out
 from trainables.evaluation import test_batch
 from trainables.methods import METHODS
 from trainables.methods.inputs import inputs_of
-from trainables.methods.mask_learning import AutoMixing
-from trainables.methods.mixing import Mixing
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, learns_masks
 from trainables.network_shapes import Undrawn, tried
 from trainables.rehearsal import mixer_arguments, rehearse
 from trainables.training import Run
@@ -95,8 +93,7 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     Nothing is timed again for another number of epochs or of images.
     """
     step = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
-    learns_masks = issubclass(METHODS.get(settings.mixer, Mixing), AutoMixing)
-    if settings.mixer_options["pipeline"] not in (None, "none") and not learns_masks:
+    if settings.mixer_options["pipeline"] not in (None, "none") and not learns_masks(settings.mixer):
         mixer = (settings.mixer, str(settings.mixer_options), *_of_sumix(settings))
         return once((*step, *mixer, str(size)), lambda: step_seconds(settings, size))
     without = replace(settings.sumix, lam="fixed", regulariser="none")

@@ -10,7 +10,7 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from analysis.networks.own_mixer import learns_masks, load_block
+from analysis.networks.own_mixer import load_block
 from mixlab.errors import first_line
 from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names
@@ -18,6 +18,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
 from trainables.device.hardware import device
 from trainables.methods import build_network
+from trainables.mixers import learns_masks
 
 BLOCK_FILE = "model_mix_block.pt"  # what a run that learns its masks keeps besides its network
 

@@ -20,7 +20,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
 from trainables.methods.inputs import INPUTS, inputs_of
 from trainables.methods.mask_learning import AutoMixing
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, learns_masks
 from trainables.mixers.automix import random_grids
 from trainables.mixers.mixed import Mixed
 
@@ -59,11 +59,6 @@ def needs_weights(mixer: str) -> bool:
     parameters = inspect.signature(MIXERS[mixer]).parameters.values()
     required = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     return bool(required - {*INPUTS, "alpha", "generate"})
-
-
-def learns_masks(mixer: str) -> bool:
-    """Return whether a mixer's masks are made by a block that is trained with the network."""
-    return mixer in MIXERS and "generate" in inspect.signature(MIXERS[mixer]).parameters
 
 
 def _masks(network: Network, config: Config, images: Tensor, rng: Generator) -> Callable[[Tensor, Tensor], Tensor]:

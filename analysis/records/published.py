@@ -17,8 +17,8 @@ import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR
 from trainables.config import flatten, parse
+from trainables.mixers import learns_masks
 from trainables.recipes import published_settings
-from trainables.recipes.learned_masks import LEARNED
 
 FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # columns that must be what ``cell_of`` says of a configuration
@@ -137,7 +137,7 @@ def _follows(config: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
 
 def _pipeline(config: Mapping[str, Any]) -> str:
     """Return the pipeline of a run by its name in AutoMix's Table 8."""
-    own = "mp_ce" if config.get("mixer") in LEARNED else "none"
+    own = "mp_ce" if learns_masks(str(config.get("mixer"))) else "none"
     return str(config.get(PIPELINE) or own)
 
 

@@ -11,9 +11,9 @@ from matplotlib.image import AxesImage
 from torch import Generator
 
 from analysis import mixer_gallery
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block, nearest_mixture
+from analysis.networks.own_mixer import ALONE, load_block, nearest_mixture
 from trainables.methods import build_method, build_network
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, learns_masks
 
 # They optimise a mask or a transport, or ask a transformer.
 TAKE_LONG = ("supermix", "comixup", "puzzlemix", "alignmix", "transmix")

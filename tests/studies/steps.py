@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.networks.own_mixer import learns_masks
 from analysis.records.published import sumix_terms
 from mixlab import main
 from tests.endings import ended
@@ -22,6 +21,7 @@ from trainables.config import NEUTRAL, Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.methods.inputs import inputs_of
+from trainables.mixers import learns_masks
 from trainables.network_shapes import Undrawn
 from trainables.training import Run
 

@@ -16,6 +16,7 @@ from trainables.methods.network import build_network
 from trainables.methods.scenario_agnostic import SAMixing
 from trainables.methods.style_codec import StyleMixing
 from trainables.methods.weight_average import WeightAverage
+from trainables.mixers import learns_masks
 from trainables.seeds import derive_seed
 
 METHODS: dict[str, type[Mixing]] = {
@@ -39,6 +40,6 @@ def build_method(config: Config, seed: int, weights: Weights | None = None) -> M
         torch.manual_seed(derive_seed(seed, "init-method"))
         mixing = METHODS.get(config.mixer, Mixing)(network, config)
         method: Method = mixing
-        if config.mixer_options["pipeline"] not in (None, "none") and not isinstance(mixing, AutoMixing):
+        if config.mixer_options["pipeline"] not in (None, "none") and not learns_masks(config.mixer):
             method = MomentumPipeline(mixing, config)
     return WeightAverage(method, config.ema) if config.ema else method

@@ -10,6 +10,7 @@ a parameter (``trainables.methods.inputs``). The types of its other options say 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING
 
@@ -51,3 +52,8 @@ MIXERS: MutableMapping[str, Callable[..., Mixed]] = Registry(
         "adautomix": "adautomix",
     },
 )
+
+
+def learns_masks(mixer: str) -> bool:
+    """Return whether a mixer's masks are made by a block that is trained with the network."""
+    return mixer in MIXERS and "generate" in inspect.signature(MIXERS[mixer]).parameters

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Generator
 
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture, needs_weights
+from analysis.networks.own_mixer import ALONE, load_block, mixer_of, nearest_mixture, needs_weights
 from trainables.config import parse
 from trainables.methods import build_method, build_network
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, learns_masks
 
 SLOW_ONES = ("supermix", "comixup", "puzzlemix")  # they optimise their masks
 LEFT_OUT = {*ALONE, *SLOW_ONES, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}
