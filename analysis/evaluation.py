@@ -244,5 +244,6 @@ class Evaluation:
 
 def shown_images(config: Config, images: int | list[int], data_root: Path) -> tuple[Tensor, Tensor, list[str]]:
     """Return test images (N, C, H, W) in [0, 1] and labels (N,), on the CPU, and class names; see ``open_images``."""
-    found, labels = evaluate.all_of(evaluate.open_images(config, images, data_root), config)
-    return found.cpu(), labels.cpu(), class_names(config, evaluate.take_images(config, images, data_root))
+    taken = evaluate.take_images(config, images, data_root)
+    found, labels = evaluate.all_of(evaluate.as_tested(taken, config), config)
+    return found.cpu(), labels.cpu(), class_names(config, taken)

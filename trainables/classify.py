@@ -84,7 +84,9 @@ class Classification:
         """
         from trainables.parallel.processes import accompanied
 
-        settings = parsed(settings)
+        if not isinstance(settings, Config):
+            settings = parse(settings)
+            check_read(settings)
         _require_processes(settings, processes)
         run = settings, seed, resume_from, data_root, workers
         with accompanied(processes, train_epochs, *run):
@@ -114,7 +116,7 @@ class Classification:
         if metric.startswith("val_") and not settings.validation:
             raise ValueError(f"the metric {metric!r} needs the key validation, a share or a number of training images")
 
-    def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
+    def prepare(self, settings: Config, data_root: Path) -> None:
         """Verify the data set and weights under ``data_root``, and that there is a compiler for what is compiled.
 
         Raises:
@@ -125,32 +127,30 @@ class Classification:
         from trainables.datasets.opening import prepare
         from trainables.device.compilation import require_compiler
 
-        settings = parsed(settings)
         if settings.compile:
             require_compiler()
         prepare(settings, data_root)
         if settings.pretrained != "none":
             prepare_pretrained(settings.backbone, settings.pretrained, data_root)
 
-    def lacking(self, settings: Config | Mapping[str, Any], data_root: Path) -> list[str]:
+    def lacking(self, settings: Config, data_root: Path) -> list[str]:
         """Return a sentence for each folder of images or file of weights that is missing; fetch nothing."""
         from trainables.backbones.pretrained import lacking_weights
         from trainables.datasets.opening import lacking
 
-        settings = parsed(settings)
         return [*lacking(settings, data_root), *lacking_weights(settings.backbone, settings.pretrained, data_root)]
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         """Return the metrics of every epoch that a search may optimise; those of the test set are not among them."""
         return ["train_loss", *(("val_top1", "val_loss") if parse(config).validation else ())]
 
-    def estimate_seconds(self, settings: Config | Mapping[str, Any], data_root: Path) -> float:
+    def estimate_seconds(self, settings: Config, data_root: Path) -> float:
         """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
         from trainables import cost
 
-        return cost.seconds(parsed(settings), data_root)
+        return cost.seconds(settings, data_root)
 
-    def gpu_memory(self, settings: Config | Mapping[str, Any], data_root: Path) -> tuple[float, float]:
+    def gpu_memory(self, settings: Config, data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, from a few steps on its own images, and the MiB free.
 
         Raises:
@@ -160,16 +160,7 @@ class Classification:
         from trainables import cost
 
         self.prepare(settings, data_root)
-        return cost.gpu_memory(parsed(settings), data_root)
-
-
-def parsed(settings: Config | Mapping[str, Any]) -> Config:
-    """Return typed settings as they are, and dotted keys parsed; ``ValueError`` for a key that nothing would read."""
-    if isinstance(settings, Config):
-        return settings
-    config = parse(settings)
-    check_read(config)
-    return config
+        return cost.gpu_memory(settings, data_root)
 
 
 def _require_processes(settings: Config, processes: int) -> None:

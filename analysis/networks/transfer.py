@@ -1,4 +1,4 @@
-"""The networks on which transferred attacks are made, in index of those that are attacked.
+"""The networks on which transferred attacks are made, in place of those that are attacked.
 
 A substitute is the network of any run in MLflow, the networks of an arm of the study, or one of torchvision's.
 """

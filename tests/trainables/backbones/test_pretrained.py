@@ -19,6 +19,7 @@ from trainables.backbones.pretrained import (
     torchvision_network,
 )
 from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
+from trainables.config import parse
 from trainables.cost import noise_splits
 from trainables.datasets import download, opening
 from trainables.datasets.dataset import DataError
@@ -122,7 +123,7 @@ def test_a_missing_file_is_downloaded_once_with_the_images(published, tmp_path, 
     (tmp_path / name).write_bytes(content)  # where the address points
     images = []
     monkeypatch.setattr(opening, "prepare", lambda config, root: images.append(config.dataset))
-    config = {"dataset": "cub200", "backbone": "resnet18_imagenet", "pretrained": "IMAGENET1K_V1"}
+    config = parse({"dataset": "cub200", "backbone": "resnet18_imagenet", "pretrained": "IMAGENET1K_V1"})
     classify.train.prepare(config, tmp_path / "data")
     path = tmp_path / "data" / "torchvision" / name
     assert path.read_bytes() == content

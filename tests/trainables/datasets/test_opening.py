@@ -141,8 +141,8 @@ def test_each_further_augmentation_changes_training_images_alone(root, key, valu
 
 def test_a_wrong_number_of_classes_is_refused_before_training(root):
     with pytest.raises(DataError, match=rf"^{root}/flowers has 3 classes, but num_classes is 4$"):
-        train.prepare({**FOLDER, "num_classes": 4}, root)
-    train.prepare(FOLDER, root)
+        train.prepare(parse({**FOLDER, "num_classes": 4}), root)
+    train.prepare(parse(FOLDER), root)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_wrong_number_of_classes_is_refused_before_training(root):
 )
 def test_more_images_than_a_folder_has_are_refused_before_training(keys, message, root):
     with pytest.raises(ValueError, match=message):
-        train.prepare({**FOLDER, **keys}, root)
+        train.prepare(parse({**FOLDER, **keys}), root)
     assert keys.keys() <= set(train.prepared)
 
 
@@ -163,9 +163,9 @@ def test_more_images_than_a_folder_has_are_refused_before_training(keys, message
 def test_a_run_that_tests_on_held_out_images_needs_no_test_split(root):
     (root / "flowers" / "test").rename(root / "flowers" / "tests")
     sentence = r"^flowers has no test, val or validation images: add them, or set v"
-    require_refused(sentence, train.prepare, FOLDER, root)
+    require_refused(sentence, train.prepare, parse(FOLDER), root)
     held_out = {**FOLDER, "epochs": 1, "validation": 6, "evaluate": "validation"}
-    train.prepare(held_out, root)
+    train.prepare(parse(held_out), root)
     assert 0 <= train(held_out, 0, data_root=root, workers=0).metrics["val_top1"] <= 100
 
 
@@ -175,8 +175,8 @@ def test_files_of_which_none_can_be_read_are_named_before_training(root, monkeyp
     for path in (root / "flowers" / "train").rglob("*.jpg"):
         path.write_text("version https://git-lfs.github.com/spec/v1")
     for run in FOLDER, {**FOLDER, "dataset": "cub200", "folder": None, "num_classes": None}:
-        require_refused(r"^.*/train/.*\.jpg is not a whole image", train.prepare, run, root)
-        train.prepare({**run, "bad_images": "skip"}, root)
+        require_refused(r"^.*/train/.*\.jpg is not a whole image", train.prepare, parse(run), root)
+        train.prepare(parse({**run, "bad_images": "skip"}), root)
     assert {"evaluate", "bad_images"} <= set(train.prepared)
 
 
@@ -184,9 +184,9 @@ def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_t
     there = replace(DATASETS["cifar10"], prepare=lambda root: None, load=lambda root: cifar())
     monkeypatch.setitem(DATASETS, "cifar10", there)
     run = {"dataset": "cifar10", "backbone": "resnet8", "subset.rule": "random", "validation": 20}
-    train.prepare({**run, "subset.share": 0.5}, tmp_path)  # 3 of the 6 images of each class
+    train.prepare(parse({**run, "subset.share": 0.5}), tmp_path)  # 3 of the 6 images of each class
     with pytest.raises(ValueError, match=r"^validation must leave some of the 20 training images, got 20$"):
-        train.prepare({**run, "subset.share": 1 / 3}, tmp_path)
+        train.prepare(parse({**run, "subset.share": 1 / 3}), tmp_path)
     assert "subset.share" in train.prepared
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.trainables.datasets.files import require_refused, tar, write
 from trainables.classify import train
+from trainables.config import parse
 from trainables.datasets import parquet, webdataset
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import Decoder, View
@@ -282,6 +283,7 @@ def test_a_network_trains_on_shards(tmp_path):
         **{"dataset": "webdataset", "folder": "pets", "num_classes": 3, "image_size": 24, "backbone": "resnet8"},
         **{"epochs": 1, "batch_size": 4, "mixer": "cutmix"},
     }
-    train.prepare(config, tmp_path)
+    train.prepare(parse(config), tmp_path)
     assert 0 <= train(config, 0, data_root=tmp_path, workers=0).metrics["test_top1"] <= 100
-    require_refused("has 3 classes, but num_classes is 4", train.prepare, {**config, "num_classes": 4}, tmp_path)
+    of_four = parse({**config, "num_classes": 4})
+    require_refused("has 3 classes, but num_classes is 4", train.prepare, of_four, tmp_path)

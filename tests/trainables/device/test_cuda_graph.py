@@ -203,7 +203,7 @@ def test_what_is_compiled_needs_a_compiler_where_it_runs(program, cxx, gpu, foun
             compilation.require_compiler()
         return
     with pytest.raises(ValueError, match=r"^compile=true needs a C\+\+ compiler: install g\+\+"):
-        train.prepare({"dataset": "cifar10", "compile": True}, tmp_path)
+        train.prepare(parse({"dataset": "cifar10", "compile": True}), tmp_path)
 
 
 @pytest.mark.slow
