@@ -20,13 +20,6 @@ from mixlab.tracking.store import StoredRun
 
 Plan = dict[str, Any]
 
-STATES = {
-    "FINISHED": State.DONE,
-    "FAILED": State.FAILED,
-    "KILLED": State.INTERRUPTED,  # the next start of the study goes on with it
-    "RUNNING": State.RUNNING,
-    "SCHEDULED": State.RUNNING,
-}
 PREFERENCE = (State.DONE, State.RUNNING, State.INTERRUPTED, State.FAILED)
 IDENTITY = (
     *("key", "arm", "seed", "status", "error", "commit"),
@@ -94,7 +87,7 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
     with store.reading(client):
         every = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: "seed"})
     # The last run of a key counts: a finished one before a running and a failed one, then the later start.
-    in_order = sorted(every, key=lambda run: (PREFERENCE.index(STATES[run.status]), -run.start_time), reverse=True)
+    in_order = sorted(every, key=lambda run: (PREFERENCE.index(run.state), -run.start_time), reverse=True)
     runs = {run.tags.get(names.KEY, ""): run for run in in_order}
     found = [run for trial in plan["trials"] if (run := runs.get(trial["key"]))]
     metrics = sorted({METRIC + name for run in found for name in run.metrics})
@@ -183,7 +176,7 @@ def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
     tags: Mapping[str, str] = run.tags if run else {}
     config: Mapping[str, str] = run.params if run else {}
     dirty = "true" in tags.get(names.DIRTY, "")
-    status = STATES[run.status] if run else State.PENDING
+    status = run.state if run else State.PENDING
     values = run.metrics if run and status is State.DONE else {}
     return {
         "key": trial["key"],

@@ -48,7 +48,7 @@ class TrackedStudy:
     def add_plan(self, plan: dict[str, Any], plan_hash: str = "a1b2c3d4") -> str:
         self.plan, self.tracker = plan, self._tracker(plan, plan_hash)
         self.tracker.open()
-        self.tracker.close("FINISHED", dict.fromkeys(self.tracker.arm_runs, "FINISHED"))
+        self.tracker.close(State.DONE, dict.fromkeys(self.tracker.arm_runs, State.DONE))
         self._written()
         return self.tracker.study_run
 

@@ -47,7 +47,6 @@ class Work:
     storage: Storage  # where checkpoints go
     threads: int  # for torch
     data_root: Path
-    objective: str  # in a search, the metric to report as a mean over seeds
     checkpoint_every: float  # minutes between two checkpoints; 0 for one after every epoch
     files: Mapping[str, bytes]  # the content of each file that a trial reads, by its path in the configuration
     code: Mapping[str, str]  # words that identify the code, such as the commit
@@ -77,7 +76,7 @@ def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
     source = own.path if own else resume_from
     train: Any = work.train
     if isinstance(trial, SearchTrial):
-        train = OverSeeds(work.train, work.objective, trial.seeds)
+        train = OverSeeds(work.train, trial.objective, trial.seeds)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir("."))  # the trainable may change to a folder that is then removed
         with _room_for_temporary_files():

@@ -110,7 +110,7 @@ def check_results(asked: Question) -> list[Finding]:
             except BadInput as error:
                 what, _, fix = str(error).rpartition(": ")
                 faults.append(Finding("results", RED, f"of the study {experiment.name!r} {what}", fix))
-        begun = {run.tags[names.LEVEL] for run in runs if run.status in ("RUNNING", "KILLED")}
+        begun = {run.tags[names.LEVEL] for run in runs if not run.state.over}
         folder = Path(asked.storage) / experiment.name / "trials"
         if names.STUDY_LEVELS[2] in begun and "://" not in asked.storage and not folder.is_dir():
             lost = f"{asked.storage!r} has no checkpoint of it: they would start anew"

@@ -19,8 +19,6 @@ from mixlab.tracking.store import StoredRun
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.uris import shown
 
-OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # any other status: begun and not over
-
 
 @dataclass(frozen=True)
 class Left:
@@ -36,7 +34,6 @@ class Phase(Source, Progress, Protocol):
 
     tracked: Tracked
     concerned: Sequence[Trial]  # all that may run, or one of each cell: to prepare data and measure memory for
-    objective: str  # in a search, the metric that is optimised
     keeps_files: bool  # whether models go to MLflow
     record: str  # a clause that says where the records are that MLflow may lack
 
@@ -66,9 +63,9 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, StoredRun], saved: Ma
     """Return the state of each trial, by key, from MLflow's records and then from the journal, which completes them."""
     found: dict[str, State] = {}
     for trial in trials:
-        status = recorded[trial.key].status if trial.key in recorded else ""
-        begun = State.INTERRUPTED if trial.key in saved or status else State.PENDING
-        found[trial.key] = OF_MLFLOW.get(status, begun)
+        run = recorded.get(trial.key)
+        begun = State.INTERRUPTED if trial.key in saved or run is not None else State.PENDING
+        found[trial.key] = run.state if run is not None and run.state.over else begun
     return found
 
 
@@ -82,7 +79,6 @@ def require_reported(what: str, metric: str, trial: Trial, epoch: Epoch) -> None
 class ListedTrials(Phase):
     """The missing trials of a study, up to the budget of seeds if they are added until everything is decided."""
 
-    objective = ""
     keeps_files = True
 
     def __init__(

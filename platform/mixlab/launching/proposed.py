@@ -117,7 +117,7 @@ class ProposedTrials(Phase):
                 continue
             trial = self.history.as_trial(cell, found)
             known = runs.recorded.get(trial.key)
-            if trial.key in session.ends or (known and known.status in ("FINISHED", "FAILED")):
+            if trial.key in session.ends or (known and known.state.over):
                 continue
             runs.start(trial)
             runs.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))

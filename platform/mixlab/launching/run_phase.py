@@ -123,8 +123,8 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     mirrors.close(session.running.values())
     for trial in session.running.values():
         tracker.trials.end(trial, State.INTERRUPTED)
-    statuses = {cell: names.STATUS[phase.state(cell)] for cell in phase.tracked.cells}
-    tracker.close("KILLED" if early else worst_of(statuses.values()), statuses)
+    states = {cell: phase.state(cell) for cell in phase.tracked.cells}
+    tracker.close(State.INTERRUPTED if early else worst_of(states.values()), states)
     written = write_out(tracker, phase.record, console, complete=complete, lost=isinstance(fault, HeadLost))
     if written:
         _forget(phase.forgettable() if not early or phase.keeps_files else set(), start)
@@ -132,10 +132,10 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     return Finished(code, early, tracker, session)
 
 
-def worst_of(statuses: Iterable[str]) -> str:
-    """Return the status of a whole, in MLflow's words, from those of its parts."""
-    known = set(statuses)
-    return next((status for status in ("FAILED", "KILLED") if status in known), "FINISHED")
+def worst_of(states: Iterable[State]) -> State:
+    """Return the state of a whole from those of its parts."""
+    known = set(states)
+    return next((state for state in (State.FAILED, State.INTERRUPTED) if state in known), State.DONE)
 
 
 def _forget(keys: set[str], start: Start) -> None:
@@ -157,7 +157,6 @@ def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
         storage=start.storage,
         threads=share.threads,
         data_root=Path(start.options.data_root).absolute(),
-        objective=phase.objective,
         checkpoint_every=start.options.checkpoint_every,
         files=files_of(start.train, [trial.config for trial in phase.concerned]),
         code={name.removeprefix(names.WORD): text for name, text in start.provenance.tags.items()},

@@ -42,6 +42,7 @@ class SearchTrial(Trial):
 
     number: int  # within its cell, from 0
     seeds: tuple[int, ...]
+    objective: str  # the metric that is reported as a mean over the seeds
 
     @property
     def name(self) -> str:
@@ -152,7 +153,8 @@ class Search:
         seeds = tuple(self.search_seeds)
         mean_of = {"objective": self.objective} if len(seeds) > 1 else {}  # all else is the latest seed's own
         key = digest({"config": train.hashed(found.flat), "seeds": list(seeds), **mean_of})
-        return SearchTrial(key, cell.arm, cell.levels, seeds[0], found.flat, found.settings, number=number, seeds=seeds)
+        run = key, cell.arm, cell.levels, seeds[0], found.flat, found.settings
+        return SearchTrial(*run, number=number, seeds=seeds, objective=self.objective)
 
     def holds_out(self, train: CompleteTrainable) -> bool:
         """Return whether its own runs are judged on data that the confirmation never sees."""

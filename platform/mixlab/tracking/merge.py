@@ -24,12 +24,11 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
 from mixlab.messages import counted
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import shown, sqlite_file, sqlite_uri
-
-FINISHED = "FINISHED"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,8 +105,8 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
 
 def _further(source: MlflowClient, run: StoredRun, target: MlflowClient, known: StoredRun) -> bool:
     """Return whether a run of the source is further than the target's: finished, or with more trials in its plan."""
-    if run.status != FINISHED or known.status != FINISHED:
-        return run.status == FINISHED
+    if {run.state, known.state} != {State.DONE}:
+        return run.state is State.DONE
     if run.tags[names.LEVEL] != "study":
         return False
     ours, theirs = artifacts.plan_of(target, known.run_id), artifacts.plan_of(source, run.run_id)
@@ -127,7 +126,7 @@ def _copy(
             file = artifacts.fetch(source, run.run_id, name, Path(folder))
             if file is not None:
                 artifacts.put(target, made, file)
-    target.set_terminated(made, run.status, run.end_time)
+    target.set_terminated(made, names.STATUS[run.state], run.end_time)
     log(target, made, tags={names.LEVEL: run.tags[names.LEVEL]})  # last: nothing finds a copy that is not whole
     return str(made)
 

@@ -16,11 +16,13 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, Sql
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, Select, event, select
 
+from mixlab.spec.trial import State
+from mixlab.tracking.names import STATES
 from mixlab.uris import sqlite_uri
 
 FEW = 100  # up to so many runs are named in the next statements; more are looked for again
-# A run's id, its status, the milliseconds of its start and its end, its tags, its parameters and its latest metrics.
-Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
+# A run's id, its state, the milliseconds of its start and its end, its tags, its parameters and its latest metrics.
+Values = tuple[str, State, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
 Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
 
 
@@ -47,7 +49,10 @@ def runs_in_database(
         tagged = _values(session, SqlTag, ids)
         given = _values(session, SqlParam, ids) if params else {}
         metrics = _values(session, SqlLatestMetric, ids, SqlLatestMetric.is_nan)
-    return [(*run, tagged.get(run[0], {}), given.get(run[0], {}), metrics.get(run[0], {})) for run in found]
+    return [
+        (run, STATES[status], start, end, tagged.get(run, {}), given.get(run, {}), metrics.get(run, {}))
+        for run, status, start, end in found
+    ]
 
 
 def limit_attempts() -> None:

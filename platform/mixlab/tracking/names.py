@@ -32,12 +32,20 @@ RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
 TABLE_SEEDS = "mixlab.table_seeds"  # the number of seeds in the plan of the last table; older stores lack it
 
-# MLflow's word for the state in which a run is left.
+# MLflow's word for the state of a run, and the reverse.
 STATUS = {
+    State.RUNNING: "RUNNING",
     State.DONE: "FINISHED",
     State.PRUNED: "FINISHED",
     State.FAILED: "FAILED",
     State.INTERRUPTED: "KILLED",
+}
+STATES = {
+    "FINISHED": State.DONE,
+    "FAILED": State.FAILED,
+    "KILLED": State.INTERRUPTED,
+    "RUNNING": State.RUNNING,
+    "SCHEDULED": State.RUNNING,
 }
 
 # Levels: of a study, and of a search.

@@ -24,6 +24,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from mixlab.databases import connections, only_maker, with_tables
 from mixlab.errors import BadInput, first_line, hint, root_cause
 from mixlab.processes import in_background
+from mixlab.spec.trial import State
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import limit_attempts, make_database, runs_in_database
 from mixlab.uris import DATABASE, require_uri, require_writable, shown, sqlite_file
@@ -46,7 +47,7 @@ class StoredRun:
     """A run as MLflow holds it."""
 
     run_id: str
-    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
+    state: State  # running, done, failed or interrupted
     start_time: int  # milliseconds since 1970
     end_time: int | None  # the same; None while it runs
     tags: Mapping[str, str]
@@ -158,15 +159,12 @@ def recorded(client: MlflowClient | None, study: str, level: str = "seed") -> di
 
     Raise as ``reading`` does.
     """
-    found: dict[str, StoredRun] = {}
     if client is None or (experiment := experiment_named(client, study)) is None:
-        return found
+        return {}
     with reading(client):
         runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False)
-    for run in sorted(runs, key=lambda run: run.status != "FINISHED"):
-        if names.KEY in run.tags:  # it may have been deleted in MLflow's UI
-            found.setdefault(run.tags[names.KEY], run)
-    return found
+    runs.sort(key=lambda run: run.state is not State.DONE)
+    return {run.tags[names.KEY]: run for run in reversed(runs) if names.KEY in run.tags}  # MLflow's UI can delete a tag
 
 
 def existing(tracking_uri: str) -> MlflowClient | None:
@@ -177,7 +175,7 @@ def existing(tracking_uri: str) -> MlflowClient | None:
 
 def finished(runs: Mapping[str, StoredRun]) -> set[str]:
     """Return the keys of the trials that have run to their end."""
-    return {key for key, run in runs.items() if run.status == "FINISHED"}
+    return {key for key, run in runs.items() if run.state is State.DONE}
 
 
 def search_runs(
@@ -207,7 +205,7 @@ def _ask_server(client: MlflowClient, experiment: str, tags: Mapping[str, str]) 
             page = patiently(ask)
         for run in page:
             info, data = run.info, run.data
-            identity = info.run_id, info.status, info.start_time, info.end_time
+            identity = info.run_id, names.STATES[info.status], info.start_time, info.end_time
             runs.append(StoredRun(*identity, data.tags, data.params, data.metrics))
         if not (token := page.token):
             return runs

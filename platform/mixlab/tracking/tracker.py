@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance, command
 from mixlab.spec import json_form
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.experiment import find_or_create, history, log, offer, open_experiment
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
@@ -74,11 +75,11 @@ class Tracker:
         offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
         offer(self.client, self.experiment_id, offered)
 
-    def close(self, status: str, statuses: Mapping[str, str]) -> None:
-        """End the study's run and the runs of the arms, by cell, with these statuses in MLflow's words."""
+    def close(self, state: State, states: Mapping[str, State]) -> None:
+        """End the study's run in a state, and the runs of the arms in theirs, by cell."""
         for cell, run_id in self.arm_runs.items():
-            self.writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
-        self.writer.put(partial(self.client.set_terminated, self.study_run, status))
+            self.writer.put(partial(self.client.set_terminated, run_id, names.STATUS[states[cell]]))
+        self.writer.put(partial(self.client.set_terminated, self.study_run, names.STATUS[state]))
 
     def attach(self, files: Iterable[Path]) -> None:
         """Put files on the study's run."""
@@ -109,7 +110,7 @@ class Tracker:
     def end_without_room(self) -> None:
         """Leave out what a full disk does not take; end the runs as interrupted, if it is full for artifacts alone."""
         self.writer.leaving_out = True
-        self.close("KILLED", dict.fromkeys(self.arm_runs, "KILLED"))
+        self.close(State.INTERRUPTED, dict.fromkeys(self.arm_runs, State.INTERRUPTED))
 
     def newly_refused(self) -> list[str]:
         """Return the writes that MLflow refused for good, of which no earlier call has told."""

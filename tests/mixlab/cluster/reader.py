@@ -31,7 +31,7 @@ class Reader:
 
 
 def work(folder: Path, minutes: float = 0.0, train: Reader | None = None, **files: bytes) -> Work:
-    return Work(complete(train or Reader()), Storage(str(folder), "study"), 1, folder, "", minutes, files, CODE)
+    return Work(complete(train or Reader()), Storage(str(folder), "study"), 1, folder, minutes, files, CODE)
 
 
 def run_trial(work: Work, resume_from: Path | None = None, settings: Any = None) -> None:

@@ -22,15 +22,15 @@ SAVED = {
 }
 
 
-def recorded(status: str) -> StoredRun:
-    return StoredRun("", status, 0, None, {}, {}, {"rmse_last": 1.5})
+def recorded(state: State) -> StoredRun:
+    return StoredRun("", state, 0, None, {}, {}, {"rmse_last": 1.5})
 
 
 @pytest.fixture
 def phase() -> ListedTrials:
     """Return the phase of four trials, each in another state."""
     start: Any = SimpleNamespace(options=Options(storage="s3://me:secret@bucket"), train=TRAIN)
-    runs = {DONE.key: recorded("FINISHED"), FAILED.key: recorded("FAILED")}
+    runs = {DONE.key: recorded(State.DONE), FAILED.key: recorded(State.FAILED)}
     return ListedTrials(STUDY, [DONE, FAILED, HALF, WHOLE], start, runs, SAVED)
 
 

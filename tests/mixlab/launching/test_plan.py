@@ -18,6 +18,7 @@ from mixlab.launching.phase import Left
 from mixlab.launching.plan import Timing, print_cost, print_outlook
 from mixlab.options import AUTO
 from mixlab.spec.complete import complete
+from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun
@@ -114,8 +115,8 @@ def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
     start, study = start_of(Toy()), replace(STUDY, seeds=range(3))
     done, failed, running, saved, killed, last = trials = study.trials(TRAIN)  # as MLflow has all but saved and last
     start.storage = SimpleNamespace(newest=lambda: {saved.key: Saved("folder", [Epoch(1, 4, {})])})
-    ends = {"FINISHED": done, "FAILED": failed, "RUNNING": running, "KILLED": killed}
-    tags = {"FAILED": {names.ERROR: "ValueError: no"}}
+    ends = {State.DONE: done, State.FAILED: failed, State.RUNNING: running, State.INTERRUPTED: killed}
+    tags = {State.FAILED: {names.ERROR: "ValueError: no"}}
     recorded = {trial.key: StoredRun("", end, 0, 1, tags.get(end, {}), {}, {}) for end, trial in ends.items()}
     left = plan._left_of_study(study, trials, start, recorded)
     assert left == [Left(failed), Left(running), Left(saved, 0.75), Left(killed), Left(last)]
@@ -150,10 +151,10 @@ def test_trials_are_timed_where_they_will_run(monkeypatch, options, where):
 
 
 def test_the_outlook_is_given_the_results_of_the_runs_that_are_done():
-    def run(status: str, **metrics: float) -> StoredRun:
-        return StoredRun("", status, 0, 1, {}, {}, metrics)
+    def run(state: State, **metrics: float) -> StoredRun:
+        return StoredRun("", state, 0, 1, {}, {}, metrics)
 
-    recorded = {"a": run("FINISHED", top1=70.0), "b": run("KILLED", top1=9.0), "c": run("FINISHED", loss=1.0)}
+    recorded = {"a": run(State.DONE, top1=70.0), "b": run(State.INTERRUPTED, top1=9.0), "c": run(State.DONE, loss=1.0)}
     start = start_of(Toy())
     start.report = SimpleNamespace(outlook=lambda plan, results: [f"{plan['metric']}: {results}"])
     lines = print_outlook({"metric": "top1"}, start, recorded)

@@ -150,7 +150,7 @@ def drive(phase: ListedTrials, values: Mapping[str, float], at_a_time: int) -> l
 def phase_after(done: list[Trial], values: Mapping[str, float]) -> SequentialTrials:
     """Return the phase of a study of which MLflow holds the runs that are done."""
     metrics = {trial.key: {"test_top1_median10": values[trial.key]} for trial in done}
-    recorded = {key: StoredRun("", "FINISHED", 0, 1, {}, {}, found) for key, found in metrics.items()}
+    recorded = {key: StoredRun("", State.DONE, 0, 1, {}, {}, found) for key, found in metrics.items()}
     return SequentialTrials(study_of(), study_of().trials(TRAIN), START, recorded, {})
 
 

@@ -83,16 +83,16 @@ def test_bad_input_that_ends_work_is_raised_in_the_end():
 
 
 @pytest.mark.parametrize(
-    ("statuses", "whole"),
+    ("states", "whole"),
     [
-        (["FINISHED", "FINISHED"], "FINISHED"),
-        (["FINISHED", "KILLED"], "KILLED"),
-        (["KILLED", "FAILED", "FINISHED"], "FAILED"),
-        ([], "FINISHED"),
+        ([State.DONE, State.DONE], State.DONE),
+        ([State.DONE, State.INTERRUPTED], State.INTERRUPTED),
+        ([State.INTERRUPTED, State.FAILED, State.DONE], State.FAILED),
+        ([], State.DONE),
     ],
 )
-def test_a_whole_is_as_its_worst_part(statuses, whole):
-    assert worst_of(statuses) == whole
+def test_a_whole_is_as_its_worst_part(states, whole):
+    assert worst_of(states) is whole
 
 
 TRIAL = Trial("key", "arm", {}, 0, {})

@@ -143,7 +143,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1_and_the_same_command_tries
     assert [line for line in launch(search).splitlines() if line.endswith("· trial 2: started")]
     assert "low: 2 done, 0 of 2 left" in launch(search, dry_run=True)
     runs = store.recorded(store.connect(tracking_uri), SEARCH.name, "trial")
-    assert [run.status for run in runs.values()] == ["FINISHED"] * 4
+    assert [run.state for run in runs.values()] == [State.DONE] * 4
 
 
 @pytest.mark.parametrize("arm", ["low", pytest.param("high", marks=pytest.mark.slow)])
@@ -197,7 +197,7 @@ def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(la
     launch(SMALL_SEARCH, tracking_uri=other)
     client = store.connect(other)
     runs = store.search_runs(client, store.experiment_id(client, SEARCH.name), {names.LEVEL: "trial"})
-    assert [run.tags[names.ERROR] for run in runs if run.status == "FAILED"] == ["ValueError: first"]
+    assert [run.tags[names.ERROR] for run in runs if run.state is State.FAILED] == ["ValueError: first"]
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.merge import main, merge
 from mixlab.tracking.store import StoredRun, search_runs
@@ -68,7 +69,7 @@ def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
         assert arm.info.lifecycle_stage == root.info.lifecycle_stage == "active"
         assert run.tags[names.SEED] not in found
         weights = artifacts.read(client, run.run_id, "model.pt") or b""
-        found[run.tags[names.SEED]] = (run.status, weights.decode())
+        found[run.tags[names.SEED]] = (names.STATUS[run.state], weights.decode())
     return found
 
 
@@ -182,7 +183,7 @@ def test_runs_come_along_whose_arm_was_deleted(here, away):
     source.delete_run(arm.run_id)
     assert merge(source, target) == {"toy": 1}
     (run,) = toy_runs(target, {names.LEVEL: "seed"})
-    assert (run.status, names.PARENT in run.tags) == ("FINISHED", False)
+    assert (run.state, names.PARENT in run.tags) == (State.DONE, False)
 
 
 def test_a_deleted_experiment_is_named_and_a_store_that_goes_away_is_no_fault_of_the_command(

@@ -43,7 +43,7 @@ def write(client: MlflowClient, count: int) -> str:
 
 def as_text(run: store.StoredRun) -> str:
     """Return all of a run as text, in which NaN is equal to itself."""
-    return json.dumps(asdict(run), sort_keys=True)
+    return json.dumps(asdict(run), sort_keys=True, default=str)
 
 
 def test_the_database_says_what_mlflow_says(client, monkeypatch):

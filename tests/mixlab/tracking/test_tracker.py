@@ -13,6 +13,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.tracker import DRAIN_SECONDS
 from tests.mixlab.tracking.one_trial import TRACKED, tracker_of
@@ -58,7 +59,7 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
     assert artifacts.read(client, tracker.study_run, patch) == b"- old\n+ new\n"
     assert names.COMMAND in client.get_run(tracker.study_run).data.tags
     assert f"{views.TAG}study" in client.get_experiment(tracker.experiment_id).tags
-    tracker.close("FAILED", {"plain": "KILLED"})
+    tracker.close(State.FAILED, {"plain": State.INTERRUPTED})
     assert tracker.writer.drain(20)
     ended = [client.get_run(run_id).info.status for run_id in (tracker.study_run, tracker.arm_runs["plain"])]
     assert ended == ["FAILED", "KILLED"]

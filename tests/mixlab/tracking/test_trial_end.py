@@ -51,7 +51,8 @@ def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
     tracker = tracker_of(client, tracked)
     tracker.open()
     for number in range(3):
-        tracker.trials.start(SearchTrial(f"k{number}", "plain", {}, 0, {}, None, number=number, seeds=(0,)))
+        own = {"number": number, "seeds": (0,), "objective": "loss"}
+        tracker.trials.start(SearchTrial(f"k{number}", "plain", {}, 0, {}, None, **own))
     of_another = {names.LEVEL: "trial", names.KEY: "k4", names.BEST: "true", names.TRIAL: "4", names.PARENT: "other"}
     client.create_run(tracker.experiment_id, tags=of_another)
     for best in ({"k0", "k1"}, {"k1", "k2", "of another driver"}):
@@ -87,7 +88,7 @@ def test_a_disk_that_is_full_for_artifacts_alone_leaves_no_run_running_and_is_wr
 
     def end(tracker: Tracker, seconds: float) -> bool:
         tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
-        tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
+        tracker.close(State.DONE, {TRIAL.cell: State.DONE})
         return tracker.writer.drain(seconds)
 
     def statuses(tracker: Tracker) -> set[str]:
