@@ -103,6 +103,7 @@ class Start:
             nodes.prepare(self.train, trials, Path(self.options.data_root))
         if self.resources is None:
             self.resources = self.stack.enter_context(connect.connected(self.options.address, self.train.train))
+            _ = self.provenance  # of what the workers have just got: it may be edited while data are fetched
         if not local:
             gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
             if not self.options.quiet:

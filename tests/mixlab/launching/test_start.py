@@ -14,7 +14,7 @@ from unittest.mock import Mock, call
 import pytest
 from rich.console import Console
 
-from mixlab import Options
+from mixlab import Options, provenance
 from mixlab.cluster import connect, nodes, packing
 from mixlab.launching.one_driver import only_driver
 from mixlab.launching.start import Start
@@ -106,14 +106,16 @@ HERE, NODES = call.prepare(TRAIN, ["trial"], Path("data")), call.prepare_nodes(T
 def test_the_phases_of_a_start_share_one_connection_and_each_fetches_what_its_trials_need(
     options, resources, fetched, said, tmp_path, monkeypatch
 ):
+    """The provenance is that of the code which the workers get, whatever is edited while data are fetched."""
     done = Mock()
     done.connected.side_effect = lambda *_: contextlib.nullcontext(resources)
-    for module, name in ((connect, "connected"), (nodes, "prepare"), (nodes, "prepare_nodes"), (packing, "share_of")):
+    prepared = (nodes, "prepare"), (nodes, "prepare_nodes")
+    for module, name in ((connect, "connected"), *prepared, (packing, "share_of"), (provenance, "collect")):
         monkeypatch.setattr(module, name, getattr(done, name))
     console = Console(file=io.StringIO())
     start = Start("toy", TRAIN, Options(**options), console, tmp_path / "study.py")
-    connects = call.connected(start.options.address, TRAIN.train)
-    order = [fetched, connects] if start.options.address == "local" else [connects, fetched]
+    connects = [call.connected(start.options.address, TRAIN.train), call.collect(tmp_path / "study.py", TRAIN.train)]
+    order = [fetched, *connects] if start.options.address == "local" else [*connects, fetched]
     share = call.share_of(["trial"], TRAIN, resources, start.options, console)
     for calls in ([*order, share], [fetched, share]):
         assert start.share_of(["trial"]) is done.share_of.return_value
