@@ -34,6 +34,7 @@ class Family:
     was_sequential: bool = False  # earlier, seeds were added until decided; now their number is fixed
     elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
     own_metric: str = ""  # the metric of the study, where the table compares another
+    earlier_metrics: tuple[str, ...] = ()  # the other metrics that earlier tables compared
     unfinished: bool = False  # the number of seeds is fixed, and not all of them are over
 
 
@@ -51,6 +52,7 @@ def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Fa
         was_sequential=bool(looks.get("until_decided")),
         elsewhere=looks.get("comparisons", 0),
         own_metric="" if metric == own_metric else own_metric,
+        earlier_metrics=tuple(name for name in looks.get("metrics", ()) if name != metric),
     )
 
 

@@ -20,7 +20,7 @@ from analysis.statistics.significance import (
 )
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
-from analysis.words.captions import span_text, unit
+from analysis.words.captions import listed, span_text, unit
 from mixlab.messages import counted
 
 ALONE = "Nothing was compared: the baseline is the only arm."
@@ -104,10 +104,10 @@ def _elsewhere(family: Family) -> list[str]:
         lines.append(
             f"Other tables of the study made {more} with these runs, for which {letter} (family) is not corrected."
         )
-    if family.own_metric:
-        lines.append(
-            f"The study's own metric is {family.own_metric}; {letter} (family) is not corrected for a choice of metric."
-        )
+    named = [f"The study's own metric is {family.own_metric}"] if family.own_metric else []
+    if family.earlier_metrics:
+        named.append(f"Earlier tables of the study compared {listed(family.earlier_metrics)}")
+    lines += [f"{words}; {letter} (family) is not corrected for a choice of metric." for words in named]
     return lines
 
 

@@ -31,7 +31,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
     """
     with only_driver(start), only_writer(start, study.identity):
         recorded = store.recorded(start.client, study.name)
-        looks = earlier_looks(start.client, study, trials)
+        looks = earlier_looks(start.client, study, trials, study.metric or start.train.metric)
         seeds = max(looks["seeds"], default=0)
         more, where = [], str(start.tables)
         if seeds > len(study.seeds):

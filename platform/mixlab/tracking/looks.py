@@ -18,18 +18,20 @@ from mixlab.tracking import artifacts, names
 Comparison = frozenset[str]  # a key of a run of the arm, and one of a run of what it is compared with, or the reverse
 
 
-def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return the looks at some of these trials, ``{"seeds": [6, ...], "until_decided": bool, "comparisons": int}``.
+def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], metric: str) -> dict[str, Any]:
+    """Return the looks at these trials, by ``seeds``, ``until_decided``, ``comparisons`` and ``metrics``.
 
     ``seeds`` are the numbers, other than today's, in tables with a fixed number of seeds and a comparison of this one;
     ``until_decided`` is whether seeds were ever added to one until every comparison was decided; ``comparisons`` counts
-    those of other plans that this one lacks, whatever the names of their arms are.
+    those of other plans that this one lacks, whatever the names of their arms are; ``metrics`` are those, other than
+    today's ``metric``, in tables with a comparison of this one.
     """
     cells = _Cells()
     rows = [{"key": trial.key, "arm": trial.arm, "levels": trial.levels} for trial in trials]
     now = cells.compared(rows, {arm.name: arm.against for arm in study.arms}, study.baseline)
     keys = {trial.key for trial in trials}
     seeds: set[int] = set()
+    metrics: set[str] = set()
     until_decided = False
     earlier: set[Comparison] = set()
     for run, plan in artifacts.plans(client, study.name):
@@ -42,6 +44,7 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
             continue
         known = plan.get("looks") or {}
         seeds |= set(known.get("seeds", []))
+        metrics |= {plan["metric"], *known.get("metrics", [])}
         until_decided |= bool(plan.get("sequential") or known.get("until_decided"))
         planned = len({trial["seed"] for trial in plan["trials"]})
         # Without a table of these seeds, the note is that of an earlier plan.
@@ -51,6 +54,7 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
         "seeds": sorted(seeds - {len(study.seeds)}),
         "until_decided": until_decided,
         "comparisons": len(earlier - now),
+        "metrics": sorted(metrics - {metric}),
     }
 
 

@@ -18,7 +18,8 @@ TRAIN = complete(Toy())
 THREE_ARMS = replace(STUDIES["sequential"](), seeds=range(6))
 FIRST, SECOND, THIRD = THREE_ARMS.arms
 STUDY = replace(THREE_ARMS, arms=(FIRST, SECOND))
-NOTHING: dict[str, Any] = {"seeds": [], "until_decided": False, "comparisons": 0}
+NOTHING: dict[str, Any] = {"seeds": [], "until_decided": False, "comparisons": 0, "metrics": []}
+METRIC, OTHER_METRIC = "test_top1_median10", "test_top1_best"
 Table = tuple[Any, dict[str, Any]]
 
 
@@ -68,6 +69,9 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
     "fewer seeds without an arm": (replace(THREE_ARMS, seeds=range(7)), [OF_SEVEN, OF_SIX], {"seeds": [6]}),
     "fewer seeds of other comparisons": (replace(seeds(7), arms=(FIRST, THIRD)), [OF_SIX], {"comparisons": 1}),
     "until decided without an arm": (THREE_ARMS, [table_of(replace(STUDY, sequential=True))], {"until_decided": True}),
+    "another metric": (STUDY, [table_of(replace(STUDY, metric=OTHER_METRIC))], {"metrics": [OTHER_METRIC]}),
+    "another metric before": (STUDY, [table_of(STUDY, metrics=[OTHER_METRIC])], {"metrics": [OTHER_METRIC]}),
+    "the first metric again": (STUDY, [table_of(STUDY, metrics=[METRIC])], {}),
     # It was taken for the same table, so that the comparison that it replaces was not told of.
     "a reference": (OF_SECOND, [LARGER], {"comparisons": 1}),
     "an earlier reference": (THREE_ARMS, [table_of(OF_SECOND)], {"comparisons": 1}),
@@ -77,4 +81,4 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
 @pytest.mark.parametrize(("study", "tables", "looks"), LOOKS.values(), ids=LOOKS)
 def test_a_new_table_tells_of_the_looks_at_its_trials(monkeypatch, study, tables, looks):
     monkeypatch.setattr(artifacts, "plans", lambda client, name: tables)
-    assert earlier_looks(MlflowClient("http://127.0.0.1:1"), study, study.trials(TRAIN)) == {**NOTHING, **looks}
+    assert earlier_looks(MlflowClient("http://127.0.0.1:1"), study, study.trials(TRAIN), METRIC) == {**NOTHING, **looks}
