@@ -152,8 +152,9 @@ def panel_figure(
     shown = in_lines(names, 30)
     titles = in_lines([level.name for level in levels], int((width - NAMES) / columns / TITLE))
     panel = height + LINE * max(title.count("\n") for title in titles.values())
-    with titled(study, caption, (width, rows * panel + key_height(shown.values(), width) + 0.45)) as (figure, upper):
-        x, y = _in_width(labels[0], width / columns * LABEL), _in_width(labels[1], height / LETTER)
+    x, y = _in_width(labels[0], width / columns * LABEL), _in_width(labels[1], height / LETTER)
+    below = LINE * x.count("\n") + key_height(shown.values(), width) + 0.45
+    with titled(study, caption, (width, rows * panel + below)) as (figure, upper):
         axes = panels(upper, len(levels), (x, y), most)
         for axis, level in zip(axes, levels, strict=True):
             draw(axis, level)

@@ -61,10 +61,13 @@ def test_gains_are_drawn_where_the_table_says(levels):
     assert drawn == {0: colours["+ lam"], 1: colours["+ l_s"]}
 
 
-def test_gains_say_what_an_arm_is_compared_with_where_it_is_not_the_baseline():
+def test_gains_say_what_an_arm_is_compared_with_where_it_is_not_the_baseline(painted):
     figure = plot_gains("tiny", tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"}))
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["+ lam", "+ l_s against + lam"]
     assert "gain over the arm it is compared with, percentage points" in texts(figure)
+    figure.draw_without_rendering()  # its axis has a label of three lines
+    upper, lower = (name.get_window_extent() for name in figure.axes[0].get_yticklabels())
+    assert not upper.overlaps(lower)
 
 
 def curve_points(epochs, value):
