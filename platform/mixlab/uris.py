@@ -48,8 +48,11 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def sqlite_uri(file: str | Path) -> str:
-    """Return the URI of an SQLite file, whatever its name holds: the inverse of :func:`sqlite_file`."""
-    return f"sqlite:///{quote(os.fsencode(file))}"
+    """Return the URI of an SQLite file, whatever its name holds: the inverse of :func:`sqlite_file`.
+
+    It quotes no more than it must: MLflow makes the folder that the URI names before it reads what is quoted.
+    """
+    return "sqlite:///" + str(file).replace("%", "%25").replace("?", "%3F")
 
 
 def require_uri(uri: str, option: str = "--tracking-uri") -> None:

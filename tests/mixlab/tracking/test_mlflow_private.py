@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, event
 
 from mixlab.tracking import store
 from mixlab.tracking.mlflow_private import limit_attempts, make_database, runs_in_database
-from mixlab.uris import sqlite_file
+from mixlab.uris import sqlite_file, sqlite_uri
 from tests.libraries import forgo_durability
 from tests.pins import pinned, require
 
@@ -66,6 +66,13 @@ def test_attempts_to_open_a_database_are_counted_and_logged_as_they_were():
         require(part in source, f"opening a database by {part}", mlflow, "tracking/mlflow_private.py")
     pauses = [0.1 * (2**attempt - 1) for attempt in range(1, utils.MAX_RETRY_COUNT)]
     assert sum(pauses) < store.ANSWER_SECONDS - 5
+
+
+def test_a_folder_with_any_letters_is_made_by_its_name_and_no_other(tmp_path):
+    """MLflow makes the folder of a URI as it is written: who may make none beside a home called müller had no store."""
+    file = tmp_path / "j. müller's #1" / "m.db"
+    importlib.import_module("mlflow.store.db.utils")._make_parent_dirs_if_sqlite(sqlite_uri(file))
+    assert list(tmp_path.iterdir()) == [file.parent]
 
 
 def test_reading_any_number_of_runs_takes_as_many_statements(client):
