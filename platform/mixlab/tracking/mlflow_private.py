@@ -75,6 +75,7 @@ def make_database(file: Path) -> None:
 
     begun = file.with_name(f".{file.name}.new")
     begun.unlink(missing_ok=True)
+    begun.touch()  # SQLite would make a file that only its user may write, whatever the umask lets a group do
     event.listen(Engine, "connect", _hurry)
     try:
         store: Any = SqlAlchemyStore(sqlite_uri(begun), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import math
+import os
 from dataclasses import asdict
 from functools import partial
 from unittest.mock import Mock
@@ -103,12 +104,15 @@ def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_
 
     event.remove(Engine, "connect", forgo_durability)
     event.listen(Engine, "commit", note)
+    mask = os.umask(0o002)
     try:
         make_database(tmp_path / "new.db")
+        assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o664  # SQLite itself would let no group write
         assert set(waits) == {0}
         waits.clear()
         store.connect(f"sqlite:///{tmp_path}/new.db").create_experiment("study")
     finally:
+        os.umask(mask)
         event.remove(Engine, "commit", note)
         event.listen(Engine, "connect", forgo_durability)
     assert set(waits) == {2}, f"mlflow {PIN} keeps its connections elsewhere in {mlflow.__version__}"
@@ -124,7 +128,7 @@ def test_a_start_that_is_killed_while_it_makes_the_database_leaves_no_part_of_it
     copy.write_text("somebody's own")
 
     def make(uri: str, _: str, *, whole: bool) -> Mock:
-        with sqlite_file(uri).open("xb") as database:
+        with sqlite_file(uri).open("r+b") as database:
             database.write(content if whole else content[:100_000])
         if not whole:
             raise KeyboardInterrupt
