@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab import installation
 from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, root_cause
+from mixlab.messages import open_streams
 from mixlab.spec import user_input
 from mixlab.uris import existing_part
 
@@ -171,6 +172,7 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
     ``ValueError``, of which ``DataError`` is one. SIGTERM, which batch systems send at a time limit, ends a command as
     Ctrl-C does.
     """
+    open_streams()
     options = parser.parse_args(argv)
     # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

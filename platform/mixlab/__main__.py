@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from mixlab import installation
 from mixlab.errors import BadInput, drop_output, first_line, require_known
-from mixlab.messages import STOPPED
+from mixlab.messages import STOPPED, open_streams
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
     "compare": ("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
@@ -36,6 +36,7 @@ HELP = ("-h", "--help")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code: 2 for bad input, and 130 for Ctrl-C, as every study does."""
+    open_streams()
     command, *arguments = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     try:
         installation.check()

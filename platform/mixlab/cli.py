@@ -2,7 +2,6 @@
 
 import argparse
 import atexit
-import errno
 import gc
 import json
 import os
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields
-from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -20,7 +18,7 @@ from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
 from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_line, no_room, require_known
 from mixlab.launching.result import Result
-from mixlab.messages import STOPPED, say
+from mixlab.messages import STOPPED, open_streams, say
 from mixlab.options import AUTO, BUDGET, Options, option_name
 from mixlab.spec import user_input
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
@@ -41,7 +39,7 @@ EXIT_CODES = (
 @checked_arguments
 def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *, report: Any = REPORT) -> NoReturn:
     """Run ``study``, with the options of the process or ``argv``, and exit with its code; see ``mixlab.run``."""
-    _open_streams()
+    open_streams()
     gc.set_threshold(GARBAGE)
     options = Options()
     try:
@@ -68,32 +66,6 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         result = _give_up_output(error)
     atexit.register(end_quickly)
     sys.exit(result.exit_code)
-
-
-class _Terminal(FileIO):
-    """A terminal, to which a command that goes on, or cleans up, may write when it has been closed."""
-
-    def write(self, data: Any, /) -> int:
-        """Write, or lose what is written to a terminal that is gone."""
-        try:
-            return super().write(data)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return len(data)
-
-
-def _open_streams() -> None:
-    """Replace streams that are closed, or may be, and let all replace letters that they cannot write."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-        elif isinstance(stream, TextIOWrapper) and stream.isatty():
-            raw = BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
-            setattr(sys, name, TextIOWrapper(raw, stream.encoding, errors="replace", line_buffering=True))
-        elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def end_quickly() -> None:

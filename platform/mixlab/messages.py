@@ -1,4 +1,10 @@
-"""Prints the sentences of a command, and counts things in them."""
+"""Prints the sentences of a command wherever they go, and counts things in them."""
+
+import errno
+import os
+import sys
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
 from rich.console import Console
 
@@ -13,3 +19,29 @@ def say(console: Console, text: str, *, style: str | None = None) -> None:
 def counted(number: int | str, what: str) -> str:
     """Return ``1 run``, ``2 runs`` or ``1 or 2 runs``."""
     return f"{number} {what}" if str(number) == "1" else f"{number} {what}s"
+
+
+class _Terminal(FileIO):
+    """A terminal, to which a command that goes on, or cleans up, may write when it has been closed."""
+
+    def write(self, data: Any, /) -> int:
+        """Write, or lose what is written to a terminal that is gone."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
+def open_streams() -> None:
+    """Replace streams that are closed, or may be, and let all replace letters that they cannot write."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, TextIOWrapper) and stream.isatty():
+            raw = BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            setattr(sys, name, TextIOWrapper(raw, stream.encoding, errors="replace", line_buffering=True))
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")

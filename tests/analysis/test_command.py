@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import os
 import shlex
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_a_reader_that_has_had_enough_is_no_error(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_letters_that_the_output_lacks_are_replaced():
+    with TextIOWrapper(BytesIO(), "ascii") as output, contextlib.redirect_stdout(output):
+        assert command.run(lambda _: command.finish([], "1 ± 2"), command.parser("cam.py", ""), []) == 0
+        output.seek(0)
+        assert output.read() == "1 ? 2\n"
+
+
 @pytest.mark.parametrize(
     ("asked", "option", "value", "sentence"),
     [
@@ -84,7 +92,7 @@ def test_the_plane_may_be_left_out():
         ("detection", "--layout voc --data-root nowhere", "trainval.txt cannot be read"),
         ("learned_lambda", "", "no run that is done and learns lambda"),
         ("localisation", "", "there are boxes for networks of cub200; those of the study are of cifar10"),
-        ("mixed_accuracy", "--images 1 --draws 2", "no mixture holds two classes: give more --images than 1"),
+        ("mixed_accuracy", "--images 1 --draws 2", "has 20 mixtures of different classes: give more --images than 1"),
         ("mixed_accuracy", "--mixer cutmx", "unknown --mixer 'cutmx'; did you mean 'cutmix'?"),
         ("mixtures", "", "has kept mixtures: only methods that learn masks do"),
         ("mixtures", "--arms '+ lan'", "--arms '+ lan' is not an arm"),

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -79,6 +81,14 @@ class Reader:
 arms = (Arm("one", {}), Arm("other", {"data": "b"}), Arm("third", {"more": 1}))
 main(Study(name="reading", base={"data": "a"}, arms=arms, seeds=range(2)), Reader())
 """
+
+
+def test_letters_that_the_output_lacks_are_replaced(folder):
+    (folder / "mine.py").write_text('"""Größe"""', encoding="utf-8")
+    with TextIOWrapper(BytesIO(), "ascii") as output, redirect_stdout(output):
+        assert main(["list"]) == 0
+        output.seek(0)
+        assert "Gr??e" in output.read()
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from mixlab.cli import _open_streams
 from mixlab.cluster import connect
 from mixlab.errors import BadInput
 from mixlab.launching.start import undisturbed
+from mixlab.messages import open_streams
 from mixlab.tracking.store import connect as open_store
 from tests.mixlab.test_slurm_script import TINY
 from tests.mixlab.tracking.one_trial import tracker_of
@@ -49,7 +49,7 @@ def test_what_is_said_to_a_terminal_that_is_gone_stops_nothing(monkeypatch):
     window, terminal = pty.openpty()
     with open(terminal, "w") as stream, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stream)
-        _open_streams()
+        open_streams()
         print("before")
         assert os.read(window, 100) == b"before\r\n"
         os.close(window)
