@@ -14,8 +14,11 @@ class Registry(UserDict[str, Any]):
         self.package = package
 
     def __getitem__(self, name: str) -> Any:
-        """Return the member ``name``; raise ``KeyError`` if there is none."""
+        """Return the member ``name``; raise ``KeyError`` if there is none, ``ValueError`` if its file lacks it."""
         if isinstance(self.data[name], str):
-            defined = vars(import_module(f"{self.package}.{self.data[name]}"))
-            self.data[name] = defined[name if name in defined else name.upper()]
+            module = import_module(f"{self.package}.{self.data[name]}")
+            found = next((each for each in (name, name.upper()) if hasattr(module, each)), None)
+            if found is None:
+                raise ValueError(f"{module.__file__} defines neither {name!r} nor {name.upper()!r}")
+            self.data[name] = getattr(module, found)
         return self.data[name]
