@@ -14,8 +14,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from mixlab.messages import say
+from mixlab.processes import AWAY_SECONDS
 
-AWAY_SECONDS = 1800.0  # how long a server may be away, as for a bucket
 Opened = TypeVar("Opened")
 
 

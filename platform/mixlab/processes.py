@@ -21,6 +21,7 @@ import psutil
 
 BEAT_SECONDS = 20.0
 GONE_SECONDS = 120.0  # without a heartbeat, after which a search's driver on another machine counts as dead
+AWAY_SECONDS = 1800.0  # how long the server of a bucket, or of a search's trials, may be away
 LAST_SECONDS = 5.0  # the longest wait for a call that is under way at the end
 WATCH_SECONDS = 2.5 * BEAT_SECONDS  # as GONE_SECONDS, for the driver that holds a claim
 LOOK_SECONDS = 1.0  # the pause between two looks at the text

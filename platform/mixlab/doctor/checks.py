@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from mixlab.doctor.facts import Facts, Question
 from mixlab.messages import counted
+from mixlab.processes import GONE_SECONDS
 from mixlab.uris import shown
 
 OK, WARNING, RED = "ok", "warning", "red"
 
-# Drivers of a search that share a storage consider each other dead after 120 s without a beat.
-SKEW_RED, SKEW_WARNING = 60.0, 2.0  # seconds
+# Drivers of a search that share a storage take a beat for one of a moment ago if it is no older than GONE_SECONDS.
+SKEW_RED, SKEW_WARNING = GONE_SECONDS / 2, 2.0  # seconds
 DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
 DISK_WARNING_SHARE = 0.05  # the least free share of a disk on which Ray still spills objects
 TRIAL_MIB = 1024  # the memory of a small trial, most of it torch

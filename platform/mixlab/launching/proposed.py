@@ -116,13 +116,13 @@ class ProposedTrials(Phase):
             if found.state not in OUTCOMES:
                 continue
             trial = self.history.as_trial(cell, found)
-            known = runs.recorded.get(trial.key)
-            if trial.key in session.ends or (known and known.state.over):
+            known, outcome = runs.recorded.get(trial.key), OUTCOMES[found.state]
+            if trial.key in session.ends or (known and names.STATUS.get(known.state) == names.STATUS[outcome]):
                 continue
             runs.start(trial)
             runs.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
             account = str(found.user_attrs.get(ERROR, ""))
-            runs.end(trial, OUTCOMES[found.state], last_line(account) if account else "", account)
+            runs.end(trial, outcome, last_line(account) if account else "", account)
         self.after_end(runs)
         return True
 

@@ -22,11 +22,11 @@ from typing import TypeVar
 import pyarrow.fs
 
 from mixlab.errors import BadInput, StorageLost, first_line, no_room, without_room
+from mixlab.processes import AWAY_SECONDS
 from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch, Refused, from_json
 from mixlab.uris import shown
 
-AWAY_SECONDS = 1800.0  # for which a trial waits
 PAUSE_SECONDS = 2.0
 
 JOURNAL = "journal.json"

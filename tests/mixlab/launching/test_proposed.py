@@ -90,8 +90,8 @@ def test_trials_that_are_given_back_are_claimed_again_with_what_the_journal_hold
     assert [job.saved for job in jobs] == [saved, None]
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.FAILED])
-def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_marked(state):
+@pytest.mark.parametrize("before", [State.INTERRUPTED, State.FAILED])  # one that failed was tried again
+def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_marked(before):
     source = source_of(budget=6)
     trials = [source.next(9).trial for _ in range(6)]
     known, ended, whole, pruned, failed, _running = trials  # the arms low and high take turns
@@ -104,7 +104,7 @@ def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_mar
     source.ended(failed, End(State.FAILED, error="Traceback\nRuntimeError: no"))
     epochs = [Epoch(number, 27, {"val_top1": 3.0, "train_loss": 0.1}) for number in (1, 2)]
     source.storage = Mock(newest=lambda: {whole.key: Saved("folder", epochs)})
-    runs = Mock(recorded={known.key: Mock(state=state), whole.key: Mock(state=State.INTERRUPTED)})
+    runs = Mock(recorded={known.key: Mock(state=State.DONE), whole.key: Mock(state=before)})
     session: Any = SimpleNamespace(runs=runs, ends={ended.key: End(State.DONE)})
     assert source.catch_up(session)
     of_pruned, of_failed = ([Epoch(n, 2, {"val_top1": value}) for n in (1, 2)] for value in (4.0, 5.0))  # as in Optuna
@@ -121,6 +121,11 @@ def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_mar
         call.end(pruned, State.PRUNED, "", ""),
         call.mark_best({whole.key, ended.key}),
     ]
+    statuses = {whole: "FINISHED", pruned: "FINISHED", failed: "FAILED"}
+    runs.recorded |= {trial.key: Mock(status=status) for trial, status in statuses.items()}
+    runs.reset_mock()
+    assert source.catch_up(session)
+    assert runs.mock_calls == [call.read(), call.mark_best({whole.key, ended.key})]
     runs.read.side_effect = BadInput("MLflow does not answer")
     runs.reset_mock()
     assert not source.catch_up(session)
