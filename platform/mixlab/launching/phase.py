@@ -33,7 +33,7 @@ class Phase(Source, Progress, Protocol):
     """A source of trials, and the facts about them that are shown and recorded."""
 
     tracked: Tracked
-    concerned: Sequence[Trial]  # all that may run, or one of each cell: to prepare data and measure memory for
+    concerned: Sequence[Trial]  # all that may run, or some of each cell: their data, files and memory are looked at
     keeps_files: bool  # whether models go to MLflow
     record: str  # a clause that says where the records are that MLflow may lack
 

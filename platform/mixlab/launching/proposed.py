@@ -16,7 +16,6 @@ from mixlab.search.history import ERROR, Claim, Found, History
 from mixlab.search.race import Race
 from mixlab.search.trial_store import OUTCOMES, WORDS, begun, best_of, budget, faults, standing, url_of
 from mixlab.search.trial_store import shown as shown_url
-from mixlab.spec import space
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import Search
 from mixlab.spec.study import Cell, Study
@@ -46,13 +45,15 @@ class ProposedTrials(Phase):
         self.objective = self.search.objective
         self.shown = Shown(history.train.find(self.objective), self.objective)
         # The winners' runs may read files that the trials leave alone, such as the test set.
-        both = replace(self.search, tuning={}), self.search
-        self.concerned = [each.trial(cell, {}, 0, history.train) for each in both for cell in history.cells.values()]
+        winners, train, cells = replace(self.search, tuning={}), history.train, history.cells.values()
+        self.concerned = [winners.trial(cell, {}, 0, train) for cell in cells]
+        points = ((cell, point) for cell in cells for point in self.search.corners(cell, train))
+        self.concerned += [self.search.trial(cell, point, 0, train) for cell, point in points]
         self.claims: dict[str, Claim] = {}  # the claims that run, by key
         self.record = f"the history is at {shown_url(history.store.url)}"
-        cells = {name: cell.arm for name, cell in history.cells.items()}
+        arms = {name: cell.arm for name, cell in history.cells.items()}
         plan = describe(history, preset)
-        self.tracked = Tracked(self.search.name, self.search.identity, plan, names.SEARCH_LEVELS, cells)
+        self.tracked = Tracked(self.search.name, self.search.identity, plan, names.SEARCH_LEVELS, arms)
 
     # Source
 
@@ -222,7 +223,7 @@ def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | No
         total += size
         todo = max(0, size - sum(state.over for state in states)) + len(faults(trials))
         say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")
-        corners = list(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
+        corners = search.corners(cell, train)
         points = (corners[number % len(corners)] for number in range(todo))
         left += [Left(search.trial(cell, point, number, train), times=seeds) for number, point in enumerate(points)]
     if search.racing:

@@ -37,8 +37,11 @@ def test_no_more_trials_are_proposed_than_may_run(concurrent, room, most):
     assert not source.over()
 
 
-def test_what_the_winners_runs_need_is_prepared_with_what_the_searchs_own_need():
-    assert [trial.config["epochs"] for trial in source_of(tuning={"epochs": 3}).concerned] == [27, 27, 3, 3]
+def test_what_the_winners_runs_need_is_prepared_with_what_the_searchs_own_need_at_any_choice():
+    """A trial reads only the files that were read for these; of a choice of teachers it found none."""
+    source = source_of(base={"teacher": None}, tuning={"epochs": 3}, space={"teacher": Choice("a.pt", "b.pt")})
+    found = [(trial.config["epochs"], trial.config["teacher"]) for trial in source.concerned]
+    assert found == [(27, None)] * 2 + [(3, "a.pt"), (3, "b.pt")] * 2
 
 
 def test_the_last_trials_are_waited_for_and_then_it_is_over():
@@ -121,8 +124,8 @@ def test_mlflow_gets_what_ended_without_it_and_the_best_trial_of_each_arm_is_mar
         call.end(pruned, State.PRUNED, "", ""),
         call.mark_best({whole.key, ended.key}),
     ]
-    statuses = {whole: "FINISHED", pruned: "FINISHED", failed: "FAILED"}
-    runs.recorded |= {trial.key: Mock(status=status) for trial, status in statuses.items()}
+    runs.recorded |= {key: Mock(state=State.DONE) for key in (whole.key, pruned.key)}
+    runs.recorded[failed.key] = Mock(state=State.FAILED)
     runs.reset_mock()
     assert source.catch_up(session)
     assert runs.mock_calls == [call.read(), call.mark_best({whole.key, ended.key})]
