@@ -46,8 +46,8 @@ def _work(options: argparse.Namespace) -> int:
     table = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
     levels = level_tables(runs, plan)
     caption = (
-        f"{capitalised(metric_rule(*levels))}; {line_and_band(points)}. All seeds of an arm train on the same images, "
-        f"so that the draw of random ones is not in the band. {provenance_text(*levels)}"
+        f"{capitalised(metric_rule(*levels))}; {line_and_band(points, x='share')}. All seeds of an arm train on the "
+        f"same images, so that the draw of random ones is not in that range. {provenance_text(*levels)}"
     )
     figure = plot_shares(options.study, points, arms, label, caption)
     text = f"{label}, by arm and by the share of the images that each class keeps\n\n{table}"

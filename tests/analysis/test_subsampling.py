@@ -28,3 +28,11 @@ def test_it_writes_the_points_and_prints_the_means(track, painted, out, capsys):
     printed = [line.split() for line in said.splitlines()]
     assert ["0.125", "63.00", "80.50"] in printed  # a name, not a number
     assert ["1e3", "68.00", "85.50"] in printed
+
+
+@pytest.mark.slow
+def test_a_single_share_has_marks_and_bars(track, out):
+    study = track()
+    study.add_all(make_plan(arms=("cv", "easy"), seeds=2, factors={"subset.share": ("0.4",)}), accuracy)
+    assert study.call(subsampling, "--out", str(out)) == 0
+    assert "mark: mean over seeds, bar: lowest to highest seed" in (out / "shares.tex").read_text()
