@@ -53,7 +53,7 @@ def study_parser(
     """Return the options of a command that reads one ``what``, such as ``example``; the rest as for :func:`parser`."""
     options = parser(file, description, out=out)
     options.add_argument(what, metavar=what.upper(), help=f"name of the {what}, such as {example}")
-    plan = f"read an earlier plan of the {what} (default: the one used last)"
+    plan = f"read the {what}'s plan whose hash, MLflow's tag mixlab.plan, begins so (default: the plan used last)"
     options.add_argument("--plan", type=given, metavar="HASH", help=plan)
     return options
 
