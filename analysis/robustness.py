@@ -32,9 +32,10 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from analysis.words.rendering import escape_markdown, markdown_grid
+from analysis.words.rendering import escape_markdown, grid, markdown_grid
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
+from mixlab.spec.trial import cell_name
 
 HEIGHT = 2.4  # inches, of a panel
 FEWEST = 20  # the fewest predictions of a bin that is drawn: the share of fewer is noise
@@ -62,16 +63,15 @@ MEASURES = {
 HEADINGS = {name: heading for name, (heading, _) in WORDS.items()}
 
 
-def summary(tables: Mapping[str, list[LevelTable]]) -> str:
-    """Return as Markdown the means of every measure, with the gains paired by seed and the published numbers."""
+def summary(tables: Mapping[str, list[LevelTable]]) -> pd.DataFrame:
+    """Return the means of every measure by cell, with the gains paired by seed and the published numbers."""
     first = next(iter(tables.values()))
     rows = []
     for index, level in enumerate(first):
         for arm in level.table.index:
             cells = [_cell(levels[index].table.loc[arm]) for levels in tables.values()]
-            rows.append([*level.levels.values(), arm, int(level.table.loc[arm, "n"]), *cells])
-    head = [*first[0].levels, "arm", "n", *(HEADINGS[metric] for metric in tables)]
-    return markdown_grid(pd.DataFrame(rows, columns=head))
+            rows.append([cell_name(level.levels.values(), arm), int(level.table.loc[arm, "n"]), *cells])
+    return pd.DataFrame(rows, columns=["cell", "n", *(HEADINGS[metric] for metric in tables)])
 
 
 def _cell(row: pd.Series) -> str:
@@ -81,11 +81,11 @@ def _cell(row: pd.Series) -> str:
     return f"{row['mean']:.2f}{gain}" + (f", paper {row['published']:.2f}" if pd.notna(row.get("published")) else "")
 
 
-def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> str:
+def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> list[str]:
     """Return sentences that explain the columns."""
     result, (level, *_) = next(iter(results.values())), next(iter(tables.values()))
     others = ", ".join(f"{arm} over {reference}" for arm, reference in level.against.items())
-    gain = f"gain over the baseline{f' ({escape_markdown(others)})' if others else ''}, paired by seed"
+    gain = f"gain over the baseline{f' ({others})' if others else ''}, paired by seed"
     lines = [f"{counted(result['images'], 'test image')}, evenly spaced. In brackets: {gain}."]
     lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
@@ -93,7 +93,7 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
         lines.append(f"Corrupted images: {' and '.join(sources)}.")
     if any("published" in level.table for levels in tables.values() for level in levels):
         lines.append("The paper's numbers are of its whole test set.")
-    return "\n\n".join(lines)
+    return lines
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -118,8 +118,8 @@ def _work(options: argparse.Namespace) -> int:
         for name, metric in MEASURES.items()
         if name in logged
     }
-    text = f"{summary(tables)}\n\n{protocol_text(results, tables)}"
-    study.write_tables(tables.values(), text)
+    shown, said = summary(tables), protocol_text(results, tables)
+    study.write_tables(tables.values(), "\n\n".join([markdown_grid(shown), *map(escape_markdown, said)]))
     points = study.points(reliability_points)
     caption = (
         f"{counted(next(iter(results.values()))['images'], 'test image')} for each network, 15 bins of equal width; "
@@ -133,7 +133,7 @@ def _work(options: argparse.Namespace) -> int:
         study.files.append(options.out / "transfers.csv")
         study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
     study.draw("reliability", plot_reliability, points, tables["ece"], caption)
-    return study.finish(text)
+    return study.finish("\n\n".join([grid(shown), *said]))
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:
