@@ -5,6 +5,7 @@ import ctypes
 import gc
 import os
 import signal
+import tempfile
 
 if "TEST_ON_GPU" not in os.environ:  # tests/gpu alone
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: most tests know the CPU's numbers
@@ -28,6 +29,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Whatever has been imported and collected stays; looking through it again and again for garbage takes seconds.
 gc.disable()
 atexit.register(end_quickly)
+
+# Ray keeps its sessions, and what is killed keeps what it had: all this goes with the process that began the tests.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # the tests' own folders stay
+    left = tempfile.TemporaryDirectory(prefix="mixlab-tests-", ignore_cleanup_errors=True)
+    os.chmod(left.name, 0o755)
+    os.environ["TMPDIR"] = tempfile.tempdir = left.name
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -48,18 +48,20 @@ class S3:
     def start(self) -> None:
         """Start, or start again after ``stop``; return once files can be written."""
         ports = [option for part in PARTS for option in (f"-{part}.port", f"-{part}.port.grpc")]
-        numbers = {port: free_port() for port in ports} | {"-s3.port": self.port}
+        self._ports = {port: free_port() for port in ports} | {"-s3.port": self.port}
         command = [Path(sys.executable).parent / "weed", "server", "-filer", "-s3", "-dir=.", *OFF]
         command += [f"-ip={self.host}", f"-ip.bind={self.host}", "-s3.config=users.json", "-master.telemetry=false"]
         command += ["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
         command += ["-volume.max=100", "-master.volumeSizeLimitMB=64"]
-        numbered = [f"{port}={number}" for port, number in numbers.items()]
+        numbered = [f"{port}={number}" for port, number in self._ports.items()]
         self.program = Program([*command, *numbered], self.folder, "log", ends_by="KILL")
         self.program.until(self._takes_files)
 
     def stop(self) -> None:
-        """Shut down: later requests are refused."""
+        """Shut down: later requests are refused. Left to itself, it would take ten seconds to remove its sockets."""
         self.program.end()
+        for part in PARTS:
+            Path(f"/tmp/seaweedfs-{part}-grpc-{self._ports[f'-{part}.port.grpc']}.sock").unlink(missing_ok=True)
 
     def create_bucket(self) -> str:
         """Return the name of a new, empty bucket."""
