@@ -51,10 +51,12 @@ test-gpu: $(INSTALLED)
 fast: $(INSTALLED)
 	$(FAST)
 
+# While mypy has one processor, the other compiles the tests and reads the libraries from the disk, the first time.
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	test -d tests/__pycache__ || PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --collect-only -q > /dev/null & \
+	    $(BIN)/mypy && wait
 
 # The pages of docs/, in site/; a broken link is an error.
 docs: $(INSTALLED)
