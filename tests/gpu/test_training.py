@@ -24,7 +24,8 @@ from trainables.device.hardware import device
 from trainables.mixers import MIXERS
 from trainables.training import Run
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu")
+if not torch.cuda.is_available():
+    pytest.skip("needs a GPU, and make test-gpu", allow_module_level=True)
 
 CHOOSING = ("manifoldmix", "alignmix", "puzzlemix")  # refused: they choose a layer or a grid for each batch
 ATTENTIVE = ("transmix", "mergemix")  # for transformers

@@ -123,13 +123,9 @@ IMAGES = [
     ({"train_images": 50_001}, r"^train_images must be at most 50000, the size of cifar10, got 50001$"),
     ({"test_images": 10_001}, r"^test_images must be at most 10000, the size of cifar10, got 10001$"),
     ({"dataset": "folder", "num_classes": 3}, r"^dataset 'folder' needs the key folder$"),
-    ({"dataset": "webdataset", "num_classes": 3}, r"^dataset 'webdataset' needs the key folder$"),
     (FLOWERS, r"^dataset 'folder' needs the key num_classes$"),
     ({**FLOWERS, "num_classes": 1}, r"^num_classes must be greater than or equal to 2, got 1$"),
-    (
-        {"num_classes": 10},
-        "^num_classes is for the data sets 'folder', 'webdataset', 'parquet': .* 'cifar10', got 10$",
-    ),
+    ({"num_classes": 10}, "^num_classes is for the data sets 'folder', 'webdataset', 'parquet': .* 'cifar10', got 10$"),
     ({"folder": "x"}, r"^folder is for the data sets 'folder', .* None with dataset 'cifar10', got 'x'$"),
     ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
     ({"augment.size": 3}, r"^unknown key 'augment.size'; did you mean 'augment.resize'\?$"),
@@ -161,7 +157,6 @@ NETWORKS = [
     ({"backbone": "timm/xcit_nano_12_p16_224", "image_size": 40}, "cannot be built for images of 40 pixels"),
     ({"backbone": "timm/test_vit", "image_size": 33}, "cannot see images of 33x33 pixels"),
     ({"backbone": "timm/test_vit2", "image_size": 64, "mixer": "transmix"}, "with the attention of a class token"),
-    ({"backbone": "timm/levit_128s", "image_size": 128, "mixer": "transmix"}, "attention of a class token, such as"),
     ({"backbone": "resnet18", "pretrained": "timm"}, "torchvision has no weights 'timm' for backbone 'resnet18'"),
 ]
 STEPS = [
@@ -194,9 +189,8 @@ OF_MIXERS = [
     ({"mixer": "transmix"}, "needs a backbone with the attention of a class token, such as .*, got 'resnet8'$"),
     ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
     ({"mixer": "manifoldmix", "mixer.layers": ()}, r"layers must lie in 0\.\.3"),
-    ({"mixer": "manifoldmix", "mixer.layers": (4,)}, r"layers must lie in 0\.\.3"),
     ({"mixer": "manifoldmix", "mixer.layers": (-1,)}, r"layers must lie in 0\.\.3"),
-    ({"mixer": "manifoldmix", "mixer.layers": (0, 7)}, r"layers must lie in 0\.\.3"),
+    ({"mixer": "manifoldmix", "mixer.layers": (0, 4)}, r"layers must lie in 0\.\.3"),
     ({"mixer": "gridmix", "mixer.holes": (3, 2)}, r"holes .* got \(3, 2\)"),
     ({"mixer": "resizemix", "mixer.scope": (0.8, 0.1)}, r"scope must be two ascending shares of a side, .* got"),
     ({"mixer": "resizemix", "mixer.scope": (0.5, 0.5)}, r"scope must be two ascending shares of a side, .* got"),

@@ -82,12 +82,7 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
         ({"constraints": "abcdef" * 6}, "versions", WARNING, ["constraints abcdefabcdef", "of no image"]),
         ({"gpus": replace(H200, usable=0)}, "GPUs", RED, ["1 GPU,", "torch can use 0", "driver 570.1", "CUDA 13.0"]),
         ({"gpus": Gpus()}, "GPUs", RED, ["0 GPUs", "Ray counts 1", "--num-gpus 0"]),
-        (
-            {"gpus": Gpus(fault="mismatch"), "ray_gpus": 0.0},
-            "GPUs",
-            WARNING,
-            ["nvidia-smi fails on n2: mis"],
-        ),
+        ({"gpus": Gpus(fault="mismatch"), "ray_gpus": 0.0}, "GPUs", WARNING, ["nvidia-smi fails on n2: mis"]),
         ({"ray_gpus": 0.0}, "GPUs", WARNING, ["1 GPU, but Ray counts 0", "--num-gpus 1"]),
         ({"gpus": replace(H200, driver="550.2")}, "GPUs", WARNING, ["550.2", "570.1", "not all alike"]),
         ({"dataset": "no file x"}, "data set", RED, ["no file x", "/data", "--data-root"]),
