@@ -136,8 +136,8 @@ def family_text(levels: Sequence[LevelTable]) -> str:
     """Return the comparisons over which one error rate holds, in words."""
     family = levels[0].family
     if family.scope == "study":
-        every = "all " if family.comparisons > 1 else ""
-        return f"{every}{counted(family.comparisons, 'comparison')} of the study"
+        few = {1: "1 comparison", 2: "both comparisons"}
+        return f"{few.get(family.comparisons, f'all {family.comparisons} comparisons')} of the study"
     many = counted(span_text(level.family.comparisons for level in levels), "comparison")
     loose = f"; over the {family.tables} tables of the study the error rate is not controlled"
     return f"the {many} of a table alone (as the study's file says{loose if family.tables > 1 else ''})"
