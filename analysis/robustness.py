@@ -118,8 +118,8 @@ def _work(options: argparse.Namespace) -> int:
         for name, metric in MEASURES.items()
         if name in logged
     }
-    shown, said = summary(tables), protocol_text(results, tables)
-    study.write_tables(tables.values(), "\n\n".join([markdown_grid(shown), *map(escape_markdown, said)]))
+    shown, sentences = summary(tables), protocol_text(results, tables)
+    study.write_tables(tables.values(), "\n\n".join([markdown_grid(shown), *map(escape_markdown, sentences)]))
     points = study.points(reliability_points)
     caption = (
         f"{counted(next(iter(results.values()))['images'], 'test image')} for each network, 15 bins of equal width; "
@@ -133,7 +133,7 @@ def _work(options: argparse.Namespace) -> int:
         study.files.append(options.out / "transfers.csv")
         study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
     study.draw("reliability", plot_reliability, points, tables["ece"], caption)
-    return study.finish("\n\n".join([grid(shown), *said]))
+    return study.finish("\n\n".join([grid(shown), *sentences]))
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:
