@@ -181,7 +181,7 @@ class Search:
             return won and (arm == self.study.baseline or compared(levels, against[arm]))
 
         left = [cell.name for cell in self.study.cells() if compared(cell.levels, cell.arm)]
-        return replace(self.study, tuned={name: dict(winners[name]) for name in left})
+        return replace(self.study, tuned={name: dict(winners[name]) for name in left}, search=self.identity)
 
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""

@@ -60,6 +60,7 @@ class Study:
         fixed: keys of a preset or of the command line. They win over the base, the levels and ``settings``.
         tuned: by the name of a cell, the point that a search has found for it. It wins over everything, and a cell
             without one is left out; None if nothing was tuned.
+        search: the identity of the search that has found them.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Study:
     presets: Mapping[str, Config] = field(default_factory=dict)
     fixed: Config = field(default_factory=dict)
     tuned: Mapping[str, Config] | None = None
+    search: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", user_input.seeds(self.seeds))
@@ -164,7 +166,8 @@ class Study:
         arms = {arm.name: dict(arm.changes) for arm in self.arms}
         against = {arm.name: arm.against or self.baseline for arm in self.arms[1:]}
         levels = {factor: self.levels(factor) for factor in self.factors}
-        return digest({"base": dict(self.base), "arms": arms, "against": against, "levels": levels})
+        searched = {"search": self.search} if self.search else {}
+        return digest({"base": dict(self.base), "arms": arms, "against": against, "levels": levels, **searched})
 
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for anything in the study that cannot be run."""
@@ -230,8 +233,7 @@ class Study:
             trials += [
                 Trial(key, cell.arm, cell.levels, seed, found.flat, found.settings) for seed, key in keys.items()
             ]
-            twin = names.setdefault(trials[-1].key, cell.name)
-            if twin != cell.name:
+            if (twin := names.setdefault(trials[-1].key, cell.name)) != cell.name:
                 raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")
         self._check_presets(train, cells[-1].config)
         return trials

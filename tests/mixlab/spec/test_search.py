@@ -1,5 +1,6 @@
 """The spec of a search: the trials of each arm, the confirmation, and the refusals in one sentence."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -119,7 +120,9 @@ def test_what_is_optimised_decides_history_and_plan_and_how_it_is_optimised_does
     other = ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}})
     found = [replace(SEARCH, **changes) for changes in (*other, {"study": STUDY.with_base(epochs=8)})]
     assert name not in {search.history_name(cell, TRAIN) for search in found[:-1]}
-    assert len({identity, SEARCH.confirmation({}).identity, *(search.identity for search in found)}) == 7
+    # Nor does any show the winners of another, or the runs of a study that searches nothing, as those of its own.
+    plans = [(search.identity, search.confirmation({}).identity) for search in (SEARCH, *found)]
+    assert len({STUDY.identity, *itertools.chain(*plans)}) == 13
     assert replace(SEARCH, tuning=None).identity == replace(SEARCH, tuning={}).identity
     # Others would not find the trials and the plan of an earlier version.
     assert (name, identity) == ("toy/cutmix · plain/4395695a7b8aa7af", "f91d62b02414a11b")
