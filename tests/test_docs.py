@@ -195,7 +195,7 @@ def test_the_mixer_is_a_mixer(monkeypatch):
     assert torch.equal(mixed.images[..., 6:], images[partner][..., 6:])
     assert mixed.weights.tolist() == [[0.5, 0.5]] * 6
 
-    monkeypatch.setitem(MIXERS, "halfmix", halfmix)
+    monkeypatch.setitem(MIXERS.data, "halfmix", halfmix)
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "halfmix", "sumix.lam": "learned"})
     loss, _ = build_method(config, seed=0)(images, torch.arange(6), torch.Generator().manual_seed(0))
     assert loss.isfinite()
@@ -206,10 +206,10 @@ def test_the_mixer_is_a_mixer(monkeypatch):
 @pytest.mark.slow
 def test_the_backbone_and_the_data_set_train_and_the_metric_is_reported_after_every_epoch(monkeypatch, tmp_path):
     names = names_of("extending.md")
-    monkeypatch.setitem(BACKBONES, "small", names["small"])
-    monkeypatch.setitem(DATASETS, "stripes", names["STRIPES"])
-    monkeypatch.setitem(MIXERS, "halfmix", names["halfmix"])
-    monkeypatch.setitem(METHODS, "halfmix", names["WithWeightNorm"])
+    monkeypatch.setitem(BACKBONES.data, "small", names["small"])
+    monkeypatch.setitem(DATASETS.data, "stripes", names["STRIPES"])
+    monkeypatch.setitem(MIXERS.data, "halfmix", names["halfmix"])
+    monkeypatch.setitem(METHODS.data, "halfmix", names["WithWeightNorm"])
     config = {"dataset": "stripes", "backbone": "small", "epochs": 8, "batch_size": 8, "lr": 0.05, "mixer": "halfmix"}
     epochs: list[Any] = []
     classify.train(config, 0, lambda epoch, save: epochs.append(epoch), data_root=tmp_path)

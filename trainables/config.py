@@ -201,14 +201,15 @@ def _check_loss(config: Config) -> None:
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return every option of ``mixer``: those given, checked against its signature, and its defaults."""
     parameters = inspect.signature(MIXERS[mixer]).parameters
-    defaults = common_options(given.get("pipeline"), learns_masks(mixer)) | {
-        p.name: p.default for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
-    }
+    common = common_options(given.get("pipeline"), learns_masks(mixer))
+    if taken := common.keys() & parameters:
+        raise ValueError(f"mixer {mixer!r} must rename its option {min(taken)!r}: every mixer has another of that name")
+    defaults = common | {p.name: p.default for p in parameters.values() if p.default is not p.empty}
     for name in given:
         require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in defaults])
     kinds = {**annotations(EveryMixer), **annotations(MaskBlock), **annotations(MIXERS[mixer]), "alpha": Positive}
     return {
-        name: checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
+        name: checked(f"mixer.{name}", given[name], kinds.get(name, Any)) if name in given else default
         for name, default in defaults.items()
     }
 
@@ -233,15 +234,14 @@ WORDS = {
 
 
 def checked(key: str, value: Any, kind: Any) -> Any:
-    """Return ``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
-    value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+    """Return ``value`` as ``kind``; an int where a float is wanted becomes one, and a list a tuple: JSON has none."""
+    value = tuple(value) if isinstance(value, list) and list not in (kind, typing.get_origin(kind)) else value
     try:
         return _strict(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         wanted = WORDS.get(first["type"]) or first["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
-        wanted = wanted.format(**first.get("ctx", {}))
-        raise ValueError(f"{key} must be {wanted}, got {value!r}") from None
+        raise ValueError(f"{key} must be {wanted.format(**first.get('ctx', {}))}, got {value!r}") from None
 
 
 @functools.cache

@@ -9,8 +9,9 @@ from typing import Any
 class Registry(UserDict[str, Any]):
     """Maps a name to the object that a file of ``package`` defines under it: a function, or a constant in capitals."""
 
-    def __init__(self, package: str, files: Mapping[str, str]) -> None:
-        super().__init__(files)
+    def __init__(self, package: str, files: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.data.update(files)
         self.package = package
 
     def __getitem__(self, name: str) -> Any:
@@ -22,3 +23,8 @@ class Registry(UserDict[str, Any]):
                 raise ValueError(f"{module.__file__} defines neither {name!r} nor {name.upper()!r}")
             self.data[name] = getattr(module, found)
         return self.data[name]
+
+    def __setitem__(self, name: str, member: Any) -> None:
+        """Raise ``TypeError``: what a study's file added, the processes that train would not have."""
+        file = f"{self.package.replace('.', '/')}/__init__.py"
+        raise TypeError(f"{name!r} must be a line of {file}, which the processes that train read too")

@@ -13,6 +13,7 @@ Shape letters: B batch, C channels, H height, W width, L classes.
 
 import contextlib
 import inspect
+import reprlib
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
@@ -34,7 +35,7 @@ from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
 from trainables.network_shapes import Undrawn, Unnormalised, check_test_size, network_key, tried
-from trainables.refusals import counted, refused, require_unset
+from trainables.refusals import counted, refused, require_known, require_unset
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # said by torch's batch norm for one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -148,19 +149,31 @@ def require_mixed(name: str, images: Tensor, mixed: object) -> None:
     """Raise ``ValueError`` unless what a mixer makes of ``images`` is ``Mixed``, and its parts fit together."""
     if not isinstance(mixed, Mixed):
         raise ValueError(f"{name} must return a Mixed, got {type(mixed).__name__}")
-    if mixed.depth == 0 and mixed.images.shape != images.shape:
-        raise ValueError(f"{name} must return images of {list(images.shape)}, got {list(mixed.images.shape)}")
+    for part in ("images", "sources", "weights"):
+        if not isinstance(found := getattr(mixed, part), Tensor):
+            raise ValueError(f"the {part} of {name} must be a tensor, got {type(found).__name__}")
+    wanted, got = (f"{list(each.shape)} in {each.dtype}" for each in (images, mixed.images))
+    if mixed.depth == 0 and wanted != got:
+        raise ValueError(f"{name} must return images of {wanted}, got {got}")
     _, sources, weights, _ = mixed
-    if sources.dtype != torch.int64 or sources.ndim != 2 or not torch.equal(sources[:, 0], torch.arange(len(images))):
-        raise ValueError(f"the sources of {name} must be (B, K) int64, first each image itself, got {sources.tolist()}")
+    rows = torch.arange(len(images))
+    known = sources.dtype == torch.int64 and torch.isin(sources, rows).all()
+    if not known or sources.ndim != 2 or not torch.equal(sources[:, 0], rows):
+        valid = f"(B, K) int64 from 0 to {len(images) - 1}, first each image itself"
+        raise ValueError(f"the sources of {name} must be {valid}, got {reprlib.repr(sources.tolist())}")
     if weights.shape != sources.shape or (weights < 0).any() or not (weights.sum(dim=1) - 1).abs().max() < 1e-5:
-        raise ValueError(f"the weights of {name} must be (B, K) shares that sum to 1, got {weights.tolist()}")
+        shares = reprlib.repr(weights.tolist())
+        raise ValueError(f"the weights of {name} must be (B, K) shares that sum to 1, got {shares}")
 
 
 def mixer_arguments(config: Config, images: Tensor, shapes: Sequence[torch.Size], rng: Generator) -> dict[str, object]:
     """Return the options of the mixer, and noise, by the shapes of the maps, for all that it asks of the network."""
-    options = {**config.mixer_options, **_noise(images, dataset_of(config).num_classes, shapes, rng)}
+    noise = _noise(images, dataset_of(config).num_classes, shapes, rng)
+    options = {**config.mixer_options, **noise}
     parameters = inspect.signature(MIXERS[config.mixer]).parameters
+    for name, parameter in parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in options:
+            require_known(f"keyword without a default of mixer {config.mixer!r},", name, noise)
     return {name: value for name, value in options.items() if name in parameters}
 
 

@@ -51,7 +51,7 @@ def birds(tmp_path, monkeypatch) -> Path:
         (folder / file).write_text("\n".join(rows) + "\n")
 
     small = photographs(title="", num_classes=2, num_train=2, num_test=4, files=cub200.files, remedy="")
-    monkeypatch.setitem(DATASETS, "cub200", replace(DATASETS["cub200"], load=small.load, num_classes=2))
+    monkeypatch.setitem(DATASETS.data, "cub200", replace(DATASETS["cub200"], load=small.load, num_classes=2))
     return tmp_path
 
 

@@ -23,7 +23,7 @@ def own(monkeypatch) -> Callable[[Callable[..., Any]], dict[str, Any]]:
 
     def add(constructor: Callable[..., Any]) -> dict[str, Any]:
         name = next(names)
-        monkeypatch.setitem(BACKBONES, name, constructor)
+        monkeypatch.setitem(BACKBONES.data, name, constructor)
         return {**BASE, "backbone": name}
 
     return add

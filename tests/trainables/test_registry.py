@@ -2,7 +2,8 @@
 
 import pytest
 
-from trainables.mixers import mixup
+from trainables.methods import METHODS
+from trainables.mixers import MIXERS, mixup
 from trainables.registry import Registry
 
 
@@ -12,3 +13,10 @@ def test_a_file_without_its_member_is_named():
     assert registry["mixup"] is mixup.mixup
     with pytest.raises(ValueError, match=r"mixers/mixup\.py defines neither 'mixpu' nor 'MIXPU'"):
         registry["mixpu"]
+
+
+def test_what_the_processes_that_train_would_not_have_is_refused():
+    """A study ended with "failed: KeyError: 'mine'" after its other arms had been trained."""
+    for registry, file in ((MIXERS, "mixers"), (METHODS, "methods")):
+        with pytest.raises(TypeError, match=rf"^'mine' must be a line of trainables/{file}/__init__\.py"):
+            registry["mine"] = mixup.mixup

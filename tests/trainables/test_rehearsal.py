@@ -61,17 +61,21 @@ def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_s
 
 
 OWN = Mixed(torch.zeros(3, 3, 32, 32), torch.arange(3).repeat(2, 1).T, torch.full((3, 2), 0.5))
+NEXT = torch.tensor([0, 1])
 
 
 @pytest.mark.parametrize(
     ("mix", "fault"),
     [
         (lambda images: images, "'own' must return a Mixed, got Tensor"),
-        (lambda images: OWN._replace(images=images[:2]), "'own' must return images of [3, 3, 32, 32], got [2, 3, 32,"),
-        (lambda images: OWN._replace(sources=OWN.sources.roll(1, 0)), "first each image itself, got [[2, 2], [0, 0],"),
+        (lambda images: OWN._replace(images=images[:2]), "of [3, 3, 32, 32] in torch.float32, got [2, 3, 32, 32] in"),
+        (lambda images: OWN._replace(images=images.double()), "'own' must return images of [3, 3, 32, 32] in torch.fl"),
+        (lambda images: OWN._replace(sources=[[0, 1]] * 3), "the sources of mixer 'own' must be a tensor, got list"),
+        (lambda images: OWN._replace(sources=OWN.sources + NEXT), "from 0 to 2, first each image itself, got [[0, 1],"),
+        (lambda images: OWN._replace(sources=OWN.sources.roll(1, 0)), "got [[2, 2], [0, 0],"),
         (
             lambda images: OWN._replace(sources=OWN.sources.float()),
-            "'own' must be (B, K) int64, first each image itsel",
+            "'own' must be (B, K) int64 from 0 to 2, first each",
         ),
         (lambda images: OWN._replace(weights=OWN.weights + 0.25), "shares that sum to 1, got [[0.75, 0.75],"),
         (
@@ -88,10 +92,33 @@ OWN = Mixed(torch.zeros(3, 3, 32, 32), torch.arange(3).repeat(2, 1).T, torch.ful
     ],
 )
 def test_what_a_mixer_returns_in_another_form_is_refused(mix, fault, monkeypatch):
-    monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: mix(images))
+    monkeypatch.setitem(MIXERS.data, "own", lambda images, rng, *, alpha=1.0: mix(images))
     require_refused({**BASE, "mixer": "own"}, fault)
-    monkeypatch.setitem(MIXERS, "own", lambda images, rng, *, alpha=1.0: OWN._replace(weights=OWN.weights.double()))
+    double = OWN._replace(weights=OWN.weights.double())
+    monkeypatch.setitem(MIXERS.data, "own", lambda images, rng, *, alpha=1.0: double)
     check({**BASE, "mixer": "own"})
+
+
+def untyped(images, rng, alpha=1.0, shift=1, *, sides: list[int] = [1, 2]):  # noqa: B006
+    return OWN._replace(sources=(OWN.sources + shift * NEXT) % 3)
+
+
+def taken(images, rng, *, alpha=1.0, probability: float = 0.5):
+    return OWN
+
+
+def asking(images, rng, *, salience, alpha=1.0):
+    return OWN
+
+
+def test_the_options_of_a_mixer_are_its_arguments_with_a_default(monkeypatch):
+    monkeypatch.setitem(MIXERS.data, "own", untyped)
+    check({**BASE, "mixer": "own", "mixer.alpha": 0.2, "mixer.shift": 2, "mixer.sides": [3]})
+    require_refused({**BASE, "mixer": "own", "mixer.shift": "far"}, "'own' cannot mix images of 32x32 pixels (TypeErr")
+    monkeypatch.setitem(MIXERS.data, "own", taken)  # half of its batches would not have been mixed
+    require_refused({**BASE, "mixer": "own"}, "mixer 'own' must rename its option 'probability'")
+    monkeypatch.setitem(MIXERS.data, "own", asking)
+    require_refused({**BASE, "mixer": "own"}, "of mixer 'own', 'salience'; did you mean 'saliency'?")
 
 
 @pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])
@@ -99,7 +126,7 @@ def test_masks_are_not_learned_from_a_backbone_of_one_stage(mixer, monkeypatch):
     def odd(*, num_classes, in_channels=3):
         return Backbone([nn.Conv2d(in_channels, 8, 3, padding=1)], 8, num_classes)
 
-    monkeypatch.setitem(BACKBONES, "whole", odd)
+    monkeypatch.setitem(BACKBONES.data, "whole", odd)
     require_refused({**BASE, "backbone": "whole", "mixer": mixer}, "a backbone of several stages", "'whole'")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from trainables.registry import Registry
@@ -28,7 +28,7 @@ FAMILIES = (
     ("torchvision_models", ("mobilenet_v2", "efficientnet_b0", "convnext_tiny", "swin_tiny")),
     ("deit", ("deit_small",)),
 )
-BACKBONES: MutableMapping[str, Callable[..., Backbone]] = Registry(
+BACKBONES: Mapping[str, Callable[..., Backbone]] = Registry(
     __name__, {name: file for file, names in FAMILIES for name in names}
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainables.registry import Registry
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from trainables.datasets.dataset import Dataset, EvaluationSet
 
 # name: its file
-DATASETS: MutableMapping[str, Dataset] = Registry(
+DATASETS: Mapping[str, Dataset] = Registry(
     __name__,
     {
         "cifar10": "cifar10",
@@ -32,7 +32,7 @@ DATASETS: MutableMapping[str, Dataset] = Registry(
     },
 )
 
-EVALUATION_SETS: MutableMapping[str, EvaluationSet] = Registry(
+EVALUATION_SETS: Mapping[str, EvaluationSet] = Registry(
     __name__,
     {
         "cifar10_c": "cifar_c",

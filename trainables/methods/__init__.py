@@ -1,5 +1,7 @@
 """The methods that train with a mixer: plain mixing, unless the mixer brings its own loss."""
 
+from collections.abc import Mapping
+
 import torch
 
 from trainables.backbones.pretrained import Weights
@@ -17,18 +19,22 @@ from trainables.methods.scenario_agnostic import SAMixing
 from trainables.methods.style_codec import StyleMixing
 from trainables.methods.weight_average import WeightAverage
 from trainables.mixers import learns_masks
+from trainables.registry import Registry
 from trainables.seeds import derive_seed
 
-METHODS: dict[str, type[Mixing]] = {
-    "adautomix": AdAutoMixing,
-    "attentivemix": AttentiveMixing,
-    "augmix": AugMixing,
-    "automix": AutoMixing,
-    "samix": SAMixing,
-    "stylecutmix": StyleMixing,
-    "stylemix": StyleMixing,
-    "supermix": SuperMixing,
-}
+METHODS: Mapping[str, type[Mixing]] = Registry(
+    __name__,
+    {
+        "adautomix": AdAutoMixing,
+        "attentivemix": AttentiveMixing,
+        "augmix": AugMixing,
+        "automix": AutoMixing,
+        "samix": SAMixing,
+        "stylecutmix": StyleMixing,
+        "stylemix": StyleMixing,
+        "supermix": SuperMixing,
+    },
+)
 
 __all__ = ["METHODS", "Method", "Step", "build_method", "build_network"]
 

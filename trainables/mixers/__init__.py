@@ -11,7 +11,7 @@ a parameter (``trainables.methods.inputs``). The types of its other options say 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from trainables.registry import Registry
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainables.mixers.mixed import Mixed
 
 # name: its file
-MIXERS: MutableMapping[str, Callable[..., Mixed]] = Registry(
+MIXERS: Mapping[str, Callable[..., Mixed]] = Registry(
     __name__,
     {
         "none": "none",

@@ -167,7 +167,7 @@ def test_load_cached_fetches_what_is_missing_once_or_says_why_it_cannot(tmp_path
         raise DataError("it could not be obtained")
 
     for name, prepare in (("remote", lambda root: calls.append("prepare")), ("lost", refuse)):
-        monkeypatch.setitem(DATASETS, name, SimpleNamespace(load=load, prepare=prepare))
+        monkeypatch.setitem(DATASETS.data, name, SimpleNamespace(load=load, prepare=prepare))
     first = load_cached("remote", tmp_path)
     assert load_cached("remote", tmp_path) is first
     assert calls == ["load", "prepare", "load"]

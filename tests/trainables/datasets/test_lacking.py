@@ -27,7 +27,7 @@ def test_a_missing_data_set_is_one_sentence_and_one_that_is_there_is_none(name, 
 
 
 def test_a_data_set_that_is_computed_lacks_nothing(tmp_path, monkeypatch):
-    monkeypatch.setitem(DATASETS, "stripes", replace(DATASETS["cifar10"], folder=""))
+    monkeypatch.setitem(DATASETS.data, "stripes", replace(DATASETS["cifar10"], folder=""))
     settings = parse({"dataset": "stripes", "backbone": "resnet8"})
     assert train.lacking(settings, tmp_path / "data") == []
 

@@ -171,7 +171,7 @@ def test_a_run_that_tests_on_held_out_images_needs_no_test_split(root):
 
 def test_files_of_which_none_can_be_read_are_named_before_training(root, monkeypatch):
     official = replace(DATASETS["folder"], in_folder=False, load=lambda root: DATASETS["folder"].load(root / "flowers"))
-    monkeypatch.setitem(DATASETS, "cub200", replace(official, num_classes=3, prepare=official.load))
+    monkeypatch.setitem(DATASETS.data, "cub200", replace(official, num_classes=3, prepare=official.load))
     for path in (root / "flowers" / "train").rglob("*.jpg"):
         path.write_text("version https://git-lfs.github.com/spec/v1")
     for run in FOLDER, {**FOLDER, "dataset": "cub200", "folder": None, "num_classes": None}:
@@ -182,7 +182,7 @@ def test_files_of_which_none_can_be_read_are_named_before_training(root, monkeyp
 
 def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_training(tmp_path, monkeypatch):
     there = replace(DATASETS["cifar10"], prepare=lambda root: None, load=lambda root: cifar())
-    monkeypatch.setitem(DATASETS, "cifar10", there)
+    monkeypatch.setitem(DATASETS.data, "cifar10", there)
     run = {"dataset": "cifar10", "backbone": "resnet8", "subset.rule": "random", "validation": 20}
     train.prepare(parse({**run, "subset.share": 0.5}), tmp_path)  # 3 of the 6 images of each class
     with pytest.raises(ValueError, match=r"^validation must leave some of the 20 training images, got 20$"):
