@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "mixlab.tracking.artifacts",  # of tracking, the half that reads
         "mixlab.tracking.names",
         "mixlab.tracking.store",
+        "mixlab.tracking.stored_runs",
         "mixlab.uris",
     },
 }

@@ -16,7 +16,7 @@ from mixlab.errors import BadInput
 from mixlab.spec.metric import Metric, find
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, store
-from mixlab.tracking.store import StoredRun
+from mixlab.tracking.stored_runs import INFINITE, StoredRun, experiment_id, search_runs
 
 Plan = dict[str, Any]
 
@@ -48,10 +48,10 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
     """
     client = store.connect(tracking_uri, make=False)
     with store.reading(client):
-        plans = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: level})
+        plans = search_runs(client, experiment_id(client, study), {names.LEVEL: level})
         if not plans:
             other, why = OTHER_LEVEL[level]
-            if not store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: other}):
+            if not search_runs(client, experiment_id(client, study), {names.LEVEL: other}):
                 why = "nothing was started yet"
             raise BadInput(f"{level} {study!r} has no plan in {tracking_uri}: {why}")
         # A relaunch continues the run of its plan, so the start alone does not show the latest.
@@ -85,7 +85,7 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     client = store.connect(tracking_uri, make=False)
     with store.reading(client):
-        every = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: "seed"})
+        every = search_runs(client, experiment_id(client, study), {names.LEVEL: "seed"})
     # The last run of a key counts: a finished one before a running and a failed one, then the later start.
     in_order = sorted(every, key=lambda run: (PREFERENCE.index(run.state), -run.start_time), reverse=True)
     runs = {run.tags.get(names.KEY, ""): run for run in in_order}
@@ -110,7 +110,7 @@ def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFr
     for run_id in begun["run_id"]:
         history = store.patiently(partial(client.get_metric_history, run_id, metric))
         in_time = sorted(history, key=lambda point: point.timestamp)
-        curves.append({point.step: store.INFINITE.get(point.value, point.value) for point in in_time})
+        curves.append({point.step: INFINITE.get(point.value, point.value) for point in in_time})
     rows = np.repeat(np.arange(len(begun)), [len(curve) for curve in curves])
     points = [point for curve in curves for point in curve.items()]
     return begun.iloc[rows].reset_index(drop=True).join(pd.DataFrame(points, columns=["epoch", "value"]))

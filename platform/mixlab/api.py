@@ -109,9 +109,10 @@ def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) ->
         return spec.trials(train)
     for cell in spec.cells():
         train.read(cell.config)  # a key that is wrong is found without MLflow, which takes a second to import
-    from mixlab.tracking import store
+    from mixlab.tracking import store, stored_runs
 
-    return spec.trials(train, store.finished(store.recorded(store.existing(options.tracking_uri), spec.name)))
+    recorded = stored_runs.recorded(store.existing(options.tracking_uri), spec.name)
+    return spec.trials(train, stored_runs.finished(recorded))
 
 
 def _maker_of(report: Any, spec: Study | Search) -> Any:

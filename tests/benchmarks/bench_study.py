@@ -15,6 +15,7 @@ from recording import ROOT, arguments, record, seconds_of
 
 from mixlab.cluster.resources import cpu_count
 from mixlab.tracking import store
+from mixlab.tracking.stored_runs import experiment_id, search_runs
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         start = partial(subprocess.run, command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         whole, again = seconds_of(start), seconds_of(start)
         client = store.connect(uri)
-        runs = store.search_runs(client, store.experiment_id(client, "ablation_cifar100"), {"mixlab.level": "seed"})
+        runs = search_runs(client, experiment_id(client, "ablation_cifar100"), {"mixlab.level": "seed"})
         computing = sum(
             metric.value
             for run in runs

@@ -14,6 +14,7 @@ from mixlab.doctor.facts import Question
 from mixlab.errors import BadInput
 from mixlab.storage.probe import probe
 from mixlab.tracking import names
+from mixlab.tracking.stored_runs import search_runs
 from mixlab.uris import existing_part, require_writable, shown, sqlite_file
 
 LETTERS = "·±→≤×…"  # the letters in progress lines and tables
@@ -101,7 +102,7 @@ def check_results(asked: Question) -> list[Finding]:
 
     client, faults = store.connect(asked.tracking_uri, make=False), []
     for experiment in client.search_experiments(order_by=["name"]):
-        found = store.search_runs(client, experiment.experiment_id, {}, params=False)
+        found = search_runs(client, experiment.experiment_id, {}, params=False)
         runs = [run for run in found if names.LEVEL in run.tags]  # somebody else's may have no artifacts
         written = artifacts.local_folder(experiment.artifact_location)
         if runs and written is not None and not written.is_dir():

@@ -19,7 +19,7 @@ from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
 from mixlab.spec.space import short
 from mixlab.spec.study import Study
-from mixlab.tracking import store
+from mixlab.tracking import stored_runs
 from mixlab.uris import typed
 
 
@@ -77,7 +77,7 @@ def _confirm(study: Study, history: History, start: Start) -> Result:
     """Train the winners as a study, once no other driver of the search trains them."""
     _wait_for_turn(history, start.console)
     try:
-        done = store.finished(store.recorded(start.client, study.name))
+        done = stored_runs.finished(stored_runs.recorded(start.client, study.name))
         return launch_study(study, study.trials(start.train, done), start)
     finally:
         history.end_confirmation()

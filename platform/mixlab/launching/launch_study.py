@@ -16,7 +16,7 @@ from mixlab.launching.start import Start
 from mixlab.messages import counted, say
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
-from mixlab.tracking import store, views
+from mixlab.tracking import store, stored_runs, views
 from mixlab.tracking.looks import earlier_looks
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.writer import is_outage
@@ -30,7 +30,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         BadInput: another driver runs the study, or something that it needs is not there.
     """
     with only_driver(start), only_writer(start, study.identity):
-        recorded = store.recorded(start.client, study.name)
+        recorded = stored_runs.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials, study.metric or start.train.metric)
         seeds = max(looks["seeds"], default=0)
         more, where = [], str(start.tables)

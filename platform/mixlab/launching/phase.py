@@ -15,7 +15,7 @@ from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
-from mixlab.tracking.store import StoredRun
+from mixlab.tracking.stored_runs import StoredRun
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.uris import shown
 

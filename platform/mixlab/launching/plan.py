@@ -24,8 +24,8 @@ from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import State, Trial, cell_name
 from mixlab.storage.probe import require_storage
-from mixlab.tracking import names, store
-from mixlab.tracking.store import StoredRun
+from mixlab.tracking import names, store, stored_runs
+from mixlab.tracking.stored_runs import StoredRun
 
 TIMING = "timing a few training steps of each kind of trial ..."
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
@@ -58,9 +58,9 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     else:
         left, study = [], spec
     if study is not None:
-        recorded = store.recorded(store.existing(options.tracking_uri), spec.name)
+        recorded = stored_runs.recorded(store.existing(options.tracking_uri), spec.name)
         if isinstance(spec, Search):
-            trials = study.trials(start.train, store.finished(recorded))
+            trials = study.trials(start.train, stored_runs.finished(recorded))
         left = _left_of_study(study, trials, start, recorded)
     held = spec.study if isinstance(spec, Search) else spec
     plan = study_plan(study or held, trials, options.preset, start.train)
@@ -114,7 +114,7 @@ def _print_data(left: Sequence[Left], start: Start) -> None:
 def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, StoredRun]) -> list[str]:
     """Print and return what a plan can conclude, given the runs so far, if the report's module has an ``outlook``."""
     outlook, metric = getattr(start.report, "outlook", None), plan["metric"]
-    done = ((key, recorded[key].metrics) for key in store.finished(recorded))
+    done = ((key, recorded[key].metrics) for key in stored_runs.finished(recorded))
     results = {key: metrics[metric] for key, metrics in done if metric in metrics}
     lines: list[str] = outlook(plan, results) if outlook is not None else []
     for line in lines:

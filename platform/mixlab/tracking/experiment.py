@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.store import experiment_named, search_runs
+from mixlab.tracking.stored_runs import experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
 METRICS_AT_ONCE = 800  # MLflow takes 1000 entries in one request

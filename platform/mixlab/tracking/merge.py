@@ -27,7 +27,8 @@ from mixlab.messages import counted
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import history, log, offer, open_experiment
-from mixlab.tracking.store import StoredRun, connect, search_runs
+from mixlab.tracking.store import connect
+from mixlab.tracking.stored_runs import StoredRun, search_runs
 from mixlab.uris import shown, sqlite_file, sqlite_uri
 
 

@@ -25,7 +25,7 @@ from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, history, log
-from mixlab.tracking.store import StoredRun, recorded, search_runs
+from mixlab.tracking.stored_runs import StoredRun, recorded, search_runs
 from mixlab.tracking.writer import Writer, is_outage
 
 DIGITS = 6  # the decimals of a share

@@ -12,7 +12,7 @@ from mixlab.cluster.source import End, Job
 from mixlab.launching.phase import ListedTrials
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
-from mixlab.tracking.store import StoredRun
+from mixlab.tracking.stored_runs import StoredRun
 from tests.mixlab.spec.minimal import STUDY, TRAIN
 
 DONE, FAILED, HALF, WHOLE = STUDY.trials(TRAIN)  # as MLflow has the first two, and the journal the others

@@ -21,7 +21,7 @@ from mixlab.spec.complete import complete
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
-from mixlab.tracking.store import StoredRun
+from mixlab.tracking.stored_runs import StoredRun
 from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, TRAIN, Toy
 from tests.toy import SEARCH

@@ -28,7 +28,7 @@ from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Saved
-from mixlab.tracking.store import StoredRun
+from mixlab.tracking.stored_runs import StoredRun
 from tests.endings import refused
 from tests.mixlab.launching.test_plan import dry_run_of
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of

@@ -23,6 +23,7 @@ from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names, store
 from mixlab.tracking.mirrors import MIRRORS
+from mixlab.tracking.stored_runs import experiment_id, recorded, search_runs
 from tests.endings import ended, refused
 from tests.mixlab.without_ray import raising
 from tests.toy import SEARCH, STUDIES, Toy
@@ -74,7 +75,7 @@ def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_sam
 
     def and_delete_the_study_s_run(uri: str, name: str, *rest: Any) -> report.StudyReport:
         made = make(uri, name, *rest)
-        (run,) = store.search_runs(client, store.experiment_id(client, name), {names.LEVEL: names.STUDY_LEVELS[0]})
+        (run,) = search_runs(client, experiment_id(client, name), {names.LEVEL: names.STUDY_LEVELS[0]})
         client.delete_run(run.run_id)
         return made
 
@@ -142,7 +143,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1_and_the_same_command_tries
     assert "low: 1 done, 1 failed, 1 of 2 left" in launch(search, dry_run=True)
     assert [line for line in launch(search).splitlines() if line.endswith("· trial 2: started")]
     assert "low: 2 done, 0 of 2 left" in launch(search, dry_run=True)
-    runs = store.recorded(store.connect(tracking_uri), SEARCH.name, "trial")
+    runs = recorded(store.connect(tracking_uri), SEARCH.name, "trial")
     assert [run.state for run in runs.values()] == [State.DONE] * 4
 
 
@@ -196,7 +197,7 @@ def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(la
     other = f"sqlite:///{tmp_path}/other.db"
     launch(SMALL_SEARCH, tracking_uri=other)
     client = store.connect(other)
-    runs = store.search_runs(client, store.experiment_id(client, SEARCH.name), {names.LEVEL: "trial"})
+    runs = search_runs(client, experiment_id(client, SEARCH.name), {names.LEVEL: "trial"})
     assert [run.tags[names.ERROR] for run in runs if run.state is State.FAILED] == ["ValueError: first"]
 
 

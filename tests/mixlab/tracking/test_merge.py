@@ -18,7 +18,7 @@ from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.merge import main, merge
-from mixlab.tracking.store import StoredRun, search_runs
+from mixlab.tracking.stored_runs import StoredRun, search_runs
 from tests.toy import STUDIES, Toy
 
 TRAIN = complete(Toy())

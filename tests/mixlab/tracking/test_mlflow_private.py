@@ -15,8 +15,9 @@ from mlflow.store.tracking import sqlalchemy_store
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Connection, Engine, event
 
-from mixlab.tracking import store
+from mixlab.tracking import store, stored_runs
 from mixlab.tracking.mlflow_private import limit_attempts, make_database, runs_in_database
+from mixlab.tracking.stored_runs import StoredRun, search_runs
 from mixlab.uris import sqlite_file, sqlite_uri
 from tests.libraries import forgo_durability
 from tests.pins import pinned, require
@@ -42,7 +43,7 @@ def write(client: MlflowClient, count: int) -> str:
     return str(experiment)
 
 
-def as_text(run: store.StoredRun) -> str:
+def as_text(run: StoredRun) -> str:
     """Return all of a run as text, in which NaN is equal to itself."""
     return json.dumps(asdict(run), sort_keys=True, default=str)
 
@@ -50,11 +51,11 @@ def as_text(run: store.StoredRun) -> str:
 def test_the_database_says_what_mlflow_says(client, monkeypatch):
     experiment = write(client, 7)
     for tags in ({"mixlab.level": "seed"}, {"mixlab.cell": 'it\'s "1"'}, {"mixlab.level": "arm"}, {}):
-        ours = store.search_runs(client, experiment, tags)
-        assert [run.params for run in store.search_runs(client, experiment, tags, params=False)] == [{}] * len(ours)
+        ours = search_runs(client, experiment, tags)
+        assert [run.params for run in search_runs(client, experiment, tags, params=False)] == [{}] * len(ours)
         with monkeypatch.context() as patch:
-            patch.setattr(store, "runs_in_database", lambda *_, **__: None)
-            theirs = store.search_runs(client, experiment, tags)
+            patch.setattr(stored_runs, "runs_in_database", lambda *_, **__: None)
+            theirs = search_runs(client, experiment, tags)
         message = f"the tables of mlflow {PIN} are others in {mlflow.__version__}: change tracking/mlflow_private.py"
         assert [as_text(run) for run in ours] == [as_text(run) for run in theirs], message
 
@@ -87,7 +88,7 @@ def test_reading_any_number_of_runs_takes_as_many_statements(client):
     try:
         for tag, value, count in (("mixlab.level", "seed", 4), ("mixlab.seed", "0", 1)):
             statements.clear()
-            assert len(store.search_runs(client, experiment, {tag: value})) == count
+            assert len(search_runs(client, experiment, {tag: value})) == count
             assert sum(each.startswith("SELECT") for each in statements) == 4
     finally:
         event.remove(Engine, "before_cursor_execute", note)

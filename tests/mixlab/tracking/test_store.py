@@ -19,8 +19,9 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine
 
 from mixlab.errors import BadInput
-from mixlab.tracking import artifacts, names, store
+from mixlab.tracking import artifacts, names, store, stored_runs
 from mixlab.tracking.experiment import open_experiment
+from mixlab.tracking.stored_runs import experiment_id, recorded, search_runs
 from tests.endings import refused
 from tests.mixlab.nobody import nobody
 from tests.mixlab.tracking.test_writer import Answering
@@ -28,7 +29,7 @@ from tests.servers.program import Program
 from tests.servers.server import HttpServer, started
 
 SCHEMA = "Detected out-of-date database schema (found version 1, but expected 2): run 'mlflow db upgrade <URI>'"
-ASK: tuple[Callable[..., Any], ...] = (store.recorded, store.experiment_id, open_experiment)
+ASK: tuple[Callable[..., Any], ...] = (recorded, experiment_id, open_experiment)
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
 
 
@@ -148,7 +149,7 @@ def test_runs_are_found_by_any_value_and_only_theirs(client):
     for level, name in (*(("arm", name) for name in NAMES), ("seed", NAMES[0])):
         client.create_run(experiment, tags={"mixlab.level": level, "mixlab.cell": name})
     for name in NAMES:
-        found = store.search_runs(client, experiment, {"mixlab.level": "arm", "mixlab.cell": name})
+        found = search_runs(client, experiment, {"mixlab.level": "arm", "mixlab.cell": name})
         assert [run.tags["mixlab.cell"] for run in found] == [name]
 
 
@@ -214,20 +215,20 @@ def test_of_several_runs_of_a_trial_the_latest_counts_or_the_latest_that_is_fini
         client.update_run(run_id, status)
         starts[run_id] = start
     client.delete_tag(run_id, names.KEY)
-    assert {key: starts[run.run_id] for key, run in store.recorded(client, "toy").items()} == {"a": 2, "b": 5}
+    assert {key: starts[run.run_id] for key, run in recorded(client, "toy").items()} == {"a": 2, "b": 5}
 
 
 def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
     with pytest.raises(BadInput, match="there are none"):
-        store.experiment_id(client, "ablation_tiny")
+        experiment_id(client, "ablation_tiny")
     experiment = client.create_experiment("ablation_tiny")
     for number in range(5):
         client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.key": str(number)})
-    monkeypatch.setattr(store, "RUNS_PER_PAGE", 2)
-    monkeypatch.setattr(store, "runs_in_database", lambda *_, **__: None)  # as if a server answered
-    assert len(store.search_runs(client, store.experiment_id(client, "ablation_tiny"), {"mixlab.level": "seed"})) == 5
+    monkeypatch.setattr(stored_runs, "RUNS_PER_PAGE", 2)
+    monkeypatch.setattr(stored_runs, "runs_in_database", lambda *_, **__: None)  # as if a server answered
+    assert len(search_runs(client, experiment_id(client, "ablation_tiny"), {"mixlab.level": "seed"})) == 5
     with pytest.raises(BadInput, match="MLflow holds no study 'ablaton'; did you mean 'ablation_tiny'"):
-        store.experiment_id(client, "ablaton")
+        experiment_id(client, "ablaton")
 
 
 def test_a_dropped_connection_is_tried_again_and_what_the_store_refuses_is_not(client, monkeypatch):
@@ -271,6 +272,6 @@ def test_three_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(ki
     found = {each.name: each.experiment_id for each in client.search_experiments()}
     assert set(found) == {*studies, "Default"}
     for name in studies:
-        (run,) = store.search_runs(client, found[name], {names.LEVEL: "study"})
+        (run,) = search_runs(client, found[name], {names.LEVEL: "study"})
         assert artifacts.read_json(client, run.run_id, names.PLAN_FILE)["study"] == name
-        assert len(store.search_runs(client, found[name], {names.LEVEL: "arm"})) == 1
+        assert len(search_runs(client, found[name], {names.LEVEL: "arm"})) == 1

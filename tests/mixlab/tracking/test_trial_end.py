@@ -14,7 +14,7 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State
 from mixlab.storage.journal import write_epochs
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.store import recorded
+from mixlab.tracking.stored_runs import recorded
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import histograms_of
 from tests.mixlab.tracking.one_trial import PLAN, TRACKED, TRIAL, opened, run_of, tracker_of
