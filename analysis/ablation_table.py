@@ -36,7 +36,7 @@ class StudyTable:
 def study_table(
     tracking_uri: str,
     study: str,
-    plan: Plan | None = None,
+    plan: Plan,
     *,
     metric: str | None = None,
     extra: Sequence[str] = (),
@@ -48,7 +48,7 @@ def study_table(
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        plan: the plan whose cells are wanted; by default the one used last.
+        plan: the plan whose cells are wanted.
         metric: another metric than the plan's.
         extra: metrics to show besides, as means.
         ratios: metrics to show besides, as multiples of the baseline's.
@@ -60,7 +60,6 @@ def study_table(
     """
     from analysis.words.rendering import terminal_text
 
-    plan = plan if plan is not None else load_plan(tracking_uri, study)
     runs = load_runs(tracking_uri, study, plan)
     declared = metric_of(plan, metric or plan["metric"])
     levels = level_tables(runs, plan, metric, published_of_runs(runs, plan["factors"], declared.name) or None)
@@ -93,7 +92,7 @@ def with_ratios(level: LevelTable, printed: Mapping[str, Published]) -> LevelTab
     return replace(level, runs=runs, extra=names)
 
 
-def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
+def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan, **options: Any) -> StudyTable:
     """Write the tables of a study, ``table.md``, ``.csv``, ``.tex`` and ``.html``, and its gains as a figure.
 
     The figure is ``gains.png``, ``.pdf`` and ``.tex``; with one arm there is none. With five arms or more over two

@@ -90,14 +90,12 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
     )
 
 
-def write_report(
-    tracking_uri: str, study: str, out: Path, plan: Plan | None = None, table: StudyTable | None = None
-) -> list[Path]:
+def write_report(tracking_uri: str, study: str, out: Path, plan: Plan, table: StudyTable | None = None) -> list[Path]:
     """Write the page; return its file, and after it those of its figures.
 
     Args:
         out: the file; its folder is created if missing.
-        plan: the plan whose cells are wanted; by default the one used last.
+        plan: the plan whose cells are wanted.
         table: the tables of that plan, where they have been written already; their pictures are put into the page. The
             others, ``curves.png``, ``.pdf`` and ``.tex``, and, where the study has them, ``forest``, ``effects``,
             ``wealth``, ``cost`` and ``lambda``, are then written beside the page too.
@@ -105,7 +103,6 @@ def write_report(
     Raises:
         ValueError: unknown store or study, or no finished run; nothing is written then.
     """
-    plan = plan if plan is not None else load_plan(tracking_uri, study)
     written = {file.stem: file.read_bytes() for file in table.files if file.suffix == ".png"} if table else {}
     levels = table.levels if table else study_table(tracking_uri, study, plan).levels
     runs = pd.concat([level.runs for level in levels])

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mixlab.errors import BadInput
 from mixlab.spec.metric import Metric, find
-from mixlab.spec.trial import State
+from mixlab.spec.trial import State, cell_name
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.stored_runs import INFINITE, StoredRun, experiment_id, search_runs
 
@@ -153,8 +153,8 @@ def of_arms(runs: pd.DataFrame, plan: Plan, arms: Sequence[str]) -> pd.DataFrame
 
 
 def cell_of_run(run: Mapping[Any, Any], plan: Plan) -> str:
-    """Return the levels and the arm of a row of :func:`load_runs`, e.g. ``cutmix, + lam``."""
-    return ", ".join([*(str(run[FACTOR + factor]) for factor in plan["factors"]), str(run["arm"])])
+    """Return the levels and the arm of a row of :func:`load_runs`, such as ``cutmix · + lam``."""
+    return cell_name((run[FACTOR + factor] for factor in plan["factors"]), run["arm"])
 
 
 def name_of_run(row: Mapping[Any, Any]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from analysis import ablation_table
 from analysis.ablation_table import main, study_table, with_ratios, write_study_table
+from analysis.records.runs import load_plan
 from analysis.statistics.tables import level_tables
 from tests.analysis.planned import make_plan, planned_runs
 from tests.strict_json import strict
@@ -37,7 +38,7 @@ def tiny(track_in, tmp_path_factory):
 @pytest.mark.slow
 def test_files_of_a_study(tiny, printed, tmp_path):
     folder = tmp_path / "a" / "b"
-    result = write_study_table(tiny.uri, tiny.study, folder)
+    result = write_study_table(tiny.uri, tiny.study, folder, load_plan(tiny.uri, tiny.study))
     assert [path.name for path in result.files] == FILES
     assert all(path.parent == folder and path.stat().st_size > 500 for path in result.files[:-1])
     assert result.files[-1].read_text().count("commit") == 1

@@ -57,7 +57,7 @@ def test_the_command_draws_every_arm_and_lists_the_two_likeliest_classes(trained
     assert trained.call(cam, "--out", str(out), "--images", "3", "--seed", "1") == 0
     assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "cam.tex", "top2.csv", "evaluations.json"}
     table = pd.read_csv(out / "top2.csv")
-    assert table["cell"].tolist() == ["cutmix, baseline"] * 3 + ["cutmix, + lam"] * 3
+    assert table["cell"].tolist() == ["cutmix · baseline"] * 3 + ["cutmix · + lam"] * 3
     assert table["first"].tolist()[1:3] == table["second"].tolist()[:2]
     assert (table["top1_percent"] >= table["top2_percent"]).all()
     assert table["share_of_first"].between(0.4, 0.6).all()

@@ -61,7 +61,7 @@ def test_the_page_fits_a_laptop_and_a_telephone(painted, track, tmp_path):
     bins = {"epochs": [1, 2], "lam_drawn": [[0.1] * 10] * 2, "lam_learned": [[0.1] * 10] * 2}
     (tmp_path / "histograms.json").write_text(json.dumps(bins))
     study.add_file(tmp_path / "histograms.json")
-    page = report.write_report(study.uri, study.study, tmp_path / "report.html")[0].read_text(encoding="utf-8")
+    page = report.write_report(study.uri, study.study, tmp_path / "report.html", plan)[0].read_text(encoding="utf-8")
     measured = html.escape(page.replace("</body>", MEASURE + "</body>"), quote=True)
     frames = "".join(f'<iframe width="{width}" height="800" srcdoc="{measured}"></iframe>' for width in WIDTHS)
     file = tmp_path / "frames.html"

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 from bench_mixers import SHAPES, fmix_loop, repeat, saliencymix_loop
-from recording import arguments, in_turn, ratios, record
+from recording import arguments, in_turn, ratios
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, paste
@@ -45,8 +45,6 @@ def main() -> None:
             seconds = in_turn(many, rounds, time.process_time, warm_up=True)
             for part in steps:
                 shares = ratios(seconds, part, name)
-                if part != "the loop":
-                    record(f"{name} of {shape[2]} pixels, {part} / the whole", shares)
                 milliseconds = 1000 * statistics.median(seconds[part]) / calls
                 of_loop = 10 * statistics.median(ratios(seconds, part, "the loop"))
                 cells = f"{part} | {milliseconds:.3g} | {statistics.median(shares):.0%} | {of_loop:.0%}"

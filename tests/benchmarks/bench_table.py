@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from recording import arguments, record, seconds_of
 
 from analysis.ablation_table import study_table, write_study_table
-from analysis.records.runs import load_runs
+from analysis.records.runs import load_plan, load_runs
 from analysis.report import write_report
 from mixlab import Arm, Metric, Options, Study, run
 from mixlab.spec.complete import complete
@@ -68,12 +68,13 @@ def main() -> None:
         spent = seconds_of(lambda: frames.append(load_runs(uri, STUDY)))
         count = len(frames[0])
         print(f"read {count} runs in {spent:.1f} s")
+        plan = load_plan(uri, STUDY)
         options = Options(tracking_uri=uri, storage=str(folder / "results"), quiet=True)
         results: list[Any] = []
         for what, recorded, work in (
-            ("table", True, lambda: study_table(uri, STUDY)),
-            ("table and files", False, lambda: results.append(write_study_table(uri, STUDY, folder / "out"))),
-            ("page", True, lambda: write_report(uri, STUDY, folder / "out" / "report.html")),
+            ("table", True, lambda: study_table(uri, STUDY, plan)),
+            ("table and files", False, lambda: results.append(write_study_table(uri, STUDY, folder / "out", plan))),
+            ("page", True, lambda: write_report(uri, STUDY, folder / "out" / "report.html", plan)),
             ("relaunch", True, lambda: results.append(run(study_of(given.runs), Finished(), options))),
         ):
             spent = seconds_of(work)

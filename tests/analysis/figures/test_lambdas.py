@@ -24,7 +24,7 @@ def test_one_seed_of_each_arm_that_learned_lambda(track):
             study.client.log_dict(run_id, held, "histograms.json")
         elif not learns:
             study.client.log_dict(run_id, {"epochs": [1], "of something else": [[1.0]]}, "histograms.json")
-    levels = study_table(study.uri, study.study).levels
+    levels = study_table(study.uri, study.study, plan).levels
     (found,) = load_histograms(study.uri, levels)  # '+ l_s' has none
     assert (found.arm, found.seed, found.epochs.tolist()) == ("+ lam", 0, [1, 2])
     assert found.drawn.argmax(axis=1).tolist() == [5, 4]

@@ -182,6 +182,6 @@ def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track):
     found = published_of_runs(load_runs(study.uri, study.study, plan), ["mixer"])
     values = {cell: number.value for cell, number in found.items()}
     assert values == {("cutmix", "baseline"): 78.17, ("cutmix", "SUMix"): 79.78}
-    shown = study_table(study.uri, study.study).text
+    shown = study_table(study.uri, study.study, plan).text
     assert "78.17" in shown
     assert "ours − paper" in shown

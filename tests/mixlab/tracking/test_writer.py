@@ -62,6 +62,7 @@ def outage_of(write: Callable[[], object]) -> tuple[str, bool]:
     ours.put(write)
     wait_for(lambda: ours.outage)
     ours.abandoned = True
+    assert ours.drain(10)  # a thread that goes on after the test would print what it logs
     return ours.outage, ours.full
 
 
