@@ -101,7 +101,7 @@ class Evaluation:
     @property
     def config(self) -> Config:
         """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""
-        return parse(self.configs[next(iter(self.results))])
+        return parse(next(self.configs[run_id] for run_id in self.configs if run_id in self.results))
 
     def measure(
         self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None, of: int | None = None
@@ -128,50 +128,50 @@ class Evaluation:
         if not rows:
             raise ValueError("the study has no run that is done: there is nothing to evaluate")
         names = {row["run_id"]: f"{name_of_run(row)} (run {row['run_id']})" for row in rows}
-        client = store.connect(options.tracking_uri, make=False)
         protocol = {**protocol, "images": options.images}
         cache = options.out / "evaluations.json"
-        cached = evaluate.read_results(cache)
-        keys: dict[str, str] = {}  # by run id, the key of its result
-        problems: list[str] = []
-
-        def fetched() -> Iterator[tuple[str, Checkpoint]]:
-            """Yield the checkpoints that have no result yet, one at a time, so that the memory holds few of them."""
-            for run_id, name in names.items():
-                try:
-                    checkpoint = fetch(client, run_id)
-                except CheckpointError as error:
-                    problems.append(f"{name}: {error}")
-                    continue
-                keys[run_id], self.configs[run_id] = evaluate.result_key(checkpoint, protocol), checkpoint.config
-                if keys[run_id] not in cached:
-                    yield run_id, checkpoint
-
-        outcomes = self._outcomes(fetched(), measure, protocol, options.images, options.data_root.absolute())
-        earlier, every = len(self.found), of or len(rows)
-        progress = tqdm(outcomes, "evaluating", every, initial=earlier, disable=None, leave=False)
-
-        def so_far() -> str:
-            return f"evaluated {earlier + sum(key in cached for key in keys.values())} of {counted(every, 'network')}"
-
+        cached, keys = evaluate.read_results(cache), dict[str, str]()  # results by key, and keys by run id
+        told, every = len(self.problems), of or len(rows)
+        left = self._left(names, protocol, cached, keys)
+        outcomes = self._outcomes(left, measure, protocol, options.images, options.data_root.absolute())
+        progress = tqdm(outcomes, "evaluating", every, initial=len(self.found), disable=None, leave=False)
         try:
             for run_id, outcome in progress:
                 if isinstance(outcome, str):
-                    problems.append(f"{names[run_id]}: {outcome}")
+                    self.problems.append(f"{names[run_id]}: {outcome}")
                     continue
-                cached[keys[run_id]] = {**outcome, "code": evaluate.code()}
+                self.found[run_id] = cached[keys[run_id]] = {**outcome, "code": evaluate.code()}
                 evaluate.write_results(cache, cached)
                 if progress.disable:  # no terminal but a log, in which a bar would be one endless line
-                    print(so_far(), file=sys.stderr, flush=True)
+                    print(self._so_far(every), file=sys.stderr, flush=True)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{so_far()}, kept in {cache}" if cached else "") from None
+            raise KeyboardInterrupt(f"{self._so_far(every)}, kept in {cache}" if cached else "") from None
+        problems = self.problems[told:]
         shown = problems[:MOST_NAMED]
         if len(problems) > MOST_NAMED:
             shown.append(counted(len(problems) - MOST_NAMED, "more network"))
         for problem in shown:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
-        self.problems.extend(problems)
-        self.found.update({run_id: cached[key] for run_id, key in keys.items() if key in cached})
+
+    def _left(
+        self, names: Mapping[str, str], protocol: Mapping[str, Any], cached: Mapping[str, Result], keys: dict[str, str]
+    ) -> Iterator[tuple[str, Checkpoint]]:
+        """Yield the checkpoints that have no result yet, one at a time, so that the memory holds few of them."""
+        client = store.connect(self.options.tracking_uri, make=False)
+        for run_id, name in names.items():
+            try:
+                checkpoint = fetch(client, run_id)
+            except CheckpointError as error:
+                self.problems.append(f"{name}: {error}")
+                continue
+            keys[run_id], self.configs[run_id] = evaluate.result_key(checkpoint, protocol), checkpoint.config
+            if keys[run_id] in cached:
+                self.found[run_id] = cached[keys[run_id]]
+            else:
+                yield run_id, checkpoint
+
+    def _so_far(self, every: int) -> str:
+        return f"evaluated {len(self.found)} of {counted(every, 'network')}"
 
     def _outcomes(
         self, checkpoints: Iterable[tuple[str, Checkpoint]], *arguments: Any
