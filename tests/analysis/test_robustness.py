@@ -167,7 +167,7 @@ def test_official_images_are_those_of_the_clean_ones(monkeypatch):
             assert (root, part) == (Path("data"), "fog")
             return split
 
-    monkeypatch.setitem(measures.EVALUATION_SETS, "cifar10_c", Official)
+    monkeypatch.setitem(measures.EVALUATION_SETS.data, "cifar10_c", Official)
     shown = list(measures.official_images("cifar10_c", Path("data"), 4, "fog"))
     assert [int(images.unique()) for images, _ in shown] == [0, 1, 2, 3, 4]
     assert all(labels.tolist() == [0, 3333, 6666, 9999] for _, labels in shown)
