@@ -91,9 +91,7 @@ def _earlier_looks(family: Family) -> str:
         earlier.append("seeds that were added until every comparison was decided")
     if not earlier:
         return ""
-    return (
-        f" Looked at before: {', '.join(earlier)}. p holds only if the present number of seeds had been chosen by then."
-    )
+    return f" Looked at before: {', '.join(earlier)}. p holds only if the present seeds had been chosen by then."
 
 
 def _elsewhere(family: Family) -> list[str]:

@@ -34,8 +34,8 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         looks = earlier_looks(start.client, study, trials, study.metric or start.train.metric)
         seeds = max(looks["seeds"], default=0)
         more, where = [], str(start.tables)
-        if seeds > len(study.seeds):
-            more.append(f"{seeds} seeds")
+        if seeds >= len(study.seeds):
+            more.append(f"{seeds} {'other ' if seeds == len(study.seeds) else ''}seeds")
             where += ", and in MLflow that of the same arms"  # other plans have runs of their own there
         if looks["comparisons"]:
             more.append(f"{counted(looks['comparisons'], 'comparison')} that this one lacks")

@@ -21,11 +21,13 @@ Comparison = frozenset[str]  # a key of a run of the arm, and one of a run of wh
 def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], metric: str) -> dict[str, Any]:
     """Return the looks at these trials, by ``seeds``, ``until_decided``, ``comparisons`` and ``metrics``.
 
-    ``seeds`` are the numbers, other than today's, in tables with a fixed number of seeds and a comparison of this one;
-    ``until_decided`` is whether seeds were ever added to one until every comparison was decided; ``comparisons`` counts
-    those of other plans that this one lacks, whatever the names of their arms are; ``metrics`` are those, other than
-    today's ``metric``, in tables with a comparison of this one.
+    ``seeds`` are the numbers of seeds in tables with a fixed number of them, other seeds than today's, and a comparison
+    of this one; ``until_decided`` is whether seeds were ever added to one until every comparison was decided;
+    ``comparisons`` counts those of other plans that this one lacks, whatever the names of their arms are; ``metrics``
+    are those, other than today's ``metric``, in tables with a comparison of this one. A table without a seed of today's
+    is no look: the p of new seeds holds whatever has been seen of others.
     """
+    today = set(study.seeds)
     cells = _Cells()
     rows = [{"key": trial.key, "arm": trial.arm, "levels": trial.levels} for trial in trials]
     now = cells.compared(rows, {arm.name: arm.against for arm in study.arms}, study.baseline)
@@ -43,15 +45,17 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
         if not compared & now:
             continue
         known = plan.get("looks") or {}
-        seeds |= set(known.get("seeds", []))
         metrics |= {plan["metric"], *known.get("metrics", [])}
         until_decided |= bool(plan.get("sequential") or known.get("until_decided"))
-        planned = len({trial["seed"] for trial in plan["trials"]})
+        planned = {trial["seed"] for trial in plan["trials"]}
+        others = planned != today
+        seeds |= set(known.get("seeds", [])) - ({len(today)} if others else set())
         # Without a table of these seeds, the note is that of an earlier plan.
-        if not plan.get("sequential") and run.tags.get(names.TABLE_SEEDS, str(planned)) == str(planned):
-            seeds.add(planned)
+        of_table = run.tags.get(names.TABLE_SEEDS, str(len(planned))) == str(len(planned))
+        if others and of_table and not plan.get("sequential"):
+            seeds.add(len(planned))
     return {
-        "seeds": sorted(seeds - {len(study.seeds)}),
+        "seeds": sorted(seeds),
         "until_decided": until_decided,
         "comparisons": len(earlier - now),
         "metrics": sorted(metrics - {metric}),

@@ -235,7 +235,7 @@ def test_one_of_anything_is_in_the_singular():
     ("looks", "said"),
     [
         ({"seeds": [4], "comparisons": 0}, None),  # nothing can be claimed with four
-        ({"seeds": [6]}, "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been"),
+        ({"seeds": [6]}, "Looked at before: a table of 6 seeds. p holds only if the present seeds had been chosen by"),
         ({"seeds": [6, 7], "until_decided": True}, "before: a table of 6 seeds, a table of 7 seeds, seeds that were"),
         ({"comparisons": 2}, "Other tables of the study made 2 more comparisons with these runs, for which p (family)"),
         ({"metrics": ["test_top1_best"]}, "Earlier tables of the study compared test_top1_best; p (family) is not"),

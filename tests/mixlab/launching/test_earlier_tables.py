@@ -45,7 +45,7 @@ def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch, tmp_path):
         assert "Looked at before" not in table.read_text()
     for _ in range(2):
         launch(TWO_ARMS, seeds=7)
-        rule = "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been chosen by"
+        rule = "Looked at before: a table of 6 seeds. p holds only if the present seeds had been chosen by then"
         assert rule in table.read_text()
     launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=9, code=130)
     launch(TWO_ARMS, seeds=8)

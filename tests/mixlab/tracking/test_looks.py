@@ -38,6 +38,7 @@ def arms(*given: Arm) -> Study:
 
 
 OF_SIX, OF_SEVEN, LARGER = table_of(STUDY), table_of(seeds(7), seeds=[6]), table_of(THREE_ARMS)
+LATER_SIX = replace(STUDY, seeds=range(3, 9))
 RENAMED = arms(FIRST, replace(SECOND, name="new"))
 FOUR_OTHER_SEEDS = table_of(replace(THREE_ARMS, seeds=range(5, 9)))
 OF_SECOND = arms(FIRST, SECOND, replace(THIRD, against=SECOND.name))
@@ -58,6 +59,10 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
     "comparisons of another plan count once": (STUDY, [LARGER, LARGER], {"comparisons": 1}),
     "those of this plan count never": (THREE_ARMS, [LARGER, OF_SIX], {}),
     "cells that share a run": (STUDY, [FOUR_OTHER_SEEDS], {"seeds": [4], "comparisons": 1}),
+    "as many seeds, and some of the first": (LATER_SIX, [OF_SIX], {"seeds": [6]}),
+    "and once more": (LATER_SIX, [table_of(LATER_SIX, seeds=[6])], {"seeds": [6]}),
+    "the first ones again": (STUDY, [OF_SEVEN], {"seeds": [7]}),
+    "new seeds": (replace(STUDY, seeds=range(6, 12)), [OF_SIX], {}),
     "one seed": (seeds(1), [table_of(seeds(1))], {}),
     "a comparison the other way round": (arms(SECOND, FIRST, THIRD), [OF_SIX], {}),
     "another beside one turned round": (arms(SECOND, FIRST, THIRD), [LARGER], {"comparisons": 1}),
