@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab import installation
-from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, root_cause
+from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, no_room, root_cause
 from mixlab.messages import open_streams
 from mixlab.spec import user_input
 from mixlab.uris import existing_part
@@ -192,6 +192,8 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
         if isinstance(error, OSError) and error.filename and error.strerror:
             said = f"{error.filename!r} cannot be used ({error.strerror})"
         print(f"{parser.prog}: {said}", file=sys.stderr)
+        if no_room(error):
+            drop_output()
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
         advice = f"{end}; the same command goes on" if str(end) else "the same command starts again"

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from mixlab import installation
-from mixlab.errors import BadInput, drop_output, first_line, require_known
+from mixlab.errors import BadInput, drop_output, first_line, give_up_output, no_room, require_known
 from mixlab.messages import STOPPED, open_streams
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
@@ -40,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, *arguments = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     try:
         installation.check()
-        _carry_out(command, arguments)
+        try:
+            _carry_out(command, arguments)
+        finally:
+            sys.stdout.flush()
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -49,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever reads, such as head, has had enough
         drop_output()
+    except OSError as error:
+        if not no_room(error):
+            raise
+        return give_up_output(error)
     return 0
 
 

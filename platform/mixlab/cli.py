@@ -16,7 +16,7 @@ from rich.console import Console
 
 from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
-from mixlab.errors import BadInput, HeadLost, StorageLost, drop_output, first_line, no_room, require_known
+from mixlab.errors import BadInput, HeadLost, StorageLost, give_up_output, no_room, require_known
 from mixlab.launching.result import Result
 from mixlab.messages import STOPPED, open_streams, say
 from mixlab.options import AUTO, BUDGET, Options, option_name
@@ -57,13 +57,13 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     except OSError as error:
         if not no_room(error) and not isinstance(error, BrokenPipeError):
             raise
-        result = _give_up_output(error)
+        result = Result(give_up_output(error))
     try:
         if options.json:
             print(result.json())
         sys.stdout.flush()
     except OSError as error:
-        result = _give_up_output(error)
+        result = Result(give_up_output(error))
     atexit.register(end_quickly)
     sys.exit(result.exit_code)
 
@@ -75,13 +75,6 @@ def end_quickly() -> None:
     if "triton" in sys.modules:  # it would list its frozen objects on the terminal
         sys.stderr.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def _give_up_output(error: OSError) -> Result:
-    """Say that the standard output cannot be written, write no more to it, and return the result."""
-    print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
-    drop_output()
-    return Result(1)
 
 
 class _Parser(argparse.ArgumentParser):

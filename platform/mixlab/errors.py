@@ -57,6 +57,13 @@ def answer_in_a_sentence() -> None:
     sys.excepthook = hook
 
 
+def give_up_output(error: OSError) -> int:
+    """Say that the standard output cannot be written, write no more to it, and return the exit code."""
+    print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
+    drop_output()
+    return 1
+
+
 def drop_output() -> None:
     """Discard what the standard output still holds, which would be flushed at the exit, and all that follows."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -37,14 +37,19 @@ def test_an_end_is_said_in_one_line_with_what_is_kept(end, code, said, capsys):
     assert capsys.readouterr().err == f"cam.py: {said}\n"
 
 
-def test_a_reader_that_has_had_enough_is_no_error(capfd):
+@pytest.mark.parametrize(
+    ("full", "end"), [(False, (0, "")), (True, (2, "cam.py: [Errno 28] No space left on device\n"))]
+)
+def test_a_reader_that_has_had_enough_is_no_error_and_a_full_disk_is_one(full, end, capfd):
     reading, writing = os.pipe()
     os.close(reading)
+    if full:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), writing)
     # What is left is written as the file is closed, as at the end of a program, where an error would be printed.
     with os.fdopen(writing, "w") as output, contextlib.redirect_stdout(output):
-        assert command.run(lambda _: print("row" * 10**6), command.parser("cam.py", ""), []) == 0
+        code = command.run(lambda _: print("row" * 10**6), command.parser("cam.py", ""), [])
         print("and more")
-    assert capfd.readouterr() == ("", "")
+    assert (code, capfd.readouterr().err) == end
 
 
 def test_letters_that_the_output_lacks_are_replaced():

@@ -108,8 +108,10 @@ def test_letters_that_the_terminal_lacks_are_replaced(environment, listing):
         ("> /dev/full", 1, "error: the standard output cannot be written ([Errno 28] No space left on device)\n"),
     ],
 )
-def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, error, listing):
-    done = subprocess.run(["sh", "-c", f"{listing} {redirection}"], capture_output=True, text=True)
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_output_that_is_closed_or_full_is_no_traceback(redirection, code, error, whole, listing):
+    command = f"{sys.executable} -m mixlab list" if whole else listing
+    done = subprocess.run(["sh", "-c", f"{command} {redirection}"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (code, error)
 
 
