@@ -80,9 +80,9 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         if arm.best is not None and {x, y} <= set(arm.best.params):
             point = arm.best.params[x], arm.best.params[y]
             axis.plot(*point, "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4)
-        for name, which in ((x, "x"), (y, "y")):
+        for name, which, most in ((x, "x", FEW_TICKS), (y, "y", MOST_TICKS)):
             spec = arm.space[name]
-            ticks, texts = zip(*_ticks(spec, MOST_TICKS), strict=True)  # Optuna's are formulas, which are not read
+            ticks, texts = zip(*_ticks(spec, most), strict=True)  # Optuna's are formulas, which are not read
             scale = {"scale": "log" if spec["log"] else "linear", "ticks": ticks, "ticklabels": texts}
             settings = {**scale, "lim": _limits(spec), "label": plain(name)}
             axis.set(**{f"{which}{setting}": value for setting, value in settings.items()})

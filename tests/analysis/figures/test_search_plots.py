@@ -98,6 +98,16 @@ def test_the_map_has_the_look_of_all_figures_and_its_numbers_are_not_formulas():
 
 
 @pytest.mark.slow
+def test_the_numbers_below_a_map_do_not_run_into_each_other(painted):
+    """Those of a learning rate from 0.001 to 1 did."""
+    ends = {"alpha": {"low": 1e-3, "high": 1}, "zeta": {"low": 1e-6, "high": 1e-2}}
+    arm = tuned([trial(p, peaked(p)) for p in points(8, 0)], space={key: SPACE[key] | ends[key] for key in SPACE})
+    figure = plot_map(arm, "alpha", "zeta", "validation top-1, %")
+    figure.draw_without_rendering()
+    assert no_two_overlap(figure.axes[0].get_xticklabels())
+
+
+@pytest.mark.slow
 def test_slices_show_the_whole_space_in_numbers_that_do_not_run_into_each_other(painted):
     figure = plot_slices(wide(9), "validation top-1 accuracy, %")
     figure.draw_without_rendering()
