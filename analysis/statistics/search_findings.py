@@ -23,7 +23,9 @@ from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
 from analysis.words.captions import span_text
 from analysis.words.conclusions import gain_texts
+from analysis.words.notes import NOT_YET
 from mixlab.messages import counted
+from mixlab.spec.study import UNDECIDED
 from mixlab.spec.trial import cell_name
 
 EVALUATOR = "fANOVA"
@@ -143,8 +145,7 @@ def _parameters(arm: str, seen: Landscape, p: float) -> str:
 
 def explained(landscapes: Mapping[str, Landscape]) -> dict[str, float]:
     """Return by arm the p that its parameters explain nothing, corrected for all arms by Holm's method."""
-    p = holm([seen.p for seen in landscapes.values()])
-    return dict(zip(landscapes, p.tolist(), strict=True))
+    return dict(zip(landscapes, holm([seen.p for seen in landscapes.values()]).tolist(), strict=True))
 
 
 def _tuned(search: SearchRecord, level: LevelTable, arm: str) -> str:
@@ -163,15 +164,13 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
     for arm in search.arms:
         found += _border(arm)
         counts, total = arm.counts(), len(arm.trials())
-        ended = total - counts["unfinished"]
         if total > (most := search.plan.get("per_arm", total)):
             found.append(f"{arm.name}: its best is of {total} trials, where the budget gives every arm {most}.")
-        if ended and counts["failed"] >= FAILED_SHARE * ended:
+        if (ended := total - counts["unfinished"]) and counts["failed"] >= FAILED_SHARE * ended:
             failed = f"{counts['failed']} of {counted(ended, 'trial')} failed"
             found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")
-        if counts["unfinished"]:
-            have = "has" if counts["unfinished"] == 1 else "have"
-            found.append(f"{arm.name}: {counted(counts['unfinished'], 'trial')} {have} not ended.")
+        if left := counts["unfinished"]:
+            found.append(f"{arm.name}: {counted(left, 'trial')} {'has' if left == 1 else 'have'} not ended.")
     return found + _too_few(search.arms) + _too_small(search, confirmed)
 
 
@@ -190,13 +189,14 @@ def _too_few(arms: Sequence[Tuned]) -> list[str]:
 
 
 def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:
-    answers = [*TOLD_APART, EQUAL]
-    if len(search.arms) < 2 or any(level.table["verdict"].isin(answers).any() for level in confirmed):
+    if any(level.family.unfinished for level in confirmed):
+        return [NOT_YET]
+    verdicts = {verdict for level in confirmed for verdict in level.table["verdict"] if verdict}
+    going_on = UNDECIDED in verdicts and confirmed[0].family.budget is not None  # with seeds until all is decided
+    if len(search.arms) < 2 or verdicts & {*TOLD_APART, EQUAL} or going_on or (confirmed and not verdicts):
         return []
     if not confirmed:
-        return [
-            "No winner has been confirmed yet: the values of the search are each the best of many, and so too good."
-        ]
+        return ["No winner has been confirmed yet: the search's values are each the best of many, and so too good."]
     seeds = max(int(level.table["n"].max()) for level in confirmed)
     reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline
     return [

@@ -149,12 +149,24 @@ def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(f
     assert not any("too small to tell" in caution for caution in cautions(search, levels))
 
 
-def test_where_no_arm_differs_on_the_fresh_seeds_the_budget_is_blamed():
-    levels = tables_of(lambda arm, seed: 70.0 + seed + (arm == "mixup"), ARMS, 3, {})
-    arms = [tuned([trial(points(1, 0)[0], 60.0)], arm) for arm in ARMS]
-    assert claims(SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}, levels) == []
-    said = cautions(SearchRecord({}, arms), levels)
-    assert any("too small to tell the arms apart: on 3 fresh seeds" in caution for caution in said)
+@pytest.mark.parametrize(
+    ("arms", "seeds", "done", "sequential", "said"),
+    [
+        (ARMS, 3, 3, None, "too small to tell the arms apart: on 3 fresh seeds no arm differs from cutmix"),
+        (ARMS, 3, 2, None, "Not every seed of the study is done yet"),  # the budget was blamed, as for what follows
+        (ARMS, 20, 2, {"budget": 20}, ""),  # more seeds follow
+        (ARMS[:1], 3, 3, None, ""),  # each table has a single arm, and nothing is compared
+    ],
+)
+def test_where_no_arm_differs_on_all_fresh_seeds_the_budget_is_blamed(arms, seeds, done, sequential, said):
+    def value(arm: str, seed: int) -> float | None:
+        return 70.0 + seed + (arm == "mixup") if seed < done else None
+
+    levels = tables_of(value, arms, seeds, {"mixer": ("fmix", "mixup")}, sequential=sequential)
+    found = [tuned([trial(points(1, 0)[0], 60.0)], arm) for arm in ARMS]
+    assert claims(SearchRecord({}, found), {arm.name: landscape(arm) for arm in found}, levels) == []
+    about = [caution for caution in cautions(SearchRecord({}, found), levels) if "can be compared" not in caution]
+    assert [said in caution for caution in about] == [True] * bool(said)
 
 
 def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms():
