@@ -23,6 +23,7 @@ from trainables.config import Config
 from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import BatchSource, Images, Splits
 from trainables.datasets.opening import dataset_of, images_of, open_splits
+from trainables.device import memory
 from trainables.device.hardware import device
 
 MOST_IMAGES = 500  # in a batch
@@ -85,6 +86,7 @@ def evaluate(
     checkpoint: Checkpoint, measure: Measure, protocol: Mapping[str, Any], images: int | Sequence[int], data_root: Path
 ) -> Result | str:
     """Return a result, or why this network has none; what is wrong for every network, data or options, is raised."""
+    memory.keep_freed()
     try:
         network, config = load_network(checkpoint)
         source = open_images(config, images, data_root) if images else None

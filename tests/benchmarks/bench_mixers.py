@@ -30,6 +30,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
+from trainables.device.memory import keep_freed
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import mixed_targets
 
@@ -46,6 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
+    keep_freed()  # as in a trial; the peers gain by it as well
     names = options.mixers.split(",") if options.mixers else [name for name in MIXERS if mixes_pixels(name)]
     rows: list[tuple[str, ...]] = []
     slow: set[str] = set()

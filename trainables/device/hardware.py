@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from trainables.device import memory
+
 DRIVER = Path("/sys/module/nvidia/version")  # the version of the NVIDIA driver, on Linux
 LIBRARIES = ("torchvision", "timm", "numpy", "scipy", "pillow")  # their versions also decide numbers
 CUBLAS_WORKSPACE = ":4096:8"  # makes cuBLAS add in one order; torch asks for it
@@ -34,7 +36,7 @@ def seconds_of(compute: Callable[[], object]) -> float:
 
 
 def set_up(*, deterministic: bool) -> None:
-    """Set what torch keeps for the whole process; a process may run one trial after another.
+    """Set what holds for the whole process; a process may run one trial after another.
 
     cuDNN always computes in one way: which algorithm a timing finds fastest differs between processes, and so does the
     order of a sum. ``deterministic`` also refuses every operation of a GPU that adds in an order of its own.
@@ -45,6 +47,7 @@ def set_up(*, deterministic: bool) -> None:
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
     torch.use_deterministic_algorithms(deterministic)
+    memory.keep_freed()
 
 
 def environment(device: torch.device) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from tests.noise_images import CONFIG, draw_images
 from trainables.device import hardware, memory
-from trainables.device.hardware import environment, precision_of
+from trainables.device.hardware import environment, precision_of, set_up
 from trainables.device.memory import forget_peak, peak_mib, workers_mib
 
 
@@ -46,6 +47,23 @@ def test_auto_is_the_half_precision_that_a_gpu_computes_in_itself(native, monkey
     assert precision_of("auto", torch.device("cpu")) == torch.float32
     assert precision_of("auto", torch.device("cuda")) == (torch.bfloat16 if native else torch.float16)
     assert precision_of("float32", torch.device("cuda")) == torch.float32
+
+
+def pages() -> int:
+    """Return how many pages of memory the system has filled for this process until now."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def test_the_tensors_of_a_step_take_the_memory_of_those_of_the_last():
+    set_up(deterministic=False)
+    sizes = [2**20, 5 * 2**20, 40 * 2**20, 2**20]  # bytes; the library would give back each of them
+    filled = []
+    for _ in range(6):
+        before = pages()
+        _step = [torch.zeros(size, dtype=torch.uint8) for size in sizes]
+        del _step
+        filled.append(pages() - before)
+    assert min(filled) < 20  # of 12,000, or of 23 where pages have 2 MiB
 
 
 ROOT = Path(__file__).parents[3]
