@@ -82,8 +82,10 @@ class TrialStore:
             _cut_half_line(self.file)
             return JournalStorage(JournalFileBackend(str(self.file)))
         wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self.file else {"pool_pre_ping": True}
-        alone = self.file and not reading
+        alone = None if reading else self.file
         with filelock.FileLock(f"{self.file}.claim", WAIT_SECONDS) if alone else contextlib.nullcontext():
+            if alone:
+                alone.touch()  # SQLite would make a file that only its user may write, whatever the umask lets a group
             database = with_tables(lambda: RDBStorage(self.url, engine_kwargs=wait))
         if self.file is not None:
             return optuna.storages.get_storage(database)

@@ -1,5 +1,6 @@
 """The store of a search's trials: its address, its file, its lock, and what it refuses."""
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,9 +44,11 @@ def test_a_journal_is_found_from_any_folder_and_an_sqlite_store_makes_its_file(t
     for url in ("trials", "journal:///trials", f"journal:///{tmp_path}/trials"):
         assert absolute(url) == absolute(absolute(url)) == f"journal:///{tmp_path}/trials"
         assert file_of(url) == tmp_path / "trials"
+    mask = os.umask(0o002)
     store = TrialStore(f"sqlite:///{tmp_path}/my%20trials.db?timeout=60", "toy")
+    os.umask(mask)
     assert store.file == tmp_path / "my trials.db"
-    assert store.file.is_file()
+    assert store.file.stat().st_mode & 0o777 == 0o664  # SQLite itself would let no group write
     assert store.storage.get_all_studies() == []
 
 
