@@ -173,7 +173,7 @@ def _work(options: argparse.Namespace) -> int:
         "Grad-CAM of the last feature map, each map scaled to its own maximum. Above: test images, and the map of the "
         "image's own class. Below: each image mixed with the next by the mixer of the network's own run, and the share "
         "of the first; the maps of the two classes that the network finds likeliest, %; tick: it is in the mixture. "
-        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels)}"
+        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels, one_seed=True)}"
     )
     figure = plot_cam(options.study, rows, levels[0], images, names, caption)
     study.files.extend([*save(figure, options.out / "cam"), options.out / "top2.csv"])

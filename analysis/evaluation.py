@@ -202,9 +202,9 @@ class Evaluation:
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
-    def provenance(self, *levels: LevelTable) -> str:
+    def provenance(self, *levels: LevelTable, one_seed: bool = False) -> str:
         """Return the provenance of tables, and the code that evaluated the networks if another trained them."""
-        return f"{provenance_text(*levels)} {self._evaluated()}".strip()
+        return f"{provenance_text(*levels, one_seed=one_seed)} {self._evaluated()}".strip()
 
     def _evaluated(self) -> str:
         # What an earlier version of this command evaluated has no code.

@@ -140,7 +140,7 @@ def _work(options: argparse.Namespace) -> int:
     caption = (
         f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
         f"learned lambda, the share of the first image in the label; sorted by the learned one. {lacking}"
-        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels)}"
+        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels, one_seed=True)}"
     )
     figure = plot_strips(options.study, strips, levels[0], caption)
     study.files.extend(save_with_points(figure, table, options.out / "strip"))

@@ -75,7 +75,8 @@ def _work(options: argparse.Namespace) -> int:
             rows.append(MixtureRow(name, int(run["seed"]), album["images"], album["masks"], album["epochs"]))
     if not rows:
         raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")
-    figure = plot_mixtures(options.study, rows, f"{CAPTION} {provenance_text(*level_tables(every, plan))}")
+    origin = provenance_text(*level_tables(every, plan), one_seed=True)
+    figure = plot_mixtures(options.study, rows, f"{CAPTION} {origin}")
     return command.finish(save(figure, options.out / "mixtures"))
 
 

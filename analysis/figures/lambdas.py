@@ -69,8 +69,8 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     caption = (
         "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
         f"learned it, from white for none to the full colour for {100 * most:.0f} %. At the right, all epochs: filled, "
-        f"learned; grey line, as the mixer drew it. Of each cell one seed ({seeds}), so no bands. "
-        f"{provenance_text(*levels)}"
+        f"learned; grey line, as the mixer drew it. Each cell has one seed ({seeds}), so there is no band. "
+        f"{provenance_text(*levels, one_seed=True)}"
     )
     with titled(study, caption, (COLUMN if columns == 1 else TEXT, rows * HEIGHT + 0.4)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})

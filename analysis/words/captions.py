@@ -39,8 +39,11 @@ def unit(declared: Metric) -> str:
     return "percentage points" if declared.unit == "%" else declared.unit or declared.label
 
 
-def provenance_text(*levels: LevelTable) -> str:
-    """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or several tables."""
+def provenance_text(*levels: LevelTable, one_seed: bool = False) -> str:
+    """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or several tables.
+
+    A figure that shows one seed of a cell says which, so for it n and the seeds are left out.
+    """
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
     epochs = listed(_distinct(runs, "epochs"))
@@ -53,8 +56,8 @@ def provenance_text(*levels: LevelTable) -> str:
         *(f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"),
         listed(_distinct(runs, "config.backbone")),
         counted(epochs, "epoch") if epochs else "",
-        f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
-        seeds_text(planned["seed"]),
+        "" if one_seed else f"n = {span_text(int(n) for level in levels for n in level.table['n'])}",
+        "" if one_seed else seeds_text(planned["seed"]),
         _commits(runs),
         f"data {fingerprints}" if data else "",
     ]

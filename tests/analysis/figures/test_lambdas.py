@@ -39,3 +39,4 @@ def test_one_seed_of_each_arm_that_learned_lambda(track):
     said = " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts).replace("\n", " ")
     for part in ("seed 0", "from white for none to the full colour for 100 %"):
         assert part in said
+    assert "n = " not in said  # the study has two seeds
