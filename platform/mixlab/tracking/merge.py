@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MlflowException, OSError) as error:
         print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
         return 1
-    for study, count in added.items():
-        print(f"{study}: {counted(count, 'run')} added")
+    for study, (count, differing) in added.items():
+        disagree = f"; the stores disagree on the numbers of {counted(differing, 'run')}, of which ours stay"
+        print(f"{study}: {counted(count, 'run')} added{disagree if differing else ''}")
     return 0
 
 
@@ -62,8 +63,11 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
-    """Add every run that ``target`` lacks, with all its content; return how many trials were added, by study."""
+def merge(source: MlflowClient, target: MlflowClient) -> dict[str, tuple[int, int]]:
+    """Add every run that ``target`` lacks, with all its content.
+
+    Return by study how many trials were added, and how many both stores have finished with other numbers.
+    """
     added = {}
     file = sqlite_file(target.tracking_uri)
     # Another merge would copy the same runs, and delete this one's unfinished copies.
@@ -76,24 +80,29 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
     return added
 
 
-def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment, to: str) -> int:
+def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment, to: str) -> tuple[int, int]:
     offer(target, to, {name: tag for name, tag in experiment.tags.items() if not name.startswith(names.DRIVER)})
     for unfinished in search_runs(target, to, {names.LEVEL: names.COPYING}, params=False):  # from an earlier merge
         target.delete_run(unfinished.run_id)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
     replacing: set[str] = set()  # runs of studies that have replaced another: their arms do so, too
-    added = 0
+    plans = artifacts.plans(source, experiment.name)
+    declared = tuple(metric["name"] for _, plan in plans for metric in plan.get("metrics", ()))
+    added = differing = 0
     for level in names.IDENTITY:
+        is_trial = level in ("seed", "trial")
         ours = {_identity(run): run for run in search_runs(target, to, {names.LEVEL: level})}
         for run in search_runs(source, experiment.experiment_id, {names.LEVEL: level}):
             known = ours.get(_identity(run))
             of_replacing = run.tags.get(names.PARENT) in replacing
             if known is not None and not (of_replacing or _further(source, run, target, known)):
                 counterpart[run.run_id] = known.run_id
+                if is_trial and {run.state, known.state} == {State.DONE}:
+                    differing += _numbers(run, declared) != _numbers(known, declared)
                 continue
             copy = _copy(source, target, run, to, counterpart)
             counterpart[run.run_id] = copy
-            added += level in ("seed", "trial")
+            added += is_trial
             if known is None:
                 continue
             for child in search_runs(target, to, {names.PARENT: known.run_id}):
@@ -101,7 +110,12 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
             target.delete_run(known.run_id)
             if level == "study":
                 replacing.add(run.run_id)
-    return added
+    return added, differing
+
+
+def _numbers(run: StoredRun, declared: tuple[str, ...]) -> dict[str, str]:
+    """Return the values of the declared metrics by any rule, as text; others, such as times, differ anyway."""
+    return {name: str(value) for name, value in run.metrics.items() if name.startswith(declared)}
 
 
 def _further(source: MlflowClient, run: StoredRun, target: MlflowClient, known: StoredRun) -> bool:

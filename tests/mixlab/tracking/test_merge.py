@@ -39,7 +39,7 @@ def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
     client = client_of(folder)
     experiment = client.create_experiment("toy", artifact_location=(folder / "mlruns" / "toy").as_uri())
     root = client.create_run(experiment, tags={names.LEVEL: "study", names.PLAN: "p"}).info.run_id
-    client.log_dict(root, {"study": "toy"}, names.PLAN_FILE)
+    client.log_dict(root, {"study": "toy", "metrics": [{"name": "test_top1"}]}, names.PLAN_FILE)
     tags = {names.LEVEL: "arm", names.PLAN: "p", names.CELL: "plain", names.PARENT: root}
     arm = client.create_run(experiment, tags=tags).info.run_id
     for seed, status in seeds.items():
@@ -91,8 +91,10 @@ def away(here) -> Path:
 def test_every_run_is_there_once_and_a_finished_one_wins(here, away):
     target = write(here, {0: "FINISHED", 1: "KILLED", 2: "KILLED"})
     source = write(away, {0: "FINISHED", 1: "FINISHED", 2: "KILLED", 3: "FINISHED"})
-    for added in (2, 0):
-        assert merge(source, target) == {"toy": added}
+    for added, differing in ((2, 0), (0, 0), (0, 1)):
+        if differing:
+            source.log_metric(toy_runs(source, {names.KEY: "key-3"})[0].run_id, "test_top1", 21.0, step=3)
+        assert merge(source, target) == {"toy": (added, differing)}
         assert seeds_of(target) == {
             "0": ("FINISHED", "weights of here"),
             "1": ("FINISHED", "weights of away"),
@@ -116,7 +118,7 @@ def test_a_copy_that_was_cut_off_is_made_again(here, away, monkeypatch):
     experiment = target.get_experiment_by_name("toy").experiment_id
     assert len(target.search_runs([experiment])) == 3
     for added in (1, 0):
-        assert merge(source, target) == {"toy": added}
+        assert merge(source, target) == {"toy": (added, 0)}
         assert seeds_of(target) == {"0": ("FAILED", "weights of away")}
         assert len(target.search_runs([experiment])) == 3  # nothing is left of the copy
 
@@ -150,7 +152,7 @@ def test_the_larger_plan_wins_and_the_views_that_ours_lacks_come_along(here, awa
     source.set_experiment_tag(experiment, f"{names.DRIVER}p", "a driver that writes to the source")
     studies: set[str] = set()
     for added in (1, 0):
-        assert merge(source, target) == {"toy": added}
+        assert merge(source, target) == {"toy": (added, 0)}
         (study,) = toy_runs(target, {names.LEVEL: "study"})
         studies.add(study.run_id)
         (arm,) = toy_runs(target, {names.LEVEL: "arm"})
@@ -181,7 +183,7 @@ def test_runs_come_along_whose_arm_was_deleted(here, away):
     source, target = write(away, {0: "FINISHED"}), client_of(here)
     (arm,) = toy_runs(source, {names.LEVEL: "arm"})
     source.delete_run(arm.run_id)
-    assert merge(source, target) == {"toy": 1}
+    assert merge(source, target) == {"toy": (1, 0)}
     (run,) = toy_runs(target, {names.LEVEL: "seed"})
     assert (run.state, names.PARENT in run.tags) == (State.DONE, False)
 
