@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``BadInput``."""
-        raise BadInput(f"{message}; --help lists the options")
+        raise BadInput(f"{message}; --help lists the options, and a notebook calls mixlab.run")
 
 
 class _Names(argparse.Action):
@@ -98,7 +98,8 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; raise ``BadInput`` for an unknown option or a wrong value."""
     known, others = parser(study).parse_known_args(argv)
     if others and not others[0].startswith("--"):
-        raise BadInput(f"{others[0]!r} is neither an option nor the value of one; --help lists the options")
+        where = "--help lists the options, and a notebook calls mixlab.run"
+        raise BadInput(f"{others[0]!r} is neither an option nor the value of one; {where}")
     if others:
         require_known("option", others[0].partition("=")[0], [option_name(each.name) for each in fields(Options)])
     given = vars(known)

@@ -48,7 +48,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
         (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),
         (["--tirals=4"], ["unknown option '--tirals'; did you mean '--trials'?"]),
-        (["quick"], ["'quick' is neither an option nor the value of one"]),
+        (["quick"], ["'quick' is neither an option nor the value of one", "a notebook calls mixlab.run"]),
     ],
     ids=" ".join,
 )

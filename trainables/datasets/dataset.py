@@ -80,6 +80,12 @@ class Dataset:
     crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
     boxes: Callable[[Path], Boxes] | None = None  # read the boxes around the objects of its images
 
+    def __post_init__(self) -> None:
+        channels, numbers = self.image_shape[0], (*self.mean, *self.std)
+        if not len(self.mean) == len(self.std) == channels or not 0 <= min(numbers) <= max(numbers) <= 1:
+            valid = f"one number for each channel, {channels} in all, of pixels in [0, 1]"
+            raise ValueError(f"mean and std of {self.name} must have {valid}, got {self.mean} and {self.std}")
+
 
 OUTSIDE, INSIDE = "outside", "inside"  # the two parts of a set with images of none of the classes
 

@@ -12,7 +12,7 @@ from trainables.augment.pipeline import augmentation
 from trainables.augment.resized_crop import resize
 from trainables.datasets import DATASETS, EVALUATION_SETS
 from trainables.datasets.data_config import DataConfig, check_counts, held_out_count
-from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
+from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Split, Splits
 from trainables.datasets.decoding import View
 from trainables.datasets.file_list import FileList
 from trainables.datasets.resident import Resident, fingerprint, load_cached
@@ -108,7 +108,7 @@ def open_splits(
 def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None, Images | None]:
     """Return the images to train, to validate and to test on; ``ValueError`` for a choice that they do not allow."""
     for images in splits:
-        _check_labels(images, dataset_of(config))
+        _check_images(images, dataset_of(config))
     if config.evaluate == "test" and not len(splits.test.labels):
         held_out = "set validation and evaluate 'validation', which tests on training images"
         raise DataError(f"{config.folder} has no test, val or validation images: add them, or {held_out}")
@@ -143,7 +143,13 @@ def open_evaluation(
     return _source(images, config, device, workers=None)
 
 
-def _check_labels(images: Images, dataset: Dataset) -> None:
+def _check_images(images: Images, dataset: Dataset) -> None:
+    if isinstance(images, Split):
+        forms = [(str(each.dtype), *each.shape) for each in images]
+        (kind, *sides), channels = forms[0], dataset.image_shape[0]
+        if kind != "torch.uint8" or len(sides) != 4 or sides[1] != channels or forms[1] != ("torch.int64", sides[0]):
+            valid = f"images (N, {channels}, H, W) uint8 and labels (N,) int64"
+            raise DataError(f"{dataset.name} must have {valid}, got {forms[0]} and {forms[1]}")
     wrong = images.labels[(images.labels < 0) | (images.labels >= dataset.num_classes)]
     if len(wrong):
         where = images.root if isinstance(images, FileList) else dataset.name

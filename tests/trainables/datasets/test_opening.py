@@ -190,6 +190,21 @@ def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_t
     assert "subset.share" in train.prepared
 
 
+@pytest.mark.parametrize("form", [lambda x: x / 255, lambda x: x.permute(0, 2, 3, 1), lambda x: x[:, 0]])
+def test_images_in_another_form_are_refused(form):
+    """Numbers from 0 to 1 were divided by 255 again, and the network saw black."""
+    train, test = cifar()
+    sentence = r"^cifar10 must have images \(N, 3, H, W\) uint8 and labels \(N,\) int64, got \('torch\."
+    require_refused(sentence, open_cifar, Splits(train._replace(images=form(train.images)), test))
+    require_refused(sentence, open_cifar, Splits(train, test._replace(labels=test.labels.float())))
+
+
+@pytest.mark.parametrize("mean", [(0.5,), (125.0, 123.0, 114.0)])
+def test_a_mean_that_does_not_fit_the_channels_is_refused(mean):
+    with pytest.raises(ValueError, match=r"^mean and std of cifar10 must have one number for each channel, 3 in all"):
+        replace(DATASETS["cifar10"], mean=mean)
+
+
 def test_labels_out_of_range_are_refused():
     wrong = cifar()
     wrong.train.labels[5] = 10
