@@ -114,7 +114,7 @@ def _setting(search: SearchRecord) -> str:
         where = " on held-out data" if plan["held_out"] else confirmed_on
     tuning = ", ".join(f"{key}={value}" for key, value in plan.get("tuning", {}).items())
     return paragraph(
-        f"{how}, to {plan['direction']} {plan['objective']}{where}{tuning and f', with {tuning}'}. "
+        f"As last started: {how}, to {plan['direction']} {plan['objective']}{where}{tuning and f', with {tuning}'}. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones, which are "
         "those of the points that had won when the search last ended. A trial that was stopped early cannot win, and "
         "its value is only ever compared with others after the same epoch."
