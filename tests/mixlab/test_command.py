@@ -118,7 +118,8 @@ def test_what_is_interrupted_before_or_after_its_own_work_says_so_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("there", "line"), [("", "a is missing; b is missing"), ("b", "a is missing"), ("ab", "found in {data}")]
+    ("there", "line"),
+    [("", "a is missing; b is missing"), ("b", "a is missing"), ("ab", "found in {data}; the start checks it")],
 )
 def test_a_dry_run_says_which_data_are_missing(there, line, reading, tmp_path, capsys):
     study, data = reading

@@ -108,7 +108,7 @@ def _print_data(left: Sequence[Left], start: Start) -> None:
     if None in found:
         return
     lacking = dict.fromkeys(sentence for sentences in found for sentence in sentences or ())
-    say(start.console, f"Data: {'; '.join(lacking) or f'found in {root}'}")
+    say(start.console, f"Data: {'; '.join(lacking) or f'found in {root}; the start checks it'}")
 
 
 def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, StoredRun]) -> list[str]:

@@ -94,7 +94,7 @@ def test_trials_that_differ_in_other_keys_than_those_that_take_time_are_timed_on
     ("lacking", "said"),
     [
         (None, ""),
-        (lambda *_: [], "Data: found in /data\n"),
+        (lambda *_: [], "Data: found in /data; the start checks it\n"),
         (
             lambda settings, root: [f"{root} is empty", f"{settings['lr']} is missing"],
             "Data: /data is empty; 0.1 is missing; 0.2 is missing\n",
