@@ -21,7 +21,7 @@ from mixlab.launching.start import Start
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
-from mixlab.tracking import names, store
+from mixlab.tracking import names, store, stored_runs
 from mixlab.tracking.mirrors import MIRRORS
 from mixlab.tracking.stored_runs import experiment_id, recorded, search_runs
 from tests.endings import ended, refused
@@ -110,14 +110,14 @@ def test_a_dry_run_sees_what_is_done_and_a_store_that_refuses_to_show_it_is_a_se
     launch(SMALL, tracking_uri=uri)
     said = launch(SMALL, tracking_uri=uri, dry_run=True)
     assert "2 trials: 2 done" in said
-    read, refused = store.runs_in_database, [""]
+    read, refused = stored_runs.runs_in_database, [""]
 
     def broken(client: Any, experiment: str, tags: Any, **options: Any) -> Any:
         if tags.get(names.LEVEL) == refused[-1]:
             raise MlflowException("it is broken", error_code=INVALID_STATE)
         return read(client, experiment, tags, **options)
 
-    monkeypatch.setattr(store, "runs_in_database", broken)
+    monkeypatch.setattr(stored_runs, "runs_in_database", broken)
     for level, dry_run in (("study", False), ("seed", True), ("seed", False)):
         refused.append(level)
         with pytest.raises(BadInput, match=r"MLflow at 'sqlite:.*' cannot be read: it is broken"):
