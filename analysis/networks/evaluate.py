@@ -6,6 +6,7 @@ call evaluates only what is new. The file does not notice when the data set's fi
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -121,8 +122,11 @@ def read_results(file: Path) -> dict[str, Result]:
 
 
 def write_results(file: Path, results: Mapping[str, Result]) -> None:
-    """Write the file whole or not at all: an interruption must not lose earlier results."""
+    """Add results to the file, whole or not at all: no interruption and no other command loses earlier results."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_suffix(".new")
-    new.write_text(json_form.dumps(results, indent=1), encoding="utf-8")
-    new.replace(file)
+    new = file.with_suffix(f".{secrets.token_hex(4)}.new")  # another command may write into the folder just now
+    try:
+        new.write_text(json_form.dumps({**read_results(file), **results}, indent=1), encoding="utf-8")
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

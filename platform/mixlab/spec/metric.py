@@ -107,7 +107,7 @@ def decimals(value: float, digits: int, sign: str = "") -> str:
     """
     if abs(value) >= BEYOND:
         return f"{value:{sign}.4g}"
-    text = f"{value:{sign or 'z'}.{digits}f}"
+    text = f"{value:{sign}z.{digits}f}"
     return f"{value:{sign}.2g}" if float(text) == 0 and abs(value) > ROUNDING else text
 
 

@@ -45,4 +45,6 @@ def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_pat
     results = {"key": {"loss": math.inf, "bins": [[1, -math.inf]], "source": "cifar10"}}
     evaluate.write_results(file, results)
     strict(file.read_text())
-    assert evaluate.read_results(file) == results
+    evaluate.write_results(file, {"of another command": {}})
+    assert evaluate.read_results(file) == {**results, "of another command": {}}
+    assert list(file.parent.iterdir()) == [file]

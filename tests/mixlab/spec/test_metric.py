@@ -68,8 +68,8 @@ def test_a_value_has_the_decimals_and_the_unit_of_its_metric():
     values = (78.166, math.nan, -math.inf, 1e12, -0.0, -1e-12, -0.001, 0.00044)
     said = ["78.17 %", "not a number", "-inf %", "1e+12 %", "0.00 %", "0.00 %", "-0.001 %", "0.00044 %"]
     assert [TOP1.text(value) for value in values] == said
-    signed = ["-0.0049", "+0.01", "-2e-05", "+0.00", "+0.00"]
-    assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5, 0.0, 1e-14)] == signed
+    signed = ["-0.0049", "+0.01", "-2e-05", "+0.00", "+0.00", "+0.00"]
+    assert [decimals(value, 2, "+") for value in (-0.0049, 0.005, -2e-5, 0.0, 1e-14, -1e-14)] == signed
     assert RMSE.text(-1e300) == "-1e+300 kg"
     assert Metric("loss", digits=0).check().text(2.4) == "2"
 
