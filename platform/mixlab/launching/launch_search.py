@@ -15,6 +15,7 @@ from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.search.history import History
 from mixlab.search.race import Race
+from mixlab.search.samplers import require_sampler
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
 from mixlab.spec.space import short
@@ -27,8 +28,10 @@ def launch_search(search: Search, start: Start) -> Result:
     """Try the rest of the budget, then train each arm's winner on fresh seeds: only those runs are compared.
 
     Raises:
-        BadInput: the store of the trials cannot be opened, or something that the search needs is not there.
+        BadInput: the sampler cannot be made, the store of the trials cannot be opened, or something that the search
+            needs is not there.
     """
+    require_sampler(search.sampler)
     console = start.console
     trials = TrialStore(url_of(start.options.optuna_storage, start.folder), search.name)
     with contextlib.ExitStack() as stack:

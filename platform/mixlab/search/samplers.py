@@ -9,6 +9,7 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
+from mixlab.errors import refused, require
 from mixlab.spec.search import SAMPLERS
 from mixlab.spec.trial import digest
 
@@ -33,6 +34,13 @@ def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return pkgutil.resolve_name(SAMPLERS[name])(draws)
+
+
+def require_sampler(name: str) -> None:
+    """Raise ``BadInput`` unless the sampler of this name can be made."""
+    with refused(f"the sampler {name!r} cannot be made"):
+        sampler = build_sampler(name, "", 0, 0)
+    require(isinstance(sampler, BaseSampler), f"the sampler {name!r}", "a sampler of Optuna", sampler)
 
 
 def _seed(*source: Any) -> int:

@@ -7,8 +7,9 @@ import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import GPSampler, QMCSampler, RandomSampler, TPESampler
 
+from mixlab import BadInput
 from mixlab.search import samplers
-from mixlab.search.samplers import build_pruner, build_sampler
+from mixlab.search.samplers import build_pruner, build_sampler, require_sampler
 from mixlab.spec.search import SAMPLERS, SCHEDULERS
 
 OF_SAMPLERS = {"tpe": TPESampler, "gp": GPSampler, "qmc": QMCSampler, "random": RandomSampler, "grid": RandomSampler}
@@ -25,6 +26,23 @@ def test_every_sampler_and_every_scheduler_is_the_one_of_its_name():
     assert {name: type(build_pruner(name, 27)) for name in SCHEDULERS} == OF_SCHEDULERS
     with pytest.raises(KeyError, match="pbt"):
         build_pruner("pbt", 27)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda draws: None, "^the sampler 'tpe' must be a sampler of Optuna, got None$"),
+        (lambda draws: [][0], "^the sampler 'tpe' cannot be made: IndexError: list index out of range"),
+        (
+            lambda: RandomSampler(),
+            "^the sampler 'tpe' cannot be made: TypeError: .* takes 0 positional arg",
+        ),
+    ],
+)
+def test_a_sampler_that_cannot_be_made_is_refused_before_anything_starts(make, sentence, monkeypatch):
+    monkeypatch.setattr(samplers, "tpe", make)
+    with pytest.raises(BadInput, match=sentence):
+        require_sampler("tpe")
 
 
 def test_the_draws_of_a_trial_and_how_many_precede_the_model_follow_from_its_place_in_the_search(monkeypatch):
