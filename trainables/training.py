@@ -119,9 +119,13 @@ class Run:
         for part in parts:
             with rows.gradients_kept(self.trained, last=part is parts[-1]):
                 loss, log = self.passes(part, self.mixer_rng, len(part[0]) / len(images))
-            for name, value in {"train_loss": loss.detach(), **log}.items():
+            entries = {"train_loss": loss, **log}
+            if self.sums and entries.keys() != self.sums.keys():
+                names = " and ".join(repr(sorted(each)) for each in (self.sums, entries))
+                raise ValueError(f"a method must log the same names for every batch, got {names}")
+            for name, value in entries.items():
                 # Summed on the device, in float64: reading a number each step would stall a GPU.
-                total = value.detach().double().mean(dim=0) * len(part[0])
+                total = torch.as_tensor(value, dtype=torch.float64).detach().mean(dim=0) * len(part[0])
                 if name in self.sums:
                     self.sums[name] += total  # in place, where a CUDA graph finds it
                 else:

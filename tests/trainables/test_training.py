@@ -16,7 +16,9 @@ from trainables.classify import train
 from trainables.config import parse
 from trainables.device import memory
 from trainables.epoch import Diverged, require_finite
-from trainables.methods import build_method, build_network
+from trainables.methods import METHODS, build_method, build_network
+from trainables.methods.method import Step
+from trainables.methods.mixing import Mixing
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_targets
 from trainables.network_shapes import Undrawn
@@ -99,6 +101,27 @@ def test_the_gradient_is_cut_to_its_length_whatever_scales_the_loss(precision):
     run.optimiser.register_step_pre_hook(see)
     run.next_epoch()
     assert lengths == pytest.approx([1e-3] * 3, rel=1e-3)
+
+
+class Logging(Mixing):
+    """Logs the number of a batch's images, without a tensor; of a smaller batch only by choice."""
+
+    small = True
+
+    def forward(self, images, labels, rng):
+        loss, log = super().forward(images, labels, rng)
+        return Step(loss, {**log, "rows": len(images)} if self.small or len(images) == 4 else log)
+
+
+def test_a_method_logs_the_mean_of_a_number_and_the_same_numbers_for_every_batch(monkeypatch):
+    """The sum over some of the batches was divided by the images of all."""
+    monkeypatch.setitem(METHODS.data, "cutmix", Logging)
+    assert trained(short_run(epochs=1)).history[0].metrics["rows"] == 3.6  # batches of 4, 4 and 2
+    monkeypatch.setattr(Logging, "small", False)
+    with pytest.raises(
+        ValueError, match=r"same names for every batch, got \['rows', 'train_loss'\] and \['train_loss'\]"
+    ):
+        trained(short_run(epochs=1))
 
 
 def test_a_training_that_diverges_ends_with_the_epoch():
