@@ -69,16 +69,20 @@ def summary(tables: Mapping[str, list[LevelTable]]) -> pd.DataFrame:
     rows = []
     for index, level in enumerate(first):
         for arm in level.table.index:
-            cells = [_cell(levels[index].table.loc[arm]) for levels in tables.values()]
-            rows.append([cell_name(level.levels.values(), arm), int(level.table.loc[arm, "n"]), *cells])
+            seeds = int(level.table.loc[arm, "n"])
+            cells = [_cell(levels[index].table.loc[arm], seeds) for levels in tables.values()]
+            rows.append([cell_name(level.levels.values(), arm), seeds, *cells])
     return pd.DataFrame(rows, columns=["cell", "n", *(HEADINGS[metric] for metric in tables)])
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: pd.Series, seeds: int) -> str:
+    """Return the cell of a measure, with its n where it lacks some of the ``seeds``, as of a network's own attacks."""
     if pd.isna(row["mean"]):
         return "–"
     gain = "" if pd.isna(row["gain"]) else f" ({decimals(row['gain'], 2, '+')})"
-    return f"{row['mean']:.2f}{gain}" + (f", paper {row['published']:.2f}" if pd.notna(row.get("published")) else "")
+    few = "" if row["n"] == seeds else f", n = {int(row['n'])}"
+    paper = f", paper {row['published']:.2f}" if pd.notna(row.get("published")) else ""
+    return f"{row['mean']:.2f}{gain}{few}{paper}"
 
 
 def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> list[str]:

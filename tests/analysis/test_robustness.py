@@ -1,6 +1,7 @@
 """The robustness table, from checkpoints in a real MLflow store."""
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_t
     assert said[0].endswith("In brackets: gain over the baseline (+ l_s over + lam), paired by seed.")
     shown = robustness.summary({"test_top1_clean": levels})
     assert shown["cell"].tolist() == ["cutmix · baseline", "cutmix · + lam", "cutmix · + l_s"]
+
+
+def test_a_measure_that_lacks_a_seed_says_how_many_it_has():
+    clean = tables_of(lambda *_: 70.0, seeds=2)
+    grey = tables_of(lambda arm, seed: math.nan if (arm, seed) == ("baseline", 0) else 70.0, seeds=2)
+    shown = robustness.summary({"test_top1_clean": clean, "fgsm_grey_error": grey})
+    assert shown["n"].tolist()[:2] == [2, 2]
+    assert shown["FGSM, grey box"].tolist()[:2] == ["70.00, n = 1", "70.00 (+0.00)"]
 
 
 @pytest.mark.slow
