@@ -122,6 +122,13 @@ def python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[st
     return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)
 
 
+def test_a_worker_has_huge_pages_where_the_user_has_set_nothing_else_for_the_c_library(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert runtime_env(monkeypatch)["env_vars"]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=1")
+    assert runtime_env(monkeypatch)["env_vars"]["GLIBC_TUNABLES"] == "glibc.malloc.perturb=1"
+
+
 def test_a_worker_has_one_arena_for_all_its_threads_and_one_that_waits_spins_briefly(monkeypatch):
     """With an arena for each thread, a process would grow by 20 to 60 MiB a trial.
 
@@ -166,7 +173,7 @@ def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch):
     monkeypatch.setattr(ray_private, "environment_of_job", lambda: given)
     ours = runtime_env(monkeypatch, address="head:6379")
     assert set(ours) == {"py_modules", "env_vars"}
-    assert set(ours["env_vars"]) == {"MALLOC_ARENA_MAX", "GOMP_SPINCOUNT"}
+    assert set(ours["env_vars"]) == {"MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "GOMP_SPINCOUNT"}
 
 
 def test_every_node_with_a_gpu_answers_once_and_one_that_is_lost_meanwhile_not_at_all(monkeypatch):
