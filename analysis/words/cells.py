@@ -18,7 +18,7 @@ from mixlab.spec.metric import decimals
 DASH = "–"
 NAMES = ("", "arm", "against", "verdict")  # columns of words, even where an arm is called "1e3"
 NUMBER = re.compile(r"[\[<]? ?[+-]?\.?\d")  # how a cell of numbers begins
-CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
+TOO_GOOD = "The column 'best' is the best epoch, chosen on the same data and so too good."
 
 
 def cells(level: LevelTable) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def remarks(level: LevelTable) -> list[str]:
     if few and level.table["pairs"].max() > 1:
         lines.append(power_text(level))
     if any(metric.endswith("_best") for metric in level.extra):
-        lines.append(CHOSEN_ON_TEST)
+        lines.append(TOO_GOOD)
     return lines
 
 

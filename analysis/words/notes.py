@@ -118,5 +118,7 @@ def published_rules(level: LevelTable) -> list[str]:
         return []
     ours = rule_of(level.declared, level.metric)
     theirs = dict.fromkeys(level.table["published_rule"].dropna())
-    said = {rule: f"the {rule_in_words(rule)}" if rule else UNSTATED for rule in theirs if rule != ours}
+    said = {
+        rule: f"the {rule_in_words(rule, data='test set')}" if rule else UNSTATED for rule in theirs if rule != ours
+    }
     return [f"The paper's numbers are {words}; ours are not." for words in said.values()]

@@ -3,8 +3,8 @@
 A rule turns the values of all epochs into one number of the run. The name of that number carries the rule:
 ``test_top1_median10`` is the metric ``test_top1`` by the rule ``median10``. ``last`` is the value of the last epoch;
 ``medianN`` the median of the last N, or of all if there are fewer; ``best`` the best of all epochs and ``bestN`` of the
-last N. A rule that looks at a value that is not a number gives none either. For a metric of a test set the two best
-ones choose the epoch on that set, and their wording says so.
+last N. A rule that looks at a value that is not a number gives none either. The two best ones choose the epoch by the
+metric itself, such as on the test set, and their wording says so.
 """
 
 import math
@@ -19,7 +19,6 @@ from mixlab.spec import user_input
 from mixlab.spec.user_input import checked_arguments
 
 RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
-CHOSEN = "chosen on the test set"
 MOST_DIGITS = 15  # a float has no more
 BEYOND = 1e12  # from this size on, decimals say nothing
 ROUNDING = 1e-12  # up to this size, a number comes from the last bits of others
@@ -147,8 +146,11 @@ def value_by(rule: str, values: Sequence[float], best: Callable[[Sequence[float]
     return statistics.median(latest) if rule.startswith("median") else best(latest)
 
 
-def rule_in_words(rule: str, epochs: int | None = None) -> str:
-    """Return the rule in words, such as ``median of the last 10 epochs``; a run of 3 ``epochs`` has no last 10."""
+def rule_in_words(rule: str, epochs: int | None = None, data: str = "same data") -> str:
+    """Return the rule in words, such as ``median of the last 10 epochs``; a run of 3 ``epochs`` has no last 10.
+
+    A best epoch is chosen on the ``data`` that it is the best of.
+    """
     if rule == "last":
         return "last epoch"
     if epochs == 1:
@@ -156,7 +158,7 @@ def rule_in_words(rule: str, epochs: int | None = None) -> str:
     window = _window(rule)
     every = window == 0 or (epochs is not None and epochs <= window)
     which = "all epochs" if every else "the last epoch" if window == 1 else f"the last {window} epochs"
-    return f"median of {which}" if rule.startswith("median") else f"best of {which}, {CHOSEN}"
+    return f"median of {which}" if rule.startswith("median") else f"best of {which}, chosen on the {data}"
 
 
 def _window(rule: str) -> int:

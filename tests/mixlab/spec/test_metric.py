@@ -47,8 +47,8 @@ def test_rules_by_hand():
         ("median10", 11, "median of the last 10 epochs"),
         ("median10", 1, "the only epoch"),
         ("median1", 8, "median of the last epoch"),
-        ("best", 8, "best of all epochs, chosen on the test set"),
-        ("best10", None, "best of the last 10 epochs, chosen on the test set"),
+        ("best", 8, "best of all epochs, chosen on the same data"),
+        ("best10", None, "best of the last 10 epochs, chosen on the same data"),
         ("last", None, "last epoch"),
     ],
 )
