@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from tests.pins import pinned
 from tests.test_house import STUDIES, imported, modules
 
 ROOT = Path(__file__).parents[1]
@@ -43,9 +44,13 @@ def tops_of(name: str) -> set[str]:
 
 def test_every_dependency_is_pinned():
     """But for trackio, which asks for an older pillow than the pinned one."""
-    pinned = {normal(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    pins = {normal(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
     for names in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
-        assert {normal(name) for name in names} - {"mixlab", "trackio"} <= pinned
+        assert {normal(name) for name in names} - {"mixlab", "trackio"} <= pins
+
+
+def test_no_older_ray_satisfies_the_package_than_the_one_whose_private_parts_are_tested():
+    assert f"ray[tune]>={pinned('ray')}" in PROJECT["dependencies"]
 
 
 @pytest.fixture(scope="module")
