@@ -156,7 +156,7 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
 def _work(options: argparse.Namespace) -> int:
     if (count := evaluation.choose_images(options)) < 2:
         option = "--images" if options.pick is None else "--pick"
-        raise ValueError(f"{option} must be at least 2, for a mixture, got {count}")
+        raise ValueError(f"{option} must give at least 2 images, for a mixture, got {count}")
     study = evaluation.Evaluation.read(options)
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)

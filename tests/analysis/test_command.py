@@ -89,9 +89,9 @@ def test_the_plane_may_be_left_out():
     [
         ("cam", "--arms 'baseline,+ lan'", "--arms '+ lan' is not an arm; the arms are: baseline, + lam"),
         ("cam", "--seed 7", NO_SUCH_SEED),
-        ("cam", "--images 1", "--images must be at least 2, for a mixture, got 1"),
+        ("cam", "--images 1", "--images must give at least 2 images, for a mixture, got 1"),
         ("cam", "--pick 7,²", "--pick must be positions in the test set such as 3,17,42, got '7,²'"),
-        ("cam", "--pick 7", "--pick must be at least 2, for a mixture, got 1"),
+        ("cam", "--pick 7", "--pick must give at least 2 images, for a mixture, got 1"),
         ("cam", "--pick 7,99", "the test set has images 0 to 39, got 99"),
         ("detection", "--layout voc --data-root nowhere", "trainval.txt cannot be read"),
         ("learned_lambda", "", "no run that is done and learns lambda"),
