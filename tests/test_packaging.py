@@ -49,8 +49,8 @@ def test_every_dependency_is_pinned():
         assert {normal(name) for name in names} - {"mixlab", "trackio"} <= pins
 
 
-def test_no_older_ray_satisfies_the_package_than_the_one_whose_private_parts_are_tested():
-    assert f"ray[tune]>={pinned('ray')}" in PROJECT["dependencies"]
+def test_no_older_ray_or_mlflow_satisfies_the_package_than_those_whose_private_parts_are_tested():
+    assert {f"ray[tune]>={pinned('ray')}", f"mlflow>={pinned('mlflow')}"} <= {*PROJECT["dependencies"]}
 
 
 @pytest.fixture(scope="module")
