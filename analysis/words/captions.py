@@ -97,9 +97,10 @@ def _commits(runs: pd.DataFrame) -> str:
 
 def evaluated_text(codes: Iterable[tuple[str, str]]) -> str:
     """Return the sentence on the code that evaluated networks, from each commit and the digest of its changes."""
-    commits = listed(sorted({shortened(commit) for commit, _ in codes}))
+    commits = sorted({shortened(commit) for commit, _ in codes})
+    at = f"{'commit' if len(commits) == 1 else 'commits'} {listed(commits)}"
     changes = ", with uncommitted changes" if any(patch != "none" for _, patch in codes) else ""
-    return f"The networks were evaluated at commit {commits}{changes}."
+    return f"The networks were evaluated at {at}{changes}."
 
 
 def changed(runs: pd.DataFrame) -> pd.Series:

@@ -79,7 +79,7 @@ def test_a_caption_names_every_commit_once(commits, dirty, told):
         ([(OWN, "d1f")], f" The networks were evaluated at commit {OWN[:12]}, with uncommitted changes."),
         (
             [("ccc", "none"), ("bbb", "none"), (OWN, "none")],
-            f" The networks were evaluated at commit {OWN[:12]}, bbb and ccc.",
+            f" The networks were evaluated at commits {OWN[:12]}, bbb and ccc.",
         ),
     ],
 )
