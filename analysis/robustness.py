@@ -40,6 +40,10 @@ from mixlab.spec.trial import cell_name
 HEIGHT = 2.4  # inches, of a panel
 FEWEST = 20  # the fewest predictions of a bin that is drawn: the share of fewer is noise
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
+UNLIKE = (
+    "No network is attacked from itself, so not all were attacked from the same networks: part of a gain in the grey "
+    "or the black box can come from that."
+)
 WORDS = {  # the heading of the column, and the label of the metric
     "test_top1_clean": ("Clean", "top-1 accuracy"),
     "test_top1_corrupted": ("Corruption", "mean top-1 accuracy over 19 corruptions and 5 severities"),
@@ -95,6 +99,9 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:
         lines.append(f"Corrupted images: {' and '.join(sources)}.")
+    transfers = [result["transfers"] for result in results.values() if "transfers" in result]
+    if len({frozenset(point["substitute"] for point in points) for points in transfers}) > 1:
+        lines.append(UNLIKE)
     if any("published" in level.table for levels in tables.values() for level in levels):
         lines.append("The paper's numbers are of its whole test set.")
     return lines

@@ -96,6 +96,9 @@ def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(t
     assert table["pgd_grey_error", "baseline"] == pytest.approx(by_network["baseline"].mean())
     own = points[(points["arm"] == "baseline") & (points["seed"] == 0)]
     assert set(own["substitute"]) == {other}
+    assert robustness.UNLIKE in (out / "table.md").read_text()
+    assert trained.call(robustness, *asked, "--no-corruptions", "--substitutes", other) == 0
+    assert robustness.UNLIKE not in (out / "table.md").read_text()  # that network itself has no value
 
 
 def test_a_transferred_attack_is_the_attack_on_the_substitute(trained, tmp_path):
