@@ -1,14 +1,17 @@
 """Times a training step of each SUMix arm against the plain one, in turn, on the same batch.
 
-    python tests/benchmarks/bench_step.py [--backbone resnet18] [--batch 100] [--rounds 15]
+    python tests/benchmarks/bench_step.py [--backbone resnet18] [--batch 100] [--rounds 15] [--give-back]
 
 Prints a Markdown table: median milliseconds of a step (forward, backward, optimiser), and the median of the
-ratios to the baseline's step of the same round. On a GPU it times the GPU.
+ratios to the baseline's step of the same round. With ``--give-back`` the C library may give freed memory back to the
+system after each step, as it does by default. On a GPU it times the GPU.
 """
 
 import statistics
 
 from recording import arguments, in_turn, ratios, record, run_on_noise, where
+
+from trainables.device import memory
 
 ARMS = {
     "baseline": {},
@@ -20,8 +23,11 @@ ARMS = {
 
 
 def main() -> None:
-    given = arguments(__doc__, backbone="resnet8", mixer="cutmix", batch=100, rounds=15).parse_args()
-
+    parser = arguments(__doc__, backbone="resnet8", mixer="cutmix", batch=100, rounds=15)
+    parser.add_argument("--give-back", action="store_true")
+    given = parser.parse_args()
+    if given.give_back:
+        memory.keep_freed = lambda: None
     base = {"backbone": given.backbone, "mixer": given.mixer}
     runs = {arm: run_on_noise({**base, **changes}, given.batch) for arm, changes in ARMS.items()}
     steps = {arm: lambda run=run: run.train_epoch(1) for arm, run in runs.items()}
