@@ -23,8 +23,8 @@ from analysis.figures.captioned import save
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
-from analysis.statistics import search_findings
-from analysis.statistics.search_findings import EVALUATOR, PER_PARAMETER, Landscape, explained
+from analysis.statistics.importance import EVALUATOR, PER_PARAMETER, Landscape, landscape
+from analysis.statistics.search_findings import cautions, claims, explained
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
@@ -62,9 +62,9 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     """Read a search and judge it; arguments and errors as for :func:`analysis.records.search_trials.load_search`."""
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
-    landscapes = {arm.name: search_findings.landscape(arm) for arm in record.arms}
-    beware = search_findings.cautions(record, confirmed)
-    found = search_findings.claims(record, landscapes, confirmed)
+    landscapes = {arm.name: landscape(arm) for arm in record.arms}
+    beware = cautions(record, confirmed)
+    found = claims(record, landscapes, confirmed)
     return SearchReport(record, confirmed, winners(record, confirmed), landscapes, found, beware)
 
 

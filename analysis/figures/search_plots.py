@@ -27,7 +27,7 @@ from analysis.figures.drawing import MOST_TICKS, key_below, log_ticks, shape, wh
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import plain
 from analysis.records.search_trials import Tuned, position
-from analysis.statistics.search_findings import EVALUATOR, Landscape
+from analysis.statistics.importance import EVALUATOR, Landscape
 from analysis.words.captions import capitalised
 from analysis.words.line_breaks import wrapped
 from mixlab.messages import counted

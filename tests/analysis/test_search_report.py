@@ -22,11 +22,11 @@ from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
 
 @pytest.fixture(autouse=True)
 def small_forests(monkeypatch) -> None:
-    """Say little of the parameters, and soon: what is known of them is tested with ``search_findings``.
+    """Say little of the parameters, and soon: what is known of them is tested with ``importance``.
 
     Nothing is said of fewer than ten trials, for which no forest has to grow at all.
     """
-    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 2)  # each fits a forest
+    monkeypatch.setattr("analysis.statistics.importance.PARTS", 2)  # each fits a forest
 
 
 @pytest.fixture

@@ -12,15 +12,8 @@ from scipy import stats
 
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.search_report import importance_text
-from analysis.statistics.search_findings import (
-    Landscape,
-    cautions,
-    claims,
-    comparable,
-    explained,
-    explained_p,
-    landscape,
-)
+from analysis.statistics.importance import Landscape, comparable, explained_p, landscape
+from analysis.statistics.search_findings import cautions, claims, explained
 from mixlab.spec.search import INSTEAD
 from tests.analysis.planned import tables_of
 from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points, trial, tuned
@@ -28,7 +21,7 @@ from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points
 
 @pytest.fixture(autouse=True)
 def few_parts(monkeypatch) -> None:
-    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 2)  # each fits a forest
+    monkeypatch.setattr("analysis.statistics.importance.PARTS", 2)  # each fits a forest
 
 
 @pytest.mark.slow
@@ -198,7 +191,7 @@ def test_positions_are_on_the_scale_of_the_range():
 
 @pytest.mark.slow
 def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch):
-    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 10)
+    monkeypatch.setattr("analysis.statistics.importance.PARTS", 10)
     arms = [tuned([trial(p, peaked(p)) for p in points(40, place)], arm) for place, arm in enumerate(ARMS)]
     seen = {arm.name: landscape(arm) for arm in arms}
     claimed = claims(SearchRecord({}, arms), seen, [])
@@ -220,8 +213,8 @@ def test_the_interval_of_a_mean_would_be_that_of_student(monkeypatch):
         return dict.fromkeys(SPACE, of.values[picked].mean())
 
     arm = tuned([trial(p, peaked(p) / 1000) for p in points(12, 0)])
-    monkeypatch.setattr("analysis.statistics.search_findings._importance", mean)
-    monkeypatch.setattr("analysis.statistics.search_findings.PARTS", 12)
+    monkeypatch.setattr("analysis.statistics.importance._importance", mean)
+    monkeypatch.setattr("analysis.statistics.importance.PARTS", 12)
     values = comparable(arm).values
     wanted = stats.t.interval(0.95, 11, loc=values.mean(), scale=stats.sem(values))
     assert landscape(arm).importance.loc["zeta", ["low", "high"]].tolist() == pytest.approx(wanted)
