@@ -30,6 +30,7 @@ from mixlab.tracking.mirrors import MIRRORS
 # Python collects garbage after so many new objects. Imports make a million that stay; at the default of 700, looking
 # through them takes a tenth of a short start.
 GARBAGE = 10_000
+HELP = "--help lists the options, and a notebook calls mixlab.run"
 EXIT_CODES = (
     "Exit codes: 0 every trial is done; 1 some trial failed, which is named, or MLflow refused a write; 2 bad input, "
     "which one sentence explains; 130 interrupted."
@@ -82,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``BadInput``."""
-        raise BadInput(f"{message}; --help lists the options, and a notebook calls mixlab.run")
+        raise BadInput(f"{message}; {HELP}")
 
 
 class _Names(argparse.Action):
@@ -98,8 +99,7 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; raise ``BadInput`` for an unknown option or a wrong value."""
     known, others = parser(study).parse_known_args(argv)
     if others and not others[0].startswith("--"):
-        where = "--help lists the options, and a notebook calls mixlab.run"
-        raise BadInput(f"{others[0]!r} is neither an option nor the value of one; {where}")
+        raise BadInput(f"{others[0]!r} is neither an option nor the value of one; {HELP}")
     if others:
         require_known("option", others[0].partition("=")[0], [option_name(each.name) for each in fields(Options)])
     given = vars(known)
