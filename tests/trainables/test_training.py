@@ -1,6 +1,5 @@
 """The loop's optimiser, loss and batches, of which the defaults are plain SGD, and what a run reports and keeps."""
 
-import copy
 import math
 import os
 import time
@@ -8,7 +7,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torchvision.models import mobilenet_v2
 
 from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weights
@@ -23,7 +21,6 @@ from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_targets
 from trainables.network_shapes import Undrawn
 from trainables.seeds import derive_seed, generator
-from trainables.training import Run
 
 
 def test_a_run_is_plain_sgd_with_each_epochs_own_draws_bit_for_bit():
@@ -89,20 +86,6 @@ def test_the_rate_of_every_step_is_that_of_a_cosine_and_a_warm_up(monkeypatch):
     assert progress == pytest.approx([(t + 1) / 9 for t in range(9)])
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_the_gradient_is_cut_to_its_length_whatever_scales_the_loss(precision):
-    run = short_run(grad_clip=1e-3, precision=precision, **{"sumix.regulariser": "u"})  # with weights of its own
-    lengths = []
-
-    def see(*_):
-        found = [p.grad.flatten() for p in run.method.parameters() if p.grad is not None]
-        lengths.append(float(torch.cat(found).norm()))
-
-    run.optimiser.register_step_pre_hook(see)
-    run.next_epoch()
-    assert lengths == pytest.approx([1e-3] * 3, rel=1e-3)
-
-
 class Logging(Mixing):
     """Logs the number of a batch's images, without a tensor; of a smaller batch only by choice."""
 
@@ -163,15 +146,6 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last, wanted):
     assert [len(images) for images in run.unmixed_batches()] == wanted
     purposes = ("data", "augment"), ("recalibration data", "recalibration augment")
     assert seeds == [tuple(derive_seed(0, purpose, 1) for purpose in pair) for pair in purposes]
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(precision):
-    run, seen = short_run(4, precision=precision), []
-    run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
-    run.next_epoch()
-    assert seen == 2 * [getattr(torch, precision)]
-    assert not run.scaler.is_enabled()  # only float16 needs one
 
 
 @pytest.mark.parametrize(("count", "whole", "every"), [(8, 2, 2), (9, 2, 3), (11, 2, 3)])
@@ -237,56 +211,6 @@ def test_the_network_fits_the_images_and_starts_from_given_weights():
     network = build_network(settings, weights=donor)
     assert all(p.eq(0.5).all() for p in network.backbone.stages.parameters())
     assert network.backbone.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
-
-
-def test_half_precision_leaves_the_images_of_a_test_and_of_a_recalibration_as_they_are():
-    """They are resized and lit on the device, by products of matrices."""
-    seen = {"float32": [], "bfloat16": []}
-    for precision, images in seen.items():
-        run = short_run(precision=precision, recalibrate=True, **{"augment": "rrc_flip", "augment.lighting": 0.5})
-        run.method.network.register_forward_pre_hook(lambda _, inputs, images=images: images.append(inputs[0]))
-        run.evaluation()
-    assert len(seen["float32"]) == 4  # batches of 4, 4 and 2, and a test
-    assert all(map(torch.equal, *seen.values()))
-
-
-def in_double(**keys) -> Run:
-    """Return a run whose batches are float64, so that two ways of one sum can be compared."""
-    run = run_of(**keys)
-    run.method.double()
-    single = run.train_set.train_batches
-    run.train_set.train_batches = lambda *given: ((images.double(), labels) for images, labels in single(*given))
-    return run
-
-
-@pytest.mark.slow
-def test_without_batch_norm_parts_give_the_step_of_the_whole_batch():
-    keys = {"count": 7, "batch_size": 4, "backbone": "vit_tiny_32", "weight_decay": 0.0, "label_smoothing": 0.1}
-    whole, parts = in_double(**keys), in_double(**keys, accumulate=2)
-    first, second = whole.train_epoch(1)[0], parts.train_epoch(1)[0]  # the last parts are of 2 images and of 1
-    assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-12)
-    torch.testing.assert_close(weights(parts), weights(whole), rtol=1e-10, atol=1e-12)
-    untrained = in_double(**keys)
-    assert not torch.equal(whole.method.network.backbone.head.weight, untrained.method.network.backbone.head.weight)
-
-
-def test_batch_norm_sees_one_part_at_a_time():
-    run = in_double(count=8, accumulate=2, weight_decay=0.0)
-    network = copy.deepcopy(run.method.network).train()
-    ((images, labels),) = run.train_set.train_batches(8, generator(run.seed, "data", 1), torch.Generator())
-    losses = [nn.functional.cross_entropy(network(images[rows]), labels[rows]) for rows in (slice(0, 4), slice(4, 8))]
-    (sum(losses) / 2).backward()
-    run.train_epoch(1)
-    before = dict(network.named_parameters())
-    for name, after in run.method.network.named_parameters():
-        # The first step of SGD with Nesterov's momentum or without it; the learning rate is that of the first epoch.
-        group = run.optimiser.param_groups[0]
-        step = before[name].grad * group["lr"] * (1 + group["momentum"] * group["nesterov"])
-        torch.testing.assert_close(after, before[name] - step, rtol=1e-10, atol=1e-12)
-    means = {name: value for name, value in network.named_buffers() if name.endswith("running_mean")}
-    found = dict(run.method.network.named_buffers())
-    assert len(means) > 5
-    torch.testing.assert_close({name: found[name] for name in means}, means, rtol=1e-10, atol=1e-12)
 
 
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch):
