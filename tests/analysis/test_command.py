@@ -38,7 +38,7 @@ def test_an_end_is_said_in_one_line_with_what_is_kept(end, code, said, capsys):
 
 
 @pytest.mark.parametrize(
-    ("full", "end"), [(False, (0, "")), (True, (2, "cam.py: [Errno 28] No space left on device\n"))]
+    ("full", "end"), [(False, (0, "", "")), (True, (2, "", "cam.py: [Errno 28] No space left on device\n"))]
 )
 def test_a_reader_that_has_had_enough_is_no_error_and_a_full_disk_is_one(full, end, capfd):
     reading, writing = os.pipe()
@@ -49,7 +49,7 @@ def test_a_reader_that_has_had_enough_is_no_error_and_a_full_disk_is_one(full, e
     with os.fdopen(writing, "w") as output, contextlib.redirect_stdout(output):
         code = command.run(lambda _: print("row" * 10**6), command.parser("cam.py", ""), [])
         print("and more")
-    assert (code, capfd.readouterr().err) == end
+    assert (code, *capfd.readouterr()) == end
 
 
 def test_letters_that_the_output_lacks_are_replaced():
@@ -90,6 +90,7 @@ def test_the_plane_may_be_left_out():
         ("cam", "--arms 'baseline,+ lan'", "--arms '+ lan' is not an arm; the arms are: baseline, + lam"),
         ("cam", "--seed 7", NO_SUCH_SEED),
         ("cam", "--images 1", "--images must give at least 2 images, for a mixture, got 1"),
+        ("cam", "--pick 7,x", "--pick must be positions in the test set such as 3,17,42, got '7,x'"),
         ("cam", "--pick 7,²", "--pick must be positions in the test set such as 3,17,42, got '7,²'"),
         ("cam", "--pick 7", "--pick must give at least 2 images, for a mixture, got 1"),
         ("cam", "--pick 7,99", "the test set has images 0 to 39, got 99"),
