@@ -16,12 +16,12 @@ from mlflow.exceptions import MlflowException
 
 from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab import installation
-from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, no_room, root_cause
+from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line, no_room, root_cause, without_room
 from mixlab.messages import open_streams
 from mixlab.spec import user_input
 from mixlab.uris import existing_part
 
-EXIT_CODES = "Exit codes: 0 done; 2 bad input, which one sentence explains; 130 interrupted."
+EXIT_CODES = "Exit codes: 0 done; 1 a disk is full; 2 bad input, which one sentence explains; 130 interrupted."
 
 
 class NothingEvaluated(Exception):
@@ -191,10 +191,12 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
         said = in_one_line(error) if not isinstance(error, MlflowException) else f"MLflow: {root_cause(error)}"
         if isinstance(error, OSError) and error.filename and error.strerror:
             said = f"{error.filename!r} cannot be used ({error.strerror})"
+        elif no_room(error):
+            said = without_room("the place of its output or files", error)
         print(f"{parser.prog}: {said}", file=sys.stderr)
         if no_room(error):
             drop_output()
-        return 1 if isinstance(error, HeadLost) else 2
+        return 1 if isinstance(error, HeadLost) or no_room(error) else 2
     except KeyboardInterrupt as end:
         advice = f"{end}; the same command goes on" if str(end) else "the same command starts again"
         print(f"{parser.prog}: interrupted; {advice}", file=sys.stderr)

@@ -32,8 +32,8 @@ from mixlab.tracking import store
 from trainables.config import Config, parse
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 some network could not be evaluated, the first ten of which are named, or the Ray cluster "
-    "was lost; 2 bad input, which one sentence explains; 130 interrupted."
+    "Exit codes: 0 done; 1 some network could not be evaluated, the first ten of which are named, the Ray cluster "
+    "was lost, or a disk is full; 2 bad input, which one sentence explains; 130 interrupted."
 )
 MOST_NAMED = 10  # networks that could not be evaluated
 

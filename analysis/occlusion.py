@@ -48,6 +48,8 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     _, height, width = dataset_of(config).image_shape
     usual = -(-height // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(height)
     side = protocol.get("patch_size", usual)
+    if (grid := protocol.get("grid")) and grid != (row := -(-height // side)):
+        raise ValueError(f"--grid {grid} cannot be made of {height} pixels: patches of {side} are {row} in a row")
     accuracy = occlusion.occlusion_accuracy(
         network,
         batches(source, config),

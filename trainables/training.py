@@ -119,6 +119,8 @@ class Run:
         for part in parts:
             with rows.gradients_kept(self.trained, last=part is parts[-1]):
                 loss, log = self.passes(part, self.mixer_rng, len(part[0]) / len(images))
+            if "train_loss" in log:
+                raise ValueError("a method must not log 'train_loss', which is the name of its loss")
             entries = {"train_loss": loss, **log}
             if self.sums and entries.keys() != self.sums.keys():
                 names = " and ".join(repr(sorted(each)) for each in (self.sums, entries))

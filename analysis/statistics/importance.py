@@ -35,7 +35,8 @@ class Comparable:
     @property
     def when(self) -> str:
         """Return when the values were taken, in words."""
-        return "of complete trials" if self.epoch is None else f"of all trials, after epoch {self.epoch}"
+        stopped = f"of complete and stopped trials, after epoch {self.epoch}"
+        return "of complete trials" if self.epoch is None else stopped
 
 
 def comparable(arm: Tuned) -> Comparable:

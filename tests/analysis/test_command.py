@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from analysis import command, evaluation, loss_landscape, mixer_gallery
 from mixlab import installation
 
+FULL = "[Errno 28] No space left on device"
 NO_SUCH_SEED = "--seed 7 has no such run that is done; done: 0, 1"
 
 
@@ -38,7 +39,11 @@ def test_an_end_is_said_in_one_line_with_what_is_kept(end, code, said, capsys):
 
 
 @pytest.mark.parametrize(
-    ("full", "end"), [(False, (0, "", "")), (True, (2, "", "cam.py: [Errno 28] No space left on device\n"))]
+    ("full", "end"),
+    [
+        (False, (0, "", "")),
+        (True, (1, "", f"cam.py: there is no room left in the place of its output or files ({FULL}): free some\n")),
+    ],
 )
 def test_a_reader_that_has_had_enough_is_no_error_and_a_full_disk_is_one(full, end, capfd):
     reading, writing = os.pipe()
@@ -162,7 +167,7 @@ def test_a_command_is_called_as_it_was_typed(monkeypatch):
 
 def test_only_a_command_that_evaluates_says_that_a_network_may_fail():
     assert "1 some network could not be" in evaluation.parser("cam.py", "").format_help()
-    assert "Exit codes: 0 done; 2 bad input" in command.study_parser("report.py", "").format_help()
+    assert "Exit codes: 0 done; 1 a disk is full; 2 bad input" in command.study_parser("report.py", "").format_help()
 
 
 @pytest.mark.parametrize(

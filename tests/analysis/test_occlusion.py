@@ -82,6 +82,8 @@ def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(trained, out,
     by_pixels = (out / "curves.csv").read_text()
     assert call(trained, out, "--grid", "4") == 0
     assert (out / "curves.csv").read_text() == by_pixels
+    assert call(trained, out, "--grid", "20") == 2  # it was 16 without a word
+    assert "--grid 20 cannot be made of 32 pixels: patches of 2 are 16 in a row" in capsys.readouterr().err
 
 
 @pytest.mark.slow

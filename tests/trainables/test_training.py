@@ -89,21 +89,24 @@ def test_the_rate_of_every_step_is_that_of_a_cosine_and_a_warm_up(monkeypatch):
 class Logging(Mixing):
     """Logs the number of a batch's images, without a tensor; of a smaller batch only by choice."""
 
-    small = True
+    small, called = True, "rows"
 
     def forward(self, images, labels, rng):
         loss, log = super().forward(images, labels, rng)
-        return Step(loss, {**log, "rows": len(images)} if self.small or len(images) == 4 else log)
+        return Step(loss, {**log, self.called: len(images)} if self.small or len(images) == 4 else log)
 
 
-def test_a_method_logs_the_mean_of_a_number_and_the_same_numbers_for_every_batch(monkeypatch):
-    """The sum over some of the batches was divided by the images of all."""
+def test_a_method_logs_the_mean_of_a_number_the_same_ones_for_every_batch_and_none_as_the_loss(monkeypatch):
+    """The sum over some of the batches was divided by the images of all, and a log took the place of the loss."""
     monkeypatch.setitem(METHODS.data, "cutmix", Logging)
     assert trained(short_run(epochs=1)).history[0].metrics["rows"] == 3.6  # batches of 4, 4 and 2
     monkeypatch.setattr(Logging, "small", False)
     with pytest.raises(
         ValueError, match=r"same names for every batch, got \['rows', 'train_loss'\] and \['train_loss'\]"
     ):
+        trained(short_run(epochs=1))
+    monkeypatch.setattr(Logging, "called", "train_loss")
+    with pytest.raises(ValueError, match=r"^a method must not log 'train_loss', which is the name of its loss$"):
         trained(short_run(epochs=1))
 
 

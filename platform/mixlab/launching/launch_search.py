@@ -21,7 +21,7 @@ from mixlab.spec.search import Search
 from mixlab.spec.space import short
 from mixlab.spec.study import Study
 from mixlab.tracking import stored_runs
-from mixlab.uris import typed
+from mixlab.uris import shown, typed
 
 
 def launch_search(search: Search, start: Start) -> Result:
@@ -53,13 +53,18 @@ def launch_search(search: Search, start: Start) -> Result:
             return Result(1)
         result = _confirm(study, history, start)
         if not start.options.quiet:
-            module, uri = "analysis.search_report", start.options.tracking_uri  # it works from any folder
-            command = typed("python", "-m", module, search.name, "--tracking-uri", uri)
+            command = report_command(search.name, start.options.tracking_uri, trials.url)
             say(console, f"Everything about the search: {command}")
         if failing := phase.failing():
             say(console, f"failed: {failing}", style="red")
         whole = len(winners) == len(history.cells) and not failing
         return result if whole else replace(result, exit_code=result.exit_code or 1)
+
+
+def report_command(search: str, tracking_uri: str, storage: str) -> str:
+    """Return the command of the report, which works from any folder; a storage's password is to be filled in."""
+    lacking = ["--optuna-storage", storage] if shown(storage) != storage else []  # MLflow holds it without
+    return typed("python", "-m", "analysis.search_report", search, "--tracking-uri", tracking_uri, *lacking)
 
 
 def _print_winners(search: Search, history: History, study: Study, console: Console) -> None:

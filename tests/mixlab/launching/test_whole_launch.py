@@ -158,6 +158,18 @@ def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(laun
     assert nothing is (arm == "low") is ("Everything about the search: " not in said)
 
 
+@pytest.mark.parametrize(
+    ("storage", "lacking"),
+    [
+        ("journal:///results/toy/optuna.journal", ""),
+        ("postgresql+psycopg2://me:secret@host/db", " --optuna-storage postgresql+psycopg2://me:***@host/db"),
+    ],
+)
+def test_the_command_of_a_search_s_report_shows_where_a_password_is_to_be_filled_in(storage, lacking):
+    plain = "python -m analysis.search_report toy --tracking-uri sqlite:///mlflow.db"
+    assert launch_search.report_command("toy", "sqlite:///mlflow.db", storage) == plain + lacking
+
+
 @pytest.mark.slow
 def test_a_dry_run_of_a_search_that_is_over_counts_the_winners_runs_that_are_left(launch, monkeypatch):
     monkeypatch.setattr(Storage, "forget", forget := Mock())
