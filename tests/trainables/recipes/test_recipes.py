@@ -100,7 +100,7 @@ PRINTED = {
         **{"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 5, "grad_clip": 5.0},
         **{"optimiser": "adamw", "weight_decay": 0.05, "min_lr": 1e-5, "label_smoothing": 0.1},
         **{"augment.randaugment": "increasing", "augment.level": 9.0, "augment.level_std": 0.5},
-        **{"augment.erasing": 0.25, "augment.jitter": 0.4},
+        **{"augment.erasing": 0.25, "augment.jitter": 0.0},  # timm jitters no colours under RandAugment
         **{"mixer": "mixup_cutmix", "mixer.mixup_alpha": 0.8, "mixer.alpha": 1.0, "mixer.cutmix_share": 0.5},
     },
     "SWIN": {"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 20, "drop_path": 0.2},
