@@ -34,6 +34,7 @@ EFFECT_COLOUR = "#0072B2"
 NO_P = "Seeds were added until each comparison was decided, so no p holds here."
 NAME = 0.24  # inches, the height of a name on the line of ranks
 GROUP = 0.5  # names, between two bars
+ABOVE = 2.2  # names, from the top to the line
 MOST_NUMBERS = 12  # on the line of ranks
 Panels = Sequence[tuple[str, Sequence[Estimate]]]  # title and rows
 
@@ -152,7 +153,7 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     row = NAME + LINE * max(names[str(arm)].count("\n") for arm in found.ranks.index)
     bars = 1 + GROUP * len(found.groups())  # rows
     caption = _ranks_caption(found, levels)
-    height = row * ((len(found.ranks) + 1) // 2 + bars) + 1.26
+    height = row * ((len(found.ranks) + 1) // 2 + bars + ABOVE) + 0.73
     with titled(study, caption, (TEXT, height)) as (figure, upper):
         _draw_ranks(upper.subplots(), found, colours, names, bars)
         return figure
@@ -164,7 +165,7 @@ def _draw_ranks(axis: Axes, found: Ranking, colours: dict[str, str], names: dict
     half = (count + 1) // 2
     edges = 1 - 0.03 * (count - 1), count + 0.03 * (count - 1)
     axis.set_xlim(*edges)
-    axis.set_ylim(bars + half + 0.2, -2.2)
+    axis.set_ylim(bars + half + 0.2, -ABOVE)
     axis.axis("off")
     axis.plot([1, count], [0, 0], color=BASELINE_COLOUR, linewidth=1.2)
     for rank in range(1, count + 1):

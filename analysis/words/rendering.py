@@ -20,15 +20,20 @@ WIDTH = 110  # the most characters of a line of text in a terminal
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
 LONG_TEXT = 40  # characters of a cell, above which it may take several lines
 CLASS, HEAD = ' class="{}"', 'th scope="col"'
-LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # the last letter that LaTeX sets by itself, and those that it does not
+LAST_OF_LATIN, NOT_SET = (
+    "ž",
+    "ÐðÞþ«»ĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų",
+)  # the last letter that LaTeX sets by itself, and those that it does not
 LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {letter: f"${letter}$" for letter in "<>+"}
 LATEX |= {letter: f"{{{letter}}}" for letter in "[]"}  # one that follows \\ would be taken for its option
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"}
 LATEX |= {"±": r"$\pm$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
-LATEX |= {DASH: "--", "…": r"\ldots{}", JOINT: "~"}
-LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
+LATEX |= {DASH: "--", "…": r"\ldots{}", JOINT: "~", "→": r"$\to$"}
+GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega"
+LATEX |= {letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθκλμνξπρστφχψω", GREEK.split(), strict=True)}
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # no wider than a line
 LOW = r"\resizebox{!}{\ifdim\height>0.75\textheight0.75\textheight\else\height\fi}{%"  # a page holds the caption, too
+STARRED = r"\ProvideDocumentEnvironment{{{0}*}}{{}}{{\begin{{{0}}}}}{{\end{{{0}}}}}"  # beamer has none over two columns
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
 OPENING = re.compile(r"(?<![^\s(])'(?=\S)")  # LaTeX closes with a straight quote, wherever it is
@@ -77,9 +82,11 @@ def markdown_tables(levels: Sequence[LevelTable]) -> str:
 def latex(study: str, levels: Sequence[LevelTable]) -> str:
     """Return all tables as LaTeX floats for a document that loads ``booktabs`` and ``graphicx``.
 
-    A table that is wider than the text is made smaller; it would lose its last columns beyond the edge of the paper.
+    A table has both columns of a paper. One that is larger than a page is made smaller; it would lose its last columns
+    and rows beyond the edge of the paper.
     """
-    blocks = [r"% Needs \usepackage{booktabs,graphicx}. Written by analysis/ablation_table.py; do not edit."]
+    needs = r"% Needs \usepackage{booktabs,graphicx}. Written by analysis/ablation_table.py; do not edit."
+    blocks = [f"{needs}\n{STARRED.format('table')}"]
     labelled = labels([f"{study} {level.name}" for level in levels])
     for level, label in zip(levels, labelled, strict=True):
         shown = cells(level)
@@ -87,18 +94,20 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
         caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
         align = "".join("l" if words else "r" for words in columns_of_words(shown))
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
-        lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
-        lines += [r"\smallskip", FITTED]  # most classes leave no space below a caption
-        lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
-        blocks.append("\n".join([*lines, r"\end{tabular}}", r"\end{table}"]))
+        lines = [r"\begin{table*}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
+        lines += [r"\smallskip", FITTED, LOW]  # most classes leave no space below a caption
+        lines += [rf"\begin{{tabular}}[b]{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
+        blocks.append("\n".join([*lines, r"\end{tabular}}}", r"\end{table*}"]))
     return "\n\n".join(blocks) + "\n"
 
 
 def latex_figure(name: str, caption: str, *, wide: bool = False) -> str:
     """Return ``name.pdf`` as a LaTeX float, ``wide`` as two columns, for a document that loads ``graphicx``."""
     float_ = "figure*" if wide else "figure"
-    lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit.", rf"\begin{{{float_}}}", r"\centering"]
-    lines += [FITTED, LOW, rf"\includegraphics{{{name}.pdf}}}}}}", rf"\caption{{{_escape_latex(caption)}}}"]
+    lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit."]
+    lines += [STARRED.format("figure")] if wide else []
+    lines += [rf"\begin{{{float_}}}", r"\centering", FITTED, LOW, rf"\includegraphics{{{name}.pdf}}}}}}"]
+    lines.append(rf"\caption{{{_escape_latex(caption)}}}")
     return "\n".join([*lines, rf"\label{{fig:{name}}}", rf"\end{{{float_}}}", ""])
 
 

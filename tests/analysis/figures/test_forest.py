@@ -220,7 +220,9 @@ def test_the_numbers_of_many_ranks_do_not_overlap(painted):
 
 
 def test_a_wide_name_is_inside_the_figure_of_ranks(painted):
-    arms = ("MIXED BY A MOMENTUM GMM", "WWWWWWWWWWWW" * 4, "混" * 9, "UNMIXED AND WHOLE WWWWW", "b")
+    named = "a very long arm name that describes everything about the change in prose ({})"
+    long = (named.format(f"zeta={zeta}, alpha=0.4") for zeta in (0.25, 0.5))  # five lines each
+    arms = ("MIXED BY A MOMENTUM GMM", "WWWWWWWWWWWW" * 4, "混" * 9, "UNMIXED AND WHOLE WWWWW", *long)
     figure = plot_ranks("tiny", tables_of(lambda arm, _: float(len(arm)), arms, 1, {"backbone": ("a", "b")}))
     figure.draw_without_rendering()
     drawn = figure.subfigs[0].axes[0].texts
@@ -228,6 +230,10 @@ def test_a_wide_name_is_inside_the_figure_of_ranks(painted):
     ends = [text.get_window_extent().intervalx for text in drawn]
     assert min(map(min, ends)) >= 0
     assert max(map(max, ends)) <= figure.bbox.width
+    for side in ("left", "right"):
+        names = [text for text in drawn if text.get_ha() == side and not re.match(r"\d\.", text.get_text())]
+        heights = sorted(name.get_window_extent().intervaly.tolist() for name in names)
+        assert all(below[1] < above[0] for below, above in itertools.pairwise(heights))
 
 
 @pytest.mark.slow

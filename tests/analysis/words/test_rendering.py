@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import string
 import subprocess
 from dataclasses import replace
 
@@ -137,14 +138,18 @@ def test_the_means_alone_in_the_layout_of_papers():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
 def test_latex_compiles_it(tmp_path, printed):
-    for name, arms in ("usual", ("baseline", "+ lam", "+ l_s")), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
+    many = "baseline", "+ lam", *(f"+ {letter}" for letter in string.ascii_letters)
+    for name, arms in ("usual", many), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
         found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
         (tmp_path / f"{name}.tex").write_text(latex(name, levels))
     Figure(figsize=(6.75, 13)).savefig(tmp_path / "gains.pdf")  # as of twenty arms with long names
-    (tmp_path / "gains.tex").write_text(latex_figure("gains", f"{AWKWARD}: n = 6, p < 0.05."))
+    (tmp_path / "gains.tex").write_text(latex_figure("gains", f"{AWKWARD}: n = 6, p < 0.05.", wide=True))
     packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
-    document = rf"{packages}\begin{{document}}\input{{usual}}\input{{gains}}\input{{awkward}}\end{{document}}"
+    starred = "table*", "endtable*", "figure*", "endfigure*"
+    as_beamer = "".join(rf"\expandafter\let\csname {name}\endcsname\relax" for name in starred)
+    inputs = rf"\input{{usual}}\input{{gains}}{as_beamer}\input{{gains}}\input{{awkward}}"
+    document = rf"{packages}\begin{{document}}{inputs}\end{{document}}"
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
@@ -198,7 +203,7 @@ def test_every_rendering_aligns_words_to_the_left_and_numbers_to_the_right():
     levels = tables_of(lambda *_: 70.0, against={"+ lam": "baseline", "+ l_s": "+ lam"})
     shown = cells(levels[0])
     left = "".join("l" if name in ("arm", "against", "verdict") else "r" for name in shown)
-    assert rf"\begin{{tabular}}{{{left}}}" in latex("tiny", levels)
+    assert rf"\begin{{tabular}}[b]{{{left}}}" in latex("tiny", levels)
     assert html_grid(shown).count('class="text"') == left.count("l") * (1 + len(shown))
 
 
@@ -213,18 +218,19 @@ def test_html_cells_are_escaped_and_complete():
 
 def test_latex_is_balanced_and_escaped():
     text = latex("a_study", study(("plain", AWKWARD, "c")))
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
     assert r"$<$b$>$100\% \& a\_b \textbar{} \$\{x\}\textasciicircum{}2\textasciitilde{}\textbackslash{}c\#" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [row.replace(r"\&", "").count("&") for row in rows] == [7] * 2 * (1 + 3)  # the head, and a row an arm
     assert r"\label{tab:a-study-mixer-cutmix}" in text
+    assert r"\caption{Demšar: $\epsilon$ $\to$ 0, \texttt{U+4E2D}}" in latex_figure("ranks", "Demšar: ε → 0, 中")
 
 
 def test_latex_writes_a_minus_where_a_number_is_negative_and_opens_quotes():
     arms = ("baseline", "- lam", "CIFAR-10", "CutMix - tuned")
     levels = tables_of(lambda arm, seed: 70.0 - seed - arms.index(arm), arms, 2, {"shift": ("-1", "1e-05")})
-    first, second = latex("tiny", levels).split(r"\end{table}")[:2]
+    first, second = latex("tiny", levels).split(r"\end{table*}")[:2]
     assert r"$-$ lam & 2 & 68.50~$\pm$~0.71 & $-$1.00 & {[}$-$1.00, $-$1.00{]}" in first
     assert "shift~=~$-$1: top-1" in first
     assert "shift~=~1e$-$05: top-1" in second
