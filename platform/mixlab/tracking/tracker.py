@@ -17,9 +17,10 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance, command
 from mixlab.spec import json_form
-from mixlab.spec.trial import State
+from mixlab.spec.trial import State, cell_name
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.experiment import find_or_create, history, log, offer, open_experiment
+from mixlab.tracking.stored_runs import search_runs
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.tracking.writer import Writer
 from mixlab.uris import shown
@@ -72,8 +73,18 @@ class Tracker:
                 names.PARENT: self.study_run,
             }
             self.arm_runs[cell], _ = find_or_create(self.client, self.experiment_id, tags)
+        self._adopt()
         offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
         offer(self.client, self.experiment_id, offered)
+
+    def _adopt(self) -> None:
+        """Put the runs of seeds whose arm's run was deleted, as in MLflow's UI, below the run that the arm has now."""
+        there = {run.run_id for run in search_runs(self.client, self.experiment_id, {names.LEVEL: "arm"}, params=False)}
+        for trial in self.tracked.plan.get("trials", ()):  # a search has none
+            run = self.trials.recorded.get(trial["key"])
+            if run is not None and run.tags.get(names.PARENT) not in there:
+                cell = cell_name(trial["levels"].values(), trial["arm"])
+                self.client.set_tag(run.run_id, names.PARENT, self.arm_runs[cell])
 
     def close(self, state: State, states: Mapping[str, State]) -> None:
         """End the study's run in a state, and the runs of the arms in theirs, by cell."""

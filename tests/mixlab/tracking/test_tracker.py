@@ -16,7 +16,7 @@ from mixlab.errors import BadInput
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.tracker import DRAIN_SECONDS
-from tests.mixlab.tracking.one_trial import TRACKED, tracker_of
+from tests.mixlab.tracking.one_trial import TRACKED, TRIAL, opened, run_of, tracker_of
 
 
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_recorded_once(
@@ -37,7 +37,7 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back_and_each_is_
 
 def test_a_summary_says_how_many_seeds_its_table_has_and_is_shown_where_it_belongs(client):
     """This number is how ``earlier_looks`` recognises the table of an earlier plan."""
-    trials = [{"seed": seed} for seed in (7, 5, 7)]
+    trials = [{"key": str(seed), "seed": seed} for seed in (7, 5, 7)]
     tracker = tracker_of(client, replace(TRACKED, plan={**TRACKED.plan, "trials": trials}))
     tracker.open()
     tracker.describe({"wins": 1.0}, "of the study")
@@ -63,6 +63,15 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
     assert tracker.writer.drain(20)
     ended = [client.get_run(run_id).info.status for run_id in (tracker.study_run, tracker.arm_runs["plain"])]
     assert ended == ["FAILED", "KILLED"]
+
+
+def test_a_seed_whose_arm_was_deleted_is_shown_below_the_new_run_of_the_arm_and_no_other_moves(client):
+    plan = {**TRACKED.plan, "trials": [{"key": TRIAL.key, "arm": "plain", "levels": {}, "seed": 0}]}
+    client.delete_run(opened(client).arm_runs["plain"])
+    tracker = tracker_of(client, replace(TRACKED, plan=plan))
+    tracker.open()
+    tracker_of(client, replace(TRACKED, plan=plan, identity="4567")).open()
+    assert run_of(tracker).data.tags[names.PARENT] == tracker.arm_runs["plain"]
 
 
 REFUSED = MlflowException("not yours", INVALID_PARAMETER_VALUE)
