@@ -46,7 +46,7 @@ class MaskBlock(SlowCopy):
     momentum_from: Share = 0.1
     layer: int = 3  # stage of the network whose map the masks are made from, AutoMix's l; the stem is 0
     # Where the block's optimiser differs from the network's. OpenMixup has a rate of 0.1 for Tiny-ImageNet and 0.01 for
-    # CUB, and no momentum for the wide ResNet.
+    # CUB, and no momentum for the wide ResNet. A rate of its own has no warm-up, as there.
     block_lr: Positive | None = None
     block_min_lr: NotNegative | None = None  # the value at which that rate ends
     block_momentum: ShareBelowOne | None = None

@@ -58,10 +58,13 @@ def begin_at_rest(optimiser: Optimizer) -> None:
 
 
 def set_lr(optimiser: Optimizer, config: ScheduleConfig, done: float) -> None:
-    """Set the learning rate of the step that is taken when ``done`` epochs are over."""
+    """Set the learning rate of the step that is taken when ``done`` epochs are over.
+
+    A group with a rate of its own has no warm-up, as in OpenMixup.
+    """
     for group in optimiser.param_groups:
         own = {name: group[key] for name, key in (("lr", "peak_lr"), ("min_lr", "min_lr")) if key in group}
-        rate = learning_rate(replace(config, **own), done)
+        rate = learning_rate(replace(config, **own, warmup_epochs=0) if own else config, done)
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:

@@ -2,8 +2,9 @@
 
 The paper says that it trains as CutMix does (Yun et al., ICCV 2019, arXiv:1905.04899), and its released code trains
 otherwise: both protocols are here, under CUTMIX_ and CIFAR100_. All of them normalise CIFAR-100 by the statistics of
-CIFAR-10, as OpenMixup and the released code do. Co-Mixup's code takes those of CIFAR-100 (``normalisation="own"``),
-and pads images by two zeros where its recipes here reflect four pixels, as OpenMixup does.
+CIFAR-10, as OpenMixup and the released code do. CutMix's code divides by greater deviations, 0.247, 0.244 and 0.262.
+Co-Mixup's code takes those of CIFAR-100 (``normalisation="own"``), and pads images by two zeros where its recipes here
+reflect four pixels, as OpenMixup does.
 """
 
 from trainables.config import Recipe

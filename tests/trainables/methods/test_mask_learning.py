@@ -222,14 +222,15 @@ def test_with_random_grids_everything_but_the_block_learns():
 def test_the_block_may_have_an_optimiser_of_its_own():
     keys = {"mixer__block_lr": 0.4, "mixer__block_min_lr": 0.2, "mixer__block_momentum": 0.0, "epochs": 4}
     method = method_for("automix", **keys)
-    config = parse({"mixer": "automix", "backbone": "resnet8", "epochs": 4, "momentum": 0.9, "lr": 0.1})
+    rates = {"lr": 0.1, "warmup_epochs": 3}
+    config = parse({"mixer": "automix", "backbone": "resnet8", "epochs": 4, "momentum": 0.9, **rates})
     optimiser = build_optimiser(config, 0.1, method)
     rest, block = optimiser.param_groups
     assert {id(p) for p in block["params"]} == {id(p) for p in method.block.parameters()}
     assert (rest["momentum"], block["momentum"], block["peak_lr"], block["min_lr"]) == (0.9, 0.0, 0.4, 0.2)
     assert len(rest["params"]) + len(block["params"]) == len(list(method.parameters()))
-    set_lr(optimiser, config, 2)  # halfway down the cosine
-    assert [rest["lr"], block["lr"]] == pytest.approx([0.05, 0.3])
+    set_lr(optimiser, config, 2)  # halfway down the cosine, and two thirds up the warm-up, which the block has not
+    assert [rest["lr"], block["lr"]] == pytest.approx([0.05 * 2 / 3, 0.3])
     assert len(build_optimiser(config, 0.1, method_for("automix")).param_groups) == 1
     for key, name in (("lr", "peak_lr"), ("min_lr", "min_lr"), ("momentum", "momentum")):
         (group,) = method_for("automix", **{f"mixer__block_{key}": 0.05}).own_groups()
