@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network, read_out
+from trainables.backbones.modes import batch_norms
 from trainables.config import Config
 from trainables.device.precision import wide
 from trainables.losses.mix_block import attended, draw_small, with_channel
 from trainables.methods.mask_learning import AutoMixing, pipeline_of
 from trainables.methods.method import Step
 from trainables.methods.mixing import require
-from trainables.mixers.adautomix import draw_three
+from trainables.mixers.adautomix import IMAGES, draw_three
 from trainables.mixers.mixed import Mixed, alone, blend_by_masks
 
 
@@ -50,12 +51,13 @@ class AdAutoMixing(AutoMixing):
         return AdversarialBlock(channels, options["lam_channel"])
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``; there are six passes of the two networks."""
+        """See ``Method.forward``; there are eight passes of the two networks, and six without batch norm.
+
+        The official code classifies the images once for each place in a mixture. The logits are the same every time,
+        but batch norm counts each pass, so that the slow copy is tested with statistics of mostly plain images.
+        """
         assert self.teacher is not None
-        with torch.no_grad():
-            maps = self.teacher.encode(images, self.depth)
-            logits = self.teacher.head(self.teacher.forward_features(maps, self.depth))  # (B, L)
-            maps = self.teacher.backbone.grid(maps)
+        maps = self.maps(images)
         self.album.see(images)
 
         def generate(sources: Tensor, lam: Tensor) -> Tensor:
@@ -64,6 +66,9 @@ class AdAutoMixing(AutoMixing):
         sources, lam = draw_three(len(images), self.options["alpha"], self.options["per_batch"], rng)
         for_block = Mixed(blend_by_masks(images, sources, generate(sources, lam)), sources, lam)
         of_mixed = self.teacher(for_block.images)
+        with torch.no_grad():
+            for _ in range(IMAGES if batch_norms(self.teacher) else 1):
+                logits = self.teacher(images)  # (B, L)
         block_loss = self.loss(of_mixed, labels, for_block)
         alike = likeness(of_mixed.float(), logits[sources].float(), lam)
         beta = self.options["adversarial_share"]
@@ -103,7 +108,10 @@ class AdAutoMixing(AutoMixing):
 
 
 class AdversarialBlock(nn.Module):
-    """Lets each position of an image attend to the positions of all others together, and has a value of its own."""
+    """Lets each position of an image attend to the positions of all others together, and has a value of its own.
+
+    Queries and keys are not negative, as in the official code, whose modules of convolution end in a ReLU.
+    """
 
     def __init__(self, channels: int, lam_channel: bool) -> None:
         super().__init__()
@@ -122,9 +130,9 @@ class AdversarialBlock(nn.Module):
             flat = wide(maps).flatten(0, 1)  # (BK, C, h, w)
             if self.lam_channel:
                 flat = with_channel(flat, lam.flatten())
-            keys = self.key(flat).unflatten(0, lam.shape)  # (B, K, C/2, h, w)
+            keys = self.key(flat).relu().unflatten(0, lam.shape)  # (B, K, C/2, h, w)
             others = keys.sum(dim=1, keepdim=True) - keys  # the scores are linear in the keys
-            seen = attended(self.query(flat), others.flatten(0, 1), self.value(flat))  # (BK, 1, h, w)
+            seen = attended(self.query(flat).relu(), others.flatten(0, 1), self.value(flat))  # (BK, 1, h, w)
             seen = seen.squeeze(1).unflatten(0, lam.shape)
             return F.interpolate(seen, size=size, mode="bilinear", align_corners=False).softmax(dim=1)
 

@@ -31,12 +31,12 @@ def adautomix(
     plain_mixing: Share = 0.5,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
-    """Mix each image with two others by learned masks, or evenly where its own share is nearly all.
+    """Mix each image with two others by learned masks, or evenly where its own share is nearly all or nothing.
 
     Args:
         alpha: each image's share is drawn from Beta(alpha, alpha), and divided by the sum of the three.
         per_batch: one draw for all rows, as in the official code, instead of one a row.
-        lam_margin: where the own share is within this of 1, all masks are the shares themselves.
+        lam_margin: where the own share is within this of 0 or 1, all masks are the shares themselves.
         lam_channel: the maps get the shares as one more channel; not so for convolutional networks on CIFAR. This and
             what follows is read, as are the options of ``MaskBlock``, by ``methods/adversarial_masks.py``.
         adversarial_share: beta, by which the generator is rewarded for the slow copy's loss in every second step; the
@@ -46,11 +46,11 @@ def adautomix(
         plain_mixing: share of the linear mixture in the classifier's loss on images without masks.
         generate: from sources (B, K) int64 and shares (B, K) to the share of each in every pixel, (B, K, H, W).
 
-    The label has the drawn shares. The test of ``lam_margin`` is the official code's; OpenMixup's copy turns it round,
-    which makes nearly every mask even.
+    The label has the drawn shares. The test of ``lam_margin`` is the official code's; OpenMixup's copy turns a half of
+    it round, which makes nearly every mask even.
     """
     sources, lam = draw_three(len(images), alpha, per_batch, rng)
-    masks = even_near_the_end(generate(sources, lam), lam, lam_margin)
+    masks = even_near_the_ends(generate(sources, lam), lam, lam_margin)
     return Mixed(blend_by_masks(images, sources, masks), sources, lam)
 
 
@@ -62,7 +62,7 @@ def draw_three(size: int, alpha: float, per_batch: bool, rng: Generator) -> tupl
     return sources, torch.where(total > 0, drawn / total, 1 / IMAGES).expand(size, -1)
 
 
-def even_near_the_end(masks: Tensor, lam: Tensor, margin: float) -> Tensor:
-    """Return ``masks`` (B, K, H, W), but the shares ``lam`` (B, K) everywhere in rows whose own is nearly all."""
-    extreme = (1 - lam[:, 0] < margin)[:, None, None, None]
+def even_near_the_ends(masks: Tensor, lam: Tensor, margin: float) -> Tensor:
+    """Return ``masks`` (B, K, H, W), but the shares ``lam`` (B, K) everywhere in rows whose own is near 0 or 1."""
+    extreme = ((lam[:, 0] <= margin) | (1 - lam[:, 0] < margin))[:, None, None, None]
     return torch.where(extreme, lam[:, :, None, None], masks)

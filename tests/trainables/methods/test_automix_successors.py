@@ -11,7 +11,7 @@ from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, 
 from tests.trainables.methods.test_automix_by_loops import attended, by
 from trainables.methods.adversarial_masks import AdversarialBlock
 from trainables.methods.scenario_agnostic import SAMixBlock, mask_variance
-from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
+from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_ends
 from trainables.mixers.samix import samix, with_mean
 
 
@@ -93,8 +93,8 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel):
                 return torch.cat((vector, lam[b, k, None])) if lam_channel else vector
 
             places = [(y, x) for y in range(2) for x in range(3)]
-            queries = [by(block.query, z(i, *p)) for p in places]
-            others = [sum(by(block.key, z(j, *p)) for j in range(3) if j != i) for p in places]
+            queries = [by(block.query, z(i, *p)).clamp(min=0) for p in places]
+            others = [sum(by(block.key, z(j, *p)).clamp(min=0) for j in range(3) if j != i) for p in places]
             rows.append(attended(queries, others, [by(block.value, z(i, *p))[0] for p in places]))
         of_images.append(enlarged(rows, 2, 3))
     require_equal_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
@@ -113,14 +113,15 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
     loss, log = ours(images, LABELS, Generator().manual_seed(0))
     with torch.no_grad():
         maps = other.teacher.encode(images, 4)
-        logits = other.teacher.head(other.teacher.forward_features(maps, 4))
+        other.teacher.forward_features(maps, 4)
 
     def mixture(lam_margin):
         sources, lam = draw_three(B, 1.0, False, rng)
         masks = other.block(torch.stack([maps[sources[:, k]] for k in range(3)], dim=1), lam, (16, 12))
         rows, even = [], []
         for b in range(B):
-            shares = lam[b, :, None, None].expand(3, 16, 12) if 1 - lam[b, 0] < lam_margin else masks[b]
+            even_row = lam_margin and (lam[b, 0] <= lam_margin or 1 - lam[b, 0] < lam_margin)
+            shares = lam[b, :, None, None].expand(3, 16, 12) if even_row else masks[b]
             rows.append(sum(shares[k] * images[sources[b, k]] for k in range(3)))
             even.append(sum(lam[b, k] * images[sources[b, k]] for k in range(3)))
         return torch.stack(rows), torch.stack(even), sources, lam
@@ -131,6 +132,11 @@ def test_a_step_of_adautomix_by_hand(number, likeness, sign):
 
     x, _, sources, lam = mixture(0.0)
     of_mixed = other.teacher(x)
+    with torch.no_grad():
+        for _ in range(3):  # once for each image of a mixture, which the running statistics count
+            logits = other.teacher(images)
+    for one, two in zip(ours.teacher.buffers(), other.teacher.buffers(), strict=True):
+        torch.testing.assert_close(one, two)
     of_block = cross_entropy(of_mixed, sources, lam)
     cosine = sum(
         lam[b, k] * F.cosine_similarity(of_mixed[b], logits[sources[b, k]], dim=0) for b in range(B) for k in range(3)
@@ -174,17 +180,17 @@ def test_the_convolutions_of_a_block_start_small_and_without_biases(mixer):
     assert not any(convolution.bias.any() for convolution in convolutions)
 
 
-def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly():
+def test_the_label_has_the_drawn_shares_and_an_image_of_nearly_all_or_nothing_mixes_evenly():
     images, thirds = pixels(dtype=torch.float64), torch.full((B, 3, 16, 12), 1 / 3, dtype=torch.float64)
     mixed = adautomix(images, Generator().manual_seed(0), lam_margin=0.0, generate=lambda sources, lam: thirds)
     sources, lam = draw_three(B, 1.0, False, Generator().manual_seed(0))
     assert torch.equal(mixed.sources, sources)
     assert torch.equal(mixed.weights, lam)
     torch.testing.assert_close(mixed.images, sum(images[sources[:, k]] for k in range(3)) / 3)
-    shares = torch.tensor([[0.98, 0.01, 0.01], [0.96, 0.02, 0.02]])
-    even = even_near_the_end(torch.full((2, 3, 1, 1), 1 / 3), shares, 0.03)
-    assert torch.equal(even[0, :, 0, 0], shares[0])
-    assert torch.equal(even[1, :, 0, 0], torch.full((3,), 1 / 3))
+    shares = torch.tensor([[0.98, 0.01, 0.01], [0.03, 0.48, 0.49], [0.96, 0.02, 0.02], [0.04, 0.48, 0.48]])
+    even = even_near_the_ends(torch.full((4, 3, 1, 1), 1 / 3), shares, 0.03)
+    assert torch.equal(even[:2, :, 0, 0], shares[:2])
+    assert torch.equal(even[2:, :, 0, 0], torch.full((2, 3), 1 / 3))
     _, lam = draw_three(2000, 0.01, False, Generator().manual_seed(0))
     torch.testing.assert_close(lam.sum(dim=1), torch.ones(2000))  # even where all three draws are 0
     _, lam = draw_three(B, 1.0, True, Generator().manual_seed(0))
