@@ -1,5 +1,10 @@
 // Sorts a table by a click on a heading, and filters long ones. Without it the page is whole, too.
 (() => {
+  // Every browser lets the keyboard scroll what has the focus.
+  const frames = new ResizeObserver(entries => {
+    for (const { target } of entries) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
+  });
+  for (const frame of document.querySelectorAll(".wide")) frames.observe(frame);
   const number = text => {
     const found = text.replace("−", "-").match(/^\s*[\[<]?\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)/i);
     return found ? Number(found[1]) : null;
@@ -25,7 +30,11 @@
       head.tabIndex = 0;
       head.title = "sort";
       head.addEventListener("click", sort);
-      head.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
+      head.addEventListener("keydown", event => {
+        if (!["Enter", " "].includes(event.key)) return;
+        event.preventDefault();
+        sort();
+      });
     });
     const frame = table.parentElement;
     if (!frame.classList.contains("long")) continue;

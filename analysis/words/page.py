@@ -28,7 +28,9 @@ def page(title: str, body: str) -> str:
 {STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
+<main>
 {body}
+</main>
 <script type="module">
 {SCRIPT.read_text(encoding="utf-8")}</script>
 </body>

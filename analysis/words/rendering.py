@@ -114,16 +114,16 @@ def latex_figure(name: str, caption: str, *, wide: bool = False) -> str:
 def html_page(study: str, levels: Sequence[LevelTable]) -> str:
     """Return all tables of a study as one self-contained page."""
     title = html.escape(study)
-    return page(title, f"<h1>{title}</h1>\n{html_tables(levels)}")
+    return page(title, f"<h1>{title}</h1>\n{html_tables(levels, 'h2')}")
 
 
-def html_tables(levels: Sequence[LevelTable]) -> str:
-    """Return the tables as a piece of a page."""
+def html_tables(levels: Sequence[LevelTable], head: str = "h3") -> str:
+    """Return the tables as a piece of a page, each below a heading with the tag ``head``."""
     shared, own = _split_remarks(levels)
     parts = []
     for level, lines in zip(levels, own, strict=True):
         table = html_grid(cells(level), wins=list(level.table["win"]))
-        parts += [f"<h3>{html.escape(heading(level))}</h3>", table, *map(paragraph, lines)]
+        parts += [f"<{head}>{html.escape(heading(level))}</{head}>", table, *map(paragraph, lines)]
     return "\n".join([*parts, *map(paragraph, [*shared, method_text(*levels)])])
 
 

@@ -31,6 +31,8 @@ FILL = """(text => {
   input.value = text;
   input.dispatchEvent(new Event("input"));
 })"""
+# Of the figure and the tables, which the keyboard reaches: those that go on at the right.
+FOCUSABLE = "[...document.querySelectorAll('main .wide')].map(frame => frame.tabIndex === 0)"
 FIRST = "[...document.querySelectorAll('tbody tr:not([hidden])')].map(row => row.cells[{column}].textContent)"
 
 
@@ -66,6 +68,9 @@ def test_a_click_sorts_by_number_and_another_turns_it(browser):
     browser.evaluate(f"{head}.click()")
     numbers = [float(gain) for gain in column(browser, 1) if gain != "–"]
     assert numbers == sorted(numbers, reverse=True)
+    for key, order in {"Enter": "ascending", " ": "descending", "a": "descending"}.items():
+        browser.evaluate(f"{head}.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}'}}))")
+        assert browser.evaluate(f"{head}.ariaSort") == order
     browser.evaluate("document.querySelectorAll('thead th')[0].click()")
     assert column(browser, 0) == [f"arm {number}" for number in range(ROWS)]  # 2 before 10
 
@@ -85,6 +90,7 @@ def test_the_head_stays_and_nothing_is_wider_than_the_telephone(browser):
     assert browser.evaluate("document.querySelector('.long').scrollTop") == 300
     assert abs(browser.evaluate(top) - before) < 2
     assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert browser.evaluate(FOCUSABLE) == [True, False, False, True, True]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
