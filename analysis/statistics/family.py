@@ -74,14 +74,13 @@ def decisions(
         p_family = family_p(differences)
         verdicts = fixed_verdicts(differences, p_family, delta=delta, higher_is_better=direction)
         return pd.DataFrame({"p_family": p_family, "verdict": pd.Series(verdicts, dtype=str)}), ()
-    verdicts, seen = sequential_verdicts(
+    verdicts, looks = sequential_verdicts(
         differences, family.budget, tables=tables, delta=delta, higher_is_better=direction
     )
     numbers = dict.fromkeys(("p", "p_family", "e", "e_family"), math.nan)
     found = pd.DataFrame({**numbers, "verdict": pd.Series(verdicts, dtype=str)})
     if not differences.shape[1]:
         return found, ()
-    corrected = family_wealth(seen, tables=tables)
-    counted = [np.flatnonzero(np.isfinite(row)) for row in seen]
-    evidence = [path[: seeds.max(initial=-1) + 1] for path, seeds in zip(corrected, counted, strict=True)]
-    return found.assign(e=wealth(seen).max(axis=1), e_family=corrected.max(axis=1)), evidence
+    seen = np.where(np.arange(differences.shape[1]) < looks[:, None], differences, np.nan)
+    evidence = [path[:end] for path, end in zip(family_wealth(seen, tables=tables), looks, strict=True)]
+    return found.assign(e=wealth(seen).max(axis=1), e_family=[path.max() for path in evidence]), evidence

@@ -68,7 +68,7 @@ def sequential_verdicts(
     tables: Sequence[Any] | None = None,
     delta: float | None = None,
     higher_is_better: bool | None = True,
-) -> tuple[list[str], NDArray[np.float64]]:
+) -> tuple[list[str], NDArray[np.intp]]:
     """Return the verdict on every comparison of a family that gets seeds until it is decided, and what it rests on.
 
     The seeds are gone through one by one, as they were run. A comparison that is in :data:`DECIDED` after a seed stays
@@ -82,16 +82,16 @@ def sequential_verdicts(
         delta: as for :func:`fixed_verdicts`, as is ``higher_is_better``.
 
     Returns:
-        The verdicts; and the differences (M, S) that were looked at, NaN where none was.
+        The verdicts; and after how many seeds (M,) each stood, or was looked at last.
     """
-    turn = -1.0 if higher_is_better is False else 1.0
-    good, seen = turn * differences, np.full(differences.shape, np.nan)
+    good = -differences if higher_is_better is False else differences
+    seen, looks = np.full(good.shape, np.nan), np.zeros(len(good), dtype=np.intp)
     found, undecided = np.full(len(good), UNDECIDED, dtype=object), np.ones(len(good), dtype=bool)
     no_worse, no_better = np.zeros((2, len(good)), dtype=bool)
     directed = higher_is_better is not None
     weights = {shift: shares(good, tables, shift) for shift in (0.0, *((-delta, delta) if delta else ()))}
     for seed in range(min(budget, good.shape[1])):
-        seen[undecided, seed] = good[undecided, seed]
+        seen[undecided, seed], looks[undecided] = good[undecided, seed], seed + 1
         now = seen[:, : seed + 1]
         claimed = family_e(wealth(now)[:, -1], weights[0.0]) >= DECISIVE
         if delta is not None:
@@ -109,7 +109,7 @@ def sequential_verdicts(
         )
         found[undecided] = verdicts[undecided]
         undecided &= ~np.isin(verdicts, DECIDED)
-    return [str(verdict) for verdict in found], turn * seen
+    return [str(verdict) for verdict in found], looks
 
 
 def without_pairs(values: int) -> str:

@@ -87,9 +87,8 @@ def arms(rng: np.random.Generator, seeds: int) -> NDArray[np.float64]:
 
 def race(d: NDArray[np.float64], budget: int) -> tuple[list[bool], int]:
     """Return what is claimed and how many runs it took, those of the baseline included."""
-    verdicts, seen = sequential_verdicts(d, budget)
-    looked = np.isfinite(seen)
-    return [verdict in (WIN, WORSE) for verdict in verdicts], int(looked.sum() + looked.any(axis=0).sum())
+    verdicts, looks = sequential_verdicts(d, budget)
+    return [verdict in (WIN, WORSE) for verdict in verdicts], int(looks.sum() + looks.max())
 
 
 def shares(found: NDArray[np.bool_]) -> list[str]:

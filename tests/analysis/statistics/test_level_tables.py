@@ -117,6 +117,12 @@ def test_the_evidence_shown_is_the_largest_so_far():
     # The mean with the 1 of the other comparison, which has the same share: its differences have no size.
     assert level.table["e_family"].tolist()[1:] == [pytest.approx((e_value([1, 1, 1]) + 1) / 2), 1]
     assert {arm: len(e) for arm, e in level.evidence.items()} == {"+ a": 5, "+ b": 4}  # "+ b" was given up after 4
+    gains = {"plain": [0] * 9, "+ a": [9] * 9, "+ b": [9, -2, *[9] * 7]}  # "+ b" grows after "+ a" was decided
+    values = {(arm, seed): 70.0 + gain for arm, row in gains.items() for seed, gain in enumerate(row)}
+    (level,) = tables_of(values, tuple(gains), 9, {}, sequential={"budget": 30})
+    first, second = (level.evidence[arm] for arm in ("+ a", "+ b"))
+    assert len(first) < len(second)
+    assert level.table["e_family"].tolist()[1:] == [first.max(), second.max()]
 
 
 def test_a_sequential_study_without_any_pair_yet_has_a_table():
