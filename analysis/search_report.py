@@ -164,7 +164,7 @@ def importance_text(seen: Landscape, corrected: float) -> str:
         alike = len(seen.of.values) >= PER_PARAMETER and len(set(seen.of.values)) == 1
         return f"{'All trials have the same value' if alike else 'Too few trials to say anything'}.{left}"
     values = "; ".join(
-        f"{name} {row['importance']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}, trials resampled)"
+        f"{name} {row['importance']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}, jackknife)"
         for name, row in seen.importance.iterrows()
     )
     shares = f"{capitalised(seen.of.when)}: {values}."

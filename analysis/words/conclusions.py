@@ -68,6 +68,8 @@ def answer(levels: Sequence[LevelTable]) -> str:
     family = levels[0].family
     together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
     held = f"paired over {seeds} and held {together} to an error rate of {100 * ALPHA:g} %"
+    if any(by_verdict[verdict] for verdict in WITHIN_DELTA):  # tests of their own
+        held += f", with another {100 * ALPHA:g} % for either bound of delta"
     return f"Of {len(rows)} comparisons, {held}, {said}.{rest}"
 
 
@@ -196,7 +198,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
         for (arm, row), text in zip(level.table.iterrows(), shown.to_dict("records"), strict=True):
             cell = cell_name(level.levels.values(), str(arm))
             values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM if name in row}}
-            digits = {name: 4 if name == "p_family" else level.declared.digits for name in values}
+            digits = dict.fromkeys(values, level.declared.digits) | {"p_family": 4, "e_family": 2}
             known = {name: float(value) for name, value in values.items() if not math.isnan(value)}
             metrics = {name: round(value, digits[name]) or value for name, value in known.items()}
             found[cell] = Summary(metrics, _sentences(level, str(arm), text, differing))

@@ -30,6 +30,14 @@ def test_gains_losses_and_the_undecided_are_counted():
     assert said.endswith(" and 1 is not decided.")
 
 
+def test_what_is_said_of_delta_has_an_error_rate_of_its_own():
+    def value(arm, seed):
+        return 70 + seed + {"baseline": 0.0, "+ lam": 2.0, "+ l_s": 0.1 * (-1) ** seed}[arm]
+
+    assert "5 %, with another 5 % for either bound of delta, 1 is" in answer(tables_of(value, seeds=8, delta=1.0))
+    assert "5 %, 1 is" in answer(tables_of(value, seeds=8, delta=0.01))
+
+
 @pytest.mark.parametrize(("seeds", "word"), [(1, "1 seed"), (3, "3 seeds")])
 def test_too_few_seeds_claim_nothing(seeds, word):
     assert answer(tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds)) == (
@@ -47,17 +55,19 @@ def test_one_comparison_is_not_counted():
 def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignificant():
     loss = Metric("val_loss", "nats", 4, higher_is_better=False)
 
-    def tables(gain):
+    def tables(gain, **parts):
         def value(arm, seed):
             return 0.5 + seed / 100 + gain * (arm == "+ lam")
 
-        return tables_of(value, ("baseline", "+ lam"), 8, {}, metric="val_loss", metrics=[loss.json()])
+        return tables_of(value, ("baseline", "+ lam"), 8, {}, metric="val_loss", metrics=[loss.json()], **parts)
 
     (claim,) = claims(tables(-0.0025))
     assert claim == "+ lam: -0.0025 (95 % interval -0.0025 to -0.0025, p (family) 0.0078)"
     small = tables(-0.00002)  # less than the metric's decimals show
     assert claims(small) == ["+ lam: -2e-05 (95 % interval -2e-05 to -2e-05, p (family) 0.0078)"]
     assert of_arms(small)["+ lam"].metrics["gain"] == pytest.approx(-0.00002)
+    sequential = tables(-0.0025, sequential={"budget": 9})
+    assert f"e (family) {of_arms(sequential)['+ lam'].metrics['e_family']})" in claims(sequential)[0]
     assert "A win is a gain below zero" in method_text(*small)
     assert claims(tables(0.0025)) == []
     assert verdict(tables(0.0025)) == "No gain can be claimed: the one comparison is not a win."
