@@ -134,7 +134,9 @@ def test_it_is_dark_on_request_and_whole_on_paper(browser):
     paper = browser.evaluate(background)
     browser.call("Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False)  # A4
     widths = browser.evaluate("[...document.querySelectorAll('table')].map(each => each.offsetWidth)")
+    highest = browser.evaluate("getComputedStyle(document.querySelector('img')).maxHeight")
     browser.call("Emulation.clearDeviceMetricsOverride")
     browser.call("Emulation.setEmulatedMedia", media="", features=[])
     assert (dark, paper) == ("rgb(22, 24, 27)", "rgb(255, 255, 255)")
     assert max(widths) <= 718
+    assert highest == "850px"
