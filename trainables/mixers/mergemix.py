@@ -34,9 +34,9 @@ def mergemix(
         alpha: lambda ~ Beta(alpha, alpha); the image keeps ``floor(lambda * M * N)`` patches.
         per_batch: one lambda for all rows, as in the released code, instead of one a row.
         merged_share: the share of the patches that are merged away before the last block.
-        label: lambda is the kept area, as in the released code; or drawn from a Gaussian distribution around
-            ``merged_share``, as wide as the kept area, and stretched so that the batch spans 0 to 1, as in the paper.
-        attend_merged: from images (B, C, H, W) and ``merged_share`` to the attention (B, M, N) of each patch.
+        label: lambda is the kept area, as the released code has it for ImageNet; or drawn from a Gaussian distribution
+            around ``merged_share``, as wide as the kept area, and stretched so that the batch spans 0 to 1, as in the
+            paper and the released settings for CIFAR-100.
 
     The released code also trains on mixup of the same images, for a share of its batches or next to them; here
     ``clean_loss`` adds the images as they are.
