@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from mixlab.errors import BadInput, first_line
+from mixlab.errors import BadInput, first_line, no_room, without_room
 from mixlab.launching.one_driver import only_driver, only_writer
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.plan import print_outlook
@@ -72,7 +72,8 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, tracker: Tracke
     except Exception as error:
         if not isinstance(error, ValueError | OSError | BadInput) and not is_outage(error):
             raise
-        say(console, f"no table: {first_line(error)}", style="red")
+        why = without_room(str(out), error) if no_room(error) else first_line(error)
+        say(console, f"no table: {why}", style="red")
         return Result(1, plan=plan)
     tracker.attach([*made.files, made.page])
     tracker.describe(*made.summary)

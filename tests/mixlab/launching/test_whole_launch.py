@@ -1,5 +1,6 @@
 """The whole launch, with MLflow and the report but without Ray: however it ends, its runs say so, and so does it."""
 
+import errno
 import io
 import sys
 from dataclasses import replace
@@ -87,11 +88,18 @@ def test_writes_that_mlflow_refuses_are_exit_1_and_the_table_is_made_all_the_sam
         assert "The table and the figures are in " in said
 
 
-def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(launch, monkeypatch):
-    away = BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'")
-    monkeypatch.setattr(report, "report", Mock(side_effect=away))
-    said = launch(SMALL, code=1)
-    assert "no table: no MLflow store answers" in said
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'"), "no MLflow store answers"),
+        (OSError(errno.ENOSPC, "No space left on device"), "there is no room left in {} ([Errno 28] No space left"),
+    ],
+)
+def test_a_store_that_is_gone_or_a_full_disk_when_the_table_is_made_is_exit_1(
+    launch, tmp_path, monkeypatch, fault, why
+):
+    monkeypatch.setattr(report, "report", Mock(side_effect=fault))
+    assert f"no table: {why.format(tmp_path / 'results' / STUDY.name / 'paper')}" in launch(SMALL, code=1)
 
 
 def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(launch, tmp_path, monkeypatch):
