@@ -37,6 +37,7 @@ def mergemix(
         label: lambda is the kept area, as the released code has it for ImageNet; or drawn from a Gaussian distribution
             around ``merged_share``, as wide as the kept area, and stretched so that the batch spans 0 to 1, as in the
             paper and the released settings for CIFAR-100.
+        attend_merged: from images (B, C, H, W) and ``merged_share`` to the attention (B, M, N) of each patch.
 
     The released code also trains on mixup of the same images, for a share of its batches or next to them; here
     ``clean_loss`` adds the images as they are.
