@@ -1,5 +1,6 @@
 """Prints the sentences of a command wherever they go, and counts things in them."""
 
+import codecs
 import errno
 import os
 import sys
@@ -9,6 +10,11 @@ from typing import Any
 from rich.console import Console
 
 STOPPED = "Stopped; give the same command again to go on"
+OTHERS = "mixlab.others"  # the name by which a stream finds ``_in_other_letters``
+OTHER_LETTERS = {
+    **{"✓": "+", "✂": "/", "✗": "x", "·": ".", "–": "-", "−": "-", "…": "...", "\N{NO-BREAK SPACE}": " "},
+    **{"±": "+/-", "×": "x", "≤": "<=", "≥": ">=", "→": "->"},
+}
 
 
 def say(console: Console, text: str, *, style: str | None = None) -> None:
@@ -34,14 +40,24 @@ class _Terminal(FileIO):
             return len(data)
 
 
+def _in_other_letters(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for letters that an output lacks, as in the locale C: a question mark if nothing else."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(OTHER_LETTERS.get(letter, "?") for letter in lacking), error.end
+
+
+codecs.register_error(OTHERS, _in_other_letters)
+
+
 def open_streams() -> None:
-    """Replace streams that are closed, or may be, and let all replace letters that they cannot write."""
+    """Replace streams that are closed, or may be, and let all write other letters for those that they lack."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         elif isinstance(stream, TextIOWrapper) and stream.isatty():
             raw = BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
-            setattr(sys, name, TextIOWrapper(raw, stream.encoding, errors="replace", line_buffering=True))
+            setattr(sys, name, TextIOWrapper(raw, stream.encoding, errors=OTHERS, line_buffering=True))
         elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=OTHERS)

@@ -59,9 +59,9 @@ def test_a_reader_that_has_had_enough_is_no_error_and_a_full_disk_is_one(full, e
 
 def test_letters_that_the_output_lacks_are_replaced():
     with TextIOWrapper(BytesIO(), "ascii") as output, contextlib.redirect_stdout(output):
-        assert command.run(lambda _: command.finish([], "1 ± 2"), command.parser("cam.py", ""), []) == 0
+        assert command.run(lambda _: command.finish([], "1 ± 2 é"), command.parser("cam.py", ""), []) == 0
         output.seek(0)
-        assert output.read() == "1 ? 2\n"
+        assert output.read() == "1 +/- 2 ?\n"
 
 
 @pytest.mark.parametrize(

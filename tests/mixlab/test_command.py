@@ -84,11 +84,11 @@ main(Study(name="reading", base={"data": "a"}, arms=arms, seeds=range(2)), Reade
 
 
 def test_letters_that_the_output_lacks_are_replaced(folder):
-    (folder / "mine.py").write_text('"""Größe"""', encoding="utf-8")
+    (folder / "mine.py").write_text('"""Größe – 1 ± 0 → ≥ 2 × x"""', encoding="utf-8")
     with TextIOWrapper(BytesIO(), "ascii") as output, redirect_stdout(output):
         assert main(["list"]) == 0
         output.seek(0)
-        assert "Gr??e" in output.read()
+        assert "Gr??e - 1 +/- 0 -> >= 2 x x" in output.read()
 
 
 @pytest.fixture

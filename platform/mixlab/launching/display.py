@@ -22,7 +22,6 @@ from mixlab.spec.trial import State, Trial
 
 MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
 SEED_WIDTH = 12  # characters of the column of a seed
-ASCII = str.maketrans("✓✂✗·–", "+/x.-")  # for a terminal that has these letters only
 EVERY_SECONDS = 2.0
 QUERY = ("nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
 
@@ -168,7 +167,7 @@ class Display:
         more = f"{counted(len(hidden), 'arm')} not shown" if hidden else ""
         summary = ", ".join(filter(None, [self._progress(), f"{len(busy)} running", self.gpus.text, more]))
         # Above the table, whose end is cut off where it is too high.
-        return Group(self._letters(Text(summary, "bold")), self._table(cells))
+        return Group(Text(summary, "bold"), self._table(cells))
 
     def _table(self, cells: Mapping[str, Mapping[int, Text]]) -> Table:
         """Return the table of these arms, with a column for each seed if the terminal is wide enough."""
@@ -188,14 +187,8 @@ class Display:
             row = [Text(cell)]
             row += [states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)]
             row += [Text(verdicts.get(cell, ""))] if verdicts else []
-            table.add_row(*map(self._letters, row))
+            table.add_row(*row)
         return table
-
-    def _letters(self, text: Text) -> Text:
-        if self.console.options.ascii_only:
-            text = text.copy()
-            text.plain = text.plain.translate(ASCII)
-        return text
 
 
 def _short(states: Mapping[int, Text]) -> Text:
