@@ -99,17 +99,19 @@ def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[s
 
 
 def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor], mean: Sequence[float]) -> Tensor:
-    """Turn, shear or shift the chosen images about the middle."""
+    """Turn the chosen images about the middle, shear them about the upper left corner, or shift them."""
     _, C, H, W = pixels.shape
     amount = drawn.level * drawn.sign
 
     def of(name: str, top: float) -> Tensor:
         return torch.where(chosen[name], top * amount, 0)
 
-    angle = of("rotate", ROTATION).deg2rad()
+    angle, shear_x, shear_y = of("rotate", ROTATION).deg2rad(), of("shear_x", SHEAR), of("shear_y", SHEAR)
+    shift_x = of("translate_x", policy.translation * W) + shear_x * H / 2
+    shift_y = of("translate_y", policy.translation * H) + shear_y * W / 2
     # These map a point of the result to the point of the image that it shows, in pixels from the middle.
-    to_x = torch.stack((angle.cos(), of("shear_x", SHEAR) - angle.sin(), of("translate_x", policy.translation * W)), 1)
-    to_y = torch.stack((of("shear_y", SHEAR) + angle.sin(), angle.cos(), of("translate_y", policy.translation * H)), 1)
+    to_x = torch.stack((angle.cos(), shear_x - angle.sin(), shift_x), dim=1)
+    to_y = torch.stack((shear_y + angle.sin(), angle.cos(), shift_y), dim=1)
     x = torch.arange(W, device=pixels.device) - (W - 1) / 2
     y = (torch.arange(H, device=pixels.device) - (H - 1) / 2)[:, None]
     from_x, from_y = (m[:, 0, None, None] * x + m[:, 1, None, None] * y + m[:, 2, None, None] for m in (to_x, to_y))

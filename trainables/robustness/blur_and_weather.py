@@ -34,17 +34,18 @@ def defocus_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def glass_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Blur, replace each pixel by a random one of its 3 x 3 neighbourhood (once or twice), and blur again.
+    """Blur, replace each pixel by itself or one above or to the left of it (once or twice), and blur again.
 
-    The original swaps pixels in turn, in place; here all move at once, and none further than its neighbourhood.
+    The original means to swap pixels, but copies them, because they are views of one array, and leaves the first rows
+    and columns as they are. So does this.
     """
     sd, reach, times = ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))[severity - 1]
     out = gaussian_filter(images, (0, sd, sd, 0), mode="nearest")
     count, height, width, _ = images.shape
     for _ in range(times):
-        down, right = rng.integers(-reach, reach + 1, (2, count, height, width))
-        rows = (np.arange(height)[:, None] + down).clip(0, height - 1)
-        columns = (np.arange(width) + right).clip(0, width - 1)
+        step = rng.integers(-reach, reach, (2, count, height, width))
+        step[:, :, : reach + 1] = step[..., : reach + 1] = 0
+        rows, columns = np.arange(height)[:, None] + step[0], np.arange(width) + step[1]
         out = out[np.arange(count)[:, None, None], rows, columns]
     return gaussian_filter(out, (0, sd, sd, 0), mode="nearest")
 
@@ -56,7 +57,10 @@ def motion_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def zoom_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Average the image and its centre, magnified by factors from 1 in steps of 0.01."""
+    """Average the image and its centre, magnified by factors from 1 in steps of 0.01.
+
+    The original has 1.06 and 1.11 too, the ends of its first two ranges, which rounding lets in.
+    """
     factors = np.arange(1, (1.06, 1.11, 1.16, 1.21, 1.26)[severity - 1] - 1e-9, 0.01)
     return (images + sum(_magnify(images, factor) for factor in factors)) / (len(factors) + 1)
 
@@ -97,7 +101,11 @@ def fog(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Put drops of water (severities 1 to 3) or mud (4 and 5) on the lens."""
+    """Put drops of water (severities 1 to 3) or mud (4 and 5) on the lens.
+
+    The original shades a drop by the distance from its edges, which it finds by Canny's method; here a drop is as
+    bright as it is deep.
+    """
     mean, sd, blur, threshold, amount, mud = (
         (0.62, 0.1, 0.7, 0.7, 0.5, 0),
         (0.65, 0.1, 0.8, 0.7, 0.5, 0),
@@ -111,7 +119,6 @@ def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
         share = gaussian_filter((drops > threshold).astype(float), (0, amount, amount))
         share = np.where(share < 0.8, 0, share)[..., None]
         return images * (1 - share) + share * np.array([63, 42, 20]) / 255
-    # Light gathers in a drop, more in its middle than at its edge.
     strength = (drops / np.maximum(drops.max((1, 2), keepdims=True), 1e-9) * amount)[..., None]
     return images + strength * np.array([175, 238, 238]) / 255
 
@@ -139,7 +146,7 @@ def elastic_transform(images: Pixels, severity: int, rng: Generator) -> Pixels:
         shifts = rng.uniform(-1, 1, (2, height, width))
         down, right = (gaussian_filter(shift, smoothness * width, truncate=3) * strength * width for shift in shifts)
         where = (rows + down, columns + right)
-        out[place] = np.stack([map_coordinates(channel, where, order=1, mode="mirror") for channel in turned], -1)
+        out[place] = np.stack([map_coordinates(channel, where, order=1, mode="reflect") for channel in turned], -1)
     return out
 
 
@@ -162,11 +169,14 @@ def _move(images: Pixels, radius: int, sd: float, degrees: NDArray[np.float64]) 
 def _magnify(images: Pixels, factor: float) -> Pixels:
     """Return the centre of the images, ``factor`` times as large, (N, H, W, C)."""
     height, width = images.shape[1:3]
-    top, left = ((side - int(np.ceil(side / factor))) // 2 for side in (height, width))
-    centre = images[:, top : height - top or None, left : width - left or None]
-    large = _resize(centre, round(centre.shape[1] * factor), round(centre.shape[2] * factor))
-    top, left = (large.shape[1] - height) // 2, (large.shape[2] - width) // 2
-    return large[:, max(top, 0) :, max(left, 0) :][:, :height, :width]
+    tall, wide = (int(np.ceil(side / factor)) for side in (height, width))
+    large = _resize(_centre(images, tall, wide), round(tall * factor), round(wide * factor))
+    return _centre(large, height, width)
+
+
+def _centre(images: Pixels, tall: int, wide: int) -> Pixels:
+    top, left = (images.shape[1] - tall) // 2, (images.shape[2] - wide) // 2
+    return images[:, top : top + tall, left : left + wide]
 
 
 def _resize(images: Pixels, height: int, width: int) -> Pixels:

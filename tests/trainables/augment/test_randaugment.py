@@ -70,8 +70,8 @@ def test_values_are_pillow_s(name, policy, level, sign, function):
     [
         ("translate_x", 1.0, 1.0, affine(1, 0, 9, 0, 1, 0)),  # 0.45 of 20 pixels
         ("translate_y", 1.0, -1.0, affine(1, 0, 0, 0, 1, -10.8)),
-        ("shear_x", 1.0, 1.0, affine(1, 0.3, -0.3 * 12, 0, 1, 0)),
-        ("shear_y", 1.0, -1.0, affine(1, 0, 0, -0.3, 1, 0.3 * 10)),
+        ("shear_x", 1.0, 1.0, affine(1, 0.3, 0, 0, 1, 0)),
+        ("shear_y", 1.0, -1.0, affine(1, 0, 0, -0.3, 1, 0)),
         ("rotate", 1.0, 1.0, lambda image: image.rotate(30, Image.Resampling.BILINEAR, fillcolor=FILL)),
         ("rotate", 0.5, -1.0, lambda image: image.rotate(-15, Image.Resampling.BILINEAR, fillcolor=FILL)),
     ],

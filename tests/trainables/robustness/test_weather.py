@@ -1,8 +1,11 @@
 """Blurs and weather have the severities that are published with CIFAR-10-C, and do by hand what they say."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import zoom
 
 from trainables.robustness import blur_and_weather
 from trainables.robustness.blur_and_weather import (
@@ -29,7 +32,7 @@ class Constant:
         return np.full(shape, (low + high + self.score * (high - low)) / 2)
 
     def integers(self, low, high, shape):
-        return np.full(shape, high - 1)
+        return np.full(shape, low)
 
 
 def line(radius: int, sd: float) -> np.ndarray:
@@ -143,10 +146,32 @@ def test_glass_shifts_once_or_twice_between_two_blurs_and_zooms_go_by_hundredths
     point = np.zeros((1, 17, 17, 3))
     point[0, 8, 8] = 1
     blurred = cv2.GaussianBlur(cv2.GaussianBlur(point[0], (9, 9), sd), (9, 9), sd)
-    wanted = np.roll(blurred, (-times, -times), (0, 1))  # each pixel takes the next one's place
+    wanted = np.roll(blurred, (times, times), (0, 1))  # each pixel takes the next one's place
     np.testing.assert_allclose(glass_blur(point, severity, Constant())[0], wanted, atol=1e-4)
     factors = []
     monkeypatch.setattr(blur_and_weather, "_magnify", lambda images, factor: factors.append(factor) or 0 * images)
     count = 1 + 5 * severity
     np.testing.assert_allclose(zoom_blur(point, severity, Constant()), point / (count + 1))
     assert factors == pytest.approx([1 + step / 100 for step in range(count)])
+
+
+@pytest.mark.parametrize(("severity", "times"), [(3, 1), (5, 2)])
+def test_glass_copies_pixels_in_the_published_order(severity, times, blurs):
+    image, rng = np.random.default_rng(0).random((1, 20, 16, 3)), np.random.default_rng(1)
+    wanted = image[0].copy()
+    for _ in range(times):
+        down, right = rng.integers(-1, 1, (2, 20, 16))
+        for y, x in itertools.product(range(19, 1, -1), range(15, 1, -1)):
+            wanted[y, x] = wanted[y + down[y, x], x + right[y, x]]
+    np.testing.assert_array_equal(glass_blur(image, severity, np.random.default_rng(1))[0], wanted)
+
+
+@pytest.mark.parametrize("factor", [1, 1.04, 1.05, 1.12, 1.25, 1.75, 2.25])
+def test_a_magnified_centre_is_the_published_one(factor):
+    image = np.random.default_rng(0).random((1, 32, 32, 3))
+    side = int(np.ceil(32 / factor))
+    first = (32 - side) // 2
+    large = zoom(image[0, first : first + side, first : first + side], (factor, factor, 1), order=1)
+    first = (len(large) - 32) // 2
+    wanted = large[first : first + 32, first : first + 32]
+    np.testing.assert_allclose(blur_and_weather._magnify(image, factor)[0], wanted, atol=1e-12)
