@@ -28,7 +28,7 @@ from analysis.statistics.significance import (
 )
 from analysis.statistics.verdicts import WIN, without_pairs
 from mixlab.spec.metric import Metric
-from mixlab.spec.trial import State
+from mixlab.spec.trial import State, cell_name
 
 LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
 GAINS = ["gain", "gain_low", "gain_high", "p"]
@@ -50,6 +50,7 @@ class LevelTable:
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
     arms: Sequence[str] = ()  # all of the study's: a table lacks one for which a search has found no winner
+    tried: Mapping[str, int] = field(default_factory=dict)  # arm -> trials of a search of which it shows the best
     extra: Sequence[str] = ()  # metrics that are shown besides, as means
     evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # sequential: arm -> (S,) e (family)
 
@@ -138,7 +139,7 @@ def level_tables(
     runs = _counted(runs, plan, name)
     combinations = dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"])
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
-    tables = []
+    tried, tables = plan.get("tried") or {}, []
     for levels in combinations:
         named = dict(zip(factors, levels, strict=True))
         mine = at_levels(runs, named)
@@ -155,6 +156,7 @@ def level_tables(
             against=against,
             controls=plan.get("controls") or [],
             arms=plan["arms"],
+            tried={arm: tried[cell] for arm in values if (cell := cell_name(map(str, levels), arm)) in tried},
         )
         table = _detailed(level, values)
         if published is not None:

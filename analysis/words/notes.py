@@ -26,6 +26,7 @@ def notes(level: LevelTable) -> list[str]:
     of_table = f" of {level.name}" if level.family.tables > 1 else ""  # a remark may be shown below all tables
     return [
         *_uneven_seeds(level),
+        *_uneven_searches(level),
         *_uneven_origins(finished, of_table),
         *_uncommitted(finished, of_table),
         *_slowdowns(finished),
@@ -43,6 +44,16 @@ def _uneven_seeds(level: LevelTable) -> list[str]:
         return []
     differ = "n" if counts.nunique() > 1 else "their seeds"
     return [f"The arms differ in {differ}; a gain uses only the seeds that both arms have."]
+
+
+def _uneven_searches(level: LevelTable) -> list[str]:
+    """Return a sentence where the best of more trials was taken in some arms than in others."""
+    if len(set(level.tried.values())) < 2:
+        return []
+    counts = ", ".join(f"{arm!r} {count}" for arm, count in level.tried.items())
+    return [
+        f"The arms show the best of different numbers of a search's trials: {counts}. Their gains may be due to that."
+    ]
 
 
 def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:

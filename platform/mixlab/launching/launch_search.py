@@ -16,7 +16,7 @@ from mixlab.messages import say
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.search.samplers import require_sampler
-from mixlab.search.trial_store import TrialStore, url_of
+from mixlab.search.trial_store import TrialStore, standing, url_of
 from mixlab.spec.search import Search
 from mixlab.spec.space import short
 from mixlab.spec.study import Study
@@ -48,6 +48,7 @@ def launch_search(search: Search, start: Start) -> Result:
         say(console, f"Search over: {phase.counts()}", style="bold")
         winners = phase.winners()
         study = search.confirmation({name: each.params for name, each in winners.items()})
+        study = replace(study, tried={name: len(standing(history.trials(name))) for name in study.tuned or ()})
         _print_winners(search, history, study, console)
         if not study.tuned:
             return Result(1)

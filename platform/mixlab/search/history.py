@@ -90,8 +90,9 @@ class History:
 
     @property
     def size(self) -> int:
-        """Return the number of trials of all arms."""
-        return sum(self._budget(cell, self.trials(name)) for name, cell in self.cells.items())
+        """Return the number of trials of all arms, of which some may have more than their budget now."""
+        every = ((cell, self.trials(name)) for name, cell in self.cells.items())
+        return sum(max(self._budget(cell, trials), len(standing(trials))) for cell, trials in every)
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back trials that were interrupted: whoever claims next continues them."""

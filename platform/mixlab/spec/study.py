@@ -61,6 +61,7 @@ class Study:
         tuned: by the name of a cell, the point that a search has found for it. It wins over everything, and a cell
             without one is left out; None if nothing was tuned.
         search: the identity of the search that has found them.
+        tried: by the name of a cell, of how many trials of that search its point is the best.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Study:
     fixed: Config = field(default_factory=dict)
     tuned: Mapping[str, Config] | None = None
     search: str = ""
+    tried: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", user_input.seeds(self.seeds))
@@ -146,9 +148,7 @@ class Study:
         found = []
         for labels in itertools.product(*(self.levels(factor) for factor in self.factors)):
             levels = dict(zip(self.factors, labels, strict=True))
-            changes: dict[str, Any] = {}
-            for factor, label in levels.items():
-                changes |= self.levels(factor)[label]
+            changes = {key: value for factor in levels for key, value in self.levels(factor)[levels[factor]].items()}
             merged = {**self.base, **changes}
             for arm in self.arms:
                 name = cell_name(levels.values(), arm.name)

@@ -29,6 +29,7 @@ def study_plan(
         "against": {arm.name: arm.against or study.baseline for arm in study.arms[1:]},
         "controls": [arm.name for arm in study.arms if arm.control],
         "design": _design(study),
+        "tried": dict(study.tried),
         "metric": study.metric or train.metric,
         "metrics": [metric.json() for metric in train.metrics],
         "family": study.family,

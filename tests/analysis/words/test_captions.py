@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 
@@ -174,6 +175,13 @@ def test_what_is_uneven_is_told(column, value, told):
     lines = notes(level_of(full(), change=change))
     assert len(lines) == 1
     assert told in lines[0]
+
+
+def test_searches_of_different_numbers_of_trials_are_told():
+    level = level_of(full())
+    assert notes(replace(level, tried=dict.fromkeys(ARMS, 6))) == []
+    (line,) = notes(replace(level, tried={"baseline": 6, "+ lam": 4}))
+    assert line.startswith("The arms show the best of different numbers of a search's trials: 'baseline' 6, '+ lam' 4.")
 
 
 def test_data_that_differ_by_design_are_not_told():

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from analysis import report
-from mixlab import main
+from mixlab import Arm, main
 from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching import launch_search
@@ -153,6 +153,17 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1_and_the_same_command_tries
     assert "low: 2 done, 0 of 2 left" in launch(search, dry_run=True)
     runs = recorded(store.connect(tracking_uri), SEARCH.name, "trial")
     assert [run.state for run in runs.values()] == [State.DONE] * 4
+
+
+@pytest.mark.slow
+def test_an_arm_that_is_added_to_a_search_and_gets_fewer_trials_is_told_with_its_table(launch, capsys):
+    search = replace(SMALL_SEARCH, study=replace(SEARCHED, seeds=range(1)))
+    launch(search)
+    assert "different numbers" not in capsys.readouterr().out
+    more = replace(search.study, arms=[*search.study.arms, Arm("middle", {"peak": 0.4})])
+    assert "Search over: 5/5 tried" in launch(replace(search, study=more, budget=3))  # it was 5/3
+    told = "different numbers of a search's trials: 'low' 2, 'high' 2, 'middle' 1."
+    assert told in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("arm", ["low", pytest.param("high", marks=pytest.mark.slow)])

@@ -127,10 +127,12 @@ ARMS = (Arm("a", {}), Arm("b", {"lr": 0.2}), Arm("c", {"lr": 0.3}, against="b", 
 def test_a_plan_says_all_that_the_tables_need():
     study = replace(minimal.STUDY, base={"lr": 0.1, "epochs": 3}, arms=ARMS, factors={"net": ("x", "y")}, seeds=(7, 5))
     trials = study.trials(minimal.TRAIN)
+    study = replace(study, tried={"x · a": 6})
     plan = study_plan(study, trials, "quick", minimal.TRAIN, {"seeds": [3]})
     rows = plan.pop("trials")
     expected = {"study": "toy", "preset": "quick", "factors": ["net"], "arms": ["a", "b", "c"], "baseline": "a"}
     expected |= {"against": {"b": "a", "c": "b"}, "controls": ["c"], "design": None, "family": "study", "delta": None}
+    expected |= {"tried": {"x · a": 6}}
     expected |= {"metric": "rmse_last", "metrics": [metric.json() for metric in minimal.TRAIN.metrics]}
     expected |= {"sequential": None, "looks": {"seeds": [3]}, "config": {"epochs": 3}}  # the keys that all trials share
     assert plan == expected
