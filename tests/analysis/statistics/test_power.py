@@ -1,4 +1,4 @@
-"""How many seeds a gain takes, by the textbook and by simulation."""
+"""How many seeds a gain takes, by the textbook and by an independent computation."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,6 @@ def test_few_seeds_agree_with_the_power_of_scipy_s_noncentral_t(effect, comparis
 
     found = seeds_needed(UNIT - effect, comparisons)
     assert found == next(seeds for seeds in range(6, 100) if power(seeds) >= 0.8) > 6
-
-
-def test_seeds_needed_gives_the_promised_power():
-    effect = 0.7
-    n = seeds_needed(UNIT + effect, comparisons=3)
-    draws = np.random.default_rng(0).normal(effect, 1, (4000, n))
-    assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05 / 3).mean() == pytest.approx(0.8, abs=0.03)
 
 
 def test_seeds_needed_edges():
