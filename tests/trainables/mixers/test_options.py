@@ -7,8 +7,6 @@ import torch
 
 from tests.trainables.methods.small import pixels
 from tests.trainables.seeded import seeded
-from trainables.classify import train
-from trainables.config import annotations
 from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
 from trainables.mixers.gridmix import draw_grids, gridmix
@@ -16,13 +14,6 @@ from trainables.mixers.mixed import beta
 from trainables.mixers.smoothmix import smoothmix
 
 B, H, W = 16, 16, 12
-
-
-def test_the_options_that_name_a_file_are_known_to_do_so():
-    options = {
-        f"mixer.{name}" for mixer in MIXERS.values() for name, kind in annotations(mixer).items() if kind == str | None
-    }
-    assert options | {"subset.scores"} == set(train.files)
 
 
 def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner():

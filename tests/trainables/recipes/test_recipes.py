@@ -162,7 +162,3 @@ def test_each_data_set_and_network_has_its_recipe(dataset, backbone, wanted):
     assert found["backbone"] == backbone
     assert not any(key.startswith("mixer") for key in found)
     parse(found)
-
-
-def test_a_data_set_without_recipes_has_none():
-    assert recipe_of({"dataset": "fashion_mnist", "backbone": "resnet8"}) == {}
