@@ -4,7 +4,6 @@ import itertools
 import re
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +34,7 @@ def texts(figure: Figure) -> str:
     return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
 
 
-@pytest.fixture(scope="module")
-def levels() -> Any:
+def test_a_forest_has_a_row_a_table_and_both_answers():
     plan = make_plan(seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")}, against={"+ l_s": "+ lam"})
     rng = np.random.default_rng(0)
     runs = planned_runs(plan, lambda _, seed: 70.0 + seed)
@@ -44,10 +42,7 @@ def levels() -> Any:
     runs[VALUE] += gain + rng.normal(0, 0.3, len(runs))
     printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ lam"): 79.13, ("cutmix", "+ l_s"): 79.53}
     published = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
-    return level_tables(runs, plan, published=published)
-
-
-def test_a_forest_has_a_row_a_table_and_both_answers(levels):
+    levels = level_tables(runs, plan, published=published)
     figure = plot_forest("tiny", levels)
     axis, other = figure.subfigs[0].axes
     assert [each.get_title(loc="left") for each in (axis, other)] == ["+ lam against baseline", "+ l_s against + lam"]

@@ -30,16 +30,12 @@ def config() -> Config:
     return parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1})
 
 
-@pytest.fixture
-def source(config) -> Resident:
-    return Resident(noise_splits(config, 3).test, "cpu", augment=None)
-
-
 @pytest.mark.parametrize(
     ("measure", "protocol"),
     [(robustness_measures.measure, ROBUSTNESS), (loss_landscape.measure, LANDSCAPE), (occlusion.measure, OCCLUSION)],
 )
-def test_batches_change_no_number(measure, protocol, config, source, monkeypatch):
+def test_batches_change_no_number(measure, protocol, config, monkeypatch):
+    source = Resident(noise_splits(config, 3).test, "cpu", augment=None)
     network = build_network(config).eval().double()
     monkeypatch.setattr(robustness_measures, "pgd", partial(pgd, iterations=1))
     monkeypatch.setattr("trainables.datasets.resident.in_unit_range", lambda images: images.double() / 255)

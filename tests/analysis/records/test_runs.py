@@ -124,17 +124,10 @@ def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track):
         load_plan(search.uri, "search_mixers")
 
 
-@pytest.fixture(scope="module")
-def planned(track_in, tmp_path_factory):
-    """Return a study, its plan and its run, whose ``plan.json`` each test writes anew."""
-    study, plan = track_in(tmp_path_factory.mktemp("planned")), make_plan(seeds=1)
-    return study, plan, study.add_plan(plan)
-
-
-def test_a_part_of_a_plan_that_is_null_is_one_that_it_lacks(planned):
+def test_a_part_of_a_plan_that_is_null_is_one_that_it_lacks(track):
     """Each reader of a plan has its own default for a part that is missing; null gets it too."""
-    study, plan, run_id = planned
+    study, plan = track(), make_plan(seeds=1)
     nothing = dict.fromkeys(("delta", "design", "sequential", "family", "against", "looks"))
-    study.client.log_text(run_id, json.dumps({**plan, **nothing}), "plan.json")
+    study.client.log_text(study.add_plan(plan), json.dumps({**plan, **nothing}), "plan.json")
     assert load_plan(study.uri, study.study) == {name: part for name, part in plan.items() if name not in nothing}
     assert load_runs(study.uri, study.study)["status"].tolist() == ["pending"] * len(plan["trials"])

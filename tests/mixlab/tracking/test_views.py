@@ -11,15 +11,7 @@ import pytest
 from mixlab.tracking import views
 from tests.pins import pinned
 
-PAGES = Path(mlflow.__file__).parent / "server" / "js" / "build"
 PLAN = {"metric": "test_top1_median10", "preset": "paper"}
-
-
-@pytest.fixture(scope="module")
-def pages() -> str:
-    """Return every script of MLflow's pages that mentions a saved view."""
-    scripts = (file.read_text(encoding="utf-8") for file in PAGES.rglob("*.js"))
-    return "\n".join(text for text in scripts if "selectedColumns" in text or views.TAG in text)
 
 
 def views_of(levels: tuple[str, ...], plan: dict[str, str]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -29,7 +21,10 @@ def views_of(levels: tuple[str, ...], plan: dict[str, str]) -> dict[str, tuple[s
     return {key: (view["name"], json.loads(view["state"])) for key, view in found.items()}
 
 
-def test_the_pages_of_mlflow_know_every_word_of_a_view(pages):
+def test_the_pages_of_mlflow_know_every_word_of_a_view():
+    folder = Path(mlflow.__file__).parent / "server" / "js" / "build"
+    scripts = (file.read_text(encoding="utf-8") for file in folder.rglob("*.js"))
+    pages = "\n".join(text for text in scripts if "selectedColumns" in text or views.TAG in text)
     states = [state for _, state in views_of(("study", "arm", "seed"), PLAN).values()]
     for word in sorted({views.TAG, "viewStateShareKey", "runDateAndNestInfo"}.union(*states)):
         reason = f"the pages of MLflow {mlflow.__version__} no longer know {word!r}"
