@@ -92,9 +92,9 @@ def _cell(row: pd.Series, seeds: int) -> str:
 def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> list[str]:
     """Return sentences that explain the columns."""
     result, (level, *_) = next(iter(results.values())), next(iter(tables.values()))
-    others = ", ".join(f"{arm} over {reference}" for arm, reference in level.against.items())
-    gain = f"gain over the baseline{f' ({others})' if others else ''}, paired by seed"
-    lines = [f"{counted(result['images'], 'test image')}, evenly spaced. In brackets: {gain}."]
+    others = ", ".join(f"{arm} from {reference}" for arm, reference in level.against.items())
+    difference = f"difference from the baseline{f' ({others})' if others else ''}, paired by seed"
+    lines = [f"{counted(result['images'], 'test image')}, evenly spaced. In brackets: {difference}."]
     lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:
