@@ -91,6 +91,8 @@ def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(tmp_
     write_styles(tmp_path)
     found = {trial.cell: published_number(trial.config, "test_top1_error") for trial in study.trials(train)}
     assert len(found) == 2 * 4
+    of_style = [trial.config for trial in study.trials(train) if trial.arm == "stylemix"]
+    assert {(config["mixer.alpha"], config["mixer.probability"]) for config in of_style} == {(0.5, 0.2)}
     assert found["pyramidnet200 · stylecutmix"].value == 14.17
     assert found["preact_resnet18 · stylecutmix"].value == 20.49
     assert [cell for cell, number in found.items() if number is None] == ["preact_resnet18 · stylemix"]

@@ -71,7 +71,11 @@ class MovingAverage(Counting):
 
 
 class Extractor(nn.Module):
-    """A frozen ResNet without its head; raises ``ValueError`` for a file that holds no such weights."""
+    """A frozen ResNet without its head; raises ``ValueError`` for a file that holds no such weights.
+
+    It sees the images as it did in its training. OpenMixup normalises them by the statistics of the data set, and its
+    batch norms by those of the batch.
+    """
 
     def __init__(self, file: str) -> None:
         super().__init__()

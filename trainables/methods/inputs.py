@@ -48,7 +48,10 @@ def running_statistics_left(network: Network) -> Iterator[None]:
 
 
 def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the length over channels of the loss's gradient at each pixel, (B, H, W) float32, in evaluation mode."""
+    """Return the length over channels of the loss's gradient at each pixel, (B, H, W) float32, in evaluation mode.
+
+    The codes that use it differentiate by normalised pixels, which weighs the channels, on CIFAR by 4 % at most.
+    """
     pixels = images.detach().requires_grad_()
     with evaluation_mode(network), torch.enable_grad():
         loss = F.cross_entropy(wide(network(pixels)), labels, reduction="sum") * GRADIENT_SCALE

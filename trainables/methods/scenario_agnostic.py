@@ -33,7 +33,10 @@ class SAMixing(AutoMixing):
 
 
 class SAMixBlock(nn.Module):
-    """A Mix Block whose queries and keys come from both maps, with a value that is not linear."""
+    """A Mix Block whose queries and keys come from both maps, with a value that is not linear.
+
+    OpenMixup's value has no bias; here it is one number that is added to all of a mask before the sigmoid.
+    """
 
     def __init__(self, channels: int, lam_k: float | None) -> None:
         super().__init__()

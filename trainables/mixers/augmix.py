@@ -40,7 +40,7 @@ def augmix(
 
     Args:
         alpha: draws w ~ Dirichlet(alpha, ...) and m ~ Beta(alpha, alpha), one of each a row.
-        severity: how strong the operations are, from 0.1 to 10.
+        severity: how strong the operations are, from 0.1 to 10; the official code has 1 for ImageNet.
         width: the number of chains.
         depth: the most operations in a chain; each chain of each row has from 1 to ``depth``.
         legacy: mix as OpenMixup does, whose severity is 1. The shares, m, and the lengths and operations of the chains
@@ -59,7 +59,8 @@ def augmix(
     m = beta(alpha, rows, rng)[:, None, None, None]
     length = torch.randint(1, depth + 1, (rows * width,), generator=rng, device=rng.device).repeat(size // rows)
 
-    chains = to_bytes(images.detach()).repeat_interleave(width, dim=0)  # (B width, C, H, W)
+    pixels = to_bytes((images.detach() * 255).floor() / 255 if legacy else images.detach())
+    chains = pixels.repeat_interleave(width, dim=0)  # (B width, C, H, W)
     for step in range(depth):
         drawn = torch.randint(number, (rows * width,), generator=rng, device=rng.device).repeat(size // rows)
         changed = apply_one_each(chains, drawn, rng, severity)

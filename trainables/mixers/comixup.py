@@ -56,8 +56,10 @@ def comixup(
     The official code cuts graphs for one output of one group at a time on the processor; here all groups go together,
     and each output is found by iterated conditional modes. Between cells the paper's penalty is used, half the squared
     distance of their shares, where the code has 1 for every pair but the closest. The official recipe adds the loss on
-    the images before mixing: here ``clean_loss=2`` (the code weighs it by 2 / L, next to a loss that is a mean over L
-    classes). Its gradient, in training mode, is the code's saliency; here the saliency is that of the evaluation mode.
+    the images before mixing: here ``clean_loss=2`` (the code weighs it by 2 / L, next to a binary cross-entropy that is
+    a mean over L classes, and steeper than the cross-entropy, up to twice, where the network is sure; its code for
+    ImageNet, whose loss is the cross-entropy, has 1). Its gradient, in training mode, is the code's saliency; here the
+    saliency is that of the evaluation mode.
     """
     size, _, height, width = images.shape
     count = min(group, size)
@@ -164,7 +166,8 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
 def _likeness(saliency: Tensor, omega: float) -> Tensor:
     """Return the paper's compatibility A (G, I, I): the identity and, with weight ``omega``, the inputs' distances.
 
-    The position of an input is that of the most salient window of a quarter side, by its saliency (G, I, H, W).
+    The position of an input is that of the most salient window of a quarter side, by its saliency (G, I, H, W); in the
+    official code, of 8 pixels in images of any size.
     """
     groups, inputs, height, width = saliency.shape
     window = max(1, height // 4), max(1, width // 4)

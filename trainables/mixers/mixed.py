@@ -46,6 +46,7 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
     """Return the mean over the batch, (), of each row's own weighted cross-entropy (Eq. 2 of SUMix).
 
     The logits (B, L) are those of the mixed images; ``smoothing`` is the share of a target that all classes get evenly.
+    The codes of Manifold Mixup, PuzzleMix and Co-Mixup have the binary cross-entropy of the softmax in its place.
     """
     return F.cross_entropy(*_answers_and_targets(logits, labels, mixed), label_smoothing=smoothing)
 
@@ -104,7 +105,10 @@ def beta(alpha: float, size: int, rng: Generator, other: float | None = None) ->
 
 
 def partners(size: int, rng: Generator) -> Tensor:
-    """Return which row each row is mixed with, (B,) int64: a uniform permutation of the batch."""
+    """Return which row each row is mixed with, (B,) int64: a uniform permutation of the batch.
+
+    The codes of DeiT and TransMix, by timm, pair the batch with its reverse instead, so that no row meets itself.
+    """
     return torch.randperm(size, generator=rng, device=rng.device)
 
 

@@ -48,9 +48,10 @@ def supermix(
 
     A row for which no masks were found keeps its image and its label: its weights are 1, 0, ...
 
-    The official code makes 500,000 such images beforehand, in at most 50 steps, drops those for which no masks
-    were found, and trains a student on the teacher's predictions of them. Here they are made as they are
-    needed, and the labels are the sources' own. Its masks are 16 x 16 by default, 8 x 8 for CIFAR in the paper.
+    The official code makes 500,000 such images beforehand, in at most 50 steps, fewer once 30 % of a batch are found,
+    drops the others, and trains a student on the teacher's predictions of them. Here they are made as they are needed,
+    and the labels are the sources' own. Its masks are 16 x 16 by default, 8 x 8 for CIFAR in the paper. Where all
+    sources are of one class, here that class is enough; it also waits for others, whichever they are.
     """
     shares = dirichlet(alpha, (len(images), num_images), rng)
     sources = distinct_sources(len(images), num_images, rng)
