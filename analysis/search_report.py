@@ -54,7 +54,7 @@ class SearchReport:
         """Return the report for a terminal."""
         lines = [grid(self.winners), ""]
         lines += [race_sentence(arm, len(self.search.plan["search_seeds"])) for arm in self.search.raced]
-        lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing here is beyond chance."]
+        lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing is shown to be beyond chance."]
         return "\n".join([*lines, *(f"Beware: {caution}" for caution in self.cautions)])
 
 
@@ -94,7 +94,7 @@ def write_page(found: SearchReport, out: Path) -> list[Path]:
     stems = [out.with_suffix("") / label for label in labels([arm.name for arm in arms])]
     shown = [_arm(arm, found, stem) for arm, stem in zip(arms, stems, strict=True)]
     sections = [
-        ("What can be claimed", html_list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
+        ("What can be claimed", html_list(found.claims) or "<p>Nothing: nothing is shown to be beyond chance.</p>"),
         ("Beware", html_list(found.cautions) or "<p>Nothing in particular.</p>"),
         ("Winners", _setting(found.search) + html_grid(found.winners)),
         ("Confirmation", html_tables(found.confirmed) if found.confirmed else "<p>None yet.</p>"),

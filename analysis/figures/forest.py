@@ -64,8 +64,8 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     published = "Hollow: the difference of the published numbers." if printed else ""
     caption = (
         f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean {gain} of a table, paired by seed, with its 95 % "
-        f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over seeds. In general: the "
-        "tables as a sample of tables, whose interval is over tables; it can claim something from 6 tables on. "
+        f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over the seeds that all have. "
+        "In general: the tables as a sample, whose interval is over tables; it can claim something from 6 tables on. "
     )
     caption += " ".join(filter(None, [test if fixed else NO_P, published, left_out.strip(), provenance_text(*levels)]))
     return _draw(study, panels, f"{gain}, {unit(levels[0].declared)}", caption)

@@ -148,7 +148,7 @@ def plot_parallel(arm: Tuned, objective: str) -> Figure:
 def plot_importance(arm: Tuned, found: Landscape, *, claimed: bool) -> Figure:
     """Draw the importance of each parameter with its interval; grey where nothing can be ``claimed``."""
     table: pd.DataFrame = found.importance.iloc[::-1]
-    grey = "" if claimed else " Grey: nothing here is beyond chance."
+    grey = "" if claimed else " Grey: nothing here is shown to be beyond chance."
     bar = f"Bar: {EVALUATOR} without interactions, scaled to a sum of 1; line: 95 % interval, jackknife."
     caption = f"{capitalised(found.of.when)}. {bar}{grey}"
     with _titled(arm, caption, (COLUMN, 0.7 + 0.28 * len(table))) as (figure, upper):

@@ -7,7 +7,7 @@ from analysis.statistics.importance import Landscape, comparable, wanted
 from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
-from analysis.words.captions import span_text
+from analysis.words.captions import listed, span_text
 from analysis.words.conclusions import gain_texts
 from analysis.words.notes import NOT_YET
 from mixlab.messages import counted
@@ -44,7 +44,7 @@ def _parameters(arm: str, seen: Landscape, p: float) -> str:
     said, most = f"{table.index[0]} is", ""
     if len(table) > 1:
         alone = table["low"].iloc[0] > table["high"].iloc[1]
-        said = f"{', '.join(table.index)} are"
+        said = f"{listed(list(table.index))} are"
         most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
     return f"In {arm} it matters how {said} set (p {p:.3f}, {seen.of.when}){most}."
 

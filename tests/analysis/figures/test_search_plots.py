@@ -147,6 +147,6 @@ def test_importance_is_grey_where_nothing_is_claimed():
     shares = pd.DataFrame({"importance": [0.8, 0.2], "low": [0.7, 0.1], "high": [0.9, 0.3]}, list(SPACE))
     for claimed in (True, False):
         figure = plot_importance(arm, Landscape(comparable(arm), shares, [], 0.03), claimed=claimed)
-        assert ("Grey: nothing here is beyond chance." in texts(figure)) != claimed
+        assert ("Grey: nothing here is shown to be beyond chance." in texts(figure)) != claimed
         bar = "Bar: fANOVA without interactions, scaled to a sum of 1; line: 95 % interval, jackknife."
         assert f"Of complete trials. {bar}" in texts(figure)

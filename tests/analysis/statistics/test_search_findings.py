@@ -251,7 +251,7 @@ def test_one_parameter_is_claimed_in_the_singular_and_its_trials_are_enough():
     assert said == "In cutmix it matters how alpha is set (p 0.010, of complete trials)."
     assert cautions(search, []) == []
     (said,) = claims(search, {"cutmix": Landscape(seen.of, SOME, [], 0.01)}, [])
-    assert said.endswith("zeta, alpha are set (p 0.010, of complete trials), none clearly more than another.")
+    assert said.endswith("zeta and alpha are set (p 0.010, of complete trials), none clearly more than another.")
 
 
 def test_one_trial_is_told_of_in_the_singular():
