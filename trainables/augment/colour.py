@@ -63,7 +63,7 @@ def blend(without: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
 def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
     """Change brightness, contrast and saturation, in this order, each by its own factor per image.
 
-    Factors are uniform in 1 - strength .. 1 + strength. torchvision's ColorJitter draws the order as well.
+    Factors are uniform in 1 - strength .. 1 + strength. torchvision's ColorJitter and CutMix's code draw the order too.
     """
     factors = 1 + strength * (2 * torch.rand(3, len(pixels), generator=rng, device=pixels.device) - 1)
     pixels = blend(torch.zeros_like(pixels), pixels, factors[0])

@@ -127,8 +127,9 @@ def initialise(backbone: Backbone, init: Init) -> None:
     Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, and a linear head
     from N(0, 0.01). A transformer, and ConvNeXt, draw every matrix, and the position and class embeddings,
     from N(0, 0.02) cut off at two, as ConvNeXt's own code does; OpenMixup leaves the patch embedding of DeiT and Swin
-    as PyTorch draws it, and draws ConvNeXt's convolutions by LeCun's rule. ``torch_default`` leaves PyTorch's values:
-    later releases, and the SUMix code, train from these, although they compare with the published tables.
+    as PyTorch draws it, and draws the heads of Swin and ConvNeXt on CIFAR-100 from N(0, 0.01). ``torch_default`` leaves
+    PyTorch's values: later releases, and the SUMix code, train convolutional networks other than ConvNeXt from these,
+    although they compare with the published tables.
     """
     if init == "torch_default" or backbone.head.weight.is_meta:  # a network without numbers has nothing to draw
         return

@@ -1,7 +1,8 @@
 """The configuration of an architecture search and of the training of the found network, with the paper's defaults.
 
 ``retrain.*`` says how the network that was found is trained from scratch where that differs from the search. Its
-defaults train it on the data set of the search, with the recipe of PC-DARTS for CIFAR-10.
+defaults train it on the data set of the search, with the recipe of PC-DARTS for CIFAR-10. Only the images are prepared
+as OpenMixup does: PC-DARTS pads them by zeros (``augment.padding``) and divides by greater deviations, as CutMix does.
 """
 
 from collections.abc import Mapping

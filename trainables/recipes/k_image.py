@@ -4,7 +4,7 @@ The paper says that it trains as CutMix does (Yun et al., ICCV 2019, arXiv:1905.
 otherwise: both protocols are here, under CUTMIX_ and CIFAR100_. All of them normalise CIFAR-100 by the statistics of
 CIFAR-10, as OpenMixup and the released code do. CutMix's code divides by greater deviations, 0.247, 0.244 and 0.262.
 Co-Mixup's code takes those of CIFAR-100 (``normalisation="own"``), and pads images by two zeros where its recipes here
-reflect four pixels, as OpenMixup does.
+reflect four pixels, as OpenMixup does. All networks start as OpenMixup's do.
 """
 
 from trainables.config import Recipe
@@ -29,11 +29,12 @@ CIFAR100_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET110, "backbone": "pyramid
 CUTMIX_PYRAMIDNET110: Recipe = {**CIFAR100_PYRAMIDNET110, "weight_decay": 1e-4, "milestones": (0.5, 0.75)}
 CUTMIX_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET200, "weight_decay": 1e-4, "milestones": (0.5, 0.75)}
 
-# The code of CutMix for ImageNet: a step every 75 epochs, colour jitter and PCA lighting.
+# The code of CutMix for ImageNet: a step every 75 epochs, colour jitter and PCA lighting. There no batch norm starts
+# at 0, as the last of each block does here.
 CUTMIX_IMAGENET: Recipe = {
     "dataset": "imagenet",
     "backbone": "resnet50_imagenet",
-    "init": "torch_default",
+    "init": "om_table",
     "augment": "rrc_flip",
     "interpolation": "bilinear",
     "augment.jitter": 0.4,

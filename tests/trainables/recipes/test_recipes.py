@@ -122,7 +122,7 @@ PRINTED = {
     "CUTMIX_PYRAMIDNET110": {**STEPS, "batch_size": 64, "lr": 0.25, "milestones": (0.5, 0.75)},
     "CUTMIX_IMAGENET": {
         **{**STEPS, "batch_size": 256, "lr": 0.1, "milestones": (0.25, 0.5, 0.75)},
-        **{"augment.jitter": 0.4, "augment.lighting": 0.1},
+        **{"augment.jitter": 0.4, "augment.lighting": 0.1, "init": "om_table"},
     },
     "CIFAR100_PREACT_RESNET18": {**STEPS, "batch_size": 100, "lr": 0.2, "milestones": (1 / 3, 2 / 3)},
 }
