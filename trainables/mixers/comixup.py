@@ -55,11 +55,14 @@ def comixup(
 
     The official code cuts graphs for one output of one group at a time on the processor; here all groups go together,
     and each output is found by iterated conditional modes. Between cells the paper's penalty is used, half the squared
-    distance of their shares, where the code has 1 for every pair but the closest. The official recipe adds the loss on
-    the images before mixing: here ``clean_loss=2`` (the code weighs it by 2 / L, next to a binary cross-entropy that is
-    a mean over L classes, and steeper than the cross-entropy, up to twice, where the network is sure; its code for
-    ImageNet, whose loss is the cross-entropy, has 1). Its gradient, in training mode, is the code's saliency; here the
-    saliency is that of the evaluation mode.
+    distance of their shares, where the code has 1 for every pair but the closest. Past the threshold an input costs by
+    all that the others show, by its likeness; in the code, by its order of operations, only by the inputs that are past
+    it, which differs by the order of ``omega``.
+
+    The official recipe adds the loss on the images before mixing: here ``clean_loss=2`` (the code weighs it by 2 / L,
+    next to a binary cross-entropy that is a mean over L classes, and steeper than the cross-entropy, up to twice, where
+    the network is sure; its code for ImageNet, whose loss is the cross-entropy, has 1). Its gradient, in training mode,
+    is the code's saliency; here the saliency is that of the evaluation mode.
     """
     size, _, height, width = images.shape
     count = min(group, size)
