@@ -159,7 +159,7 @@ def too_few_seeds(level: LevelTable) -> str | None:
 def pairing_text(level: LevelTable) -> str | None:
     """Return the worth of pairing by seed: the spread of the differences against that of unpaired ones.
 
-    It is the median over the comparisons with at least three pairs and arms that vary; None where there is none.
+    Both are medians over the comparisons with at least three pairs and arms that vary; None where there is none.
     """
     paired, unpaired = [], []
     for arm, differences in level.differences.items():
@@ -169,9 +169,9 @@ def pairing_text(level: LevelTable) -> str | None:
             unpaired.append(spread)
     if not paired:
         return None
-    ratio = statistics.median(with_pairs / without for with_pairs, without in zip(paired, unpaired, strict=True))
+    ratio = statistics.median(paired) / statistics.median(unpaired)
     alike = ratio < 1e-9  # the differences are equal but for rounding
-    worth = "" if alike else f"; pairing is worth {float(f'{1 / ratio**2:.2g}'):g} times the seeds (median)"
+    worth = "" if alike else f"; pairing is worth {float(f'{1 / ratio**2:.2g}'):g} times the seeds"
     return (
         f"Pairing by seed: the sd of a difference is {0 if alike else statistics.median(paired):.3g} (median), that of "
         f"unpaired runs would be {statistics.median(unpaired):.3g}{worth}."
