@@ -277,7 +277,7 @@ def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_lette
         main(study, Toy(), ["--tracking-uri", tracking_uri])
     said = screen.buffer.getvalue().decode("ascii")
     assert "[2/2 done" in said
-    assert [line for line in said.splitlines() if line.startswith("Gr??e ? ? ?") and "+2.00" in line]  # in the table
+    assert [line for line in said.splitlines() if line.startswith("Gr??e ? <= ?") and "+2.00" in line]  # in the table
     for name in ("table.md", "table.csv", "table.html", "report.html"):
         assert "Größe λ ≤ ½" in (tmp_path / "results" / "toy" / "paper" / name).read_text(encoding="utf-8")
 
