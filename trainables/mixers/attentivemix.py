@@ -41,10 +41,11 @@ def attentivemix(
         extractor, ema: read by ``methods/attention_extractor.py``, which chooses where ``attention`` comes from.
         attention: (B, M, N) of the images before mixing, M <= H and N <= W; any scale.
 
-    The weights are counted in pixels. The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18,
-    trained on ImageNet and shown the images at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a
-    network, it is the last feature map of the moving average of the network that is being trained, so that nothing has
-    to be fetched and no image of another data set is used.
+    The weights are counted in pixels, row by row, since cells differ in size; OpenMixup counts those of the first row.
+    The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18, trained on ImageNet and shown the images
+    at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a network, it is the last feature map of the
+    moving average of the network that is being trained, so that nothing has to be fetched and no image of another data
+    set is used.
     """
     cells = attention[0].numel()
     if top_k is not None and not 1 <= top_k <= cells:
