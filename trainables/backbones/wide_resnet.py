@@ -3,11 +3,11 @@
 Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016 (arXiv:1605.07146); He, Zhang, Ren, Sun, "Identity Mappings in
 Deep Residual Networks", ECCV 2016 (arXiv:1603.05027).
 
-The CIFAR-100 tables of SUMix and AutoMix use ``wrn28_8``, OpenMixup's copy of FixMatch's variant: its
-convolutions have a bias, its batch norms forget slowly (momentum 0.001, so that a short run is tested with
-statistics of its beginning) and its activation leaks. The others are the paper's. In Co-Mixup's
-code a block of ``wrn16_8`` halves the map by its second convolution and has no activation before a shortcut,
-convolutions have a bias, and the last batch norm has momentum 0.9.
+The CIFAR-100 tables of SUMix and AutoMix use ``wrn28_8``, OpenMixup's copy of FixMatch's variant: its convolutions have
+a bias, its batch norms forget slowly (momentum 0.001, so that a short run is tested with statistics of its beginning)
+and its activation leaks. The others are the paper's. In Co-Mixup's code a block of ``wrn16_8`` halves the map by its
+second convolution and has no activation before a shortcut, convolutions have a bias, and the last batch norm has
+momentum 0.9.
 """
 
 from dataclasses import dataclass
