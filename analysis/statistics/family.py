@@ -35,6 +35,7 @@ class Family:
     elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
     own_metric: str = ""  # the metric of the study, where the table compares another
     earlier_metrics: tuple[str, ...] = ()  # the other metrics that earlier tables compared
+    other_delta: bool = False  # earlier tables had another delta, or none
     unfinished: bool = False  # the number of seeds is fixed, and not all of them are over
 
 
@@ -53,6 +54,7 @@ def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Fa
         elsewhere=looks.get("comparisons", 0),
         own_metric="" if metric == own_metric else own_metric,
         earlier_metrics=tuple(name for name in looks.get("metrics", ()) if name != metric),
+        other_delta=bool(looks.get("other_delta")),
     )
 
 

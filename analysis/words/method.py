@@ -127,7 +127,12 @@ def _delta_rule(levels: Sequence[LevelTable]) -> list[str]:
     if delta is None or not verdicts & {EQUAL, NO_WORSE, NO_BETTER}:
         return []
     how = "one-sided e (family)" if levels[0].family.budget else "one-sided p (family)"
-    return [f"Delta is {delta:g}, from the study's file; a verdict about it is by its own {how}."]
+    said = [f"Delta is {delta:g}, from the study's file; a verdict about it is by its own {how}."]
+    if levels[0].family.other_delta:
+        said.append(
+            "Earlier tables of the study had another delta or none: it holds only if they did not suggest this one."
+        )
+    return said
 
 
 def family_text(levels: Sequence[LevelTable]) -> str:

@@ -60,9 +60,13 @@ def test_controls_references_and_delta_are_named():
     assert cells(level).loc["+ l_s", "over baseline"].startswith(f"{level.table.loc['+ l_s', 'over_baseline']:+.2f} [")
     assert "Control: '+ lam', which shows what other arms change" in text
     assert "Delta" not in text  # no verdict speaks of it: every arm wins
-    (level,) = tables_of(lambda arm, seed: 70.0 + seed + 0.1 * (seed % 2) * (arm == "+ lam"), ARMS, 8, **plan)
-    assert set(level.table["verdict"]) == {"", "equal within delta"}
-    assert "Delta is 5, from the study's file" in method_text(level)
+    for looks in ({}, {"other_delta": True}):
+        values = {(arm, s): 70.0 + s + 0.1 * (s % 2) * (arm == "+ lam") for arm in ARMS for s in range(8)}
+        (level,) = tables_of(values, ARMS, 8, **plan, looks=looks)
+        assert set(level.table["verdict"]) == {"", "equal within delta"}
+        text = method_text(level)
+        assert "Delta is 5, from the study's file" in text
+        assert ("Earlier tables of the study had another delta or none" in text) == bool(looks)
 
 
 def test_sequential_seeds_say_so_and_show_no_p():
