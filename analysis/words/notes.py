@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.records.runs import CONFIG, done, rule_of
 from analysis.statistics.pairs import finite_values
 from analysis.statistics.tables import LevelTable
+from analysis.statistics.verdicts import DIFFERS, WIN, WORSE
 from analysis.words.captions import DIGESTS, changed, seeds_text, shortened
 from mixlab.messages import counted
 from mixlab.spec.metric import rule_in_words
@@ -34,6 +35,7 @@ def notes(level: LevelTable) -> list[str]:
         *_unfinished(level),
         *published_rules(level),
         *_without_value(finished, level.metric),
+        *_wide_intervals(level),
     ]
 
 
@@ -115,6 +117,16 @@ def _unfinished(level: LevelTable) -> list[str]:
 def _without_value(finished: pd.DataFrame, metric: str) -> list[str]:
     cells = _seeds_by_arm(finished[finite_values(finished, metric).isna()])
     return [f"Finished without a finite value of {metric}, and not counted: {cells}."] if cells else []
+
+
+def _wide_intervals(level: LevelTable) -> list[str]:
+    """Return the sentence on arms that are told apart although their intervals hold zero; empty where there is none."""
+    told = level.table[level.table["verdict"].isin([WIN, WORSE, DIFFERS])]
+    arms = ", ".join(repr(str(arm)) for arm in told.index[(told["gain_low"] <= 0) & (told["gain_high"] >= 0)])
+    why = (
+        "A t interval assumes normal differences, and a seed that stands out widens it; the test that decides does not"
+    )
+    return [f"Told apart although the interval holds 0: {arms}. {why}."] if arms else []
 
 
 def _seeds_by_arm(runs: pd.DataFrame) -> str:

@@ -209,6 +209,16 @@ def test_what_should_speed_steps_up_and_slows_them_down_is_told(metric, what, sp
     assert notes(level) == ([note] if said else [])
 
 
+def test_a_win_whose_interval_holds_zero_is_explained():
+    gains = {"baseline": [0.0] * 6, "+ lam": [0.1, 0.2, 0.1, 0.2, 0.1, 5.0], "+ l_s": [1.0, 1.1, 0.9, 1.0, 1.2, 0.8]}
+    (level,) = tables_of(
+        {(arm, seed): 70 + gain for arm, row in gains.items() for seed, gain in enumerate(row)}, seeds=6
+    )
+    assert level.table["verdict"].tolist() == ["", "win", "win"]
+    (said,) = notes(level)
+    assert said.startswith("Told apart although the interval holds 0: '+ lam'. A t interval assumes normal differences")
+
+
 def test_other_seeds_of_the_same_number_are_told():
     values = full()
     del values["baseline", 1], values["+ lam", 2]
