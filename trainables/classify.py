@@ -13,6 +13,7 @@ from trainables.config import NEUTRAL, Config, flatten, parse
 from trainables.datasets.data_config import DataConfig, check_read
 from trainables.epoch import Diverged, Epoch
 from trainables.metric import METRICS
+from trainables.moved import version
 from trainables.recipes.presets import PRESETS
 
 
@@ -34,7 +35,7 @@ class Classification:
     presets = PRESETS
     neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again
-    numbers = 1  # raised when a configuration gives other numbers than before
+    numbers = staticmethod(version)
     # Keys whose values are paths of files.
     files = ("mixer.teacher", "mixer.extractor", "mixer.codec_file", "subset.scores")
     prepared = (  # keys that ``prepare`` depends on

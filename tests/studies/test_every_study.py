@@ -65,7 +65,7 @@ KEYS = {
     ("ablation_cub", "paper", "saliencymix · + l_u"): "630e9b305a1d95f5",
     ("table1_cifar100", "paper", "resnext50 · fmix · SUMix"): "2b041737d5994e27",
     ("table2_aircraft", "paper", "resnext50_imagenet · cutmix · SUMix"): "6988f1fce053c080",
-    ("table3_vits", "paper", "swin_tiny · cutmix · SUMix"): "783df71d37e6d9f2",
+    ("table3_vits", "paper", "swin_tiny · cutmix · SUMix"): "d0dff4a23cc87b00",
     ("table4_saliency_mixers", "paper", "resnext50 · automix · SUMix"): "edc84e6bd9fcbb92",
 }
 

@@ -51,8 +51,8 @@ class CompleteTrainable:
             if hasattr(train, name):
                 user_input.require_type(f"{name} of a trainable", self._given(name, None), hint)
         self.metrics = checked(self._given("metrics", ()))
-        self.numbers: int = self._given("numbers", 1)
-        user_input.require_count("numbers of a trainable", self.numbers)
+        if not callable(numbers := self._given("numbers", 1)):
+            user_input.require_count("numbers of a trainable", numbers)
         keys: list[tuple[str, ...]] = [tuple(self._given(name, ())) for name in ("files", "prepared", "timed")]
         self.files, self.prepared, self.timed = keys
         self.held_out: Config = self._given("held_out", {})
@@ -141,7 +141,14 @@ class CompleteTrainable:
         found = {
             key: value for key, value in flat.items() if key not in self.neutral or value != self.neutral[key]
         } | self.contents(flat)
-        return found if self.numbers == 1 else {**found, "numbers": self.numbers}
+        version = self._version(flat)
+        return found if version == 1 else {**found, "numbers": version}
+
+    def _version(self, flat: Config) -> int:
+        numbers = self._given("numbers", 1)
+        found: int = self._ask("numbers", flat) if callable(numbers) else numbers
+        user_input.require_count("numbers of a trainable", found)
+        return found
 
     def contents(self, flat: Config) -> dict[str, str]:
         """Return the SHA-256 of each file that a configuration names, by key; ``BadInput`` if one cannot be read."""

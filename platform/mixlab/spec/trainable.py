@@ -31,7 +31,8 @@ class Trainable(Protocol):
         presets: by name, the configuration keys that the preset sets, and ``seeds``.
         neutral: by key, the value of an option that leaves every number as it was before the option existed. At that
             value a key is left out of a trial's hash, so that adding an option changes no trial's key.
-        numbers: the version of the numbers, 1 at first; it rises when the same configuration gives other numbers.
+        numbers: the version of the numbers, 1 at first, or a function that returns that of a configuration; it rises
+            when the same configuration gives other numbers.
         files: keys with values that are paths of files, or None.
         prepared: keys that decide what ``prepare`` must prepare.
         timed: keys that decide how long a run takes; all of them by default.

@@ -40,6 +40,7 @@ def refuse(message: str) -> None:
         *(("final", each, "final .* must be a tuple of") for each in (torch.tensor(0), ("x",), (KeyboardInterrupt,))),
         ("numbers", "2", "numbers .* must be a whole number, at least 1, got '2'"),
         ("numbers", 0, "numbers .* must be a whole number, at least 1, got 0"),
+        ("numbers", lambda config: config["lr"], "numbers .* must be a whole number, at least 1, got 0.1"),
         ("parallel", 1, "parallel .* must be True or False, got 1"),
         ("resolve", lambda config: None, "resolve .* must return a mapping, or flat and settings, got None"),
         ("resolve", lambda config: {"x": {1}}, "x must be text"),

@@ -109,6 +109,8 @@ def test_which_changes_of_a_default_move_which_keys():
     assert key(changed) != key(Version())
     assert key(changed, lr=0.1) == key(Version())
     assert complete(Version(numbers=2)).hashed({"lr": 0.1}) == {"lr": 0.1, "numbers": 2}
+    moved = Version(numbers=lambda config: 1 + (config["lr"] > 0.5))
+    assert [key(moved, lr=lr) == key(Version(), lr=lr) for lr in (0.1, 1.0)] == [True, False]
     assert complete(Version()).hashed({"lr": 0.1}) == {"lr": 0.1}
 
 

@@ -1,0 +1,30 @@
+"""The version of the numbers in a trial's key rises for the configurations that a change concerns, and for no other."""
+
+import pytest
+
+from mixlab.spec.complete import complete
+from trainables import classify
+
+BLOCK = {"mixer": "automix", "mixer.block_lr": 0.1}
+WARM = {"warmup_epochs": 5}
+RANDAUGMENT = {"augment.randaugment": "increasing"}
+
+
+@pytest.mark.parametrize(
+    ("config", "version"),
+    [
+        ({}, None),
+        ({"mixer": "automix", **WARM}, None),
+        (BLOCK, None),
+        ({**BLOCK, **WARM}, 2),
+        (RANDAUGMENT, 2),
+        ({"mixer": "augmix"}, None),
+        ({"mixer": "augmix", "mixer.legacy": True}, 2),
+        ({"mixer": "adautomix"}, 2),
+        ({"mixer": "adautomix", **RANDAUGMENT}, 3),
+        ({"mixer": "adautomix", "mixer.block_lr": 0.1, **WARM, **RANDAUGMENT}, 4),
+    ],
+)
+def test_each_change_of_the_code_raises_the_version_of_the_numbers_that_it_moves(config, version):
+    completed = complete(classify.train)
+    assert completed.hashed(completed.read(config).flat).get("numbers") == version
