@@ -28,6 +28,7 @@ from analysis.figures.tiles import show_image
 from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import interval_text
+from analysis.words.notes import uneven_seeds
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 from trainables.backbones.backbone import Network
@@ -113,7 +114,9 @@ def _work(options: argparse.Namespace) -> int:
     sentence = protocol_text(options, result)
     strip = example_strip(study.config, options, result["patch_size"])
     chance = 100 / dataset_of(study.config).num_classes
-    study.draw("curves", plot_occlusion, points, levels, f"{sentence} Dotted: a guess.", strip=strip, chance=chance)
+    uneven = dict.fromkeys(line for level in levels for line in uneven_seeds(level))
+    caption = " ".join([sentence, "Dotted: a guess.", *uneven])
+    study.draw("curves", plot_occlusion, points, levels, caption, strip=strip, chance=chance)
     return study.finish(study.write_tables([levels], sentence, "areas"))
 
 

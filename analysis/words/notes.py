@@ -26,7 +26,7 @@ def notes(level: LevelTable) -> list[str]:
     finished = done(level.runs)
     of_table = f" of {level.name}" if level.family.tables > 1 else ""  # a remark may be shown below all tables
     return [
-        *_uneven_seeds(level),
+        *uneven_seeds(level),
         *_uneven_searches(level),
         *_uneven_origins(finished, of_table),
         *_uncommitted(finished, of_table),
@@ -39,7 +39,8 @@ def notes(level: LevelTable) -> list[str]:
     ]
 
 
-def _uneven_seeds(level: LevelTable) -> list[str]:
+def uneven_seeds(level: LevelTable) -> list[str]:
+    """Return the sentence that a gain need not be the difference of two means; empty where the seeds are even."""
     counts = level.table["n"]
     alone = (level.table["pairs"] < counts) & (counts.index != level.baseline)
     if level.family.budget or not (counts.nunique() > 1 or alone.any()):

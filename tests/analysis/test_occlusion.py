@@ -104,6 +104,8 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(trained, o
     assert "not evaluated: cutmix, 'baseline', seed 0" in error
     assert error.strip().endswith("RuntimeError: CUDA error: out of memory")
     assert len(json.loads((out / "evaluations.json").read_text())) == 3
+    said = (out / "curves.tex").read_text().replace("~", " ")
+    assert "Dotted: a guess. The arms differ in n; a gain uses only the seeds that both arms have." in said
 
 
 @pytest.mark.slow
