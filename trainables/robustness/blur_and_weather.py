@@ -6,6 +6,7 @@ and snow with ImageMagick, and lays photographs of frozen windows over the image
 frost is drawn (``frost``).
 """
 
+import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, convolve, distance_transform_edt, gaussian_filter, map_coordinates
 from torch.nn.functional import interpolate
 
-from trainables.robustness.noise_and_colour import Pixels
+from trainables.robustness.noise_and_colour import Pixels, cut_to_bytes
 
 Grey = NDArray[np.float64]  # (N, H, W), or a kernel (K, K)
 
@@ -40,7 +41,7 @@ def glass_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
     and columns as they are. So does this.
     """
     sd, reach, times = ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))[severity - 1]
-    out = gaussian_filter(images, (0, sd, sd, 0), mode="nearest")
+    out = cut_to_bytes(gaussian_filter(images, (0, sd, sd, 0), mode="nearest")) / 255
     count, height, width, _ = images.shape
     for _ in range(times):
         step = rng.integers(-reach, reach, (2, count, height, width))
@@ -75,7 +76,7 @@ def snow(images: Pixels, severity: int, rng: Generator) -> Pixels:
         (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
     )[severity - 1]
     flakes = _magnify(rng.normal(mean, sd, images.shape[:3])[..., None], size)
-    flakes = np.where(flakes < threshold, 0, flakes).clip(0, 1)
+    flakes = cut_to_bytes(np.where(flakes < threshold, 0, flakes).clip(0, 1)) / 255
     flakes = _move(flakes, radius, blur, rng.uniform(-135, -45, len(images)))
     pale = (images @ np.array([0.299, 0.587, 0.114]))[..., None] * 1.5 + 0.5
     return mix * images + (1 - mix) * np.maximum(images, pale) + flakes + flakes[:, ::-1, ::-1]
@@ -101,11 +102,7 @@ def fog(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Put drops of water (severities 1 to 3) or mud (4 and 5) on the lens.
-
-    The original shades a drop by the distance from its edges, which it finds by Canny's method; here a drop is as
-    bright as it is deep.
-    """
+    """Put drops of water (severities 1 to 3) or mud (4 and 5) on the lens."""
     mean, sd, blur, threshold, amount, mud = (
         (0.62, 0.1, 0.7, 0.7, 0.5, 0),
         (0.65, 0.1, 0.8, 0.7, 0.5, 0),
@@ -113,14 +110,23 @@ def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
         (0.65, 0.1, 0.7, 0.69, 0.6, 1),
         (0.65, 0.1, 0.5, 0.68, 0.6, 1),
     )[severity - 1]
-    liquid = gaussian_filter(rng.normal(mean, sd, images.shape[:3]), (0, blur, blur))
+    liquid = gaussian_filter(rng.normal(mean, sd, images.shape[:3]), (0, blur, blur), mode="nearest")
     drops = np.where(liquid < threshold, 0, liquid)
     if mud:
-        share = gaussian_filter((drops > threshold).astype(float), (0, amount, amount))
+        share = gaussian_filter((drops > threshold).astype(float), (0, amount, amount), mode="nearest")
         share = np.where(share < 0.8, 0, share)[..., None]
         return images * (1 - share) + share * np.array([63, 42, 20]) / 255
-    strength = (drops / np.maximum(drops.max((1, 2), keepdims=True), 1e-9) * amount)[..., None]
+    light = np.stack([_light(each) for each in cut_to_bytes(drops.clip(0, 1))])
+    strength = (light / np.maximum(light.max((1, 2), keepdims=True), 1e-9) * amount)[..., None]
     return images + strength * np.array([175, 238, 238]) / 255
+
+
+def _light(drops: NDArray[np.uint8]) -> Grey:
+    """Return how bright drops (H, W) are: by depth, distance from the edges by Canny's method, and a lit side."""
+    distance = cv2.distanceTransform(255 - cv2.Canny(drops, 50, 150), cv2.DIST_L2, 5).clip(max=20)
+    even = cv2.equalizeHist(cv2.blur(distance, (3, 3)).astype(np.uint8))
+    lit = cv2.filter2D(even, cv2.CV_8U, np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]))
+    return drops.astype(np.float64) * cv2.blur(lit, (3, 3))
 
 
 def elastic_transform(images: Pixels, severity: int, rng: Generator) -> Pixels:
@@ -151,7 +157,7 @@ def elastic_transform(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def _move(images: Pixels, radius: int, sd: float, degrees: NDArray[np.float64]) -> Pixels:
-    """Return images (N, H, W, C) smeared along a line of 2 ``radius`` + 1 pixels that starts at each pixel."""
+    """Return images (N, H, W, C) smeared along a line of 2 ``radius`` + 1 pixels from each pixel on, in whole bytes."""
     distance = np.arange(2 * radius + 1)
     weights = np.exp(-(distance**2) / (2 * sd**2))
     angle = np.deg2rad(degrees)[:, None]  # (N, 1)
@@ -163,7 +169,7 @@ def _move(images: Pixels, radius: int, sd: float, degrees: NDArray[np.float64]) 
         row = (rows + down[:, step, None, None]).clip(0, height - 1).astype(int)
         column = (columns + right[:, step, None, None]).clip(0, width - 1).astype(int)
         out += weight * images[np.arange(count)[:, None, None], row, column]
-    return out
+    return np.rint(255 * out) / 255
 
 
 def _magnify(images: Pixels, factor: float) -> Pixels:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
 from trainables.robustness import blur_and_weather, noise_and_colour
-from trainables.robustness.noise_and_colour import Pixels
+from trainables.robustness.noise_and_colour import Pixels, cut_to_bytes
 from trainables.seeds import derive_seed
 
 CORRUPT: dict[str, Callable[[Pixels, int, np.random.Generator], Pixels]] = {
@@ -38,4 +38,4 @@ def corrupt(images: Tensor, corruption: str, severity: int, seed: int = 0) -> Te
     rng = np.random.default_rng(derive_seed(seed, f"{corruption}-{severity}"))
     pixels = images.permute(0, 2, 3, 1).cpu().numpy() / 255
     out = np.clip(CORRUPT[corruption](pixels, severity, rng), 0, 1)
-    return torch.from_numpy((255 * out).round().astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(cut_to_bytes(out)).permute(0, 3, 1, 2).contiguous()

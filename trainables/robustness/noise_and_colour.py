@@ -82,5 +82,10 @@ def pixelate(images: Pixels, severity: int, rng: Generator) -> Pixels:
     return np.stack([np.asarray(picture) for picture in pictures]) / 255
 
 
+def cut_to_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return values in [0, 1] as bytes, cut off as in the released code; a whole one may lack what rounding took."""
+    return (255 * values + 1e-6).astype(np.uint8)
+
+
 def _pictures(images: Pixels) -> list[Image.Image]:
-    return [Image.fromarray(image) for image in (255 * images).round().astype(np.uint8)]
+    return [Image.fromarray(image) for image in cut_to_bytes(images)]
