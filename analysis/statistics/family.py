@@ -36,6 +36,7 @@ class Family:
     own_metric: str = ""  # the metric of the study, where the table compares another
     earlier_metrics: tuple[str, ...] = ()  # the other metrics that earlier tables compared
     other_delta: bool = False  # earlier tables had another delta, or none
+    other_family: bool = False  # earlier tables had another scope
     unfinished: bool = False  # the number of seeds is fixed, and not all of them are over
 
 
@@ -55,6 +56,7 @@ def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Fa
         own_metric="" if metric == own_metric else own_metric,
         earlier_metrics=tuple(name for name in looks.get("metrics", ()) if name != metric),
         other_delta=bool(looks.get("other_delta")),
+        other_family=bool(looks.get("other_family")) and tables > 1,  # one table is its study
     )
 
 

@@ -106,6 +106,9 @@ def _elsewhere(family: Family) -> list[str]:
     if family.earlier_metrics:
         named.append(f"Earlier tables of the study compared {listed(family.earlier_metrics)}")
     lines += [f"{words}; {letter} (family) is not corrected for a choice of metric." for words in named]
+    if family.other_family:
+        held = f"{letter} (family) holds only if they did not suggest this one"
+        lines.append(f"Earlier tables of the study had another family: {held}.")
     return lines
 
 

@@ -19,14 +19,14 @@ Comparison = frozenset[str]  # a key of a run of the arm, and one of a run of wh
 
 
 def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], metric: str) -> dict[str, Any]:
-    """Return the looks at these trials: ``seeds``, ``until_decided``, ``comparisons``, ``metrics``, ``other_delta``.
+    """Return the looks at these trials, by these names.
 
     ``seeds`` are the numbers of seeds in tables with a fixed number of them, other seeds than today's, and a comparison
     of this one; ``until_decided`` is whether seeds were ever added to one until every comparison was decided;
     ``comparisons`` counts those of other plans that this one lacks, whatever the names of their arms are; ``metrics``
     are those, other than today's ``metric``, in tables with a comparison of this one; ``other_delta`` is whether one of
-    these had another delta, or none. A table without a seed of today's is no look: the p of new seeds holds whatever
-    has been seen of others.
+    these had another delta, or none, and ``other_family`` whether one had another family. A table without a seed of
+    today's is no look: the p of new seeds holds whatever has been seen of others.
     """
     today = set(study.seeds)
     cells = _Cells()
@@ -35,7 +35,7 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
     keys = {trial.key for trial in trials}
     seeds: set[int] = set()
     metrics: set[str] = set()
-    until_decided = other_delta = False
+    until_decided = other_delta = other_family = False
     earlier: set[Comparison] = set()
     for run, plan in artifacts.plans(client, study.name):
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
@@ -49,6 +49,7 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
         metrics |= {plan["metric"], *known.get("metrics", [])}
         until_decided |= bool(plan.get("sequential") or known.get("until_decided"))
         other_delta |= plan.get("delta") != study.delta or bool(known.get("other_delta"))
+        other_family |= plan.get("family", study.family) != study.family or bool(known.get("other_family"))
         planned = {trial["seed"] for trial in plan["trials"]}
         others = planned != today
         seeds |= set(known.get("seeds", [])) - ({len(today)} if others else set())
@@ -62,6 +63,7 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
         "comparisons": len(earlier - now),
         "metrics": sorted(metrics - {metric}),
         "other_delta": other_delta,
+        "other_family": other_family,
     }
 
 

@@ -1,5 +1,6 @@
 """What is said below a table of its tests, of pairing, and of the seeds that they need."""
 
+import itertools
 import re
 
 import pytest
@@ -42,9 +43,14 @@ def test_the_method_names_the_tests_the_family_and_the_unit():
 
 
 def test_a_family_of_one_table_says_what_is_not_controlled():
-    text = method_text(*tables_of(full(), ARMS, factors={"mixer": ("cutmix", "mixup")}, family="table"))
-    assert "corrected for the 4 comparisons of a table alone" in text
-    assert "over the 2 tables of the study the error rate is not controlled" in text
+    for looks, mixers in itertools.product(({}, {"other_family": True}), (("cutmix", "mixup"), ("cutmix",))):
+        text = method_text(*tables_of(full(), ARMS, factors={"mixer": mixers}, family="table", looks=looks))
+        assert "corrected for the 4 comparisons of a table alone" in text
+        assert ("over the 2 tables of the study the error rate is not controlled" in text) == (len(mixers) > 1)
+        another = (
+            "Earlier tables of the study had another family: p (family) holds only if they did not suggest this one."
+        )
+        assert (another in text) == (bool(looks) and len(mixers) > 1)  # of one table both families are the same
 
 
 def test_controls_references_and_delta_are_named():

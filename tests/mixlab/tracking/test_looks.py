@@ -18,7 +18,10 @@ TRAIN = complete(Toy())
 THREE_ARMS = replace(STUDIES["sequential"](), seeds=range(6))
 FIRST, SECOND, THIRD = THREE_ARMS.arms
 STUDY = replace(THREE_ARMS, arms=(FIRST, SECOND))
-NOTHING: dict[str, Any] = {"seeds": [], "until_decided": False, "comparisons": 0, "metrics": [], "other_delta": False}
+NOTHING: dict[str, Any] = {
+    **{"seeds": [], "until_decided": False, "comparisons": 0, "metrics": []},
+    **{"other_delta": False, "other_family": False},
+}
 METRIC, OTHER_METRIC = "test_top1_median10", "test_top1_best"
 Table = tuple[Any, dict[str, Any]]
 
@@ -80,6 +83,8 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
     "another delta": (replace(STUDY, delta=0.5), [table_of(replace(STUDY, delta=0.2))], {"other_delta": True}),
     "a delta after none": (replace(STUDY, delta=0.5), [OF_SIX], {"other_delta": True}),
     "and once more with it": (STUDY, [table_of(STUDY, other_delta=True)], {"other_delta": True}),
+    "another family": (replace(STUDY, family="table"), [OF_SIX], {"other_family": True}),
+    "another family before": (STUDY, [table_of(STUDY, other_family=True)], {"other_family": True}),
     # It was taken for the same table, so that the comparison that it replaces was not told of.
     "a reference": (OF_SECOND, [LARGER], {"comparisons": 1}),
     "an earlier reference": (THREE_ARMS, [table_of(OF_SECOND)], {"comparisons": 1}),
