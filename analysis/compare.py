@@ -103,8 +103,7 @@ def _gains(pairs: Mapping[str, tuple[pd.Series, pd.Series]], sequential: bool) -
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
         gains["p_family"] = math.nan if sequential else family_p(aligned(differences))
-        if sequential:
-            gains["p"] = math.nan
+        gains["p"] = math.nan if sequential else gains["p"]
         gains["differs"] = gains["p_family"] < ALPHA
     return gains
 
@@ -199,7 +198,8 @@ def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequent
 def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
     """Return how many cells differ, or why nobody can say."""
     if sequential:
-        return "Seeds were added until a comparison was decided, so no p holds."
+        stopped = "Seeds were added until a comparison was decided, so no p holds"
+        return f"{stopped}; the interval takes the seeds for a number fixed beforehand."
     pairs, compared = int(gains["pairs"].max()), int((gains["pairs"] > 0).sum())
     if not compared:
         return "No cell has a seed in common that is not of a shared run, so nothing is compared."
