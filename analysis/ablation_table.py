@@ -148,7 +148,7 @@ def _work(options: argparse.Namespace) -> int:
 parser = command.study_parser("ablation_table.py", "Print the tables of a study, from what MLflow holds.")
 add = parser.add_argument
 add("--metric", type=command.given, metavar="NAME", help="compare this metric (default: that of the plan)")
-add("--out", type=command.new_folder, metavar="DIR", help="also write the tables, and the figure of the gains")
+add("--out", type=command.new_folder, metavar="DIR", help="also write the tables, and the figures of gains and ranks")
 add("--show-last-best", action="store_true", help="also show the values of the last and the best epoch")
 ratios = "also show these metrics, such as step_seconds, as multiples of the baseline's"
 add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratios)

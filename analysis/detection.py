@@ -93,7 +93,8 @@ steps = "steps of the fine-tuning, with which its milestones move (default: the 
 add("--iterations", type=count, metavar="N", help=steps)
 add("--batch-size", type=count, metavar="N", help="photographs in a step (default: the recipe's 16)")
 add("--lr", type=positive, metavar="X", help="learning rate (default: the recipe's 0.02)")
-add("--side", type=at_least(32), metavar="PIXELS", help="shorter side of an image; the proposed boxes scale with it")
+side = "shorter side of an image, with which the proposed boxes scale (default: the recipe's)"
+add("--side", type=at_least(32), metavar="PIXELS", help=side)
 main = command.main(_work, parser)
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from analysis.records.runs import FACTOR, METRIC, Plan, done, name_of_run
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.captions import evaluated_text, provenance_text
 from analysis.words.cells import tidy
-from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
+from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables, wrap
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from mixlab.tracking import store
@@ -221,7 +221,7 @@ class Evaluation:
         page.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
         pd.concat([tidy(levels) for levels in tables]).to_csv(table, index=False)
         self.files.extend([page, table])
-        return "\n\n".join([study, *map(terminal_tables, tables), how])
+        return "\n\n".join([study, *map(terminal_tables, tables), *map(wrap, how.split("\n\n"))])
 
     def draw(
         self,

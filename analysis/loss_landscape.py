@@ -203,7 +203,7 @@ def _draw_contours(axis: Axes, points: pd.DataFrame, losses: NDArray[np.float64]
 
 def add_plane(options: argparse.ArgumentParser, default: int) -> None:
     """Add the option ``--plane``."""
-    words = "points on a side of the plane, or 0 (default: %(default)s)"
+    words = "points on a side of the plane, or 0 for none (default: %(default)s)"
     options.add_argument("--plane", type=at_least(5, odd=True, or_zero=True), default=default, metavar="N", help=words)
 
 

@@ -32,7 +32,7 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from analysis.words.rendering import escape_markdown, grid, markdown_grid
+from analysis.words.rendering import escape_markdown, grid, markdown_grid, wrap
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 from mixlab.spec.trial import cell_name
@@ -144,7 +144,7 @@ def _work(options: argparse.Namespace) -> int:
         study.files.append(options.out / "transfers.csv")
         study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
     study.draw("reliability", plot_reliability, points, tables["ece"], caption)
-    return study.finish("\n\n".join([grid(shown), *sentences]))
+    return study.finish("\n\n".join([grid(shown), *map(wrap, sentences)]))
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:

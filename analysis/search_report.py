@@ -31,7 +31,7 @@ from analysis.words import page
 from analysis.words.captions import capitalised, label_text
 from analysis.words.cells import cells
 from analysis.words.races import race_sentence, race_table
-from analysis.words.rendering import grid, html_grid, html_list, html_tables, labels, paragraph
+from analysis.words.rendering import grid, html_grid, html_list, html_tables, labels, paragraph, wrap
 from mixlab.errors import BadInput
 from mixlab.messages import counted
 from mixlab.spec.space import short
@@ -52,10 +52,10 @@ class SearchReport:
     @property
     def text(self) -> str:
         """Return the report for a terminal."""
-        lines = [grid(self.winners), ""]
-        lines += [race_sentence(arm, len(self.search.plan["search_seeds"])) for arm in self.search.raced]
+        lines = [race_sentence(arm, len(self.search.plan["search_seeds"])) for arm in self.search.raced]
         lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing is shown to be beyond chance."]
-        return "\n".join([*lines, *(f"Beware: {caution}" for caution in self.cautions)])
+        lines += [f"Beware: {caution}" for caution in self.cautions]
+        return "\n".join([grid(self.winners), "", *map(wrap, lines)])
 
 
 def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash: str | None = None) -> SearchReport:

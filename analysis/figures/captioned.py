@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 from analysis.figures.letters import in_letters, style
 from analysis.figures.naming import plain
 from analysis.words.line_breaks import wrapped
-from analysis.words.rendering import latex_figure
+from analysis.words.rendering import labels, latex_figure
 
 COLUMN, TEXT = 3.25, 6.75  # inches, the width of a column of a paper and that of two
 LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption or a legend
@@ -53,6 +53,7 @@ def caption_lines(caption: str, width: float) -> list[str]:
 def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:
     """Write a figure as ``stem.png``, ``.pdf`` and ``.tex``; return the files.
 
+    Its label in LaTeX has its title and its folder too: a document may have the curves of two studies or commands.
     A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page. A
     ``picture``, the content of the PNG file, is not drawn again.
     """
@@ -68,7 +69,9 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
             _print(figure, printed)
             shown.write_bytes(picture)
     wide = figure.get_figwidth() > COLUMN
-    text.write_text(latex_figure(stem.name, str(figure.get_label()), wide=wide), encoding="utf-8")
+    titles = [part.get_suptitle() for part in figure.subfigs]
+    (label,) = labels([" ".join([*titles, stem.parent.name, stem.name])])
+    text.write_text(latex_figure(stem.name, label, str(figure.get_label()), wide=wide), encoding="utf-8")
     return [shown, printed, text]
 
 

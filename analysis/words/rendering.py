@@ -1,9 +1,7 @@
 """The tables of a study as terminal text, Markdown, LaTeX and HTML."""
 
 import html
-import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -14,6 +12,7 @@ from analysis.words.cells import DASH, cells, columns_of_words, heading, paper_c
 from analysis.words.line_breaks import JOINT, joined, wrapped
 from analysis.words.method import ALONE, method_text, power_heading
 from analysis.words.page import page
+from mixlab.messages import as_printed, terminal_width
 from mixlab.spec.trial import digest
 
 WIDTH = 110  # the most characters of a line of text in a terminal
@@ -32,7 +31,7 @@ LATEX |= {DASH: "--", "…": r"\ldots{}", JOINT: "~", "→": r"$\to$"}
 GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega"
 LATEX |= {letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθκλμνξπρστφχψω", GREEK.split(), strict=True)}
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # no wider than a line
-LOW = r"\resizebox{!}{\ifdim\height>0.75\textheight0.75\textheight\else\height\fi}{%"  # a page holds the caption, too
+LOW = r"\resizebox{{!}}{{\ifdim\height>{0}{0}\else\height\fi}}{{%"  # no higher than what the caption leaves
 STARRED = r"\ProvideDocumentEnvironment{{{0}*}}{{}}{{\begin{{{0}}}}}{{\end{{{0}}}}}"  # beamer has none over two columns
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
@@ -56,11 +55,11 @@ def terminal_tables(levels: Sequence[LevelTable], *, power: bool = False) -> str
     blocks = []
     for level, lines in zip(levels, own, strict=True):
         table = grid(cells(level))
-        blocks.append("\n".join([_wrap(heading(level)), "", table, *([""] if lines else []), *map(_wrap, lines)]))
+        blocks.append("\n".join([wrap(heading(level)), "", table, *([""] if lines else []), *map(wrap, lines)]))
         if power:
-            plan = f"{_wrap(power_heading(level))}\n\n{grid(power_cells(level))}"
+            plan = f"{wrap(power_heading(level))}\n\n{grid(power_cells(level))}"
             blocks.append(plan if len(level.table) > 1 else ALONE)
-    blocks.append("\n".join(_wrap(line) for line in [*shared, method_text(*levels)]))
+    blocks.append("\n".join(wrap(line) for line in [*shared, method_text(*levels)]))
     return "\n\n".join(blocks)
 
 
@@ -95,20 +94,27 @@ def latex(study: str, levels: Sequence[LevelTable]) -> str:
         align = "".join("l" if words else "r" for words in columns_of_words(shown))
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
         lines = [r"\begin{table*}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
-        lines += [r"\smallskip", FITTED, LOW]  # most classes leave no space below a caption
+        lines += [r"\smallskip", FITTED, _low(caption)]  # most classes leave no space below a caption
         lines += [rf"\begin{{tabular}}[b]{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
         blocks.append("\n".join([*lines, r"\end{tabular}}}", r"\end{table*}"]))
     return "\n\n".join(blocks) + "\n"
 
 
-def latex_figure(name: str, caption: str, *, wide: bool = False) -> str:
+def latex_figure(name: str, label: str, caption: str, *, wide: bool = False) -> str:
     """Return ``name.pdf`` as a LaTeX float, ``wide`` as two columns, for a document that loads ``graphicx``."""
     float_ = "figure*" if wide else "figure"
     lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit."]
     lines += [STARRED.format("figure")] if wide else []
-    lines += [rf"\begin{{{float_}}}", r"\centering", FITTED, LOW, rf"\includegraphics{{{name}.pdf}}}}}}"]
+    lines += [rf"\begin{{{float_}}}", r"\centering", FITTED, _low(caption, wide=wide)]
+    lines.append(rf"\includegraphics{{{name}.pdf}}}}}}")
     lines.append(rf"\caption{{{_escape_latex(caption)}}}")
-    return "\n".join([*lines, rf"\label{{fig:{name}}}", rf"\end{{{float_}}}", ""])
+    return "\n".join([*lines, rf"\label{{fig:{label}}}", rf"\end{{{float_}}}", ""])
+
+
+def _low(caption: str, *, wide: bool = True) -> str:
+    """Return the beginning of a box that is no higher than what a caption, of one or two columns, leaves of a page."""
+    lines = 3 + len(caption) / (64 if wide else 40)  # of the 40 or more that a page has
+    return LOW.format(rf"{min(max(1 - lines / 40, 0.3), 0.75):.2f}\textheight")
 
 
 def html_page(study: str, levels: Sequence[LevelTable]) -> str:
@@ -136,8 +142,8 @@ def grid(shown: pd.DataFrame, *, words: bool = False) -> str:
     begin, columns = 1, len(shown.columns)
     while not parts or begin < columns:
         for end in range(columns, begin - 1, -1):
-            part = _grid(shown.iloc[:, [0, *range(begin, end)]], "simple", words=words)
-            if end <= begin + 1 or max(map(len, part.splitlines())) <= _terminal_width():
+            part = _grid(shown.iloc[:, [0, *range(begin, end)]], "simple", as_printed, words=words)
+            if end <= begin + 1 or max(map(len, part.splitlines())) <= terminal_width():
                 break
         parts.append(part)
         begin = end
@@ -197,16 +203,9 @@ def paragraph(text: str) -> str:
     return f"<p>{html.escape(joined(_one_line(text)))}</p>"
 
 
-def _wrap(line: str) -> str:
-    return "\n".join(wrapped(line, min(WIDTH, _terminal_width()), whole_words=True))
-
-
-def _terminal_width() -> int:
-    """Return the characters of a line of the terminal, and very many where the output goes elsewhere."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or sys.maxsize
-    except (OSError, ValueError):
-        return sys.maxsize
+def wrap(line: str) -> str:
+    """Return a paragraph in lines that end between words."""
+    return "\n".join(wrapped(line, min(WIDTH, terminal_width()), whole_words=True))
 
 
 def escape_markdown(text: str) -> str:

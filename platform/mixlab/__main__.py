@@ -13,11 +13,12 @@ import ast
 import importlib.util
 import runpy
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from mixlab import installation
 from mixlab.errors import BadInput, drop_output, first_line, give_up_output, no_room, require_known
-from mixlab.messages import STOPPED, open_streams
+from mixlab.messages import STOPPED, open_streams, terminal_width
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
     "compare": ("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
@@ -90,7 +91,8 @@ def _list(arguments: Sequence[str]) -> None:
             purpose = (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0]
         except (SyntaxError, ValueError) as error:  # the file of another, or one that is being written
             purpose = f"cannot be read: {first_line(error)}"
-        print(f"{name:<{width}}  {purpose}")
+        line, letters = f"{name:<{width}}  {purpose}", terminal_width()
+        print(textwrap.fill(line, letters, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:

@@ -27,6 +27,20 @@ def counted(number: int | str, what: str) -> str:
     return f"{number} {what}" if str(number) == "1" else f"{number} {what}s"
 
 
+def terminal_width() -> int:
+    """Return the letters of a line of the terminal, and very many where the output goes elsewhere."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or sys.maxsize
+    except (OSError, ValueError):
+        return sys.maxsize
+
+
+def as_printed(text: str) -> str:
+    """Return a text in the letters that the standard output has."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, OTHERS).decode(encoding)
+
+
 class _Terminal(FileIO):
     """A terminal, to which a command that goes on, or cleans up, may write when it has been closed."""
 

@@ -1,5 +1,6 @@
 """The command ``mixlab``: studies by name, the tools around them, and packages that hide ours."""
 
+import os
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -35,6 +36,16 @@ def test_every_study_is_listed_with_what_it_shows(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(studies())
     assert any(line.startswith("ablation_cifar100 ") and "Ablation of the terms of SUMix" in line for line in lines)
+
+
+def test_a_narrow_terminal_shows_whole_words(capfd, monkeypatch):
+    assert main(["list"]) == 0
+    words = capfd.readouterr().out.split()
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((40, 24)))
+    assert main(["list"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert " ".join(lines).split() == words
+    assert max(map(len, lines)) <= 40
 
 
 @pytest.fixture

@@ -172,11 +172,11 @@ def test_a_pdf_leaves_the_title_and_the_caption_to_the_paper(levels, monkeypatch
         boxes[ending] = options.get("bbox_inches")
 
     monkeypatch.setattr(Figure, "savefig", savefig)
-    *_, latex = save(figure, tmp_path / "gains")
+    *_, latex = save(figure, tmp_path / "quick" / "gains")
     title, caption = "ablation_tiny", "\n".join(caption_lines(figure.get_label(), figure.get_figwidth()))
     assert shown[".png"] - shown[".pdf"] == {title, caption}
     assert boxes[".pdf"].width == figure.get_figwidth()
-    assert "commit~0123456789ab, data~feedc0de.}" in latex.read_text()
+    assert "commit~0123456789ab, data~feedc0de.}\n\\label{fig:ablation-tiny-quick-gains}" in latex.read_text()
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import math
 import os
 import re
 import shutil
-import string
 import subprocess
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 import pandas as pd
@@ -20,7 +20,16 @@ from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
 from analysis.words.line_breaks import wrapped
-from analysis.words.rendering import html_grid, html_page, latex, latex_figure, markdown, markdown_grid, terminal_text
+from analysis.words.rendering import (
+    grid,
+    html_grid,
+    html_page,
+    latex,
+    latex_figure,
+    markdown,
+    markdown_grid,
+    terminal_text,
+)
 from tests.analysis.pages import Page
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 from tests.analysis.test_any_name import HARD
@@ -109,6 +118,14 @@ def test_a_narrow_terminal_shows_every_column_in_lines_that_fit(monkeypatch):
     ]
 
 
+def test_columns_are_as_wide_as_the_letters_that_the_output_has():
+    with io.TextIOWrapper(io.BytesIO(), "ascii") as output, redirect_stdout(output):
+        head, _, _, line, _ = grid(cells(study()[0])).splitlines()
+    assert [head.index(name) + len(name) for name in (" +/- sd", "gain")] == [
+        line.index(cell) + len(cell) for cell in (" +/- 0.18", "+1.00")
+    ]
+
+
 def test_last_and_best_are_shown_on_request_with_a_warning():
     levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in study()]
     assert cells(levels[0])[["last", "best"]].to_numpy().tolist() == [["77.00", "80.00"]] * 3
@@ -138,13 +155,13 @@ def test_the_means_alone_in_the_layout_of_papers():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
 def test_latex_compiles_it(tmp_path, printed):
-    many = "baseline", "+ lam", *(f"+ {letter}" for letter in string.ascii_letters)
+    many = "baseline", "+ lam", *(f"+ {number}" for number in range(58))
     for name, arms in ("usual", many), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
         found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
         (tmp_path / f"{name}.tex").write_text(latex(name, levels))
     Figure(figsize=(6.75, 13)).savefig(tmp_path / "gains.pdf")  # as of twenty arms with long names
-    (tmp_path / "gains.tex").write_text(latex_figure("gains", f"{AWKWARD}: n = 6, p < 0.05.", wide=True))
+    (tmp_path / "gains.tex").write_text(latex_figure("gains", "tiny-gains", f"{AWKWARD}: n = 6, p < 0.05.", wide=True))
     packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
     starred = "table*", "endtable*", "figure*", "endfigure*"
     as_beamer = "".join(rf"\expandafter\let\csname {name}\endcsname\relax" for name in starred)
@@ -224,7 +241,9 @@ def test_latex_is_balanced_and_escaped():
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [row.replace(r"\&", "").count("&") for row in rows] == [7] * 2 * (1 + 3)  # the head, and a row an arm
     assert r"\label{tab:a-study-mixer-cutmix}" in text
-    assert r"\caption{Demšar: $\epsilon$ $\to$ 0, \texttt{U+4E2D}}" in latex_figure("ranks", "Demšar: ε → 0, 中")
+    assert r"\caption{Demšar: $\epsilon$ $\to$ 0, \texttt{U+4E2D}}" in latex_figure(
+        "ranks", "ranks", "Demšar: ε → 0, 中"
+    )
 
 
 def test_latex_writes_a_minus_where_a_number_is_negative_and_opens_quotes():
