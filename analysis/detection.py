@@ -67,12 +67,12 @@ def _work(options: argparse.Namespace) -> int:
     root = options.data_root.absolute()
     LAYOUTS[options.layout](root)  # refuses files that are missing or broken before anything is trained
     protocol = {"kind": "detection", "version": 2, "layout": options.layout, "recipe": asdict(recipe)}
-    seeds = sorted(done(study.runs)["seed"].unique())
-    if not seeds:
+    runs = done(study.runs)
+    if runs.empty:
         raise ValueError("the study has no run that is done: there is nothing to fine-tune")
-    for seed in seeds:
+    for seed in sorted(runs["seed"].unique()):
         own = {**protocol, "data_root": str(root), "seed": int(seed)}
-        study.measure(measure, own, study.runs[study.runs["seed"] == seed])
+        study.measure(measure, own, runs[runs["seed"] == seed], len(runs))
     tables = []
     for name, label in MEASURES.items():
         metric = Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label)

@@ -83,7 +83,8 @@ def test_pasted_objects_are_found_and_as_a_hole_by_evidence_against_them(birds):
 @pytest.mark.slow
 def test_the_command_writes_the_mean_over_the_three_overlaps(birds, untrained, out, capsys):
     assert untrained(SMALL).call(localisation, "--out", str(out), "--data-root", str(birds)) == 0
-    assert "at the best threshold. MaxBoxAccV2: mean over overlaps of 30, 50 and 70 %." in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "at the best threshold. MaxBoxAccV2: mean over overlaps of 30, 50 and 70 %." in said
     table = pd.read_csv(out / "table.csv")
     assert set(table["metric"]) == set(localisation.MEASURES)
     means = table.pivot_table(index="arm", columns="metric", values="mean")
