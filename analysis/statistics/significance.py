@@ -39,11 +39,13 @@ class Interval(NamedTuple):
 def mean_interval(values: ArrayLike) -> Interval:
     """Return Student's t interval, 95 %, of the mean of values (S,); of paired differences it is the paired t interval.
 
-    With one value the ends are NaN, with none the mean is too.
+    With one value the ends are NaN, with none the mean is too. They are NaN as well where fewer than six values are all
+    equal but for rounding: they cannot tell a spread, and an interval without width would claim certainty.
     """
     pairs = np.size(values)
     mean, spread = mean_and_sd(values)
-    half = float(stdtrit(pairs - 1, 1 - ALPHA / 2)) * spread / math.sqrt(pairs) if pairs > 1 else math.nan
+    able = pairs >= FEWEST_PAIRS or spread > 1e-9 * abs(mean)
+    half = float(stdtrit(pairs - 1, 1 - ALPHA / 2)) * spread / math.sqrt(pairs) if able else math.nan
     return Interval(mean, mean - half, mean + half)
 
 

@@ -14,12 +14,11 @@ from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
 from analysis.words.captions import capitalised, listed, span_text
-from analysis.words.cells import cells, metric_rule
+from analysis.words.cells import cells, metric_rule, number_text
 from analysis.words.method import ALONE
 from analysis.words.notes import NOT_YET
 from analysis.words.rendering import escape_markdown, markdown_tables
 from mixlab.messages import counted
-from mixlab.spec.metric import decimals
 from mixlab.spec.trial import cell_name
 
 # verdict: what one comparison is, and what several are, in the order of the sentence
@@ -108,7 +107,7 @@ def _named(level: LevelTable, arm: str, row: pd.Series) -> str:
 
 def gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
     """Return a gain and the ends of its interval, as the table shows them."""
-    return [decimals(row[name], level.declared.digits, "+") for name in ("gain", "gain_low", "gain_high")]
+    return [number_text(row[name], level.declared.digits, "+") for name in ("gain", "gain_low", "gain_high")]
 
 
 def claims(levels: Sequence[LevelTable]) -> list[str]:

@@ -34,7 +34,9 @@ def test_interval_of_one_of_none_and_of_equal_differences():
     assert mean_interval([1.5]).mean == 1.5
     assert np.isnan(mean_interval([1.5])[1:]).all()
     assert np.isnan(mean_interval([])).all()
-    assert mean_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)
+    for few in ([0.0, 0.0], [0.5, 0.5, 0.5], [70.3 - 70, 71.3 - 71, 72.3 - 72]):  # equal but for rounding
+        assert np.isnan(mean_interval(few)[1:]).all()
+    assert mean_interval([0.5] * 6) == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(
