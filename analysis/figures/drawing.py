@@ -1,7 +1,7 @@
 """The style that the figures of the analysis share: arms' looks, one panel per table, bands over seeds.
 
-Colours are those of Okabe and Ito (2008), which readers with any common colour vision can tell apart. An arm has the
-colour and the mark of its position in the study, in every figure.
+Colours are those of Okabe and Ito (2008), with a yellow dark enough to be seen on white; marks tell arms apart whose
+colours some readers cannot. An arm has the colour and the mark of its position in the study, in every figure.
 """
 
 import math
