@@ -94,23 +94,26 @@ def fill(folder: Path, uri: str, count: int) -> None:
     trials = study.trials(train)
     head = client.create_run(experiment, tags={"mixlab.level": "study", "mixlab.plan": "0"})
     client.log_dict(head.info.run_id, study_plan(study, trials, "paper", train), "plan.json")
+    parent = client.create_run(experiment, tags={"mixlab.level": "arm"}).info.run_id
     rng = np.random.default_rng(0)
     rows: dict[str, list[dict[str, Any]]] = {table: [] for table in ("runs", "tags", "params", "latest_metrics")}
     with sqlite3.connect(folder / "mlflow.db") as store:
-        template = pd.read_sql("SELECT * FROM runs", store).iloc[0].to_dict()  # the only run so far
+        template = pd.read_sql("SELECT * FROM runs", store).iloc[0].to_dict()
         for trial in trials:
-            _add(rows, template, trial, 70 + ARMS.index(trial.arm) * 0.05 + float(rng.normal(0, 0.3)))
+            _add(rows, template, parent, trial, 70 + ARMS.index(trial.arm) * 0.05 + float(rng.normal(0, 0.3)))
         for table, of in rows.items():
             pd.DataFrame(of).to_sql(table, store, if_exists="append", index=False)
 
 
-def _add(rows: dict[str, list[dict[str, Any]]], template: dict[str, Any], trial: Trial, value: float) -> None:
+def _add(
+    rows: dict[str, list[dict[str, Any]]], template: dict[str, Any], parent: str, trial: Trial, value: float
+) -> None:
     """Add a finished run, whose every metric has this value, to the rows of each table."""
     own = {"run_uuid": uuid.uuid4().hex}
     rows["runs"].append({**template, **own, "status": "FINISHED", "end_time": template["start_time"] + 1})
     tags = {"mixlab.level": "seed", "mixlab.key": trial.key, "mixlab.study": STUDY, "mixlab.arm": trial.arm}
     tags |= {"mixlab.seed": str(trial.seed), "mixlab.commit": "0" * 40, "mixlab.dirty": "false", "mixlab.data": "1"}
-    tags |= {"mixlab.constraints": "0" * 12, "mlflow.parentRunId": "0" * 32, "mlflow.runName": trial.name}
+    tags |= {"mixlab.constraints": "0" * 12, "mlflow.parentRunId": parent, "mlflow.runName": trial.name}
     rows["tags"] += [{"key": key, "value": text, **own} for key, text in tags.items()]
     params = {**PARAMS, "epochs": "200", "mixer": trial.levels["mixer"]}
     rows["params"] += [{"key": key, "value": text, **own} for key, text in params.items()]

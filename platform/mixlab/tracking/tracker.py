@@ -50,6 +50,7 @@ class Tracker:
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.writer.refused[0] if self.writer.refused else self.writer.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
+        self.writer.put(self._adopt)
 
     def _open(self) -> None:
         root, middle, _ = self.tracked.levels
@@ -73,7 +74,6 @@ class Tracker:
                 names.PARENT: self.study_run,
             }
             self.arm_runs[cell], _ = find_or_create(self.client, self.experiment_id, tags)
-        self._adopt()
         offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
         offer(self.client, self.experiment_id, offered)
 
@@ -83,8 +83,8 @@ class Tracker:
         for trial in self.tracked.plan.get("trials", ()):  # a search has none
             run = self.trials.recorded.get(trial["key"])
             if run is not None and run.tags.get(names.PARENT) not in there:
-                cell = cell_name(trial["levels"].values(), trial["arm"])
-                self.client.set_tag(run.run_id, names.PARENT, self.arm_runs[cell])
+                arm = self.arm_runs[cell_name(trial["levels"].values(), trial["arm"])]
+                self.writer.put(partial(self.client.set_tag, run.run_id, names.PARENT, arm))
 
     def close(self, state: State, states: Mapping[str, State]) -> None:
         """End the study's run in a state, and the runs of the arms in theirs, by cell."""

@@ -68,10 +68,14 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
 def test_a_seed_whose_arm_was_deleted_is_shown_below_the_new_run_of_the_arm_and_no_other_moves(client):
     plan = {**TRACKED.plan, "trials": [{"key": TRIAL.key, "arm": "plain", "levels": {}, "seed": 0}]}
     client.delete_run(opened(client).arm_runs["plain"])
-    tracker = tracker_of(client, replace(TRACKED, plan=plan))
-    tracker.open()
-    tracker_of(client, replace(TRACKED, plan=plan, identity="4567")).open()
-    assert run_of(tracker).data.tags[names.PARENT] == tracker.arm_runs["plain"]
+    parents = []
+    for identity in (TRACKED.identity, "4567"):
+        tracker = tracker_of(client, replace(TRACKED, plan=plan, identity=identity))
+        tracker.open()
+        assert tracker.writer.drain(DRAIN_SECONDS)
+        parents.append((run_of(tracker).data.tags[names.PARENT], tracker.arm_runs["plain"]))
+    (first, arm), (second, _) = parents
+    assert first == second == arm
 
 
 REFUSED = MlflowException("not yours", INVALID_PARAMETER_VALUE)
