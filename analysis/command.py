@@ -188,15 +188,16 @@ def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = No
         drop_output()
         return 0
     except (BadInput, HeadLost, ValueError, OSError, MlflowException) as error:
+        full = no_room(error)
         said = in_one_line(error) if not isinstance(error, MlflowException) else f"MLflow: {root_cause(error)}"
         if isinstance(error, OSError) and error.filename and error.strerror:
             said = f"{error.filename!r} cannot be used ({error.strerror})"
-        elif no_room(error):
+        elif full:
             said = without_room("the place of its output or files", error)
         print(f"{parser.prog}: {said}", file=sys.stderr)
-        if no_room(error):
+        if full:
             drop_output()
-        return 1 if isinstance(error, HeadLost) or no_room(error) else 2
+        return 1 if full or isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
         advice = f"{end}; the same command goes on" if str(end) else "the same command starts again"
         print(f"{parser.prog}: interrupted; {advice}", file=sys.stderr)

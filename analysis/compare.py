@@ -98,17 +98,16 @@ def _gains(pairs: Mapping[str, tuple[pd.Series, pd.Series]], sequential: bool) -
     rows, differences = {}, []
     for cell, (first, second) in pairs.items():
         difference = (second - first).dropna()
-        rows[cell] = _gain(first[difference.index], second[difference.index], difference)
+        rows[cell] = _gain(first[difference.index], second[difference.index], difference, sequential)
         differences.append(difference)
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
         gains["p_family"] = math.nan if sequential else family_p(aligned(differences))
-        gains["p"] = math.nan if sequential else gains["p"]
         gains["differs"] = gains["p_family"] < ALPHA
     return gains
 
 
-def _gain(first: pd.Series, second: pd.Series, difference: pd.Series) -> dict[str, float]:
+def _gain(first: pd.Series, second: pd.Series, difference: pd.Series, sequential: bool) -> dict[str, float]:
     """Return the row of a cell, from the values of the seeds that both sides have."""
     interval = mean_interval(difference)
     return {
@@ -118,7 +117,7 @@ def _gain(first: pd.Series, second: pd.Series, difference: pd.Series) -> dict[st
         "gain": interval.mean,
         "gain_low": interval.low,
         "gain_high": interval.high,
-        "p": sign_flip_p(difference),
+        "p": math.nan if sequential else sign_flip_p(difference),
         "sd_paired": mean_and_sd(difference)[1],
         "sd_unpaired": math.hypot(mean_and_sd(first)[1], mean_and_sd(second)[1]),
     }

@@ -51,8 +51,6 @@ class CompleteTrainable:
             if hasattr(train, name):
                 user_input.require_type(f"{name} of a trainable", self._given(name, None), hint)
         self.metrics = checked(self._given("metrics", ()))
-        if not callable(numbers := self._given("numbers", 1)):
-            user_input.require_count("numbers of a trainable", numbers)
         keys: list[tuple[str, ...]] = [tuple(self._given(name, ())) for name in ("files", "prepared", "timed")]
         self.files, self.prepared, self.timed = keys
         self.held_out: Config = self._given("held_out", {})

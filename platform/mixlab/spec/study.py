@@ -148,7 +148,7 @@ class Study:
         found = []
         for labels in itertools.product(*(self.levels(factor) for factor in self.factors)):
             levels = dict(zip(self.factors, labels, strict=True))
-            changes = {key: value for factor in levels for key, value in self.levels(factor)[levels[factor]].items()}
+            changes = dict(each for factor, label in levels.items() for each in self.levels(factor)[label].items())
             merged = {**self.base, **changes}
             for arm in self.arms:
                 name = cell_name(levels.values(), arm.name)

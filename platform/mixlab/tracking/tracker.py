@@ -50,7 +50,8 @@ class Tracker:
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.writer.refused[0] if self.writer.refused else self.writer.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
-        self.writer.put(self._adopt)
+        if "trials" in self.tracked.plan:  # a search has none
+            self.writer.put(self._adopt)
 
     def _open(self) -> None:
         root, middle, _ = self.tracked.levels
@@ -79,8 +80,9 @@ class Tracker:
 
     def _adopt(self) -> None:
         """Put the runs of seeds whose arm's run was deleted, as in MLflow's UI, below the run that the arm has now."""
-        there = {run.run_id for run in search_runs(self.client, self.experiment_id, {names.LEVEL: "arm"}, params=False)}
-        for trial in self.tracked.plan.get("trials", ()):  # a search has none
+        level = {names.LEVEL: self.tracked.levels[1]}
+        there = {run.run_id for run in search_runs(self.client, self.experiment_id, level, params=False)}
+        for trial in self.tracked.plan["trials"]:
             run = self.trials.recorded.get(trial["key"])
             if run is not None and run.tags.get(names.PARENT) not in there:
                 arm = self.arm_runs[cell_name(trial["levels"].values(), trial["arm"])]
