@@ -19,10 +19,8 @@ WIDTH = 110  # the most characters of a line of text in a terminal
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
 LONG_TEXT = 40  # characters of a cell, above which it may take several lines
 CLASS, HEAD = ' class="{}"', 'th scope="col"'
-LAST_OF_LATIN, NOT_SET = (
-    "ž",
-    "ÐðÞþ«»ĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų",
-)  # the last letter that LaTeX sets by itself, and those that it does not
+LAST_OF_LATIN = "ž"  # the last letter that LaTeX sets by itself
+NOT_SET = "ÐðÞþ«»ĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų"  # letters before it that LaTeX does not set
 LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {letter: f"${letter}$" for letter in "<>+"}
 LATEX |= {letter: f"{{{letter}}}" for letter in "[]"}  # one that follows \\ would be taken for its option
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"}
