@@ -55,7 +55,7 @@ def accompanied(processes: int, work: Callable[..., object], *arguments: Any) ->
     require_devices(processes)
     threads = torch.get_num_threads()
     each = max(1, threads // processes)
-    store = dist.TCPStore(HOST, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
+    store = _store()
     context = multiprocessing.get_context("spawn")
     others = [
         context.Process(target=_other, args=(number, processes, store.port, each, work, arguments))
@@ -85,6 +85,15 @@ def accompanied(processes: int, work: Callable[..., object], *arguments: Any) ->
         if dist.is_initialized():
             dist.destroy_process_group()
         torch.set_num_threads(threads)
+
+
+def _store() -> dist.TCPStore:
+    """Return the store by which the processes find each other; on a port of its own, it would let any machine in."""
+    server = socket.create_server((HOST, 0))
+    port, descriptor = server.getsockname()[1], server.detach()
+    return dist.TCPStore(
+        HOST, port, is_master=True, wait_for_workers=False, timeout=PATIENCE, master_listen_fd=descriptor
+    )
 
 
 def _await(others: Sequence[BaseProcess], store: dist.TCPStore) -> None:
