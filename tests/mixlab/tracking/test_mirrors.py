@@ -4,7 +4,7 @@ import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock, call
+from unittest.mock import DEFAULT, Mock, call
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -102,7 +102,9 @@ def test_tensorboard_shows_an_epoch_while_its_trial_runs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["trackio", "wandb"])
 def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkeypatch):
     """This holds the arguments that both document; trackio itself is tried in ``test_trackio``."""
-    package = Mock()
+    package, sent = Mock(), []
+    package.init.side_effect = lambda **_: sent.extend(sys.argv) or DEFAULT  # as W&B does
+    monkeypatch.setattr(sys, "argv", ["study.py", "--storage", "s3://AKID:secret@bucket/x"])
     monkeypatch.setitem(sys.modules, name, package)
     mirrors = opened([name], "study", tmp_path, pytest.fail)
     mirrors.start(trial(0))  # which is then retried
@@ -111,6 +113,7 @@ def test_packages_with_runs_are_called_by_their_own_names(name, tmp_path, monkey
     assert given.items() <= package.init.call_args_list[0].kwargs.items()
     assert package.init.return_value.log.call_args_list[0] == call({"top1": 10.0}, step=1)
     assert [made for made, *_ in package.mock_calls] == 2 * ["init", *3 * ["init().log"], "init().finish"]
+    assert sent == 2 * ["study.py", "--storage", "s3://AKID:***@bucket/x"]
 
 
 def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path, monkeypatch):

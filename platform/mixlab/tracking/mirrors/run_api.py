@@ -5,11 +5,14 @@ Where they keep their runs, and with whose key, are their own settings (``WANDB_
 
 import contextvars
 import importlib
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
+from mixlab.uris import shown
 
 
 class RunApi:
@@ -28,7 +31,8 @@ class RunApi:
             config = {**trial.config, "seed": trial.seed}
             run = {"project": self.study, "group": trial.cell, "name": trial.name, "config": config, "resume": "allow"}
             # Both packages end the run that a context has begun before, but many trials run at a time.
-            self.runs[trial.key] = contextvars.Context().run(lambda: self.init(**run, **self.options))
+            with patch.object(sys, "argv", [*map(shown, sys.argv)]):  # W&B sends the command along
+                self.runs[trial.key] = contextvars.Context().run(lambda: self.init(**run, **self.options))
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
         self.runs[trial.key].log(dict(epoch.metrics), step=epoch.number)
