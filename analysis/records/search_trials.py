@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.records.runs import Plan, load_plan
 from mixlab.errors import BadInput
 from mixlab.search.trial_store import TrialStore, best_of, file_of, standing
+from mixlab.uris import shown
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def load_search(
         try:
             loaded = optuna.load_study(study_name=study, storage=opened)
         except KeyError as error:
-            raise ValueError(f"the storage {storage or plan['storage']!r} has no Optuna study {study!r}") from error
+            raise ValueError(
+                f"the storage {shown(storage or plan['storage'])!r} has no Optuna study {study!r}"
+            ) from error
         drawn = {key for trial in loaded.get_trials(deepcopy=False) for key in trial.params}
         space = {key: spec for key, spec in plan["space"].items() if key in drawn}
         arms.append(Tuned(name, loaded, space, " (control)" if name in plan.get("controls", ()) else ""))

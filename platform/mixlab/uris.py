@@ -17,9 +17,9 @@ FOLDERS, BUCKETS = ("file", "hdfs", "viewfs"), ("s3", "gs", "gcs", "abfs", "abfs
 # A URL that begins with postgresql:// asks for psycopg 3, which Mixlab does not install.
 DATABASE = "a database such as postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
 
-PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
+PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
 SECRET = re.compile(
-    r"([?&](?:[\w-]*(?:secret|password|token|signature|account_key)[\w-]*|sig)=)[^&\s]*", re.IGNORECASE
+    r"([?&](?:[\w-]*(?:secret|passw|token|signature|account_key)[\w-]*|sig|odbc_connect)=)[^&\s]*", re.IGNORECASE
 )  # also of an address that Amazon or Azure has signed
 
 

@@ -201,6 +201,9 @@ def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path,
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(1, 0)]})
     assert main(["search_toi", "--tracking-uri", tracked.uri]) == 2
     assert "did you mean 'search_toy'?" in capsys.readouterr().err
+    (other := tmp_path / "new?password=secret").touch()
+    assert main(["search_toy", "--tracking-uri", tracked.uri, "--optuna-storage", str(other)]) == 2
+    assert "/new?password=***' has no Optuna study" in capsys.readouterr().err
     (tmp_path / "optuna.journal").unlink()
     assert main(["search_toy", "--tracking-uri", tracked.uri]) == 2
     assert "--optuna-storage" in capsys.readouterr().err

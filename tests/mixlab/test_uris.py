@@ -20,6 +20,9 @@ from tests.endings import refused
         ("s3://AKID:se/cr@et@bucket/results", "s3://AKID:***@bucket/results"),  # not quoted as it should be
         ("abfs://account:key==@container/x?client_secret=a~b", "abfs://account:***@container/x?client_secret=***"),
         ("postgresql+psycopg2://me:secret@host:5432/db", "postgresql+psycopg2://me:***@host:5432/db"),
+        ("https://me@lab.org:secret@mlflow.lab.org/", "https://me@lab.org:***@mlflow.lab.org/"),  # nor this name
+        ("mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        ("mysql+pymysql://host/db?user=me&passwd=secret", "mysql+pymysql://host/db?user=me&passwd=***"),
         ("see http://:pass@a:1/x and https://b:2/y", "see http://:***@a:1/x and https://b:2/y"),
         ("https://b/x?X-Amz-Signature=a%2F&region=eu&TOKEN=1", "https://b/x?X-Amz-Signature=***&region=eu&TOKEN=***"),
         ("az://c/x?sv=2024&sig=a%3D&design=3&account_key=b==", "az://c/x?sv=2024&sig=***&design=3&account_key=***"),
