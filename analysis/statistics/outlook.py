@@ -189,7 +189,7 @@ def _in_its_unit(plan: Plan, effect: float, results: Mapping[str, float]) -> str
     metric, spread = metric_of(plan, plan["metric"]), statistics.median(spreads)
     unit = "points" if metric.unit == "%" else metric.unit
     gain = f"{decimals(effect * spread, metric.digits)} {unit}".rstrip()
-    return f": {gain} at the sd of the runs so far, {decimals(spread, metric.digits)}"
+    return f": {gain} at the sd so far, {decimals(spread, metric.digits)}"
 
 
 def _size_text(plan: Plan, size: Size) -> str:

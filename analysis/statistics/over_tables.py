@@ -110,10 +110,10 @@ def _answer(values: np.ndarray) -> Answer:
 def ranking(values: ArrayLike, arms: Sequence[str], *, higher_is_better: bool = True) -> Ranking:
     """Return the ranking of arms by their values (T, K) in every table, T and K at least 2, without NaN.
 
-    Equal values share the mean of their ranks, for which p is corrected. The largest value has rank 1 if higher is
-    better.
+    Values that are equal but for rounding share the mean of their ranks, for which p is corrected. The largest value
+    has rank 1 if higher is better.
     """
-    found = pd.DataFrame(np.asarray(values, dtype=float), columns=list(arms))
+    found = pd.DataFrame(np.asarray(values, dtype=float), columns=list(arms)).map("{:.12g}".format).astype(float)
     in_tables = found.rank(axis=1, ascending=not higher_is_better)  # (T, K)
     ranks = in_tables.mean()  # (K,)
     p = _friedman_p(in_tables.to_numpy())

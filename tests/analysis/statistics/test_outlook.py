@@ -61,7 +61,7 @@ def test_earlier_runs_tell_the_points():
     results = {t["key"]: 70.0 + seeds[t["arm"]][t["seed"]] for t in plan["trials"] if t["seed"] < 4}
     effect = detectable_effect(1, 3, 6)
     (line,) = (line for line in outlook(plan, results) if "power" in line)
-    assert line.endswith(f"over 3 comparisons): {effect * 1.6329932:.2f} points at the sd of the runs so far, 1.63.")
+    assert line.endswith(f"over 3 comparisons): {effect * 1.6329932:.2f} points at the sd so far, 1.63.")
     two = {t["key"]: results[t["key"]] for t in plan["trials"] if t["seed"] < 2}
     nothing = {t["key"]: math.inf if t["arm"] == "real" else 70.0 for t in plan["trials"]}
     alike = {t["key"]: 70.0 for t in plan["trials"]}

@@ -47,7 +47,7 @@ def test_p_is_corrected_for_ties(levels):
 
 
 def test_arms_that_tie_in_every_table_are_alike():
-    assert ranking([(1, 1, 1, 1, 1)] * 9, "abcde").p == 1
+    assert ranking([(0.3, 0.3, 0.3, 0.3, 0.1 + 0.2)] * 9, "abcde").p == 1
 
 
 def test_p_of_tables_that_all_rank_alike_is_that_of_chance():
