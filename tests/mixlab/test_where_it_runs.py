@@ -4,6 +4,7 @@ import logging
 import os
 import pty
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mixlab.cluster import connect
+from mixlab.cluster import connect, ray_private
 from mixlab.errors import BadInput
 from mixlab.launching.start import undisturbed
 from mixlab.messages import open_streams
@@ -125,13 +126,16 @@ def test_ctrl_c_while_the_process_ends_is_no_traceback(tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "usual", "used"),
-    [("", "/tmp/" + 90 * "t", "/tmp"), ("", "/tmp/büro", "/tmp"), ("/tmp/scratch", "/tmp", "/tmp/scratch")],
+    [("", "/tmp/" + 90 * "t", "/tmp"), ("", "/tmp/büro", "/tmp"), ("HERE", "/tmp", "HERE")],
 )
-def test_sockets_go_to_a_short_folder(monkeypatch, given, usual, used):
-    monkeypatch.setenv("RAY_TMPDIR", given)
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: usual)
-    connect._keep_sockets_short()
-    assert os.environ["RAY_TMPDIR"] == used
+def test_sockets_go_to_a_short_folder_that_nobody_else_may_enter(monkeypatch, given, usual, used):
+    with tempfile.TemporaryDirectory(dir="/tmp") as here:
+        monkeypatch.setenv("RAY_TMPDIR", given.replace("HERE", here))
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: usual)
+        folder = connect._own_folder()
+        assert folder == Path(used.replace("HERE", here), ray_private.OWN)
+        folder.chmod(0o777)
+        assert stat.filemode(connect._own_folder().stat().st_mode) == "drwx------"
 
 
 def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(tmp_path, monkeypatch):
@@ -139,11 +143,17 @@ def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(tmp_pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_TMPDIR", "file/ray")
     with pytest.raises(BadInput, match="the folder 'file/ray' for Ray's files cannot be written: set RAY_TMPDIR to"):
-        connect._keep_sockets_short()
+        connect._own_folder()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray_private, "SHORT", 200)
+    (tmp_path / ray_private.OWN).symlink_to("/nowhere")
+    with pytest.raises(BadInput, match=f"{ray_private.OWN}' is to hold Ray's files, but is no folder of this user: "):
+        connect._own_folder()
+    monkeypatch.undo()
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 90 * "t")
     monkeypatch.setattr(connect.os, "access", lambda *_: False)  # there is no short one either
-    with pytest.raises(BadInput, match="set RAY_TMPDIR to one of at most 39 letters"):
-        connect._keep_sockets_short()
+    with pytest.raises(BadInput, match=f"set RAY_TMPDIR to one of at most {ray_private.SHORT} letters"):
+        connect._own_folder()
 
 
 @pytest.mark.parametrize(

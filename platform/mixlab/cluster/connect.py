@@ -65,9 +65,8 @@ def _start(address: str, sources: list[str]) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     ray_private.keep_off_the_terminal()
     if address == "local":
-        _keep_sockets_short()
         _keep_token()
-        options |= {"num_cpus": cpu_count(), "include_dashboard": False}
+        options |= {"num_cpus": cpu_count(), "include_dashboard": False, "_temp_dir": str(_own_folder())}
     else:
         head.require_entrance(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -82,7 +81,7 @@ def _start(address: str, sources: list[str]) -> None:
     except Exception as error:  # Ray raises a bare one if one of its processes ends during the start
         if address != "local":
             raise head.fault(address, error) from error
-        logs = Path(ray_private.usual_folder(), "ray", "session_latest", "logs")
+        logs = Path(options["_temp_dir"], "session_latest", "logs")
         raise HeadLost(
             f"Ray did not start on this machine ({root_cause(error)}): its logs are in {logs}; "
             "the same command tries again"
@@ -117,19 +116,27 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
     return given if "working_dir" in job else {**given, "working_dir": empty}
 
 
-def _keep_sockets_short() -> None:
-    """Give Ray a short folder for its sockets; ``BadInput`` if none can be written."""
+def _own_folder() -> Path:
+    """Return a short folder for Ray's files; ``BadInput`` if none can be written.
+
+    Nobody else may enter it: in its own folders, also those of the code that workers import, Ray lets everybody write.
+    """
     usual = ray_private.usual_folder()
-    if len(usual) <= ray_private.SHORT and usual.isascii():
-        if not _writable(Path(usual)):
-            raise BadInput(f"the folder {usual!r} for Ray's files cannot be written: set RAY_TMPDIR to one that can")
-        return
-    if not os.access("/tmp", os.W_OK):
+    fits = len(usual) <= ray_private.SHORT and usual.isascii()
+    if fits and not _writable(Path(usual)):
+        raise BadInput(f"the folder {usual!r} for Ray's files cannot be written: set RAY_TMPDIR to one that can")
+    if not fits and not os.access("/tmp", os.W_OK):
         raise BadInput(
             f"the folder {usual!r} for temporary files is too long, or has letters that are not ASCII, for the sockets "
             f"of Ray: set RAY_TMPDIR to one of at most {ray_private.SHORT} letters"
         )
-    os.environ["RAY_TMPDIR"] = "/tmp"
+    folder = Path(usual if fits else "/tmp", ray_private.OWN).absolute()
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(0o700, parents=True)
+    if folder.lstat().st_uid != os.geteuid() or not folder.is_dir():
+        raise BadInput(f"{str(folder)!r} is to hold Ray's files, but is no folder of this user: set RAY_TMPDIR")
+    folder.chmod(0o700)
+    return folder
 
 
 def _keep_token() -> None:

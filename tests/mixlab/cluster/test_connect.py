@@ -250,11 +250,12 @@ def test_a_cluster_of_one_machine_has_only_the_processes_that_trials_need():
 import mixlab, time
 from mixlab.cluster import connect
 with connect.connected("local"):
-    print("connected", flush=True)
+    print("connected", connect.ray_private.folder(), flush=True)
     time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
-        assert driver.stdout.readline() == "connected\n"
+        said, session = driver.stdout.readline().split()
+        assert (said, Path(session).parent) == ("connected", connect._own_folder())
         started = psutil.Process(driver.pid).children(recursive=True)
         programs = {process.name(): process for process in started}
         driver.kill()
