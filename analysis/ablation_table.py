@@ -155,7 +155,4 @@ add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratio
 add("--power", action="store_true", help="also say how many seeds would show each difference")
 add("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
 add("--wide", action="store_true", help="begin with the means alone, one column per arm, as papers print them")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

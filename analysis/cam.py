@@ -240,7 +240,4 @@ def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
 parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)
 arms = "show these arms (default: all but controls, or the first and the last of more than three)"
 parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -160,9 +160,15 @@ def finish(files: Iterable[Path], text: str = "") -> int:
 Work = Callable[[argparse.Namespace], int]  # it returns an exit code
 
 
-def main(work: Work, parser: argparse.ArgumentParser) -> Callable[..., int]:
-    """Return the ``main`` of a command: it takes a list of arguments, by default the program's, as :func:`run` does."""
-    return partial(run, work, parser)
+def main(module: str, work: Work, parser: argparse.ArgumentParser) -> Callable[..., int]:
+    """Return the ``main`` of a command: it takes a list of arguments, by default the program's, as :func:`run` does.
+
+    Where its ``module`` is the program, it is called here, and the process ends with its exit code.
+    """
+    command = partial(run, work, parser)
+    if module == "__main__":
+        raise SystemExit(command())
+    return command
 
 
 def run(work: Work, parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:

@@ -243,7 +243,4 @@ parser.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for a
 parser.add_argument("b", metavar="B", help="the study or plan to compare it with")
 parser.add_argument("--metric", metavar="NAME", help="compare this metric (default: that of the plan of A)")
 parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

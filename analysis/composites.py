@@ -109,7 +109,4 @@ add("--alpha", type=positive, default=1.0, metavar="X", help="concentration of t
 add("--columns", type=count, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
 add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
 command.add_data_root(parser)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

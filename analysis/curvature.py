@@ -111,7 +111,4 @@ add("--sigma", type=positive, default=0.03, metavar="S", help="greatest sd of th
 add("--noises", type=count, default=3, metavar="N", help="average over N draws of the noise (default: %(default)s)")
 add("--draws", type=at_least(2), default=30, metavar="N", help="estimate the trace from N draws (default: %(default)s)")
 add_plane(parser, default=11)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -95,7 +95,4 @@ add("--batch-size", type=count, metavar="N", help="photographs in a step (defaul
 add("--lr", type=positive, metavar="X", help="learning rate (default: the recipe's 0.02)")
 side = "shorter side of an image, with which the proposed boxes scale (default: the recipe's)"
 add("--side", type=at_least(32), metavar="PIXELS", help=side)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

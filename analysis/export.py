@@ -49,7 +49,4 @@ parser = command.parser("export.py", "Write a run's network under torchvision's 
 parser.add_argument("run", metavar="RUN", help="id of a run in MLflow; with --back, a file with torchvision's names")
 parser.add_argument("--out", type=command.new_file, required=True, metavar="FILE", help="file to write")
 parser.add_argument("--back", action="store_true", help="translate from torchvision's names to those of model.pt")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -169,7 +169,4 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption:
 
 parser = evaluation.parser("learned_lambda.py", "Draw the lambda that SUMix learns for pairs.", images=4, pick=True)
 parser.add_argument("--lam", type=float, default=0.5, metavar="X", help="drawn lambda (default: %(default)s)")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -69,7 +69,4 @@ def _work(options: argparse.Namespace) -> int:
 
 parser = command.study_parser("literature.py", "Print every published number for the settings of a study.")
 parser.add_argument("--out", type=command.new_folder, metavar="DIR", help="also write literature.csv there")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -88,7 +88,4 @@ def _work(options: argparse.Namespace) -> int:
 
 
 parser = evaluation.parser("localisation.py", "Measure MaxBoxAccV2 of a study's networks.", images=5794)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

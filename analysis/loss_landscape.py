@@ -212,7 +212,4 @@ add, points = parser.add_argument, at_least(5, odd=True)
 add("--steps", type=points, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
 add_plane(parser, default=15)
 add("--directions", type=at_least(2), default=3, metavar="N", help="average over N lines (default: %(default)s)")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

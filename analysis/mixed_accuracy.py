@@ -124,7 +124,4 @@ parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed image
 parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
 words = "mixtures of each image (default: %(default)s)"
 parser.add_argument("--draws", type=count, default=5, metavar="N", help=words)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

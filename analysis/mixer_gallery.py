@@ -142,7 +142,4 @@ parser = command.parser("mixer_gallery.py", "Draw what every mixer makes of the 
 usual, words = Path("results/mixer_gallery.png"), "picture to write (default: %(default)s)"
 parser.add_argument("--out", type=picture, default=usual, metavar="FILE", help=words)
 command.add_data_root(parser)
-main = command.main(make, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, make, parser)

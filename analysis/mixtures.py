@@ -122,7 +122,4 @@ parser = command.study_parser("mixtures.py", "Draw the masks that a study's runs
 arms = "show only these arms (default: all that kept mixtures)"
 parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
 parser.add_argument("--seed", type=int, metavar="N", help="show this seed (default: the first that finished)")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

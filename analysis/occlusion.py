@@ -186,7 +186,4 @@ size = parser.add_mutually_exclusive_group()
 usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
 size.add_argument("--patch-size", type=count, metavar="PIXELS", help=f"side of a patch (default: {usual})")
 size.add_argument("--grid", type=count, metavar="N", help="patches in a row, instead of their side")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -122,7 +122,4 @@ def _work(options: argparse.Namespace) -> int:
 
 
 parser = evaluation.parser("out_of_distribution.py", "Measure networks on images of no known class.", images=WHOLE)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -149,7 +149,4 @@ def _work(options: argparse.Namespace) -> int:
 
 
 parser = command.study_parser("per_image.py", "Compare a study's arms image by image, from the logits of its runs.")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

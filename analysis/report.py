@@ -215,7 +215,4 @@ def _work(options: argparse.Namespace) -> int:
 
 parser = command.study_parser("report.py", "Write one self-contained page about a study.")
 parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: STUDY.html)")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

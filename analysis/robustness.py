@@ -211,7 +211,4 @@ substitutes = (
     "torchvision/BACKBONE with torchvision's weights of ImageNet"
 )
 add("--substitutes", type=command.names, default=[], metavar="A,B", help=substitutes)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -197,7 +197,4 @@ about = "Write one self-contained page about a search."
 parser = command.study_parser("search_report.py", about, what="search", example="search_zeta_alpha")
 parser.add_argument("--optuna-storage", metavar="URL", help="database of the trials (default: that of the plan)")
 parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: SEARCH.html)")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -81,7 +81,4 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
 
 about = "Draw the error over the time of the search."
 parser = command.study_parser("search_time.py", about, example="kimage_nas", out=True)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

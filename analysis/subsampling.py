@@ -69,7 +69,4 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
 
 about = "Draw the error over the share of the images that each rule keeps."
 parser = command.study_parser("subsampling.py", about, example="kimage_subsampling", out=True)
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)

@@ -105,7 +105,4 @@ add("--mixings", type=at_least(2), default=10, metavar="M", help="mixtures of ea
 add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
 add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
 add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
-main = command.main(_work, parser)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+main = command.main(__name__, _work, parser)
