@@ -6,7 +6,8 @@ those of the official code.
 Shape letters: B batch, K images of a mixture, C channels, h and w of a map, H and W of the image, L classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -51,10 +52,11 @@ class AdAutoMixing(AutoMixing):
         return AdversarialBlock(channels, options["lam_channel"])
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``; there are eight passes of the two networks, and six without batch norm.
+        """See ``Method.forward``; there are six passes of the two networks.
 
         The official code classifies the images once for each place in a mixture. The logits are the same every time,
-        but batch norm counts each pass, so that the slow copy is tested with statistics of mostly plain images.
+        but batch norm counts each pass, so that the slow copy is tested with statistics of mostly plain images; here
+        one pass counts as all of them.
         """
         assert self.teacher is not None
         maps = self.maps(images)
@@ -66,9 +68,8 @@ class AdAutoMixing(AutoMixing):
         sources, lam = draw_three(len(images), self.options["alpha"], self.options["per_batch"], rng)
         for_block = Mixed(blend_by_masks(images, sources, generate(sources, lam)), sources, lam)
         of_mixed = self.teacher(for_block.images)
-        with torch.no_grad():
-            for _ in range(IMAGES if batch_norms(self.teacher) else 1):
-                logits = self.teacher(images)  # (B, L)
+        with torch.no_grad(), counted(self.teacher, IMAGES):
+            logits = self.teacher(images)  # (B, L)
         block_loss = self.loss(of_mixed, labels, for_block)
         alike = likeness(of_mixed.float(), logits[sources].float(), lam)
         beta = self.options["adversarial_share"]
@@ -135,6 +136,21 @@ class AdversarialBlock(nn.Module):
             seen = attended(self.query(flat).relu(), others.flatten(0, 1), self.value(flat))  # (BK, 1, h, w)
             seen = seen.squeeze(1).unflatten(0, lam.shape)
             return F.interpolate(seen, size=size, mode="bilinear", align_corners=False).softmax(dim=1)
+
+
+@contextmanager
+def counted(network: nn.Module, times: int) -> Iterator[None]:
+    """Let the batch norms of ``network`` count the pass inside the block as ``times`` passes over the same images."""
+    norms = batch_norms(network)
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        assert norm.momentum is not None
+        norm.momentum = 1 - (1 - norm.momentum) ** times
+    yield
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked += times - 1
 
 
 def likeness(logits: Tensor, source_logits: Tensor, lam: Tensor) -> Tensor:
