@@ -94,33 +94,26 @@ def _values(rows: pd.DataFrame, metric: str, shared: set[str]) -> pd.Series:
 
 
 def _gains(pairs: Mapping[str, tuple[pd.Series, pd.Series]], sequential: bool) -> pd.DataFrame:
-    """Return the row of every cell, and over all of them ``p_family`` and ``differs``."""
+    """Return the row of every cell, from the seeds that both sides have; ``p_family`` and ``differs`` are over all."""
     rows, differences = {}, []
-    for cell, (first, second) in pairs.items():
-        difference = (second - first).dropna()
-        rows[cell] = _gain(first[difference.index], second[difference.index], difference, sequential)
+    for cell, sides in pairs.items():
+        difference = (sides[1] - sides[0]).dropna()
+        first, second = (side[difference.index] for side in sides)
+        rows[cell] = {
+            "pairs": len(difference),
+            "A": first.mean(),
+            "B": second.mean(),
+            **dict(zip(("gain", "gain_low", "gain_high"), mean_interval(difference), strict=True)),
+            "p": math.nan if sequential else sign_flip_p(difference),
+            "sd_paired": mean_and_sd(difference)[1],
+            "sd_unpaired": math.hypot(mean_and_sd(first)[1], mean_and_sd(second)[1]),
+        }
         differences.append(difference)
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
         gains["p_family"] = math.nan if sequential else family_p(aligned(differences))
         gains["differs"] = gains["p_family"] < ALPHA
     return gains
-
-
-def _gain(first: pd.Series, second: pd.Series, difference: pd.Series, sequential: bool) -> dict[str, float]:
-    """Return the row of a cell, from the values of the seeds that both sides have."""
-    interval = mean_interval(difference)
-    return {
-        "pairs": len(difference),
-        "A": first.mean(),
-        "B": second.mean(),
-        "gain": interval.mean,
-        "gain_low": interval.low,
-        "gain_high": interval.high,
-        "p": math.nan if sequential else sign_flip_p(difference),
-        "sd_paired": mean_and_sd(difference)[1],
-        "sd_unpaired": math.hypot(mean_and_sd(first)[1], mean_and_sd(second)[1]),
-    }
 
 
 def _configurations(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame], cells: list[str]) -> pd.DataFrame:
