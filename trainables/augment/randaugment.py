@@ -83,19 +83,12 @@ def draw(B: int, policy: Policy, rng: Generator, level: float, level_std: float)
 def apply(pixels: Tensor, policy: Policy, drawn: Drawn, mean: Sequence[float]) -> Tensor:
     """Carry out one round; both the argument and the result are (B, C, H, W) whole float32 numbers in 0..255."""
     names = {name: drawn.operation == place for place, name in enumerate(policy.operations)}  # (B,) bool each
-    pixels = _with_tables(pixels, policy, drawn, names)
+    histogram = value_tables.counted(pixels)
+    tables = ((names[name], new_values(histogram, drawn.level)) for name, new_values in policy.tables.items())
+    pixels = value_tables.replaced(pixels, tables)
     any_blend = torch.stack([names[name] for name in QUALITIES]).any(dim=0)
     pixels = blend(lacking(pixels, names), pixels, torch.where(any_blend, policy.factors(drawn), 1))
     return _moved(pixels, policy, drawn, names, mean)
-
-
-def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
-    """Replace every value by the one in its table."""
-    histogram = value_tables.counted(pixels)
-    table = torch.arange(256.0, device=pixels.device).expand(histogram.shape)
-    for name, new_values in policy.tables.items():
-        table = torch.where(chosen[name][:, None, None], new_values(histogram, drawn.level), table)
-    return value_tables.looked_up(pixels, table)
 
 
 def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor], mean: Sequence[float]) -> Tensor:

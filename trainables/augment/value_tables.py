@@ -3,6 +3,8 @@
 Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchanged. Tested against Pillow.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -14,8 +16,11 @@ def counted(pixels: Tensor) -> Tensor:
     return zeros.scatter_add_(2, values, torch.ones_like(values, dtype=torch.int32))
 
 
-def looked_up(pixels: Tensor, table: Tensor) -> Tensor:
-    """Return each pixel's new value in a table (B, C, 256)."""
+def replaced(pixels: Tensor, tables: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the images with the values of the table (B, C, 256) for which each is chosen, (B,) bool, or its own."""
+    table = torch.arange(256.0, device=pixels.device).expand(*pixels.shape[:2], 256)
+    for chosen, new_values in tables:
+        table = torch.where(chosen[:, None, None], new_values, table)
     return table.gather(2, pixels.flatten(2).long()).view(pixels.shape)
 
 

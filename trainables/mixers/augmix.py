@@ -84,18 +84,16 @@ def apply_one_each(pixels: Tensor, drawn: Tensor, rng: Generator, severity: floa
     signed = torch.where(torch.rand(size, generator=rng, device=rng.device) < 0.5, -level, level)
 
     histogram = value_tables.counted(pixels)
-    table = torch.arange(256.0, device=pixels.device).expand(histogram.shape)
     tables = {
         "autocontrast": value_tables.autocontrast(histogram),
         "equalize": value_tables.equalize(histogram),
         "posterize": value_tables.posterize(4 - (level * 4).long()),
         "solarize": value_tables.solarize(256 - (level * 256).long()),
     }
-    for name, new_values in tables.items():
-        table = torch.where((drawn == OPERATIONS.index(name))[:, None, None], new_values, table)
+    replaced = value_tables.replaced(pixels, ((drawn == OPERATIONS.index(name), tables[name]) for name in tables))
     moved = affine(pixels, moves(drawn, signed, height, width))
     by_value = (drawn < len(tables))[:, None, None, None]  # the tables' operations come first
-    return torch.where(by_value, value_tables.looked_up(pixels, table), moved)
+    return torch.where(by_value, replaced, moved)
 
 
 def blend_one_each(pixels: Tensor, drawn: Tensor, rng: Generator, severity: float) -> Tensor:
