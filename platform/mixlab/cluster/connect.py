@@ -66,7 +66,7 @@ def _start(address: str, sources: list[str]) -> None:
     ray_private.keep_off_the_terminal()
     if address == "local":
         _keep_token()
-        options |= {"num_cpus": cpu_count(), "include_dashboard": False, "_temp_dir": str(_own_folder())}
+        options |= {"num_cpus": cpu_count(), "include_dashboard": False, "_temp_dir": str(_own_folder() / "ray")}
     else:
         head.require_entrance(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -117,9 +117,9 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
 
 
 def _own_folder() -> Path:
-    """Return a short folder for Ray's files; ``BadInput`` if none can be written.
+    """Return a short folder for that of Ray's files; ``BadInput`` if none can be written.
 
-    Nobody else may enter it: in its own folders, also those of the code that workers import, Ray lets everybody write.
+    Nobody else may enter it: in that within it, also where the code is that workers import, Ray lets everybody write.
     """
     usual = ray_private.usual_folder()
     fits = len(usual) <= ray_private.SHORT and usual.isascii()

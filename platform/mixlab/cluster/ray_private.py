@@ -41,7 +41,7 @@ LOG = logging.getLogger("ray")
 ENDED_BY_ITSELF = "Worker exit type: SYSTEM_ERROR"  # in Ray's account of a process that is gone
 OWN = f"mixlab-{os.geteuid()}"  # the folder of this user's clusters
 # The most letters of a folder in which there is room for Ray's sockets, whose paths have at most 107 bytes.
-SHORT = 107 - len(f"/{OWN}/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
+SHORT = 107 - len(f"/{OWN}/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
 PRESTART = "RAY_prestart_worker_first_driver"
 AGENT_COMMAND = "--dashboard_agent_command="  # an argument of the raylet

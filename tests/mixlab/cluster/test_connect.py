@@ -255,7 +255,8 @@ with connect.connected("local"):
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
         said, session = driver.stdout.readline().split()
-        assert (said, Path(session).parent) == ("connected", connect._own_folder())
+        assert said == "connected"
+        assert [part.stat().st_mode & 0o777 for part in Path(session).parents][:2] == [0o777, 0o700]
         started = psutil.Process(driver.pid).children(recursive=True)
         programs = {process.name(): process for process in started}
         driver.kill()
