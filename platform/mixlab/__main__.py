@@ -13,12 +13,11 @@ import ast
 import importlib.util
 import runpy
 import sys
-import textwrap
 from collections.abc import Sequence
 
 from mixlab import installation
 from mixlab.errors import BadInput, drop_output, first_line, give_up_output, no_room, require_known
-from mixlab.messages import STOPPED, open_streams, terminal_width
+from mixlab.messages import STOPPED, in_lines, open_streams, terminal_width
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
     "compare": ("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
@@ -77,7 +76,8 @@ def _carry_out(command: str, arguments: Sequence[str]) -> None:
 def _help() -> None:
     purposes = OWN | {name: purpose for name, (_, purpose) in sorted(TOOLS.items())}
     print("usage: mixlab COMMAND ...\n")
-    print(*(f"  {name:<11} {purpose}" for name, purpose in purposes.items()), sep="\n")
+    for name, purpose in purposes.items():
+        print(in_lines(f"  {name:<11} {purpose}", terminal_width()))
 
 
 def _list(arguments: Sequence[str]) -> None:
@@ -91,8 +91,7 @@ def _list(arguments: Sequence[str]) -> None:
             purpose = (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0]
         except (SyntaxError, ValueError) as error:  # the file of another, or one that is being written
             purpose = f"cannot be read: {first_line(error)}"
-        line, letters = f"{name:<{width}}  {purpose}", terminal_width()
-        print(textwrap.fill(line, letters, subsequent_indent="    ", break_on_hyphens=False))
+        print(in_lines(f"{name:<{width}}  {purpose}", terminal_width()))
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:

@@ -4,8 +4,9 @@ import codecs
 import errno
 import os
 import sys
+import textwrap
 from io import BufferedWriter, FileIO, TextIOWrapper
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 
@@ -17,9 +18,20 @@ OTHER_LETTERS = {
 }
 
 
-def say(console: Console, text: str, *, style: str | None = None) -> None:
-    """Print a text as it is: no name in it is taken for a style, and only the terminal breaks its lines."""
+def say(console: Console, text: str, *, style: str | None = None, whole: bool = False) -> None:
+    """Print a text, in which no name is taken for a style, in lines that a terminal does not break within a word.
+
+    With ``whole``, only the terminal breaks a line, so that a command in it can be copied.
+    """
+    text = text if whole else "\n".join(in_lines(line, terminal_width(console.file)) for line in text.split("\n"))
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def in_lines(text: str, letters: int) -> str:
+    """Return one line as lines of at most so many letters, which end between words, if no word is longer."""
+    if len(text) <= letters:
+        return text
+    return textwrap.fill(text, letters, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def counted(number: int | str, what: str) -> str:
@@ -27,10 +39,10 @@ def counted(number: int | str, what: str) -> str:
     return f"{number} {what}" if str(number) == "1" else f"{number} {what}s"
 
 
-def terminal_width() -> int:
-    """Return the letters of a line of the terminal, and very many where the output goes elsewhere."""
+def terminal_width(stream: IO[str] | None = None) -> int:
+    """Return the letters of a line of a terminal, by default the standard output, and very many where it is none."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or sys.maxsize
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or sys.maxsize
     except (OSError, ValueError):
         return sys.maxsize
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from mixlab.cluster import connect, ray_private
 from mixlab.errors import BadInput
 from mixlab.launching.start import undisturbed
-from mixlab.messages import open_streams
+from mixlab.messages import open_streams, say
 from mixlab.tracking.store import connect as open_store
 from tests.mixlab.test_slurm_script import TINY
 from tests.mixlab.tracking.one_trial import tracker_of
@@ -56,6 +58,17 @@ def test_what_is_said_to_a_terminal_that_is_gone_stops_nothing(monkeypatch):
         os.close(window)
         print("after")
         sys.stdout.flush()
+
+
+def test_a_terminal_breaks_no_word_and_cuts_no_command_in_two():
+    window, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 20))
+    with open(terminal, "w") as stream:
+        console = Console(file=stream)
+        say(console, "a sentence that is longer than a line")
+        say(console, "To go on: python study.py --seeds 6", whole=True)
+        said = os.read(window, 1000).decode().splitlines()
+    assert said == ["a sentence that is", "    longer than a", "    line", "To go on: python study.py --seeds 6"]
 
 
 @pytest.mark.usefixtures("handled")

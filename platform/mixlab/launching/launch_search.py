@@ -55,7 +55,7 @@ def launch_search(search: Search, start: Start) -> Result:
         result = _confirm(study, history, start)
         if not start.options.quiet:
             command = report_command(search.name, start.options.tracking_uri, trials.url)
-            say(console, f"Everything about the search: {command}")
+            say(console, f"Everything about the search: {command}", whole=True)
         if failing := phase.failing():
             say(console, f"failed: {failing}", style="red")
         whole = len(winners) == len(history.cells) and not failing

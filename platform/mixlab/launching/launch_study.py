@@ -89,5 +89,5 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, tracker: Tracke
     shows = typed("mlflow", "ui", "--backend-store-uri", options.tracking_uri)
     how = "open" if served else f"{shows}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
-    say(console, f"Every run in the MLflow UI: {how} {view}")
+    say(console, f"Every run in the MLflow UI: {how} {view}", whole=True)
     return Result(int(not whole), made.tables, made.verdicts, made.page, plan, made.files)

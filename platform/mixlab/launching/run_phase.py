@@ -51,7 +51,7 @@ def code_of(fault: BaseException, console: Console) -> int:
     if isinstance(fault, BadInput):
         raise fault
     if isinstance(fault, KeyboardInterrupt | SystemExit):
-        say(console, f"Stopped; finished epochs are kept. To go on: {command()}")
+        say(console, f"Stopped; finished epochs are kept. To go on: {command()}", whole=True)
         return 130
     return 1
 
