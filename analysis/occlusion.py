@@ -46,16 +46,16 @@ HEIGHT = 2.0  # inches, of a panel
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return ``accuracy`` in percent by draw and by share of masked patches, its area, and the size of the patches."""
-    _, height, width = dataset_of(config).image_shape
-    usual = -(-height // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(height)
+    whole = config.tested_side
+    usual = -(-whole // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(whole)
     side = protocol.get("patch_size", usual)
-    if (grid := protocol.get("grid")) and grid != (row := -(-height // side)):
-        raise ValueError(f"--grid {grid} cannot be made of {height} pixels: patches of {side} are {row} in a row")
+    if (grid := protocol.get("grid")) and grid != (row := -(-whole // side)):
+        raise ValueError(f"--grid {grid} cannot be made of {whole} pixels: patches of {side} are {row} in a row")
     accuracy = occlusion.occlusion_accuracy(
         network,
         batches(source, config),
         len(source),
-        occlusion.patch_of_pixel(height, width, side),
+        occlusion.patch_of_pixel(whole, whole, side),
         Generator().manual_seed(MASK_SEED),
         fill=dataset_of(config).mean if protocol["fill"] == "mean" else None,
         order=protocol["order"],

@@ -74,8 +74,7 @@ class Evaluation:
 
 def test_batch(settings: DataConfig) -> int:
     """Return the number of images in a batch of testing."""
-    side = settings.test_size or settings.side
-    return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
+    return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // settings.tested_side**2))
 
 
 def rounded(logits: NDArray[np.float32]) -> NDArray[np.float16]:

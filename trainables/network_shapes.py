@@ -100,10 +100,9 @@ def _require_axes(what: str, found: object, valid: str, axes: int) -> None:
 
 def check_test_size(config: Config) -> None:
     """Raise ``ValueError`` if the network cannot be tested on images of ``test_size``, which it is not built for."""
-    side = dataset_of(config).image_shape[1]
-    if (size := config.test_size or side) != side:
+    if config.tested_side != config.side:
         found = tried(config)
-        with found.device, _seen(config, size) as images:
+        with found.device, _seen(config, config.tested_side) as images:
             found.network.backbone.eval()(images)
 
 

@@ -19,7 +19,6 @@ from mixlab.tracking import store
 from trainables.backbones.backbone import Network
 from trainables.backbones.pretrained import load_classifier, load_pretrained
 from trainables.config import Config, parse
-from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 from trainables.ranges import Pretrained
 
@@ -41,8 +40,9 @@ class Substitute:
         """
         with _as_option(self.name):
             network, own = load_network(self.checkpoint)
-        if (own.dataset, dataset_of(own).image_shape) != (attacked.dataset, dataset_of(attacked).image_shape):
-            raise ValueError(f"--substitutes {self.name!r} is of {own.dataset}, the study of {attacked.dataset}")
+        mine, theirs = (f"{config.dataset} at {config.tested_side} pixels" for config in (own, attacked))
+        if mine != theirs:
+            raise ValueError(f"--substitutes {self.name!r} is tested on {mine}, the study on {theirs}")
         return network
 
     def box(self, attacked: Config) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -131,12 +132,14 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path, monkeypatch):
     theirs = models.resnet18().eval()
     monkeypatch.setattr(pretrained, "load_pretrained", lambda *_: theirs.state_dict())
     monkeypatch.setattr(transfer, "load_pretrained", lambda *_: theirs.state_dict())
-    config = parse({"dataset": "imagenet", "backbone": "resnet50_imagenet"})
+    config = parse({"dataset": "imagenet", "backbone": "resnet50_imagenet", "image_size": 160, "test_size": 224})
     substitute = transfer.of_torchvision("torchvision/resnet18_imagenet", tmp_path)
     assert substitute.box(config) == "black"
     network = substitute.network(config)
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(network(images), theirs(network.normalise(images)), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="is tested on imagenet at 224 pixels, the study on imagenet at 160 pixels"):
+        substitute.network(replace(config, test_size=None))
 
 
 @pytest.mark.slow

@@ -91,6 +91,11 @@ class DataConfig:
         return self.image_size or DATASETS[self.dataset].image_shape[1]
 
     @property
+    def tested_side(self) -> int:
+        """Return the side in pixels of the images that the network is tested on."""
+        return self.test_size or self.side
+
+    @property
     def num_train(self) -> int | None:
         """Return the number of training images, or None where only their folder tells."""
         return self.train_images or DATASETS[self.dataset].num_train
@@ -129,9 +134,8 @@ def check_data(config: DataConfig) -> None:
         for key in "hue", "lighting":
             given = getattr(config.augment_options, key)
             require_unset(f"augment.{key}", given, [0.0], "images of three channels", here)
-    tested = config.test_size or config.side
-    if config.resize is not None and config.resize < tested:
-        raise ValueError(f"resize must be at least {tested}, the side of the crop that is tested, got {config.resize}")
+    if config.resize is not None and config.resize < (side := config.tested_side):
+        raise ValueError(f"resize must be at least {side}, the side of the crop that is tested, got {config.resize}")
 
 
 def check_counts(config: DataConfig, num_train: int | None, num_test: int | None) -> None:

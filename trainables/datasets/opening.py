@@ -161,8 +161,8 @@ def _source(images: Images, config: DataConfig, device: torch.device | str, work
     size = dataset.image_shape[1:]
     if isinstance(images, FileList):
         test_view = View(
-            size=config.test_size or size[0],
-            resize=config.resize or round((config.test_size or size[0]) / dataset.crop_ratio),
+            size=config.tested_side,
+            resize=config.resize or round(config.tested_side / dataset.crop_ratio),
             interpolation=config.interpolation,
         )
         options = config.augment_options

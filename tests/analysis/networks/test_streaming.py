@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis import loss_landscape, occlusion
 from analysis.networks import evaluate, robustness_measures
@@ -76,6 +76,13 @@ def test_a_batch_of_photographs_is_small_and_one_of_small_images_large(config):
     found = [len(labels) for _, labels in evaluate.batches(Endless(60), photographs)]
     assert found == [24, 24, 12]
     assert next(evaluate.batches(Endless(600), config))[1].shape == (500,)
+
+
+def test_the_patches_are_of_an_image_as_it_is_tested():
+    """RSB A3 trains at 160 pixels and tests at 224."""
+    config = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet", "image_size": 160, "test_size": 224})
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1000))
+    assert occlusion.measure(network, Endless(1), config, {**OCCLUSION, "grid": 14})["patch_size"] == 16
 
 
 MANY = """
