@@ -65,7 +65,7 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
         for chosen in itertools.combinations(range(len(factors)), order):
             # The half of 2^k runs with the product +1 minus the other half; a change of order m is 2^m such sums.
             scale = 2**order / (2 ** len(factors) * math.prod(levels[index][1] for index in chosen))
-            by_seed = pd.Series(signs[:, chosen].prod(axis=1) * values).groupby(seeds).sum() * scale
+            by_seed = pd.Series(signs[:, chosen].prod(axis=1) * values).groupby(seeds).agg(math.fsum) * scale
             contrasts[BETWEEN.join(factors[index] for index in chosen)] = by_seed.to_numpy()
     rows = [(*mean_interval(by_seed), sign_flip_p(by_seed)) for by_seed in contrasts.values()]
     table = pd.DataFrame(rows, pd.Index(list(contrasts), name="effect"), ["estimate", "low", "high", "p"], float)

@@ -37,6 +37,13 @@ def test_effects_come_out_as_they_were_put_in():
     assert three["estimate"].tolist() == pytest.approx([0, 0, 0, 0, 0, 0, 0.5])
 
 
+def test_a_factor_that_changes_nothing_has_no_effect_in_whatever_order_its_runs_are_added():
+    runs = runs_of(8, TRUE, noise=1.0, seed=4)
+    runs["top1"] = np.tile(runs["top1"][:16], 2)
+    effects = factorial_effects(runs.sort_values("seed", kind="stable"), "top1", ["x1", "x2"])
+    assert effects["p_family"].tolist() == [1, 2 / 2**7, 1]
+
+
 def test_the_effects_of_two_factors_by_hand():
     # Two seeds; off-off, off-on, on-off, on-on: 1, 2, 4, 9 and 2, 3, 4, 7. First factor: (4 + 9 - 1 - 2) / 2 = 5 and
     # (4 + 7 - 2 - 3) / 2 = 3. Second: (2 + 9 - 1 - 4) / 2 = 3 and 2. Interaction: (9 - 4) - (2 - 1) = 4 and 2.
