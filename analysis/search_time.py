@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.arm_styles import arm_colour, arm_mark
 from analysis.figures.captioned import save_with_points
-from analysis.figures.drawing import log_ticks
+from analysis.figures.drawing import arm_colour, arm_mark, log_ticks
 from analysis.figures.naming import in_lines
 from analysis.figures.plots import one_panel
 from analysis.records.runs import CONFIG, METRIC, done, metric_of

@@ -1,7 +1,9 @@
 """The style that the figures of the analysis share: arms' looks, one panel per table, bands over seeds.
 
 Colours are those of Okabe and Ito (2008), with a yellow dark enough to be seen on white; marks tell arms apart whose
-colours some readers cannot. An arm has the colour and the mark of its position in the study, in every figure.
+colours some readers cannot. An arm has the colour and the mark of its position in the study, in every figure: no two of
+the first 119 arms have both in common, and arms that follow each other differ in both. Seventeen arms differ in their
+marks alone, of which seven are hollow, so that a figure can also be read in grey.
 """
 
 import math
@@ -15,7 +17,6 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.arm_styles import MARKS, arm_colour, arm_mark
 from analysis.figures.captioned import COLUMN, LETTER, LINE, TEXT, titled
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import distinct, in_lines
@@ -24,6 +25,10 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.line_breaks import wrapped
 
 Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
+BASELINE_COLOUR = "#555555"
+# Their number and that of the colours have no common divisor. Crosses and stars are too fine to be hollow.
+MARKS = [*(MarkerStyle(shape, "full") for shape in "osD^vP*X<>"), *(MarkerStyle(shape, "none") for shape in "<>osD^v")]
 MOST_COLUMNS = 3  # the most columns of panels
 MOST_TICKS = 7  # on a logarithmic axis
 PANEL = 1.9  # inches, the height of a panel
@@ -32,6 +37,16 @@ TITLE, LABEL = 0.07, 10  # inches, the width of a letter of a title; letters of 
 NAMES = 1.3  # inches, the width of the names that may be beside the panels
 NO_VALUE = ": no value"
 MARKED = 8  # points of a line that have the mark of its arm, at most
+
+
+def arm_colour(index: int) -> str:
+    """Return the colour of the arm at a position in the study, 0 for the baseline."""
+    return PALETTE[(index - 1) % len(PALETTE)] if index else BASELINE_COLOUR
+
+
+def arm_mark(index: int) -> MarkerStyle:
+    """Return the mark of the arm at a position in the study, 0 for the baseline."""
+    return MARKS[index % len(MARKS)]
 
 
 def in_order(level: LevelTable) -> list[str]:

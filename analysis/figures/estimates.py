@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.figures.arm_styles import BASELINE_COLOUR
+from analysis.figures.drawing import BASELINE_COLOUR
 from analysis.figures.naming import in_lines
 
 LINE = 0.13  # inches, the height of a line of a name

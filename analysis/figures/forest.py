@@ -13,9 +13,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.arm_styles import BASELINE_COLOUR
 from analysis.figures.captioned import TEXT, titled
-from analysis.figures.drawing import colours_of, names_in_lines, names_of
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, names_in_lines, names_of
 from analysis.figures.estimates import LINE, Estimate, cut_text, draw_estimates, limits_of, row_names
 from analysis.figures.letters import in_letters
 from analysis.figures.naming import in_lines

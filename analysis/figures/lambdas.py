@@ -14,9 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.arm_styles import BASELINE_COLOUR
 from analysis.figures.captioned import COLUMN, TEXT, titled
-from analysis.figures.drawing import colours_of, whole_ticks
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, whole_ticks
 from analysis.figures.naming import in_lines
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable

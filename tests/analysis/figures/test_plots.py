@@ -10,9 +10,8 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from analysis.figures.arm_styles import BASELINE_COLOUR, arm_colour, arm_mark
 from analysis.figures.captioned import caption_lines, save
-from analysis.figures.drawing import colours_of, panels
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colour, arm_mark, colours_of, panels
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
 from analysis.loss_landscape import plot_plane
