@@ -1,6 +1,5 @@
 """Calls a function once for each of many values, as tasks of a Ray cluster: one of its own, or a running one."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -25,8 +24,6 @@ def in_ray(
         ValueError, OSError: as the function raised it. Any other error, such as that of a worker without a package, is
             yielded as a sentence.
     """
-    if address == "local":  # read when ray is first imported: then it listens on loopback alone
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
     import analysis

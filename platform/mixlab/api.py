@@ -63,10 +63,6 @@ def run(
         print_list(spec, study, completed, console)
         return Result(0)
     spec.check(completed)
-    if options.address == "local":
-        # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
-        # it is first imported.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     trials = _trials(spec, completed, options)
     if options.fetch:
         from mixlab.cluster.nodes import prepare

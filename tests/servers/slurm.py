@@ -56,9 +56,7 @@ class Slurm:
     def __init__(self, folder: Path, nodes: int) -> None:
         self.folder = folder
         self.nodes = [f"n{number + 1}" for number in range(nodes)]
-        # A test that ran before in this process may have had Ray listen on loopback alone.
-        own = {"PATH": _path(), "SLURM_CONF": str(folder / "slurm.conf"), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
-        self.environment = {**os.environ, **own}
+        self.environment = {**os.environ, "PATH": _path(), "SLURM_CONF": str(folder / "slurm.conf")}
         for name in ("state", *(f"spool-{node}" for node in self.nodes)):
             (folder / name).mkdir()
         (folder / "munge.key").write_bytes(secrets.token_bytes(128))

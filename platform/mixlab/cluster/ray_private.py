@@ -20,7 +20,7 @@ from unittest.mock import patch
 import psutil
 import ray
 from ray import exceptions
-from ray._private import services, state
+from ray._private import ray_constants, services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
@@ -43,7 +43,8 @@ OWN = f"mixlab-{os.geteuid()}"  # the folder of this user's clusters
 # The most letters of a folder in which there is room for Ray's sockets, whose paths have at most 107 bytes.
 SHORT = 107 - len(f"/{OWN}/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
-PRESTART = "RAY_prestart_worker_first_driver"
+# The environment of a cluster of this machine alone: its processes take the loopback interface for all that there is.
+ALONE = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", "RAY_prestart_worker_first_driver": "0"}
 AGENT_COMMAND = "--dashboard_agent_command="  # an argument of the raylet
 AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
 # What ``ray health-check`` does, in a third of its time.
@@ -172,7 +173,7 @@ def keep_off_the_terminal() -> None:
 
 @contextlib.contextmanager
 def bare_cluster() -> Iterator[None]:
-    """Start a cluster inside the block with only the processes that trials need.
+    """Start a cluster inside the block with only the processes that trials need, which listen on loopback alone.
 
     Dashboard, autoscaler and log monitor serve nobody on one machine, nor does the dashboard's agent, for which the
     raylet would wait a second or two. Workers that start before they are asked for lack the environment of a trial, and
@@ -188,19 +189,21 @@ def bare_cluster() -> Iterator[None]:
     def start_without_agent(command: list[str], *args: Any, **options: Any) -> Any:
         return start_process(without_agent(command), *args, **options)
 
-    set_before = os.environ.get(PRESTART)
-    os.environ[PRESTART] = "0"
+    set_before = {name: os.environ.get(name) for name in ALONE}
+    os.environ.update(ALONE)
     try:
         with (
+            patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False),  # read from there when ray was imported
             patch.multiple(Node, start_api_server=nothing, start_monitor=nothing, start_log_monitor=nothing),
             patch.object(services, "start_ray_process", start_without_agent),
             patch.object(services, "ConsolePopen", partial(services.ConsolePopen, process_group=0)),
         ):
             yield
     finally:
-        del os.environ[PRESTART]
-        if set_before is not None:
-            os.environ[PRESTART] = set_before
+        for name, value in set_before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def without_agent(command: list[str]) -> list[str]:

@@ -247,7 +247,7 @@ threading.Thread(target=twice).start()
 @pytest.mark.slow
 def test_a_cluster_of_one_machine_has_only_the_processes_that_trials_need():
     code = """
-import mixlab, time
+import mixlab, ray, time
 from mixlab.cluster import connect
 with connect.connected("local"):
     print("connected", connect.ray_private.folder(), flush=True)
@@ -259,7 +259,9 @@ with connect.connected("local"):
         assert [part.stat().st_mode & 0o777 for part in Path(session).parents][:2] == [0o777, 0o700]
         started = psutil.Process(driver.pid).children(recursive=True)
         programs = {process.name(): process for process in started}
+        sockets = [each for process in started for each in process.net_connections("inet") if each.status == "LISTEN"]
         driver.kill()
+    assert {each.laddr.ip.removeprefix("::ffff:") for each in sockets} == {"127.0.0.1"}
     # The last takes the place of the dashboard's agent.
     assert sorted(programs) == sorted(("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat"))
     assert len(started) == len(programs)

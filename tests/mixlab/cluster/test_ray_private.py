@@ -13,7 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 import ray
-from ray._private import services, state
+from ray._private import ray_constants, services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
@@ -76,16 +76,19 @@ def test_what_ray_logs_is_not_on_the_terminal(capfd):
 
 
 def test_a_cluster_of_one_machine_starts_no_dashboard_autoscaler_or_log_monitor(monkeypatch):
-    monkeypatch.setenv(ray_private.PRESTART, "1")
+    one, other = ray_private.ALONE
+    monkeypatch.setenv(one, "1")
+    monkeypatch.delenv(other, raising=False)
     starting = inspect.getsource(Node.start_head_processes) + inspect.getsource(Node.start_ray_processes)
     for name in ("start_api_server", "start_monitor", "start_log_monitor"):
         usual = getattr(Node, name)
         require(starting.count(f"self.{name}(") == 1, f"a node starts a process by its {name}()")
         with ray_private.bare_cluster():
             assert getattr(Node, name)(None) is None
-            assert os.environ[ray_private.PRESTART] == "0"
+            assert os.environ.items() >= ray_private.ALONE.items()
+            assert not ray_constants.ENABLE_RAY_CLUSTER
         assert getattr(Node, name) is usual
-    assert os.environ[ray_private.PRESTART] == "1"
+    assert (os.environ[one], os.environ.get(other), ray_constants.ENABLE_RAY_CLUSTER) == ("1", None, True)
 
 
 def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_path):
