@@ -116,10 +116,10 @@ def _sequential_rule(levels: Sequence[LevelTable]) -> str:
     return (
         f"Seeds were added until a comparison was decided, at most {levels[0].family.budget}, so no p holds. e: the "
         "largest evidence that there has been, the wealth of a bet on the sign of every difference. e (family): "
-        f"corrected for {family_text(levels)} by closed testing with their mean, weighted by the sizes of the first "
-        f"{FIRST_LOOK} differences. A comparison is decided when its e (family) reaches {DECISIVE:.0f}, whenever one "
-        f"looks. {GIVEN_UP.capitalize()}: the budget would not decide it even if the effect were one standard error "
-        "larger than it is so far."
+        f"corrected for {family_text(levels)} by closed testing with their mean, weighted by how far the first "
+        f"{FIRST_LOOK} differences are from 0 and from the others of their table. A comparison is decided when its "
+        f"e (family) reaches {DECISIVE:.0f}, whenever one looks. {GIVEN_UP.capitalize()}: the budget would not decide "
+        "it even if the effect were one standard error larger than it is so far."
     )
 
 
