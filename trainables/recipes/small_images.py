@@ -24,8 +24,9 @@ CIFAR100_RESNEXT50: Recipe = {**CIFAR100_RESNET18, "backbone": "resnext50"}
 CIFAR100_WRN28_8: Recipe = {**CIFAR100_RESNET18, "backbone": "wrn28_8", "epochs": 400, "lr": 0.03, "weight_decay": 1e-3}
 CIFAR100_WRN28_8_PAPER: Recipe = {**CIFAR100_WRN28_8, "backbone": "wrn28_8_paper"}  # to compare the variants
 
-CIFAR10_RESNET18: Recipe = {**CIFAR100_RESNET18, "dataset": "cifar10"}
-CIFAR10_RESNEXT50: Recipe = {**CIFAR100_RESNEXT50, "dataset": "cifar10"}
+# OM pads the images of CIFAR-10, unlike those of CIFAR-100, with zeros.
+CIFAR10_RESNET18: Recipe = {**CIFAR100_RESNET18, "dataset": "cifar10", "augment.padding": "zeros"}
+CIFAR10_RESNEXT50: Recipe = {**CIFAR10_RESNET18, "backbone": "resnext50"}
 
 TINY_IMAGENET: Recipe = {
     **CIFAR100_RESNET18,

@@ -76,6 +76,7 @@ FINE_TUNED = {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4
 # How a network is trained, how the rate falls, and what is done to the images.
 PRINTED = {
     "CIFAR100_RESNET18": {**SMALL, "epochs": 800, "lr": 0.1, "weight_decay": 1e-4},
+    "CIFAR10_RESNET18": {**SMALL, "epochs": 800, "lr": 0.1, "weight_decay": 1e-4, "augment.padding": "zeros"},
     "CIFAR100_WRN28_8": {**SMALL, "epochs": 400, "lr": 0.03, "weight_decay": 1e-3},
     "TINY_IMAGENET": {**CROPS, "epochs": 400, "batch_size": 100, "lr": 0.2},
     "IMAGENET_RESNET18": {**CROPS, "epochs": 100, "batch_size": 256, "lr": 0.1, "momentum": 0.9},
@@ -130,7 +131,7 @@ PRINTED = {
 
 # Recipes with the values of another data set's: AutoMix, sections 4.1 and 4.2.
 ALIKE = {
-    **dict.fromkeys(("CIFAR10_RESNET18", "CIFAR10_RESNEXT50", "CIFAR100_RESNEXT50"), "CIFAR100_RESNET18"),
+    **{"CIFAR10_RESNEXT50": "CIFAR10_RESNET18", "CIFAR100_RESNEXT50": "CIFAR100_RESNET18"},
     **dict.fromkeys(("INAT2017", "INAT2018", "PLACES205"), "IMAGENET_RESNET18"),
     "TINY_IMAGENET_RESNEXT50": "TINY_IMAGENET",
 }

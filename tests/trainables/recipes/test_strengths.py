@@ -192,6 +192,7 @@ SETTINGS = {
     ("cifar100", "wrn28_8"): (False, "none", 0.001, None, None, 0.0, 0.999999, 0.1, 2, False),
     ("tiny_imagenet", "resnet18"): (False, "none", 0.05, 0.1, 0.001, None, 0.999999, 0.1, 3, False),
     ("imagenet", "resnet18_imagenet"): (True, "cosine", 0.0, 0.1, 0.001, None, 0.99999, 0.1, 3, False),
+    ("inat2017", "resnet18_imagenet"): (True, "cosine", 0.0, 0.1, 0.001, None, 0.99999, 0.1, 3, False),
     ("inat2018", "resnet50_imagenet"): (True, "cosine", 0.0, 0.1, 0.0001, None, 0.99999, 0.1, 3, False),
     ("cub200", "resnet18_imagenet"): (True, "cosine", 0.0, 0.01, 0.0005, None, 0.99999, 0.1, 3, True),
     ("aircraft", "resnext50_imagenet"): (True, "cosine", 0.0, 0.01, 0.0005, None, 0.99999, 0.1, 3, True),
