@@ -77,22 +77,14 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
 UNBENT: Recipe = {"mixer.lam_k": None}
 SAMIX: dict[tuple[str, ...], Recipe] = {
     ("cifar100", "deit_small"): {
+        **UNBENT,
         "lr": 7.5e-4,
         "grad_clip": 20.0,
         "warmup_epochs": 20,
-        "mixer.lam_k": None,
         "mixer.block_lr": 7.5e-4,
     },
-    ("cifar100", "swin_tiny"): {
-        "grad_clip": 20.0,
-        "mixer.lam_k": None,
-        "mixer.block_lr": 5e-4,
-    },
-    ("cifar100", "convnext_tiny_cifar"): {
-        "grad_clip": 20.0,
-        "mixer.lam_k": None,
-        "mixer.block_lr": 7.5e-4,
-    },
+    ("cifar100", "swin_tiny"): {**UNBENT, "grad_clip": 20.0, "mixer.block_lr": 5e-4},
+    ("cifar100", "convnext_tiny_cifar"): {**UNBENT, "grad_clip": 20.0, "mixer.block_lr": 7.5e-4},
     ("tiny_imagenet", "resnet18"): UNBENT,
     ("imagenet",): UNBENT,
     ("inat2017",): UNBENT,

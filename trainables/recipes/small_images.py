@@ -40,6 +40,10 @@ TINY_IMAGENET_RESNEXT50: Recipe = {**TINY_IMAGENET, "backbone": "resnext50"}
 
 # What transformers are trained with everywhere: the recipe of DeiT.
 TRANSFORMER: Recipe = {
+    "init": "om_table",
+    "augment": "rrc_flip",
+    "augment.operations": 2,
+    "augment.level_std": 0.5,
     "optimiser": "adamw",
     "weight_decay": 0.05,
     "weight_decay_on": "matrices",
@@ -51,22 +55,18 @@ TRANSFORMER: Recipe = {
 # its class ignores: its numbers are without drop-path.
 CIFAR100_DEIT_SMALL: Recipe = {
     **TRANSFORMER,
-    "warmup_start": 1e-5,
     "dataset": "cifar100",
     "image_size": 224,
     "backbone": "deit_small",
-    "init": "om_table",
-    "augment": "rrc_flip",
     "augment.scale": 0.8,
     "augment.randaugment": "fixmatch",
-    "augment.operations": 2,
     "augment.level": 7.0,
-    "augment.level_std": 0.5,
     "epochs": 200,
     "batch_size": 100,
     "lr": 1e-3,
     "min_lr": 1e-6,
     "warmup_epochs": 20,
+    "warmup_start": 1e-5,
     "mixer.alpha": 2.0,
     "sumix.zeta": 0.5,
 }
