@@ -113,7 +113,7 @@ def _work(options: argparse.Namespace) -> int:
     substitutes = find_substitutes(options.substitutes, options.tracking_uri, study.runs, root)
     protocol = {
         "kind": "robustness",
-        "version": 6,
+        "version": 7,
         "corruptions": not options.no_corruptions,
         "official": {name: str(root) for name, folder in OFFICIAL.items() if (root / folder).is_dir()},
         "pgd": options.pgd,

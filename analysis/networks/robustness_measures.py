@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from analysis.networks.evaluate import Result, batches
+from analysis.networks.evaluate import Result, as_tested, batches
 from analysis.networks.transfer import Substitute
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -22,6 +22,7 @@ from trainables.datasets import EVALUATION_SETS
 from trainables.datasets.cifar_c import SEVERITIES, by_severity
 from trainables.datasets.dataset import BatchSource, Split
 from trainables.datasets.opening import dataset_of
+from trainables.datasets.resident import Resident, TestView
 from trainables.robustness.adversarial import Attack, fgsm, fgsm_sumix_release, logits_under_attack, pgd
 from trainables.robustness.calibration import calibration_error, reliability
 from trainables.robustness.classifier import predict, top1
@@ -61,14 +62,14 @@ def measure(
             attacked = logits_under_attack(network, images, labels, attack, source=other)
             under_attack[name] += int((attacked.argmax(1) == labels).sum())
         if made:
-            corrupted.update(_hits_under_corruption(network, images, labels, SEED + number))
+            corrupted.update(_hits_under_corruption(network, *_originals(source, rows, images), labels, SEED + number))
     errors = {name: 100 - 100 * (under_attack[name] / len(truth)) for name in attacks}
     return {
         **_of_predictions(logits, truth),
         **{name: error for name, error in errors.items() if isinstance(name, str)},
         **_of_transfers(errors, config, substitutes),
         **(_by_corruption(STYLE, {key: 100 * hits / len(truth) for key, hits in corrupted.items()}) if made else {}),
-        **(_officially_corrupted(network, len(truth), *official) if official else {}),
+        **(_officially_corrupted(network, config, len(truth), *official) if official else {}),
     }
 
 
@@ -132,27 +133,36 @@ def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
 def _official(config: Config, protocol: Mapping[str, Any]) -> tuple[str, Path] | None:
     """Return the name and the data root of the official corrupted images of the data set, if they are to be used."""
     name = f"{config.dataset}_c"
-    usable = protocol["corruptions"] and dataset_of(config).image_shape == (3, 32, 32)
-    return (name, Path(protocol["official"][name])) if usable and name in protocol["official"] else None
+    usable = protocol["corruptions"] and name in protocol["official"]
+    return (name, Path(protocol["official"][name])) if usable else None
 
 
-def _hits_under_corruption(network: Network, images: Tensor, labels: Tensor, seed: int) -> dict[tuple[str, int], int]:
+def _originals(source: BatchSource, rows: slice, images: Tensor) -> tuple[Tensor, TestView | None]:
+    """Return the bytes of a batch before the source resizes them, and how it does; photographs are as shown."""
+    if isinstance(source, Resident):
+        return source.images[rows].permute(0, 3, 1, 2).cpu(), source.test_view
+    return (255 * images).round().to(torch.uint8).cpu(), None
+
+
+def _hits_under_corruption(
+    network: Network, pixels: Tensor, resized: TestView | None, labels: Tensor, seed: int
+) -> dict[tuple[str, int], int]:
     """Return how many images of a batch are classified correctly, by corruption and severity."""
-    pixels = (255 * images).round().to(torch.uint8).cpu()
     hits = {}
     for corruption, level in itertools.product(CORRUPT, range(1, SEVERITIES + 1)):
-        shown = corrupt(pixels, corruption, level, seed).to(images.device) / 255
+        shown = corrupt(pixels, corruption, level, seed).to(labels.device)
+        shown = (shown if resized is None else resized(shown)) / 255
         hits[corruption, level] = int((predict(network, shown).argmax(1) == labels).sum())
     return hits
 
 
-def _officially_corrupted(network: Network, count: int, name: str, data_root: Path) -> Result:
-    device = next(network.parameters()).device
-    accuracy = {
-        (corruption, level): top1(predict(network, pixels.to(device) / 255), labels.to(device))
-        for corruption in CORRUPT
-        for level, (pixels, labels) in enumerate(official_images(name, data_root, count, corruption), start=1)
-    }
+def _officially_corrupted(network: Network, config: Config, count: int, name: str, data_root: Path) -> Result:
+    accuracy = {}
+    for corruption in CORRUPT:
+        for level, images in enumerate(official_images(name, data_root, count, corruption), start=1):
+            shown = batches(as_tested(images, config), config)
+            hits = sum(int((predict(network, pixels).argmax(1) == labels).sum()) for pixels, labels in shown)
+            accuracy[corruption, level] = 100 * hits / count
     return _by_corruption(name, accuracy)
 
 
@@ -164,7 +174,7 @@ def _by_corruption(source: str, accuracy: Mapping[tuple[str, int], float]) -> Re
     return {"source": source, "corruptions": by_severity, "test_top1_corrupted": whole}
 
 
-def official_images(name: str, data_root: Path, count: int, corruption: str) -> Iterator[tuple[Tensor, Tensor]]:
+def official_images(name: str, data_root: Path, count: int, corruption: str) -> Iterator[Split]:
     """Yield images (N, 3, 32, 32) uint8 and labels (N,) of severities 1 to 5: those of the clean images, by spacing."""
     split = EVALUATION_SETS[name].load(data_root, corruption)
     assert isinstance(split, Split)  # CIFAR is decoded

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,14 @@ from analysis.networks import robustness_measures as measures
 from analysis.networks.evaluate import all_of, open_images
 from analysis.networks.transfer import find_substitutes
 from tests.analysis.planned import tables_of
+from trainables.augment.resized_crop import resize
 from trainables.backbones import pretrained
 from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
 from trainables.methods import build_network
 from trainables.robustness.adversarial import fgsm, pgd
 from trainables.robustness.classifier import predict, top1
-from trainables.robustness.corruption import CORRUPT
+from trainables.robustness.corruption import CORRUPT, corrupt
 
 IMAGES = 2
 PLAIN = {"pgd": False, "release": False, "corruptions": False, "official": {}}
@@ -124,6 +126,22 @@ def test_every_batch_is_corrupted_by_random_numbers_of_its_own(noise, tmp_path, 
     source, corrupted = open_images(config, 4, tmp_path), {**PLAIN, "corruptions": True}
     measures.measure(build_network(config).eval(), source, config, corrupted)
     assert drawn == [("fog", severity, seed) for seed in (0, 1) for severity in range(1, 6)]
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_images_are_corrupted_before_they_are_resized(official, noise, tmp_path, monkeypatch):
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(measures, "CORRUPT", ("contrast",))
+    monkeypatch.setattr(measures, "predict", lambda _, images: seen.append(images) or torch.zeros(len(images), 10))
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "image_size": 48})
+    images, labels = own = evaluate.take_images(config, 3, tmp_path)
+    made = [corrupt(images, "contrast", severity) for severity in range(1, 6)]
+    theirs = SimpleNamespace(load=lambda *_: measures.Split(torch.cat(made), labels.repeat(5)))
+    monkeypatch.setitem(measures.EVALUATION_SETS.data, "cifar10_c", theirs)
+    asked = {**PLAIN, "corruptions": True, "official": {"cifar10_c": "data"} if official else {}}
+    result = measures.measure(build_network(config).eval(), evaluate.as_tested(own, config), config, asked)
+    assert (result["source"] == "cifar10_c") == official
+    assert torch.equal(torch.stack(seen[1:]), torch.stack([resize(each, (48, 48)) / 255 for each in made]))
 
 
 @pytest.mark.slow
