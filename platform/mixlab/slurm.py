@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mixlab import installation
 from mixlab.errors import BadInput
+from mixlab.uris import shown
 
 # The lines of the script that an option changes, and the options that add a line.
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
@@ -72,6 +73,11 @@ def script(options: argparse.Namespace) -> str:
         if installation.study_file(one).samefile(installation.study_file(other)):
             raise BadInput(f"the study {other!r} is named twice: two tasks of one array would train the same runs")
     given = [word.partition("=")[0] for word in options.options]
+    if shown(words := shlex.join([options.studies, *options.options])) != words:
+        raise BadInput(
+            "an option holds a password, which whoever reads the script would learn: leave it out, and give it by the "
+            "environment (MLFLOW_TRACKING_PASSWORD, PGPASSWORD, AWS_SECRET_ACCESS_KEY)"
+        )
     if idle := [word for word in given if word in NO_JOB]:
         raise BadInput(f"with {idle[0]} nothing is trained, so it makes no job: give it to mixlab run instead")
     if late := [word for word in given if word in JOB]:
@@ -85,7 +91,6 @@ def script(options: argparse.Namespace) -> str:
     added = [f"#SBATCH --{ADDED[name]}={value}\n" for name in ADDED if (value := getattr(options, name)) is not None]
     if len(studies) > 1:
         added.append(f"#SBATCH --array=0-{len(studies) - 1}\n")
-    words = shlex.join([options.studies, *options.options])
     python = shlex.quote(str(Path(sys.executable).parent))
     filled = f"set -- {words}\nMIXLAB_BIN=${{MIXLAB_BIN:-{python}}}\n"
     return text.replace("set -u\n", "".join(added) + "set -u\n" + filled, 1)

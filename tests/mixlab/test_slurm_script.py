@@ -101,6 +101,7 @@ def test_a_job_without_a_study_of_its_own_says_so(arguments, task, sentence, tmp
         (("ablation_cifar10",), "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
         (("mixers_cifar100,ablation_cub,mixers_cifar100",), "the study 'mixers_cifar100' is named twice"),
         (("--out", "/nowhere/job", "tiny.py"), "No such file or directory: '/nowhere/job'"),
+        (("tiny.py", "--tracking-uri", "http://me:secret@head"), "an option holds a password, which whoever reads the"),
         (("broken.py",), "the study 'broken.py' cannot be started: ModuleNotFoundError: No module named 'nothing'\n"),
     ],
 )
