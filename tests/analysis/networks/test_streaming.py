@@ -45,6 +45,13 @@ def test_batches_change_no_number(measure, protocol, config, monkeypatch):
     assert flat(parts) == pytest.approx(flat(whole), rel=1e-9)
 
 
+def test_an_image_that_is_skipped_counts_nowhere(config, monkeypatch):
+    source, network = Resident(noise_splits(config, 3).test, "cpu", augment=None), build_network(config).eval()
+    whole = robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False})
+    monkeypatch.setattr(Resident, "__len__", lambda _: 5)  # of which two cannot be decoded
+    assert robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False}) == whole
+
+
 def flat(result: Any) -> list[float]:
     """Return every number in a result, in order."""
     if isinstance(result, dict):
