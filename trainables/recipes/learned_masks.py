@@ -94,7 +94,8 @@ SAMIX: dict[tuple[str, ...], Recipe] = {
     ("aircraft",): {"mixer.lam_k": 1.0, "mixer.last_momentum": 0.99996},
 }
 # Where AdAutoMix does: the configurations of its own code. There the masks of DeiT and Swin are enlarged by the nearest
-# neighbour, and those of Swin, of Aircraft and of ResNet-18 on CUB mix two or three images by chance; not so here.
+# neighbour, those of ImageNet mix two images, and those of Swin, of Aircraft and of ResNet-18 on CUB mix two or three
+# by chance; not so here.
 ADAUTOMIX: dict[tuple[str, ...], Recipe] = {
     ("cifar100", "deit_small"): {"mixer.lam_margin": 0.03},
     ("tiny_imagenet",): {"mixer.adversarial_share": 0.4},
