@@ -28,6 +28,7 @@ from analysis.figures.captioned import TEXT, save
 from analysis.figures.drawing import colours_of
 from analysis.figures.naming import in_lines, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
+from analysis.networks.checkpoint import CheckpointError
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
 from analysis.records.runs import Plan, cell_of_run, of_arms, of_one_seed
@@ -65,12 +66,12 @@ def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     that are explained.
 
     Raises:
-        ValueError: the network reads its class from a token, so the positions of its last map have no gradient.
+        CheckpointError: the network reads its class from a token, so the positions of its last map have no gradient.
     """
     backbone = network.backbone
     if not reads_positions(backbone, backbone.encode(network.normalise(images[:1]))):
         name = type(backbone).__name__
-        raise ValueError(f"Grad-CAM needs a network that ends with the mean of a map, which {name} does not")
+        raise CheckpointError(f"Grad-CAM needs a network that ends with the mean of a map, which {name} does not")
     explained = LayerGradCam(network, backbone.stages[-1])
     maps = explained.attribute(images, target=classes, relu_attributions=True, attr_dim_summation=True)
     return backbone.grid(maps.detach()).squeeze(1)

@@ -86,16 +86,17 @@ def curve(result: Result) -> list[dict[str, Any]]:
 
 
 def _work(options: argparse.Namespace) -> int:
+    left_out = {*ALONE, *filter(needs_weights, MIXERS)}
     if options.mixer is not None:
-        left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has
-        known = [name for name in MIXERS if name not in left_out]
+        known = [name for name in MIXERS if name not in left_out and not learns_masks(name)]  # which only a run has
         require_known("--mixer", options.mixer, known)
     study = evaluation.Evaluation.read(options)
     runs = study.runs
     if options.mixer is None:
-        runs = runs[~setting(runs, "mixer").isin(ALONE)]
+        runs = runs[~setting(runs, "mixer").isin(left_out)]
         for arm in sorted(set(study.runs["arm"]) - set(runs["arm"])):
-            print(f"mixed_accuracy.py: left out: {arm!r}, which does not mix images; see --mixer", file=sys.stderr)
+            why = "which mixes no images, or by weights that are not kept with a run; see --mixer"
+            print(f"mixed_accuracy.py: left out: {arm!r}, {why}", file=sys.stderr)
     protocol = {"kind": "mixed accuracy", "version": 2, "mixer": options.mixer, "draws": options.draws}
     study.measure(measure, protocol, runs)
     points = study.points(curve)

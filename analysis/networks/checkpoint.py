@@ -24,7 +24,7 @@ BLOCK_FILE = "model_mix_block.pt"  # what a run that learns its masks keeps besi
 
 
 class CheckpointError(Exception):
-    """A checkpoint is missing, damaged, or of another network; the message is one sentence."""
+    """A checkpoint is missing, damaged, or of a network that cannot be measured so; the message is one sentence."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from analysis import cam
+from analysis.networks.checkpoint import CheckpointError
 from analysis.networks.class_names import CIFAR10, class_names
 from trainables.backbones.backbone import Network
 from trainables.backbones.names import constructor_of
@@ -38,7 +39,7 @@ def test_a_model_of_timm_that_ends_with_a_mean_has_a_map(name, sides):
     net = Network(backbone, mean=(0.5,) * 3, std=(0.25,) * 3).eval()
     images, classes = torch.rand(2, 3, 128, 128), torch.tensor([0, 1])
     if sides is None:
-        with pytest.raises(ValueError, match="ends with the mean of a map, which TimmTransformer does not"):
+        with pytest.raises(CheckpointError, match="ends with the mean of a map, which TimmTransformer does not"):
             cam.grad_cam(net, images, classes)
     else:
         assert cam.grad_cam(net, images, classes).shape == (2, *sides)

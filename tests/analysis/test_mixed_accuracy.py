@@ -62,3 +62,9 @@ def test_the_command_writes_curves_whose_means_are_in_the_table(trained, out, ca
     assert trained.call(mixed_accuracy, *few, "--mixer", "dmixup") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "with fewer than 20 mixtures are left out. K images have shares from" in said
+
+
+def test_an_arm_that_mixes_by_weights_of_its_own_is_left_out(trained, out, capsys, monkeypatch):
+    monkeypatch.setattr(mixed_accuracy, "needs_weights", "cutmix".__eq__)  # the mixer of all arms
+    assert trained.call(mixed_accuracy, "--out", str(out)) == 2
+    assert "left out: '+ lam', which mixes no images, or by weights that are not kept" in capsys.readouterr().err
