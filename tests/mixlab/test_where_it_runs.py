@@ -98,6 +98,14 @@ def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("handled")
+def test_a_log_holds_no_password(tmp_path):
+    """MLflow's errors name the address of its server as it was given."""
+    with undisturbed(tmp_path / "mixlab.log"):
+        logging.getLogger("mixlab").warning("away", exc_info=OSError("http://me:secret@head:5000/api failed"))
+    assert "OSError: http://me:***@head:5000/api failed\n" in (tmp_path / "mixlab.log").read_text()
+
+
 @pytest.fixture
 def listing(tmp_path) -> str:
     """Return the command that lists a study."""

@@ -27,6 +27,7 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
+from mixlab.uris import shown
 
 LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 
@@ -152,7 +153,11 @@ def undisturbed(log: Path) -> Iterator[None]:
 
 
 class _Log(logging.FileHandler):
-    """A log that says nothing on the terminal when its disk is full."""
+    """A log without passwords, which says nothing on the terminal when its disk is full."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See ``logging.Handler``."""
+        return shown(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
