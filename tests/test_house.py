@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "mixlab.errors",
         "mixlab.installation",
         "mixlab.messages",
+        "mixlab.passwords",
         "mixlab.provenance",
         "mixlab.search.trial_store",
         "mixlab.spec",

@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.records.runs import Plan, load_plan
 from mixlab.errors import BadInput
+from mixlab.passwords import shown
 from mixlab.search.trial_store import TrialStore, best_of, file_of, standing
-from mixlab.uris import shown
 
 
 @dataclass(frozen=True)

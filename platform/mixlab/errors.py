@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
 
+from mixlab.passwords import shown
+
 MOST_LETTERS = 500  # the longest error that is shown
 ANSWERED = re.compile(r"too many (50[234]) error responses")  # urllib3's words
 LIKE = 1.3  # the ``_likeness`` from which a name may be another one misspelt
@@ -103,15 +105,15 @@ def _likeness(name: str, known: str) -> float:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what went wrong, in one line."""
+    """Return what went wrong, in one line and without passwords."""
     reason = getattr(error, "reason", error)  # a URLError has it
-    text = str(reason).strip()
+    text = shown(str(reason)).strip()
     return (text or type(error).__name__).splitlines()[0]
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the whole text of an error in one line, for a sentence that nothing else accompanies."""
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    """Return the whole text of an error, without passwords, in one line: for a sentence that stands alone."""
+    return " ".join(line.strip() for line in shown(str(error)).splitlines() if line.strip())
 
 
 def root_cause(error: BaseException) -> str:
@@ -144,8 +146,8 @@ def refused(what: str) -> Iterator[None]:
 
 
 def account_of(error: BaseException) -> str:
-    """Return the traceback of an error, whose last line says what happened, as storable text."""
-    text = "".join(traceback.format_exception(error)).strip()
+    """Return the traceback of an error, whose last line says what happened, as storable text without passwords."""
+    text = shown("".join(traceback.format_exception(error))).strip()
     kind, line = type(error), first_line(error)
     name = kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     ours = kind.__module__.startswith("mixlab.") and line != kind.__name__  # a sentence that needs no name before it

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mixlab.errors import BadInput, require
+from mixlab.passwords import shown
 from mixlab.spec import user_input
 from mixlab.spec.user_input import checked_arguments
-from mixlab.uris import shown
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mixlab import installation
 from mixlab.errors import BadInput
-from mixlab.uris import shown
+from mixlab.passwords import shown
 
 # The lines of the script that an option changes, and the options that add a line.
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}

@@ -1,8 +1,7 @@
-"""What places are called: URIs without their passwords, the file of an SQLite URI, the part of a path that exists."""
+"""What places are called: the file of an SQLite URI, the part of a path that exists."""
 
 import contextlib
 import os
-import re
 import shlex
 import sqlite3
 import tempfile
@@ -11,21 +10,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from mixlab.errors import BadInput, require_known
+from mixlab.passwords import shown
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")  # stores that MLflow knows
 FOLDERS, BUCKETS = ("file", "hdfs", "viewfs"), ("s3", "gs", "gcs", "abfs", "abfss")  # schemes that pyarrow.fs knows
 # A URL that begins with postgresql:// asks for psycopg 3, which Mixlab does not install.
 DATABASE = "a database such as postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
-
-PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
-SECRET = re.compile(
-    r"([?&](?:[\w-]*(?:secret|passw|token|signature|account_key)[\w-]*|sig|odbc_connect)=)[^&\s]*", re.IGNORECASE
-)  # also of an address that Amazon or Azure has signed
-
-
-def shown(text: str) -> str:
-    """Return ``text`` with ``***`` for every password in a URI, before its host or in its query."""
-    return SECRET.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
 def typed(*words: str) -> str:

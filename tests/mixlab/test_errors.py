@@ -59,6 +59,8 @@ def test_an_error_in_one_line():
     unreachable = URLError(OSError("no route to the host\nof the data"))
     errors = (RuntimeError("\n\nmat1 and mat2\ndo not fit"), unreachable, AssertionError())
     assert [*map(first_line, errors)] == ["mat1 and mat2", "no route to the host", "AssertionError"]
+    away = RuntimeError("API request to http://me:secret@head failed")  # as MLflow says it
+    assert {first_line(away), in_one_line(away), root_cause(away)} == {"API request to http://me:***@head failed"}
     assert in_one_line(ValueError("1 error\n\n  lr\n  got 'much  more'\n")) == "1 error lr got 'much  more'"
 
 
@@ -94,6 +96,7 @@ def test_what_started_a_chain_of_errors_is_its_cause(caused, first, cause):
         (ValueError("a shape is wrong"), "ValueError: a shape is wrong"),
         (ValueError("first\nsecond"), "ValueError: first"),
         (ValueError(), "ValueError"),
+        (ValueError("http://me:secret@head"), "ValueError: http://me:***@head"),
         (BadInput("a sentence"), "a sentence"),
         (BadInput(), "mixlab.errors.BadInput"),
     ],

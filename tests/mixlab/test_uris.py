@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from mixlab.passwords import shown
 from mixlab.provenance import command
-from mixlab.uris import existing_part, require_uri, shown, sqlite_file, sqlite_uri
+from mixlab.uris import existing_part, require_uri, sqlite_file, sqlite_uri
 from tests.endings import refused
 
 
@@ -34,6 +35,7 @@ from tests.endings import refused
 )
 def test_a_password_is_not_shown_and_all_else_is(uri, printed):
     assert shown(uri) == (uri if printed is None else printed)
+    assert shown(repr(shown(uri))) == repr(shown(uri))
 
 
 def test_the_command_that_is_recorded_can_be_typed_and_holds_no_password(monkeypatch):

@@ -67,8 +67,15 @@ def test_a_terminal_breaks_no_word_and_cuts_no_command_in_two():
         console = Console(file=stream)
         say(console, "a sentence that is longer than a line")
         say(console, "To go on: python study.py --seeds 6", whole=True)
-        said = os.read(window, 1000).decode().splitlines()
-    assert said == ["a sentence that is", "    longer than a", "    line", "To go on: python study.py --seeds 6"]
+        said = b""
+        while b"6\r\n" not in said:
+            said += os.read(window, 1000)
+    assert said.decode().splitlines() == [
+        "a sentence that is",
+        "    longer than a",
+        "    line",
+        "To go on: python study.py --seeds 6",
+    ]
 
 
 @pytest.mark.usefixtures("handled")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from mixlab.doctor.facts import Facts, Question
 from mixlab.messages import counted
+from mixlab.passwords import shown
 from mixlab.processes import GONE_SECONDS
-from mixlab.uris import shown
 
 OK, WARNING, RED = "ok", "warning", "red"
 

@@ -12,10 +12,11 @@ from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.facts import Question
 from mixlab.errors import BadInput
+from mixlab.passwords import shown
 from mixlab.storage.probe import probe
 from mixlab.tracking import names
 from mixlab.tracking.stored_runs import search_runs
-from mixlab.uris import existing_part, require_writable, shown, sqlite_file
+from mixlab.uris import existing_part, require_writable, sqlite_file
 
 LETTERS = "·±→≤×…"  # the letters in progress lines and tables
 

@@ -13,6 +13,7 @@ from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
 from mixlab.launching.start import Start
 from mixlab.messages import say
+from mixlab.passwords import shown
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.search.samplers import require_sampler
@@ -21,7 +22,7 @@ from mixlab.spec.search import Search
 from mixlab.spec.space import short
 from mixlab.spec.study import Study
 from mixlab.tracking import stored_runs
-from mixlab.uris import shown, typed
+from mixlab.uris import typed
 
 
 def launch_search(search: Search, start: Start) -> Result:

@@ -14,13 +14,14 @@ from mixlab.launching.run_phase import run_phase, write_out
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start
 from mixlab.messages import counted, say
+from mixlab.passwords import shown
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import store, stored_runs, views
 from mixlab.tracking.looks import earlier_looks
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.writer import is_outage
-from mixlab.uris import shown, typed
+from mixlab.uris import typed
 
 
 def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:

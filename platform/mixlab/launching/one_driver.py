@@ -15,10 +15,11 @@ import pyarrow.fs
 from mixlab.errors import BadInput, first_line
 from mixlab.launching.start import LOCK_FILE, Start
 from mixlab.messages import say
+from mixlab.passwords import shown
 from mixlab.processes import WATCH_SECONDS, Board, OtherDriver, claimed
 from mixlab.tracking import names, store
 from mixlab.tracking.experiment import TagBoard, open_experiment
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import sqlite_file
 
 
 @contextlib.contextmanager

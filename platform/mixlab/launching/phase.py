@@ -9,6 +9,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.display import Progress, Shown
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
+from mixlab.passwords import shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
@@ -17,7 +18,6 @@ from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.stored_runs import StoredRun
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
-from mixlab.uris import shown
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start
 from mixlab.messages import counted, say
+from mixlab.passwords import shown
 from mixlab.provenance import command
 from mixlab.spec.trial import State
 from mixlab.tracking import names
 from mixlab.tracking.mirrors import opened
 from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
-from mixlab.uris import shown
 
 LOG = logging.getLogger("mixlab")
 
@@ -143,7 +143,7 @@ def _forget(keys: set[str], start: Start) -> None:
     try:
         start.storage.forget(keys, start.launch)
     except (OSError, BadInput) as error:
-        text = f"checkpoints that are needed no more cannot be deleted ({shown(first_line(error))})"
+        text = f"checkpoints that are needed no more cannot be deleted ({first_line(error)})"
         say(start.console, text, style="yellow")
 
 

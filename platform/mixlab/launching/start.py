@@ -22,12 +22,12 @@ from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput, first_line
 from mixlab.messages import say
 from mixlab.options import Options
+from mixlab.passwords import shown
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
-from mixlab.uris import shown
 
 LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 

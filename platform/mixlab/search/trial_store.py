@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from mixlab import uris
+from mixlab import passwords, uris
 from mixlab.databases import wait_for_server, with_tables
 from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.search.server_storage import ServerStorage
@@ -153,7 +153,7 @@ def absolute(url: str) -> str:
 
 def shown(url: str) -> str:
     """Return the URL without its password, so that a database's client looks for that in its own files."""
-    return uris.shown(url).replace(":***@", "@")
+    return passwords.shown(url).replace(":***@", "@")
 
 
 def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> optuna.Study | None:

@@ -22,10 +22,10 @@ from typing import TypeVar
 import pyarrow.fs
 
 from mixlab.errors import BadInput, StorageLost, first_line, no_room, without_room
+from mixlab.passwords import shown
 from mixlab.processes import AWAY_SECONDS
 from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch, Refused, from_json
-from mixlab.uris import shown
 
 PAUSE_SECONDS = 2.0
 
@@ -77,7 +77,7 @@ class Storage:
         try:
             self.filesystem, path = filesystem_of(root)
         except (OSError, ValueError, NotImplementedError) as error:
-            reason = shown(first_line(error)).rstrip(".")
+            reason = first_line(error).rstrip(".")
             raise BadInput(f"--storage {shown(root)!r} cannot be opened ({reason}); {usable(root)}") from None
         self.root = shown(root)  # as it was given, without passwords
         self.folder = f"{path}/{study}"
@@ -145,7 +145,7 @@ class Storage:
                 if no_room(error):
                     raise StorageLost(without_room(place, error)) from error
                 if time.monotonic() >= until:
-                    raise StorageLost(f"{place} cannot be used ({shown(first_line(error))})") from error
+                    raise StorageLost(f"{place} cannot be used ({first_line(error)})") from error
             time.sleep(PAUSE_SECONDS)
 
     def forget(self, keys: set[str], launch: str = "") -> None:

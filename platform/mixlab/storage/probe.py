@@ -16,8 +16,8 @@ from pathlib import Path
 import pyarrow.fs
 
 from mixlab.errors import BadInput, first_line
+from mixlab.passwords import shown
 from mixlab.storage.journal import filesystem_of, usable
-from mixlab.uris import shown
 
 ANSWER_SECONDS = 20.0  # pyarrow asks a server that refuses connections for 6
 
@@ -82,7 +82,7 @@ def _attempt(what: str, root: str, name: str) -> tuple[str, bool]:
     try:
         return "", ATTEMPTS[what](*filesystem_of(root), name)
     except Exception as error:  # any file system's own exceptions
-        return shown(first_line(error)).rstrip("."), False
+        return first_line(error).rstrip("."), False
 
 
 def _look(filesystem: pyarrow.fs.FileSystem, path: str, _: str) -> bool:

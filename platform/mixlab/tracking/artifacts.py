@@ -21,11 +21,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
+from mixlab.passwords import shown
 from mixlab.spec import json_form
 from mixlab.tracking import names
 from mixlab.tracking.store import Answer, by_server, patiently, reading
 from mixlab.tracking.stored_runs import StoredRun, experiment_named, search_runs
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import sqlite_file
 
 _locations: dict[tuple[str, str], str] = {}  # the URI of a run's artifacts, by the URI of the store and the run's id
 

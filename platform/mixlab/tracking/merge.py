@@ -29,7 +29,7 @@ from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import connect
 from mixlab.tracking.stored_runs import StoredRun, search_runs
-from mixlab.uris import shown, sqlite_file, sqlite_uri
+from mixlab.uris import sqlite_file, sqlite_uri
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         source, target = connect(other, make=False, option="OTHER"), connect(given.tracking_uri)
         added = merge(source, target)
     except (MlflowException, OSError) as error:
-        print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
+        print(f"error: a store went away ({root_cause(error)}): the same command goes on", file=sys.stderr)
         return 1
     for study, (count, differing) in added.items():
         disagree = f"; the stores disagree on the numbers of {counted(differing, 'run')}, of which ours stay"

@@ -16,9 +16,10 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from mixlab.databases import connections, only_maker, with_tables
 from mixlab.errors import BadInput, root_cause
+from mixlab.passwords import shown
 from mixlab.processes import in_background
 from mixlab.tracking.mlflow_private import limit_attempts, make_database
-from mixlab.uris import DATABASE, require_uri, require_writable, shown, sqlite_file
+from mixlab.uris import DATABASE, require_uri, require_writable, sqlite_file
 
 ANSWER_SECONDS = 20.0
 TABLES_SECONDS = 120.0  # for a new database, whose tables take seconds, and which another start may be making
@@ -80,7 +81,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     if proxy:
         host = urlsplit(tracking_uri).hostname
         way = f"{shown(proxy)!r}, the proxy of this environment, was asked: if {host} needs none, name it in NO_PROXY"
-    why = shown(root_cause(error))  # any of the stores' own exceptions
+    why = root_cause(error)  # any of the stores' own exceptions
     raise BadInput(f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({why}); {way}")
 
 
@@ -116,5 +117,5 @@ def reading(client: MlflowClient) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        reason = shown(root_cause(error))
+        reason = root_cause(error)
         raise BadInput(f"MLflow at {shown(client.tracking_uri)!r} cannot be read: {reason}") from error

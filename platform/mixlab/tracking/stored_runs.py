@@ -14,11 +14,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line, hint
+from mixlab.passwords import shown
 from mixlab.spec.trial import State
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import runs_in_database
 from mixlab.tracking.store import by_server, patiently, reading
-from mixlab.uris import shown
 
 RUNS_PER_PAGE = 5000
 OF_A_SERVER = "mlflow-artifacts:"  # the beginning of a place that only MLflow's server can read

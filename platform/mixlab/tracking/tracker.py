@@ -15,6 +15,7 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
+from mixlab.passwords import shown
 from mixlab.provenance import Provenance, command
 from mixlab.spec import json_form
 from mixlab.spec.trial import State, cell_name
@@ -23,7 +24,6 @@ from mixlab.tracking.experiment import find_or_create, history, log, offer, open
 from mixlab.tracking.stored_runs import search_runs
 from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.tracking.writer import Writer
-from mixlab.uris import shown
 
 DRAIN_SECONDS = 60.0
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+from mixlab.passwords import shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
-from mixlab.uris import shown
 
 
 class RunApi:
