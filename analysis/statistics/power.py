@@ -19,7 +19,7 @@ POWER = 0.8  # the probability of a win that is planned for
 MOST_SEEDS = 100_000
 STUDIES = (50, 200)  # the least and the greatest number of studies that are simulated
 STATISTICS = 20_000_000  # the number of statistics that a simulation of more than the least computes
-PATTERNS = 1024  # the patterns of signs, where a family draws more
+PATTERNS = 1024  # the most patterns of signs
 LARGEST_EFFECT = 40.0  # standard deviations; where nothing smaller is found, something else is wrong
 
 
@@ -109,7 +109,10 @@ class _Studies(NamedTuple):
 
 
 def _simulated(tables: int, arms: int, seeds: int) -> _Studies:
-    signs = sign_patterns(seeds)[:PATTERNS]
+    signs = sign_patterns(seeds)
+    if len(signs) > PATTERNS:  # the first of a full list have the same signs for the first seeds
+        some = np.random.default_rng(0).choice(signs[1:], PATTERNS - 1, replace=False)
+        signs = np.concatenate((signs[:1], some))
     comparisons = tables * arms
     studies = int(np.clip(STATISTICS // (comparisons * len(signs)), *STUDIES))
     rng = np.random.default_rng(0)

@@ -21,9 +21,8 @@ from scipy.special import stdtrit
 
 ALPHA = 0.05
 FEWEST_PAIRS = 6  # 2 / 2^6 is the first that is below 0.05
-EXACT_UP_TO = 20  # pairs of one comparison; 2^20 sums take 8 MB
-RESAMPLES = 9_999  # random patterns, drawn where more exist
-FAMILY_EXACT_UP_TO = 12  # seeds of a family; with more, RESAMPLES patterns and the identity
+EXACT_UP_TO = 14  # seeds; half of their 2^14 patterns are still fewer than those drawn beyond
+RESAMPLES = 9_999  # patterns that are drawn, besides the identity
 CHUNK = 2**20  # statistics held at once, 8 MB each
 TIE = 1e-10  # on the scale of _strengths, from 0 to 1: tied sums may differ in the last bits
 
@@ -59,18 +58,13 @@ def sign_flip_p(differences: ArrayLike) -> float:
     """Return the two-sided p of the paired sign-flip test of one comparison by itself.
 
     It is the share of the 2^S patterns of signs of the differences (S,) whose sum is at least as far from 0 as that of
-    the data: exact up to 20 pairs; beyond, that of 10,000 patterns, those by which ``family_p`` flips as many seeds.
+    the data, counted over the patterns by which ``family_p`` flips as many seeds, so that a correction never lowers it.
     Without any difference, or with one that is not finite, p is NaN.
     """
     d = np.asarray(differences, dtype=float)
     if d.size == 0 or not np.isfinite(d).all():
         return math.nan
-    if d.size > EXACT_UP_TO:
-        sums = sign_patterns(d.size) @ d
-    else:
-        sums = np.zeros(1)
-        for difference in d:
-            sums = np.concatenate((sums + difference, sums - difference))  # (2^n,)
+    sums = sign_patterns(d.size) @ d
     # Patterns that tie with the observed one may differ from it in the last bit.
     rounding = 1e-9 * np.abs(d).sum()
     return float(np.mean(np.abs(sums) >= abs(d.sum()) - rounding))
@@ -90,7 +84,7 @@ def family_p(differences: ArrayLike, *, one_sided: bool = False) -> NDArray[np.f
         one_sided: ask only whether a mean is above zero; by default, whether it differs from zero.
 
     Returns:
-        (M,) p; NaN for a comparison without any pair. All 2^S patterns are counted up to 12 seeds; beyond, 10,000 drawn
+        (M,) p; NaN for a comparison without any pair. All 2^S patterns are counted up to 14 seeds; beyond, 10,000 drawn
         with a fixed seed, the identity among them. A comparison of fewer than 6 pairs is not counted against the
         others, which would otherwise lose everything to an arm that has hardly begun.
 
@@ -113,9 +107,9 @@ def sign_patterns(seeds: int) -> NDArray[np.float64]:
     """Return the patterns (P, S) of signs -1.0 and 1.0 by which a study's seeds are flipped, the identity first.
 
     Of all 2^S only the half with a positive first sign is listed: the opposite of a pattern has the opposite statistic.
-    Beyond 12 seeds the patterns are 10,000 drawn with a fixed seed.
+    Beyond 14 seeds the patterns are 10,000 drawn with a fixed seed.
     """
-    if seeds > FAMILY_EXACT_UP_TO:
+    if seeds > EXACT_UP_TO:
         drawn = 1 - 2.0 * np.random.default_rng(0).integers(0, 2, (RESAMPLES, seeds))
         return np.concatenate((np.ones((1, seeds)), drawn))
     numbers = np.arange(2 ** (seeds - 1))
@@ -126,7 +120,7 @@ def _step_down(d: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
     """Return the corrected p (M,) of differences (M, S), every comparison having at least one pair."""
     d = d[:, np.isfinite(d).any(axis=0)]
     patterns = sign_patterns(d.shape[1])
-    if one_sided and d.shape[1] <= FAMILY_EXACT_UP_TO:
+    if one_sided and d.shape[1] <= EXACT_UP_TO:
         patterns = np.concatenate((patterns, -patterns))
     observed = _strengths(d, patterns[:1], one_sided)[0]  # (M,)
     order = np.argsort(-observed, kind="stable")

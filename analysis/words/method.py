@@ -12,7 +12,6 @@ from analysis.statistics.sequential import DECISIVE, FIRST_LOOK
 from analysis.statistics.significance import (
     ALPHA,
     EXACT_UP_TO,
-    FAMILY_EXACT_UP_TO,
     FEWEST_PAIRS,
     RESAMPLES,
     mean_and_sd,
@@ -81,7 +80,7 @@ def sign_flip_text(pairs: int) -> str:
 
 def correction_text(seeds: int) -> str:
     """Return the correction of a family of so many seeds."""
-    return f"step-down max-T with joint sign flips ({'exact' if seeds <= FAMILY_EXACT_UP_TO else DRAWN})"
+    return f"step-down max-T with joint sign flips ({'exact' if seeds <= EXACT_UP_TO else DRAWN})"
 
 
 def _earlier_looks(family: Family) -> str:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.statistics import power
 from analysis.statistics.power import seeds_needed
-from analysis.statistics.significance import FEWEST_PAIRS
+from analysis.statistics.significance import EXACT_UP_TO, FEWEST_PAIRS
 
 UNIT = np.array([-1.0, 1.0, -1.0, 1.0]) * 0.75**0.5  # of mean 0 and standard deviation 1
 
@@ -36,3 +37,10 @@ def test_seeds_needed_edges():
     assert seeds_needed([0.5, 1.5], comparisons=9) >= seeds_needed([0.5, 1.5], comparisons=1)
     with pytest.raises(ValueError, match="at least 2 differences, got 1"):
         seeds_needed([1.0])
+
+
+def test_simulated_patterns_are_drawn_from_all_that_there_are():
+    signs = power._simulated(1, 1, EXACT_UP_TO).signs
+    assert (signs[0] == 1).all()
+    assert len(np.unique(signs, axis=0)) == len(signs) == power.PATTERNS
+    assert np.abs(signs[:, 1:].mean(axis=0)).max() < 0.1  # 3 standard errors
