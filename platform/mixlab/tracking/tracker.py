@@ -45,7 +45,13 @@ class Tracker:
     def open(self) -> None:
         """Create or find the runs of the study and its cells, and put the plan there; ``BadInput`` if that fails."""
         self.writer.put(self._open)
-        if not self.writer.drain(DRAIN_SECONDS) or self.writer.refused:
+        try:
+            drained = self.writer.drain(DRAIN_SECONDS)
+        except KeyboardInterrupt:  # as when the plan, which has just been shown, is not what was meant
+            self.close(State.INTERRUPTED, dict.fromkeys(self.tracked.cells, State.INTERRUPTED))
+            self.writer.drain(DRAIN_SECONDS)
+            raise
+        if not drained or self.writer.refused:
             self.writer.abandoned = True
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.writer.refused[0] if self.writer.refused else self.writer.outage or late
@@ -90,9 +96,13 @@ class Tracker:
 
     def close(self, state: State, states: Mapping[str, State]) -> None:
         """End the study's run in a state, and the runs of the arms in theirs, by cell."""
-        for cell, run_id in self.arm_runs.items():
-            self.writer.put(partial(self.client.set_terminated, run_id, names.STATUS[states[cell]]))
-        self.writer.put(partial(self.client.set_terminated, self.study_run, names.STATUS[state]))
+
+        def end(cell: str) -> None:
+            self.client.set_terminated(self.arm_runs[cell], names.STATUS[states[cell]])
+
+        for cell in states:  # its run may be made just now
+            self.writer.put(partial(end, cell))
+        self.writer.put(lambda: self.client.set_terminated(self.study_run, names.STATUS[state]))
 
     def attach(self, files: Iterable[Path]) -> None:
         """Put files on the study's run."""

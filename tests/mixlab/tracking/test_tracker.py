@@ -1,10 +1,12 @@
 """The runs of a study and its arms have their latest summary."""
 
+import _thread
 import errno
 import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -63,6 +65,21 @@ def test_a_study_keeps_its_plan_and_the_changes_of_its_code_and_each_run_ends_as
     assert tracker.writer.drain(20)
     ended = [client.get_run(run_id).info.status for run_id in (tracker.study_run, tracker.arm_runs["plain"])]
     assert ended == ["FAILED", "KILLED"]
+
+
+def test_a_start_that_is_interrupted_while_its_runs_are_made_leaves_none_running(client, monkeypatch):
+    """The plan is shown just before, so that whoever meant another one stops it then."""
+    tracker, make = tracker_of(client), client.create_run
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        client.create_run = make
+        _thread.interrupt_main()
+        return make(*given, **named)
+
+    monkeypatch.setattr(client, "create_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.open()
+    assert [run.info.status for run in client.search_runs([tracker.experiment_id])] == ["KILLED", "KILLED"]
 
 
 def test_a_seed_whose_arm_was_deleted_is_shown_below_the_new_run_of_the_arm_and_no_other_moves(client):
