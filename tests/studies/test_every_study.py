@@ -54,7 +54,7 @@ def test_every_study_has_a_dry_run(name, tmp_path, tracking_uri, capsys, monkeyp
 
 @pytest.mark.slow
 def test_one_step_with_every_network_and_mixer(monkeypatch):
-    assert take_steps(STUDIES, monkeypatch) == 30
+    assert take_steps(STUDIES, monkeypatch) == 31
 
 
 # the key of seed 0, by study, preset and cell
