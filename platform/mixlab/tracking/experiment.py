@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
+from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.stored_runs import experiment_named, search_runs
 from mixlab.uris import sqlite_file
@@ -39,7 +40,11 @@ def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Non
     known = client.get_experiment(experiment).tags
     for name, value in tags.items():
         if name not in known:
-            client.set_experiment_tag(experiment, name, value)
+            try:
+                client.set_experiment_tag(experiment, name, value)
+            except MlflowException:
+                if name not in client.get_experiment(experiment).tags:  # where a start of another plan has just set it
+                    raise
 
 
 @dataclass
@@ -69,7 +74,7 @@ def find_or_create(
 
     Unless its id is ``known``, it is looked for by those of its tags that no other run of its level has, even if this
     process has not created it: the answer to its creation may have been lost, and another driver of a search may have
-    created it.
+    created it. A seed's run that another start, of other arms, has finished meanwhile is left as it is.
     """
     wanted = {name: tags[name] for name in names.IDENTITY[tags[names.LEVEL]]}
     runs = search_runs(client, experiment, wanted) if known is None else []
@@ -78,9 +83,15 @@ def find_or_create(
         artifacts.remember(client, created)
         return str(created.run_id), True
     run_id = known or runs[0].run_id
-    log(client, run_id, tags=tags)
-    client.update_run(run_id, "RUNNING")
+    if tags[names.LEVEL] != "seed" or not is_finished(client, run_id):
+        log(client, run_id, tags=tags)
+        client.update_run(run_id, "RUNNING")
     return run_id, False
+
+
+def is_finished(client: MlflowClient, run_id: str) -> bool:
+    """Return whether a run has ended as done."""
+    return bool(client.get_run(run_id).info.status == names.STATUS[State.DONE])
 
 
 def history(client: MlflowClient, run_id: str, metrics: Iterable[str]) -> list[Metric]:

@@ -24,7 +24,7 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import find_or_create, history, log
+from mixlab.tracking.experiment import find_or_create, history, is_finished, log
 from mixlab.tracking.stored_runs import StoredRun, recorded, search_runs
 from mixlab.tracking.writer import Writer, is_outage
 
@@ -139,6 +139,8 @@ class TrialRuns:
             self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
         points = _points_of(_metrics(new.values()))
         if any(self._points[key].get(point, value) != value for point, value in points.items()):
+            if is_finished(self.client, self.run_ids[key]):
+                return  # another start, of other arms, has done it: its numbers stay
             if self.client.get_run(self.run_ids[key]).info.lifecycle_stage == "active":  # no repeated write
                 self.client.delete_run(self.run_ids[key])
             self._start(trial, known=None)
@@ -162,20 +164,24 @@ class TrialRuns:
 
         def write() -> None:
             run_id = self.run_ids[trial.key]
-            if checkpoint is not None:
-                try:
-                    self._log_files(run_id, checkpoint)
-                except OSError as full:
-                    if no_room(full):  # until there is room, the run is not done
-                        self._terminate(run_id, State.INTERRUPTED)
-                    raise
-            if traceback:
-                artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
-            self._terminate(run_id, state, error)
+            if not is_finished(self.client, run_id):  # by another start, of other arms: its files stay, too
+                self._end(run_id, state, error, traceback, checkpoint)
             self._attempts.pop(trial.key, None)
             self._points.pop(trial.key, None)
 
         self.writer.put(write)
+
+    def _end(self, run_id: str, state: State, error: str, traceback: str, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            try:
+                self._log_files(run_id, checkpoint)
+            except OSError as full:
+                if no_room(full):  # until there is room, the run is not done
+                    self._terminate(run_id, State.INTERRUPTED)
+                raise
+        if traceback:
+            artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
+        self._terminate(run_id, state, error)
 
     def _terminate(self, run_id: str, state: State, error: str = "") -> None:
         log(self.client, run_id, tags={names.STATE: state.value, **({names.ERROR: error} if error else {})})

@@ -41,6 +41,15 @@ def test_a_tag_that_somebody_may_have_changed_stays(client):
     assert {name: tags[name] for name in ("view", "other")} == {"view": "changed", "other": "ours"}
 
 
+def test_a_tag_that_a_start_of_another_plan_sets_at_the_same_time_is_taken():
+    looks = iter([{}, {"view": "theirs"}, {}, {}])
+    refusing: Any = Mock(set_experiment_tag=Mock(side_effect=MlflowException("UNIQUE constraint failed")))
+    refusing.get_experiment = lambda made: SimpleNamespace(tags=next(looks))
+    offer(refusing, "7", {"view": "ours"})
+    with pytest.raises(MlflowException, match="UNIQUE"):
+        offer(refusing, "7", {"view": "ours"})
+
+
 def test_a_run_is_found_by_its_identity_and_runs_again(client):
     made = open_experiment(client, "toy")
     tags = {names.LEVEL: "seed", names.KEY: "a", names.COMMIT: "first"}

@@ -46,6 +46,23 @@ def test_a_run_says_how_its_trial_ended_and_what_a_new_start_makes_of_it(client,
     assert artifacts.read_json(client, run_id, names.HISTOGRAMS_FILE) == {"epochs": [1], "lam": [[0.5]]}
 
 
+@pytest.mark.parametrize("loss", [1.0, 2.0], ids=["the same numbers", "other numbers"])
+def test_a_run_that_another_start_has_finished_stays_as_it_is(client, loss):
+    """Two starts whose arms share a baseline may train its runs at once, each on a machine and a storage of its own."""
+    first, second = opened(client), opened(client)
+    first.trials.epochs(TRIAL, [Epoch(1, 1, {"loss": 1.0})])
+    first.trials.end(TRIAL, State.DONE)
+    done = run_of(first)
+    second.trials.epochs(TRIAL, [Epoch(1, 1, {"loss": loss})])
+    second.trials.end(TRIAL, State.FAILED, "it broke", "it broke")
+    second.trials.start(TRIAL)
+    second.trials.end(TRIAL, State.INTERRUPTED)
+    left = run_of(second)
+    assert (left.info.status, left.info.run_id, left.data.metrics) == ("FINISHED", done.info.run_id, {"loss": 1.0})
+    assert left.data.tags == done.data.tags
+    assert artifacts.listed(client, left.info.run_id) == [names.CONFIG_FILE]
+
+
 def test_only_the_best_trials_of_a_search_have_the_tag_of_the_best(client):
     tracked = replace(TRACKED, plan={**PLAN, "objective": "loss"}, levels=names.SEARCH_LEVELS)
     tracker = tracker_of(client, tracked)
