@@ -69,6 +69,7 @@ def accompanied(processes: int, work: Callable[..., object], *arguments: Any) ->
         threading.Thread(target=_watch, args=(others, store, done), daemon=True).start()
         _join_in(0, processes, store, each)
         yield
+        dist.destroy_process_group()  # in which NCCL waits for the same call of the others
         for other in others:
             other.join()
         _require_all(others, store)
@@ -82,7 +83,8 @@ def accompanied(processes: int, work: Callable[..., object], *arguments: Any) ->
         for other in others:
             other.kill()
             other.join()
-        if dist.is_initialized():
+        if (group := dist.group.WORLD) is not None:
+            group.abort()  # else NCCL would wait for the others, which have ended
             dist.destroy_process_group()
         torch.set_num_threads(threads)
 

@@ -1,15 +1,19 @@
 """Two processes on the CPU train to the numbers of one, in float64; a lost one is named."""
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from psutil import Process
 from torch import Generator, Tensor, nn
 
@@ -183,8 +187,30 @@ def test_a_process_that_is_lost_is_named(end, account, monkeypatch):
 
     monkeypatch.setattr(os, "waitpid", ask_last)
     with pytest.raises(LostProcess) as lost, accompanied(2, end):
-        torch.distributed.barrier()
+        dist.barrier()
     assert str(lost.value) == account
+
+
+def wait_at_the_end(change: Callable[[object, str, object], None] = setattr) -> None:
+    """Let the end of this process's group wait for the others, as with NCCL, unless it is aborted before."""
+    end, abort, aborted = dist.destroy_process_group, dist.ProcessGroup.abort, []
+
+    def wait_and_end() -> None:
+        if not aborted:
+            dist.monitored_barrier(timeout=timedelta(seconds=20))
+        end()
+
+    change(dist.ProcessGroup, "abort", lambda group: aborted.append(group) or abort(group))
+    change(dist, "destroy_process_group", wait_and_end)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [lambda: None, fail])
+def test_processes_end_their_group_together_or_abort_it(end, monkeypatch):
+    with contextlib.suppress(ArithmeticError), accompanied(2, wait_at_the_end):
+        wait_at_the_end(monkeypatch.setattr)
+        end()
+    assert not dist.is_initialized()
 
 
 @pytest.mark.parametrize("key", ["compile", "cuda_graph"])
