@@ -40,7 +40,8 @@ def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module, *, ex
     if on_gpu:
         for group in optimiser.param_groups:
             group["lr"] = torch.tensor(group["lr"], device=device)
-        begin_at_rest(optimiser)
+        if isinstance(optimiser, torch.optim.SGD):
+            begin_at_rest(optimiser)
     return optimiser
 
 
@@ -51,7 +52,7 @@ def begin_at_rest(optimiser: Optimizer) -> None:
     overflowed, it would keep whatever the memory held.
     """
     for group in optimiser.param_groups:
-        if group.get("momentum"):
+        if group["momentum"]:
             for weight in group["params"]:
                 if weight.requires_grad:
                     optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight)

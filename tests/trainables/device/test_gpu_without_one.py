@@ -127,6 +127,12 @@ def test_sgd_reads_its_rate_and_has_a_momentum_there_before_its_first_step():
         assert {tensor.device for tensor in there} == {GPU}
 
 
+def test_adamw_has_no_momentum_before_its_first_step():
+    config = configured(mixer="automix", optimiser="adamw", **{"mixer.block_momentum": 0.9})
+    with without_numbers():
+        assert not build_optimiser(config, config.lr, moved(METHODS["automix"](build_network(config), config))).state
+
+
 def test_a_pass_of_both_networks_of_an_architecture_search():
     images = torch.rand(4, 3, 32, 32)
     with without_numbers():
