@@ -12,6 +12,7 @@ Shape letters: B rows of the whole batch, b those of this process.
 """
 
 import contextlib
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -64,8 +65,12 @@ def shared(method: nn.Module) -> nn.Module:
     """Return ``method`` itself, or where several processes train together, with gradients that are their mean."""
     if count() == 1:
         return method
-    # Some methods leave weights out of some steps. Statistics of batch norms are the same in every process already.
-    return DistributedDataParallel(method, forward_sync_buffers=False, find_unused_parameters=True)
+    # Statistics of batch norms are the same in every process already; torch 2.13 has another name for this than 2.11.
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    # Some methods leave weights out of some steps.
+    return DistributedDataParallel(method, find_unused_parameters=True, **options)
 
 
 def gradients_kept(method: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:

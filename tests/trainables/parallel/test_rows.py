@@ -142,6 +142,21 @@ def test_a_run_names_the_hardware_of_all_processes_and_each_drops_paths_of_its_o
     assert run_of(8).words["hardware"].startswith("2 x ")
 
 
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        lambda module, *, broadcast_buffers=True, find_unused_parameters: broadcast_buffers,  # torch 2.11
+        lambda module, *, broadcast_buffers=None, forward_sync_buffers=None, find_unused_parameters: (
+            forward_sync_buffers if broadcast_buffers is None else "deprecated"
+        ),
+    ],
+)
+def test_no_buffers_are_sent_in_any_version_of_torch(wrapper, monkeypatch):
+    monkeypatch.setattr(rows, "count", lambda: 2)
+    monkeypatch.setattr(rows, "DistributedDataParallel", wrapper)
+    assert shared(nn.Linear(2, 2)) is False
+
+
 @pytest.mark.parametrize(("total", "parts", "sizes"), [(7, 2, [3, 4]), (8, 3, [2, 3, 3]), (6, 3, [2, 2, 2])])
 def test_rows_are_shared_out_as_evenly_as_possible(total, parts, sizes):
     rows = [list(range(total))[share] for share in shares(total, parts)]
