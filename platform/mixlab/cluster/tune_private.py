@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from pyarrow.fs import FileSystem
 from ray import cloudpickle, exceptions
+from ray.air.execution import PlacementGroupResourceManager
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.train._internal import checkpoint_manager
 from ray.train._internal.session import _TrainingResult
@@ -166,6 +167,19 @@ def deleting_in_background() -> Iterator[None]:
             yield
     finally:
         wait(list(pending), LAST_SECONDS)
+
+
+def _give_back(manager: Any) -> None:
+    """Remove the placement groups of a loop that is over in a thread for which nobody waits.
+
+    Python collects their manager in any thread. The one that writes to MLflow would wait a minute for a head that is
+    dead.
+    """
+    with contextlib.suppress(RuntimeError):  # raised where Python ends, and starts no thread any more
+        in_background(manager.clear, Future(), "resources")
+
+
+PlacementGroupResourceManager.__del__ = _give_back  # no block would do: it is collected later
 
 
 def plain(text: str) -> str:

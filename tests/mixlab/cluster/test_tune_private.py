@@ -13,6 +13,7 @@ import ray
 from pyarrow.fs import LocalFileSystem
 from ray import cloudpickle
 from ray._private import state
+from ray.air.execution import PlacementGroupResourceManager
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
@@ -248,3 +249,12 @@ def test_a_failure_that_ray_tune_tells_of_twice_counts_once(monkeypatch):
             TuneController._trial_task_failure(controller, "a trial", exception=loss)
     assert list(map(id, counted)) == list(map(id, losses))
     assert controller._resetting_trials == {"another"}
+
+
+def test_resources_are_given_back_by_a_thread_that_holds_nobody_up(monkeypatch):
+    head, given_back = threading.Event(), threading.Event()
+    monkeypatch.setattr(PlacementGroupResourceManager, "clear", lambda _: head.wait(5) and given_back.set())
+    manager = PlacementGroupResourceManager()
+    del manager
+    head.set()
+    assert given_back.wait(60)
