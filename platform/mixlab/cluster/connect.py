@@ -117,9 +117,9 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
 
 
 def _own_folder() -> Path:
-    """Return a short folder for that of Ray's files; ``BadInput`` if none can be written.
+    """Return a folder with a short path, which Ray's own will be in; ``BadInput`` if none can be written.
 
-    Nobody else may enter it: in that within it, also where the code is that workers import, Ray lets everybody write.
+    Nobody else may enter it, because Ray lets everybody write in its own, from which workers import their code.
     """
     usual = ray_private.usual_folder()
     fits = len(usual) <= ray_private.SHORT and usual.isascii()
