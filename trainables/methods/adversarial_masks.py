@@ -140,14 +140,15 @@ class AdversarialBlock(nn.Module):
 
 @contextmanager
 def counted(network: nn.Module, times: int) -> Iterator[None]:
-    """Let the batch norms of ``network`` count the pass inside the block as ``times`` passes over the same images."""
-    norms = batch_norms(network)
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        assert norm.momentum is not None
-        norm.momentum = 1 - (1 - norm.momentum) ** times
+    """Let the batch norms of ``network`` count the pass inside the block as ``times`` passes over the same images.
+
+    One without a momentum, which averages over all passes, counts it once.
+    """
+    momenta = [(norm, norm.momentum) for norm in batch_norms(network) if norm.momentum is not None]
+    for norm, momentum in momenta:
+        norm.momentum = 1 - (1 - momentum) ** times
     yield
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, momentum in momenta:
         norm.momentum = momentum
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked += times - 1

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
 from tests.trainables.methods.test_automix_by_loops import attended, by
-from trainables.methods.adversarial_masks import AdversarialBlock
+from trainables.methods.adversarial_masks import AdversarialBlock, counted
 from trainables.methods.scenario_agnostic import SAMixBlock, mask_variance
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_ends
 from trainables.mixers.samix import samix, with_mean
@@ -196,3 +196,12 @@ def test_the_label_has_the_drawn_shares_and_an_image_of_nearly_all_or_nothing_mi
     _, lam = draw_three(B, 1.0, True, Generator().manual_seed(0))
     assert torch.equal(lam, lam[:1].expand(B, 3))
     assert lam[0].unique().numel() == 3
+
+
+def test_a_norm_that_averages_over_all_passes_counts_one():
+    norms = nn.Sequential(nn.BatchNorm2d(1, momentum=0.5), nn.BatchNorm2d(1, momentum=None))
+    with counted(norms, 3):
+        for norm in norms:
+            norm(torch.full((2, 1, 1, 1), 8.0))
+    assert [(norm.momentum, norm.running_mean.item()) for norm in norms] == [(0.5, 7.0), (None, 8.0)]
+    assert [norm.num_batches_tracked.item() for norm in norms] == [3, 1]
