@@ -46,16 +46,16 @@ HEIGHT = 2.0  # inches, of a panel
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return ``accuracy`` in percent by draw and by share of masked patches, its area, and the size of the patches."""
-    whole = config.tested_side
-    usual = -(-whole // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(whole)
+    image_side = config.tested_side
+    usual = -(-image_side // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(image_side)
     side = protocol.get("patch_size", usual)
-    if (grid := protocol.get("grid")) and grid != (row := -(-whole // side)):
-        raise ValueError(f"--grid {grid} cannot be made of {whole} pixels: patches of {side} are {row} in a row")
+    if (grid := protocol.get("grid")) and grid != (row := -(-image_side // side)):
+        raise ValueError(f"--grid {grid} cannot be made of {image_side} pixels: patches of {side} are {row} in a row")
     accuracy = occlusion.occlusion_accuracy(
         network,
         batches(source, config),
         len(source),
-        occlusion.patch_of_pixel(whole, whole, side),
+        occlusion.patch_of_pixel(image_side, image_side, side),
         Generator().manual_seed(MASK_SEED),
         fill=dataset_of(config).mean if protocol["fill"] == "mean" else None,
         order=protocol["order"],
