@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
-SLOW = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "pandas", "scipy"}
+SLOW = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "pandas", "scipy", "unittest.mock"}
 LIST = ["--list"]  # every study can show its trials
 WRONG = (
     ["--dataset", "cifar101"],
