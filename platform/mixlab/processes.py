@@ -127,6 +127,12 @@ class OtherDriver(Exception):
         self.since = rest.partition(" beat ")[0]  # by the clock of its machine
 
 
+def is_over(text: str) -> bool:
+    """Return whether the driver that has left a text has ended for certain: one on another machine may be cut off."""
+    name = text.partition(" since ")[0]
+    return not text or (machine_of(name) == machine_of(this_process()) and not runs_here(name))
+
+
 @contextlib.contextmanager
 def claimed(
     board: Board,

@@ -18,12 +18,15 @@ from rich.console import Console
 
 from mixlab import Options, processes
 from mixlab.launching import one_driver
-from mixlab.launching.one_driver import FileBoard, only_machine, only_writer
+from mixlab.launching.one_driver import FileBoard, end_abandoned, only_machine, only_writer
 from mixlab.launching.start import Start
 from mixlab.processes import Board, OtherDriver, claimed, machine_of, name_of, runs_here, this_process
+from mixlab.spec.trial import State
+from mixlab.tracking import names
 from mixlab.tracking.experiment import TagBoard
 from tests.endings import refused
 from tests.mixlab.search_toy import TRAIN
+from tests.mixlab.tracking.one_trial import TRACKED, TRIAL, opened, run_of
 from tests.waiting import wait_for
 
 LOCAL = pyarrow.fs.LocalFileSystem()
@@ -186,6 +189,49 @@ def test_a_second_writer_is_a_sentence(tmp_path, tracking_uri, monkeypatch):
     start.client.set_experiment_tag(experiment.experiment_id, "mixlab driver of 0123", f"{NEIGHBOUR} since now beat 1")
     with refused("another start of this study, on ", ", writes the same runs to --tracking-uri "):
         only_writer(start, "0123").__enter__()
+
+
+@pytest.mark.parametrize("server", [False, True])
+def test_the_runs_of_a_start_that_was_killed_are_ended_by_the_next_and_those_of_one_at_work_are_not(
+    tmp_path, tracking_uri, client, monkeypatch, server
+):
+    """A start of the same plan has its lock or its text already."""
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.01)
+    if server:
+        monkeypatch.setattr(one_driver, "sqlite_file", lambda uri: None)
+    start = start_of(tmp_path, tracking_uri)
+    end_abandoned(start, "4567")  # the first start of all finds no experiment
+    tracker = opened(client)
+
+    def states() -> tuple[set[str], str]:
+        every = client.search_runs([tracker.experiment_id])
+        return {run.info.status for run in every}, run_of(tracker).data.tags[names.STATE]
+
+    with only_writer(start, TRACKED.identity):
+        end_abandoned(start, "4567")
+        assert states() == ({"RUNNING"}, "running")
+        end_abandoned(start, TRACKED.identity)
+        assert states() == ({"KILLED"}, "interrupted")
+    opened(client)
+    end_abandoned(start, "4567")
+    assert states() == ({"KILLED"}, "interrupted")
+    if server:
+        opened(client)
+        client.set_experiment_tag(tracker.experiment_id, names.DRIVER + TRACKED.identity, f"{NODE7} since now beat 1")
+        end_abandoned(start, "4567")
+        assert states() == ({"RUNNING"}, "running")
+
+
+def test_what_is_over_or_anothers_stays_as_it_is_when_a_killed_start_is_cleaned_up(tmp_path, client, tracking_uri):
+    tracker, other = opened(client), opened(client)
+    tracker.trials.end(TRIAL, State.DONE)
+    other.close(State.FAILED, {TRIAL.cell: State.INTERRUPTED})
+    run_of(other)
+    client.update_run(other.study_run, "RUNNING")
+    before = run_of(tracker).info.end_time
+    end_abandoned(start_of(tmp_path, tracking_uri), "4567")
+    assert client.get_run(tracker.study_run).info.status == "KILLED"
+    assert (run_of(tracker).info.status, run_of(tracker).info.end_time) == ("FINISHED", before)
 
 
 def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path):

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from mixlab.errors import BadInput, first_line, no_room, without_room
-from mixlab.launching.one_driver import only_driver, only_writer
+from mixlab.launching.one_driver import end_abandoned, only_driver, only_writer
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.plan import print_outlook
 from mixlab.launching.result import Result
@@ -31,6 +31,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
         BadInput: another driver runs the study, or something that it needs is not there.
     """
     with only_driver(start), only_writer(start, study.identity):
+        end_abandoned(start, study.identity)
         recorded = stored_runs.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials, study.metric or start.train.metric)
         seeds = max(looks["seeds"], default=0)

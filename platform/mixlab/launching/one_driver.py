@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import filelock
 import pyarrow.fs
@@ -16,9 +17,11 @@ from mixlab.errors import BadInput, first_line
 from mixlab.launching.start import LOCK_FILE, Start
 from mixlab.messages import say
 from mixlab.passwords import shown
-from mixlab.processes import WATCH_SECONDS, Board, OtherDriver, claimed
+from mixlab.processes import WATCH_SECONDS, Board, OtherDriver, claimed, is_over
+from mixlab.spec.trial import State
 from mixlab.tracking import names, store
-from mixlab.tracking.experiment import TagBoard, open_experiment
+from mixlab.tracking.experiment import TagBoard, interrupt, open_experiment
+from mixlab.tracking.stored_runs import experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
 
@@ -61,9 +64,7 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
                     experiment = open_experiment(start.client, start.name)
                     held.enter_context(_claimed(TagBoard(start.client, experiment, names.DRIVER + identity), start))
             else:
-                file = file.resolve()  # links may give it other names
-                lock = filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0)
-                held.enter_context(lock.acquire())
+                held.enter_context(_lock_of(file, identity))
         except filelock.Timeout:
             other = "with another --storage"
         except OtherDriver as driver:
@@ -76,6 +77,40 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
                 f"{shown(start.options.tracking_uri)!r}: wait for it, or stop it, or give another --tracking-uri"
             )
         yield
+
+
+def end_abandoned(start: Start, identity: str) -> None:
+    """End the runs of the study's plans whose starts were killed, of which ``identity`` is held by this one.
+
+    A start of another plan that may be at work, or cut off on another machine, keeps its runs.
+    """
+    known = experiment_named(start.client, start.name)
+    if known is None:
+        return
+    experiment, level = known.experiment_id, {names.LEVEL: names.STUDY_LEVELS[0]}
+    with store.reading(start.client):
+        for run in search_runs(start.client, experiment, level, params=False):
+            plan = run.tags.get(names.PLAN, "")
+            if run.state is State.RUNNING and (plan == identity or _is_abandoned(start, experiment, plan)):
+                interrupt(start.client, experiment, plan)
+
+
+def _is_abandoned(start: Start, experiment: str, identity: str) -> bool:
+    """Return whether no driver writes the runs of a plan, for certain."""
+    file = sqlite_file(start.client.tracking_uri)
+    if file is None:
+        return is_over(TagBoard(start.client, experiment, names.DRIVER + identity).read())
+    try:
+        with _lock_of(file, identity):
+            return True
+    except OSError:  # another start holds it, or there are no locks
+        return False
+
+
+def _lock_of(file: Path, identity: str) -> filelock.BaseFileLock:
+    """Return the lock of a plan whose runs are in an SQLite file; who enters it waits for nobody."""
+    file = file.resolve()  # links may give it other names
+    return filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0)
 
 
 @contextlib.contextmanager

@@ -94,6 +94,29 @@ def is_finished(client: MlflowClient, run_id: str) -> bool:
     return bool(client.get_run(run_id).info.status == names.STATUS[State.DONE])
 
 
+def end_run(client: MlflowClient, run_id: str, state: State, error: str = "") -> None:
+    """End the run of a trial in a state, for good or until the next start."""
+    log(client, run_id, tags={names.STATE: state.value, **({names.ERROR: error} if error else {})})
+    client.set_terminated(run_id, names.STATUS[state])
+
+
+def interrupt(client: MlflowClient, experiment: str, plan: str) -> None:
+    """End the runs of a plan of a study whose start was killed, as if it had been interrupted."""
+    study, arm, seed = names.STUDY_LEVELS
+    above = [
+        run
+        for level in (arm, study)
+        for run in search_runs(client, experiment, {names.LEVEL: level, names.PLAN: plan}, params=False)
+    ]
+    for run in above:
+        for trial in search_runs(client, experiment, {names.LEVEL: seed, names.PARENT: run.run_id}, params=False):
+            if trial.state is State.RUNNING:
+                end_run(client, trial.run_id, State.INTERRUPTED)
+    for run in above:
+        if run.state is State.RUNNING:
+            client.set_terminated(run.run_id, names.STATUS[State.INTERRUPTED])
+
+
 def history(client: MlflowClient, run_id: str, metrics: Iterable[str]) -> list[Metric]:
     """Return every point of these metrics of a run."""
     return [point for name in metrics for point in client.get_metric_history(run_id, name)]

@@ -24,7 +24,7 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import find_or_create, history, is_finished, log
+from mixlab.tracking.experiment import end_run, find_or_create, history, is_finished, log
 from mixlab.tracking.stored_runs import StoredRun, recorded, search_runs
 from mixlab.tracking.writer import Writer, is_outage
 
@@ -177,15 +177,11 @@ class TrialRuns:
                 self._log_files(run_id, checkpoint)
             except OSError as full:
                 if no_room(full):  # until there is room, the run is not done
-                    self._terminate(run_id, State.INTERRUPTED)
+                    end_run(self.client, run_id, State.INTERRUPTED)
                 raise
         if traceback:
             artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
-        self._terminate(run_id, state, error)
-
-    def _terminate(self, run_id: str, state: State, error: str = "") -> None:
-        log(self.client, run_id, tags={names.STATE: state.value, **({names.ERROR: error} if error else {})})
-        self.client.set_terminated(run_id, names.STATUS[state])
+        end_run(self.client, run_id, state, error)
 
     def _log_files(self, run_id: str, checkpoint: Checkpoint) -> None:
         with checkpoint() as folder:
