@@ -72,7 +72,7 @@ class ArchitectureSearch:
     neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
     files = ("subset.scores", "genotype_file")  # keys whose values are paths of files
     prepared = (  # keys that ``prepare`` depends on
-        "dataset", "folder", "num_classes", "train_images", "test_images", "validation", "subset.rule", "subset.scores",
+        "dataset", "folder", "num_classes", "train_images", "test_images", "bad_images", "subset.rule", "subset.scores",
         "genotype", "genotype_file",
         "retrain.dataset", "retrain.folder", "retrain.num_classes", "retrain.train_images", "retrain.test_images",
     )  # fmt: skip

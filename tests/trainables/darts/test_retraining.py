@@ -241,6 +241,7 @@ def test_a_genotype_of_another_space_is_refused(content, sentence, tmp_path):
 def test_images_that_are_missing_are_named_before_anything_starts_and_bad_ones_may_be_skipped(tmp_path):
     keys = {**SMALL, "genotype": "pc_darts_imagenet", "retrain.dataset": "imagenet", "auxiliary": 0.4}
     assert train.resolve({**keys, "bad_images": "skip"}).settings.retrained.bad_images == "skip"
+    assert "bad_images" in train.prepared  # an arm that refuses them is prepared besides one that skips them
     with pytest.raises(ValueError, match=r"ImageNet is not complete .*unpack ILSVRC2012_img_train.tar"):
         train.prepare(train.resolve(keys).settings, tmp_path)
 
