@@ -206,7 +206,7 @@ def test_the_network_fits_the_images_and_starts_from_given_weights():
     settings = parse({**SHORT, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
     with torch.device("meta"), Undrawn():
         network = build_network(settings)
-        assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
+        assert network.backbone(torch.rand(1, 3, 48, 48)).shape == (1, 10)
     assert network.backbone.stages[-1].drop_path.p == pytest.approx(0.3)
     settings = parse({**SHORT, "backbone": "mobilenet_v2", "init": "om_table"})
     with Undrawn():

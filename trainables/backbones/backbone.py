@@ -105,11 +105,8 @@ def read_out(head: nn.Module, features: Tensor) -> Tensor:
     In bfloat16 the two largest logits of one image in a hundred are the same number, and chance decides between their
     classes.
     """
-    features = wide(features)
-    if features.is_meta:  # the device ``meta`` has no autocast
-        return head(features)
     with torch.autocast(features.device.type, enabled=False):
-        return head(features)
+        return head(wide(features))
 
 
 def layer_defaults(network: N) -> N:

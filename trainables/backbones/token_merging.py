@@ -28,8 +28,9 @@ def merged_attention(backbone: DeiT, images: Tensor, share: float) -> Tensor:
         assert isinstance(block, Block)
         attended, keys, paid = attend(block, block.ln_1(tokens), size)
         tokens = tokens + attended
-        merges = min(-(-left // max(1, len(blocks) - 1 - number)), (tokens.shape[1] - 1) // 2)
-        if merges and number < len(blocks) - 1:
+        later = len(blocks) - 1 - number
+        merges = min(-(-left // later), (tokens.shape[1] - 1) // 2) if later else 0
+        if merges:
             left -= merges
             place = destinations(keys, merges)  # (B, T)
             source = place.gather(1, source)

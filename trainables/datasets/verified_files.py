@@ -66,15 +66,11 @@ def read_verified(root: Path, path: str, md5: Mapping[str, str]) -> bytes:
     return content
 
 
-def read_member(archive: tarfile.TarFile, name: str) -> bytes:
-    """Return the content of one file of an open archive; DataError when the archive lacks it."""
-    try:
-        member = archive.extractfile(name)
-    except KeyError:
-        member = None
-    if member is None:
-        raise DataError(f"{archive.name!s} holds no file {name}")
-    return member.read()
+def read_member(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> bytes:
+    """Return the content of a file that an open archive is known to hold."""
+    content = archive.extractfile(member)
+    assert content is not None  # it is no folder
+    return content.read()
 
 
 def archive_members(root: Path, archive: str, md5: Mapping[str, str], paths: Iterable[str]) -> Contents:

@@ -20,6 +20,7 @@ from trainables.datasets.dataset import DataError, Splits
 from trainables.datasets.file_list import FileList, slice_name
 from trainables.datasets.folder import FOLDER
 from trainables.datasets.image_files import ENDINGS, files_in, test_folder
+from trainables.datasets.verified_files import read_member
 
 INDEX = "mixlab-index.json"
 LABEL = ".cls"
@@ -99,8 +100,7 @@ def _members(shard: Path) -> tuple[dict[str, str], dict[str, int]]:
                     raise ValueError(f"{key} has two images")
                 images[key] = slice_name(shard.name, member.offset_data, member.size)
             elif ending == LABEL:
-                content = archive.extractfile(member)
-                labels[key] = int(content.read() if content is not None else b"")
+                labels[key] = int(read_member(archive, member))
     return images, labels
 
 

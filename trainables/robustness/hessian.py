@@ -83,7 +83,7 @@ def leading_eigenpairs(
         for _ in range(iterations):
             turned = _without(product(direction), found)
             before, value = value, _dot(turned, direction)
-            if sqrt(_dot(turned, turned)) == 0:  # the rest of the matrix is zero
+            if _dot(turned, turned) == 0:  # the rest of the matrix is zero
                 break
             direction = _unit(turned)
             if abs(value - before) <= tolerance * abs(value):

@@ -55,21 +55,12 @@ def test_interval_sampling_takes_every_nth_of_the_sorted_class():
     assert choose(scores, labels, 0.5, "top").tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("sampling", ["top", "interval"])
-@pytest.mark.parametrize("share", [0.03, 0.25, 0.5, 1.0])
-def test_every_class_gives_the_same_share(share, sampling):
-    labels = torch.randint(7, (400,), generator=Generator().manual_seed(0))
-    found = choose(torch.rand(400, generator=Generator().manual_seed(1)).double(), labels, share, sampling)
-    assert found.tolist() == sorted(set(found.tolist()))
-    for label, count in zip(labels.bincount(), labels[found].bincount(), strict=True):
-        assert int(count) == max(1, round(share * int(label)))
-
-
-def test_random_images_are_the_same_for_all_seeds_and_others_for_another_draw():
-    labels = torch.arange(600) % 10
-    one, two = (chosen(config(rule="random", share=0.1, draw=draw), labels) for draw in (0, 1))
-    assert torch.equal(one, chosen(config(rule="random", share=0.1), labels))
-    assert len(set(one.tolist()) & set(two.tolist())) < 20
+@pytest.mark.parametrize(
+    ("draw", "found"),
+    [(0, [1, 5, 18, 20, 23, 32, 34, 39, 47, 56]), (1, [3, 6, 8, 11, 22, 37, 50, 54, 55, 59])],
+)
+def test_random_images_are_always_the_same_and_others_for_another_draw(draw, found):
+    assert chosen(config(rule="random", share=0.1, draw=draw), torch.arange(60) % 10).tolist() == found
 
 
 def test_a_run_sees_the_subset_alone(file):
@@ -130,9 +121,6 @@ def test_the_two_parts_are_disjoint_and_together_all_and_every_class_gives_the_s
 
 
 def test_the_held_out_part_is_always_the_same_and_not_the_first_images_and_a_larger_one_holds_a_smaller_one():
-    torch.manual_seed(1)
-    first = hold_out(OF_THREE, 20)[1]
-    torch.manual_seed(2)
-    assert torch.equal(first, hold_out(OF_THREE, 20)[1])
-    assert set(hold_out(OF_THREE, 16)[1].tolist()) < set(hold_out(OF_THREE, 48)[1].tolist())
-    assert hold_out(torch.zeros(100, dtype=torch.long), 10)[1].max() > 20
+    first = [27, 45, 71, 86, 92, 108, 118, 122]
+    assert hold_out(OF_THREE, 8)[1].tolist() == first
+    assert set(first) < set(hold_out(OF_THREE, 48)[1].tolist())

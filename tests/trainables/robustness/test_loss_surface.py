@@ -35,7 +35,7 @@ def start(size: int, rng: Generator) -> Direction:
     return {"first": drawn[:2], "second": drawn[2:]}
 
 
-@pytest.mark.parametrize("values", [[5.0, 3.0, 1.0, 0.5], [-7.0, 4.0, 2.0, 0.0, 1.0], [2.0, 0.0, 0.0]])
+@pytest.mark.parametrize("values", [[5.0, 3.0, 1.0, 0.5], [-7.0, 4.0, 2.0, 0.0, 1.0], [2.0, 0.0, 0.0], [0.0] * 3])
 def test_the_leading_directions_of_a_quadratic_are_its_eigenvectors_and_of_rank_one_nothing_else_is_left(values):
     matrix = symmetric(values)
     pairs = leading_eigenpairs(partial(times, matrix), partial(start, len(values), seeded(1)), **EXACTLY)
