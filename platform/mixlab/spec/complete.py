@@ -26,12 +26,13 @@ DECLARED: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Configuration:
     """A configuration in its two forms."""
 
     flat: dict[str, Any]
     settings: Any
+    checked: bool = False  # by the trainable's ``check``
 
 
 class CompleteTrainable:
@@ -63,7 +64,6 @@ class CompleteTrainable:
         if self.metrics:
             require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
         self._resolved: dict[str, Configuration] = {}
-        self._checked: set[str] = set()
         self._read_files: dict[str, bytes] = {}  # by path
 
     def _given(self, name: str, default: Any) -> Any:
@@ -75,7 +75,7 @@ class CompleteTrainable:
             return user_input.plain(getattr(self.train, name)(*given, **named))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_resolved": {}, "_checked": set(), "_read_files": {}}
+        return {**self.__dict__, "_resolved": {}, "_read_files": {}}
 
     @property
     def presets(self) -> Mapping[str, Config]:
@@ -107,10 +107,10 @@ class CompleteTrainable:
 
     def resolve(self, config: Config) -> Configuration:
         """Return the whole configuration, resolved and checked once; ``BadInput`` if the trainable refuses it."""
-        found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
-        if key not in self._checked and hasattr(self.train, "check"):
+        found = self.read(config)
+        if not found.checked and hasattr(self.train, "check"):
             self._ask("check", found.settings, **self._together(self.processes))
-        self._checked.add(key)
+        found.checked = True
         return found
 
     def check_metric(self, settings: Any, metric: str) -> None:

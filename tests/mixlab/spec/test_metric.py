@@ -57,7 +57,7 @@ def test_a_rule_in_words(rule, epochs, said):
 
 
 def test_the_last_epoch_has_the_rules_of_all():
-    reported = [{"rmse": 5.0, "early": 1.0}, {"rmse": 2.0}, {"other": 0.5}, {"rmse": 4.0, "other": 0.0}]
+    reported = [{"rmse": 5.0, "early": 1.0}, {"rmse": 2.0, "early": 2.0}, {"other": 0.5}, {"rmse": 4.0, "other": 0.0}]
     epochs = [Epoch(number, 4, metrics) for number, metrics in enumerate(reported, 1)]
     rules_of_all = {"rmse_best": 2.0, "rmse_median2": 3.0}
     found = summarised(epochs, (RMSE, TOP1, Metric("early", rules=("last",))))
@@ -122,13 +122,14 @@ def test_metrics_that_a_trainable_cannot_declare(metrics, sentence):
 def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and_goes_through_json():
     numbers = {"true": True, "array": np.array(2.0), "single": np.float32(0.5), "quarter": Fraction(1, 4), "one": 1}
     numbers |= {"tensor": torch.tensor([0.5], requires_grad=True), "half": torch.tensor(3, dtype=torch.bfloat16)}
-    words, histograms = {"file": "a\udcff\0b", "fox": "🦊"}, {"lam": (np.float32(0.25), 0.75)}
+    words, histograms = {"file": "a\udcff\0b", "fox": "🦊", "gpus": 2}, {"lam": (np.float32(0.25), 0.75)}
     epoch = epoch_of(Epoch(np.int64(2), 3, {**numbers, "least": -math.inf, "small": 5e-324}, words, histograms))
     metrics = {"true": 1.0, "array": 2.0, "single": 0.5, "quarter": 0.25, "one": 1.0, "tensor": 0.5, "half": 3.0}
     metrics |= {"least": -math.inf, "small": 5e-324}
-    plain = Epoch(2, 3, metrics, {"file": "a\\udcff\\0b", "fox": "🦊"}, {"lam": (0.25, 0.75)})
+    plain = Epoch(2, 3, metrics, {"file": "a\\udcff\\0b", "fox": "🦊", "gpus": "2"}, {"lam": (0.25, 0.75)})
     assert repr(epoch) == repr(plain)  # a NumPy number would show its type
     assert from_json(json.loads(json.dumps(vars(epoch)))) == epoch
+    assert epoch_of(SimpleNamespace(number=1, of=3, metrics={5: 1})) == Epoch(1, 3, {"5": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and
         (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),
         (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
-        (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),
+        (Epoch(1, 3, {"note": "1.5"}), "'note' must be a real number, got '1.5'"),
         (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'"),
         (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),
         (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),
@@ -150,7 +151,10 @@ def test_an_epoch_takes_real_numbers_of_any_library_and_words_of_any_letters_and
         (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),
         (Epoch(1, 3, [0.5]), "a mapping of metrics"),
         (Epoch(1, 3, {"loss%": 1.0}), "'loss%' was reported, but MLflow records"),
-        ({"epoch": 1}, "number, of and a mapping of metrics"),
+        *(
+            (SimpleNamespace(**given), "number, of and a mapping of metrics")
+            for given in ({"number": 1, "of": 3}, {"number": 1, "metrics": {}}, {"of": 3, "metrics": {}})
+        ),
     ],
 )
 def test_what_is_no_epoch_is_refused_by_name(epoch, sentence):

@@ -70,16 +70,18 @@ def test_what_is_tuned_wins_over_arms_and_these_over_what_is_fixed_and_that_over
     by_mixer = replace(study, arms=(*STUDY.arms, Arm("mixed", {"mixer": "mixup"})))  # settings see what an arm changes
     by_mixer = replace(by_mixer, settings=lambda config: {"lr": {"fmix": 3.0, "mixup": 6.0}[config["mixer"]]})
     assert configs(by_mixer)["fmix · mixed"] == (6.0, 0.5, 8)
+    # Nor do they see a level that is fixed otherwise, with which goes whatever it sets.
+    assert configs(by_mixer.with_fixed(mixer="mixup"))["mixup · baseline"] == (6.0, 0.5, None)
     with pytest.raises(BadInput, match=r"^lr must be text, a number, .*, got \{3\.0\}"):
         replace(study, settings=lambda config: {"lr": {3.0}}).cells()
-    study = study.with_fixed(lr=4.0, zeta=4.0)
+    study = study.with_fixed(lr=4.0).with_fixed(zeta=4.0)
     assert configs(study) == {"fmix · baseline": (4.0, 4.0, 8), "fmix · more": (4.0, 1.0, 8)}
     study = replace(study, tuned={"fmix · more": {"lr": 5.0, "zeta": 5.0}})
     assert configs(study) == {"fmix · more": (5.0, 5.0, 8)}
 
 
 def test_a_factor_that_is_fixed_has_one_level_and_levels_that_differ_in_fixed_keys_alone_are_one():
-    assert STUDY.with_fixed(mixer="fmix").levels("mixer") == {"fmix": {}}
+    assert STUDY.with_fixed(mixer=3).levels("mixer") == {"3": {}}
     assert len(STUDY.with_fixed(mixer="fmix").trials(TRAIN)) == 4
     given = {"a": {"lr": 1.0}, "b": {"lr": 2.0}, "c": {"lr": 1.0, "zeta": 2.0}}
     study = replace(STUDY, factors={"size": given})
