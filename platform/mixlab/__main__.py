@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from mixlab import installation
-from mixlab.errors import BadInput, drop_output, first_line, give_up_output, no_room, require_known
+from mixlab.errors import BadInput, first_line, give_up_output, no_room, require_known
 from mixlab.messages import STOPPED, in_lines, open_streams, terminal_width
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
@@ -50,10 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever reads, such as head, has had enough
-        drop_output()
     except OSError as error:
-        if not no_room(error):
+        if not no_room(error) and not isinstance(error, BrokenPipeError):
             raise
         return give_up_output(error)
     return 0

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -55,6 +55,10 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     except KeyboardInterrupt:  # before the study began, or the second one, for which it does not clean up
         say(Console(stderr=True), STOPPED)
         result = Result(130)
+    except SystemExit as end:  # rich raises it with 1 once nobody reads the output
+        if end.code != 1:
+            raise
+        result = Result(int(not (options.listing or options.dry_run)))
     except OSError as error:
         if not no_room(error) and not isinstance(error, BrokenPipeError):
             raise
@@ -64,7 +68,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
             print(result.json())
         sys.stdout.flush()
     except OSError as error:
-        result = Result(give_up_output(error))
+        result = replace(result, exit_code=give_up_output(error) or result.exit_code)
     atexit.register(end_quickly)
     sys.exit(result.exit_code)
 

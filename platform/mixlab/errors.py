@@ -60,9 +60,14 @@ def answer_in_a_sentence() -> None:
 
 
 def give_up_output(error: OSError) -> int:
-    """Say that the standard output cannot be written, write no more to it, and return the exit code."""
-    print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
+    """Write no more to the standard output, and return the exit code; say why, unless it is a pipe that nobody reads.
+
+    Whoever reads a pipe, such as head, may have had enough of it.
+    """
     drop_output()
+    if isinstance(error, BrokenPipeError):
+        return 0
+    print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
     return 1
 
 

@@ -8,6 +8,7 @@ red; 2 bad input, or no cluster.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import pkgutil
@@ -36,12 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Examine, print the findings, and return the exit code; raise as ``diagnose`` does."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # so that a server that is not there is named at once
     findings = diagnose(parser().parse_args(argv))
-    console = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
-        line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
-        console.print(line.append(f". Fix: {finding.fix}" if finding.fix else ""))
     red = any(finding.level == RED for finding in findings)
-    console.print("Fix what is red before a study starts." if red else "Nothing is red.")
+    console = Console(highlight=False, soft_wrap=True)
+    with contextlib.suppress(SystemExit):  # rich raises it once nobody reads the output
+        for finding in findings:
+            line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
+            console.print(line.append(f". Fix: {finding.fix}" if finding.fix else ""))
+        console.print("Fix what is red before a study starts." if red else "Nothing is red.")
     return 1 if red else 0
 
 
