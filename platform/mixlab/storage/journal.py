@@ -93,7 +93,7 @@ class Storage:
     def _newest(self, only: str) -> dict[str, Saved]:
         newest: dict[str, Saved] = {}
         for trial in [trial for launch in self._folders(self.trials) for trial in self._folders(launch)]:
-            key = trial.rsplit("/", 1)[-1]
+            key = Path(trial).name
             if only and key != only:
                 continue
             for saved in filter(None, map(self._read, self._folders(trial))):
@@ -125,8 +125,7 @@ class Storage:
             if names is None or any(fnmatch(name, pattern) for pattern in names):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                local = pyarrow.fs.LocalFileSystem()
-                pyarrow.fs.copy_files(f"{path}/{name}", str(target), self.filesystem, local)
+                pyarrow.fs.copy_files(f"{path}/{name}", target, self.filesystem, pyarrow.fs.LocalFileSystem())
 
     def patiently(self, act: Callable[[], Done]) -> Done:
         """Return what ``act``, which writes or reads a checkpoint, returns; wait while the server of a URI is away.
@@ -155,8 +154,8 @@ class Storage:
         """
         for folder in self._folders(self.trials):
             trials = self._folders(folder)
-            done = [trial for trial in trials if trial.rsplit("/", 1)[-1] in keys]
-            whole = len(done) == len(trials) and (trials or folder.rsplit("/", 1)[-1] == launch)
+            done = [trial for trial in trials if Path(trial).name in keys]
+            whole = len(done) == len(trials) and (trials or Path(folder).name == launch)
             for each in [folder] if whole else done:
                 with contextlib.suppress(FileNotFoundError):  # another driver of a search forgets the same
                     self.filesystem.delete_dir(each)
@@ -181,14 +180,12 @@ class Storage:
     def _read(self, folder: str) -> Saved | None:
         """Return the checkpoint in ``folder``, or None if it is incomplete."""
         files = self._sizes(folder)
-        if JOURNAL not in files:
-            return None
         try:
             with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
                 journal = json.loads(stream.read())
             whole = all(files.get(name) == size for name, size in journal["files"].items())
             epochs = [from_json(epoch) for epoch in journal["epochs"]]
-        # Another driver of a search may just have replaced it by a newer one, and another version may have written it.
+        # Another driver of a search may just have replaced it by a newer one, or another version may have written it.
         except (FileNotFoundError, ValueError, TypeError, LookupError):
             return None
         return Saved(folder, epochs) if whole else None

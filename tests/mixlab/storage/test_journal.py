@@ -13,6 +13,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.session import KEPT
 from mixlab.storage.journal import JOURNAL, Storage, read_epochs, write_epochs
 from mixlab.tracking.writer import is_outage
+from tests.endings import refused
 from tests.strict_json import strict
 
 
@@ -84,14 +85,30 @@ def test_nothing_stored_is_nothing_found(tmp_path):
     storage.forget({"aa"})
 
 
-def test_what_a_server_does_not_give_is_an_outage(tmp_path):
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("file:///", "it names no bucket or folder"),
+        ("ftp://me:secret@host/x", "Unrecognized filesystem type in URI: ftp://me:***@host/x"),
+    ],
+)
+def test_a_uri_that_is_no_storage_is_a_sentence(uri, why):
+    with refused(f"--storage '{uri.replace('secret', '***')}' cannot be opened ({why}); give a folder, or a URI"):
+        Storage(uri, "study")
+
+
+@pytest.mark.parametrize("error", [OSError("AWS Error NETWORK_CONNECTION"), FileNotFoundError(2, "it is gone")])
+def test_what_a_server_does_not_give_is_an_outage_and_what_is_not_there_is_none(tmp_path, error):
     """Otherwise the files of an ended run would never reach MLflow."""
     storage = Storage(f"file://{tmp_path}", "study")
-    storage.filesystem = Mock(get_file_info=Mock(side_effect=OSError("AWS Error NETWORK_CONNECTION")))
-    said = rf"^--storage 'file://{tmp_path}' cannot be read \(AWS Error NETWORK_CONNECTION\)$"
+    storage.filesystem = Mock(get_file_info=Mock(side_effect=error))
+    outage = error.errno is None
+    said = (
+        rf"^--storage 'file://{tmp_path}' cannot be read \(AWS Error NETWORK_CONNECTION\)$" if outage else "it is gone"
+    )
     with pytest.raises(OSError, match=said) as caught, storage.open("checkpoint"):
         pass
-    assert is_outage(caught.value)
+    assert is_outage(caught.value) is outage
 
 
 def test_a_server_that_is_away_is_waited_for_before_the_checkpoints_are_looked_at(tmp_path, monkeypatch):
@@ -137,7 +154,7 @@ def test_a_uri_is_the_same_storage_as_its_folder_and_of_a_finished_trial_only_it
     (folder / "model.pt").touch()
     storage = Storage(f"file://{tmp_path}", "study")
     with storage.open(storage.newest()["aa"].path) as local:
-        assert read_epochs(local) == read_epochs(folder)
+        assert local == folder
     storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", pyarrow.fs.LocalFileSystem())  # not a local one by its type
     for kept, names in ((KEPT, {JOURNAL, "model.pt"}), (None, {JOURNAL, "model", "model.pt", "training.pt"})):
         with storage.open(storage.newest()["aa"].path, kept) as local:
