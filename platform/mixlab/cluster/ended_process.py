@@ -4,7 +4,6 @@ A fatal signal leaves its name and the Python stack there. An exit code is nowhe
 """
 
 import re
-from functools import cache
 from pathlib import Path
 
 import ray
@@ -17,7 +16,6 @@ STACK = re.compile(r"^Fatal Python error: .*\n(?:.*\n)*?((?:  File .*\n)+)", re.
 FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 
 
-@cache
 def account(node: str, pid: int) -> str:
     """Return a sentence that says how a process of a node, by Ray's id, ended, after the stack that it left, if any."""
     if node == ray.get_runtime_context().get_node_id():
