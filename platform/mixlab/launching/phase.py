@@ -72,7 +72,8 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, StoredRun], saved: Ma
 def require_reported(what: str, metric: str, trial: Trial, epoch: Epoch) -> None:
     """Raise ``BadInput`` unless the metric is among those of an epoch."""
     if metric not in epoch.metrics:
-        lacking = f"{what} {metric!r} was not reported by {trial.name}; it reports {', '.join(sorted(epoch.metrics))}"
+        reports = ", ".join(sorted(epoch.metrics)) or "nothing"
+        lacking = f"{what} {metric!r} was not reported by {trial.name}; it reports {reports}"
         raise BadInput(f"{lacking}: report it, and raise numbers of the trainable, so that every run begins again")
 
 

@@ -13,6 +13,7 @@ from mixlab.launching.phase import ListedTrials
 from mixlab.spec.trial import State
 from mixlab.storage.journal import Saved
 from mixlab.tracking.stored_runs import StoredRun
+from tests.endings import refused
 from tests.mixlab.spec.minimal import STUDY, TRAIN
 
 DONE, FAILED, HALF, WHOLE = STUDY.trials(TRAIN)  # as MLflow has the first two, and the journal the others
@@ -35,12 +36,12 @@ def phase() -> ListedTrials:
 
 
 def test_what_is_not_done_runs_in_order_and_what_failed_is_tried_again(phase):
-    assert phase.concerned == [FAILED, HALF]
     assert phase.expected() == 1 + 0.75
     assert not phase.over()
     assert [phase.next(1) for _ in range(3)] == [Job(FAILED), Job(HALF, SAVED[HALF.key]), None]
     assert phase.over()
     assert phase.states[HALF.key] is State.RUNNING
+    assert phase.concerned == [FAILED, HALF]
 
 
 def test_it_counts_what_is_done_and_what_has_failed_now(phase):
@@ -72,9 +73,16 @@ def test_trials_that_the_journal_completes_end_without_being_run(phase):
     assert phase.counts() == "2/4 done"
 
 
-def test_where_the_records_are_is_said_without_a_password_and_a_listed_trial_runs_to_its_end(phase):
+def test_a_listed_trial_runs_to_its_end_by_when_the_baseline_must_have_the_compared_metric(phase):
+    without = Epoch(3, 4, {"loss": 1.0, "gain": 2.0})
+    assert phase.reported(DONE, without) is None
+    assert phase.reported(HALF, last := replace(without, number=4)) is None  # of another arm
+    with refused("the metric 'rmse_last' was not reported by a · seed 0; it reports gain, loss: report it"):
+        phase.reported(DONE, last)
+
+
+def test_where_the_records_are_is_said_without_a_password(phase):
     assert phase.record == "what it lacks is kept under s3://me:***@bucket"
-    assert phase.reported(HALF, Epoch(2, 4, {"rmse": 1.0})) is None
     assert phase.tracked.name == "toy"
     assert phase.tracked.cells == {"a": "a", "b": "b"}
     assert replace(STUDY, seeds=range(9)).identity == phase.tracked.identity

@@ -159,6 +159,8 @@ def test_a_trial_that_fails_has_no_value_whatever_it_reported():
     phase.reported(trial, Epoch(1, 2, {"test_top1_median10": 70.0}))
     phase.ended(trial, End(State.FAILED))
     assert math.isnan(phase.rounds.results[trial.key])
+    with refused("the metric 'test_top1_median10' was not reported by plain · seed 0; it reports nothing: report it"):
+        phase.reported(trial, Epoch(2, 2, {}))
 
 
 def test_a_trial_that_the_journal_completes_has_the_value_of_its_last_epoch():

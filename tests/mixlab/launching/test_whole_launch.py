@@ -288,10 +288,3 @@ def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch):
     launch_search._wait_for_turn(history, console := Console(file=io.StringIO(), width=200))
     assert history.begin_confirmation.call_count == 4
     assert console.file.getvalue() == "Another driver of this search trains the winners; waiting for it to end ...\n"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"until": "decided"}])
-def test_a_baseline_without_the_metric_that_is_compared_ends_the_study_with_its_first_trial(launch, options):
-    with refused("the metric 'test_top1_best' was not reported by plain · seed 0; it reports test_top1, "):
-        launch(replace(STUDY, metric="test_top1_best"), **options)
