@@ -4,7 +4,7 @@ Letters: S seeds, M comparisons; differences (M, S) are arm minus reference, NaN
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,9 @@ class Family:
     earlier_metrics: tuple[str, ...] = ()  # the other metrics that earlier tables compared
     other_delta: bool = False  # earlier tables had another delta, or none
     other_family: bool = False  # earlier tables had another scope
+    searched_on: tuple[int, ...] = ()  # the trials of each confirmation after whose results the search went on
+    other_winners: int = 0  # how often these had other winners, each choice of them counted once
+    shared_seeds: bool = False  # some of these have been trained with seeds of today's
     unfinished: bool = False  # the number of seeds is fixed, and not all of them are over
 
 
@@ -45,6 +48,10 @@ def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Fa
     looks = plan.get("looks") or {}
     own_metric = plan["metric"]
     same = declared.name == metric_of(plan, own_metric).name
+    confirmed, won = looks.get("confirmed", ()), _points(plan)
+    cells = {cell for cell, _ in won}
+    others = {frozenset(then for then in _points(each) if then[0] in cells): each["seeds"] for each in confirmed}
+    others = {then: seeds for then, seeds in others.items() if not then <= won}
     return Family(
         scope=plan.get("family", "study"),
         tables=tables,
@@ -57,7 +64,15 @@ def planned_family(plan: Plan, metric: str, declared: Metric, tables: int) -> Fa
         earlier_metrics=tuple(name for name in looks.get("metrics", ()) if name != metric),
         other_delta=bool(looks.get("other_delta")),
         other_family=bool(looks.get("other_family")) and tables > 1,  # one table is its study
+        searched_on=tuple(sorted(sum(count for count, _ in each["winners"].values()) for each in confirmed)),
+        other_winners=len(others),
+        shared_seeds=any(trial["seed"] in seeds for seeds in others.values() for trial in plan["trials"]),
     )
+
+
+def _points(plan: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Return the cells that a search has tuned, each with its point."""
+    return frozenset((cell, point) for cell, (_, point) in plan.get("winners", {}).items())
 
 
 def decisions(

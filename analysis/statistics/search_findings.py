@@ -9,6 +9,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
 from analysis.words.captions import listed, span_text
 from analysis.words.conclusions import gain_texts
+from analysis.words.method import searched_on
 from analysis.words.notes import NOT_YET
 from mixlab.messages import counted
 from mixlab.spec.study import UNDECIDED
@@ -79,7 +80,8 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
             found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")
         if left := counts["unfinished"]:
             found.append(f"{arm.name}: {counted(left, 'trial')} {'has' if left == 1 else 'have'} not ended.")
-    return found + _too_few(search.arms) + _too_small(search, confirmed)
+    again = searched_on(confirmed[0].family) if confirmed else []
+    return [*again, *found, *_too_few(search.arms), *_too_small(search, confirmed)]
 
 
 def _too_few(arms: Sequence[Tuned]) -> list[str]:

@@ -108,7 +108,23 @@ def _elsewhere(family: Family) -> list[str]:
     if family.other_family:
         held = f"{letter} (family) holds only if they did not suggest this one"
         lines.append(f"Earlier tables of the study had another family: {held}.")
-    return lines
+    return lines + searched_on(family)
+
+
+def searched_on(family: Family) -> list[str]:
+    """Return the sentence about the confirmations after whose results the search went on, so that it may test again."""
+    if not family.searched_on:
+        return []
+    before = counted(len(family.searched_on), "confirmation")
+    said = f"Searched on after {before} had results (the best of {listed([str(n) for n in family.searched_on])} trials)"
+    if not family.other_winners:
+        return [f"{said}: the winners have stayed the same, so nothing else has been tested."]
+    sets, letter = family.other_winners + 1, "e" if family.budget else "p"
+    seeds = ", with seeds in common" if family.shared_seeds else ""
+    return [
+        f"{said}, so this is not the first test: {sets} sets of winners have been confirmed{seeds}. {letter} (family) "
+        f"is not corrected for that: a claim by chance is up to {sets} times as likely."
+    ]
 
 
 def _sequential_rule(levels: Sequence[LevelTable]) -> str:

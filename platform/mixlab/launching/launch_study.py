@@ -33,7 +33,8 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start) -> Result:
     with only_driver(start), only_writer(start, study.identity):
         end_abandoned(start, study.identity)
         recorded = stored_runs.recorded(start.client, study.name)
-        looks = earlier_looks(start.client, study, trials, study.metric or start.train.metric)
+        metric, done = study.metric or start.train.metric, stored_runs.finished(recorded)
+        looks = earlier_looks(start.client, study, trials, metric, done)
         seeds = max(looks["seeds"], default=0)
         more, where = [], str(start.tables)
         if seeds >= len(study.seeds):

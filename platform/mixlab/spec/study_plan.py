@@ -1,11 +1,12 @@
 """Writes down a study for the tables and figures, as MLflow keeps it on the study's run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.study import Study
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import Trial, digest
 
 
 def study_plan(
@@ -30,6 +31,7 @@ def study_plan(
         "controls": [arm.name for arm in study.arms if arm.control],
         "design": _design(study),
         "tried": dict(study.tried),
+        "winners": winners(study),
         "metric": study.metric or train.metric,
         "metrics": [metric.json() for metric in train.metrics],
         "family": study.family,
@@ -39,6 +41,16 @@ def study_plan(
         "config": {key: value for key, value in first.items() if all(other.get(key) == value for other in others)},
         "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
     }
+
+
+def winners(study: Study) -> dict[str, list[Any]]:
+    """Return of each cell that was tuned the trials of which its point is the best, and a digest of that point.
+
+    A cell has the digest of its configuration before it was tuned, so that it is known in another search, too.
+    """
+    tuned = study.tuned or {}
+    cells = [cell for cell in replace(study, tuned=None).cells() if cell.name in tuned] if tuned else []
+    return {digest(cell.config): [study.tried.get(cell.name, 0), digest(tuned[cell.name])] for cell in cells}
 
 
 def _design(study: Study) -> dict[str, Any] | None:

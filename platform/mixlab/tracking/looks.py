@@ -2,23 +2,27 @@
 
 A p holds for seeds and arms that were chosen beforehand. Whoever adds seeds because a table with fewer of them did not
 show what he hoped for, or takes an arm alone because it was the best in a table of many, finds effects that are not
-there far more often than p says. So the new table names the earlier ones.
+there far more often than p says. So the new table names the earlier ones, and the earlier confirmations of a search
+that went on after them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mlflow.tracking import MlflowClient
 
 from mixlab.spec.study import Study
+from mixlab.spec.study_plan import winners
 from mixlab.spec.trial import Trial
 from mixlab.tracking import artifacts, names
 
 Comparison = frozenset[str]  # a key of a run of the arm, and one of a run of what it is compared with, or the reverse
 
 
-def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], metric: str) -> dict[str, Any]:
+def earlier_looks(
+    client: MlflowClient, study: Study, trials: Sequence[Trial], metric: str, done: Collection[str]
+) -> dict[str, Any]:
     """Return the looks at these trials, by these names.
 
     ``seeds`` are the numbers of seeds in tables with a fixed number of them, other seeds than today's, and a comparison
@@ -27,6 +31,10 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
     are those, other than today's ``metric``, in tables with a comparison of this one; ``other_delta`` is whether one of
     these had another delta, or none, and ``other_family`` whether one had another family. A table without a seed of
     today's is no look: the p of new seeds holds whatever has been seen of others.
+
+    ``confirmed`` are the earlier confirmations of a search, each with its ``winners`` and ``seeds``, after whose
+    results a cell of this one was searched on. The first results of one are there once the key of any of its runs is
+    among those ``done``: terminal and MLflow show them before there is a table.
     """
     today = set(study.seeds)
     cells = _Cells()
@@ -37,7 +45,8 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
     metrics: set[str] = set()
     until_decided = other_delta = other_family = False
     earlier: set[Comparison] = set()
-    for run, plan in artifacts.plans(client, study.name):
+    plans = artifacts.plans(client, study.name)
+    for run, plan in plans:
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
             continue  # no table was made of its trials
         compared = cells.compared(plan["trials"], plan.get("against") or {}, plan["baseline"])
@@ -64,7 +73,26 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial], m
         "metrics": sorted(metrics - {metric}),
         "other_delta": other_delta,
         "other_family": other_family,
+        "confirmed": _confirmed([plan for _, plan in plans], winners(study), done),
     }
+
+
+def _confirmed(
+    plans: Iterable[Mapping[str, Any]], now: Mapping[str, Any], done: Collection[str]
+) -> list[Mapping[str, Any]]:
+    """Return the confirmations with results in which a cell of ``now`` had other trials or another winner."""
+    found: list[Mapping[str, Any]] = []
+    for plan in plans:
+        known = list((plan.get("looks") or {}).get("confirmed", ()))
+        trials = plan.get("trials", ())
+        if any(trial["key"] in done for trial in trials):
+            known.append({"winners": plan.get("winners", {}), "seeds": sorted({trial["seed"] for trial in trials})})
+        for each in known:
+            then = each["winners"]
+            new = then not in [other["winners"] for other in found]
+            if new and any(then[cell] != now[cell] for cell in then.keys() & now.keys()):
+                found.append(each)
+    return found
 
 
 class _Cells:

@@ -85,6 +85,30 @@ def test_sequential_seeds_say_so_and_show_no_p():
     assert re.match(plan, power_text(level))  # such a plan is not the one that the study follows
 
 
+def test_confirmations_after_which_a_search_went_on_are_told():
+    def said(*confirmed, budget=None):
+        winners, seeds = {"a": [9, "p"], "b": [9, "q"]}, [0, 1, 2]
+        looks = {"confirmed": [{"winners": points, "seeds": each or seeds} for points, each in confirmed]}
+        parts = {"looks": looks, "winners": winners, "sequential": budget and {"budget": budget}}
+        return method_text(*tables_of(full(6), ARMS, 6, **parts)).partition("Searched on after ")[2]
+
+    same, other, alone = ({"a": [n, "p"], "b": [n, point]} for n, point in ((4, "q"), (6, "r"), (7, "q")))
+    del alone["b"]
+    assert said() == ""
+    assert said((same, [])) == (
+        "1 confirmation had results (the best of 8 trials): the winners have stayed the same, so nothing else has been "
+        "tested."
+    )
+    assert "(the best of 7 and 8 trials): the winners have stayed the same" in said((same, []), (alone, []))
+    twice = said((other, []), (same, []), ({"a": [5, "p"], "b": [5, "r"]}, []), budget=20)
+    assert twice == (
+        "3 confirmations had results (the best of 8, 10 and 12 trials), so this is not the first test: 2 sets of "
+        "winners have been confirmed, with seeds in common. e (family) is not corrected for that: a claim by chance "
+        "is up to 2 times as likely."
+    )
+    assert "2 sets of winners have been confirmed. p (family) is not" in said((other, [6, 7]))
+
+
 def test_the_worth_of_pairing():
     values = {("baseline", s): float(s) for s in range(4)} | {("+ lam", s): s + 0.1 * (-1) ** s for s in range(4)}
     text = pairing_text(level_of(values, seeds=4, arms=ARMS[:2]))

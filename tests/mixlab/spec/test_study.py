@@ -136,7 +136,7 @@ def test_a_plan_says_all_that_the_tables_need():
     rows = plan.pop("trials")
     expected = {"study": "toy", "preset": "quick", "factors": ["net"], "arms": ["a", "b", "c"], "baseline": "a"}
     expected |= {"against": {"b": "a", "c": "b"}, "controls": ["c"], "design": None, "family": "study", "delta": None}
-    expected |= {"tried": {"x · a": 6}}
+    expected |= {"tried": {"x · a": 6}, "winners": {}}
     expected |= {"metric": "rmse_last", "metrics": [metric.json() for metric in minimal.TRAIN.metrics]}
     expected |= {"sequential": None, "looks": {"seeds": [3]}, "config": {"epochs": 3}}  # the keys that all trials share
     assert plan == expected

@@ -20,7 +20,7 @@ FIRST, SECOND, THIRD = THREE_ARMS.arms
 STUDY = replace(THREE_ARMS, arms=(FIRST, SECOND))
 NOTHING: dict[str, Any] = {
     **{"seeds": [], "until_decided": False, "comparisons": 0, "metrics": []},
-    **{"other_delta": False, "other_family": False},
+    **{"other_delta": False, "other_family": False, "confirmed": []},
 }
 METRIC, OTHER_METRIC = "test_top1_median10", "test_top1_best"
 Table = tuple[Any, dict[str, Any]]
@@ -94,4 +94,49 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
 @pytest.mark.parametrize(("study", "tables", "looks"), LOOKS.values(), ids=LOOKS)
 def test_a_new_table_tells_of_the_looks_at_its_trials(monkeypatch, study, tables, looks):
     monkeypatch.setattr(artifacts, "plans", lambda client, name: tables)
-    assert earlier_looks(MlflowClient("http://127.0.0.1:1"), study, study.trials(TRAIN), METRIC) == {**NOTHING, **looks}
+    trials = study.trials(TRAIN)
+    done = {trial.key for trial in trials}
+    assert earlier_looks(MlflowClient("http://127.0.0.1:1"), study, trials, METRIC, done) == {**NOTHING, **looks}
+
+
+def confirmation(trials: int, zeta: float, study: Study = STUDY, search: str = "a search") -> Study:
+    """Return the study of a search's winners, each the best of so many trials; that of the second arm is ``zeta``."""
+    points = dict(zip((cell.name for cell in study.cells()), ({"zeta": 0.1}, {"zeta": zeta}), strict=False))
+    return replace(study, tuned=points, search=search, tried=dict.fromkeys(points, trials))
+
+
+def confirmed_before(monkeypatch, today: Study, *earlier: Study, done: bool = True) -> list[list[Any]]:
+    """Return the trials and the seeds of the confirmations that are told of, in the last of several plans."""
+    found: dict[str, Table] = {}
+    looks: dict[str, Any] = {}
+    keys: set[str] = set()
+    monkeypatch.setattr(artifacts, "plans", lambda client, name: list(found.values()))
+    for study in (*earlier, today):
+        trials = study.trials(TRAIN)
+        looks = earlier_looks(MlflowClient("http://127.0.0.1:1"), study, trials, METRIC, keys)
+        found[study.identity] = table_of(study, (), **looks)  # the plan of one identity replaces the one before
+        keys |= {trials[0].key} if done else set()
+    return sorted([[count for count, _ in each["winners"].values()], each["seeds"]] for each in looks["confirmed"])
+
+
+def test_a_confirmation_tells_of_those_with_results_after_which_the_search_went_on(monkeypatch):
+    first, same, new = confirmation(4, 0.3), confirmation(6, 0.3), confirmation(9, 0.5)
+    four, six = [[4, 4], [0, 1, 2, 3, 4, 5]], [[6, 6], [0, 1, 2, 3, 4, 5]]
+    eight = replace(first, seeds=range(8))
+    elsewhere = confirmation(4, 0.7, search="in another space")
+    renamed = confirmation(6, 0.3, replace(RENAMED, name="toy"))
+    for today, earlier, said in (
+        (first, (), []),
+        (first, (first,), []),  # as after an interruption
+        (eight, (first,), []),  # of which ``seeds`` tells
+        (same, (first,), [four]),
+        (new, (first, same), [four, six]),
+        (new, (first, new), [four]),  # and the same once more
+        (elsewhere, (first,), [four]),
+        (renamed, (first,), [four]),
+        (confirmation(4, 0.5), (first,), [four]),  # a trial that had failed was tried again, and won
+        (same, (confirmation(4, 0.3, STUDY.with_base(epochs=7)),), []),  # another question
+        (STUDY, (first,), []),  # nothing is tuned
+    ):
+        assert confirmed_before(monkeypatch, today, *earlier) == said
+    assert confirmed_before(monkeypatch, same, first, done=False) == []  # nobody can have seen a result
