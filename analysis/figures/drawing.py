@@ -1,9 +1,10 @@
 """The style that the figures of the analysis share: arms' looks, one panel per table, bands over seeds.
 
-Colours are those of Okabe and Ito (2008), with a yellow dark enough to be seen on white; marks tell arms apart whose
-colours some readers cannot. An arm has the colour and the mark of its position in the study, in every figure: no two of
-the first 119 arms have both in common, and arms that follow each other differ in both. Seventeen arms differ in their
-marks alone, of which seven are hollow, so that a figure can also be read in grey.
+Colours are those of Okabe and Ito (2008), with the indigo of Tol (2021) in place of a yellow that is hard to see on
+white. Readers who lack the red or the green cones tell them apart; marks help those who see in grey. An arm has the
+colour and the mark of its position in the study, in every figure: no two of the first 119 arms have both in common, and
+arms that follow each other differ in both. Seventeen arms differ in their marks alone, of which seven are hollow, so
+that a figure can also be read in grey.
 """
 
 import math
@@ -25,7 +26,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.line_breaks import wrapped
 
 Look = tuple[str, MarkerStyle]  # the colour and the mark of an arm
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#332288")
 BASELINE_COLOUR = "#555555"
 # Their number and that of the colours have no common divisor. Crosses and stars are too fine to be hollow.
 MARKS = [*(MarkerStyle(shape, "full") for shape in "osD^vP*X<>"), *(MarkerStyle(shape, "none") for shape in "<>osD^v")]
