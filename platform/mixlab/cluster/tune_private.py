@@ -4,6 +4,7 @@ Each has a test in ``tests/mixlab/cluster/test_tune_private.py`` that names that
 """
 
 import contextlib
+import inspect
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from pyarrow.fs import FileSystem
 from ray import cloudpickle, exceptions
 from ray.air.execution import PlacementGroupResourceManager
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution.resources import placement_group
 from ray.train._internal import checkpoint_manager
 from ray.train._internal.session import _TrainingResult
 from ray.train.constants import CHECKPOINT_DIR_NAME
@@ -179,7 +181,9 @@ def _give_back(manager: Any) -> None:
         in_background(manager.clear, Future(), "resources")
 
 
-PlacementGroupResourceManager.__del__ = _give_back  # no block would do: it is collected later
+# No block would do: it is collected later, even after Ray has ended, which Ray's wrapper would start again.
+PlacementGroupResourceManager.__del__ = _give_back
+placement_group.remove_placement_group = inspect.unwrap(placement_group.remove_placement_group)
 
 
 def plain(text: str) -> str:

@@ -15,6 +15,7 @@ from ray import cloudpickle
 from ray._private import state
 from ray.air.execution import PlacementGroupResourceManager
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution.resources import placement_group
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 from ray.train._internal.checkpoint_manager import _CheckpointManager
@@ -258,3 +259,10 @@ def test_resources_are_given_back_by_a_thread_that_holds_nobody_up(monkeypatch):
     del manager
     head.set()
     assert given_back.wait(60)
+
+
+def test_resources_that_are_given_back_late_start_no_ray():
+    require(hasattr(placement_group, "remove_placement_group"), "the manager gives back by remove_placement_group")
+    with pytest.raises(ray.exceptions.RaySystemError, match="not been started"):
+        placement_group.remove_placement_group(placement_group.PlacementGroup.empty())
+    assert not ray.is_initialized()
