@@ -69,24 +69,28 @@ class TagBoard:
 
 def find_or_create(
     client: MlflowClient, experiment: str, tags: Mapping[str, str], known: str | None = None
-) -> tuple[str, bool]:
-    """Return the id of the run with ``tags``, which runs from now on; without one it is created, and the bool is True.
+) -> tuple[str, Mapping[str, str] | None]:
+    """Return the id of the run with ``tags``, which runs from now on, and its parameters; None for those of a new one.
 
     Unless its id is ``known``, it is looked for by those of its tags that no other run of its level has, even if this
     process has not created it: the answer to its creation may have been lost, and another driver of a search may have
     created it. A seed's run that another start, of other arms, has finished meanwhile is left as it is.
     """
-    wanted = {name: tags[name] for name in names.IDENTITY[tags[names.LEVEL]]}
-    runs = search_runs(client, experiment, wanted) if known is None else []
-    if known is None and not runs:
-        created = client.create_run(experiment, tags=dict(tags)).info
-        artifacts.remember(client, created)
-        return str(created.run_id), True
-    run_id = known or runs[0].run_id
-    if tags[names.LEVEL] != "seed" or not is_finished(client, run_id):
-        log(client, run_id, tags=tags)
-        client.update_run(run_id, "RUNNING")
-    return run_id, False
+    if known is None:
+        wanted = {name: tags[name] for name in names.IDENTITY[tags[names.LEVEL]]}
+        runs = search_runs(client, experiment, wanted)
+        if not runs:
+            created = client.create_run(experiment, tags=dict(tags)).info
+            artifacts.remember(client, created)
+            return str(created.run_id), None
+        known, done, params = runs[0].run_id, runs[0].state is State.DONE, runs[0].params
+    else:
+        run = client.get_run(known)
+        done, params = run.info.status == names.STATUS[State.DONE], run.data.params
+    if tags[names.LEVEL] != "seed" or not done:
+        log(client, known, tags=tags)
+        client.update_run(known, "RUNNING")
+    return known, params
 
 
 def is_finished(client: MlflowClient, run_id: str) -> bool:

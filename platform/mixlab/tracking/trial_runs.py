@@ -94,14 +94,13 @@ class TrialRuns:
             tags[names.TRIAL] = str(trial.number)
         if known is not None:
             tags[names.ERROR] = ""  # clears that of an earlier attempt
-        run_id, new = find_or_create(self.client, self.experiment, tags, known)
+        run_id, params = find_or_create(self.client, self.experiment, tags, known)
         self.run_ids[trial.key] = run_id
-        if new:
+        if params is None:
             self._points[trial.key] = {}
         config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
         # MLflow changes no parameter: a run keeps the path of a file that was moved since, and 0 where it is 0.0 now.
-        known_params = {} if new else self.client.get_run(run_id).data.params
-        log(self.client, run_id, params={key: str(value) for key, value in config.items() if key not in known_params})
+        log(self.client, run_id, params={key: str(value) for key, value in config.items() if key not in (params or ())})
         artifacts.put_text(self.client, run_id, json_form.dumps(config, indent=2), names.CONFIG_FILE)
 
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:

@@ -53,15 +53,16 @@ def test_a_tag_that_a_start_of_another_plan_sets_at_the_same_time_is_taken():
 def test_a_run_is_found_by_its_identity_and_runs_again(client):
     made = open_experiment(client, "toy")
     tags = {names.LEVEL: "seed", names.KEY: "a", names.COMMIT: "first"}
-    run, new = find_or_create(client, made, tags)
-    assert new
+    run, params = find_or_create(client, made, tags)
+    assert params is None
+    client.log_param(run, "lr", 0.1)
     client.set_terminated(run, "KILLED")
-    assert find_or_create(client, made, {**tags, names.COMMIT: "second"}) == (run, False)
+    assert find_or_create(client, made, {**tags, names.COMMIT: "second"}) == (run, {"lr": "0.1"})
     found = client.get_run(run)
     assert (found.info.status, found.data.tags[names.COMMIT]) == ("RUNNING", "second")
-    other, new = find_or_create(client, made, {**tags, names.KEY: "b"})
-    assert new
-    assert find_or_create(client, made, tags, known=other) == (other, False)
+    other, params = find_or_create(client, made, {**tags, names.KEY: "b"})
+    assert params is None
+    assert find_or_create(client, made, tags, known=other) == (other, {})
     assert client.get_run(other).data.tags[names.KEY] == "a"
 
 
