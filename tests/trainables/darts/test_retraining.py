@@ -11,7 +11,7 @@ from mixlab.spec.complete import complete
 from tests.trainables.darts.small import SMALL, coloured, resumed
 from trainables import search_architecture
 from trainables.darts import retraining
-from trainables.darts.found_network import flops, parameters
+from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import PC_DARTS_CIFAR, PUBLISHED, Genotype
 from trainables.darts.retraining import retraining_rate
 from trainables.darts.search_config import NEUTRAL, flatten, parse
@@ -19,6 +19,7 @@ from trainables.darts.search_run import SearchRun
 from trainables.datasets.resident import Resident
 from trainables.mixers.mixed import alone
 from trainables.search_architecture import train
+from trainables.seeds import derive_seed
 
 CPU = torch.device("cpu")
 FOLDER = {"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3}
@@ -58,9 +59,12 @@ def test_a_published_genotype_is_trained_without_a_search(name, tmp_path):
 def test_the_genotype_of_a_file_gives_the_network_of_the_same_genotype_by_its_name(tmp_path):
     file = tmp_path / "genotype.json"
     file.write_text(json.dumps(PC_DARTS_CIFAR._asdict()))
-    by_name, by_file = retraining_of().network, retraining_of(genotype=None, genotype_file=str(file)).network
-    assert str(by_name) == str(by_file)
-    assert all(map(torch.equal, by_name.state_dict().values(), by_file.state_dict().values()))
+    torch.manual_seed(derive_seed(0, "init-found"))
+    drawn = DartsNetwork(PC_DARTS_CIFAR, 4, 3, 10, auxiliary=False)
+    for keys in ({}, {"genotype": None, "genotype_file": str(file)}):
+        found = retraining_of(**keys).network
+        assert str(found) == str(drawn)
+        assert all(map(torch.equal, found.state_dict().values(), drawn.state_dict().values()))
 
 
 @pytest.mark.slow
@@ -98,19 +102,25 @@ def test_the_loss_is_that_of_both_heads_smoothed():
 @pytest.mark.parametrize("square", [0, 8])
 def test_an_epoch_drops_more_paths_blanks_squares_and_reports_errors(square, monkeypatch):
     phase = retraining_of(**{"cutout": square, "drop_path": 0.2, "epochs": 4, "lr": 0.8, "retrain.weight_decay": 0.03})
-    squares = []
+    squares, drawn_by, batches = [], [], phase.train_set.train_batches
 
     def blanked(images, rng, *, length):
-        squares.append(length)
+        squares.append((length, rng.initial_seed()))
         return alone(torch.zeros_like(images))
 
+    def noted(size, *generators):
+        drawn_by.extend(rng.initial_seed() for rng in generators)
+        return batches(size, *generators)
+
     monkeypatch.setattr(retraining, "cutout", blanked)
+    monkeypatch.setattr(phase.train_set, "train_batches", noted)
     monkeypatch.setattr(phase, "_loss", lambda images, labels: (phase.network.head.weight * images.mean()).sum())
     monkeypatch.setattr(phase, "test", lambda source: {"top1": 30.0, "top5": 80.0})
     phase.network.eval()  # as the test of the epoch before leaves it
     found = phase.epoch(7, done=2)
     assert phase.network.training
-    assert squares == [square] * 2 * bool(square)
+    assert drawn_by == [derive_seed(0, purpose, 7) for purpose in ("data", "augment")]
+    assert squares == [(square, derive_seed(0, "mixer", 7))] * 2 * bool(square)
     assert (found.pop("train_loss") == 0) == bool(square)
     assert found == {"test_top1": 30.0, "test_top1_error": 70.0, "test_top5_error": 20.0}
     assert phase.network.drop_path == pytest.approx(0.1)  # after two epochs of four
