@@ -224,7 +224,10 @@ def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_timed_network_is_not_drawn_and_a_trained_one_is():
-    timed = cost._run(SETTINGS, cost.noise_splits(SETTINGS, 2)).method
-    assert all(not parameter.any() for name, parameter in timed.named_parameters() if "conv" in name)
+def test_a_timed_run_sees_all_images_with_a_network_that_is_not_drawn_as_a_trained_one_is():
+    subset = {"subset.rule": "random", "subset.share": 0.5, "train_images": 8, "test_images": 1}
+    held_out = {"validation": 0.5, "evaluate": "validation", "drop_last": True}
+    timed = cost._run(parse({**KEYS, **subset, **held_out}), cost.noise_splits(SETTINGS, 2))
+    assert (len(timed.train_set), timed.validation_set, len(timed.test_set), timed.steps) == (2, None, 2, 1)
+    assert all(not parameter.any() for name, parameter in timed.method.named_parameters() if "conv" in name)
     assert build_method(SETTINGS, 0).network.backbone.head.weight.any()

@@ -72,7 +72,7 @@ def _truth(truth: Sequence[Annotated], classes: Sequence[str]) -> COCO:
             "category_id": label,
             "bbox": _as_coco(box),
             "area": 0,  # pycocotools sorts objects into small and large by it, which no average here uses
-            "iscrowd": int(ignored),
+            "iscrowd": ignored,
         }
         for image, one in enumerate(truth)
         for box, label, ignored in zip(one.boxes, one.labels, one.ignored, strict=True)

@@ -31,7 +31,7 @@ def class_activation_maps(network: Network, images: Tensor, classes: Tensor) -> 
     such weights say nothing about a cell.
     """
     backbone = network.backbone
-    if type(backbone).pool is not Backbone.pool or not isinstance(backbone.neck, nn.Identity):
+    if type(backbone).pool is not Backbone.pool or not isinstance(backbone.neck, nn.Identity | nn.Dropout):
         name = type(backbone).__name__
         raise ValueError(f"a class activation map needs a head that reads the mean of the last map, unlike {name}")
     maps = backbone.encode(network.normalise(images))  # (B, D, h, w)

@@ -51,10 +51,11 @@ def test_an_overlap_of_just_50_percent_counts_for_coco_alone(judge, ap50):
 
 def test_one_of_two_objects_after_a_wrong_one():
     """Precision is 1/2 up to a recall of 1/2, and 0 beyond: 51 of COCO's 101 recalls, 6 of VOC's 11."""
-    images = [truth((BOX, 1, False)), truth((BOX, 1, False))]
-    seen = [found((BOX, 1, 0.8)), found((FAR, 1, 0.9))]  # the order is that of the scores
-    assert average_precision(images, seen, ["a"]).ap50 == pytest.approx(100 * 0.5 * 51 / 101)
-    assert voc_average_precision(images, seen, ["a"]).ap50 == pytest.approx(100 * 0.5 * 6 / 11)
+    images = [truth((BOX, 1, False)), truth((BOX, 1, False)), truth()]
+    right, wrong = found((BOX, 1, 0.8)), found((FAR, 1, 0.9))  # the order is that of the scores
+    for seen in ([right, wrong, found()], [right, found(), wrong]):
+        assert average_precision(images, seen, ["a"]).ap50 == pytest.approx(100 * 0.5 * 51 / 101)
+        assert voc_average_precision(images, seen, ["a"]).ap50 == pytest.approx(100 * 0.5 * 6 / 11)
 
 
 def test_the_recalls_are_tenths_for_voc_and_hundredths_for_coco():

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from tests.trainables.backbones.test_deit import network, pixels
 from tests.trainables.methods import small
+from trainables.backbones import token_merging
 from trainables.backbones.token_merging import attend, destinations, merge, merged_attention
 from trainables.methods.inputs import INPUTS
 from trainables.mixers.mergemix import mergemix
@@ -65,6 +66,14 @@ def test_without_merging_it_is_the_class_attention_and_with_it_few_values():
     found = merged_attention(backbone, images, 0.5)
     assert found.shape == (3, 8, 8)
     assert all(20 < row.unique().numel() <= 32 for row in found)
+
+
+@pytest.mark.parametrize(("share", "merges"), [(0.0, []), (0.5, [11, 11, 10]), (0.9, [19, 19, 13])])
+def test_each_block_but_the_last_merges_as_many_of_64_patches_and_at_most_every_second(share, merges, monkeypatch):
+    asked = []
+    monkeypatch.setattr(token_merging, "destinations", lambda keys, n: asked.append(n) or destinations(keys, n))
+    merged_attention(network(), pixels(1), share)
+    assert asked == merges
 
 
 def attention() -> Tensor:

@@ -27,6 +27,7 @@ def test_bins_and_their_error_by_hand():
     assert calibration_error(bins) == pytest.approx(100 * (0.5 * 0.16 + 0.5 * 0.35))
     assert calibration_error(reliability(LOGITS, LABELS, bins=1)) == pytest.approx(100 * (0.755 - 0.5))
     # Fifteen bins part all four: |1 - 0.9|, |0 - 0.8|, |1 - 0.7|, |0 - 0.62|.
+    assert len(reliability(LOGITS, LABELS).predictions) == 15
     assert calibration_error(reliability(LOGITS, LABELS)) == pytest.approx(100 * (0.1 + 0.8 + 0.3 + 0.62) / 4)
 
 

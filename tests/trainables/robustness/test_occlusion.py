@@ -44,9 +44,9 @@ def test_patch_numbers_by_hand_on_an_oblong_image():
     # Patches are of 16 pixels in photographs, and of 4 in CIFAR's images.
     assert [default_patch_size(side) for side in (224, 32, 64, 28)] == [16, 4, 8, 3]
     assert patch_of_pixel(224, 224, 16).max() == 14 * 14 - 1
-    for side in (0, 13):
+    for height, width, side in ((16, 12, 0), (16, 12, 13), (12, 16, 13)):
         with pytest.raises(ValueError, match=f"patch_size must be between 1 and 12 pixels, got {side}"):
-            patch_of_pixel(16, 12, side)
+            patch_of_pixel(height, width, side)
 
 
 def test_mask_by_hand():
