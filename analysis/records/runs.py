@@ -7,6 +7,7 @@ rows can say what it lacks.
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,9 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
         plan = artifacts.read_plan(client, run_id)
     if plan is None:
         raise BadInput(f"the plan of {level} {study!r} (run {run_id}) lacks its file")
+    kind, mark, file = str(plan.get("storage", "")).partition(":///")
+    if mark:  # the trials of a search are in a file, by an absolute path
+        plan["storage"] = f"{kind}{mark}{artifacts.moved(client, run_id, Path(file))}"
     return plan
 
 

@@ -1,7 +1,9 @@
 """The report of a search, on real Optuna and MLflow stores: its text, its page and the command."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -13,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis import search_report
+from analysis.records.search_trials import load_search
 from analysis.search_report import SearchReport, main, report, write_page
 from mixlab.spec.trial import cell_name
 from tests.analysis.pages import Page
@@ -207,6 +210,21 @@ def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path,
     (tmp_path / "optuna.journal").unlink()
     assert main(["search_toy", "--tracking-uri", tracked.uri]) == 2
     assert "--optuna-storage" in capsys.readouterr().err
+
+
+def test_the_trials_of_a_folder_that_was_copied_are_its_own(searched, tmp_path):
+    """The copy would tell what the search has done in the first folder since."""
+    searched({"cutmix": [trial(p, peaked(p)) for p in points(1, 0)]})
+    copy = tmp_path.parent / f"{tmp_path.name} copy" / tmp_path.name
+    shutil.copytree(tmp_path, copy)
+
+    def storage(folder: Path) -> str:
+        return str(load_search(f"sqlite:///{folder}/mlflow.db", "search_toy").plan["storage"])
+
+    assert storage(tmp_path) == f"journal:///{tmp_path}/optuna.journal"
+    assert storage(copy) == f"journal:///{copy}/optuna.journal"
+    (copy / "optuna.journal").unlink()
+    assert storage(copy) == storage(tmp_path)
 
 
 def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, without_figures, tmp_path):

@@ -189,6 +189,17 @@ def here(written: Path, tracking_uri: str) -> Path:
     raise BadInput(f"the artifacts are not in {str(written)!r}, where MLflow wrote them: {way_out}")
 
 
+def moved(client: MlflowClient, run_id: str, file: Path) -> Path:
+    """Return where a file is now that was in the folder of a database, if that was moved or copied with all in it."""
+    written, now = local_folder(_location(client, run_id)), folder_of(client, run_id)
+    if written is None or now is None or written == now:
+        return file
+    while written.name == now.name:
+        written, now = written.parent, now.parent
+    there = now / file.relative_to(written) if file.is_relative_to(written) else file
+    return there if there.exists() else file
+
+
 def local_folder(uri: str) -> Path | None:
     """Return the folder on this machine that a URI of MLflow names; None for any other URI."""
     parts = urlparse(uri)
