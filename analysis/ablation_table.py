@@ -104,7 +104,8 @@ def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan, **op
     from analysis.figures.forest import plot_ranks
     from analysis.figures.plots import plot_gains
     from analysis.words.cells import tidy
-    from analysis.words.rendering import html_page, latex, markdown
+    from analysis.words.latex import latex
+    from analysis.words.rendering import html_page, markdown
 
     result = study_table(tracking_uri, study, plan, **options)
     out = Path(out)

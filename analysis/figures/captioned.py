@@ -17,8 +17,9 @@ from matplotlib.transforms import Bbox
 
 from analysis.figures.letters import in_letters, style
 from analysis.figures.naming import plain
+from analysis.words.latex import latex_figure
 from analysis.words.line_breaks import wrapped
-from analysis.words.rendering import labels, latex_figure
+from analysis.words.rendering import labels
 
 COLUMN, TEXT = 3.25, 6.75  # inches, the width of a column of a paper and that of two
 LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption or a legend

@@ -16,7 +16,8 @@ from analysis.ablation_table import write_study_table
 from analysis.records.runs import load_plan
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import tidy
-from analysis.words.rendering import html_page, latex, markdown, terminal_text
+from analysis.words.latex import latex
+from analysis.words.rendering import html_page, markdown, terminal_text
 from mixlab import Arm, Study
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete

@@ -19,13 +19,12 @@ from analysis.records.published import PublishedNumber
 from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
+from analysis.words.latex import latex, latex_figure
 from analysis.words.line_breaks import wrapped
 from analysis.words.rendering import (
     grid,
     html_grid,
     html_page,
-    latex,
-    latex_figure,
     markdown,
     markdown_grid,
     terminal_text,
