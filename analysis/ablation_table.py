@@ -103,18 +103,14 @@ def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan, **op
     from analysis.figures.captioned import save
     from analysis.figures.forest import plot_ranks
     from analysis.figures.plots import plot_gains
-    from analysis.words.cells import tidy
-    from analysis.words.latex import latex
-    from analysis.words.rendering import html_page, markdown
+    from analysis.words.rendering import html_page
+    from analysis.words.table_files import write_tables
 
     result = study_table(tracking_uri, study, plan, **options)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    texts = {"md": markdown, "tex": latex, "html": html_page}
-    for ending, render in texts.items():
-        (out / f"table.{ending}").write_text(render(study, result.levels), encoding="utf-8")
-    tidy(result.levels).to_csv(out / "table.csv", index=False)
-    files = [out / name for name in ("table.md", "table.csv", "table.tex", "table.html")]
+    files = [*write_tables(study, out / "table", result.levels), out / "table.html"]
+    files[-1].write_text(html_page(study, result.levels), encoding="utf-8")
     for name, plot in {"gains": plot_gains, "ranks": plot_ranks}.items():
         figure = plot(study, result.levels)
         files += save(figure, out / name) if figure is not None else []

@@ -7,8 +7,8 @@ K-image mixing, Figure 3. On its right, Gaussian noise of rising standard deviat
 without any normalisation. On its left, the two leading eigenvalues of the Hessian and the loss along their directions,
 by power iteration, and the trace by Hutchinson's method (PyHessian, arXiv:1912.07145). The command needs the runs'
 ``model.pt``, and some 300 passes with gradient through a network: minutes for a ResNet-18 on one CPU. It writes into
-results/curvature: table.md and .csv, noise.png, .pdf, .tex and .csv, and plane.png, .pdf, .tex and .csv, of the first
-seed.
+results/curvature: table.md, .csv and .tex, noise.png, .pdf, .tex and .csv, and plane.png, .pdf, .tex and .csv, of the
+first seed.
 """
 
 import argparse

@@ -8,7 +8,8 @@ Every finished run's network is fine-tuned as a Faster R-CNN (R50-C4 where it is
 evaluation: VOC's on the test set of 2007, COCO's on its validation set. A run's seed is also the seed of its
 fine-tuning. The paper does not say for how many epochs its classifiers were trained; its numbers are shown for those of
 100. The command needs ``model.pt`` and the photographs in the data root, takes hours per network on a GPU, and writes
-into results/detection: table.md and .csv. A network that is interrupted begins again; those that are done are kept.
+into results/detection: table.md, .csv and .tex. A network that is interrupted begins again; those that are done are
+kept.
 """
 
 import argparse

@@ -13,7 +13,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from analysis import command
-from analysis.command import count
 from analysis.figures.captioned import save_with_points
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch
@@ -24,8 +23,8 @@ from analysis.records.published import published_of_runs
 from analysis.records.runs import FACTOR, METRIC, Plan, done, name_of_run
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.captions import evaluated_text, provenance_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables, wrap
+from analysis.words.rendering import grid, terminal_tables, wrap
+from analysis.words.table_files import write_tables
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from mixlab.tracking import store
@@ -53,7 +52,7 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
         options.set_defaults(images=0)
     else:
         words = "test images, evenly spaced (default: %(default)s)"
-        add("--images", type=count, default=images, metavar="N", help=words)
+        add("--images", type=command.count, default=images, metavar="N", help=words)
     if pick:
         add("--seed", type=int, metavar="N", help="show the networks of this seed (default: the first that finished)")
         add("--pick", metavar="N,N", help="show these images, by their positions in the test set")
@@ -212,16 +211,18 @@ class Evaluation:
         trained = set(done(self.runs)[["commit", "patch"]].itertuples(index=False, name=None))
         return "" if codes <= trained else evaluated_text(codes)
 
-    def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str, stem: str = "table") -> str:
-        """Write the tables, and how the networks were evaluated, as ``stem.md`` and ``.csv``; return them as text."""
-        study, out, tables = self.options.study, self.options.out, list(tables)
-        how = f"{how}\n\n{self._evaluated()}".strip()
-        pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
-        page, table = out / f"{stem}.md", out / f"{stem}.csv"
-        page.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
-        pd.concat([tidy(levels) for levels in tables]).to_csv(table, index=False)
-        self.files.extend([page, table])
-        return "\n\n".join([study, *map(terminal_tables, tables), *map(wrap, how.split("\n\n"))])
+    def write_tables(
+        self,
+        tables: Iterable[Sequence[LevelTable]],
+        *how: str,
+        stem: str = "table",
+        summary: pd.DataFrame | None = None,
+    ) -> str:
+        """Write the tables, and ``how`` the networks were evaluated; return them, or their ``summary``, as text."""
+        study, every, how = self.options.study, list(tables), (*how, *filter(None, [self._evaluated()]))
+        self.files.extend(write_tables(study, self.options.out / stem, *every, how=how, summary=summary))
+        shown = [study, *map(terminal_tables, every)] if summary is None else [grid(summary)]
+        return "\n\n".join([*shown, *map(wrap, how)])
 
     def draw(
         self,

@@ -6,7 +6,7 @@ For every test image the class activation map of its true class gives boxes, at 
 the share of images in which one of them overlaps the true box by 30, 50 or 70 %, each at its best threshold, and
 MaxBoxAccV2 is the mean of the three (the paper does not say whether its number is). Images are squeezed to a square,
 not cropped. The command needs the finished runs' ``model.pt`` and the data set's bounding_boxes.txt, takes minutes per
-network, and writes into results/localisation: table.md and .csv.
+network, and writes into results/localisation: table.md, .csv and .tex.
 """
 
 import argparse

@@ -8,7 +8,7 @@ length. All networks move along the same directions, except for that scale. The 
 and of the seeds; the plane is that of one seed. The command needs the runs' ``model.pt``. A network takes some 60
 passes over the images, and the one with the plane 180: minutes per network for a ResNet-18 on one CPU; --plane 0 leaves
 it out. The command writes into results/loss_landscape: line.png, .pdf, .tex and .csv, plane.png, .pdf, .tex and .csv,
-and sharpness.md and .csv.
+and sharpness.md, .csv and .tex.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def _work(options: argparse.Namespace) -> int:
         "moved by its own length."
     )
     meaning = "Sharpness: mean rise of the loss over the network's own, within half a filter's length, nats."
-    text = study.write_tables([levels], f"{how} {meaning}", "sharpness")
+    text = study.write_tables([levels], f"{how} {meaning}", stem="sharpness")
     line = study.points(partial(line_points, key="line", steps=grid(options.steps)))
     caption = f"{how} Mean over {counted(options.directions, 'direction')}; {drawing.line_and_band(line)}."
     study.draw("line", plot_line, line, levels, caption)

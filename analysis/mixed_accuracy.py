@@ -7,7 +7,7 @@ A prediction is right at top-1 if the likeliest class is that of any image of th
 likeliest classes are the two that are in it (with K images: the K likeliest). Pairs of one class do not count. Lambda
 is drawn from Beta(1, 1), and the shares of K images from Dirichlet(1), whatever the run's alpha; the means are over ten
 equal ranges of lambda, without those of fewer than 20 mixtures. The command needs the finished runs' ``model.pt``, and
-writes into results/mixed_accuracy: table.md and .csv, and curves.png, .pdf, .tex and .csv.
+writes into results/mixed_accuracy: table.md, .csv and .tex, and curves.png, .pdf, .tex and .csv.
 """
 
 import argparse

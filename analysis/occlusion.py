@@ -4,8 +4,8 @@
     python analysis/occlusion.py ablation_cifar100 --order salient --fill black --grid 14
 
 The command needs the finished runs' ``model.pt``, and writes into results/occlusion: curves.png, .pdf, .tex and .csv,
-and areas.md and .csv, the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on
-one CPU; networks that were evaluated before are read from evaluations.json.
+and areas.md, .csv and .tex, the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes some
+minutes on one CPU; networks that were evaluated before are read from evaluations.json.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def _work(options: argparse.Namespace) -> int:
     uneven = dict.fromkeys(line for level in levels for line in uneven_seeds(level))
     caption = " ".join([sentence, "Dotted: a guess.", *uneven])
     study.draw("curves", plot_occlusion, points, levels, caption, strip=strip, chance=chance)
-    return study.finish(study.write_tables([levels], sentence, "areas"))
+    return study.finish(study.write_tables([levels], sentence, stem="areas"))
 
 
 def plot_occlusion(

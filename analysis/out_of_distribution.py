@@ -7,7 +7,7 @@ K-image mixing, Tables 4 and 5; D. Hendrycks et al., CVPR 2021, arXiv:1907.07174
 curve (AUPR) is that of finding the images of no known class by their low confidence; by chance it is their share. For
 networks of ``cifar8``, CIFAR-10 without birds and trucks, those two classes are the images of no known class: any study
 takes ``--dataset cifar8``. The command needs the finished runs' ``model.pt``, and writes into
-results/out_of_distribution: table.md and .csv, and confidence.png, .pdf, .tex and .csv.
+results/out_of_distribution: table.md, .csv and .tex, and confidence.png, .pdf, .tex and .csv.
 """
 
 import argparse

@@ -8,8 +8,9 @@ With substitutes FGSM and PGD are also made on other networks, and each network 
 that fool those: a grey box where the substitute has its architecture (another seed), a black box where it has another
 (K-image mixing, Table 5).
 
-The command needs the finished runs' ``model.pt``, and writes into results/robustness: table.md and .csv, every measure
-with paired gains, corruptions.csv, transfers.csv, and reliability.png, .pdf, .tex and .csv, accuracy by confidence.
+The command needs the finished runs' ``model.pt``, and writes into results/robustness: table.md, .csv and .tex, all
+measures and each with paired gains, corruptions.csv, transfers.csv, and reliability.png, .pdf, .tex and .csv, accuracy
+by confidence.
 Corrupted images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones
 made here, which no published number may be compared with. A network takes about 100 passes over the images; networks
 that were evaluated before are read from evaluations.json.
@@ -32,7 +33,6 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from analysis.words.rendering import escape_markdown, grid, markdown_grid, wrap
 from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 from mixlab.spec.trial import cell_name
@@ -129,8 +129,7 @@ def _work(options: argparse.Namespace) -> int:
         for name, metric in MEASURES.items()
         if name in logged
     }
-    shown, sentences = summary(tables), protocol_text(results, tables)
-    study.write_tables(tables.values(), "\n\n".join([markdown_grid(shown), *map(escape_markdown, sentences)]))
+    text = study.write_tables(tables.values(), *protocol_text(results, tables), summary=summary(tables))
     points = study.points(reliability_points)
     caption = (
         f"{counted(next(iter(results.values()))['images'], 'test image')} for each network, 15 bins of equal width; "
@@ -144,7 +143,7 @@ def _work(options: argparse.Namespace) -> int:
         study.files.append(options.out / "transfers.csv")
         study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
     study.draw("reliability", plot_reliability, points, tables["ece"], caption)
-    return study.finish("\n\n".join([grid(shown), *map(wrap, sentences)]))
+    return study.finish(text)
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 
+import pandas as pd
+
 from analysis.statistics.tables import LevelTable
+from analysis.words.captions import provenance_text
 from analysis.words.cells import DASH, cells, columns_of_words, heading, remarks
 from analysis.words.line_breaks import JOINT, joined
 from analysis.words.method import method_text
@@ -26,32 +29,45 @@ MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
 OPENING = re.compile(r"(?<![^\s(])'(?=\S)")  # LaTeX closes with a straight quote, wherever it is
 
 
-def latex(study: str, levels: Sequence[LevelTable]) -> str:
+def latex(
+    study: str, *tables: Sequence[LevelTable], how: Sequence[str] = (), summary: pd.DataFrame | None = None
+) -> str:
     """Return all tables as LaTeX floats for a document that loads ``booktabs`` and ``graphicx``.
 
     A table has both columns of a paper. One that is larger than a page is made smaller; it would lose its last columns
-    and rows beyond the edge of the paper.
+    and rows beyond the edge of the paper. Arguments are as for :func:`analysis.words.table_files.write_tables`.
     """
-    needs = r"% Needs \usepackage{booktabs,graphicx}. Written by analysis/ablation_table.py; do not edit."
-    blocks = [f"{needs}\n{STARRED.format('table')}"]
-    labelled = labels([f"{study} {level.name}" for level in levels])
+    levels = [level for each in tables for level in each]
+    own = [f"{study} {level.metric if level.family.own_metric else ''} {level.name}" for level in levels]
+    label, *labelled = labels([f"{study} {levels[0].metric} summary", *own])
+    blocks = [f"{needs('booktabs,graphicx')}\n{STARRED.format('table')}"]
+    if summary is not None:
+        blocks.append(_float(summary, [*how, provenance_text(*tables[0])], label))
     for level, label in zip(levels, labelled, strict=True):
-        shown = cells(level)
-        sentences = [heading(level), *remarks(level), method_text(level)]
-        caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
-        align = "".join("l" if words else "r" for words in columns_of_words(shown))
-        rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *data_rows(shown)]]
-        lines = [r"\begin{table*}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
-        lines += [r"\smallskip", FITTED, _low(caption)]  # most classes leave no space below a caption
-        lines += [rf"\begin{{tabular}}[b]{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
-        blocks.append("\n".join([*lines, r"\end{tabular}}}", r"\end{table*}"]))
+        blocks.append(_float(cells(level), [heading(level), *remarks(level), method_text(level), *how], label))
     return "\n\n".join(blocks) + "\n"
+
+
+def needs(packages: str) -> str:
+    """Return the first line of a file of LaTeX that needs these packages."""
+    return rf"% Needs \usepackage{{{packages}}}. Written by Mixlab; do not edit."
+
+
+def _float(shown: pd.DataFrame, sentences: Sequence[str], label: str) -> str:
+    """Return a table of text cells as a float, whose caption the sentences are."""
+    caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
+    align = "".join("l" if words else "r" for words in columns_of_words(shown))
+    rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *data_rows(shown)]]
+    lines = [r"\begin{table*}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
+    lines += [r"\smallskip", FITTED, _low(caption)]  # most classes leave no space below a caption
+    lines += [rf"\begin{{tabular}}[b]{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
+    return "\n".join([*lines, r"\end{tabular}}}", r"\end{table*}"])
 
 
 def latex_figure(name: str, label: str, caption: str, *, wide: bool = False) -> str:
     """Return ``name.pdf`` as a LaTeX float, ``wide`` as two columns, for a document that loads ``graphicx``."""
     float_ = "figure*" if wide else "figure"
-    lines = [r"% Needs \usepackage{graphicx}. Written by Mixlab; do not edit."]
+    lines = [needs("graphicx")]
     lines += [STARRED.format("figure")] if wide else []
     lines += [rf"\begin{{{float_}}}", r"\centering", FITTED, _low(caption, wide=wide)]
     lines.append(rf"\includegraphics{{{name}.pdf}}}}}}")

@@ -46,9 +46,13 @@ def terminal_tables(levels: Sequence[LevelTable], *, power: bool = False) -> str
     return "\n\n".join(blocks)
 
 
-def markdown(study: str, levels: Sequence[LevelTable]) -> str:
-    """Return all tables of a study as Markdown."""
-    return f"# {escape_markdown(study)}\n\n{markdown_tables(levels)}\n"
+def markdown(
+    study: str, *tables: Sequence[LevelTable], how: Sequence[str] = (), summary: pd.DataFrame | None = None
+) -> str:
+    """Return all tables as Markdown; arguments as for :func:`analysis.words.table_files.write_tables`."""
+    first = [] if summary is None else [markdown_grid(summary)]
+    parts = [f"# {escape_markdown(study)}", *first, *map(escape_markdown, how), *map(markdown_tables, tables)]
+    return "\n\n".join(parts) + "\n"
 
 
 def markdown_tables(levels: Sequence[LevelTable]) -> str:

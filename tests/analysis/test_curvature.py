@@ -16,7 +16,7 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(trained, painted,
     few = ("--images", "2", "--noises", "1", "--draws", "2", "--plane", "5")
     assert trained.call(curvature, "--out", str(out), *few) == 0
     names = {f"{stem}.{ending}" for stem in ("noise", "plane") for ending in ("png", "pdf", "tex", "csv")}
-    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
+    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "table.tex", "evaluations.json"}
     noise, plane = pd.read_csv(out / "noise.csv"), pd.read_csv(out / "plane.csv")
     assert len(noise) == 2 * 2 * curvature.NOISE_STEPS
     assert noise["step"].max() == pytest.approx(0.03)

@@ -16,7 +16,12 @@ def test_lines_planes_and_the_table_of_sharpness(trained, painted, out, capsys):
     few = ("--images", "2", "--steps", "5", "--plane", "5", "--directions", "2")
     assert trained.call(loss_landscape, "--out", str(out), *few) == 0
     names = {f"{stem}.{ending}" for stem in ("line", "plane") for ending in ("png", "pdf", "tex", "csv")}
-    assert {file.name for file in out.iterdir()} == names | {"sharpness.md", "sharpness.csv", "evaluations.json"}
+    assert {file.name for file in out.iterdir()} == names | {
+        "sharpness.md",
+        "sharpness.csv",
+        "sharpness.tex",
+        "evaluations.json",
+    }
     line, plane = pd.read_csv(out / "line.csv"), pd.read_csv(out / "plane.csv")
     assert len(line) == 2 * 2 * 5
     assert len(plane) == 2 * 25

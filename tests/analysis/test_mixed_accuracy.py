@@ -53,7 +53,7 @@ def test_the_command_writes_curves_whose_means_are_in_the_table(trained, out, ca
     few = ("--out", str(out), "--images", "10", "--draws", "40")
     assert trained.call(mixed_accuracy, *few) == 0
     names = {f"curves.{ending}" for ending in ("png", "pdf", "tex", "csv")}
-    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
+    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "table.tex", "evaluations.json"}
     points, table = pd.read_csv(out / "curves.csv"), pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
     mine = points[(points["arm"] == "+ lam") & (points["part"] == "mixed_top1")]
     assert table["mixed_top1", "+ lam"] == pytest.approx(mine.groupby("seed")["y"].mean().mean())

@@ -17,7 +17,16 @@ from analysis.networks.evaluate import all_of, open_images
 from tests.analysis.planned import make_plan, tables_of
 from trainables.config import parse
 
-FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "curves.tex", "evaluations.json"}
+FILES = {
+    "areas.csv",
+    "areas.md",
+    "areas.tex",
+    "curves.csv",
+    "curves.pdf",
+    "curves.png",
+    "curves.tex",
+    "evaluations.json",
+}
 
 
 def call(study: Any, out: Path, *options: str, draws: Sequence[str] = ("--draws", "1")) -> int:

@@ -38,7 +38,7 @@ def test_the_aupr_is_that_of_every_held_out_image(of_eight_classes, tmp_path, ou
     for title in ("op-1 accuracy on the test set, %", "AUPR of the two held-out classes"):
         assert text.count(title) == written.count(title) == 1
     names = {f"confidence.{ending}" for ending in ("png", "pdf", "tex", "csv")}
-    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
+    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "table.tex", "evaluations.json"}
     table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
     config, auprs = parse(CONFIG), []
     for seed in (0, 1):

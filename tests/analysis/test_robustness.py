@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, asked,
     shown = capsys.readouterr().out
     assert shown.split()[:3] == ["cell", "n", "Clean"]
     assert "CIFAR-C-style" in shown
+    text = (out / "table.tex").read_text()
+    assert text.count(r"\begin{table*}") == 1 + len(robustness.MEASURES)  # the first has all measures
+    assert len(set(re.findall(r"\\label{(.*?)}", text))) == 1 + len(robustness.MEASURES)
     table = pd.read_csv(out / "table.csv")
     assert list(dict.fromkeys(table["metric"])) == list(robustness.MEASURES)
     assert table["mean"].between(0, 100).all()
