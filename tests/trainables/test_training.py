@@ -194,6 +194,7 @@ def test_the_last_epoch_says_what_the_whole_run_took():
             assert (upwards[f"test_{best}"], upwards[f"test_{best}_error"]) == (True, False)
     last, seconds = run.epoch(), sum(epoch.metrics["train_seconds"] for epoch in run.history)
     assert (last.number, last.of) == (2, 2)
+    assert last.metrics.keys() < upwards.keys()
     added = {name: value for name, value in last.metrics.items() if name not in run.history[-1].metrics}
     assert added.pop("peak_memory_mib") >= 0
     params = sum(p.numel() for p in run.method.network.backbone.parameters())

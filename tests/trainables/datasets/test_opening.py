@@ -65,17 +65,6 @@ def test_validation_is_held_out_of_the_training_images_and_never_trained_on():
     assert len({opened.fingerprint, without.fingerprint, search[0].fingerprint}) == 3
 
 
-@pytest.mark.slow
-def test_what_is_reported_with_a_validation_split(root):
-    small, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
-    both = train({**small, "validation": 6}, 0, **where).metrics
-    search = train({**small, "validation": 6, "evaluate": "validation"}, 0, **where).metrics
-    assert {"val_top1", "val_loss", "test_top1", "test_top5"} <= both.keys()
-    assert not any(key.startswith("test_") for key in search)
-    assert (search["val_top1"], search["val_loss"]) == (both["val_top1"], both["val_loss"])
-    assert {*both, *search} <= {metric.name for metric in train.metrics}
-
-
 CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 1  # OpenMixup takes CIFAR-10's for CIFAR-100, too
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DECODED_ONCE = {
@@ -219,15 +208,6 @@ def test_a_part_of_a_folder_may_lack_classes_and_labels_out_of_range_name_the_fo
     without_labels = Splits(train_files, replace(test_files, labels=-torch.ones_like(test_files.labels)))
     with pytest.raises(DataError, match=rf"^{root}/flowers/test has the label -1, but labels lie in 0\.\.2$"):
         open_splits(config, without_labels, "cpu")
-
-
-def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
-    path = truncated(next((root / "flowers" / "train" / "rose").iterdir()))
-    run, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
-    require_refused(rf"^{path} is not a whole image", train, run, 0, **where)
-    skipped = train({**run, "bad_images": "skip"}, 0, **where)
-    assert 0 < skipped.metrics["train_loss"] < 10
-    assert not any(key.startswith("val_") for key in skipped.metrics)  # without a validation split
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
