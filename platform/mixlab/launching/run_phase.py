@@ -1,7 +1,7 @@
 """Runs the missing trials of a phase on the cluster and, however that ends, brings MLflow up to date."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,10 +132,9 @@ def run_phase(phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any]],
     return Finished(code, early, tracker, session)
 
 
-def worst_of(states: Iterable[State]) -> State:
+def worst_of(states: Collection[State]) -> State:
     """Return the state of a whole from those of its parts."""
-    known = set(states)
-    return next((state for state in (State.FAILED, State.INTERRUPTED) if state in known), State.DONE)
+    return next((state for state in (State.FAILED, State.INTERRUPTED) if state in states), State.DONE)
 
 
 def _forget(keys: set[str], start: Start) -> None:

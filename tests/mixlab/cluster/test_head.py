@@ -185,11 +185,26 @@ def test_what_answers_like_no_head_is_quoted(says, fault, tls, monkeypatch):
         accepted.result().close()
 
 
-def test_a_machine_that_is_on_no_node_is_told_so_wherever_ray_finds_it_out():
-    refusal = ConnectionError("Failed to connect")
-    refusal.__cause__ = RuntimeError("No node info found")
-    assert str(head.fault("h:1", refusal)).startswith(OUTSIDE.format("h:1", "h:1"))
-    assert str(head.fault("h:1", ConnectionError("No route"))) == "no Ray cluster at --address 'h:1': No route"
+NO_NODE, NO_ROUTE = RuntimeError("No node info found"), ConnectionError("No route\nand more")
+VERSIONS = RuntimeError("Version mismatch:\nRay: 2.1.0\nPython: 3.10.4\nThis process:\nRay: 2.56.0\nPython: 3.11.7")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "sentence"),
+    [
+        (ConnectionError("Failed to connect"), NO_NODE, OUTSIDE.format("h:1", "h:1")),
+        (NO_ROUTE, None, "no Ray cluster at --address 'h:1': No route"),
+        (
+            VERSIONS,
+            None,
+            "has Ray 2.1.0 and Python 3.10.4, and this process has Ray 2.56.0 and Python 3.11.7: give",
+        ),
+    ],
+)
+def test_why_ray_cannot_join_a_cluster_is_a_sentence(error, cause, sentence):
+    error.__cause__ = cause
+    with refused(sentence):
+        raise head.fault("h:1", error)
 
 
 def test_tasks_are_waited_for_by_calls_that_are_short(monkeypatch):

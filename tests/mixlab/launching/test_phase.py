@@ -74,9 +74,9 @@ def test_trials_that_the_journal_completes_end_without_being_run(phase):
 
 
 def test_a_listed_trial_runs_to_its_end_by_when_the_baseline_must_have_the_compared_metric(phase):
-    without = Epoch(3, 4, {"loss": 1.0, "gain": 2.0})
-    assert phase.reported(DONE, without) is None
-    assert phase.reported(HALF, last := replace(without, number=4)) is None  # of another arm
+    third, last = (Epoch(number, 4, {"loss": 1.0, "gain": 2.0}) for number in (3, 4))
+    assert phase.reported(DONE, third) is None
+    assert phase.reported(HALF, last) is None  # of another arm
     with refused("the metric 'rmse_last' was not reported by a · seed 0; it reports gain, loss: report it"):
         phase.reported(DONE, last)
 
