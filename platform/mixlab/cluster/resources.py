@@ -36,7 +36,7 @@ class Share:
 
     def pace(self, nodes: Sequence[Mapping[str, float]]) -> float:
         """Return the speed of all trials that fit at a time together, as a multiple of one trial's."""
-        if not 0 < self.gpus < 1:
+        if not self.gpus:
             return self.slots(nodes)
         return max(1, sum(min(self._on(node), TURNS * node.get("GPU", 0)) for node in nodes))
 

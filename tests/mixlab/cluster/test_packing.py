@@ -165,8 +165,9 @@ def test_a_trial_must_have_room_on_one_node(cpus, gpus, sentence, monkeypatch):
         (Share(1, 0.4), [{"CPU": 16, "GPU": 4}], 8, 8),  # no trial has a part of each of two GPUs
         (Share(2, 0), [{"CPU": 3}, {"CPU": 3}, {}], 2, 2),  # nor processors of two nodes
         (Share(1, 1), [{"CPU": 64}, {"CPU": 2, "GPU": 8}], 2, 2),
-        (Share(1, 2), [{"CPU": 8, "GPU": 3}, {"CPU": 8, "GPU": 1}], 1, 1),
+        (Share(1, 2), [{"CPU": 8, "GPU": 5}, {"CPU": 8, "GPU": 1}], 2, 2),
         (Share(1, 1 / 8), [{"CPU": 1, "GPU": 1}, {"CPU": 8, "GPU": 1}], 9, 5),
+        (Share(1, 1 / 8), [{"CPU": 8}], 1, 1),  # the nodes with a GPU are away for a while
     ],
 )
 def test_trials_have_room_on_single_nodes_and_gpus_and_those_that_share_one_take_turns(share, nodes, slots, pace):

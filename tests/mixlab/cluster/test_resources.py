@@ -31,6 +31,7 @@ def test_a_trial_has_a_thread_for_each_whole_processor_and_at_least_one(cpus, th
         (1, 3, "--gpus-per-trial 3 is more than the machine has: give at most 2 (GPUs)"),
         (0, 0, "--cpus-per-trial must be finite and at least 0.0001, got 0"),
         (math.nan, 0, "--cpus-per-trial must be finite and at least 0.0001, got nan"),
+        (math.inf, 0, "--cpus-per-trial must be finite and at least 0.0001, got inf"),
         (1, -1, "--gpus-per-trial must be 0, or finite and at least 0.0001, got -1"),
         (1, 0.00005, "--gpus-per-trial must be 0, or finite and at least 0.0001, got 5e-05"),
         (1, math.inf, "--gpus-per-trial must be 0, or finite and at least 0.0001, got inf"),

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mixlab.cluster.source import End
 from mixlab.errors import BadInput, HeadLost, StorageLost
+from mixlab.launching import run_phase
 from mixlab.launching.run_phase import code_of, say_why, worst_of, write_out
 from mixlab.launching.session import KEPT, Session
 from mixlab.spec.epoch import Epoch
@@ -22,7 +23,7 @@ STOPPED = "Stopped; finished epochs are kept. To go on: "
     [
         (RuntimeError("a bug\nand more"), 1, "stopped by RuntimeError: a bug; finished epochs are kept, and mix", ""),
         (KeyError("x"), 1, "stopped by KeyError: 'x'; finished", ""),
-        (OSError(28, "No space left"), 1, "stopped, because there is no room left in --storage 'results' ([Err", ""),
+        (OSError(28, "No space left"), 1, "stopped, because there is no room left in --storage 's3://me:***@b' (", ""),
         (StorageLost("a disk is full"), 1, "stopped, because a disk is full; finished epochs are kept, and the s", ""),
         (HeadLost("the head has died"), 1, "the head has died\n", ""),
         (KeyboardInterrupt(), 130, "Stopping ...\n", STOPPED),
@@ -30,19 +31,21 @@ STOPPED = "Stopped; finished epochs are kept. To go on: "
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_whatever_ends_work_is_said(error, code, why, last, capsys):
+def test_whatever_ends_work_is_said(error, code, why, last, capsys, monkeypatch):
     console = Console(file=io.StringIO(), width=200)
-    say_why(error, console, "results")
+    monkeypatch.setattr(run_phase, "LOG", log := Mock())
+    say_why(error, console, "s3://me:secret@b")
     text = console.file.getvalue()
     assert text.startswith(why)
     assert "Traceback" not in text
+    assert [each.kwargs["exc_info"] for each in log.error.mock_calls] == [error] * text.count("mixlab.log says more")
     assert code_of(error, console) == code
     assert console.file.getvalue().startswith(text + last)
     unread = "Stopping, because nobody reads the output; finished epochs are kept\n"
     assert (unread == capsys.readouterr().err) is isinstance(error, SystemExit)
 
 
-LACKING = "MLflow at sqlite:///mlflow.db {}. Nothing is lost: it is kept, and the same command writes it{}.\n"
+LACKING = "MLflow at http://me:***@host {}. Nothing is lost: it is kept, and the same command writes it{}.\n"
 OUTAGE = " (refused by http://me:***@host)"
 
 
@@ -62,12 +65,13 @@ def test_what_mlflow_lacks_is_said_and_where_it_is_kept(options, drained, refuse
     console = Console(file=io.StringIO(), width=200)
     writer = Mock(outage="" if drained else "refused by http://me:secret@host", full=full, abandoned=False)
     tracker: Any = Mock(writer=writer)
-    tracker.client.tracking_uri = "sqlite:///mlflow.db"
+    tracker.client.tracking_uri = "http://me:secret@host"
     writer.drain.return_value, tracker.newly_refused.return_value = drained, refused
     assert write_out(tracker, "it is kept", console, **options) is written
     assert console.file.getvalue() == said
     assert writer.abandoned is bool("MLflow at" in said)
-    assert tracker.end_without_room.called is (full and "lost" not in options)  # which would take more time
+    more = full and "lost" not in options  # it would take more time
+    assert (tracker.end_without_room.called, writer.drain.call_count) == (more, 1 + more)
     seconds, tell = writer.drain.call_args_list[0].args
     assert seconds == (5 if "lost" in options else 60)  # the server may be on the machine that was lost
     tell(7)
