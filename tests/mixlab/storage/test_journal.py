@@ -119,6 +119,14 @@ def test_a_server_that_is_away_is_waited_for_before_the_checkpoints_are_looked_a
     assert storage.newest() == {}
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_checkpoint_that_another_driver_has_replaced_is_neither_waited_for_nor_a_lost_storage(tmp_path, scheme):
+    act = Mock(side_effect=FileNotFoundError(2, "it is gone"))
+    with pytest.raises(FileNotFoundError):
+        Storage(f"{scheme}{tmp_path}", "study").patiently(act)
+    assert act.call_count == 1
+
+
 def test_forget_deletes_those_trials_and_empty_launches(tmp_path):
     checkpoint(tmp_path, "l1", "aa", 0, epochs=1)
     checkpoint(tmp_path, "l2", "aa", 0, epochs=2)
