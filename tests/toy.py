@@ -122,8 +122,6 @@ class Toy:
         return 1.0
 
     def gpu_memory(self, config: Mapping[str, Any], data_root: Path) -> tuple[float, float]:
-        if config["mib"] > 16_000:
-            raise ValueError("a trial does not fit the 16000 MiB that the GPU has free: lower batch_size")
         return config["mib"], 16_000.0
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,7 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
     settings = {trial.cell: trial.settings for trial in trials}
     memory = partial(train.gpu_memory, data_root=data_root)
     try:
-        needed = _needed(memory, list(settings.values()), whole)
+        needed = _needed(memory, settings.values(), whole)
         cell = list(settings)[needed.index(max(needed))]
         found = connect.on_every_gpu_node(memory, settings[cell], whole)
     except (ValueError, OSError, RayError) as error:
@@ -104,7 +104,7 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
     return min((Packing(needed, free, cell) for needed, free in found), key=lambda packing: packing.count)
 
 
-def _needed(memory: Callable[[Any], tuple[float, float]], settings: Sequence[Any], whole: Share) -> list[float]:
+def _needed(memory: Callable[[Any], tuple[float, float]], settings: Collection[Any], whole: Share) -> list[float]:
     """Return the MiB that each trial needs, several measured at once, or one by one if they do not fit together."""
     try:
         found = connect.map_on(memory, settings, replace(whole, gpus=whole.gpus / ABREAST))

@@ -57,6 +57,7 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
         ("load", OK, "at most 12 % of the processors are busy", ""),
         ("memory", OK, "11.7 GiB free or more", ""),
     ]
+    assert judge(replace(ASKED, dataset=None), [DRIVER])[2].text == "not looked for: --dataset names one"
     least = {"load": 3.0, "memory_free_mib": 8192, "temporary": Disk(200_000, 51_200)}
     nodes = [NODE, replace(NODE, node="n2", clock_skew=-1.25, **least)]
     everywhere = ", on the driver and 2 nodes"
@@ -127,6 +128,7 @@ def test_a_full_disk_of_the_storage_is_named_by_the_storage_and_on_a_cluster_the
     assert (finding.check, finding.level) == ("disk", RED)
     assert "/shared/results" in finding.text
     assert "--storage" in finding.fix
+    assert wrong_with(replace(DRIVER, storage_disk=None)) == []  # the storage is a bucket
     driver = replace(DRIVER, dataset="no file x")
     assert [each.check for each in wrong_with(driver)] == ["data set"]
     assert wrong_with(driver, NODE) == []

@@ -196,11 +196,22 @@ def test_the_cost_of_a_search_is_that_of_all_its_space_and_each_arms_says_what_i
     assert f"Estimated cost: {duration(16 * 8 + 2 * 2 * 9)} of training, " in said
 
 
-@pytest.mark.parametrize(("scheduler", "times"), [("asha", 1), ("none", 0)])
-def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, scheduler, times):
-    said = dry_run_of(replace(SEARCH, scheduler=scheduler), tmp_path)
-    assert said.count("The cost that follows counts every trial to its end") == times
-    assert ", with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
+RACING = {"scheduler": "none", "study": replace(SEARCH.study, sequential=True), "search_seeds": (1000, 1001)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "early", "most", "begins"),
+    [
+        ({"scheduler": "asha"}, "stopped early by asha", 1, 0),
+        ({"scheduler": "none"}, "none stopped early", 0, 0),
+        (RACING, "none stopped early", 1, 1),
+    ],
+)
+def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, changes, early, most, begins):
+    said = dry_run_of(replace(SEARCH, **changes), tmp_path)
+    assert said.count("The cost that follows counts every trial to its end") == most
+    assert said.count("Each trial begins with 1 of 2 seeds and gets more only while it may still be the best") == begins
+    assert f", {early}, with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
     assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
 
 
