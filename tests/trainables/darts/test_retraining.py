@@ -167,7 +167,8 @@ def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path):
     [
         {"frozen_epochs": 0},
         {"train_images": 9},  # a last batch of one image, without a second head
-        {"retrain.dataset": "imagenet", "retrain.image_size": 256, "auxiliary": 0.4},
+        {"retrain.dataset": "imagenet", "retrain.image_size": 256, "auxiliary": 0.4, "bad_images": "skip"},
+        {"retrain.dataset": "imagenet", "retrain.image_size": 64},  # without a second head
         {"retrain.dataset": "imagenet", "batch_size": 2, "auxiliary": 0.4},  # the map of its last image has 4 pixels
     ],
 )
@@ -183,24 +184,33 @@ def test_what_can_be_run_is_accepted(keys):
         ({"frozen_epochs": 2}, "frozen_epochs must lie in 0..1, below search_epochs, got 2"),
         ({"search_channels": 6}, "search_channels must be a multiple of partial, 4, got 6"),
         ({"operations": ("none",)}, "operations must differ from each other, and hold one besides 'none', got"),
+        ({"operations": ("skip_connect", "skip_connect")}, "operations must differ from each other"),
         ({"operations": ("sep_conv_9x9",)}, "operations must be 'none', 'max_pool_3x3', .*, got "),
         ({"train_images": 9, "auxiliary": 0.4}, "last batch of 9 training images has 1 image, .* than 4$"),
         ({"batch_size": 1, "auxiliary": 0.4}, "set auxiliary to 0, or another batch_size than 1$"),
         ({"cells": 2}, "cells must be greater than or equal to 3, got 2"),
         ({"dataset": "tiny_imagenet"}, "32 pixels in three channels, got dataset 'tiny_imagenet' at 64 pixels"),
+        ({"dataset": "fashion_mnist", "image_size": 32}, "three channels, got dataset 'fashion_mnist' at 32 pixels"),
         ({"image_size": 64, "auxiliary": 0.0}, "32 pixels in three channels, got dataset 'cifar10' at 64 pixels"),
         ({"validation": 0.1}, "validation must be 0 and evaluate 'test', .*, got 0.1 and 'test'$"),
+        (
+            {"genotype": "pc_darts_cifar10", "retrain.dataset": "cifar100", "evaluate": "validation"},
+            "validation must be 0 and evaluate 'test', .*, got 0 and 'validation'$",
+        ),
+        ({"dataset": "cifr10"}, "unknown dataset 'cifr10'; did you mean 'cifar10'"),
+        ({"retrain.dataset": "cifar100", "train_images": 60000}, "^train_images must be at most 50000, the"),
+        ({"retrain.dataset": "cifar100", "test_size": 64}, "^test_size is for images that are streamed"),
         ({"retrain.dataset": "imagnet"}, "unknown retrain.dataset 'imagnet'; did you mean 'imagenet'"),
         ({"retrain.dataste": "imagenet"}, "unknown key 'retrain.dataste'; did you mean 'retrain.dataset'"),
         ({"retrain.image_size": 64}, "retrain.image_size needs the key retrain.dataset, got 64 without it"),
         ({"retrain.dataset": "folder"}, r"retrain\.\*: dataset 'folder' needs the key folder"),
         ({"retrain.dataset": "cifar10", "retrain.train_images": 60000}, r"retrain\.\*: train_images must be at most"),
-        ({"retrain.dataset": "fashion_mnist"}, "three channels .* got dataset 'fashion_mnist' at 28 pixels"),
+        ({"retrain.dataset": "fashion_mnist", "retrain.image_size": 32}, "three channels .* got .* at 32 pixels"),
         ({"retrain.dataset": "imagenet", "retrain.image_size": 100}, "multiple of 32 pixels, got .* at 100 pixels"),
         ({"retrain.dataset": "imagenet", "retrain.image_size": 64, "auxiliary": 0.4}, "auxiliary must be 0 unless"),
         ({"retrain.warmup_epochs": 2}, "retrain.warmup_epochs must be less than epochs, 2, got 2"),
         ({"retrain.accumulate": 3}, "retrain.accumulate must divide batch_size 4, got 3"),
-        ({"test_size": 64}, "test_size is for images that are streamed .* must be None or 32 with dataset 'cifar10'"),
+        ({"genotype": "pc_darts_cifar10", "test_size": 64}, "^test_size is for images that are .* None or 32 with"),
         ({"bad_images": "skip"}, "bad_images .* must be 'refuse' with dataset 'cifar10'"),
         (
             {"retrain.dataset": "cifar100", "retrain.interpolation": "bilinear"},
@@ -250,7 +260,8 @@ def test_a_genotype_of_another_space_is_refused(content, sentence, tmp_path):
 
 def test_images_that_are_missing_are_named_before_anything_starts_and_bad_ones_may_be_skipped(tmp_path):
     keys = {**SMALL, "genotype": "pc_darts_imagenet", "retrain.dataset": "imagenet", "auxiliary": 0.4}
-    assert train.resolve({**keys, "bad_images": "skip"}).settings.retrained.bad_images == "skip"
+    images = train.resolve({**keys, "bad_images": "skip", "retrain.jitter": 0.4}).settings.retrained
+    assert (images.bad_images, images.augment_options.jitter) == ("skip", 0.4)
     assert "bad_images" in train.prepared  # an arm that refuses them is prepared besides one that skips them
     with pytest.raises(ValueError, match=r"ImageNet is not complete .*unpack ILSVRC2012_img_train.tar"):
         train.prepare(train.resolve(keys).settings, tmp_path)

@@ -98,10 +98,12 @@ def test_the_first_listed_image_that_is_not_there_is_named(tmp_path, picture):
 
 def test_tables_are_read_line_by_line(tmp_path):
     table = tmp_path / "table.txt"
-    table.write_text("\ufeff1 one two\n\n2 three\n")  # as an editor on Windows marks a file
+    table.write_text("\ufeff1 one two \n \n2 three\n")  # as an editor on Windows marks a file
     assert read_table(table, 2) == [["1", "one two"], ["2", "three"]]
     require_refused(rf"^{table} is broken: line 3 has 2 words instead of 3$", read_table, table, 3)
     require_refused(r"none.txt cannot be read \(No such file or directory\)$", read_table, tmp_path / "none.txt", 1)
+    table.write_bytes(b"caf\xe9")
+    require_refused(rf"^{table} cannot be read \('utf-8' codec can't decode", read_table, table, 1)
 
 
 def test_a_folder_has_the_classes_of_its_training_folders(lay_out):

@@ -91,8 +91,9 @@ def tiny_root(tmp_path, picture):
     return tmp_path
 
 
-def test_tiny_imagenet_is_decoded_with_the_labels_of_its_folders_and_annotations(tiny_root):
+def test_tiny_imagenet_is_decoded_with_the_labels_of_its_folders_and_annotations(tiny_root, capsys):
     train, test = load(tiny_root, tiny.files)
+    assert capsys.readouterr().err == ""  # of the lists of boxes next to the images
     assert (f"{WNIDS[1]}/images/{WNIDS[1]}_1.JPEG", 1) in pairs(train)
     assert pairs(test) == {(f"val_{i}.JPEG", (i + 1) % 3) for i in range(3)}
     split = tiny.decoded(train)
