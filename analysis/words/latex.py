@@ -9,7 +9,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
 from analysis.words.cells import DASH, cells, columns_of_words, heading, remarks
 from analysis.words.line_breaks import JOINT, joined
-from analysis.words.method import method_text
+from analysis.words.method import columns_text, method
 from analysis.words.rendering import data_rows, labels, one_line
 
 LAST_OF_LATIN = "ž"  # the last letter that LaTeX sets by itself
@@ -23,6 +23,8 @@ GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi 
 LATEX |= {letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθκλμνξπρστφχψω", GREEK.split(), strict=True)}
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # no wider than a line
 LOW = r"\resizebox{{!}}{{\ifdim\height>{0}{0}\else\height\fi}}{{%"  # no higher than what the caption leaves
+LEAST, MOST = 0.3, 0.75  # of a page, the height of a table or figure
+SMALL = 0.65  # the place that a letter of a note takes, in letters of a caption
 STARRED = r"\ProvideDocumentEnvironment{{{0}*}}{{}}{{\begin{{{0}}}}}{{\end{{{0}}}}}"  # beamer has none over two columns
 # The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
 MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
@@ -42,9 +44,11 @@ def latex(
     label, *labelled = labels([f"{study} {levels[0].metric} summary", *own])
     blocks = [f"{needs('booktabs,graphicx')}\n{STARRED.format('table')}"]
     if summary is not None:
-        blocks.append(_float(summary, [*how, provenance_text(*tables[0])], label))
+        blocks.append(_float(summary, [*how[:1], provenance_text(*tables[0])], how[1:], label))
     for level, label in zip(levels, labelled, strict=True):
-        blocks.append(_float(cells(level), [heading(level), *remarks(level), method_text(level), *how], label))
+        provenance, *more = remarks(level)
+        caption = [heading(level), provenance, *method(level)]
+        blocks.append(_float(cells(level), caption, [*how, *more, *columns_text(level)], label))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -53,15 +57,28 @@ def needs(packages: str) -> str:
     return rf"% Needs \usepackage{{{packages}}}. Written by Mixlab; do not edit."
 
 
-def _float(shown: pd.DataFrame, sentences: Sequence[str], label: str) -> str:
-    """Return a table of text cells as a float, whose caption the sentences are."""
-    caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
+def _float(shown: pd.DataFrame, caption: Sequence[str], notes: Sequence[str], label: str) -> str:
+    """Return a table as a float with notes below it, or behind it if they would leave no room for it on the page."""
+    above, below = _sentences(caption), _sentences(notes)
+    room = _room(above, below)
+    fits = room >= LEAST or not below
     align = "".join("l" if words else "r" for words in columns_of_words(shown))
-    rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *data_rows(shown)]]
-    lines = [r"\begin{table*}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
-    lines += [r"\smallskip", FITTED, _low(caption)]  # most classes leave no space below a caption
+    rows = [" & ".join(map(escape_latex, row)) + r" \\" for row in [list(shown.columns), *data_rows(shown)]]
+    lines = [r"\begin{table*}", r"\centering", rf"\caption{{{escape_latex(above)}}}", rf"\label{{tab:{label}}}"]
+    lines += [
+        r"\smallskip",
+        FITTED,
+        _low(room if fits else _room(above)),
+    ]  # most classes leave no space below a caption
     lines += [rf"\begin{{tabular}}[b]{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
-    return "\n".join([*lines, r"\end{tabular}}}", r"\end{table*}"])
+    written = rf"\footnotesize {escape_latex(below)}\par" if below else ""
+    inside = [rf"\par\smallskip\parbox{{\linewidth}}{{{written}}}"] if written and fits else []
+    behind = [] if fits else [rf"{{\noindent Table~\ref{{tab:{label}}}: {written}}}"]
+    return "\n".join([*lines, r"\end{tabular}}}", *inside, r"\end{table*}", *behind])
+
+
+def _sentences(lines: Sequence[str]) -> str:
+    return " ".join(line if line.endswith(".") else f"{line}." for line in lines)
 
 
 def latex_figure(name: str, label: str, caption: str, *, wide: bool = False) -> str:
@@ -69,19 +86,24 @@ def latex_figure(name: str, label: str, caption: str, *, wide: bool = False) -> 
     float_ = "figure*" if wide else "figure"
     lines = [needs("graphicx")]
     lines += [STARRED.format("figure")] if wide else []
-    lines += [rf"\begin{{{float_}}}", r"\centering", FITTED, _low(caption, wide=wide)]
+    lines += [rf"\begin{{{float_}}}", r"\centering", FITTED, _low(_room(caption, wide=wide))]
     lines.append(rf"\includegraphics{{{name}.pdf}}}}}}")
-    lines.append(rf"\caption{{{_escape_latex(caption)}}}")
+    lines.append(rf"\caption{{{escape_latex(caption)}}}")
     return "\n".join([*lines, rf"\label{{fig:{label}}}", rf"\end{{{float_}}}", ""])
 
 
-def _low(caption: str, *, wide: bool = True) -> str:
-    """Return the beginning of a box that is no higher than what a caption, of one or two columns, leaves of a page."""
-    lines = 3 + len(caption) / (64 if wide else 40)  # of the 40 or more that a page has
-    return LOW.format(rf"{min(max(1 - lines / 40, 0.3), 0.75):.2f}\textheight")
+def _room(caption: str, notes: str = "", *, wide: bool = True) -> float:
+    """Return the share of a page that a caption, of one or two columns, and notes in small letters leave."""
+    lines = 3 + (len(caption) + SMALL * len(notes)) / (64 if wide else 40)  # of the 40 or more that a page has
+    return 1 - lines / 40
 
 
-def _escape_latex(text: str) -> str:
+def _low(room: float) -> str:
+    """Return the beginning of a box that is no higher than the room for it."""
+    return LOW.format(rf"{min(max(room, LEAST), MOST):.2f}\textheight")
+
+
+def escape_latex(text: str) -> str:
     """Return text as LaTeX: minus signs and opening quotes as such, and a letter that pdfTeX lacks as its number."""
     text = OPENING.sub("`", MINUS.sub("−", joined(one_line(text))))
     return "".join(LATEX.get(letter) or _letter(letter) for letter in text)

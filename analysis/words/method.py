@@ -24,17 +24,28 @@ from mixlab.messages import counted
 
 ALONE = "Nothing was compared: the baseline is the only arm."
 MOST_PLANNED = 10  # arms of which a sentence says how many seeds they need
+EVIDENCE = (
+    "e: the largest evidence that there has been, the wealth of a bet on the sign of every difference. e (family): by "
+    f"closed testing with their mean, weighted by how far the first {FIRST_LOOK} differences are from 0 and from the "
+    f"others of their table. {GIVEN_UP.capitalize()}: the budget would not decide it even if the effect were one "
+    "standard error larger than it is so far."
+)
 DRAWN = f"{RESAMPLES + 1:,} sign patterns"
 
 
 def method_text(*levels: LevelTable) -> str:
     """Return how mean, gain, interval and p were computed, where the error rate holds, and what a win is."""
+    return " ".join([*method(*levels), *columns_text(*levels)])
+
+
+def method(*levels: LevelTable) -> list[str]:
+    """Return the sentences of :func:`method_text` without which nobody could believe a table."""
     level = levels[0]
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
     reference = "the arm in the column 'against'" if level.against else repr(level.baseline)
     one_seed = max(int(each.table["n"].max()) for each in levels) == 1
     if not any(each.comparisons for each in levels):
-        return "One seed, so no spread." if one_seed else "Mean ± sd over seeds."
+        return ["One seed, so no spread." if one_seed else "Mean ± sd over seeds."]
     if one_seed:
         lacks = "no interval" if level.family.budget else "neither an interval nor a p that could tell"
         gain = f"Gain: arm minus {reference} with the same seed{points}; one pair has {lacks}."
@@ -46,10 +57,23 @@ def method_text(*levels: LevelTable) -> str:
             f"(95 %, each arm by itself{stopped})."
         ]
     if level.family.budget:
-        lines.append(_sequential_rule(levels))
+        lines.append(
+            f"Seeds were added until a comparison was decided, at most {level.family.budget}, so no p holds. One is "
+            f"decided when its e (family), corrected for {family_text(levels)}, reaches {DECISIVE:.0f}, whenever one "
+            "looks."
+        )
     elif not one_seed:
         lines.append(_fixed_rule(levels))
-    lines += [*_elsewhere(level.family), *_delta_rule(levels)]
+    return lines + _elsewhere(level.family)
+
+
+def columns_text(*levels: LevelTable) -> list[str]:
+    """Return the other sentences of :func:`method_text`, which explain columns and verdicts."""
+    level = levels[0]
+    if not any(each.comparisons for each in levels):
+        return []
+    one_seed = max(int(each.table["n"].max()) for each in levels) == 1
+    lines = [*([EVIDENCE] if level.family.budget else []), *_delta_rule(levels)]
     if level.against:
         interval = "" if one_seed else " with its paired t interval"
         lines.append(f"Over {level.baseline}: the gain over {level.baseline!r}{interval}; it is not tested.")
@@ -57,7 +81,7 @@ def method_text(*levels: LevelTable) -> str:
         names = ", ".join(map(repr, level.controls))
         what = f"Controls: {names}, which show" if len(level.controls) > 1 else f"Control: {names}, which shows"
         lines.append(f"{what} what other arms change besides what they are named for.")
-    return " ".join(lines)
+    return lines
 
 
 def _fixed_rule(levels: Sequence[LevelTable]) -> str:
@@ -125,17 +149,6 @@ def searched_on(family: Family) -> list[str]:
         f"{said}, so this is not the first test: {sets} sets of winners have been confirmed{seeds}. {letter} (family) "
         f"is not corrected for that: a claim by chance is up to {sets} times as likely."
     ]
-
-
-def _sequential_rule(levels: Sequence[LevelTable]) -> str:
-    return (
-        f"Seeds were added until a comparison was decided, at most {levels[0].family.budget}, so no p holds. e: the "
-        "largest evidence that there has been, the wealth of a bet on the sign of every difference. e (family): "
-        f"corrected for {family_text(levels)} by closed testing with their mean, weighted by how far the first "
-        f"{FIRST_LOOK} differences are from 0 and from the others of their table. A comparison is decided when its "
-        f"e (family) reaches {DECISIVE:.0f}, whenever one looks. {GIVEN_UP.capitalize()}: the budget would not decide "
-        "it even if the effect were one standard error larger than it is so far."
-    )
 
 
 def _delta_rule(levels: Sequence[LevelTable]) -> list[str]:

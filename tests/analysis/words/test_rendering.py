@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from analysis.records.published import PublishedNumber
 from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
-from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, tidy
-from analysis.words.latex import latex, latex_figure
+from analysis.words.cells import cells, columns_of_words, p_text, paper_cells, power_cells, remarks, tidy
+from analysis.words.latex import escape_latex, latex, latex_figure
 from analysis.words.line_breaks import wrapped
+from analysis.words.method import columns_text, method
 from analysis.words.rendering import (
     grid,
     html_grid,
@@ -152,9 +153,26 @@ def test_the_means_alone_in_the_layout_of_papers():
     assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "pending"]
 
 
+@pytest.mark.parametrize("letters", [20, 2000])
+def test_latex_says_all_in_a_short_caption_and_in_notes_below_or_behind_the_table(letters):
+    rest = {"controls": ["+ l_s"], "against": {"+ l_s": "+ lam"}, "sequential": {"budget": 20}, "delta": 5.0}
+    (level,) = tables_of(lambda arm, seed: 70.0 + seed + (arm == "+ lam") * seed % 2, seeds=9, **rest)
+    how = "Evaluated. " + "x" * letters
+    text = latex("tiny", [level], how=[how])
+    for said in (*remarks(level), *method(level), *columns_text(level), how):
+        assert escape_latex(said) in text
+    caption, notes = re.findall(r"\\caption{(.*)}\n|\\footnotesize (.*)\\par", text)
+    assert len(caption[0]) < 700
+    assert "Evaluated" in notes[1]
+    assert text.index("footnotesize") > text.index(r"\end{tabular}")
+    assert (text.index("footnotesize") < text.index(r"\end{table*}")) == (letters < 2000)
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
 def test_latex_compiles_it(tmp_path, printed):
     many = "baseline", "+ lam", *(f"+ {number}" for number in range(58))
+    how = [*(f"Sentence {number} of how the networks were evaluated." for number in range(80))]
+    (tmp_path / "evaluated.tex").write_text(latex("new", study(), study(), how=how, summary=cells(study()[0])))
     for name, arms in ("usual", many), ("awkward", (AWKWARD, "α ≥ 0.5 – naïve", *HARD)):
         found = study(arms, ((("cutmix", arms[0]), 78.17),))
         levels = [replace(level, extra=("test_top1_last", "test_top1_best")) for level in found]
@@ -164,7 +182,7 @@ def test_latex_compiles_it(tmp_path, printed):
     packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
     starred = "table*", "endtable*", "figure*", "endfigure*"
     as_beamer = "".join(rf"\expandafter\let\csname {name}\endcsname\relax" for name in starred)
-    inputs = rf"\input{{usual}}\input{{gains}}{as_beamer}\input{{gains}}\input{{awkward}}"
+    inputs = rf"\input{{evaluated}}\input{{usual}}\input{{gains}}{as_beamer}\input{{gains}}\input{{awkward}}"
     document = rf"{packages}\begin{{document}}{inputs}\end{{document}}"
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
