@@ -3,6 +3,7 @@
 import contextlib
 import time
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 
@@ -18,10 +19,13 @@ from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.search.samplers import require_sampler
 from mixlab.search.trial_store import TrialStore, standing, url_of
+from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.search import Search
 from mixlab.spec.space import short
 from mixlab.spec.study import Study
-from mixlab.tracking import stored_runs
+from mixlab.spec.trial import State
+from mixlab.tracking import artifacts, names, store, stored_runs
+from mixlab.tracking.experiment import interrupt
 from mixlab.uris import typed
 
 
@@ -40,6 +44,7 @@ def launch_search(search: Search, start: Start) -> Result:
             stack.enter_context(only_machine(start, "searching"))
         history = History(search, start.train, trials)
         stack.enter_context(history.drivers.joined())
+        history.store.alone(partial(_end_abandoned, history, start))
         history.retry_faults()
         race = Race(history, start.report.race) if search.racing else None
         phase = ProposedTrials(history, start.storage, start.options.preset, race)
@@ -61,6 +66,19 @@ def launch_search(search: Search, start: Start) -> Result:
             say(console, f"failed: {failing}", style="red")
         whole = len(winners) == len(history.cells) and not failing
         return result if whole else replace(result, exit_code=result.exit_code or 1)
+
+
+def _end_abandoned(history: History, start: Start) -> None:
+    """End the runs of the search's plans, of these trials, whose drivers were killed, unless one may be at work."""
+    known = stored_runs.experiment_named(start.client, history.search.name)
+    if known is None or not history.drivers.alone():
+        return
+    experiment, level = known.experiment_id, {names.LEVEL: names.SEARCH_LEVELS[0]}
+    with store.reading(start.client):
+        for run in stored_runs.search_runs(start.client, experiment, level, params=False):
+            trials = artifacts.plan_of(start.client, run.run_id).get("storage")
+            if run.state is State.RUNNING and trials == shown_url(history.store.url):
+                interrupt(start.client, experiment, run.tags.get(names.PLAN, ""), names.SEARCH_LEVELS)
 
 
 def report_command(search: str, tracking_uri: str, storage: str) -> str:

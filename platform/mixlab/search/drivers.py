@@ -12,6 +12,8 @@ import optuna
 
 from mixlab.processes import BEAT_SECONDS, GONE_SECONDS, WATCH_SECONDS, machine_of, repeated, runs_here, this_process
 
+BEAT = "beat "  # begins the name under which a driver leaves the time of its last beat
+
 
 class Drivers:
     """The drivers of a search, as one of them sees them.
@@ -35,7 +37,7 @@ class Drivers:
         """Return whether the driver of this name still runs; nobody has the empty name."""
         if machine_of(driver) == machine_of(self.me):
             return runs_here(driver)
-        beat = self.study.user_attrs.get(f"beat {driver}")
+        beat = self.study.user_attrs.get(BEAT + driver)
         if beat is None:
             return False
         if driver not in self._seen or self._seen[driver][0] != beat:
@@ -44,5 +46,10 @@ class Drivers:
         silence = time.monotonic() - self._seen[driver][1]
         return silence < (GONE_SECONDS if abs(time.time() - beat) < GONE_SECONDS else WATCH_SECONDS)
 
+    def alone(self) -> bool:
+        """Return whether every other driver has ended for certain: one on another machine may be cut off."""
+        others = {name.removeprefix(BEAT) for name in self.study.user_attrs if name.startswith(BEAT)} - {self.me}
+        return not any(self.alive(driver) for driver in others)
+
     def _beat(self) -> None:
-        self.study.set_user_attr(f"beat {self.me}", time.time())
+        self.study.set_user_attr(BEAT + self.me, time.time())

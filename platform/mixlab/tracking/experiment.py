@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput, first_line
 from mixlab.spec.trial import State
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.stored_runs import experiment_named, search_runs
+from mixlab.tracking.stored_runs import StoredRun, experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
 METRICS_AT_ONCE = 800  # MLflow takes 1000 entries in one request
@@ -104,19 +104,20 @@ def end_run(client: MlflowClient, run_id: str, state: State, error: str = "") ->
     client.set_terminated(run_id, names.STATUS[state])
 
 
-def interrupt(client: MlflowClient, experiment: str, plan: str) -> None:
-    """End the runs of a plan of a study whose start was killed, as if it had been interrupted."""
-    study, arm, seed = names.STUDY_LEVELS
-    above = [
-        run
-        for level in (arm, study)
-        for run in search_runs(client, experiment, {names.LEVEL: level, names.PLAN: plan}, params=False)
-    ]
-    for run in above:
-        for trial in search_runs(client, experiment, {names.LEVEL: seed, names.PARENT: run.run_id}, params=False):
-            if trial.state is State.RUNNING:
-                end_run(client, trial.run_id, State.INTERRUPTED)
-    for run in above:
+def interrupt(
+    client: MlflowClient, experiment: str, plan: str, levels: tuple[str, str, str] = names.STUDY_LEVELS
+) -> None:
+    """End the runs of a plan whose start was killed, as if it had been interrupted."""
+
+    def runs_of(level: str, tag: str, value: str) -> list[StoredRun]:
+        return search_runs(client, experiment, {names.LEVEL: level, tag: value}, params=False)
+
+    root, middle, leaf = levels
+    arms = runs_of(middle, names.PLAN, plan)
+    for trial in [run for arm in arms for run in runs_of(leaf, names.PARENT, arm.run_id)]:
+        if trial.state is State.RUNNING:
+            end_run(client, trial.run_id, State.INTERRUPTED)
+    for run in [*arms, *runs_of(root, names.PLAN, plan)]:
         if run.state is State.RUNNING:
             client.set_terminated(run.run_id, names.STATUS[State.INTERRUPTED])
 

@@ -2,11 +2,13 @@
 
 import errno
 import io
+import subprocess
 import sys
 from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
+import optuna
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
@@ -19,6 +21,9 @@ from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching import launch_search
 from mixlab.launching.start import Start
+from mixlab.processes import machine_of, name_of, this_process
+from mixlab.search.drivers import Drivers
+from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
@@ -153,6 +158,31 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1_and_the_same_command_tries
     assert "low: 2 done, 0 of 2 left" in launch(search, dry_run=True)
     runs = recorded(store.connect(tracking_uri), SEARCH.name, "trial")
     assert [run.state for run in runs.values()] == [State.DONE] * 4
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_search_that_was_killed_are_ended_by_a_start_of_another_plan_once_no_driver_is_left(
+    launch, client, tmp_path
+):
+    search = replace(SMALL_SEARCH, study=replace(SEARCHED, seeds=range(1)))
+    launch(search, raising(KeyboardInterrupt(), after=1), code=130)
+    experiment = experiment_id(client, SEARCH.name)
+    before = [run.info.run_id for run in client.search_runs([experiment]) if run.info.status == "KILLED"]
+    assert len(before) == 4  # the search, its two arms and a trial
+    for run_id in before:
+        client.update_run(run_id, "RUNNING")
+    other = replace(search, space={"zeta": SEARCH.space["zeta"]})
+    url = url_of(None, tmp_path / "results" / SEARCH.name)
+    drivers = Drivers(optuna.load_study(study_name=SEARCH.name, storage=TrialStore(url, SEARCH.name).storage))
+    neighbour = subprocess.Popen(["sleep", "600"])
+    drivers.me = f"{machine_of(this_process())}#{name_of(neighbour.pid)}"
+    with drivers.joined():
+        launch(other)
+    assert {client.get_run(run_id).info.status for run_id in before} == {"RUNNING"}
+    neighbour.kill()
+    neighbour.wait()
+    launch(other)
+    assert {client.get_run(run_id).info.status for run_id in before} == {"KILLED"}
 
 
 @pytest.mark.slow

@@ -54,6 +54,19 @@ def test_a_driver_that_died_before_the_first_draw_leaves_no_twin():
         assert len({point["zeta"] for point in points}) == 4
 
 
+def test_a_driver_is_alone_while_every_other_has_ended_for_certain():
+    drivers = History(search(), TRAIN, InMemory()).drivers
+    here = machine_of(drivers.me)
+    with drivers.joined():
+        assert drivers.alone()
+        for other, alone in (("#999999999@1", True), (f"#{name_of(os.getppid())}", False)):
+            drivers.study.set_user_attr(f"beat {here}{other}", 0.0)
+            assert drivers.alone() is alone
+    elsewhere = History(search(), TRAIN, InMemory()).drivers
+    elsewhere.study.set_user_attr("beat node7/1-2 pid:[1]#12@34", 0.0)
+    assert not elsewhere.alone()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path, kind):
