@@ -34,11 +34,11 @@ class MixedEdge(nn.Module):
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Return (B, C, H / stride, W / stride) from (B, C, H, W) and the weights of the operations (O,)."""
-        seen, passed = x[:, : self.part], x[:, self.part :]  # none pass where ``partial`` is 1, as in DARTS
-        mixed = sum(weight * operation(seen) for weight, operation in zip(weights, self.operations, strict=True))
-        assert isinstance(mixed, Tensor)
-        passed = passed if self.stride == 1 or self.partial == 1 else self.pool(passed)
-        joined = mixed if self.partial == 1 else torch.cat((mixed, passed), dim=1)
+        seen, passed = x[:, : self.part], x[:, self.part :]
+        joined = sum(weight * operation(seen) for weight, operation in zip(weights, self.operations, strict=True))
+        assert isinstance(joined, Tensor)
+        if self.partial > 1:  # otherwise none pass, as in DARTS
+            joined = torch.cat((joined, passed if self.stride == 1 else self.pool(passed)), dim=1)
         rows, channels, height, width = joined.shape
         shuffled = joined.view(rows, self.partial, channels // self.partial, height, width).transpose(1, 2)
         return shuffled.reshape(rows, channels, height, width)

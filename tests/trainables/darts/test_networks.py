@@ -14,9 +14,17 @@ from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.network_shapes import Undrawn, Unnormalised
 
 
-@pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])
-def test_the_published_genotypes_have_the_published_sizes_on_imagenet(genotype, published):
+@pytest.mark.parametrize(
+    ("genotype", "published", "inputs"),
+    [
+        (PC_DARTS_CIFAR, (5.3, 586), "10 01 01 01, 10 12 03 12"),
+        (PC_DARTS_IMAGENET, (5.3, 597), "10 01 13 14, 01 21 21 03"),
+    ],
+)
+def test_the_published_genotypes_have_the_published_sizes_on_imagenet(genotype, published, inputs):
     """Xu et al., Table 2; K-image mixing, Table 6: millions of parameters and of operations."""
+    states = [[str(state) for _, state in cell] for cell in genotype]
+    assert ", ".join(" ".join(map("".join, zip(of[::2], of[1::2], strict=True))) for of in states) == inputs
     with torch.device("meta"), Undrawn(), Unnormalised():
         network = DartsNetwork(genotype, 48, 14, 1000, large=True, auxiliary=False)
         assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
@@ -122,6 +130,7 @@ def test_an_edge_that_halves_pools_the_channels_that_pass_and_one_of_all_channel
     expected = torch.cat((torch.zeros(2, 2, 8, 6), greatest[:, 2:]), dim=1)
     assert torch.equal(out, expected[:, [0, 2, 4, 6, 1, 3, 5, 7]])
     assert torch.equal(MixedEdge(("skip_connect",), width=8, stride=1, partial=1)(maps, torch.ones(1)), maps)
+    assert MixedEdge(("none",), width=8, stride=2, partial=1)(maps, torch.ones(1)).shape == (2, 8, 8, 6)
     pools, others = (MixedEdge((name,), 8, 1, 2).operations[0] for name in ("max_pool_3x3", "skip_connect"))
     assert isinstance(pools[-1], nn.BatchNorm2d)  # for what a pooling makes large; a convolution has its own
     assert isinstance(others, nn.Identity)

@@ -248,7 +248,9 @@ def changed(place: int, part: int, value: object) -> str:
         ("[1, 2]", r"must hold the cells .* \(Input should be an object"),
         (changed(1, 0, "nor_conv_3x3"), r"\(normal 1 0 Input should be 'none', .*'dil_conv_5x5', got 'nor_conv_3x3'\)"),
         (changed(1, 0, "none"), r"edge 1 must be an operation on a state in 0\.\.1, before its node, got 'none' on 0"),
-        (changed(3, 1, 5), r"edge 3 must be an operation on a state in 0\.\.2, before its node, got .* on 5"),
+        (changed(5, 1, 4), r"edge 5 must be an operation on a state in 0\.\.3, before its node, got .* on 4"),
+        (json.dumps({"normal": PC_DARTS_CIFAR.normal}), r"each of 8 pairs .* \(reduce is missing\)$"),
+        (json.dumps({"normal": (*PC_DARTS_CIFAR.normal, ("none", 0))}), r"\(normal List should have at most 8 items"),
     ],
 )
 def test_a_genotype_of_another_space_is_refused(content, sentence, tmp_path):
