@@ -151,6 +151,6 @@ def _batches(count: int, steps: int, batch_size: int, rng: torch.Generator) -> l
     return [order[start : start + batch_size] for start in range(0, steps * batch_size, batch_size)]
 
 
-def _loader(images: Photographs, batches: list[list[int]], device: torch.device) -> Iterator[list[Photograph]]:
+def _loader(images: Photographs, batches: list[list[int]], device: torch.device) -> DataLoader[Photograph]:
     workers = torch.get_num_threads() if device.type == "cuda" else 0
-    yield from DataLoader(images, batch_sampler=batches, num_workers=workers, collate_fn=list)
+    return DataLoader(images, batch_sampler=batches, num_workers=workers, collate_fn=list)
