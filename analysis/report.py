@@ -187,7 +187,7 @@ def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
 def _power(levels: Sequence[LevelTable]) -> str:
     if all(len(level.table) == 1 for level in levels):
         return f"<p>{ALONE}</p>"
-    parts = [paragraph(f"{power_heading(levels[0])}.")]
+    parts = [paragraph(f"{power_heading(*levels)}.")]
     for level in levels:
         parts += [f"<h3>{html.escape(level.name)}</h3>"] if level.levels else []
         parts.append(html_grid(power_cells(level)) if len(level.table) > 1 else f"<p>{ALONE}</p>")

@@ -9,14 +9,7 @@ import pandas as pd
 from analysis.statistics.family import Family
 from analysis.statistics.power import POWER, seeds_needed
 from analysis.statistics.sequential import DECISIVE, FIRST_LOOK
-from analysis.statistics.significance import (
-    ALPHA,
-    EXACT_UP_TO,
-    FEWEST_PAIRS,
-    RESAMPLES,
-    mean_and_sd,
-    smallest_p,
-)
+from analysis.statistics.significance import ALPHA, EXACT_UP_TO, FEWEST_PAIRS, RESAMPLES, mean_and_sd, smallest_p
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import listed, span_text, unit
@@ -229,13 +222,14 @@ def power_table(level: LevelTable) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["pairs", "gain", "sd", "answer"])
 
 
-def power_heading(level: LevelTable) -> str:
-    """Return a heading that explains the numbers of :func:`power_table`."""
-    family = counted(level.family.planned, "comparison")
-    fixed = ", their number fixed beforehand," if level.family.budget else ""
+def power_heading(*levels: LevelTable) -> str:
+    """Return a heading that explains the numbers of :func:`power_table`, of which each is over its own family."""
+    family, planned = levels[0].family, span_text(level.family.planned for level in levels)
+    of_table = " of a table" if family.scope == "table" and family.tables > 1 else ""
+    fixed = ", their number fixed beforehand," if family.budget else ""
     return (
-        f"Seeds for {POWER * 100:.0f} % power over {family}{fixed} if the gains so far are real "
-        "(rough, as their spread is)"
+        f"Seeds for {POWER * 100:.0f} % power over {counted(planned, 'comparison')}{of_table}{fixed} if the gains so "
+        "far are real (rough, as their spread is)"
     )
 
 

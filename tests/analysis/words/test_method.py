@@ -5,12 +5,14 @@ import re
 
 import pytest
 
+from analysis.statistics.power import seeds_needed
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import cells
 from analysis.words.method import (
     correction_text,
     method_text,
     pairing_text,
+    power_heading,
     power_table,
     power_text,
     sign_flip_text,
@@ -184,6 +186,22 @@ def test_power_plan_of_every_arm():
     assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
     assert plan.loc["+ lam", "answer"] == "6"
     assert re.search(r"80 % power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
+
+
+@pytest.mark.parametrize(
+    ("family", "said"), [("table", "3 to 4 comparisons of a table if"), ("study", "7 comparisons if")]
+)
+def test_the_power_is_that_of_the_family_by_which_the_table_decides(family, said):
+    plan = make_plan(arms=ARMS, seeds=6, factors={"mixer": ("cutmix", "mixup")}, family=family)
+    plan["trials"] = [
+        each for each in plan["trials"] if each["levels"] != {"mixer": "mixup"} or each["arm"] != ARMS[-1]
+    ]
+    levels = level_tables(planned_runs(plan, full(6)), plan)
+    assert f"80 % power over {said} the gains so far are real" in power_heading(*levels)
+    for level in levels:
+        planned = {"table": len(level.table) - 1, "study": 7}[family]
+        for arm, differences in level.differences.items():
+            assert power_table(level).loc[arm, "answer"] == str(seeds_needed(differences, planned))
 
 
 def test_of_many_arms_the_power_plan_names_those_that_need_the_fewest_seeds():
