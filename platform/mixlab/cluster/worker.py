@@ -166,7 +166,7 @@ class Reporter:
                 if self.epochs[-1].last:
                     _keep_results(folder)
                 write_epochs(folder, self.epochs)
-            checkpoint = tune.Checkpoint.from_directory(str(folder))
+            checkpoint = tune.Checkpoint.from_directory(folder)
             self.work.storage.patiently(lambda: self._hand_over(checkpoint=checkpoint))
         self.saved_at = time.monotonic()
 

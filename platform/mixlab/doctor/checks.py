@@ -153,7 +153,7 @@ def check_load(asked: Question, machines: Sequence[Facts]) -> Found:
     for facts in machines:
         if facts.load > facts.cpus:
             yield WARNING, f"{facts.node} has a load of {facts.load:.1f} on {counted(facts.cpus, 'processor')}", fix
-    most = 100 * max(facts.load / max(facts.cpus, 1) for facts in machines)
+    most = 100 * max(facts.load / facts.cpus for facts in machines)
     yield OK, f"at most {most:.0f} % of the processors are busy{everywhere(machines)}"
 
 
@@ -163,10 +163,11 @@ def check_memory(asked: Question, machines: Sequence[Facts]) -> Found:
         free = facts.memory_free_mib
         if free < TRIAL_MIB * facts.cpus:
             text = f"{facts.node} has {free / 1024:.1f} GiB free for {counted(facts.cpus, 'processor')}"
-            fix = f"give a trial more of them: --cpus-per-trial {-(-TRIAL_MIB * facts.cpus // max(free, TRIAL_MIB))}"
             if free < TRIAL_MIB:
-                fix = "end what else runs there, or raise the container's limit"
-            yield RED if free < TRIAL_MIB else WARNING, text, fix
+                yield RED, text, "end what else runs there, or raise the container's limit"
+            else:
+                cpus = -(-TRIAL_MIB * facts.cpus // free)
+                yield WARNING, text, f"give a trial more of them: --cpus-per-trial {cpus}"
         if facts.shm_mib < SHM_MIB:
             text = f"{facts.node} has {facts.shm_mib} MiB in /dev/shm: Ray falls back to the disk"
             yield WARNING, text, "start the container with --shm-size 2g"

@@ -190,8 +190,9 @@ def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count, gib):
         assert count * (tensors + CONTEXT_BYTES) <= memory * (1 + 1e-9)
 
 
-def test_a_trial_with_a_gpu_to_itself_may_take_all_of_it():
-    assert [share_of_tensors(gpus, 2**36) for gpus in (0, 1, 2)] == [1, 1, 1]
+def test_a_trials_tensors_take_its_share_but_for_its_context_and_a_gpu_to_itself_whole():
+    shares = [share_of_tensors(gpus, 80 * 2**30) for gpus in (0, 1, 2, 0.5, 0.01)]
+    assert shares == [1, 1, 1, 0.5 - 800 / 81_920, 0.005]  # half of a share is the least
 
 
 @pytest.mark.slow

@@ -63,21 +63,27 @@ def test_a_process_keeps_to_its_threads_and_its_share_of_a_gpu(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", set_num_threads := Mock())
     monkeypatch.setattr(os, "environ", {"HOME": "/"})
     worker._keep_to_share(3, 0.5)
+    worker._keep_to_share(4, 0)  # torch has been imported
     monkeypatch.delitem(sys.modules, "torch")
     worker._keep_to_share(2, 0)  # torch, if it comes, will read this
     limits = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "MKL_DYNAMIC": "FALSE"}
     assert os.environ == {"HOME": "/", **limits}
-    assert set_num_threads.mock_calls == [call(3)]
+    assert set_num_threads.mock_calls == [call(3), call(4)]
     share = worker.share_of_tensors(0.5, 2**36)
-    assert cuda.set_per_process_memory_fraction.mock_calls == [call(share)]
+    assert cuda.set_per_process_memory_fraction.mock_calls == [call(share), call(1.0)]
+    assert cuda.empty_cache.call_count == 2
 
 
 @pytest.mark.parametrize(("parallel", "gpus", "processes"), [(True, 2, 2), (True, 0.5, 1), (True, 0, 1), (False, 1, 0)])
-def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(tmp_path, ray_tune, parallel, gpus, processes):
-    given: list[int] = []
+def test_a_trial_begins_in_its_share_with_a_process_for_each_gpu_if_they_can_train_together(
+    tmp_path, ray_tune, monkeypatch, parallel, gpus, processes
+):
+    done = Mock()
+    for name in ("remove_abandoned", "_keep_to_share"):
+        monkeypatch.setattr(worker, name, getattr(done, name))
     ray_tune.given["GPU"] = gpus
-    run_trial(work(tmp_path, train=Reader(lambda settings, report, processes: given.append(processes), parallel)))
-    assert given == [processes]
+    run_trial(work(tmp_path, train=Reader(lambda settings, report, processes: done.train(processes), parallel)))
+    assert done.mock_calls == [call.remove_abandoned(), call._keep_to_share(1, gpus), call.train(processes)]
 
 
 @pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])
@@ -158,6 +164,9 @@ def test_files_travel_to_the_worker_by_their_content(tmp_path, monkeypatch):
         assert (there.name, there.read_bytes()) == ("teacher.pt", b"a network")
         assert (settings["extractor"], settings["lr"]) == (None, 0.1)
     assert not there.exists()
+    twice = Trial("key", "arm", {}, 0, {**config, "extractor": "teacher.pt"}, config)
+    with worker._settings(twice, work(tmp_path, **files)) as settings:
+        assert Path(settings["extractor"]).read_bytes() == b"a network"
 
 
 def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path):

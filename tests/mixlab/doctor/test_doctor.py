@@ -89,7 +89,7 @@ def test_a_machine_and_a_cluster_that_are_well_get_one_good_line_a_check():
         ({"dataset": "no file x"}, "data set", RED, ["no file x", "/data", "--data-root"]),
         ({"storage": "Permission denied"}, "storage", RED, ["/shared/results", "Permission denied"]),
         ({"sees_marker": False}, "storage", RED, ["of its own", "s3://"]),
-        ({"clock_skew": -90.0}, "clocks", RED, ["90 s behind", "chrony"]),
+        ({"clock_skew": -90.0}, "clocks", RED, ["is 90 s behind", "chrony"]),
         ({"clock_skew": 5.0}, "clocks", WARNING, ["5 s ahead of"]),
         ({"temporary": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "TMPDIR"]),
         ({"temporary": Disk(20_000, 1500), "ray": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
@@ -132,6 +132,13 @@ def test_a_full_disk_of_the_storage_is_named_by_the_storage_and_on_a_cluster_the
     driver = replace(DRIVER, dataset="no file x")
     assert [each.check for each in wrong_with(driver)] == ["data set"]
     assert wrong_with(driver, NODE) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"storage": "Access denied"}, {"sees_marker": False}])
+def test_the_password_of_a_storage_is_not_shown(changes):
+    bucket = replace(ASKED, storage="s3://me:secret@bucket")
+    (storage,) = [each for each in judge(bucket, [replace(DRIVER, **changes)]) if each.check == "storage"]
+    assert "s3://me:***@bucket" in storage.text
 
 
 @pytest.mark.parametrize(
