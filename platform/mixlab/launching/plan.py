@@ -162,9 +162,13 @@ def _timed_here(trials: Sequence[Trial], start: Start) -> Timing:
 
     machine, load = this_machine(), os.getloadavg()[0]  # a mean over a minute, so the steps would count too
     share = checked_share(start.options.cpus_per_trial, start.options.gpus_per_trial, machine, "this machine")
+    threads = torch.get_num_threads()  # of a notebook, which goes on with them
     torch.set_num_threads(share.threads)
-    with start.console.status(TIMING):
-        estimates = [_estimate(trial.settings, start.train, Path(start.options.data_root)) for trial in trials]
+    try:
+        with start.console.status(TIMING):
+            estimates = [_estimate(trial.settings, start.train, Path(start.options.data_root)) for trial in trials]
+    finally:
+        torch.set_num_threads(threads)
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     where = f"{counted(int(machine['CPU']), 'CPU core')} ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
     if load > machine["CPU"]:  # as in ``check_load`` of the doctor

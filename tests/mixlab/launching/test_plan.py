@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import ANY, Mock, call
 
 import pytest
+import torch
 from rich.console import Console
 
 from mixlab import Choice, Epoch, Options, run
@@ -222,6 +223,14 @@ def test_other_work_on_the_machine_is_named_with_the_cost(tmp_path, monkeypatch,
     said = dry_run_of(SEARCH.study, tmp_path)
     assert " with 3 at a time, on 3 CPU cores (" in said
     assert said.count(f", where trials take longer while other work has a load of {load:.1f}. A rough figure") == times
+
+
+def test_a_trial_is_timed_with_the_threads_that_it_will_have_and_a_notebook_keeps_its_own(tmp_path, monkeypatch):
+    done = Mock(estimate=Mock(return_value=1.0))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    monkeypatch.setattr(torch, "set_num_threads", done.set_num_threads)
+    dry_run_of(replace(SEARCH.study, arms=SEARCH.study.arms[:1]), tmp_path, estimate_seconds=done.estimate)
+    assert done.mock_calls == [call.set_num_threads(1), call.estimate(ANY, ANY), call.set_num_threads(7)]
 
 
 def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
