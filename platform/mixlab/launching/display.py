@@ -86,7 +86,6 @@ class Display:
         )
 
     def __enter__(self) -> "Display":
-        self.started_at = time.monotonic()
         if self._interactive:
             self._stack.enter_context(self.gpus.watched())
             self._stack.enter_context(self._live)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mixlab import Epoch, Metric
 from mixlab.launching import display
-from mixlab.launching.display import Display, GpuMemory, Progress, Shown, in_words
+from mixlab.launching.display import Display, Progress, Shown, in_words
 from mixlab.messages import OTHERS
 from mixlab.spec.trial import State, Trial
 from tests.waiting import wait_for
@@ -252,7 +252,7 @@ def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path, monkeypatch):
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho '31744, 81559'\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    memory = GpuMemory()
-    with memory.watched():
-        wait_for(lambda: memory.text)
-    assert memory.text == "GPU memory 31 of 80 GB"
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with Display(console_of(force_terminal=True)[0], Phase("1 of 8"), quiet=False) as shown:
+        wait_for(lambda: shown.gpus.text)
+    assert shown.gpus.text == "GPU memory 31 of 80 GB"

@@ -1,6 +1,7 @@
 """What a dry run says of cost and data, from estimates that are given."""
 
 import io
+import platform
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,7 +116,8 @@ def test_the_data_that_is_not_there_is_said_once(lacking, said):
 def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
     start, study = start_of(Toy()), replace(STUDY, seeds=range(3))
     done, failed, running, saved, killed, last = trials = study.trials(TRAIN)  # as MLflow has all but saved and last
-    start.storage = SimpleNamespace(newest=lambda: {saved.key: Saved("folder", [Epoch(1, 4, {})])})
+    found = {trial.key: Saved("folder", [Epoch(number, 4, {})]) for trial, number in ((done, 4), (saved, 1))}
+    start.storage = SimpleNamespace(newest=lambda: found)
     ends = {State.DONE: done, State.FAILED: failed, State.RUNNING: running, State.INTERRUPTED: killed}
     tags = {State.FAILED: {names.ERROR: "ValueError: no"}}
     recorded = {trial.key: StoredRun("", end, 0, 1, tags.get(end, {}), {}, {}) for end, trial in ends.items()}
@@ -221,7 +223,7 @@ def test_other_work_on_the_machine_is_named_with_the_cost(tmp_path, monkeypatch,
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr("mixlab.cluster.resources.cpu_count", lambda: 3)
     said = dry_run_of(SEARCH.study, tmp_path)
-    assert " with 3 at a time, on 3 CPU cores (" in said
+    assert f" with 3 at a time, on 3 CPU cores ({platform.machine()}), no GPU" in said
     assert said.count(f", where trials take longer while other work has a load of {load:.1f}. A rough figure") == times
 
 
