@@ -186,9 +186,9 @@ class Storage:
             whole = all(files.get(name) == size for name, size in journal["files"].items())
             epochs = [from_json(epoch) for epoch in journal["epochs"]]
         # Another driver of a search may just have replaced it by a newer one, or another version may have written it.
-        except (FileNotFoundError, ValueError, TypeError, LookupError):
+        except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
             return None
-        return Saved(folder, epochs) if whole else None
+        return Saved(folder, epochs) if whole and epochs else None
 
 
 def read_epochs(folder: Path) -> list[Epoch]:

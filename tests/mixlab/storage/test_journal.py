@@ -47,15 +47,19 @@ def test_for_one_trial_no_checkpoint_of_another_is_read(tmp_path, monkeypatch):
     assert [Path(folder).parts[-3:-1] for folder in read] == [("l1", "aa"), ("l2", "aa")]
 
 
+NO_JOURNALS = (
+    *('{"files": {"training.pt": 1', "null", "{}", "[]", '{"files": [], "epochs": []}', '{"files": {}, "epochs": []}'),
+    *('{"files": {}, "epochs": [{}]}', '{"files": {}, "epochs": [3]}', '{"files": {}, "epochs": [{"metrics": []}]}'),
+)
+
+
 def test_half_written_checkpoints_are_passed_over(tmp_path):
     checkpoint(tmp_path, "l", "aa", 0, epochs=1)
     (checkpoint(tmp_path, "l", "aa", 1, epochs=2) / "training.pt").write_bytes(b"x" * 7)
     (checkpoint(tmp_path, "l", "aa", 2, epochs=3) / "training.pt").unlink()
     (checkpoint(tmp_path, "l", "aa", 3, epochs=4) / "journal.json").unlink()
     (checkpoint(tmp_path, "l", "aa", 9, epochs=5) / "model" / "weights").write_bytes(b"x" * 7)
-    torn = '{"files": {"training.pt": 1'
-    none = ("null", "{}", "[]", '{"files": {}, "epochs": [{}]}')
-    for index, journal in enumerate((torn, *none), 4):
+    for index, journal in enumerate(NO_JOURNALS, 10):  # torn, or of another version
         (checkpoint(tmp_path, "l", "aa", index, epochs=6) / "journal.json").write_text(journal)
     assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
 
