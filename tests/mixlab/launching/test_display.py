@@ -249,10 +249,11 @@ def test_gpu_memory_in_words(answer, text):
 
 def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path, monkeypatch):
     monkeypatch.setattr(display, "EVERY_SECONDS", 0.01)
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho '31744, 81559'\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
+    (program := tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho '31744, 81559'\n")
+    program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TERM", "xterm-256color")
     with Display(console_of(force_terminal=True)[0], Phase("1 of 8"), quiet=False) as shown:
-        wait_for(lambda: shown.gpus.text)
-    assert shown.gpus.text == "GPU memory 31 of 80 GB"
+        wait_for(lambda: shown.gpus.text == "GPU memory 31 of 80 GB")
+        program.write_text("#!/bin/sh\nexit 9\n")
+        wait_for(lambda: not shown.gpus.text)
