@@ -33,7 +33,7 @@ class Cell(nn.Module):
             for edge in range(one, other):
                 operation = self.operations[edge]
                 result = operation(states[self.inputs[edge]])
-                if drop_path and not isinstance(operation, nn.Identity):
+                if not isinstance(operation, nn.Identity):
                     result = stochastic_depth(result, drop_path, "row", self.training)
                 found.append(result)
             states.append(found[0] + found[1])
@@ -88,7 +88,7 @@ def _auxiliary_head(width: int, num_classes: int, large: bool) -> nn.Module:
     """Return the second head for a map of 8x8, or of 7x7 where ``large``: there it has one batch norm, as in DARTS."""
     return nn.Sequential(
         nn.ReLU(),
-        nn.AvgPool2d(5, 2 if large else 3, count_include_pad=False),
+        nn.AvgPool2d(5, 2 if large else 3),
         *(nn.Conv2d(width, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU()),
         nn.Conv2d(128, 768, 2, bias=False),
         *((nn.ReLU(),) if large else (nn.BatchNorm2d(768), nn.ReLU())),
