@@ -66,6 +66,9 @@ def test_an_epoch_of_a_search_gives_each_half_to_its_own_question(monkeypatch):
     torch.manual_seed(derive_seed(0, "init"))
     drawn = SuperNet(SMALL["operations"], 4, 3, 10, 4, generator(0, "architecture"))
     assert all(map(torch.equal, phase.supernet.state_dict().values(), drawn.state_dict().values()))
+    (sgd,), (adam,) = phase.weights.param_groups, phase.architecture.param_groups
+    assert (sgd["momentum"], sgd["weight_decay"]) == (0.9, 3e-4)
+    assert (adam["lr"], adam["betas"], adam["weight_decay"]) == (0.01, (0.5, 0.999), 1e-3)
 
     def step(supernet, optimisers, batch, other, grad_clip):
         assert (supernet, optimisers, grad_clip) == (phase.supernet, (phase.weights, phase.architecture), 5.0)

@@ -8,7 +8,7 @@ from torch import Generator, nn
 
 from trainables.darts.found_network import Cell, DartsNetwork, flops, parameters
 from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
-from trainables.darts.operations import OPERATIONS
+from trainables.darts.operations import OPERATIONS, HalvedMap
 from trainables.darts.search_config import DEFAULTS
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.network_shapes import Undrawn, Unnormalised
@@ -78,6 +78,16 @@ def test_an_operation_sees_the_pixels_that_its_name_says(name, side, pixels):
     for across in (0, 1):
         places = seen.any(dim=across).nonzero()
         assert places.max() - places.min() + 1 == side
+
+
+def test_a_map_is_halved_to_its_even_and_its_odd_pixels():
+    halved = HalvedMap(2, 3, True).double().eval()
+    for convolution in (halved.even, halved.odd):
+        nn.init.ones_(convolution.weight)
+    maps = torch.randn(2, 2, 16, 12, dtype=torch.float64, generator=Generator().manual_seed(0))
+    seen = maps.relu().sum(dim=1) / (1 + 1e-5) ** 0.5  # a new norm has a variance of 1
+    odd = seen[:, 1::2, 1::2]
+    torch.testing.assert_close(halved(maps), torch.stack((seen[:, ::2, ::2], odd, odd), dim=1))
 
 
 def test_the_average_at_the_border_is_that_of_the_pixels_inside():

@@ -129,6 +129,27 @@ def test_an_epoch_drops_more_paths_blanks_squares_and_reports_errors(square, mon
     assert phase.sizes() == {"params": parameters(phase.network), "mflops": flops(phase.network, (3, 32, 32)) / 1e6}
 
 
+@pytest.mark.parametrize("grad_clip", [5.0, 1e6])
+def test_an_epoch_of_the_retraining_is_plain_sgd_whose_gradients_are_cut(grad_clip, monkeypatch):
+    phase = retraining_of(**{"cutout": 0, "lr": 0.4, "retrain.weight_decay": 0.03, "grad_clip": grad_clip})
+    weight, means = phase.network.head.weight, []
+    by_hand = nn.Parameter(weight.detach().clone())
+    optimiser = torch.optim.SGD([by_hand], 0.4, momentum=0.9, weight_decay=0.03)
+
+    def loss(images, labels):
+        means.append(float(images.mean()))  # every number of the gradient
+        return means[-1] * weight.sum()
+
+    monkeypatch.setattr(phase, "_loss", loss)
+    phase.epoch(1, done=0)
+    for mean in means:
+        length = mean * weight.numel() ** 0.5
+        assert length > 5
+        by_hand.grad = torch.full_like(by_hand, mean * min(1.0, grad_clip / length))
+        optimiser.step()
+    torch.testing.assert_close(weight, by_hand, rtol=1e-5, atol=1e-6)
+
+
 ROOT = 0.5**0.5
 
 
