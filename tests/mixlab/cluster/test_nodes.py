@@ -1,5 +1,6 @@
 """The data sets and weights that the cells of a study need are each fetched once, on every node that is there."""
 
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,6 +10,7 @@ from ray.exceptions import TaskUnschedulableError
 
 from mixlab.cluster import connect, nodes, packing
 from mixlab.cluster.resources import Share
+from mixlab.errors import BadInput
 from mixlab.spec.trial import Trial
 from tests.endings import refused
 from tests.mixlab.spec.minimal import TRAIN, with_attributes
@@ -79,7 +81,7 @@ def test_each_node_that_may_run_a_trial_is_asked(tmp_path, monkeypatch, gpus, wi
     monkeypatch.setattr(nodes, "alive", lambda: there)
     monkeypatch.setattr(nodes, "call_on", lambda node, *_: found.append(node) or node)
     monkeypatch.setattr(nodes.head, "results", lambda tasks: ["no disk" if tasks[0] in without else ""])
-    with refused(f"on the node {said}") if said else nullcontext():
+    with pytest.raises(BadInput, match=re.escape(f"on the node {said}") + "$") if said else nullcontext():
         nodes.prepare_nodes(TRAIN, [], tmp_path, gpus)
     assert found == asked
 

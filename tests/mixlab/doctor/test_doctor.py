@@ -1,6 +1,9 @@
 """The doctor judges facts: each check is tried on machines that have one fault and no other."""
 
+import platform
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -155,6 +158,15 @@ def test_a_cluster_is_entered_with_the_token_only(ours, wrong, level, part):
     assert finding.level == level
     assert part in finding.text
     assert judge_entry("no answer", "no answer") == []
+
+
+def test_the_facts_of_a_machine_are_its_own_in_mib(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(total=300 * MIB, free=20 * MIB + 1))
+    monkeypatch.setattr(facts, "find_gpus", Gpus)  # of which torch would take seconds to tell
+    found = facts.collect(replace(ASKED, storage=str(tmp_path), dataset=None))
+    assert (found.temporary, found.ray, found.storage_disk) == (Disk(300, 20),) * 3
+    assert found.shm_mib == (300 if Path("/dev/shm").exists() else 0)
+    assert found.versions["Python"] == platform.python_version()
 
 
 @pytest.mark.parametrize(("limit", "free"), [(str(32 * MIB), 25), (str(5 * MIB), 0), ("max", 1000)])

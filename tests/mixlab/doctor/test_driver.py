@@ -85,6 +85,7 @@ def test_the_repository_is_that_of_the_code_and_not_of_the_current_folder(tmp_pa
 
 def test_a_store_that_is_an_mlflow_database(tracking_uri, tmp_path):
     require(check_store(tracking_uri), OK, "answers and can be written")
+    assert examine_driver(Question(tracking_uri, str(tmp_path), "data", None, ""))[-1].check == "results"
     require(check_store(f"sqlite:///{tmp_path / 'none.db'}"), OK, "will be made")
     assert not (tmp_path / "none.db").exists()
     assert not (tmp_path / "mlruns").exists()
@@ -128,6 +129,7 @@ def test_files_that_are_no_store(tmp_path, name):
     require(check_store(uri), OK, "will be made")
     file.write_text("This is a text, and longer than the header of a database would be." * 20)
     require(check_store(uri), RED, "names a file that is not a database", "give that of MLflow")
+    assert examine_driver(Question(uri, str(tmp_path), "data", None, ""))[-1].check == "store"
     assert list(tmp_path.iterdir()) == [file]
     require(check_store(sqlite_uri(file / "mlflow.db")), RED, "which is a file")
     (tmp_path / "mlruns").touch()
