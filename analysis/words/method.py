@@ -132,8 +132,8 @@ def searched_on(family: Family) -> list[str]:
     """Return the sentence about the confirmations after whose results the search went on, so that it may test again."""
     if not family.searched_on:
         return []
-    before = counted(len(family.searched_on), "confirmation")
-    said = f"Searched on after {before} had results (the best of {listed([str(n) for n in family.searched_on])} trials)"
+    confirmed, trials = counted(len(family.searched_on), "confirmation"), listed(list(map(str, family.searched_on)))
+    said = f"The search went on after {confirmed} had results (the best of {trials} trials)"
     if not family.other_winners:
         return [f"{said}: the winners have stayed the same, so nothing else has been tested."]
     sets, letter = family.other_winners + 1, "e" if family.budget else "p"

@@ -166,8 +166,9 @@ def test_a_search_that_went_on_after_a_confirmation_is_warned_of_first():
     looks = {"confirmed": [{"winners": {"a": [4, "p"]}, "seeds": [0]}]}
     levels = tables_of(lambda _, seed: 70.0 + seed, ARMS, 2, {}, looks=looks, winners={"a": [6, "q"]})
     search = SearchRecord({}, [tuned([trial(points(1, 0)[0], 60.0)])])
-    assert cautions(search, levels)[0].startswith("Searched on after 1 confirmation had results (the best of 4 trials)")
-    assert not any("Searched on" in caution for caution in cautions(search, []))
+    first = cautions(search, levels)[0]
+    assert first.startswith("The search went on after 1 confirmation had results (the best of 4 trials)")
+    assert not any("went on" in caution for caution in cautions(search, []))
 
 
 def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms():

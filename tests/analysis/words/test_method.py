@@ -92,7 +92,7 @@ def test_confirmations_after_which_a_search_went_on_are_told():
         winners, seeds = {"a": [9, "p"], "b": [9, "q"]}, [0, 1, 2]
         looks = {"confirmed": [{"winners": points, "seeds": each or seeds} for points, each in confirmed]}
         parts = {"looks": looks, "winners": winners, "sequential": budget and {"budget": budget}}
-        return method_text(*tables_of(full(6), ARMS, 6, **parts)).partition("Searched on after ")[2]
+        return method_text(*tables_of(full(6), ARMS, 6, **parts)).partition("The search went on after ")[2]
 
     same, other, alone = ({"a": [n, "p"], "b": [n, point]} for n, point in ((4, "q"), (6, "r"), (7, "q")))
     del alone["b"]

@@ -37,7 +37,10 @@ def refuse(message: str) -> None:
         ("files", "lr", "files .* must be a list of names, got 'lr'"),
         ("prepared", ("lr", 3), r"prepared .* must be a list of names, got \('lr', 3\)"),
         ("timed", np.array("lr"), "timed .* must be a list of names, got 'lr'"),
-        *(("final", each, "final .* must be a tuple of") for each in (torch.tensor(0), (ValueError, "x"), (KeyboardInterrupt,))),
+        *(
+            ("final", each, "final .* must be a tuple of")
+            for each in (torch.tensor(0), (ValueError, "x"), (KeyboardInterrupt,))
+        ),
         ("numbers", "2", "numbers .* must be a whole number, at least 1, got '2'"),
         ("numbers", 0, "numbers .* must be a whole number, at least 1, got 0"),
         ("numbers", lambda config: config["lr"], "numbers .* must be a whole number, at least 1, got 0.1"),
