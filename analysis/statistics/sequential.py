@@ -62,7 +62,7 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
     signs = {"above": (1.0,), "below": (-1.0,), "both": (1.0, -1.0)}[side]
     total = np.zeros_like(sizes)
     for mu in EFFECTS:
-        stakes = np.tanh(mu * np.sqrt(1 + mu**2) * relative) * np.sign(np.where(known, d, 0.0))
+        stakes = np.copysign(np.tanh(mu * np.sqrt(1 + mu**2) * relative), d)
         for sign in signs:
             total += np.cumprod(1 + sign * stakes, axis=1)
     return total / (len(EFFECTS) * len(signs))
@@ -195,7 +195,7 @@ def growth(effect: float) -> float:
         return 0.0
     effect = min(effect, 6.0)  # every seed doubles it already
     values = NODES + effect
-    stakes = np.tanh(effect * np.abs(values)) * np.sign(values)
+    stakes = np.tanh(effect * values)
     return float(WEIGHTS @ np.log(np.maximum(1 + stakes, 1e-12)) / WEIGHTS.sum())
 
 

@@ -123,7 +123,7 @@ def _step_down(d: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
     if one_sided and d.shape[1] <= EXACT_UP_TO:
         patterns = np.concatenate((patterns, -patterns))
     observed = _strengths(d, patterns[:1], one_sided)[0]  # (M,)
-    order = np.argsort(-observed, kind="stable")
+    order = np.argsort(-observed)
     d, observed = d[order], observed[order]
     reached = np.zeros(len(d))
     rows = max(1, CHUNK // len(d))
