@@ -1,21 +1,14 @@
-"""The claims that every study can make: six seeds, the control of SUMix, answers over its tables, and effects."""
+"""The claims that every study can make: six seeds, the control of SUMix, and the references of its arms."""
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from analysis.figures.forest import plot_effects, plot_forest
 from analysis.records.published import sumix_terms
-from analysis.statistics.over_tables import LEAST_ARMS, over_tables, ranking_of
 from analysis.statistics.significance import FEWEST_PAIRS
-from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
-from mixlab.spec.study_plan import study_plan
-from tests.analysis.planned import planned_runs
 from tests.studies.cells import FOLDER, TRAIN, load, trials, write_styles
 from tests.trainables.refusal import check
 
@@ -44,16 +37,6 @@ def configurations(name: str) -> dict[tuple[tuple[str, ...], str], Mapping[str, 
     return {(tuple(trial.levels.values()), trial.arm): trial.config for trial in trials(name) if trial.seed == 0}
 
 
-@functools.cache
-def drawn(name: str, most: int = 99) -> tuple[dict[str, Any], list[LevelTable]]:
-    """Return the plan of a study, and its first tables, at most ``most``, from drawn results."""
-    shown = list(dict.fromkeys(tuple(trial.levels.values()) for trial in trials(name)))[:most]
-    chosen = [trial for trial in trials(name) if tuple(trial.levels.values()) in shown]
-    plan = study_plan(study_of(name), chosen, "paper", TRAIN)
-    rng = np.random.default_rng(0)
-    return plan, level_tables(planned_runs(plan, lambda *_: 70 + rng.normal()), plan)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_every_study_bears_the_name_of_its_file_and_runs_six_seeds(name):
     found, header = load(name)
@@ -80,57 +63,16 @@ def test_every_study_of_sumix_has_its_control(name):
     assert bool(controls) == bool(with_sumix)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OF_CLASSIFIERS)
-def test_every_study_of_several_tables_answers_here_and_in_general(name):
-    study = study_of(name)
-    _, levels = drawn(name, most=2)
-    answers = over_tables(levels)
-    if len(levels) < 2 or len(study.arms) < 2:
-        assert answers.empty
-        assert plot_forest(name, levels) is None
-        return
-    assert list(answers.index) == [
-        (arm.name, question) for arm in study.arms[1:] for question in ("here", "in general")
-    ]
-    assert (ranking_of(levels) is not None) == (sum(not arm.control for arm in study.arms) >= LEAST_ARMS)
-    assert set(answers["n"].xs("in general", level=1)) == {len(levels)}
-    assert set(answers["n"].xs("here", level=1)) == {6}
-
-
 @pytest.mark.parametrize("name", ["kimage_style", "kimage_subsampling", "mixers_cifar100", "search_zeta_alpha"])
 def test_a_study_of_which_no_other_test_takes_a_step_can_be_rehearsed(name):
     for config in configurations(name).values():
         check(config)
 
 
-def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction():
-    plan, levels = drawn("sumix_factorial")
-    figure = plot_effects("sumix_factorial", levels, plan["design"])
-    axis, *others = figure.subfigs[0].axes
-    assert len(others) == 1
-    assert [label.get_text() for label in axis.get_yticklabels()] == [
-        "lam",
-        "l_s",
-        "l_u",
-        "lam × l_s",
-        "lam × l_u",
-        "l_s × l_u",
-        "lam × l_s × l_u",
-    ]
-
-
 @pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
-def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(name):
-    plan, levels = drawn(name)
-    on_top = {arm for arm, reference in plan["against"].items() if reference == "+ lam"}
-    assert on_top == {"+ l_s", "+ l_u", "+ l_su"}
-    assert set(plan["against"].values()) == {"baseline", "+ lam"}
-    assert plan["against"]["+ lam"] == "baseline"
-    table = levels[0].table
-    for arm in on_top:
-        assert table.loc[arm, "gain"] == pytest.approx(table.loc[arm, "mean"] - table.loc["+ lam", "mean"])
-        assert table.loc[arm, "over_baseline"] == pytest.approx(table.loc[arm, "mean"] - table.loc["baseline", "mean"])
+def test_the_ablation_compares_the_terms_of_the_regulariser_with_the_learned_lambda(name):
+    against = {arm.name: arm.against for arm in study_of(name).arms}
+    assert against == {**dict.fromkeys(against), **dict.fromkeys(("+ l_s", "+ l_u", "+ l_su"), "+ lam")}
 
 
 def test_designs_of_the_terms_of_sumix():
