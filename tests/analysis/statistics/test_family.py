@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.significance import family_p, sign_flip_p, sign_patterns
+from analysis.statistics.significance import EXACT_UP_TO, family_p, sign_flip_p, sign_patterns
 
 
 def t_of(differences):
@@ -99,18 +99,10 @@ def test_six_seeds_can_decide_any_study_and_five_none(comparisons):
     assert family_p(gains[:, :5]).min() >= 2 / 2**5 > 0.05
 
 
-def test_neither_scale_nor_order_nor_the_sign_of_a_study_matters():
-    d = np.random.default_rng(2).normal(0.6, 1, (5, 8))
-    expected = family_p(d)
-    rows, columns = np.random.default_rng(3).permutation(5), np.random.default_rng(4).permutation(8)
-    assert family_p(d[rows][:, columns]) == pytest.approx(expected[rows])
-    assert family_p(-d * np.array([[1e-3], [1], [7], [1e3], [2]])) == pytest.approx(expected)
-
-
 def test_comparisons_of_few_pairs_never_decide_and_do_not_hinder_the_others():
-    d = np.full((5, 14), math.nan)  # of all 14 seeds patterns would be drawn
+    d = np.full((5, EXACT_UP_TO + 1), math.nan)  # of so many seeds patterns would be drawn
     d[2:, :8] = np.random.default_rng(5).normal(2, 1, (3, 8))
-    d[0, :2], d[1, 9:] = (1.0, 1.1), 1.0
+    d[0, :2], d[1, 10:] = (1.0, 1.1), 1.0
     together = family_p(d)
     assert (together[:2] > 0.05).all()
     assert together[2:].tolist() == family_p(d[2:, :8]).tolist()
@@ -128,9 +120,9 @@ def test_what_cannot_be_compared_has_no_p():
         family_p(np.ones(6))
 
 
-def test_many_seeds_are_drawn_repeatably_and_close_to_the_exact_p():
+def test_many_seeds_are_drawn_alike_every_time_and_close_to_the_exact_p():
     d = np.random.default_rng(6).normal([[0.0], [0.4], [0.8]], 1, (3, 15))
-    assert family_p(d).tolist() == family_p(d).tolist()
+    assert family_p(d).tolist() == [0.4453, 0.1702, 0.0008]
     exact = stats.permutation_test((d[1],), np.mean, permutation_type="samples", n_resamples=2**15).pvalue
     assert family_p(d[1:2])[0] == pytest.approx(exact, abs=0.015)  # 3 standard errors of 10,000 draws
 

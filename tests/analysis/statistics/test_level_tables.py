@@ -123,6 +123,7 @@ def test_the_evidence_shown_is_the_largest_so_far():
     first, second = (level.evidence[arm] for arm in ("+ a", "+ b"))
     assert len(first) < len(second)
     assert level.table["e_family"].tolist()[1:] == [first.max(), second.max()]
+    assert level.table.loc["+ a", "e"] == pytest.approx(e_value([9.0] * len(first)))  # without the seeds after that
 
 
 def test_a_sequential_study_without_any_pair_yet_has_a_table():

@@ -11,7 +11,7 @@ from analysis.statistics.sequential import e_value, fewest_to_claim
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import level_tables
 from analysis.statistics.verdicts import DECIDED
-from tests.analysis.planned import VALUE, make_plan, planned_runs
+from tests.analysis.planned import METRICS, VALUE, make_plan, planned_runs
 
 ARMS = ("plain", "real", "null")
 
@@ -55,13 +55,13 @@ def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(see
 
 def test_earlier_runs_tell_the_points():
     plan = make_plan(arms=(*ARMS, "far"), seeds=6, against={"real": "plain", "null": "real"})
-    # The differences of real are 1, 2, 3 and 2, whose sd is 0.816; those of null over real 0, 2, 4 and 2, 1.633, which
-    # is the median, as those of far are 0, 10, 20 and 10.
-    seeds = {"plain": (0, 0, 0, 0), "real": (1, 2, 3, 2), "null": (1, 4, 7, 4), "far": (0, 10, 20, 10)}
-    results = {t["key"]: 70.0 + seeds[t["arm"]][t["seed"]] for t in plan["trials"] if t["seed"] < 4}
+    # The differences of real are 1, 2 and 3, whose sd is 1; those of null over real 0, 2 and 4, whose sd is the median,
+    # as those of far are 0, 10 and 20.
+    seeds = {"plain": (0, 0, 0), "real": (1, 2, 3), "null": (1, 4, 7), "far": (0, 10, 20)}
+    results = {t["key"]: 70.0 + seeds[t["arm"]][t["seed"]] for t in plan["trials"] if t["seed"] < 3}
     effect = detectable_effect(1, 3, 6)
     (line,) = (line for line in outlook(plan, results) if "power" in line)
-    assert line.endswith(f"over 3 comparisons): {effect * 1.6329932:.2f} points at the sd so far, 1.63.")
+    assert line.endswith(f"over 3 comparisons): {effect * 2:.2f} points at the sd so far, 2.00.")
     two = {t["key"]: results[t["key"]] for t in plan["trials"] if t["seed"] < 2}
     nothing = {t["key"]: math.inf if t["arm"] == "real" else 70.0 for t in plan["trials"]}
     alike = {t["key"]: 70.0 for t in plan["trials"]}
@@ -77,14 +77,14 @@ def test_the_configuration_is_named_where_the_plan_has_it():
     assert outlook(plan)[0] == "Every run: cifar100, 1 epoch."
     plan["config"] |= {"dataset": "folder", "folder": "photographs"}
     assert outlook(plan)[0] == "Every run: folder, photographs, 1 epoch."
-    plan["config"] = dict.fromkeys("abcdefghi", 1)
-    assert outlook(plan)[0] == "Recipe: a 1, b 1, c 1, d 1, e 1, f 1, g 1, h 1."
+    plan["config"] = {"dataset": "own", **dict.fromkeys("abcdefghi", 1)}
+    assert outlook(plan)[:2] == ["Every run: own.", "Recipe: a 1, b 1, c 1, d 1, e 1, f 1, g 1, h 1."]
 
 
 def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
     plan = make_plan(arms=ARMS, seeds=6, factors={"mixer": ("cutmix", "mixup")})
     assert outlook(plan)[-1].endswith("to claim that an arm helps in general takes 6 tables.")
-    assert "over 4 comparisons" in outlook(plan)[1]
+    assert f"A gain of {detectable_effect(2, 2, 6):.1f} sd" in outlook(plan)[1]
     by_table = outlook(plan | {"family": "table"})[1]
     assert "over 2 comparisons" in by_table
     assert f"A gain of {detectable_effect(1, 2, 6):.1f} sd" in by_table
@@ -186,10 +186,15 @@ def test_a_comparison_without_a_pair_is_given_up_in_the_words_of_the_tables(kept
     (level,) = level_tables(runs, plan)
     found = decide(plan, runs)[("cutmix",), "null"]
     assert found == level.table.loc["null", "verdict"]
+    assert list(level.evidence) == ["real", *["null"] * bool(level.table.loc["null", "pairs"])]
     assert found == {range(0): "–", range(6, 8): "no common seed", range(3): "not decided"}[kept]
 
 
-@pytest.mark.parametrize("plan", [{}, {"family": "table"}, {"delta": 0.15}, {"against": {"null": "real"}}])
+LOWER = {"metrics": [{**METRICS[0].json(), "higher_is_better": False}]}
+ALIKE = ({}, {"family": "table"}, {"delta": 0.15}, {"delta": 0.15, **LOWER}, {"against": {"null": "real"}})
+
+
+@pytest.mark.parametrize("plan", ALIKE)
 def test_a_launch_and_the_tables_decide_alike(plan):
     factors = {"mixer": ("cutmix", "mixup"), "backbone": ("r20", "r8")}
     made = make_plan(arms=ARMS, seeds=8, factors=factors) | {"sequential": {"budget": 12}} | plan

@@ -19,31 +19,19 @@ def test_mcnemar_by_hand():
 
 
 def test_uncertainty_by_hand():
-    # Differences of 100 x: seed 0: 1, 0, 0, 1; seed 1: 0, 0, 0, 1. Seeds' means 50 and 25, images' 50, 0, 0, 100.
-    arm = np.array([[1, 1, 0, 1], [1, 1, 0, 1]], dtype=bool)
-    reference = np.array([[0, 1, 0, 0], [1, 1, 0, 0]], dtype=bool)
-    found = uncertainty(arm, reference)
-    assert found.gain == 37.5
-    assert found.seeds == pytest.approx(math.sqrt(312.5 / 2))
-    assert found.images == pytest.approx(math.sqrt(np.var([50, 0, 0, 100], ddof=1) / 4))
-    # What is left over, but for signs, is 37.5 twice and 12.5 six times: 3750 over 3 degrees of freedom and 8 pairs.
-    assert found.both == pytest.approx(math.sqrt(312.5 / 2 + found.images**2 - 3750 / 3 / 8))
+    # Differences: seed 0: 1, 1, 0; seed 1: 0, 1, -1. The means of the seeds are 2/3 and 0, with a variance of 2/9, and
+    # those of the images 1/2, 1 and -1/2, with 7/12. What is left over is 1/6, -1/3 and 1/6, and the same turned: 1/3
+    # in squares, over 2 degrees of freedom.
+    arm = np.array([[1, 1, 0], [0, 1, 0]], dtype=bool)
+    reference = np.array([[0, 0, 0], [0, 0, 1]], dtype=bool)
+    seeds, images, rest = 2 / 9 / 2, 7 / 12 / 3, 1 / 3 / 2 / 6
+    both = seeds + images - rest
+    assert uncertainty(arm, reference) == pytest.approx(100 * np.array([1 / 3, seeds**0.5, images**0.5, both**0.5]))
     one = uncertainty(arm[:1], reference[:1])
-    assert (one.gain, one.images) == (50, pytest.approx(math.sqrt(4 * 50**2 / 3 / 4)))
+    assert (one.gain, one.images) == pytest.approx((200 / 3, 100 / 3))
     assert np.isnan([one.seeds, one.both]).all()
     turned = np.eye(2, dtype=bool)  # seeds and images differ only together: by 50, one degree of freedom
     assert uncertainty(turned, np.zeros((2, 2), dtype=bool)) == (50, 0, 0, pytest.approx(math.sqrt(4 * 50**2 / 4)))
-
-
-def test_uncertainty_of_images_alone_is_that_of_a_share():
-    """If seeds agree on every image, only the images are drawn, and the error is that over the images."""
-    rng = np.random.default_rng(0)
-    arm, reference = rng.random(500) < 0.8, rng.random(500) < 0.7
-    found = uncertainty(np.tile(arm, (4, 1)), np.tile(reference, (4, 1)))
-    d = 100.0 * (arm.astype(float) - reference)
-    assert found.seeds == pytest.approx(0)
-    assert found.images == pytest.approx(d.std(ddof=1) / 500**0.5)
-    assert found.both == pytest.approx(found.images)
 
 
 def test_class_gains_are_a_family():
@@ -55,6 +43,7 @@ def test_class_gains_are_a_family():
     found = class_gains(arm, reference, labels)
     assert found["images"].tolist() == [40] * 3
     assert found["differs"].tolist() == [True, False, False]
+    assert found["p"].iloc[0] == 2 / 2**8
     d = 100 * (arm.astype(float) - reference)
     by_class = d.reshape(8, 3, 40).mean(axis=2).T
     assert found["gain"].tolist() == pytest.approx(list(by_class.mean(axis=1)))
@@ -84,6 +73,8 @@ def test_calibration_by_hand():
 
 
 def test_probabilities_of_large_logits_are_finite():
-    found = probabilities(np.array([[60000.0, -60000.0]], dtype=np.float16))
-    assert found.tolist() == [[1.0, 0.0]]
-    assert predictions.calibration(found, np.array([1])).nll == pytest.approx(708.4, abs=0.1)  # nor is their logarithm
+    found = probabilities(np.array([[60000.0, -60000.0], [0.0, 0.0]], dtype=np.float16))
+    assert found.tolist() == [[1.0, 0.0], [0.5, 0.5]]
+    assert predictions.calibration(found[:1], np.array([1])).nll == pytest.approx(
+        708.4, abs=0.1
+    )  # nor is their logarithm

@@ -92,5 +92,7 @@ def test_a_study_counts_complete_tables_and_no_control():
     four = plan | {"controls": ["raw pass", "none"]}
     assert ranking_of(level_tables(runs, four)) is None
     assert ranking_of(level_tables(runs, plan)[:1]) is None
+    lower = plan | {"metrics": [{**fields, "higher_is_better": False} for fields in plan["metrics"]]}
+    assert ranking_of(level_tables(runs, lower)).ranks.index[0] == "none"
     undirected = runs.rename(columns={VALUE: "metric.size"})
     assert ranking_of(level_tables(undirected, plan, "size")) is None

@@ -64,6 +64,7 @@ def test_the_border_of_a_range_in_steps_is_the_last_value_that_they_reach():
 def test_a_quarter_of_failures_is_warned_of(failed, warned):
     some = [trial(p, peaked(p)) for p in points(15, 0)]
     some += [trial(p, None, TrialState.FAIL) for p in points(failed, 1)]
+    some += [create_trial(state=TrialState.RUNNING)] * 5  # which may still fail
     found = cautions(SearchRecord({}, [tuned(some)]), [])
     assert any(f"{failed} of {15 + failed} trials failed" in caution for caution in found) == warned
 
@@ -93,6 +94,7 @@ def test_arms_with_too_few_trials_are_named_in_one_sentence():
     arms = [tuned([trial(p, peaked(p)) for p in points(count, 0)], arm) for arm, count in counts.items()]
     found = cautions(SearchRecord({}, arms), [])
     assert not any("failed" in caution for caution in found)
+    assert any(caution.startswith("No winner has been confirmed yet") for caution in found)
     (said,) = (caution for caution in found if "can be compared" in caution)
     assert said == (
         "cutmix, mixup, fmix: 0 to 8 trials each can be compared, too few to say how the parameters act; "
