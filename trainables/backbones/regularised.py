@@ -73,7 +73,7 @@ def drop_block(maps: Tensor, p: float, size: int) -> Tensor:
     size = min(size, height, width)
     corners = (*maps.shape[:2], height - size + 1, width - size + 1)
     gamma = p * height * width / (size**2 * corners[2] * corners[3])
-    seeds = maps.new_empty(corners).bernoulli_(min(gamma, 1.0))
+    seeds = maps.new_empty(corners).bernoulli_(gamma)
     kept = 1 - F.max_pool2d(F.pad(seeds, [size - 1] * 4), size, stride=1)
     # In float16 the number of pixels would be infinite.
     return maps * kept * (kept.numel() / kept.sum(dtype=torch.float32).clamp(min=1))

@@ -87,3 +87,4 @@ def test_a_map_smaller_than_the_square_is_dropped_whole():
     maps = drop_block(torch.ones(50, 4, 2, 2), 0.5, 7)
     assert {float(value) for value in maps.flatten(2).sum(2).unique() > 0} == {0.0, 1.0}
     assert torch.equal(maps.amax((2, 3)), maps.amin((2, 3)))
+    assert torch.equal(drop_block(torch.ones(1, 1, 2, 2), 1.0, 7), torch.zeros(1, 1, 2, 2))  # where nothing is left

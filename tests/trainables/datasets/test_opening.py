@@ -10,6 +10,7 @@ from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError, Split, Splits
+from trainables.datasets.decoding import View
 from trainables.datasets.opening import dataset_of, images_of, open_dataset, open_evaluation, open_splits
 from trainables.datasets.resident import Resident
 from trainables.methods.network import build_network
@@ -110,7 +111,18 @@ def test_streamed_sizes_follow_the_keys(root):
     assert sizes() == ((16, 16), (16, 16), 18)  # the crop is 0.875 of what it is cut from
     assert sizes(test_size=40, resize=42) == ((16, 16), (40, 40), 42)
     assert sizes(augment="crop_flip") == ((16, 16), (16, 16), 18)
-    assert open_dataset(parse({**FOLDER, "augment.resize": 36}), root, "cpu").train.train_view.resize == 36
+
+
+def test_the_views_of_files_follow_the_keys(root):
+    def views(**keys):
+        opened = open_dataset(parse({**FOLDER, **keys}), root, "cpu").train
+        return opened.train_view, opened.test_view
+
+    train_view, test_view = views(**{"interpolation": "bilinear", "augment.scale": 0.3, "augment.resize": 36})
+    assert train_view == View(size=16, resize=36, scale=0.3, interpolation="bilinear", mirror=True)
+    assert test_view == View(size=16, resize=18, interpolation="bilinear")
+    for augment, mirror in (("flip", True), ("crop_flip", False), ("none", False)):
+        assert views(augment=augment)[0] == View(size=16, resize=18, mirror=mirror)
 
 
 @pytest.mark.parametrize(
@@ -170,10 +182,12 @@ def test_files_of_which_none_can_be_read_are_named_before_training(root, monkeyp
 
 
 def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_training(tmp_path, monkeypatch):
-    there = replace(DATASETS["cifar10"], prepare=lambda root: None, load=lambda root: cifar())
+    prepared = []
+    there = replace(DATASETS["cifar10"], prepare=prepared.append, load=lambda root: cifar())
     monkeypatch.setitem(DATASETS.data, "cifar10", there)
     run = {"dataset": "cifar10", "backbone": "resnet8", "subset.rule": "random", "validation": 20}
     train.prepare(parse({**run, "subset.share": 0.5}), tmp_path)  # 3 of the 6 images of each class
+    assert prepared == [tmp_path]
     with pytest.raises(ValueError, match=r"^validation must leave some of the 20 training images, got 20$"):
         train.prepare(parse({**run, "subset.share": 1 / 3}), tmp_path)
     assert "subset.share" in train.prepared
