@@ -78,7 +78,8 @@ def _end_abandoned(history: History, start: Start) -> None:
         for run in stored_runs.search_runs(start.client, experiment, level, params=False):
             trials = artifacts.plan_of(start.client, run.run_id).get("storage")
             if run.state is State.RUNNING and trials == shown_url(history.store.url):
-                interrupt(start.client, experiment, run.tags.get(names.PLAN, ""), names.SEARCH_LEVELS)
+                plan = run.tags.get(names.PLAN, "")
+                store.patiently(partial(interrupt, start.client, experiment, plan, names.SEARCH_LEVELS))
 
 
 def report_command(search: str, tracking_uri: str, storage: str) -> str:

@@ -92,7 +92,7 @@ def end_abandoned(start: Start, identity: str) -> None:
         for run in search_runs(start.client, experiment, level, params=False):
             plan = run.tags.get(names.PLAN, "")
             if run.state is State.RUNNING and (plan == identity or _is_abandoned(start, experiment, plan)):
-                interrupt(start.client, experiment, plan)
+                store.patiently(partial(interrupt, start.client, experiment, plan))
 
 
 def _is_abandoned(start: Start, experiment: str, identity: str) -> bool:
