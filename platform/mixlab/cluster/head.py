@@ -63,7 +63,7 @@ def require_listener(address: str) -> None:
             answer = _answer(connection)
     except ConnectionRefusedError as error:
         raise OSError(f"{error.strerror} by {host}") from None
-    except (OverflowError, ValueError) as error:  # an impossible port or host
+    except ValueError as error:  # an impossible host
         raise OSError(error) from None
     tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
     if not tls and (not answer or answer.startswith(ALERT)):

@@ -170,6 +170,7 @@ def test_who_may_not_enter_is_told_what_to_do(address, refusal, nodes, sentence,
         (b"\x15\3\3\0\2\2\x46", "", "1"),  # a head with TLS
         (b"\x15\3\3\0\2\2\x46", "ends the connection, as a server that speaks TLS does", "0"),
         (None, "ends the connection, as a server that speaks TLS does", "0"),
+        (None, "", "1"),
         (b"", "what listens there gave no answer within 0.1 s", "0"),
     ],
 )

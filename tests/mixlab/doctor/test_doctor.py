@@ -227,7 +227,7 @@ def test_gpus_that_nvidia_smi_does_not_list_are_counted_by_torch(device, smi, fo
     [
         (["--dataset", "cifar11"], ["'cifar11'", "'cifar10'"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
-        (["--address", "127.0.0.1:9"], ["'127.0.0.1:9'", "ray start --head"]),
+        (["--address", "127.0.0.1:9"], ["'127.0.0.1:9' (Connection refused by ", "ray start --head"]),
     ],
 )
 def test_bad_input_is_one_sentence(options, parts, tmp_path):
