@@ -183,6 +183,8 @@ def test_what_answers_like_no_head_is_quoted(says, fault, tls, monkeypatch):
         with pytest.raises(OSError, match=re.escape(fault)) if fault else contextlib.nullcontext():
             head.require_listener(f"127.0.0.1:{server.getsockname()[1]}")
         ready.result()
+        if says:
+            assert accepted.result().recv(100) == head.HELLO
         accepted.result().close()
 
 
