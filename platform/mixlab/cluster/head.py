@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
@@ -216,15 +216,15 @@ def while_there(work: Callable[[], Result]) -> Result:
     return future.result()
 
 
-def first_done(tasks: Sequence[ray.ObjectRef], number: int = 1) -> list[ray.ObjectRef]:
+def first_done(tasks: list[ray.ObjectRef], number: int = 1) -> list[ray.ObjectRef]:
     """Return the first tasks that are done, once there are this many; ``HeadLost`` as for :func:`while_there`."""
     done: list[ray.ObjectRef] = []
     while len(done) < number:
-        done, _ = while_there(partial(ray.wait, list(tasks), num_returns=number, timeout=CALL_SECONDS))
+        done, _ = while_there(partial(ray.wait, tasks, num_returns=number, timeout=CALL_SECONDS))
     return done
 
 
-def results(tasks: Sequence[ray.ObjectRef]) -> list[Any]:
+def results(tasks: list[ray.ObjectRef]) -> list[Any]:
     """Return the results of tasks once all are done; raise what ``ray.get`` raises, and ``HeadLost``."""
     first_done(tasks, len(tasks))
-    return while_there(partial(ray.get, list(tasks)))
+    return while_there(partial(ray.get, tasks))

@@ -80,6 +80,8 @@ def test_the_end_of_the_raylet_is_said_at_once_and_is_not_that_of_the_head(monke
     watch = watched(clock := Clock(), monkeypatch, gone)
     assert clock.now == head.ASK_SECONDS
     assert str(watch.loss()).startswith("Ray's process on this machine has died, as by `ray stop` or for want of")
+    monkeypatch.setattr(head.ray_private, "head_answers", Mock(side_effect=[True, False]))
+    assert head.Head("auto").look()  # both were ended just now
     both = watched(Clock(silent=(0.0, 200.0)), monkeypatch, gone)
     assert str(both.loss()).startswith("the head of the Ray cluster at --address 'head:6379' has died")
 
