@@ -40,9 +40,9 @@ class AugMixing(Mixing):
         if self.legacy:
             return super().forward(images, labels, rng)
         views = [self.mix(images, labels, rng).images for _ in range(2)]
-        clean, *others = wide(self.network(torch.cat((images, *views)))).chunk(3)
-        consistency = jensen_shannon(torch.stack((clean, *others)))
-        loss = self.loss(clean, labels, alone(images)) + CONSISTENCY_WEIGHT * consistency
+        logits = wide(self.network(torch.cat((images, *views)))).unflatten(0, (3, -1))  # (3, B, L)
+        consistency = jensen_shannon(logits)
+        loss = self.loss(logits[0], labels, alone(images)) + CONSISTENCY_WEIGHT * consistency
         return Step(loss, {"consistency": consistency.detach()})
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:

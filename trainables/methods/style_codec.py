@@ -68,7 +68,7 @@ class StyleNetwork(nn.Module):
 
     def decode(self, features: Tensor, sides: torch.Size) -> Tensor:
         """Return pixels (B, 3, H, W) of these sides from features (B, D, h, w)."""
-        return F.interpolate(self.decoder(features), tuple(sides), mode="bilinear", align_corners=False)
+        return F.interpolate(self.decoder(features), sides, mode="bilinear", align_corners=False)
 
 
 def _convolutions(weights: Mapping[str, Tensor]) -> list[nn.Conv2d]:
@@ -78,7 +78,7 @@ def _convolutions(weights: Mapping[str, Tensor]) -> list[nn.Conv2d]:
     for name in names:
         weight = weights[f"{name}.weight"]
         width, inner, size, _ = weight.shape
-        convolution = nn.Conv2d(inner, width, size, padding=size // 2, padding_mode="reflect" if size > 1 else "zeros")
+        convolution = nn.Conv2d(inner, width, size, padding=size // 2, padding_mode="reflect")
         convolution.load_state_dict({"weight": weight, "bias": weights[f"{name}.bias"]})
         found.append(convolution)
     return found
