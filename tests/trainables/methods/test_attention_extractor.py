@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.models.resnet import resnet18, resnet34, resnet50
 
-from tests.trainables.methods.small import method_for
+from tests.trainables.methods.small import method_for, step
 from trainables.config import parse
 from trainables.methods import build_method, build_network
 from trainables.mixers.attentivemix import attentivemix
@@ -54,8 +54,8 @@ def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline):
     average, network = attentive.average.network, attentive.network
     wanted = {name: value.clone() for name, value in network.state_dict().items()}
     optimiser = torch.optim.SGD(method.parameters(), lr=0.5)
-    for step, kept in enumerate((2 / 11, 3 / 12)):
-        method(IMAGES, torch.arange(2), torch.Generator().manual_seed(step)).loss.backward()
+    for number, kept in enumerate((2 / 11, 3 / 12)):
+        method(IMAGES, torch.arange(2), torch.Generator().manual_seed(number)).loss.backward()
         optimiser.step()
         method.after_step(0.5)
         for name, value in network.state_dict().items():
@@ -81,7 +81,10 @@ def test_the_moving_average_keeps_no_more_than_its_decay():
     method.network.backbone.head.weight.data.zero_()
     method.after_step(0.5)
     torch.testing.assert_close(method.average.network.backbone.head.weight, 0.3 * before)  # not 5/14
-    assert method_for("attentivemix", mixer__ema=0.0).average is None
+    without = method_for("attentivemix", mixer__ema=0.0)
+    step(without)
+    without.after_step(0.5)
+    assert without.average is None
 
 
 def test_a_file_that_is_no_extractor_is_refused(tmp_path):

@@ -158,6 +158,8 @@ def test_each_row_of_table_8_but_automix_s_own_by_hand(mixer, pipeline):
     torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=0)  # the drawn lambda is float32
     torch.testing.assert_close(log["mask_gap"], gap.detach(), rtol=1e-6, atol=1e-8)
     assert ("loss_one" in log, "loss_block" in log) == (pipeline == "mp_ce", pipeline != "none")
+    passes = [[n for name, n in each.network.named_buffers() if "num_batches" in name] for each in (method, other)]
+    assert passes[0] == passes[1]
 
     loss.backward()
     wanted.backward()  # without a teacher it flows on through the maps of the masks

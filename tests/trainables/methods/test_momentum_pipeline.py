@@ -74,7 +74,7 @@ def test_it_averages_what_the_method_would_test_and_passes_on_the_rest():
     assert list(method.also_tested) == list(inner.also_tested)
     assert method.also_saved["mix_block"] is inner.block
     assert method.evaluated is method.average
-    assert not any(p.requires_grad for p in method.average.parameters())
+    assert not any(p.requires_grad for p in method_for("none", ema=0.75).average.parameters())
     asked = []
     inner.after_step = asked.append
     method(pixels(), LABELS, Generator().manual_seed(0))  # moves the statistics of the slow copy

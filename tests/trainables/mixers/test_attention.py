@@ -6,6 +6,9 @@ from torch import Tensor
 
 from tests.trainables.methods.small import method_for
 from tests.trainables.seeded import seeded
+from trainables.backbones.deit import DeiT
+from trainables.backbones.token_merging import merged_attention
+from trainables.methods.inputs import INPUTS
 from trainables.mixers.attentivemix import attentivemix
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import Mixed
@@ -75,13 +78,18 @@ def test_the_weights_of_transmix_by_loops(attention_share):
     torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
 
 
-def test_a_transformer_trains_with_transmix_and_is_asked_for_its_attention_as_in_a_test():
+@pytest.mark.parametrize(
+    ("mixer", "asked", "share", "attended"),
+    [("transmix", "attend", (), DeiT.class_attention), ("mergemix", "attend_merged", (0.5,), merged_attention)],
+)
+def test_a_transformer_trains_and_is_asked_for_its_attention_as_in_a_test(mixer, asked, share, attended):
     """In training nine branches of ten are dropped, and the attention would be another at every question."""
-    method = method_for("transmix", backbone="vit_tiny_32", drop_path=0.9)
+    method = method_for(mixer, backbone="vit_tiny_32", drop_path=0.9)
     images, labels = torch.rand(B, 3, 32, 32, generator=seeded(2)), torch.arange(B)
     method(images, labels, seeded())[0].backward()
     assert all(p.grad is not None for p in method.parameters())
     assert all(module.training for module in method.modules())
-    first, again = (method.mix(images, labels, seeded()).weights for _ in range(2))
-    assert torch.equal(first, again)
-    assert (first - cutmix(images, seeded()).weights).abs().max() > 1e-3
+    seen = INPUTS[asked](method.network, images, labels)(images, *share)
+    with torch.no_grad():
+        wanted = attended(method.network.eval().backbone, method.network.normalise(images), *share)
+    assert torch.equal(seen, wanted)

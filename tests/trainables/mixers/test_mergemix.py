@@ -11,7 +11,6 @@ from tests.trainables.backbones.test_deit import network, pixels
 from tests.trainables.methods import small
 from trainables.backbones import token_merging
 from trainables.backbones.token_merging import attend, destinations, merge, merged_attention
-from trainables.methods.inputs import INPUTS
 from trainables.mixers.mergemix import mergemix
 from trainables.mixers.mixed import beta, partners
 
@@ -108,15 +107,3 @@ def test_the_paper_s_label_is_gaussian_and_spans_the_batch():
     assert torch.equal(mix(label="gaussian").images, mix().images)
     one = mix(per_batch=True).weights
     assert torch.equal(one, one[:1].expand_as(one))
-
-
-def test_a_step_trains_a_transformer_which_is_asked_for_its_attention_as_in_a_test():
-    method = small.method_for("mergemix", backbone="vit_tiny_32", drop_path=0.9)
-    rows = torch.rand(4, 3, 32, 32, generator=Generator().manual_seed(0))
-    loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))
-    loss.backward()
-    assert all(p.grad is not None for p in method.network.parameters())
-    seen = INPUTS["attend_merged"](method.network, rows, torch.arange(4))(rows, 0.5)
-    with torch.no_grad():
-        wanted = merged_attention(method.network.eval().backbone, method.network.normalise(rows), 0.5)
-    assert torch.equal(seen, wanted)
