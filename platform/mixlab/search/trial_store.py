@@ -121,7 +121,7 @@ def best_of(study: optuna.Study) -> FrozenTrial | None:
 def standing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials without those that failed and are tried again, which count no more."""
     again = {trial.user_attrs[INSTEAD] for trial in trials if INSTEAD in trial.user_attrs}
-    return [trial for trial in trials if trial.number not in again] if again else list(trials)
+    return [trial for trial in trials if trial.number not in again]
 
 
 def faults(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

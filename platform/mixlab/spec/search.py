@@ -174,7 +174,7 @@ class Search:
 
         A cell without a winner, by its name, is left out, and so are all cells that are compared with it.
         """
-        against = {arm.name: arm.against or self.study.baseline for arm in self.study.arms[1:]}
+        against = {arm.name: arm.against or self.study.baseline for arm in self.study.arms}
 
         def compared(levels: Mapping[str, str], arm: str) -> bool:
             won = cell_name(levels.values(), arm) in winners
@@ -202,7 +202,6 @@ class Search:
         require_known("sampler", self.sampler, SAMPLERS)
         require_known("scheduler", self.scheduler, SCHEDULERS)
         require_known("direction", self.direction, DIRECTIONS)
-        user_input.require_name("the objective of a search", self.objective)
         arms = len(self.study.cells())
         user_input.require_few("the budget of a search is", self.budget)
         if self.budget < arms:

@@ -98,7 +98,7 @@ def suggest(space: Space, config: Mapping[str, Any], trial: Any) -> Point:
 def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
     """Yield points that show whether all of ``space`` can be run: the ends of every range and each choice."""
     values = {key: list(r.values) if isinstance(r, Choice) else [r.low, _last(r)] for key, r in space.items()}
-    for row in range(max(map(len, values.values()), default=0)):
+    for row in range(max(map(len, values.values()))):
         full = {key: some[min(row, len(some) - 1)] for key, some in values.items()}
         yield _applying(space, config, full.__getitem__)
 
@@ -143,7 +143,7 @@ def _applies(values: Range, config: Mapping[str, Any]) -> bool:
 def _equal(value: Any, wanted: Any) -> bool:
     """Return whether two values are equal but for rounding: 0.1 + 2 * 0.1, from steps of 0.1, equals 0.3."""
     numbers = isinstance(value, float) and isinstance(wanted, int | float)
-    return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-12) if numbers else bool(value == wanted)
+    return math.isclose(value, wanted, abs_tol=1e-12) if numbers else bool(value == wanted)
 
 
 def _applying(space: Space, config: Mapping[str, Any], value_of: Callable[[str], Any]) -> Point:
@@ -205,7 +205,7 @@ def _may_give(values: Range, wanted: Any) -> bool:
     if values.step is None or not isinstance(wanted, int | float) or not values.low <= wanted <= values.high:
         return False
     nearest = values.low + round((wanted - values.low) / values.step) * values.step
-    return _equal(float(nearest), wanted)
+    return _equal(nearest, wanted)
 
 
 def check_space(space: Space) -> None:

@@ -34,11 +34,11 @@ def kind(request) -> str:
 
 def die(history: History) -> None:
     """Give the running trials to a driver of this machine that no longer exists."""
-    host = history.drivers.me.rpartition("#")[0]
+    dead = f"{machine_of(history.drivers.me)}#999999999@1"
     for arm in history.arms.values():
         for trial in arm.get_trials():
             if trial.state == TrialState.RUNNING:
-                arm._storage.set_trial_user_attr(trial._trial_id, DRIVER, f"{host}#999999999@1")
+                arm._storage.set_trial_user_attr(trial._trial_id, DRIVER, dead)
 
 
 def test_a_driver_that_died_before_the_first_draw_leaves_no_twin():
@@ -173,11 +173,10 @@ def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path, 
 
 def test_one_driver_confirms_at_a_time(tmp_path):
     history = History(search(budget=4), TRAIN, store_of("journal", tmp_path))
-    host = history.drivers.me.rpartition("#")[0]
     history.drivers.study.set_user_attr("mixlab.confirming", OTHER)
     history.drivers.study.set_user_attr(f"beat {OTHER}", 9e12)
     assert not history.begin_confirmation()
-    history.drivers.study.set_user_attr("mixlab.confirming", f"{host}#999999999@1")
+    history.drivers.study.set_user_attr("mixlab.confirming", f"{machine_of(history.drivers.me)}#999999999@1")
     assert history.begin_confirmation()
     other = History(search(budget=4), TRAIN, history.store)
     other.drivers.me = OTHER

@@ -133,6 +133,14 @@ def test_data_is_held_out_if_the_runs_of_the_search_alone_change_every_key_for_t
         assert replace(SEARCH, tuning=tuning).holds_out(TRAIN) is held
     same_data = STUDY.with_base(evaluate="validation", validation=0.1)  # the confirmation uses it too
     assert not replace(SEARCH, study=same_data, tuning={}).holds_out(TRAIN)
+    of_both = replace(SEARCH, tuning={}).with_fixed(TRAIN.held_out, validation=0.2)
+    assert (of_both.study.fixed, of_both.tuning) == ({"validation": 0.2}, {})
+
+
+def test_by_default_a_search_optimises_the_first_metric_that_its_own_runs_report():
+    train = minimal.with_attributes(objectives=lambda config: [f"after {config['epochs']} of {config['zeta']}", "loss"])
+    search = replace(SEARCH, objective="", tuning={"epochs": 3}).completed(train)
+    assert (search.objective, search.direction) == ("after 3 of 0.5", "maximize")
 
 
 def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out():
@@ -141,6 +149,7 @@ def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out()
 
     search = configured("--epochs", "4", "--set", "validation=0.2", "--seeds", "5")
     assert search.tuning == {"validation": 0.2, "evaluate": "validation", "epochs": 4}
+    search.check(TRAIN)  # only the size of the part that is held out has changed
     winners = {cell.name: {"zeta": 1.0, "alpha": 1.0} for cell in search.study.cells()}
     confirmed = search.confirmation(winners).trials(TRAIN)
     assert {(t.config["epochs"], t.config["validation"]) for t in confirmed} == {(4, 0.0)}
@@ -176,7 +185,13 @@ def test_corners_are_the_ends_and_every_choice():
 
 @pytest.mark.parametrize(
     ("values", "last"),
-    [(Int(8, 20, step=8), 16), (Float(0, 1, step=0.4), 0.8), (Float(0.1, 0.3, step=0.1), 0.3), (Float(0, 2), 2)],
+    [
+        (Int(8, 20, step=8), 16),
+        (Float(0, 1, step=0.4), 0.8),
+        (Float(0.1, 0.3, step=0.1), 0.3),
+        (Float(0, 2), 2),
+        (Float(1, 2, log=True), 2),
+    ],
 )
 @pytest.mark.filterwarnings("error")  # Optuna warns where it shortens a range
 def test_what_the_steps_of_a_range_do_not_reach_is_neither_tried_nor_drawn(values, last):
@@ -184,7 +199,8 @@ def test_what_the_steps_of_a_range_do_not_reach_is_neither_tried_nor_drawn(value
     assert repr([point["x"] for point in corners({"x": values}, {})]) == repr([values.low, last])
     trial = optuna.create_study().ask()
     assert isinstance(suggest({"x": values}, {}, trial)["x"], int if isinstance(values, Int) else float)
-    assert trial.distributions["x"].high == last
+    drawn = trial.distributions["x"]
+    assert (drawn.high, drawn.step, drawn.log) == (last, values.step, values.log)
 
 
 def test_a_grid_has_every_point_that_applies_once():
