@@ -183,7 +183,12 @@ def test_a_folder_of_ray_that_is_long_or_cannot_be_written_is_a_sentence(tmp_pat
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setattr(ray_private, "SHORT", 200)
     (tmp_path / ray_private.OWN).symlink_to("/nowhere")
-    with pytest.raises(BadInput, match=f"{ray_private.OWN}' is to hold Ray's files, but is no folder of this user: "):
+    not_ours = f"{ray_private.OWN}' is to hold Ray's files, but is no folder of this user: "
+    with pytest.raises(BadInput, match=not_ours):
+        connect._own_folder()
+    (tmp_path / ray_private.OWN).unlink()
+    monkeypatch.setattr(connect.os, "geteuid", lambda: 12_345)  # of whom the folder is not
+    with pytest.raises(BadInput, match=not_ours):
         connect._own_folder()
     monkeypatch.undo()
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 90 * "t")
