@@ -59,6 +59,15 @@ def test_the_effects_of_two_factors_by_hand():
     assert effects["p"].tolist() == [0.5] * 3
 
 
+def test_the_effects_are_one_family():
+    """By seed the first is 1, the second 1 five times and -1 once: both p are by hand in test_family.py."""
+    cells = itertools.product((-1, 1), (-1, 1), range(6))
+    rows = [(x1, x2, seed, 70.0 + x1 + (x2 if seed else -x2)) for x1, x2, seed in cells]
+    effects = factorial_effects(pd.DataFrame(rows, columns=["x1", "x2", "seed", "top1"]), "top1", ["x1", "x2"])
+    assert effects["p_family"].tolist() == [4 / 64, 14 / 64, 1]
+    assert effects["p"].tolist() == [2 / 64, 14 / 64, 1]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_seed_that_lacks_an_arm_or_of_which_one_has_diverged_is_not_counted(value):
     runs = runs_of(8, TRUE, noise=0.1)
