@@ -89,8 +89,7 @@ def inside(boxes: Boxes, height: int, width: int) -> Tensor:
 
 def outside(boxes: Boxes, height: int, width: int) -> Tensor:
     """Return (B, 1, H, W) float32: 1 at the pixels around each row's box, 0 inside."""
-    rows, columns = within(boxes.top, boxes.bottom, height), within(boxes.left, boxes.right, width)
-    return torch.maximum((1 - rows)[:, None, :, None], (1 - columns)[:, None, None, :])
+    return 1 - inside(boxes, height, width)
 
 
 def areas(boxes: Boxes) -> Tensor:
