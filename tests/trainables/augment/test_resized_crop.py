@@ -30,17 +30,6 @@ def test_resizing_to_the_own_size_changes_nothing():
         assert torch.equal(resize(IMAGES, (H, W), interpolation), IMAGES)
 
 
-def test_boxes_lie_inside_and_keep_their_share_and_shape():
-    draws = torch.rand(4000, DRAWS, generator=generator(0, "boxes"))
-    top, left, height, width = random_boxes(draws, torch.tensor(300), torch.tensor(200), 0.08).unbind(1)
-    assert (top.min(), left.min()) == (0, 0)  # every place can be drawn, the first and the last too
-    assert ((top + height).max(), (left + width).max()) == (300, 200)
-    share, ratio = height * width / 60_000, width / height
-    assert 0.075 < share.min() < 0.1
-    assert share.max() > 0.85  # a box of nearly all of a 3:2 image, of a shape between 3:4 and 4:3
-    assert 0.74 < ratio.min() < ratio.max() < 1.36
-
-
 def test_boxes_have_the_distribution_of_torchvision_s():
     from torchvision.transforms import RandomResizedCrop
 
@@ -58,9 +47,9 @@ def test_boxes_have_the_distribution_of_torchvision_s():
 @pytest.mark.parametrize(
     ("size", "area", "shape", "box"),
     [
-        ((100, 100), 0.3, 0.5, [10, 30, 60, 60]),  # area 0.08 + 0.92 * 0.3 = 0.356; the root of 3560 is 59.7
-        ((100, 100), 0.3, 0.0, [8, 36, 69, 52]),  # at 3:4, the roots of 3560 / 0.75 and of 3560 * 0.75
-        ((100, 100), 0.0, 0.5, [18, 54, 28, 28]),  # the root of 800 is 28.3
+        ((100, 100), 0.3, 0.5, [40, 30, 60, 60]),  # area 0.08 + 0.92 * 0.3 = 0.356; the root of 3560 is 59.7
+        ((100, 100), 0.3, 0.0, [31, 36, 69, 52]),  # at 3:4, the roots of 3560 / 0.75 and of 3560 * 0.75
+        ((100, 100), 0.0, 0.5, [72, 54, 28, 28]),  # the root of 800 is 28.3
         ((100, 41), 0.9, 0.5, [22, 0, 55, 41]),  # the root of 3723 does not fit; 41 / 0.75 is 54.7
         ((41, 100), 0.9, 0.5, [0, 22, 41, 55]),
         ((10, 100), 1.0, 1.0, [0, 43, 10, 13]),  # nearly all of it, at 4:3
@@ -71,7 +60,7 @@ def test_a_box_by_hand(size, area, shape, box):
     """All tries are alike; where they do not fit, the largest box of an allowed shape is cut from the middle."""
     draws = torch.zeros(1, DRAWS)
     draws[0, 0:-2:2], draws[0, 1:-2:2] = area, shape
-    draws[0, -2], draws[0, -1] = 0.25, 0.75
+    draws[0, -2], draws[0, -1] = 0.99, 0.75
     found = random_boxes(draws, torch.tensor(size[0]), torch.tensor(size[1]), 0.08)
     assert found.tolist() == [box]
 
