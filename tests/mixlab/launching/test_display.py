@@ -247,11 +247,12 @@ def test_gpu_memory_in_words(answer, text):
 
 def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path, monkeypatch):
     monkeypatch.setattr(display, "EVERY_SECONDS", 0.01)
-    (program := tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho '31744, 81559'\n")
+    (answer := tmp_path / "answer").write_text("31744, 81559\n")
+    (program := tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\ncat '{answer}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TERM", "xterm-256color")
     with Display(console_of(force_terminal=True)[0], Phase("1 of 8"), quiet=False) as shown:
         wait_for(lambda: shown.gpus.text == "GPU memory 31 of 80 GB")
-        program.write_text("#!/bin/sh\nexit 9\n")
+        answer.unlink()  # the program itself cannot be written while it runs
         wait_for(lambda: not shown.gpus.text)
