@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from mixlab import installation
-from mixlab.errors import BadInput, first_line, give_up_output, no_room, require_known
+from mixlab.errors import BadInput, ends_output, first_line, give_up_output, require_known
 from mixlab.messages import STOPPED, in_lines, open_streams, terminal_width
 
 TOOLS = {  # the module that carries out a command, as ``python -m MODULE`` does, and the purpose of the command
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(STOPPED, file=sys.stderr)
         return 130
     except OSError as error:
-        if not no_room(error) and not isinstance(error, BrokenPipeError):
+        if not ends_output(error):
             raise
         return give_up_output(error)
     return 0

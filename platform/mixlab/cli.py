@@ -16,7 +16,7 @@ from rich.console import Console
 
 from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
-from mixlab.errors import BadInput, HeadLost, StorageLost, give_up_output, no_room, require_known
+from mixlab.errors import BadInput, HeadLost, StorageLost, ends_output, give_up_output, require_known
 from mixlab.launching.result import Result
 from mixlab.messages import STOPPED, open_streams, say
 from mixlab.options import AUTO, BUDGET, Options, option_name
@@ -60,7 +60,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
             raise
         result = Result(int(not (options.listing or options.dry_run)))
     except OSError as error:
-        if not no_room(error) and not isinstance(error, BrokenPipeError):
+        if not ends_output(error):
             raise
         result = Result(give_up_output(error))
     try:

@@ -59,6 +59,11 @@ def answer_in_a_sentence() -> None:
     sys.excepthook = hook
 
 
+def ends_output(error: OSError) -> bool:
+    """Return whether an error says that the standard output takes no more: a disk is full, or nobody reads a pipe."""
+    return no_room(error) or isinstance(error, BrokenPipeError)
+
+
 def give_up_output(error: OSError) -> int:
     """Write no more to the standard output, and return the exit code; say why, unless it is a pipe that nobody reads.
 

@@ -23,9 +23,8 @@ from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.search import Search
 from mixlab.spec.space import short
 from mixlab.spec.study import Study
-from mixlab.spec.trial import State
-from mixlab.tracking import artifacts, names, store, stored_runs
-from mixlab.tracking.experiment import interrupt
+from mixlab.tracking import artifacts, names, stored_runs
+from mixlab.tracking.experiment import interrupt_plans
 from mixlab.uris import typed
 
 
@@ -70,16 +69,12 @@ def launch_search(search: Search, start: Start) -> Result:
 
 def _end_abandoned(history: History, start: Start) -> None:
     """End the runs of the search's plans, of these trials, whose drivers were killed, unless one may be at work."""
-    known = stored_runs.experiment_named(start.client, history.search.name)
-    if known is None or not history.drivers.alone():
-        return
-    experiment, level = known.experiment_id, {names.LEVEL: names.SEARCH_LEVELS[0]}
-    with store.reading(start.client):
-        for run in stored_runs.search_runs(start.client, experiment, level, params=False):
-            trials = artifacts.plan_of(start.client, run.run_id).get("storage")
-            if run.state is State.RUNNING and trials == shown_url(history.store.url):
-                plan = run.tags.get(names.PLAN, "")
-                store.patiently(partial(interrupt, start.client, experiment, plan, names.SEARCH_LEVELS))
+
+    def has_these_trials(_: str, run: stored_runs.StoredRun) -> bool:
+        return bool(artifacts.plan_of(start.client, run.run_id).get("storage") == shown_url(history.store.url))
+
+    if history.drivers.alone():
+        interrupt_plans(start.client, history.search.name, names.SEARCH_LEVELS, has_these_trials)
 
 
 def report_command(search: str, tracking_uri: str, storage: str) -> str:

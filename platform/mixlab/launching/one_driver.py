@@ -18,10 +18,9 @@ from mixlab.launching.start import LOCK_FILE, Start
 from mixlab.messages import say
 from mixlab.passwords import shown
 from mixlab.processes import WATCH_SECONDS, Board, OtherDriver, claimed, is_over
-from mixlab.spec.trial import State
 from mixlab.tracking import names, store
-from mixlab.tracking.experiment import TagBoard, interrupt, open_experiment
-from mixlab.tracking.stored_runs import experiment_named, search_runs
+from mixlab.tracking.experiment import TagBoard, interrupt_plans, open_experiment
+from mixlab.tracking.stored_runs import StoredRun
 from mixlab.uris import sqlite_file
 
 
@@ -84,15 +83,12 @@ def end_abandoned(start: Start, identity: str) -> None:
 
     A start of another plan that may be at work, or cut off on another machine, keeps its runs.
     """
-    known = experiment_named(start.client, start.name)
-    if known is None:
-        return
-    experiment, level = known.experiment_id, {names.LEVEL: names.STUDY_LEVELS[0]}
-    with store.reading(start.client):
-        for run in search_runs(start.client, experiment, level, params=False):
-            plan = run.tags.get(names.PLAN, "")
-            if run.state is State.RUNNING and (plan == identity or _is_abandoned(start, experiment, plan)):
-                store.patiently(partial(interrupt, start.client, experiment, plan))
+
+    def is_abandoned(experiment: str, run: StoredRun) -> bool:
+        plan = run.tags.get(names.PLAN, "")
+        return plan == identity or _is_abandoned(start, experiment, plan)
+
+    interrupt_plans(start.client, start.name, names.STUDY_LEVELS, is_abandoned)
 
 
 def _is_abandoned(start: Start, experiment: str, identity: str) -> bool:

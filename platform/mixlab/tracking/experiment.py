@@ -1,7 +1,8 @@
 """Finds an experiment of MLflow and the runs in it, and creates what is not there yet."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -11,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
 from mixlab.spec.trial import State
-from mixlab.tracking import artifacts, names
+from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.stored_runs import StoredRun, experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
@@ -104,10 +105,25 @@ def end_run(client: MlflowClient, run_id: str, state: State, error: str = "") ->
     client.set_terminated(run_id, names.STATUS[state])
 
 
-def interrupt(
-    client: MlflowClient, experiment: str, plan: str, levels: tuple[str, str, str] = names.STUDY_LEVELS
+def interrupt_plans(
+    client: MlflowClient, name: str, levels: tuple[str, str, str], is_abandoned: Callable[[str, StoredRun], bool]
 ) -> None:
-    """End the runs of a plan whose start was killed, as if it had been interrupted."""
+    """End the runs of those plans of an experiment whose starts were killed, as if they had been interrupted.
+
+    ``is_abandoned`` tells by the experiment's id and a plan's own run whether nobody writes its runs, for certain.
+    """
+    known = experiment_named(client, name)
+    if known is None:
+        return
+    experiment = known.experiment_id
+    with store.reading(client):
+        for run in search_runs(client, experiment, {names.LEVEL: levels[0]}, params=False):
+            if run.state is State.RUNNING and is_abandoned(experiment, run):
+                store.patiently(partial(_interrupt, client, experiment, run.tags.get(names.PLAN, ""), levels))
+
+
+def _interrupt(client: MlflowClient, experiment: str, plan: str, levels: tuple[str, str, str]) -> None:
+    """End the runs of a plan; a part that was ended before stays as it is."""
 
     def runs_of(level: str, tag: str, value: str) -> list[StoredRun]:
         return search_runs(client, experiment, {names.LEVEL: level, tag: value}, params=False)
