@@ -62,14 +62,11 @@ def _float(shown: pd.DataFrame, caption: Sequence[str], notes: Sequence[str], la
     above, below = _sentences(caption), _sentences(notes)
     room = _room(above, below)
     fits = room >= LEAST or not below
+    low = _low(room if fits else _room(above))
     align = "".join("l" if words else "r" for words in columns_of_words(shown))
     rows = [" & ".join(map(escape_latex, row)) + r" \\" for row in [list(shown.columns), *data_rows(shown)]]
     lines = [r"\begin{table*}", r"\centering", rf"\caption{{{escape_latex(above)}}}", rf"\label{{tab:{label}}}"]
-    lines += [
-        r"\smallskip",
-        FITTED,
-        _low(room if fits else _room(above)),
-    ]  # most classes leave no space below a caption
+    lines += [r"\smallskip", FITTED, low]  # most classes leave no space below a caption
     lines += [rf"\begin{{tabular}}[b]{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
     written = rf"\footnotesize {escape_latex(below)}\par" if below else ""
     inside = [rf"\par\smallskip\parbox{{\linewidth}}{{{written}}}"] if written and fits else []

@@ -36,7 +36,7 @@ def method(*levels: LevelTable) -> list[str]:
     level = levels[0]
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
     reference = "the arm in the column 'against'" if level.against else repr(level.baseline)
-    one_seed = max(int(each.table["n"].max()) for each in levels) == 1
+    one_seed = _is_one_seed(levels)
     if not any(each.comparisons for each in levels):
         return ["One seed, so no spread." if one_seed else "Mean ± sd over seeds."]
     if one_seed:
@@ -65,16 +65,19 @@ def columns_text(*levels: LevelTable) -> list[str]:
     level = levels[0]
     if not any(each.comparisons for each in levels):
         return []
-    one_seed = max(int(each.table["n"].max()) for each in levels) == 1
     lines = [*([EVIDENCE] if level.family.budget else []), *_delta_rule(levels)]
     if level.against:
-        interval = "" if one_seed else " with its paired t interval"
+        interval = "" if _is_one_seed(levels) else " with its paired t interval"
         lines.append(f"Over {level.baseline}: the gain over {level.baseline!r}{interval}; it is not tested.")
     if level.controls:
         names = ", ".join(map(repr, level.controls))
         what = f"Controls: {names}, which show" if len(level.controls) > 1 else f"Control: {names}, which shows"
         lines.append(f"{what} what other arms change besides what they are named for.")
     return lines
+
+
+def _is_one_seed(levels: Sequence[LevelTable]) -> bool:
+    return max(int(each.table["n"].max()) for each in levels) == 1
 
 
 def _fixed_rule(levels: Sequence[LevelTable]) -> str:
