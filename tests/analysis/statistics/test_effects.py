@@ -60,7 +60,7 @@ def test_the_effects_of_two_factors_by_hand():
 
 
 def test_the_effects_are_one_family():
-    """By seed the first is 1, the second 1 five times and -1 once: both p are by hand in test_family.py."""
+    """The first effect is 1 in all six seeds, the second 1 in five and -1 in one: test_family.py has both p by hand."""
     cells = itertools.product((-1, 1), (-1, 1), range(6))
     rows = [(x1, x2, seed, 70.0 + x1 + (x2 if seed else -x2)) for x1, x2, seed in cells]
     effects = factorial_effects(pd.DataFrame(rows, columns=["x1", "x2", "seed", "top1"]), "top1", ["x1", "x2"])
