@@ -42,7 +42,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1_and_the_same_command_tries
 
 @pytest.mark.slow
 def test_the_runs_of_a_search_that_was_killed_are_ended_by_a_start_of_another_plan_once_no_driver_is_left(
-    launch, client, tmp_path
+    launch, client, tmp_path, request
 ):
     search = replace(SMALL_SEARCH, study=replace(SEARCHED, seeds=range(1)))
     launch(search, raising(KeyboardInterrupt(), after=1), code=130)
@@ -55,6 +55,7 @@ def test_the_runs_of_a_search_that_was_killed_are_ended_by_a_start_of_another_pl
     url = url_of(None, tmp_path / "results" / SEARCH.name)
     drivers = Drivers(optuna.load_study(study_name=SEARCH.name, storage=TrialStore(url, SEARCH.name).storage))
     neighbour = subprocess.Popen(["sleep", "600"])
+    request.addfinalizer(neighbour.kill)
     drivers.me = f"{machine_of(this_process())}#{name_of(neighbour.pid)}"
     with drivers.joined():
         launch(other)
