@@ -51,9 +51,11 @@ def sigmas(most: float) -> list[float]:
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return the eigenvalues, the trace and its standard error, ``noise`` by draw and sigma, and ``plane`` by step."""
 
+    count = sum(len(labels) for _, labels in batches(source, config))  # of those that can be decoded
+
     def product(direction: Direction) -> Direction:
         """Read the images again for every product: they are never all held at once."""
-        return hessian_product(network, batches(source, config), len(source), direction)
+        return hessian_product(network, batches(source, config), count, direction)
 
     rng = Generator().manual_seed(0)
     pairs = leading_eigenpairs(product, partial(gaussian_direction, network, rng))
@@ -84,11 +86,11 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     protocol = {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
-    measure_all(study, measure, {"kind": "curvature", "version": 1, **protocol})
+    measure_all(study, measure, {"kind": "curvature", "version": 2, **protocol})
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     levels = tables["noise_loss"]
     how = (
-        f"Mean cross-entropy on {counted(options.images, 'test image')}. Hessian of every parameter: power "
+        f"Mean cross-entropy on {study.images()}. Hessian of every parameter: power "
         f"iteration, and {options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, "
         f"{counted(options.noises, 'draw')}, {NOISE_STEPS} sigmas from 0 to {options.sigma:g}."
     )

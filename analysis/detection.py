@@ -78,10 +78,9 @@ def _work(options: argparse.Namespace) -> int:
     for name, label in MEASURES.items():
         metric = Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label)
         tables.append(study.tables(metric, name, compare=recipe == RECIPES[options.layout]))
-    images = next(iter(study.results.values()))["images"]
     how = (
         f"Faster R-CNN, {counted(recipe.iterations, 'iteration')} of {counted(recipe.batch_size, 'photograph')}; "
-        f"{counted(images, 'test photograph')} of {options.layout.upper()}. "
+        f"{study.images('test photograph')} of {options.layout.upper()}. "
         f"AP as by {EVALUATIONS[options.layout]}: mean over overlaps of 50 to 95 %; AP50 and AP75: at 50 and at 75 %."
     )
     return study.finish(study.write_tables(tables, how))

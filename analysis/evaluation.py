@@ -97,6 +97,11 @@ class Evaluation:
             raise command.NothingEvaluated
         return self.found
 
+    def images(self, what: str = "test image") -> str:
+        """Return of how many images the results are: ``1000 test images``, or ``998 or 1000`` where they differ."""
+        counts = {result.get("images", self.options.images) for result in self.results.values()}
+        return counted(" or ".join(map(str, sorted(counts))), what)
+
     @property
     def config(self) -> Config:
         """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""

@@ -23,7 +23,6 @@ from analysis import command, evaluation
 from analysis.evaluation import Evaluation
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import FACTOR, done, setting
-from mixlab.messages import counted
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -56,7 +55,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
             found.append(overlaps(as_shown(evidence, side), np.array([box], np.float64)))
     at_each = accuracies(found)
     mean = sum(at_each) / len(at_each)
-    return {"images": len(found), "max_box_acc_v2": mean, **dict(zip(AT, at_each, strict=True))}
+    return {"max_box_acc_v2": mean, **dict(zip(AT, at_each, strict=True))}
 
 
 def of_boxes(study: Evaluation) -> Evaluation:
@@ -81,8 +80,7 @@ def _work(options: argparse.Namespace) -> int:
             read_boxes(root)
     study.measure(measure, {"kind": "localisation", "version": 1, "data_root": str(root)})
     tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
-    images = next(iter(study.results.values()))["images"]
-    shown = f"{counted(images, 'test image')}, evenly spaced, squeezed to a square"
+    shown = f"{study.images()}, evenly spaced, squeezed to a square"
     how = f"{shown}; maps of the true class, at the best threshold. MaxBoxAccV2: mean over overlaps of 30, 50 and 70 %."
     return study.finish(study.write_tables(tables, how))
 

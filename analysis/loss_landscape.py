@@ -101,7 +101,7 @@ def _work(options: argparse.Namespace) -> int:
     measure_all(study, measure, {"kind": "landscape", "version": 1, **protocol})
     levels = study.tables(RISE, "rise")
     how = (
-        f"Mean cross-entropy on {counted(options.images, 'test image')}. Directions: random, normal, each filter "
+        f"Mean cross-entropy on {study.images()}. Directions: random, normal, each filter "
         "as long as the network's own (Li et al. 2018), the same for every network but for that scale; 1: every filter "
         "moved by its own length."
     )

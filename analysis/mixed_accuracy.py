@@ -105,7 +105,7 @@ def _work(options: argparse.Namespace) -> int:
         raise ValueError(f"{few}: give more --images than {options.images}")
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
-    shown = f"{counted(options.draws, 'draw')} of {counted(options.images, 'test image')}"
+    shown = f"{counted(options.draws, 'draw')} of {study.images()}"
     how = f"{whose}, lambda from Beta(1, 1); {shown}. Ranges of lambda with fewer than {FEWEST} mixtures are left out."
     own = [parse(config).mixer_options for config in study.configs.values()]
     mixers = [mixer_options(options.mixer, {})] if options.mixer else own

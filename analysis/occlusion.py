@@ -29,7 +29,6 @@ from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import interval_text
 from analysis.words.notes import uneven_seeds
-from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -62,7 +61,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
         draws=protocol["draws"],
     )
     area = float(occlusion.area_under_curve(accuracy.mean(0)))
-    return {"accuracy": accuracy.tolist(), "area": area, "patch_size": side, "images": len(source)}
+    return {"accuracy": accuracy.tolist(), "area": area, "patch_size": side}
 
 
 def example_strip(config: Config, options: argparse.Namespace, side: int) -> list[tuple[float, Tensor]]:
@@ -88,7 +87,7 @@ def curve(result: Result) -> list[dict[str, float]]:
     ]
 
 
-def protocol_text(options: argparse.Namespace, result: Result) -> str:
+def protocol_text(options: argparse.Namespace, result: Result, images: str) -> str:
     """Return the protocol in a sentence."""
     order = {"random": "random patches", "salient": "the most salient patches first"}
     colour = "the mean colour" if options.fill == "mean" else "black"
@@ -97,7 +96,7 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
         f"Masked: {order.get(options.order, 'the least salient patches first')}, {result['patch_size']} x "
         f"{result['patch_size']} pixels, in {colour}; each image its own, {mean}"
         "the same masks for every network; "
-        f"{counted(result['images'], 'test image')}. Occluded accuracy is the area under the curve: the mean over 0 to "
+        f"{images}. Occluded accuracy is the area under the curve: the mean over 0 to "
         "100 % masked patches."
     )
 
@@ -111,7 +110,7 @@ def _work(options: argparse.Namespace) -> int:
     study.measure(measure, {"kind": "occlusion", "version": 1, **asked})
     levels, points = study.tables(AREA, "area"), study.points(curve)
     result = next(iter(study.results.values()))
-    sentence = protocol_text(options, result)
+    sentence = protocol_text(options, result, study.images())
     strip = example_strip(study.config, options, result["patch_size"])
     chance = 100 / dataset_of(study.config).num_classes
     uneven = dict.fromkeys(line for level in levels for line in uneven_seeds(level))

@@ -57,7 +57,7 @@ def sets_for(dataset: str) -> list[EvaluationSet]:
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return the accuracy or the AUPR of each set, and how many images of each part are at least so confident."""
-    found: Result = {"images": len(source), "test_top1_clean": top1(*_outputs(network, source, config))}
+    found: Result = {"test_top1_clean": top1(*_outputs(network, source, config))}
     root, share = Path(protocol["data_root"]), min(1.0, protocol["images"] / WHOLE)
     for one in sets_for(config.dataset):
         classes = one.classes(root) if one.classes else None
@@ -108,8 +108,8 @@ def _work(options: argparse.Namespace) -> int:
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
     first = next(iter(study.results.values()))
     how = (
-        f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, and {first['images']} of the test "
-        f"set, evenly spaced. A network's confidence is its largest probability; an AUPR by chance is "
+        f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, and {study.images()}, "
+        f"evenly spaced. A network's confidence is its largest probability; an AUPR by chance is "
         f"{first['chance']:.1f} %, the share of images of no known class."
     )
     text = study.write_tables(tables.values(), how)

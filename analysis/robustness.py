@@ -33,7 +33,6 @@ from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text
-from mixlab.messages import counted
 from mixlab.spec.metric import Metric, decimals
 from mixlab.spec.trial import cell_name
 
@@ -89,12 +88,12 @@ def _cell(row: pd.Series, seeds: int) -> str:
     return f"{row['mean']:.2f}{gain}{few}{paper}"
 
 
-def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> list[str]:
+def protocol_text(images: str, results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> list[str]:
     """Return sentences that explain the columns."""
-    result, (level, *_) = next(iter(results.values())), next(iter(tables.values()))
+    level, *_ = next(iter(tables.values()))
     others = ", ".join(f"{arm} from {reference}" for arm, reference in level.against.items())
     difference = f"difference from the baseline{f' ({others})' if others else ''}, paired by seed"
-    lines = [f"{counted(result['images'], 'test image')}, evenly spaced. In brackets: {difference}."]
+    lines = [f"{images}, evenly spaced. In brackets: {difference}."]
     lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:
@@ -129,10 +128,10 @@ def _work(options: argparse.Namespace) -> int:
         for name, metric in MEASURES.items()
         if name in logged
     }
-    text = study.write_tables(tables.values(), *protocol_text(results, tables), summary=summary(tables))
+    text = study.write_tables(tables.values(), *protocol_text(study.images(), results, tables), summary=summary(tables))
     points = study.points(reliability_points)
     caption = (
-        f"{counted(next(iter(results.values()))['images'], 'test image')} for each network, 15 bins of equal width; "
+        f"{study.images()} for each network, 15 bins of equal width; "
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
         f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn."
     )

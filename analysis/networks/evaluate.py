@@ -86,12 +86,18 @@ def all_of(source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
 def evaluate(
     checkpoint: Checkpoint, measure: Measure, protocol: Mapping[str, Any], images: int | Sequence[int], data_root: Path
 ) -> Result | str:
-    """Return a result, or why this network has none; what is wrong for every network, data or options, is raised."""
+    """Return a result, or why this network has none; what is wrong for every network, data or options, is raised.
+
+    A result says how many ``images`` it is of, without those that could not be decoded.
+    """
     memory.keep_freed()
     try:
         network, config = load_network(checkpoint)
-        source = open_images(config, images, data_root) if images else None
-        return measure(network, source, config, protocol)
+        if not images:
+            return measure(network, None, config, protocol)
+        source = open_images(config, images, data_root)
+        found = measure(network, source, config, protocol)
+        return {"images": len(source) - len(source.skipped), **found}
     except CheckpointError as error:
         return str(error)
     except (ValueError, OSError):

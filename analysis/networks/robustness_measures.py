@@ -127,7 +127,6 @@ def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
             [count, confidence if count else 0.0, accuracy if count else 0.0]  # JSON has no NaN
             for count, confidence, accuracy in zip(*(part.tolist() for part in bins), strict=True)
         ],
-        "images": len(labels),
     }
 
 

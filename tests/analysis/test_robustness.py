@@ -76,7 +76,7 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(own_trained, asked,
 
 def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_the_baseline():
     levels = tables_of(lambda *_: 70.0, seeds=1, against={"+ l_s": "+ lam"})
-    said = robustness.protocol_text({"run": {"images": 10}}, {"test_top1_clean": levels})
+    said = robustness.protocol_text("10 test images", {"run": {}}, {"test_top1_clean": levels})
     assert said[0].endswith("In brackets: difference from the baseline (+ l_s from + lam), paired by seed.")
     shown = robustness.summary({"test_top1_clean": levels})
     assert shown["cell"].tolist() == ["cutmix · baseline", "cutmix · + lam", "cutmix · + l_s"]

@@ -44,6 +44,7 @@ class BatchSource(Protocol):
     """A source of batches for the training loop; the images live on the device or are streamed from files."""
 
     workers_mib: float  # the most memory that its worker processes were seen to take, in MiB
+    skipped: set[str]  # why images that cannot be decoded were left out so far: a sentence for each
 
     def __len__(self) -> int:
         """Return the number of images, N."""

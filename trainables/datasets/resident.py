@@ -36,6 +36,7 @@ class Resident:
         self.augment = augment
         self.test_view = test_view
         self.workers_mib = 0.0
+        self.skipped: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.labels)

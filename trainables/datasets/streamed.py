@@ -43,7 +43,7 @@ class Streamed:
     # The number of processes that decode; 0: this one does; None: as many as torch has threads here, a number that
     # Ray sets to the processors of a trial.
     workers: int | None = None
-    skipped: set[str] = field(default_factory=set, init=False)  # the reasons reported for the images left out
+    skipped: set[str] = field(default_factory=set, init=False)
     workers_mib: float = field(default=0.0, init=False)
 
     def __len__(self) -> int:

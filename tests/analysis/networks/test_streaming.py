@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from analysis import loss_landscape, occlusion
+from analysis import curvature, loss_landscape, occlusion
 from analysis.networks import evaluate, robustness_measures
 from trainables.config import Config, parse
 from trainables.cost import noise_splits
@@ -45,11 +45,21 @@ def test_batches_change_no_number(measure, protocol, config, monkeypatch):
     assert flat(parts) == pytest.approx(flat(whole), rel=1e-9)
 
 
-def test_an_image_that_is_skipped_counts_nowhere(config, monkeypatch):
-    source, network = Resident(noise_splits(config, 3).test, "cpu", augment=None), build_network(config).eval()
-    whole = robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False})
+@pytest.mark.parametrize(
+    ("measure", "protocol"),
+    [
+        (robustness_measures.measure, {**ROBUSTNESS, "pgd": False}),
+        (loss_landscape.measure, LANDSCAPE),
+        (occlusion.measure, OCCLUSION),
+        (curvature.measure, {"sigma": 0.03, "noises": 1, "draws": 2, "plane": 0}),
+    ],
+)
+def test_an_image_that_is_skipped_counts_nowhere(measure, protocol, config, monkeypatch):
+    source = Resident(noise_splits(config, 3).test, "cpu", augment=None)
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)).eval()
+    whole = measure(network, source, config, protocol)
     monkeypatch.setattr(Resident, "__len__", lambda _: 5)  # of which two cannot be decoded
-    assert robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False}) == whole
+    assert measure(network, source, config, protocol) == whole
 
 
 def flat(result: Any) -> list[float]:
@@ -65,6 +75,7 @@ class Endless:
     """A test set of photographs that are made on request."""
 
     workers_mib = 0.0
+    skipped = frozenset()
 
     def __init__(self, count: int) -> None:
         self.count = count
