@@ -32,6 +32,7 @@ from analysis.networks.checkpoint import CheckpointError
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
 from analysis.records.runs import Plan, cell_of_run, of_arms, of_one_seed
+from analysis.shown_images import choose_images, shown_images
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab.messages import counted
 from trainables.backbones.backbone import Backbone, Network
@@ -155,14 +156,14 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
 
 
 def _work(options: argparse.Namespace) -> int:
-    if (count := evaluation.choose_images(options)) < 2:
+    if (count := choose_images(options)) < 2:
         option = "--images" if options.pick is None else "--pick"
         raise ValueError(f"{option} must give at least 2 images, for a mixture, got {count}")
     study = evaluation.Evaluation.read(options)
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)
     study.measure(measure, {"kind": "cam", "version": 2}, runs)
-    images, labels, names = evaluation.shown_images(study.config, options.images, options.data_root)
+    images, labels, names = shown_images(study.config, options.images, options.data_root)
     rows = [
         CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), study.results[row["run_id"]])
         for row in runs.to_dict("records")

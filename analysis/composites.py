@@ -18,11 +18,11 @@ from torch import Generator, Tensor
 
 from analysis import command
 from analysis.command import at_least, count, positive
-from analysis.evaluation import shown_images
 from analysis.figures.captioned import TEXT, save_with_points
 from analysis.figures.drawing import PALETTE
 from analysis.figures.naming import plain
 from analysis.figures.tiles import show_image, tile_figure
+from analysis.shown_images import shown_images
 from trainables.config import parse, require_known
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed

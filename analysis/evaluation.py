@@ -9,14 +9,12 @@ from typing import Any, Self
 
 import pandas as pd
 from matplotlib.figure import Figure
-from torch import Tensor
 from tqdm import tqdm
 
 from analysis import command
 from analysis.figures.captioned import save_with_points
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch
-from analysis.networks.class_names import class_names
 from analysis.networks.evaluate import Measure, Result
 from analysis.networks.ray_tasks import in_ray
 from analysis.records.published import published_of_runs
@@ -60,17 +58,6 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
     where = "evaluate the networks as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)
     return options
-
-
-def choose_images(options: argparse.Namespace) -> int:
-    """Let ``--pick``, which must be positions in the test set, replace ``--images``; return the number of images."""
-    if options.pick is None:
-        return int(options.images)
-    parts = [part.strip() for part in options.pick.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise ValueError(f"--pick must be positions in the test set such as 3,17,42, got {options.pick!r}")
-    options.images = [int(part) for part in parts]
-    return len(parts)
 
 
 @dataclass(frozen=True)
@@ -246,10 +233,3 @@ class Evaluation:
         """Print what was found and where it is written; return the exit code, 1 where a network has no result."""
         command.finish(self.files, text)
         return 1 if self.problems else 0
-
-
-def shown_images(config: Config, images: int | list[int], data_root: Path) -> tuple[Tensor, Tensor, list[str]]:
-    """Return test images (N, C, H, W) in [0, 1] and labels (N,), on the CPU, and class names; see ``open_images``."""
-    taken = evaluate.take_images(config, images, data_root)
-    found, labels = evaluate.all_of(evaluate.as_tested(taken, config), config)
-    return found.cpu(), labels.cpu(), class_names(config, taken)

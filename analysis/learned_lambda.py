@@ -27,6 +27,7 @@ from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, wr
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of
 from analysis.records.runs import cell_of_run, done, of_one_seed, setting
+from analysis.shown_images import choose_images, shown_images
 from analysis.statistics.tables import LevelTable, level_tables
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -115,7 +116,7 @@ def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
 
 
 def _work(options: argparse.Namespace) -> int:
-    count = evaluation.choose_images(options)
+    count = choose_images(options)
     if count < 2 or count % 2:
         raise ValueError(f"pairs need an even number of images, from 2, got {count}")
     if not 0 < options.lam < 1:
@@ -123,7 +124,7 @@ def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
     study.measure(measure, {"kind": "learned lambda", "version": 1, "lam": options.lam}, runs)
-    images, labels, names = evaluation.shown_images(study.config, options.images, options.data_root)
+    images, labels, names = shown_images(study.config, options.images, options.data_root)
     classes = [[names[label] for label in two] for two in labels.view(-1, 2).tolist()]
     pairs = list(zip(images.split(2), classes, strict=True))
     strips = [
