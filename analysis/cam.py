@@ -8,7 +8,7 @@ images: on a test image the map of its own class (SUMix, Fig. 3, 6, 7); on a mix
 the mixer of the network's own run at a lambda near one half, the maps of the two classes that the network finds
 likeliest (AutoMix, Fig. 3). A network that was trained without mixtures sees the left half of one and the right half
 of the other. The command needs the finished runs' ``model.pt``, takes seconds per network, and writes cam.png, .pdf
-and top2.csv into results/cam.
+and top2.csv into results/cam, with a cam_NAME.png for each data set where there are several.
 """
 
 import argparse
@@ -163,22 +163,25 @@ def _work(options: argparse.Namespace) -> int:
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)
     study.measure(measure, {"kind": "cam", "version": 2}, runs)
-    images, labels, names = shown_images(study.config, options.images, options.data_root)
-    rows = [
-        CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), study.results[row["run_id"]])
-        for row in runs.to_dict("records")
-        if row["run_id"] in study.results
-    ]
-    table = top_two(rows, names)
-    table.to_csv(options.out / "top2.csv", index=False)
     caption = (
         "Grad-CAM of the last feature map, each map scaled to its own maximum. Above: test images, and the map of the "
         "image's own class. Below: each image mixed with the next by the mixer of the network's own run, and the share "
         "of the first; the maps of the two classes that the network finds likeliest, %; tick: it is in the mixture. "
         f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels, one_seed=True)}"
     )
-    figure = plot_cam(options.study, rows, levels[0], images, names, caption)
-    study.files.extend([*save(figure, options.out / "cam"), options.out / "top2.csv"])
+    tables = []
+    for stem, config, part in study.by_dataset("cam", runs):
+        images, labels, names = shown_images(config, options.images, options.data_root)
+        rows = [
+            CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), study.results[row["run_id"]])
+            for row in part.to_dict("records")
+        ]
+        tables.append(top_two(rows, names))
+        figure = plot_cam(options.study, rows, levels[0], images, names, caption)
+        study.files.extend(save(figure, options.out / stem))
+    table = pd.concat(tables)
+    study.files.append(options.out / "top2.csv")
+    table.to_csv(study.files[-1], index=False)
     pairs = table.dropna(subset="both").groupby("cell", sort=False)["both"]
     text = [f"{cell}: names both classes of {sum(both)} of {counted(len(both), 'mixture')}" for cell, both in pairs]
     return study.finish("\n".join(text))

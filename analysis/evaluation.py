@@ -89,10 +89,19 @@ class Evaluation:
         counts = {result.get("images", self.options.images) for result in self.results.values()}
         return counted(" or ".join(map(str, sorted(counts))), what)
 
-    @property
-    def config(self) -> Config:
-        """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""
-        return parse(next(self.configs[run_id] for run_id in self.configs if run_id in self.results))
+    def configurations(self, runs: pd.DataFrame) -> dict[str, Config]:
+        """Return the configurations of those of some runs that have a result, by run id; errors as for `results`."""
+        return {run_id: parse(self.configs[run_id]) for run_id in runs["run_id"] if run_id in self.results}
+
+    def by_dataset(self, stem: str, runs: pd.DataFrame) -> Iterator[tuple[str, Config, pd.DataFrame]]:
+        """Yield for each data set the stem of its figure's file, a configuration that reads it, and its evaluated runs.
+
+        The stem is the given one, to which the data set's name is added where there are several.
+        """
+        configs = self.configurations(runs)
+        names = runs["run_id"].map({run_id: config.folder or config.dataset for run_id, config in configs.items()})
+        for name, part in runs.groupby(names, sort=False):
+            yield stem if names.nunique() == 1 else f"{stem}_{name}", configs[part["run_id"].iloc[0]], part
 
     def measure(
         self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None, of: int | None = None

@@ -6,7 +6,8 @@
 A pair is two test images that follow each other in --pick. Its mixtures, by the mixer of the network's own run, all
 have nearly the lambda of --lam, and differ in what they show of either image; they are sorted by the lambda that the
 network learns for them, from the least to the most for the first image. The command needs the finished runs'
-``model.pt``, takes seconds per network, and writes strip.png, .pdf, .tex and .csv into results/learned_lambda.
+``model.pt``, takes seconds per network, and writes strip.png, .pdf, .tex and .csv into results/learned_lambda, named
+strip_NAME for each data set where there are several.
 """
 
 import argparse
@@ -124,30 +125,35 @@ def _work(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
     study.measure(measure, {"kind": "learned lambda", "version": 1, "lam": options.lam}, runs)
-    images, labels, names = shown_images(study.config, options.images, options.data_root)
-    classes = [[names[label] for label in two] for two in labels.view(-1, 2).tolist()]
-    pairs = list(zip(images.split(2), classes, strict=True))
-    strips = [
-        Strip(cell_of_run(row, study.plan), row["arm"], *pair, strip)
-        for row in runs.to_dict("records")
-        if row["run_id"] in study.results
-        for pair, strip in zip(pairs, study.results[row["run_id"]]["strips"], strict=True)
-    ]
     table = study.points(rows_of)
     if table.empty:
         raise ValueError(f"no mixture has a lambda within {NEAR:g} of --lam {options.lam:g}: give another lambda")
-    whole = all(strip.mixtures for strip in strips)
-    lacking = "" if whole else f"Where a pair has no mixtures, none came within {NEAR:g} of that lambda. "
-    caption = (
-        f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
-        f"learned lambda, the share of the first image in the label; sorted by the learned one. {lacking}"
-        f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels, one_seed=True)}"
-    )
-    figure = plot_strips(options.study, strips, levels[0], caption)
-    study.files.extend(save_with_points(figure, table, options.out / "strip"))
+    for stem, config, part in study.by_dataset("strip", runs):
+        strips = strips_of(part, study, config)
+        whole = all(strip.mixtures for strip in strips)
+        lacking = "" if whole else f"Where a pair has no mixtures, none came within {NEAR:g} of that lambda. "
+        caption = (
+            f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn "
+            f"and learned lambda, the share of the first image in the label; sorted by the learned one. {lacking}"
+            f"Seed {runs['seed'].iloc[0]}. {study.provenance(*levels, one_seed=True)}"
+        )
+        figure = plot_strips(options.study, strips, levels[0], caption)
+        study.files.extend(save_with_points(figure, replace(study, runs=part).points(rows_of), options.out / stem))
     spread = table.groupby("arm", sort=False)["learned"].agg(["min", "max"])
     text = [f"{arm}: learned lambda from {low:.2f} to {high:.2f}" for arm, (low, high) in spread.iterrows()]
     return study.finish("\n".join(text))
+
+
+def strips_of(runs: pd.DataFrame, study: evaluation.Evaluation, config: Config) -> list[Strip]:
+    """Return the mixtures of each pair and run; the configuration reads the data set that all these runs share."""
+    images, labels, names = shown_images(config, study.options.images, study.options.data_root)
+    classes = [[names[label] for label in two] for two in labels.view(-1, 2).tolist()]
+    pairs = list(zip(images.split(2), classes, strict=True))
+    return [
+        Strip(cell_of_run(row, study.plan), row["arm"], *pair, strip)
+        for row in runs.to_dict("records")
+        for pair, strip in zip(pairs, study.results[row["run_id"]]["strips"], strict=True)
+    ]
 
 
 def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption: str) -> Figure:

@@ -9,7 +9,7 @@ minutes on one CPU; networks that were evaluated before are read from evaluation
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,16 +45,12 @@ HEIGHT = 2.0  # inches, of a panel
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return ``accuracy`` in percent by draw and by share of masked patches, its area, and the size of the patches."""
-    image_side = config.tested_side
-    usual = -(-image_side // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(image_side)
-    side = protocol.get("patch_size", usual)
-    if (grid := protocol.get("grid")) and grid != (row := -(-image_side // side)):
-        raise ValueError(f"--grid {grid} cannot be made of {image_side} pixels: patches of {side} are {row} in a row")
+    side = patch_side(config, protocol)
     accuracy = occlusion.occlusion_accuracy(
         network,
         batches(source, config),
         len(source),
-        occlusion.patch_of_pixel(image_side, image_side, side),
+        occlusion.patch_of_pixel(config.tested_side, config.tested_side, side),
         Generator().manual_seed(MASK_SEED),
         fill=dataset_of(config).mean if protocol["fill"] == "mean" else None,
         order=protocol["order"],
@@ -62,6 +58,16 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     )
     area = float(occlusion.area_under_curve(accuracy.mean(0)))
     return {"accuracy": accuracy.tolist(), "area": area, "patch_size": side}
+
+
+def patch_side(config: Config, protocol: Mapping[str, Any]) -> int:
+    """Return the side of a patch in pixels; raise ``ValueError`` if the image has no such grid."""
+    image_side = config.tested_side
+    usual = -(-image_side // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(image_side)
+    side = int(protocol.get("patch_size", usual))
+    if (grid := protocol.get("grid")) and grid != (row := -(-image_side // side)):
+        raise ValueError(f"--grid {grid} cannot be made of {image_side} pixels: patches of {side} are {row} in a row")
+    return side
 
 
 def example_strip(config: Config, options: argparse.Namespace, side: int) -> list[tuple[float, Tensor]]:
@@ -87,17 +93,17 @@ def curve(result: Result) -> list[dict[str, float]]:
     ]
 
 
-def protocol_text(options: argparse.Namespace, result: Result, images: str) -> str:
+def protocol_text(options: argparse.Namespace, results: Iterable[Result], images: str) -> str:
     """Return the protocol in a sentence."""
+    sides = sorted({result["patch_size"] for result in results})
     order = {"random": "random patches", "salient": "the most salient patches first"}
     colour = "the mean colour" if options.fill == "mean" else "black"
     mean = "" if options.draws == 1 else f"mean of {options.draws} draws, "
     return (
-        f"Masked: {order.get(options.order, 'the least salient patches first')}, {result['patch_size']} x "
-        f"{result['patch_size']} pixels, in {colour}; each image its own, {mean}"
-        "the same masks for every network; "
-        f"{images}. Occluded accuracy is the area under the curve: the mean over 0 to "
-        "100 % masked patches."
+        f"Masked: {order.get(options.order, 'the least salient patches first')}, "
+        f"{' or '.join(f'{side} x {side}' for side in sides)} pixels, in {colour}; each image its own, {mean}"
+        f"the same masks for every network; {images}. Occluded accuracy is the area under the curve: the mean over "
+        "0 to 100 % masked patches."
     )
 
 
@@ -109,14 +115,19 @@ def _work(options: argparse.Namespace) -> int:
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
     study.measure(measure, {"kind": "occlusion", "version": 1, **asked})
     levels, points = study.tables(AREA, "area"), study.points(curve)
-    result = next(iter(study.results.values()))
-    sentence = protocol_text(options, result, study.images())
-    strip = example_strip(study.config, options, result["patch_size"])
-    chance = 100 / dataset_of(study.config).num_classes
+    sentence = protocol_text(options, study.results.values(), study.images())
+    config = next(iter(study.configurations(study.runs).values()))
+    strip = example_strip(config, options, patch_side(config, asked))
+    chances = {level.name: chances_of(study.configurations(level.runs).values()) for level in levels}
     uneven = dict.fromkeys(line for level in levels for line in uneven_seeds(level))
     caption = " ".join([sentence, "Dotted: a guess.", *uneven])
-    study.draw("curves", plot_occlusion, points, levels, caption, strip=strip, chance=chance)
+    study.draw("curves", plot_occlusion, points, levels, caption, strip=strip, chances=chances)
     return study.finish(study.write_tables([levels], sentence, stem="areas"))
+
+
+def chances_of(configs: Iterable[Config]) -> list[float]:
+    """Return the accuracies of a guess, in percent: one, unless the networks were trained on several data sets."""
+    return sorted({100 / dataset_of(config).num_classes for config in configs})
 
 
 def plot_occlusion(
@@ -126,7 +137,7 @@ def plot_occlusion(
     caption: str,
     *,
     strip: Sequence[tuple[float, Tensor]],
-    chance: float,
+    chances: Mapping[str, Sequence[float]],
 ) -> Figure:
     """Draw one panel per table: accuracy by share of masked patches, with a band over seeds.
 
@@ -134,7 +145,7 @@ def plot_occlusion(
         curves: columns ``arm``, ``seed``, one per factor, ``masked`` and ``accuracy``, both percent.
         levels: at least one table of the areas under the curves, which the legends show.
         strip: shares in percent, and the occluded image (C, H, W) of each, in [0, 1].
-        chance: the accuracy of a guess, in percent.
+        chances: from :func:`chances_of`, by the names of the tables.
     """
     panels = len(levels) * drawing.height_beside(HEIGHT, levels, _label)  # inches
     with titled(study, caption, (TEXT, 0.35 + STRIP + panels)) as (figure, upper):
@@ -147,14 +158,15 @@ def plot_occlusion(
         label = f"masked patches, %; {drawing.line_and_band(curves)}"
         axes = drawing.panels(below, len(levels), (label, "top-1 accuracy, %"), most=1)
         for axis, level in zip(axes, levels, strict=True):
-            _draw_panel(axis, curves, level, chance)
+            _draw_panel(axis, curves, level, chances[level.name])
             axis.set_title(titles[level.name])
         axes[0].set_ylim(bottom=0)  # for all panels; set after the curves are drawn, which keeps the top where it is
         return figure
 
 
-def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:
-    axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
+def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chances: Sequence[float]) -> None:
+    for chance in chances:
+        axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
     for arm, points, look in drawing.arms_of(level, curves):
         drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), look)
     axis.set_xlim(0, 100)

@@ -106,11 +106,11 @@ def _work(options: argparse.Namespace) -> int:
     study.measure(measure, protocol)
     logged = {name for result in study.results.values() for name in result}
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
-    first = next(iter(study.results.values()))
+    chances = sorted({f"{result['chance']:.1f}" for result in study.results.values()}, key=float)
     how = (
         f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, and {study.images()}, "
         f"evenly spaced. A network's confidence is its largest probability; an AUPR by chance is "
-        f"{first['chance']:.1f} %, the share of images of no known class."
+        f"{' or '.join(chances)} %, the share of images of no known class."
     )
     text = study.write_tables(tables.values(), how)
     points = study.points(curve)

@@ -57,8 +57,9 @@ def test_curves_areas_and_figure_of_every_run(trained, out, capsys):
 def test_the_legend_says_over_what_a_gain_is_where_it_is_not_the_baseline():
     arms = ("baseline", "+ lam", "+ l_s")
     levels = tables_of(lambda arm, seed: 20.0 + arms.index(arm) * (seed + 1), arms, 2, against={"+ l_s": "+ lam"})
+    chances = {levels[0].name: [10.0]}
     curves = pd.concat([levels[0].runs.assign(masked=masked, accuracy=50.0) for masked in (0, 50)])
-    figure = occlusion.plot_occlusion("tiny", curves, levels, "", strip=[(0, torch.zeros(3, 8, 8))], chance=10)
+    figure = occlusion.plot_occlusion("tiny", curves, levels, "", strip=[(0, torch.zeros(3, 8, 8))], chances=chances)
     (legend,) = (axis.get_legend() for part in figure.subfigs[0].subfigs for axis in part.axes if axis.get_legend())
     assert [text.get_text() for text in legend.get_texts()] == [
         "baseline  20.0",

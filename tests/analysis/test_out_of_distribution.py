@@ -32,7 +32,7 @@ def of_eight_classes(untrained, monkeypatch) -> Any:
 def test_the_aupr_is_that_of_every_held_out_image(of_eight_classes, tmp_path, out, capsys):
     assert of_eight_classes.call(out_of_distribution, "--out", str(out), "--data-root", str(tmp_path)) == 0
     text = capsys.readouterr().out
-    assert "100 % of the images of each set, and 40 of the test set, evenly spaced" in " ".join(text.split())
+    assert "100 % of the images of each set, and 40 test images, evenly spaced" in " ".join(text.split())
     assert "an AUPR by chance is 20.0 %" in " ".join(text.split())
     written = (out / "table.md").read_text()
     for title in ("op-1 accuracy on the test set, %", "AUPR of the two held-out classes"):
