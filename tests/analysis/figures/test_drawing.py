@@ -52,13 +52,13 @@ def test_forty_arms_are_told_apart_and_legends_cover_no_line(painted):
     runs = pd.concat([levels[0].runs] * 2).assign(accuracy=50.0, predictions=99)
     points = runs.assign(epoch=runs.groupby("arm").cumcount() + 1)
     points = points.assign(**dict.fromkeys(("bin", "confidence", "masked", "x"), points["epoch"]), y=50.0, value=1.0)
-    two = pd.concat([points.assign(part=part) for part in "ab"])
+    two, chances = pd.concat([points.assign(part=part) for part in "ab"]), {levels[0].name: [10.0]}
     figures = {
         "curves": plot_curves("tiny", points, levels),
         "one epoch": plot_curves("tiny", points[points["epoch"] == 1], levels),
         "two": plot_two_lines("tiny", two, levels, "", parts=("a", "b"), labels=("x", "y"), width=3),
         "reliability": plot_reliability("tiny", points, levels, ""),
-        "occlusion": plot_occlusion("tiny", points, levels, "", strip=[(0.0, torch.zeros(3, 16, 12))], chance=10.0),
+        "occlusion": plot_occlusion("tiny", points, levels, "", strip=[(0.0, torch.zeros(3, 16, 12))], chances=chances),
     }
     for name, figure in figures.items():
         figure.draw_without_rendering()  # lays it out

@@ -232,7 +232,8 @@ def test_no_panel_cuts_a_curve_that_is_higher_than_those_of_the_first(levels):
         for mixer, top in (("cutmix", 15.0), ("saliencymix", 60.0))
         for share in (0.0, 50.0, 100.0)
     )
-    figure = plot_occlusion("tiny", points, levels, "", strip=[(0.0, torch.zeros(3, 16, 12))], chance=10.0)
+    chances = {level.name: [10.0] for level in levels}
+    figure = plot_occlusion("tiny", points, levels, "", strip=[(0.0, torch.zeros(3, 16, 12))], chances=chances)
     bottom, top = figure.axes[-1].get_ylim()
     assert bottom == 0
     assert top > 60
