@@ -36,7 +36,7 @@ def check_schedule(config: ScheduleConfig) -> None:
     """Raise ``ValueError``, one sentence, for values that do not fit together."""
     if config.min_lr > config.lr:
         raise ValueError(f"min_lr must be at most lr, {config.lr}, got {config.min_lr}")
-    if config.warmup_epochs and config.warmup_epochs >= config.epochs:
+    if config.warmup_epochs >= config.epochs:
         raise ValueError(f"warmup_epochs must be less than epochs, {config.epochs}, got {config.warmup_epochs}")
 
 

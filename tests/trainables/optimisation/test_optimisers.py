@@ -54,10 +54,12 @@ def test_sgd_by_hand(nesterov):
 
 def test_a_first_step_that_overflows_leaves_sgd_at_rest():
     """The kernel of a GPU, which a processor has too, skips the step itself; new memory is filled with NaN."""
-    weight, frozen = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2), requires_grad=False)
-    sgd = torch.optim.SGD([weight, frozen], lr=1.0, momentum=0.5, fused=True)
+    weight, other = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+    frozen = nn.Parameter(torch.zeros(2), requires_grad=False)
+    groups = [{"params": [weight, frozen]}, {"params": [other], "momentum": 0.0}]
+    sgd = torch.optim.SGD(groups, lr=1.0, momentum=0.5, fused=True)
     begin_at_rest(sgd)
-    assert len(sgd.state) == 1  # what is never trained, as a slow copy, needs no memory for a momentum
+    assert list(sgd.state) == [weight]  # what is never trained, as a slow copy, needs no memory for it
     scaler = torch.amp.GradScaler("cpu")
     torch.use_deterministic_algorithms(True)
     try:
@@ -147,6 +149,8 @@ def test_the_embeddings_of_a_model_of_timm_do_not_decay():
     names = {id(weight): key.rpartition(".")[2] for key, weight in network.named_parameters()}
     assert {names[id(weight)] for weight in decaying["params"]} == {"weight"}
     assert [names[id(weight)] for weight in free["params"] if weight.ndim > 1] == ["cls_token", "pos_embed"]
+    _, earlier = parameter_groups(config, network, exempt=False)
+    assert all(weight.ndim == 1 for weight in earlier["params"])
 
 
 def rate(done: float, **keys) -> float:
