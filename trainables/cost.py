@@ -1,6 +1,6 @@
 """The cost of a run in seconds and GPU memory, estimated from a few of its steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -41,7 +41,7 @@ UNKNOWN_IMAGES = 10_000  # the number that an estimate assumes where a folder ca
 CONTEXT_MIB = 800  # besides a process's tensors: the CUDA context and libraries, which torch does not count
 
 T = TypeVar("T")
-_measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
+_measured: dict[Hashable, Any] = {}  # the results of ``once``
 
 
 def seconds(settings: Config, data_root: Path) -> float:
@@ -81,7 +81,7 @@ def counts(settings: DataConfig, data_root: Path) -> tuple[int, int]:
         except DataError:  # the start of a run names what is missing or wrong
             return [UNKNOWN_IMAGES, UNKNOWN_IMAGES]
 
-    num_train, num_test = once((settings.dataset, str(folder)), count)
+    num_train, num_test = once((settings.dataset, folder), count)
     return settings.num_train or num_train, settings.num_test or num_test
 
 
@@ -95,10 +95,10 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     step = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
     if settings.mixer_options["pipeline"] not in (None, "none") and not learns_masks(settings.mixer):
         mixer = (settings.mixer, str(settings.mixer_options), *_of_sumix(settings))
-        return once((*step, *mixer, str(size)), lambda: step_seconds(settings, size))
+        return once((*step, *mixer, size), lambda: step_seconds(settings, size))
     without = replace(settings.sumix, lam="fixed", regulariser="none")
     plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}), sumix=without)
-    train_seconds, test_seconds = once((*step, str(size)), lambda: step_seconds(plain, size))
+    train_seconds, test_seconds = once((*step, size), lambda: step_seconds(plain, size))
     of_passes = (train_seconds - mixing_seconds(plain, size)) * passes(settings, plain)
     return of_passes + mixing_seconds(settings, size), test_seconds
 
@@ -122,10 +122,10 @@ def passes(settings: Config, plain: Config) -> float:
     return ratio + SALIENCY_SHARE * salient
 
 
-def _of_sumix(settings: Config) -> tuple[str, ...]:
+def _of_sumix(settings: Config) -> tuple[Hashable, ...]:
     """Return what decides how long SUMix takes."""
     sumix = settings.sumix
-    return str(sumix.any), str(sumix.learns_before_mixing), sumix.preset, sumix.raw_forward
+    return sumix.any, sumix.learns_before_mixing, sumix.preset, sumix.raw_forward
 
 
 def products(settings: Config) -> int:
@@ -133,7 +133,7 @@ def products(settings: Config) -> int:
     tried(settings)  # once for all of this network, and not counted
     with FlopCounterMode(display=False) as counter:
         rehearse(settings)
-    return int(counter.get_total_flops())
+    return counter.get_total_flops()
 
 
 def _shallow(settings: Config) -> Config:
@@ -141,7 +141,7 @@ def _shallow(settings: Config) -> Config:
     return replace(settings, backbone="resnet18_imagenet") if settings.backbone.endswith("_imagenet") else settings
 
 
-def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
+def once(key: Hashable, measure: Callable[[], T]) -> T:
     """Return the result of ``measure``, which is called for the first ``key`` of its kind only."""
     if key not in _measured:
         _measured[key] = measure()
@@ -160,8 +160,7 @@ def mixing_seconds(settings: Config, size: int) -> float:
         return least_seconds(lambda: mixer(images, rng, **options))
 
     maps = shapes if inputs_of(settings.mixer).keys() - {"saliency"} else ()  # saliency has the shape of the images
-    shown = (str(shapes[0]), str(maps), str(size))
-    return once((settings.mixer, str(settings.mixer_options), *shown), measure)
+    return once((settings.mixer, str(settings.mixer_options), shapes[0], maps, size), measure)
 
 
 def least_seconds(compute: Callable[[], object], calls: int = 2) -> float:

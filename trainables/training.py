@@ -113,7 +113,7 @@ class Run:
 
     def update(self, images: Tensor, labels: Tensor) -> None:
         """Take a step of the optimiser on a batch, and add its loss and log to ``sums``."""
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         # Batch norm sees a part at a time, and so does the mixer: "ghost batch norm" (arXiv:1705.08741).
         parts = list(zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True))
         for part in parts:

@@ -11,7 +11,7 @@ import torch
 from tests.trainables.refusal import OF_TOKENS
 from trainables import cost
 from trainables.classify import train
-from trainables.config import parse
+from trainables.config import flatten, parse
 from trainables.device import hardware
 from trainables.methods import build_method
 from trainables.methods.inputs import inputs_of
@@ -82,6 +82,7 @@ def test_mixing_is_timed_twice_unless_it_takes_long_on_the_cpu(on_gpu, times, le
         ({"subset.rule": "random", "subset.share": 0.5}, 250, 100),
         ({"validation": 0.2}, 400, 200),
         ({"validation": 50}, 450, 150),
+        ({"validation": 1}, 499, 101),
         ({"validation": 0.1, "evaluate": "validation"}, 450, 50),  # as the runs of a search
         ({"validation": 0.1, "evaluate": "validation", "subset.rule": "random", "subset.share": 0.5}, 225, 25),
     ],
@@ -101,12 +102,14 @@ def test_the_images_of_a_folder_are_counted_once_and_assumed_where_it_cannot_be_
         return pytest.approx(cost.seconds(parse({**keys, **others}), tmp_path))
 
     assert estimate(folder="none") == 3 * (10_000e-3 + 10_000e-4)
+    assert estimate(folder="none", validation=20_000) == 3 * 20_000e-4  # no more can be held out
     for name in ("train/a/1.png", "train/a/2.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"):
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "mine" / name).touch()
     assert estimate() == 3 * (3e-3 + 2e-4)
     (tmp_path / "mine" / "train" / "a" / "3.png").touch()
     assert estimate(test_images=1) == 3 * (3e-3 + 1e-4)
+    assert estimate(train_images=2) == 3 * (2e-3 + 2e-4)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,7 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
     timed = []
 
     def step_seconds(settings, size):
+        assert parse(flatten(settings)) == settings  # its options are those of its mixer
         timed.append(settings.mixer)
         return 1.0, 0.5
 
@@ -152,16 +156,25 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch):
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
-    counts = {"mixup none": 10, "automix none": 30, "mixup s": 13, "mixup u": 20, "mixup su": 20}
-    monkeypatch.setattr(cost, "products", lambda config: counts[f"{config.mixer} {config.sumix.regulariser}"])
+    counts = {"mixup fixed none": 10, "automix fixed none": 30, "mixup learned none": 13, "mixup fixed u": 20}
+
+    def products(config):
+        return counts[f"{config.mixer} {config.sumix.lam} {config.sumix.regulariser}"]
+
+    monkeypatch.setattr(cost, "products", products)
     mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in mixing}
     passes = {"mixup": 1, "fmix": 1, "puzzlemix": 1 + 2 / 3, "manifoldmix": 1, "automix": 3}  # each takes 0.75
     assert mixed == {mixer: (0.75 * count + mixing[mixer], 0.5) for mixer, count in passes.items()}
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
-    for mixer, terms, expected in (("fmix", "s", 1.3), ("fmix", "u", 2), ("puzzlemix", "su", 2 + 2 / 3)):
-        config = parse({**KEYS, "mixer": mixer, "sumix.regulariser": terms})
+    all_terms = {"sumix.lam": "learned", "sumix.regulariser": "su"}
+    for mixer, terms, expected in (
+        *(("fmix", {"sumix.lam": "learned"}, 1.3), ("fmix", {"sumix.regulariser": "s"}, 1.3)),  # one kind of step
+        *(("fmix", {"sumix.regulariser": "u"}, 2), ("puzzlemix", all_terms, 2 + 2 / 3)),  # and one more
+    ):
+        config = parse({**KEYS, "mixer": mixer, **terms})
         assert cost.batch_seconds(config, 4) == pytest.approx((0.75 * expected + mixing[mixer], 0.5))
-    assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == mixed["automix"]
+    for keys in ({"epochs": 7}, {"mixer.pipeline": "mp"}):
+        assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", **keys}), 4) == mixed["automix"]
     monkeypatch.setattr(cost, "products", None)  # they are not counted again for another layer
     assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "mixer.layer": 1}), 4) == mixed["automix"]
     cost.batch_seconds(parse({**KEYS, "mixer": "cutmix", "mixer.pipeline": "mp"}), 4)
@@ -173,10 +186,11 @@ def test_products_are_counted_in_a_network_of_few_layers(monkeypatch):
     monkeypatch.setattr(cost, "step_seconds", lambda settings, size: (1.0, 0.5))
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: 0.0)
     monkeypatch.setattr(cost, "products", lambda settings: networks.append(settings.backbone) or 1)
-    for backbone in ("resnet101_imagenet", "resnet34"):
-        monkeypatch.setattr(cost, "_measured", {})
-        cost.batch_seconds(parse({**KEYS, "mixer": "attentivemix", "backbone": backbone}), 4)
-    assert networks == ["resnet18_imagenet"] * 2 + ["resnet34"] * 2
+    monkeypatch.setattr(cost, "_measured", {})
+    cost.batch_seconds(parse({**KEYS, "mixer": "attentivemix", "backbone": "resnet101_imagenet"}), 4)
+    cost.batch_seconds(parse({**KEYS, "mixer": "transmix", "backbone": "vit_tiny_32"}), 4)
+    cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet34", "sumix.lam": "learned"}), 4)
+    assert networks == ["resnet18_imagenet"] * 2 + ["vit_tiny_32"] * 2 + ["resnet8"] * 2
 
 
 @pytest.mark.slow

@@ -61,7 +61,8 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches():
     network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=0.3)).double()
     network(torch.rand(5, 3, 4, 4).double())
     first, second = network[1], network[2]
-    before = [value.clone() for value in network.state_dict().values()]
+    before, graphs = [value.clone() for value in network.state_dict().values()], []
+    network.register_forward_hook(lambda _module, _images, maps: graphs.append(maps.requires_grad))
     batches = [torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(count)).double() for count in (5, 2)]
     with recalibrated(network, batches, keep=False):
         means = torch.stack([batch.mean(dim=(0, 2, 3)) for batch in batches])
@@ -70,6 +71,7 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches():
         torch.testing.assert_close(first.running_var, variances.mean(dim=0))
         normalised = torch.zeros(3).double()
         torch.testing.assert_close(second.running_mean, normalised, rtol=0, atol=1e-12)
+    assert graphs == [False, False]  # they would fill the memory
     assert (first.momentum, second.momentum) == (0.1, 0.3)
     assert all(module.training for module in network.modules())
     assert all(map(torch.equal, network.state_dict().values(), before))

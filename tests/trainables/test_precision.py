@@ -8,10 +8,10 @@ from tests.trainables.runs import short_run
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_network_is_trained_and_tested_in_the_precision_that_is_asked_for(precision):
-    run, seen = short_run(4, precision=precision), []
+    run, seen = short_run(4, precision=precision, recalibrate=True), []
     run.method.network.backbone.stages[0].register_forward_hook(lambda _module, _images, maps: seen.append(maps.dtype))
     run.next_epoch()
-    assert seen == 2 * [getattr(torch, precision)]
+    assert seen == 3 * [getattr(torch, precision)]  # a step, a recalibration and a test
     assert not run.scaler.is_enabled()  # only float16 needs one
 
 

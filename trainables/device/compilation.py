@@ -60,7 +60,7 @@ def compile_speedup(method: nn.Module, passes: Callable[[], object]) -> float:
     state = copy.deepcopy(method.state_dict())
     method.train()
     speedup = _least_seconds(passes, "force_eager") / _least_seconds(passes, "default")
-    method.zero_grad(set_to_none=True)
+    method.zero_grad()
     method.load_state_dict(state)
     return speedup
 

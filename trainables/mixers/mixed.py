@@ -153,10 +153,10 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     where a share is 0 or 1. Working in place on the copy of the partners is several times as fast as ``torch.where``.
     """
     own = own.to(images.dtype)
-    if images.requires_grad and torch.is_grad_enabled():
+    if images.requires_grad:
         return images.index_select(0, partner).lerp_(images, own)
     mixed = torch.from_numpy(np.empty_like(images.numpy())) if on_host(images) else torch.empty_like(images)
-    if len(own) == 1 and own.shape[2:] == images.shape[2:]:
+    if len(own) == 1:
         own = each_channel(own, images)
     for rows in portions(images):
         shares = own if len(own) == 1 else each_channel(own[rows], images)

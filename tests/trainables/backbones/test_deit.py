@@ -74,12 +74,9 @@ def test_the_grid_has_each_patch_in_its_place():
     assert not moved.any()
 
 
-def test_what_a_mixer_is_given():
+def test_a_mixer_of_feature_maps_is_given_the_grid():
     given = Network(network(), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)).double()
-    images, labels = pixels(2), torch.tensor([0, 1])
-    assert INPUTS["attention"](given, images, labels).shape == (2, 8, 8)
-    attend = INPUTS["attend"](given, images, labels)
-    torch.testing.assert_close(attend(images), network().class_attention(given.normalise(images)).detach())
+    assert INPUTS["attention"](given, pixels(2), torch.tensor([0, 1])).shape == (2, 8, 8)
 
 
 def test_image_sizes():

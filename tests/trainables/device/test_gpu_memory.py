@@ -1,5 +1,6 @@
 """The memory that a run needs on a GPU, and a GPU that is full."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -60,18 +61,27 @@ def test_another_error_stays_what_it_is(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize(("streamed", "graphed", "steps"), [(False, None, 2), (True, None, 2), (False, "graph", 6)])
-def test_the_memory_of_a_run_is_that_of_a_few_steps_its_data_and_cuda(streamed, graphed, steps, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("streamed", "graphed", "steps", "evaluate"),
+    [(False, None, 2, "test"), (True, None, 2, "test"), (False, "graph", 6, "test"), (False, None, 2, "validation")],
+)
+def test_the_memory_of_a_run_is_that_of_a_few_steps_its_data_and_cuda(
+    streamed, graphed, steps, evaluate, monkeypatch, tmp_path
+):
     epochs, tests = [], []
     run = SimpleNamespace(train_epoch=epochs.append, evaluation=lambda: tests.append(1), graphed=graphed)
-    images = SimpleNamespace(take=SPLIT.take) if streamed else SPLIT  # streamed ones stay on disk
+    images = [SPLIT, SPLIT.take(slice(5))]  # for training, and for testing
+    if streamed:
+        images = [SimpleNamespace(take=each.take) for each in images]  # which stay on disk
     given = []
-    monkeypatch.setattr(cost, "images_of", lambda *_: Splits(images, images))
+    monkeypatch.setattr(cost, "images_of", lambda *_: Splits(*images))
     monkeypatch.setattr(cost, "_run", lambda settings, splits: given.append(splits) or run)
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 100 * 2**20)
-    data_set = 0 if streamed else 2 * 6 * 3 * 32 * 32 / 2**20
-    assert cost.gpu_memory(SETTINGS, tmp_path) == pytest.approx((100 + data_set + 800, 512 + 800))
-    assert [len(split.labels) for split in given[0]] == [4, 6]  # a batch of training, and one of testing
+    data_set = 0 if streamed else (6 + 5) * 3 * 32 * 32 / 2**20
+    settings = replace(SETTINGS, evaluate=evaluate)
+    assert cost.gpu_memory(settings, tmp_path) == pytest.approx((100 + data_set + 800, 512 + 800))
+    tested = 5 if evaluate == "test" else 6  # of which a run holds some out
+    assert [len(split.labels) for split in given[0]] == [4, tested]  # a batch of training, and one of testing
     assert (epochs, len(tests)) == (list(range(1, 1 + steps)), steps)
 
 
