@@ -46,7 +46,8 @@ def set_up(*, deterministic: bool) -> None:
     torch.set_float32_matmul_precision("high")
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
-    torch.use_deterministic_algorithms(deterministic)
+    if torch.are_deterministic_algorithms_enabled() != deterministic:  # to set it imports the compiler
+        torch.use_deterministic_algorithms(deterministic)
     memory.keep_freed()
 
 
