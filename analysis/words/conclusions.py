@@ -77,7 +77,7 @@ def _compared(levels: Sequence[LevelTable]) -> list[Compared]:
         Compared(level, str(arm), row)
         for level in levels
         for arm, row in level.table.iterrows()
-        if row["verdict"] in WORDS and arm != level.baseline
+        if row["verdict"] in WORDS  # that of the baseline is empty
     ]
 
 
@@ -178,8 +178,9 @@ def of_study(levels: Sequence[LevelTable]) -> Summary:
     """Return the summary of a study's run: how many gains were tested, how many are wins, and the tables."""
     finished = sum(int(level.table["n"].sum()) for level in levels)
     compared = sum(level.comparisons for level in levels)
-    metrics = {"wins": float(len(claims(levels))), "comparisons": float(compared), "runs": float(finished)}
-    lines = [verdict(levels), *(f"- {escape_markdown(claim)}" for claim in claims(levels))]
+    claimed = claims(levels)
+    metrics: dict[str, float] = {"wins": len(claimed), "comparisons": compared, "runs": finished}
+    lines = [verdict(levels), *(f"- {escape_markdown(claim)}" for claim in claimed)]
     return Summary(metrics, "\n".join(lines) + f"\n\n{markdown_tables(levels)}\n")
 
 

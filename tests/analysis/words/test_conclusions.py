@@ -1,15 +1,16 @@
 """The answer of a study in one sentence, and the summaries of it and of its arms in MLflow, by hand."""
 
+import json
 import math
 
 import pytest
 
 from analysis.words.cells import tidy
-from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict
-from analysis.words.method import method_text
+from analysis.words.conclusions import answer, claims, of_arms, of_study, verdict, verdicts
+from analysis.words.method import ALONE, method_text
 from analysis.words.notes import NOT_YET, notes
 from mixlab.spec.metric import Metric
-from tests.analysis.planned import VALUE, tables_of
+from tests.analysis.planned import ARMS, VALUE, tables_of
 
 
 @pytest.mark.parametrize(("sign", "what", "ends"), [(1, "gains", "+2.00 to +2.02"), (-1, "losses", "-2.02 to -2.00")])
@@ -34,7 +35,9 @@ def test_what_is_said_of_delta_has_an_error_rate_of_its_own():
     def value(arm, seed):
         return 70 + seed + {"baseline": 0.0, "+ lam": 2.0, "+ l_s": 0.1 * (-1) ** seed}[arm]
 
-    assert "5 %, with another 5 % for either bound of delta, 1 is" in answer(tables_of(value, seeds=8, delta=1.0))
+    said = answer(tables_of(value, seeds=8, delta=1.0))
+    assert "5 %, with another 5 % for either bound of delta, 1 is a gain (" in said
+    assert said.endswith(" and 1 is equal within 1.")
     assert "5 %, 1 is" in answer(tables_of(value, seeds=8, delta=0.01))
 
 
@@ -45,6 +48,9 @@ def test_too_few_seeds_claim_nothing(seeds, word):
     )
     apart = tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds, factors={"mixer": ("x", "y")}, family="table")
     assert answer(apart).startswith(f"Of 4 comparisons, paired over {word} and held in each table to an error rate")
+    assert verdict(apart) == "No gain can be claimed: none of the 4 comparisons is a win."
+    alone = tables_of(lambda arm, _: 70.0 + len(arm), seeds=seeds, family="table")
+    assert "held together to" in answer(alone)
 
 
 def test_one_comparison_is_not_counted():
@@ -53,9 +59,9 @@ def test_one_comparison_is_not_counted():
 
 
 def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignificant():
-    loss = Metric("val_loss", "nats", 4, higher_is_better=False)
+    def tables(gain, unit="nats", **parts):
+        loss = Metric("val_loss", unit, 4, higher_is_better=False)
 
-    def tables(gain, **parts):
         def value(arm, seed):
             return 0.5 + seed / 100 + gain * (arm == "+ lam")
 
@@ -63,9 +69,15 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
 
     (claim,) = claims(tables(-0.0025))
     assert claim == "+ lam: -0.0025 (95 % interval -0.0025 to -0.0025, p (family) 0.0078)"
+    assert answer(tables(-0.0025)) == (
+        "The one comparison, paired over 8 seeds, is a gain (+ lam over baseline, -0.0025 nats, 95 % interval -0.0025 "
+        "to -0.0025)."
+    )
+    assert "+ lam over baseline, -0.0025, 95 %" in answer(tables(-0.0025, unit=""))
     small = tables(-0.00002)  # less than the metric's decimals show
     assert claims(small) == ["+ lam: -2e-05 (95 % interval -2e-05 to -2e-05, p (family) 0.0078)"]
     assert of_arms(small)["+ lam"].metrics["gain"] == pytest.approx(-0.00002)
+    assert of_arms(small)["+ lam"].text.endswith("Val loss, nats (lower is better).")
     sequential = tables(-0.0025, sequential={"budget": 9})
     assert f"e (family) {of_arms(sequential)['+ lam'].metrics['e_family']})" in claims(sequential)[0]
     assert "A win is a gain below zero" in method_text(*small)
@@ -74,13 +86,15 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
 
 
 def test_arms_that_have_no_seed_with_their_reference_are_told():
-    def said(*finished):
-        return answer(tables_of({(arm, seed): 70.0 + seed for arm in finished for seed in range(8)}, seeds=8))
+    def said(*finished, arms=ARMS):
+        return answer(tables_of({(arm, seed): 70.0 + seed for arm in finished for seed in range(8)}, arms, 8))
 
     assert said("+ lam", "+ l_s") == (
         "Nothing was compared: no arm has a seed in common with what it is compared with."
     )
     assert " 1 arm has no seed in common with what it is compared with." in said("baseline", "+ l_s")
+    assert " 2 arms have no seed in common with what they are" in said("baseline", "+ l_s", arms=(*ARMS, "+ l_u"))
+    assert said("baseline", arms=ARMS[:1]) == ALONE
 
 
 def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands():
@@ -138,6 +152,15 @@ def test_a_study_counts_its_claims_and_holds_its_tables(levels):
     assert "p (family) &lt; 0.05" in study.text  # MLflow shows the backslash of \<
 
 
+def test_verdicts_are_what_json_can_hold(levels):
+    numbers = {"gain": 1.0, "gain_low": 1.0, "gain_high": 1.0, "p": 1 / 128, "p_family": 1 / 128}
+    better = {"table": {"mixer": "cutmix"}, "arm": "better", "against": "baseline", "verdict": "win", "pairs": 8}
+    assert json.loads(json.dumps(verdicts(levels)))[0] == better | numbers
+    (alone,) = verdicts(tables_of(lambda *_: 70.0, ARMS[:2], 1, {}))
+    none = {"gain": 0.0, "gain_low": None, "gain_high": None, "p": 1.0, "p_family": 1.0}
+    assert alone == {"table": {}, "arm": "+ lam", "against": "baseline", "verdict": "too few seeds", "pairs": 1} | none
+
+
 @pytest.mark.parametrize("status", ["pending", "running", "interrupted", "failed"])
 def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(status):
     def change(runs):
@@ -158,11 +181,14 @@ def test_a_study_that_is_not_done_says_so_wherever_it_claims_a_gain(status):
 
 
 def test_an_arm_without_a_value_or_a_pair_has_no_row_of_dashes_in_mlflow():
-    levels = tables_of({("+ lam", seed): 70.0 + seed for seed in range(8)}, seeds=8)
+    def change(runs):
+        return runs.assign(run_id=runs["run_id"].where(runs["status"] == "done", ""))
+
+    levels = tables_of({("+ lam", seed): 70.0 + seed for seed in range(8)}, seeds=8, change=change)
     assert verdict(levels) == "No gain can be claimed: nothing was compared."
-    found = {cell: summary.text.partition("\n")[0] for cell, summary in of_arms(levels).items()}
-    assert found == {
-        "cutmix · baseline": "no value: n = 0 (8 pending).",
-        "cutmix · + lam": "no common seed so far: 73.50 ± 2.45 over 8 seeds.",
-        "cutmix · + l_s": "no value: n = 0 (8 pending).",
+    rule = "Top-1 accuracy, %, median of the last 10 epochs."
+    assert {cell: summary.text for cell, summary in of_arms(levels).items()} == {
+        "cutmix · baseline": f"no value: n = 0 (8 pending).\n\n{rule}",
+        "cutmix · + lam": f"no common seed so far: 73.50 ± 2.45 over 8 seeds.\n\n{rule}\n\n- `mixer = cutmix`",
+        "cutmix · + l_s": f"no value: n = 0 (8 pending).\n\n{rule}",
     }
