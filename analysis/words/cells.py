@@ -100,7 +100,7 @@ def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
         for position, (factor, value) in enumerate(level.levels.items()):
             part.insert(position, FACTOR + factor, value)
         parts.append(part.assign(metric=level.metric, rule=metric_rule(level), provenance=provenance_text(level)))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts)
 
 
 def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:

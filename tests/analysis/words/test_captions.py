@@ -97,14 +97,6 @@ def test_a_caption_counts_fingerprints_that_are_many(count, said):
     assert provenance_text(level).endswith(said)
 
 
-def test_levels_are_listed_as_a_sentence_lists_them():
-    levels = tables_of(
-        *(full(arms=ARMS[:2]), ARMS[:2], 3, {"backbone": ("a", "b", "c")}),
-        change=lambda runs: runs.assign(**{"config.backbone": runs["factor.backbone"]}),
-    )
-    assert "cifar10, a, b and c, 20 epochs" in provenance_text(*levels)
-
-
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -112,9 +104,10 @@ def test_levels_are_listed_as_a_sentence_lists_them():
         ({"retrain.dataset": "imagenet"}, "cifar10, then imagenet, resnet20"),
         ({"dataset": "folder", "folder": "photographs"}, "folder, photographs, resnet20"),
         ({"folder": "None", "retrain.dataset": "None"}, "cifar10, resnet20"),
+        ({"backbone": ["a", "b", "c"] * len(ARMS)}, "cifar10, a, b and c, 20 epochs"),
     ],
 )
-def test_a_part_of_the_data_and_other_images_of_the_retraining_are_told(settings, told):
+def test_what_was_trained_on_which_images_is_told(settings, told):
     columns = {f"config.{name}": value for name, value in settings.items()}
     assert told in provenance_text(level_of(full(), change=lambda runs: runs.assign(**columns)))
 

@@ -48,7 +48,8 @@ def test_a_family_of_one_table_says_what_is_not_controlled():
     for looks, mixers in itertools.product(({}, {"other_family": True}), (("cutmix", "mixup"), ("cutmix",))):
         text = method_text(*tables_of(full(), ARMS, factors={"mixer": mixers}, family="table", looks=looks))
         assert "corrected for the 4 comparisons of a table alone" in text
-        assert ("over the 2 tables of the study the error rate is not controlled" in text) == (len(mixers) > 1)
+        assert ("; over the 2 tables of the study the error rate is not controlled" in text) == (len(mixers) > 1)
+        assert ("not controlled" in text) == (len(mixers) > 1)
         another = (
             "Earlier tables of the study had another family: p (family) holds only if they did not suggest this one."
         )
@@ -73,18 +74,23 @@ def test_controls_references_and_delta_are_named():
         (level,) = tables_of(values, ARMS, 8, **plan, looks=looks)
         assert set(level.table["verdict"]) == {"", "equal within delta"}
         text = method_text(level)
-        assert "Delta is 5, from the study's file" in text
+        assert "Delta is 5, from the study's file; a verdict about it is by its own one-sided p (family)." in text
         assert ("Earlier tables of the study had another delta or none" in text) == bool(looks)
 
 
 def test_sequential_seeds_say_so_and_show_no_p():
-    (level,) = tables_of(full(9), ARMS, 9, sequential={"budget": 20})
+    (level,) = tables_of(full(9), ARMS, 9, sequential={"budget": 20}, controls=["+ lam", "+ l_u"])
     text = method_text(level)
     assert "Seeds were added until a comparison was decided, at most 20, so no p holds" in text
     assert "sign-flip test" not in text
     assert level.table[["p", "p_family"]].isna().all(axis=None)
     plan = r"^Seeds for 80 % power over 4 comparisons, their number fixed beforehand, if the gains so far are real"
     assert re.match(plan, power_text(level))  # such a plan is not the one that the study follows
+    assert "Controls: '+ lam', '+ l_u', which show what other arms change" in text
+    (level,) = tables_of(lambda _, seed: 70.0 + seed, ARMS[:2], 20, sequential={"budget": 20}, delta=5.0)
+    assert "Delta is 5, from the study's file; a verdict about it is by its own one-sided e (family)." in method_text(
+        level
+    )
 
 
 def test_confirmations_after_which_a_search_went_on_are_told():
@@ -163,6 +169,9 @@ def test_where_nothing_could_be_compared_no_test_is_described():
     without_baseline = {cell: value for cell, value in full().items() if cell[0] != "baseline"}
     level = level_of(without_baseline)
     assert method_text(level) == "Mean ± sd over seeds."
+    assert method_text(level_of({("+ lam", 0): 70.0}, 1)) == "One seed, so no spread."
+    sequential = tables_of(without_baseline, ARMS, sequential={"budget": 20}, controls=["+ lam"])
+    assert method_text(*sequential) == "Mean ± sd over seeds."
     assert too_few_seeds(level) == (
         "No arm has a seed in common with what it is compared with: no gain can be computed."
     )

@@ -144,6 +144,7 @@ def test_the_means_alone_in_the_layout_of_papers():
         ["mixer = cutmix", "78.25 ± 0.25", "79.38 ± 0.18", "80.25 ± 0.25"],
         ["mixer = saliencymix", "78.25 ± 0.25", "79.25 ± 0.25", "pending"],
     ]
+    assert paper_cells(tables_of(lambda *_: 70.0, factors={}))[""].tolist() == ["all"]
     lines = terminal_text("ablation_tiny", study(), wide=True).splitlines()
     assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "pending"]
 
@@ -210,6 +211,8 @@ def test_csv_reads_back_with_full_precision():
     levels = study()
     back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)))
     assert list(back.columns[:3]) == ["factor.mixer", "arm", "n"]
+    assert "against" not in back
+    assert set(back["metric"]) == {"test_top1_median10"}
     assert len(back) == 6
     assert back["mean"].tolist()[:2] == levels[0].table["mean"].tolist()[:2]
     assert back["pending"].tolist() == [0, 0, 0, 0, 0, 3]
