@@ -141,6 +141,8 @@ def test_failed_cells_are_told_with_their_error_and_finished_ones_without_a_valu
         assert f"Failed: mixer = cutmix, 'baseline', seed {seed}: {error}" in text
     assert "Finished without a finite value of test_top1_median10, and not counted: 'baseline' seed 0." in text
     assert "Not every seed" not in text  # nothing more will come
+    many = notes(level_of(full(), change=lambda runs: runs.assign(status=[*["failed"] * 12, *["done"] * 3])))
+    assert [line for line in many if line.startswith("Failed")][10:] == ["Failed: 2 more."]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_failed_cells_are_told_with_their_error_and_finished_ones_without_a_valu
             "differ in commit: aaaaaaaaaaaa and then 0123456789ab in 1 run, 0123456789ab in 14 runs",
         ),
         ("data", "beef", "differ in data fingerprint: beef in 1 run, feedc0de in 14 runs"),
-        ("hardware", "a GPU", "differ in hardware: a GPU in 1 run, a CPU in 14 runs"),
+        ("hardware", "a GPU of any name", "differ in hardware: a GPU of any name in 1 run, a CPU in 14 runs"),
         ("versions", "torch 3", "differ in versions: torch 3 in 1 run, torch 2 in 14 runs"),
         ("patch", "f00d", "differ in uncommitted changes: f00d in 1 run, none in 14 runs"),
         ("dirty", True, "1 of 15 runs had uncommitted changes"),

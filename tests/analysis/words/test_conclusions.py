@@ -29,6 +29,13 @@ def test_gains_losses_and_the_undecided_are_counted():
     assert ", 1 is a loss (" in said
     assert "+ lam over baseline, -1.03 points" in said or "+ lam over baseline, -1.04 points" in said
     assert said.endswith(" and 1 is not decided.")
+    sequential = tables_of(lambda arm, seed: 70 + shift[arm](seed), seeds=8, sequential={"budget": 8})
+    assert answer(sequential).endswith(" and 1 was given up.")
+    levels = tables_of(
+        lambda arm, seed: 70 + shift[arm](seed), seeds=8, metrics=[Metric("test_top1", rules=("median10",)).json()]
+    )
+    assert answer(levels).endswith(", 1 differs and 1 is not decided.")
+    assert "The metric does not declare which direction is better, so nothing is a win." in method_text(*levels)
 
 
 def test_what_is_said_of_delta_has_an_error_rate_of_its_own():
@@ -73,7 +80,9 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
         "The one comparison, paired over 8 seeds, is a gain (+ lam over baseline, -0.0025 nats, 95 % interval -0.0025 "
         "to -0.0025)."
     )
-    assert "+ lam over baseline, -0.0025, 95 %" in answer(tables(-0.0025, unit=""))
+    without_unit = tables(-0.0025, unit="")
+    assert "+ lam over baseline, -0.0025, 95 %" in answer(without_unit)
+    assert "paired by seed, with" in method_text(*without_unit)
     small = tables(-0.00002)  # less than the metric's decimals show
     assert claims(small) == ["+ lam: -2e-05 (95 % interval -2e-05 to -2e-05, p (family) 0.0078)"]
     assert of_arms(small)["+ lam"].metrics["gain"] == pytest.approx(-0.00002)

@@ -55,7 +55,7 @@ def test_cells_by_hand():
     assert shown.iloc[0].tolist() == ["baseline", "3", "78.25 ± 0.25", "–", "–", "–", "–", ""]
     assert shown.iloc[1].tolist()[:4] == ["+ lam", "2 (1 failed)", "79.38 ± 0.18", "+1.00"]
     assert shown.iloc[2].tolist()[3:7] == ["+2.00", "–", "0.2500", "0.5000"]
-    assert [p_text(p) for p in (math.nan, 9e-5, 9e-4, 0.0078125)] == ["–", "< 0.0001", "0.0009", "0.0078"]
+    assert [p_text(p) for p in (math.nan, 9e-5, 1e-4, 0.0078125)] == ["–", "< 0.0001", "0.0001", "0.0078"]
     assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
@@ -63,7 +63,7 @@ def test_seeds_until_decided_show_their_evidence_and_are_never_too_few():
     (level,) = tables_of(lambda arm, _: 70.0 + (arm == "+ lam"), ("baseline", "+ lam"), 4, {}, sequential={"budget": 9})
     e = f"{e_value([1.0] * 4):.2f}"
     assert cells(level).loc["+ lam", "gain":"e (family)"].tolist() == ["+1.00", "–", e, e]
-    assert "few seeds" not in terminal_text("tiny", [level])
+    assert not re.search("few seeds|power", terminal_text("tiny", [level]))
 
 
 def test_a_line_ends_at_a_space_or_within_a_word_that_must_fit():
@@ -94,6 +94,7 @@ def test_to_beat_is_to_be_better_by_the_metric(higher, beats):
 def test_terminal_text_prints_what_all_tables_share_once():
     text = terminal_text("ablation_tiny", study())
     assert text.count("cannot reach p < 0.05") == 1
+    assert text.count("Seeds for 80 % power over 4 comparisons if the gains so far are real") == 2
     assert text.count("mixer = cutmix: top-1 accuracy") == 1
     assert text.count("mixer = saliencymix: top-1 accuracy") == 1
     assert text.count("RuntimeError: out of memory") == 1
@@ -153,6 +154,7 @@ def test_one_arm_alone_is_compared_with_nothing():
     text = terminal_text("tiny", tables_of(lambda *_: 70.0, ("baseline",), factors={}), power=True)
     assert "Nothing was compared: the baseline is the only arm." in text
     assert "seeds needed" not in text
+    assert text.startswith("tiny\n\nTop-1 accuracy, %, median of the last 10 epochs\n\narm ")
     assert text.endswith("\nMean ± sd over seeds.\n")
 
 
@@ -222,10 +224,11 @@ def test_csv_reads_back_with_full_precision():
 
 def test_a_running_cell_is_shown_as_such():
     def change(runs):
-        runs.loc[3, "status"] = "running"
+        runs.loc[3:, "status"] = "running"
         return runs
 
     values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 71.0}
-    (level,) = tables_of(values, ("baseline", "+ lam"), 2, {}, change)
-    assert list(cells(level)["n"]) == ["2", "1 (1 running)"]
-    assert "Running: '+ lam' seed 1." in terminal_text("tiny", [level])
+    (level,) = tables_of(values, seeds=2, factors={}, change=change)
+    assert list(cells(level)["n"]) == ["2", "1 (1 running)", "0 (2 running)"]
+    assert cells(level)["mean ± sd"].iloc[-1] == "running"
+    assert "Running: '+ lam' seed 1; '+ l_s' seeds 0–1." in terminal_text("tiny", [level])
