@@ -75,7 +75,7 @@ def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
 def _differ(finished: pd.DataFrame, column: str) -> bool:
     """Return whether runs differ in a column; in their data, only if they were to train on one part of the images."""
     parts = [name for name in map(str, finished) if column == "data" and name.startswith(f"{CONFIG}subset.")]
-    groups = finished.groupby(parts, dropna=False)[column] if parts else [("", finished[column])]
+    groups = finished.groupby(parts)[column] if parts else [("", finished[column])]
     return any(values.nunique(dropna=False) > 1 for _, values in groups)
 
 

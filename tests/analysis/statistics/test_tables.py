@@ -9,7 +9,7 @@ import pytest
 from analysis.records.published import PublishedNumber
 from analysis.statistics.pairs import aligned, logged_metrics
 from analysis.statistics.tables import ablation_table, level_tables
-from analysis.words.notes import published_rules
+from analysis.words.notes import UNSTATED, published_rules
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
 
@@ -168,8 +168,9 @@ def test_published_values_are_compared_with_the_interval_of_our_mean():
     assert pd.isna(table.loc["+ b", "published"])
     (rule,) = published_rules(level)
     assert rule.startswith("The paper's numbers are the best of the last 10 epochs, chosen on the test set")
-    same = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
-    assert not published_rules(*level_tables(planned_runs(plan, values), plan, published=same))
+    for stated, said in (("median10", []), ("", [f"The paper's numbers are {UNSTATED}; ours are not."])):
+        published = {cell: PublishedNumber(value, stated, "a paper") for cell, value in printed.items()}
+        assert published_rules(*level_tables(planned_runs(plan, values), plan, published=published)) == said
 
 
 def test_logged_metrics_are_those_with_a_number():

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.evaluation import Evaluation
 from analysis.records.runs import provenance
-from analysis.words.captions import label_text, metric_text, provenance_text, seeds_text
+from analysis.words.captions import label_text, metric_text, provenance_text, seeds_text, unit
 from analysis.words.conclusions import answer
 from analysis.words.notes import notes
 from analysis.words.rendering import terminal_text
@@ -26,6 +26,7 @@ OWN = "0123456789abcdef"  # the commit of the runs
         ("test_top1_median10", [10], "top-1 accuracy, %, median of all epochs"),
         ("test_top1_median10", [4, 4], "top-1 accuracy, %, median of all epochs"),
         ("test_top1_median10", [4, 200], "top-1 accuracy, %, median of the last 10 epochs or median of all epochs"),
+        ("test_top1_median10", [], "top-1 accuracy, %, median of the last 10 epochs"),
         ("test_top1_last", [4], "top-1 accuracy, %, last epoch"),
         ("train_loss", [4], "training loss, nats (lower is better)"),
         ("params", [4], "params"),
@@ -36,7 +37,10 @@ def test_the_rule_of_the_metric(metric, epochs, expected):
 
 
 def test_provenance_and_the_label_of_an_axis_which_has_the_unit_if_there_is_one():
-    assert [label_text(Metric("e", unit, label="error")) for unit in ("%", "")] == ["error, %", "error"]
+    shown = [
+        (label_text(metric), unit(metric)) for metric in (Metric("e", of, label="error") for of in ("%", "nats", ""))
+    ]
+    assert shown == [("error, %", "percentage points"), ("error, nats", "nats"), ("error", "error")]
     assert [seeds_text(seeds) for seeds in ([5], [5, 2, 1, 0], [0, 2, 3])] == ["seed 5", "seeds 0–2, 5", "seeds 0, 2–3"]
     assert provenance_text(level_of(full())) == (
         "cifar10, resnet20, 20 epochs, n = 3, seeds 0–2, commit 0123456789ab, data feedc0de."
@@ -156,6 +160,7 @@ def test_failed_cells_are_told_with_their_error_and_finished_ones_without_a_valu
             "differ in commit: aaaaaaaaaaaa and then 0123456789ab in 1 run, 0123456789ab in 14 runs",
         ),
         ("data", "beef", "differ in data fingerprint: beef in 1 run, feedc0de in 14 runs"),
+        ("data", "", "differ in data fingerprint: unknown in 1 run, feedc0de in 14 runs"),
         ("hardware", "a GPU of any name", "differ in hardware: a GPU of any name in 1 run, a CPU in 14 runs"),
         ("versions", "torch 3", "differ in versions: torch 3 in 1 run, torch 2 in 14 runs"),
         ("patch", "f00d", "differ in uncommitted changes: f00d in 1 run, none in 14 runs"),
@@ -186,11 +191,14 @@ def test_data_that_differ_by_design_are_not_told():
     assert notes(level_of(full(), change=change)) == []
     (line,) = notes(level_of(full(), change=lambda runs: change(runs).assign(data=runs["seed"].map(str))))
     assert line.startswith("The runs differ in data fingerprint: 0 in 5 runs, 1 in 5 runs, 2 in 5 runs.")
+    (line,) = notes(level_of(full(), change=lambda runs: change(runs).assign(hardware=runs["arm"])))
+    assert line.startswith("The runs differ in hardware: baseline in 3 runs, ")
 
 
 def test_of_an_installation_without_a_repository_nothing_is_said_of_changes():
-    level = level_of(full(), change=lambda runs: runs.assign(commit="unknown", dirty=True, patch="unknown"))
-    assert ", commit unknown, " in provenance_text(level)
+    unknown = {"commit": "unknown", "dirty": True, "patch": "unknown", "epochs": math.nan, "data": ""}
+    level = level_of(full(), change=lambda runs: runs.assign(**unknown).drop(columns="config.backbone"))
+    assert provenance_text(level) == "cifar10, n = 3, seeds 0–2, commit unknown."
     assert notes(level) == []
     assert set(provenance(level.runs)["uncommitted changes"]) == {"unknown"}
 
