@@ -33,10 +33,7 @@ KNOWN = {
 
 
 def class_names(config: Config, images: Images) -> list[str]:
-    """Return a name for every class: its own, that of the folder of its images, or "class 17".
-
-    The images are some of the data set, at least those that are shown.
-    """
+    """Return a name for every class: its own, that of the folder of its images among these, or "class 17"."""
     count = dataset_of(config).num_classes
     if config.dataset in KNOWN and len(KNOWN[config.dataset]) == count:
         return [name.replace("_", " ") for name in KNOWN[config.dataset]]

@@ -59,13 +59,18 @@ def as_tested(images: Images, config: Config) -> BatchSource:
 
 def take_images(config: Config, images: int | Sequence[int], data_root: Path) -> Images:
     """Return the test images that :func:`open_images` shows, not yet as a network sees them."""
-    test = images_of(config, data_root).test
+    test = test_images(config, data_root)
     total = len(test.labels)
     if isinstance(images, int):
         return test.take(torch.linspace(0, total - 1, min(images, total)).long())
     if wrong := [index for index in images if not 0 <= index < total]:
         raise ValueError(f"the test set has images 0 to {total - 1}, got {wrong[0]}")
     return test.take(torch.tensor(list(images)))
+
+
+def test_images(config: Config, data_root: Path) -> Images:
+    """Return all test images."""
+    return images_of(config, data_root).test
 
 
 def batches(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:

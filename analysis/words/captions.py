@@ -73,11 +73,14 @@ def hardware_text(*levels: LevelTable) -> str:
 
 
 def _parts_of_the_data(runs: pd.DataFrame) -> list[str]:
-    """Return e.g. ``only 500 training images`` where the data set was not read whole."""
+    """Return e.g. ``only 500 training images in 3 of 6 runs`` where the data set was not read whole."""
     found = []
     for what, name in (("training", "train"), ("test", "test")):
-        if counts := [count for count in _distinct(runs, f"config.{name}_images") if count != "None"]:
-            found.append(f"only {counted(' or '.join(counts), f'{what} image')}")
+        column = f"config.{name}_images"
+        if counts := [count for count in _distinct(runs, column) if count != "None"]:
+            cut = runs[column].astype(str).isin(counts)
+            where = "" if cut.all() else f" in {cut.sum()} of {counted(len(runs), 'run')}"
+            found.append(f"only {counted(' or '.join(counts), f'{what} image')}{where}")
     return found
 
 

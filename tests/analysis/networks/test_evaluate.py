@@ -14,6 +14,7 @@ from PIL import Image
 from analysis.evaluation import Evaluation
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch, load_network
+from analysis.shown_images import shown_images
 from mixlab.errors import BadInput
 from tests.analysis.planned import make_plan
 from tests.strict_json import strict
@@ -61,10 +62,10 @@ def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_pat
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_result_says_how_many_images_it_is_of(tmp_path, monkeypatch):
+def test_a_result_says_how_many_images_it_is_of_and_all_classes_have_names(tmp_path, monkeypatch):
     """Not how many were asked for: there are six, of which one is skipped."""
     for part, number in itertools.product(("train", "test"), range(6)):
-        path = tmp_path / "flowers" / part / f"class {number % 2}" / f"{number}.png"
+        path = tmp_path / "flowers" / part / ("rose", "tulip")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (20, 20), (40 * number, 0, 0)).save(path)
     path.write_text("no image")
@@ -81,3 +82,4 @@ def test_a_result_says_how_many_images_it_is_of(tmp_path, monkeypatch):
     assert evaluate.evaluate(checkpoint, measure, {}, 1000, tmp_path) == {"images": 5, "read": 5}
     study = Evaluation(Namespace(images=1000), {}, pd.DataFrame(), {"a": {"images": 5}, "b": {}, "c": {"images": 5}})
     assert study.images() == "5 or 1000 test images"
+    assert shown_images(parse(config), [0], tmp_path)[2] == ["rose", "tulip"]

@@ -4,6 +4,7 @@ import math
 from argparse import Namespace
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from analysis.evaluation import Evaluation
@@ -99,6 +100,13 @@ def test_a_caption_counts_fingerprints_that_are_many(count, said):
     """A study of subsets has one a subset, so that captions were mostly digests."""
     level = level_of(full(5, ARMS[:1]), 5, ARMS[:1], lambda runs: runs.assign(data=(runs["seed"] % count).map(str)))
     assert provenance_text(level).endswith(said)
+
+
+def test_a_part_of_the_data_is_told_of_those_runs_alone_that_read_no_more():
+    """A figure of two data sets may show one of them whole."""
+    column = "config.train_images"
+    level = level_of(full(), change=lambda runs: runs.assign(**{column: np.where(runs["seed"] == 0, "300", "None")}))
+    assert provenance_text(level).startswith("cifar10, only 300 training images in 5 of 15 runs, resnet20, ")
 
 
 @pytest.mark.parametrize(
