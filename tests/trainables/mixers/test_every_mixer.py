@@ -144,6 +144,16 @@ def test_gradient_flows_to_every_image_and_the_mixture_is_the_same(name):
         assert (gradient.flatten(1) != 0).any(dim=1).all()
 
 
+@pytest.mark.parametrize("name", [name for name in MIXING if not required(name)])
+def test_a_batch_that_is_worked_on_in_portions_is_mixed_the_same(name, monkeypatch):
+    for options in ({}, {"per_batch": True})[: 1 + (name in PER_BATCH)]:
+        for images in (photographs(), photographs().to(memory_format=torch.channels_last)):
+            whole = mix(name, images, **options)
+            with monkeypatch.context() as small:
+                small.setattr("trainables.mixers.mixed.PORTION", 3 * H * W)  # portions of 4 rows
+                assert all(map(torch.equal, mix(name, images, **options)[:3], whole[:3]))
+
+
 @every_mixer
 def test_one_image_and_odd_sizes(name):
     for shape in ((1, 3, 16, 12), (1, 1, 9, 13), (3, 3, 7, 5), (2, 1, 33, 17), (2, 3, 2, 3)):
