@@ -73,10 +73,12 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_began_when_the_embeddings_of_timm_decayed_goes_on_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize("decayed", [True, False])
+def test_a_run_that_began_when_the_embeddings_of_timm_decayed_goes_on_so_and_a_later_one_does_not(decayed, tmp_path, monkeypatch):
     config = {**VIT, "backbone": "timm/test_vit", "image_size": 64, "mixer": "none", "epochs": 2}
     with monkeypatch.context() as earlier:
-        earlier.setattr(optimisers, "_exempt", lambda method: set())
+        if decayed:
+            earlier.setattr(optimisers, "_exempt", lambda method: set())
         first, whole = (short_run(**config) for _ in range(2))
         first.next_epoch()
         first.save(tmp_path)

@@ -12,7 +12,10 @@ from torchvision.models import mobilenet_v2
 from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weights
 from trainables.classify import train
 from trainables.config import parse
+from trainables.cost import noise_splits
+from trainables.datasets.opening import open_splits
 from trainables.device import memory
+from trainables.device.hardware import device, environment
 from trainables.epoch import Diverged, require_finite
 from trainables.methods import METHODS, build_method, build_network
 from trainables.methods.method import Step
@@ -194,6 +197,8 @@ def test_the_last_epoch_says_what_the_whole_run_took():
             assert (upwards[f"test_{best}"], upwards[f"test_{best}_error"]) == (True, False)
     last, seconds = run.epoch(), sum(epoch.metrics["train_seconds"] for epoch in run.history)
     assert (last.number, last.of) == (2, 2)
+    images = open_splits(run.settings, noise_splits(run.settings, 10), device())
+    assert last.words == {"data": images.fingerprint, **environment(run.device)}
     assert last.metrics.keys() < upwards.keys()
     added = {name: value for name, value in last.metrics.items() if name not in run.history[-1].metrics}
     assert added.pop("peak_memory_mib") >= 0
