@@ -102,6 +102,7 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset):
         ("dmixup", "num_images", 2, 1),
         ("alignmix", "eps", 0.01, 0.0),
         ("resizemix", "scope", (0.0, 1.0), (0.0, 1.1)),
+        ("gridmix", "holes", (1, 1), (0, 1)),
     ],
 )
 def test_the_last_number_of_a_range_is_right_and_the_next_is_not(mixer, option, right, wrong):

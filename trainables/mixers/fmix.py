@@ -84,7 +84,7 @@ def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
     A threshold is too low if the highest of the pixels that may not stay lies above it.
     """
     place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) its rank, from the lowest; -1 where all stay
-    first_out = np.take_along_axis(np.sort(flat.numpy(), axis=1), place.clip(min=0), axis=1)
+    first_out = np.take_along_axis(np.sort(flat.numpy(), axis=1), place, axis=1)
     steps = np.ldexp(np.where(place < 0, np.float32(-1), first_out), BISECTIONS - 1)
     return torch.from_numpy(np.ldexp(np.ceil(steps), 1 - BISECTIONS))
 

@@ -112,10 +112,12 @@ def test_per_batch_gives_one_lambda_and_one_mask_to_all_rows(name):
     assert compared >= 2  # otherwise each row has its own
 
 
-@every_mixer
-def test_the_generator_decides_everything(name):
+DRAWN_OTHERWISE = [("attentivemix", {"partner_alpha": 8.0}), ("gridmix", {"pattern": "cells"})]
+
+
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in NAMES), *DRAWN_OTHERWISE])
+def test_the_generator_decides_everything(name, options):
     images, state = photographs(), torch.get_rng_state()
-    options = {"partner_alpha": 8.0} if name == "attentivemix" else {}  # by which lambda is drawn in a way of its own
     first, again, other = (mix(name, images, seed, **options) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(one, two) for one, two in zip(first[:3], again[:3], strict=True))
