@@ -74,7 +74,7 @@ def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("decayed", [True, False])
-def test_a_run_that_began_when_the_embeddings_of_timm_decayed_goes_on_so_and_a_later_one_does_not(decayed, tmp_path, monkeypatch):
+def test_a_run_of_timm_goes_on_as_it_began_also_when_embeddings_decayed(decayed, tmp_path, monkeypatch):
     config = {**VIT, "backbone": "timm/test_vit", "image_size": 64, "mixer": "none", "epochs": 2}
     with monkeypatch.context() as earlier:
         if decayed:
