@@ -16,7 +16,7 @@ from trainables.backbones.names import RESIDUAL, constructor_of, require_backbon
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix_terms import SUMixTerms
-from trainables.mixers import MIXERS, learns_masks
+from trainables.mixers import MIXERS, learns_masks, parameters_of
 from trainables.mixers.options import AUTOMIX_PRESETS, AutoMixDefinition, EveryMixer, MaskBlock, common_options
 from trainables.optimisation.optimiser_config import OptimiserConfig, check_optimiser
 from trainables.optimisation.schedules import ScheduleConfig, check_schedule
@@ -200,7 +200,7 @@ def _check_loss(config: Config) -> None:
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return every option of ``mixer``: those given, checked against its signature, and its defaults."""
-    parameters = inspect.signature(MIXERS[mixer]).parameters
+    parameters = parameters_of(MIXERS[mixer])
     common = common_options(given.get("pipeline"), learns_masks(mixer))
     if taken := common.keys() & parameters:
         raise ValueError(f"mixer {mixer!r} must rename its option {min(taken)!r}: every mixer has another of that name")

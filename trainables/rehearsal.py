@@ -12,7 +12,6 @@ Shape letters: B batch, C channels, H height, W width, L classes.
 """
 
 import contextlib
-import inspect
 import reprlib
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from trainables.methods import METHODS
 from trainables.methods.inputs import inputs_of
 from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, parameters_of
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
@@ -170,7 +169,7 @@ def mixer_arguments(config: Config, images: Tensor, shapes: Sequence[torch.Size]
     """Return the options of the mixer, and noise, by the shapes of the maps, for all that it asks of the network."""
     noise = _noise(images, dataset_of(config).num_classes, shapes, rng)
     options = {**config.mixer_options, **noise}
-    parameters = inspect.signature(MIXERS[config.mixer]).parameters
+    parameters = parameters_of(MIXERS[config.mixer])
     for name, parameter in parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name not in options:
             require_known(f"keyword without a default of mixer {config.mixer!r},", name, noise)

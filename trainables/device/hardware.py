@@ -1,5 +1,6 @@
 """The machine that a run is on: its device, how that computes, and the words that tell it from another."""
 
+import functools
 import os
 import platform
 import time
@@ -51,13 +52,18 @@ def set_up(*, deterministic: bool) -> None:
     memory.keep_freed()
 
 
+@functools.cache
+def library_versions() -> str:
+    """Return the names and versions of ``LIBRARIES``, which are read from the disk once."""
+    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+
+
 def environment(device: torch.device) -> dict[str, str]:
     """Return what decides, besides the seed, the order in which numbers are added up: hardware and versions.
 
     The hardware is the name of the GPU, or the instructions of the CPU and the number of threads if there are several.
     """
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    words = {"python": platform.python_version(), "torch": str(torch.__version__), "libraries": libraries}
+    words = {"python": platform.python_version(), "torch": str(torch.__version__), "libraries": library_versions()}
     if device.type != "cuda":
         cpu = f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}"
         threads = torch.get_num_threads()

@@ -5,7 +5,6 @@ before mixing, labels (B,) int64. ``check_inputs`` refuses, before any training,
 """
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Protocol, cast, runtime_checkable
@@ -20,7 +19,7 @@ from trainables.backbones.modes import batch_norms, evaluation_mode
 from trainables.backbones.token_merging import merged_attention
 from trainables.config import Config
 from trainables.device.precision import wide
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, parameters_of
 
 # Half precision would round the small gradients of a pixel to zero; a power of two costs no digit.
 GRADIENT_SCALE = 1024.0
@@ -100,7 +99,7 @@ INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
 
 def inputs_of(mixer: str) -> dict[str, Callable[[Network, Tensor, Tensor], object]]:
     """Return the members of ``INPUTS`` that a mixer asks of the network."""
-    parameters = inspect.signature(MIXERS[mixer]).parameters
+    parameters = parameters_of(MIXERS[mixer])
     return {name: compute for name, compute in INPUTS.items() if name in parameters}
 
 

@@ -1,7 +1,6 @@
 """Plain mixing, with or without SUMix: every method whose loss is a mixed cross-entropy."""
 
 import contextlib
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -15,7 +14,7 @@ from trainables.losses.sumix import Seen, SUMixLoss, SUMixParts
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.methods.inputs import check_inputs, inputs_of, running_statistics_left
 from trainables.methods.method import Method, Step
-from trainables.mixers import MIXERS
+from trainables.mixers import MIXERS, parameters_of
 from trainables.mixers.choice import happens
 from trainables.mixers.mixed import (
     Mixed,
@@ -40,7 +39,7 @@ class Mixing(Method):
         self.check(config)
         super().__init__(network)
         mixer = MIXERS[config.mixer]
-        parameters = inspect.signature(mixer).parameters
+        parameters = parameters_of(mixer)
         own_options = {name: value for name, value in config.mixer_options.items() if name in parameters}
         self.mixer: Callable[..., Mixed] = partial(mixer, **own_options)
         self.probability: float = config.mixer_options["probability"]

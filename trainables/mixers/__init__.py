@@ -10,6 +10,7 @@ a parameter (``trainables.methods.inputs``). The types of its other options say 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -56,4 +57,10 @@ MIXERS: Mapping[str, Callable[..., Mixed]] = Registry(
 
 def learns_masks(mixer: str) -> bool:
     """Return whether a mixer's masks are made by a block that is trained with the network."""
-    return mixer in MIXERS and "generate" in inspect.signature(MIXERS[mixer]).parameters
+    return mixer in MIXERS and "generate" in parameters_of(MIXERS[mixer])
+
+
+@functools.cache
+def parameters_of(mixer: Callable[..., Mixed]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a mixer by their names; a study of a thousand runs asks for them thousands of times."""
+    return inspect.signature(mixer).parameters

@@ -38,6 +38,8 @@ def plain(value: Any) -> Any:
 
     So are the items of lists, tuples, sets and dictionaries; all else is returned as it is.
     """
+    if type(value) in (str, int, float, bool, type(None)):  # most values, which need no other question
+        return value
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(plain, value))
     if type(value) is dict:

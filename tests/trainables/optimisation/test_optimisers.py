@@ -153,8 +153,9 @@ def test_the_embeddings_of_a_model_of_timm_do_not_decay():
     assert all(weight.ndim == 1 for weight in earlier["params"])
 
 
-def rate(done: float, **keys) -> float:
-    return learning_rate(parse({"epochs": 8, "lr": 0.4, **keys}), done)
+def rates_at(times, **keys) -> list[float]:
+    settings = parse({"epochs": 8, "lr": 0.4, **keys})
+    return [learning_rate(settings, done) for done in times]
 
 
 def cosine(done: float) -> float:
@@ -183,7 +184,7 @@ def cosine(done: float) -> float:
     ],
 )
 def test_the_rate_is_that_by_hand(keys, times, rates):
-    assert [rate(done, **keys) for done in times] == pytest.approx(rates)
+    assert rates_at(times, **keys) == pytest.approx(rates)
 
 
 @pytest.mark.parametrize("epochs", [25, 100, 150, 200])
@@ -191,5 +192,5 @@ def test_a_milestone_that_is_a_whole_epoch_is_the_start_of_that_epoch(epochs):
     """In floating point, 0.55 times 100 epochs is a little more than 55."""
     for epoch in range(1, epochs):
         steps = {"epochs": epochs, "schedule": "multistep", "milestones": (epoch / epochs,)}
-        assert [rate(done, **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]
-        assert [rate(done, lr_changes="each_step", **steps) for done in (epoch - 0.01, epoch)] == [0.4, 0.04]
+        assert rates_at((epoch - 0.01, epoch), **steps) == [0.4, 0.04]
+        assert rates_at((epoch - 0.01, epoch), lr_changes="each_step", **steps) == [0.4, 0.04]
