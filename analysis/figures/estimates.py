@@ -62,7 +62,7 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
         _draw_marks(axis, y, row)
         if row.note:
             axis.text(1.01, y, row.note, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
-    if rows and rows[-1].summary:
+    if rows[-1].summary:
         axis.axhline(len(rows) - 2.5, color="#bbbbbb", linewidth=0.8)
     names = row_names(rows, letters)
     axis.set_yticks(range(len(rows)), [names[row.name] for row in rows])

@@ -131,8 +131,11 @@ def test_an_axis_holds_every_mark_and_an_arrow_shows_where_an_interval_goes_on()
     assert [bool(cut_text(each)) for each in (rows, rows[2:], rows[2:3])] == [True, True, False]
     axis = Figure().subplots()
     draw_estimates(axis, rows, limits_of(rows), 40)
-    drawn = [(line.get_marker(), float(line.get_ydata()[0]), bool(line.get_xdata()[0] > 1)) for line in axis.lines]
-    assert [each for each in drawn if each[0] in "<>"] == [("<", 0, False), (">", 0, True), (">", 3, True)]
+    arrows = [line for line in axis.lines if line.get_marker() in ("<", ">")]
+    drawn = [(line.get_marker(), *map(float, (line.get_ydata()[0], line.get_xdata()[0]))) for line in arrows]
+    low, high = -2.36 + 0.012 * 6.72, 4.36 - 0.012 * 6.72  # within the axis, whose width is 6.72
+    expected = [("<", 0, pytest.approx(low)), (">", 0, pytest.approx(high)), (">", 3, pytest.approx(high))]
+    assert drawn == expected
     assert [y for x, y in (line.get_data() for line in axis.lines) if list(x) == [0, 1]] == [[1.5, 1.5]]  # in between
     assert [(text.get_text().strip(), text.get_position()[1]) for text in axis.texts] == [("no value", 1)]
     assert axis.get_ylim() == (3.6, -0.6)
