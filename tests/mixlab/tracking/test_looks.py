@@ -45,6 +45,8 @@ LATER_SIX = replace(STUDY, seeds=range(3, 9))
 RENAMED = arms(FIRST, replace(SECOND, name="new"))
 FOUR_OTHER_SEEDS = table_of(replace(THREE_ARMS, seeds=range(5, 9)))
 OF_SECOND = arms(FIRST, SECOND, replace(THIRD, against=SECOND.name))
+WITHOUT_NULL = {name: part for name, part in OF_SIX[1].items() if name not in ("looks", "against")}
+WITHOUT_FIRST = OF_SIX[1] | {"trials": [each for each in OF_SIX[1]["trials"] if each["arm"] != FIRST.name]}
 # The table of seven is the run's last.
 STOPPED = table_of(seeds(9), tags=((names.NOTE, "a table"), (names.TABLE_SEEDS, "7")), seeds=[6])
 
@@ -54,6 +56,8 @@ LOOKS: dict[str, tuple[Study, list[Table], dict[str, Any]]] = {
     "no table": (STUDY, [], {}),
     "the same table again": (STUDY, [OF_SIX], {}),
     "another number of seeds": (seeds(7), [OF_SIX], {"seeds": [6]}),
+    "by a plan without what is null": (seeds(7), [(OF_SIX[0], WITHOUT_NULL)], {"seeds": [6]}),
+    "of a plan that lacks the reference": (seeds(7), [(OF_SIX[0], WITHOUT_FIRST)], {}),
     "which the next table has kept": (seeds(7), [OF_SEVEN], {"seeds": [6]}),
     "and one more": (seeds(8), [OF_SEVEN], {"seeds": [6, 7]}),
     "seeds of which no table was made": (seeds(8), [STOPPED], {"seeds": [6]}),
@@ -134,9 +138,13 @@ def test_a_confirmation_tells_of_those_with_results_after_which_the_search_went_
         (new, (first, new), [four]),  # and the same once more
         (elsewhere, (first,), [four]),
         (renamed, (first,), [four]),
+        (elsewhere, (first, renamed), [four, six]),  # the second tells of the first as well
         (confirmation(4, 0.5), (first,), [four]),  # a trial that had failed was tried again, and won
         (same, (confirmation(4, 0.3, STUDY.with_base(epochs=7)),), []),  # another question
         (STUDY, (first,), []),  # nothing is tuned
     ):
         assert confirmed_before(monkeypatch, today, *earlier) == said
     assert confirmed_before(monkeypatch, same, first, done=False) == []  # nobody can have seen a result
+    # Of another winner the sentence on confirmations tells: it is no comparison of another plan besides.
+    monkeypatch.setattr(artifacts, "plans", lambda client, name: [table_of(first)])
+    assert earlier_looks(MlflowClient("http://127.0.0.1:1"), new, new.trials(TRAIN), METRIC, ())["comparisons"] == 0
