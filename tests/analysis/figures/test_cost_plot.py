@@ -42,6 +42,7 @@ def test_equal_seeds_have_no_bars_though_their_mean_is_rounded():
     (mark,) = figure.subfigs[0].axes[0].containers
     bars = [end for lines in mark.lines[2] for (segment,) in [lines.get_segments()] for end in segment.ravel()]
     assert bars == pytest.approx([0.1, 70.1] * 4)
+    assert figure.subfigs[0].axes[0].get_xlabel() == "training time of a run, seconds"
     assert "bars: lowest to highest seed. cifar10, " in texts(figure)  # no run says what trained it
     alone = level_tables(runs[runs["seed"] == 0], make_plan(arms=("baseline",), seeds=1))
     assert "one seed, so no bars" in texts(plot_cost("tiny", alone))

@@ -17,9 +17,10 @@ from analysis.figures.forest import NO_P, plot_effects, plot_forest, plot_ranks
 from analysis.figures.naming import distinct, plain
 from analysis.figures.plots import plot_curves, plot_gains, plot_wealth, wealth_points
 from analysis.records.published import PublishedNumber
-from analysis.statistics.over_tables import over_tables
+from analysis.statistics.over_tables import over_tables, ranking_of
 from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
+from analysis.words.cells import p_text
 from analysis.words.page import png
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, lose, make_plan, planned_runs, tables_of
@@ -57,7 +58,8 @@ def test_a_forest_has_a_row_a_table_and_both_answers():
     assert solid[3:] == [answers.loc[("+ lam", q), "effect"] for q in ("here", "in general")]
     hollow = [line.get_xdata()[0] for line in (*axis.lines, *other.lines) if line.get_markerfacecolor() == "white"]
     assert hollow == pytest.approx([79.13 - 78.17, 79.53 - 79.13])
-    assert "n = 3, too few to claim" in texts(figure)
+    notes = [text.get_text() for text in axis.texts]
+    assert notes == [f"p {p_text(answers.loc[('+ lam', 'here'), 'p'])}", "n = 3, too few to claim"]
     assert "from 6 tables on. p: exact sign-flip test of that line alone. Hollow:" in texts(figure)
     assert plot_forest("tiny", levels[:1]) is None
 
@@ -80,6 +82,9 @@ def test_ranks_of_many_arms_say_over_how_many_tables(tables, end, bars):
     figure = plot_ranks("tiny", levels)
     said, (axis,) = texts(figure), figure.subfigs[0].axes
     assert f"mean rank over n = {tables} tables" in said
+    assert f"(Iman and Davenport): p {p_text(ranking_of(levels).p)}. cifar10, " in said
+    assert "Not ranked" not in said
+    assert ("critical difference 2.16 " in said, ", longer than the axis" in said) == (tables == 8, tables == 2)
     assert ("So few tables cannot tell any two of 5 arms apart" in said) == (tables == 2)
     names = sorted((text for text in axis.texts if hasattr(text, "xy")), key=lambda text: text.xy)  # by column
     in_columns = " ".join(text.get_text() for text in names)
@@ -114,6 +119,8 @@ def test_effects_of_a_design_are_twice_what_its_signs_add():
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "a × b"]
     marks = [float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "D"]
     assert marks == pytest.approx([2.0, 4.0, 0.0])
+    assert [text.get_text() for text in axis.texts] == [f"p (family) {p}" for p in ("0.0312", "0.0312", "1.0000")]
+    assert axis.get_xlabel() == "effect, percentage points"
     assert plot_effects("tiny", levels, None) is None
     (one,) = tables_of(lambda arm, _: 70.0 + len(arm), tuple(arms), 1)
     said = texts(plot_effects("tiny", [one], {"terms": ["a", "b"], "signs": signs}))

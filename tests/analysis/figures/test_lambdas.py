@@ -34,8 +34,9 @@ def test_one_seed_of_each_arm_that_learned_lambda(track):
     figure = plot_lambda(study.study, [found], levels)
     strip, sides = figure.subfigs[0].axes
     assert strip.get_xlim() == (0.5, 2.5)  # two epochs
-    learned, drawn = (patch.get_data().values.nonzero()[0].tolist() for patch in sides.patches)
-    assert (learned, drawn) == ([5, 7], [4, 5])
+    learned, drawn = (patch.get_data().values.tolist() for patch in sides.patches)  # percent of all epochs
+    assert learned == [50.0 * (bin_ in (5, 7)) for bin_ in range(10)]
+    assert drawn == [50.0 * (bin_ in (4, 5)) for bin_ in range(10)]
     said = " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts).replace("\n", " ")
     for part in ("seed 0", "from white for none to the full colour for 100 %"):
         assert part in said

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from matplotlib.text import Text
 from optuna.trial import TrialState
 
 from analysis.figures.search_plots import plot_history, plot_importance, plot_map, plot_parallel, plot_slices
-from analysis.records.search_trials import Tuned
+from analysis.records.search_trials import Tuned, position
 from analysis.statistics.importance import Landscape, comparable
 from tests.analysis.figures.test_forest import texts
 from tests.analysis.tuned_arms import SPACE, peaked, points, trial, tuned
@@ -109,7 +110,7 @@ def test_the_numbers_below_a_map_do_not_run_into_each_other(painted):
 
 @pytest.mark.slow
 def test_slices_show_the_whole_space_in_numbers_that_do_not_run_into_each_other(painted):
-    figure = plot_slices(wide(9), "validation top-1 accuracy, %")
+    figure = plot_slices(arm := wide(9), "validation top-1 accuracy, %")
     figure.draw_without_rendering()
     axes, bar = figure.axes[: len(WIDE)], figure.axes[-1]
     assert [axis.get_xlabel() for axis in axes] == list(WIDE)
@@ -118,6 +119,9 @@ def test_slices_show_the_whole_space_in_numbers_that_do_not_run_into_each_other(
     shown = [[label.get_text() for label in axis.get_xticklabels()] for axis in axes]
     assert shown[2:] == [["0.0001", "0.001", "0.01", "0.1"], ["100", "300"], ["0", "5", "10", "15", "20"], MIXERS]
     assert all(axis.get_xlim()[0] < 0 < 1 < axis.get_xlim()[1] for axis in axes)
+    for axis, (name, spec) in zip(axes[:2], SPACE.items(), strict=True):
+        drawn = [(position(spec, each.params[name]), each.value) for each in arm.complete]
+        np.testing.assert_allclose(axis.collections[0].get_offsets(), drawn)
     assert all(tick == int(tick) for tick in bar.get_yticks())  # there is no trial 0.25
     assert "the darker, the later. 9 trials: 9 complete." in texts(figure)
 
@@ -150,3 +154,7 @@ def test_importance_is_grey_where_nothing_is_claimed():
         assert ("Grey: nothing here is shown to be beyond chance." in texts(figure)) != claimed
         bar = "Bar: fANOVA without interactions, scaled to a sum of 1; line: 95 % interval, jackknife."
         assert f"Of complete trials. {bar}" in texts(figure)
+        (axis,) = figure.axes
+        assert [label.get_text() for label in axis.get_yticklabels()] == list(SPACE)[::-1]
+        assert [patch.get_width() for patch in axis.patches] == [0.2, 0.8]
+        assert [list(line.get_xdata()) for line in axis.lines] == [[0.1, 0.3], [0.7, 0.9]]
