@@ -1,5 +1,6 @@
 """The figure of accuracy against time shows the means of both, in a unit that suits them."""
 
+import itertools
 import math
 
 import numpy as np
@@ -49,8 +50,12 @@ def test_equal_seeds_have_no_bars_though_their_mean_is_rounded():
 
 
 def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark():
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
-    values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): math.inf}
-    runs = planned_runs(plan, values, **{"metric.train_seconds_total": 60.0})
+    plan = make_plan(arms=("baseline", "+ lam", "diverged", "untimed"), seeds=2)
+    values = dict.fromkeys(itertools.product(plan["arms"], range(2)), 70.0)
+    values |= {("baseline", 1): 71.0, ("+ lam", 1): math.inf, ("diverged", 0): math.inf, ("diverged", 1): math.inf}
+    runs = planned_runs(plan, values)
+    runs["metric.train_seconds_total"] = [math.nan if arm == "untimed" else 60.0 for arm in runs["arm"]]
     figure = plot_cost("tiny", level_tables(runs, plan))
-    assert [c.lines[0].get_ydata()[0] for c in figure.subfigs[0].axes[0].containers] == [70.5, 72.0]
+    assert [c.lines[0].get_ydata()[0] for c in figure.subfigs[0].axes[0].containers] == [70.5, 70.0]
+    named = [text.get_text() for text in figure.subfigs[0].legends[0].get_texts()]
+    assert named == ["baseline", "+ lam", "diverged: no value", "untimed: no value"]

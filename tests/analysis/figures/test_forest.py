@@ -265,7 +265,11 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value():
     assert points["wealth"].iloc[-1] == pytest.approx(e_value(differences))
     (axis,) = (figure := plot_wealth("tiny", levels).subfigs[0]).axes
     assert [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"] == [20]
+    assert axis.get_ylim() == pytest.approx((1 / 1.5, 1.5 * max(40, points["wealth"].max())))
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["1", "20"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["+ lam"]
+    alone = tables_of({("baseline", 0): 70.0}, ("baseline", "+ lam"), 1, sequential={"budget": 20})
+    assert plot_wealth("tiny", alone) is None
 
 
 @pytest.fixture

@@ -86,7 +86,8 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
     two = [curve_points(range(2), lambda x, seed, end=end: end + x + seed).assign(part=str(end)) for end in (10, 50)]
     points, options = pd.concat(two).rename(columns={"epoch": "x", "value": "y"}), {"labels": ("x", "y"), "width": 1}
     lines = plot_two_lines("ablation_tiny", points, levels, "", parts=("10", "50"), **options).axes[0].lines
-    assert [(line.get_linestyle(), line.get_ydata()[0]) for line in lines] == [("-", 11), ("--", 51)] * len(ARMS)
+    drawn = [(line.get_linestyle(), line.get_ydata()[0], line.get_label()) for line in lines]
+    assert drawn == [each for arm in ARMS for each in (("-", 11, arm), ("--", 51, "_dashed"))]
 
 
 def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(painted, levels):
