@@ -46,5 +46,5 @@ def _is_compile_supported(device: str) -> Any:
 
 def _imported(name: str) -> Any:
     for stand_in in [each for each, module in sys.modules.items() if isinstance(module, StandIn)]:
-        del sys.modules[stand_in]
+        sys.modules.pop(stand_in, None)  # another thread may just have done so
     return importlib.import_module(name)
