@@ -4,8 +4,10 @@ import atexit
 import ctypes
 import gc
 import os
+import re
 import signal
 import tempfile
+from pathlib import Path
 
 if "TEST_ON_GPU" not in os.environ:  # tests/gpu alone
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: most tests know the CPU's numbers
@@ -18,6 +20,8 @@ import mixlab  # before any test imports ray, which reads the environment that m
 from mixlab.cli import end_quickly
 
 __all__ = ["mixlab"]
+
+ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.MULTILINE)
 
 # This acts as Ctrl-C, so that whatever a test has started is ended by its own means.
 signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -50,6 +54,13 @@ def _take_two_processors(worker: str) -> None:
     if hasattr(os, "sched_setaffinity"):
         every, number = sorted(os.sched_getaffinity(0)), int(worker.removeprefix("gw"))
         os.sched_setaffinity(0, {every[(2 * number + place) % len(every)] for place in (0, 1)})
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files whose tests are all slow where none of these is wanted: they import what no other does."""
+    if config.option.markexpr == "not slow" and collection_path.match("test_*.py"):
+        return ALL_SLOW.search(collection_path.read_text()) is not None or None
+    return None
 
 
 def pytest_collection_finish() -> None:

@@ -26,6 +26,8 @@ from tests.analysis.pages import Page
 from tests.analysis.planned import planned_runs
 from tests.toy import Toy
 
+pytestmark = pytest.mark.slow
+
 # All but those that are refused; hypothesis's own characters ask for a table that takes seconds to make.
 LETTERS = st.integers(0, sys.maxunicode).map(chr).filter(lambda letter: category(letter) not in ("Cc", "Cs"))
 NAMES = st.text(LETTERS | st.sampled_from("$%&_#{}[]|\\<>~^*`'\",;·\n\t /.=+"), min_size=1, max_size=8)
@@ -74,7 +76,6 @@ def one_line(name: str) -> str:
     return " ".join(name.split())
 
 
-@pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=20)
 @given(arms=MANY, factor=NAMES, levels=MANY)
 @example(arms=["plain", *HARD], factor="it's 5%", levels=["two\nlines", "a, b; c"])
@@ -103,7 +104,6 @@ def test_any_name_is_right_in_every_rendering(arms, factor, levels):
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
-@pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=1)
 @given(arms=MANY, levels=MANY)
 def test_any_name_comes_back_from_mlflow(track, tmp_path, arms, levels):

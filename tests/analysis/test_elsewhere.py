@@ -13,6 +13,8 @@ from analysis import ablation_table, report
 from tests.analysis.planned import make_plan
 from tests.chromium import needs_chromium
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = (1366, 390)  # pixels: a laptop, a telephone
 MEASURE = """<script>addEventListener("load", () => parent.postMessage({
   wide: document.documentElement.scrollWidth, screen: innerWidth,
@@ -37,7 +39,6 @@ sys.exit(ablation_table.main([*where, "--out", "again"]) or report.main([*where,
 """
 
 
-@pytest.mark.slow
 def test_a_fresh_process_without_the_results_makes_the_same_files(printed, track, tmp_path):
     study, results, elsewhere = track(), tmp_path / "results", tmp_path / "elsewhere"
     study.add_all(make_plan(seeds=2), lambda trial: 70.0 + trial["seed"], curve=(10.0, 20.0))
@@ -52,7 +53,6 @@ def test_a_fresh_process_without_the_results_makes_the_same_files(printed, track
         assert (elsewhere / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes(), name
 
 
-@pytest.mark.slow
 @needs_chromium
 def test_the_page_fits_a_laptop_and_a_telephone(painted, track, tmp_path):
     study = track()

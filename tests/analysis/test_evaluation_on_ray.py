@@ -11,11 +11,12 @@ import pytest
 from analysis import occlusion
 from tests.servers.program import Program, environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 300.0  # until the first result: before, an evaluation says nothing
 
 
-@pytest.mark.slow
 def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(trained, tmp_path, out, monkeypatch):
     """The checkpoints are read from MLflow alone: the command runs in a folder of its own."""
 

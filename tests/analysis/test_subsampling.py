@@ -8,12 +8,13 @@ import pytest
 from analysis import subsampling
 from tests.analysis.planned import make_plan
 
+pytestmark = pytest.mark.slow
+
 
 def accuracy(trial: dict[str, Any]) -> float:
     return 60 + trial["seed"] + 5 * (trial["arm"] == "1e3") + 50 * float(trial["levels"]["subset.share"])
 
 
-@pytest.mark.slow
 def test_it_writes_the_points_and_prints_the_means(track, painted, out, capsys):
     study = track()
     plan = make_plan(arms=("0.125", "1e3"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
@@ -30,7 +31,6 @@ def test_it_writes_the_points_and_prints_the_means(track, painted, out, capsys):
     assert ["1e3", "68.00", "85.50"] in printed
 
 
-@pytest.mark.slow
 def test_a_single_share_has_marks_and_bars(track, out):
     study = track()
     study.add_all(make_plan(arms=("cv", "easy"), seeds=2, factors={"subset.share": ("0.4",)}), accuracy)

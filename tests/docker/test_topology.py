@@ -23,6 +23,8 @@ from tests.study_folder import toy_folder
 from tests.toy import begun, hold, release
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 # This puts an empty disk over a folder, and runs the rest. It uses the system call: the command asks for root's number.
 HIDE = """
 import ctypes, os, sys
@@ -31,7 +33,6 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
-@pytest.mark.slow
 def test_a_study_runs_through_all_of_it_and_the_doctor_names_only_the_odd_node(tmp_path):
     run_alone(run_on_the_topology, tmp_path)
 

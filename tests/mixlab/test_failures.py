@@ -20,6 +20,8 @@ from tests.servers.program import children
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import begun, hold, notes
 
+pytestmark = pytest.mark.slow
+
 
 def seed_runs(place: StudyFolder) -> dict[tuple[str, str], Run]:
     return {(run.data.tags["mixlab.arm"], run.data.tags["mixlab.seed"]): run for run in place.runs("seed")}
@@ -31,7 +33,6 @@ def attempts(folder: Path, *, fault: int = 0, poison: int = 0) -> list[int]:
     return [each["done"] for each in begun(folder) if kind.items() <= each.items()]
 
 
-@pytest.mark.slow
 def test_a_study_whose_raylet_is_killed_says_so_and_has_true_states(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "large", empty_store=empty_store)
     hold(tmp_path, epoch=2)
@@ -65,7 +66,6 @@ def lose_an_idle_process(monkeypatch: pytest.MonkeyPatch) -> list[psutil.Process
     return lost
 
 
-@pytest.mark.slow
 def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(tmp_path, empty_store, monkeypatch):
     toy = toy_folder(tmp_path, "faulty", empty_store=empty_store)
     said = toy.run("--seeds", "1", code=1)

@@ -9,13 +9,14 @@ from tests.servers.machines import make_switch, run_on_the_switch, why_not
 from tests.study_folder import toy_folder
 from tests.toy import epochs_of
 
+pytestmark = pytest.mark.slow
+
 
 def mount(folder: Path, *options: str) -> None:
     """Give a folder a disk of its own in memory."""
     subprocess.run(["mount", "-t", "tmpfs", *options, "none", folder], check=True)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_a_full_disk_is_a_sentence(tmp_path, new_store):
     new_store(tmp_path)

@@ -18,6 +18,8 @@ from tests.servers.program import Program
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import hold, release
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, SEEDS = 6, 3
 OPTIONS = ("--epochs", str(EPOCHS), "--seeds", str(SEEDS))
 # When Ray gives up a node that does not answer; by itself only after a minute.
@@ -29,7 +31,6 @@ SOON = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_what_is_lost_moves_no_number(tmp_path, new_store):
     new_store(tmp_path)

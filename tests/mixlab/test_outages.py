@@ -20,6 +20,8 @@ from tests.servers.server import Handler, HttpServer, started
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import epochs_of, hold, release
 
+pytestmark = pytest.mark.slow
+
 AWAY_SECONDS = 10.0  # at least, of the server: several times what the writer waits between two attempts
 
 
@@ -30,7 +32,6 @@ def server(postgresql, tmp_path_factory) -> Iterator[MLflowServer]:
         yield server
 
 
-@pytest.mark.slow
 def test_training_goes_on_and_everything_is_written_once(server, postgresql, tmp_path):
     toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, tracking_uri=server.uri)
     hold(tmp_path, epoch=5)

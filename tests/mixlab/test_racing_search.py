@@ -25,6 +25,8 @@ from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import STUDIES, Toy, hold, notes, release, score
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("--until", "decided", "--seeds", "10")
 TRAIN = complete(Toy())
 
@@ -55,7 +57,6 @@ def kill_in(toy: StudyFolder, seed: int) -> None:
     release(toy.folder)
 
 
-@pytest.mark.slow
 def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path, empty_store):
     toy = toy_folder(tmp_path, "racing search", empty_store=empty_store)
     kill_in(toy, 1002)  # a trial's third seed, in the search

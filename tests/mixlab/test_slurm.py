@@ -14,6 +14,8 @@ from tests.study_folder import TOY, toy_folder
 from tests.toy import epochs_of, hold, release
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 ON_ITS_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED")  # states of a job
 EPOCHS = 8
 # A study of tests/toy.py.
@@ -25,13 +27,11 @@ runpy.run_path({str(TOY)!r}, run_name="__main__")
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
 def test_a_job_at_its_time_limit_is_requeued_and_records_everything_once(tmp_path):
     run_on_the_switch(run_a_job, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
 def test_a_job_that_was_cancelled_does_not_run_again(tmp_path):
     run_on_the_switch(cancel_a_job, tmp_path)

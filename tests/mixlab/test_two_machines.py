@@ -26,6 +26,8 @@ from trainables import classify
 from trainables.datasets import cifar10, download
 from trainables.datasets.dataset import DataError
 
+pytestmark = pytest.mark.slow
+
 STUDY = "ablation_cifar100"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ l_su", "--train-images", "96")
 SMALL += ("--set", "test_images=100", "--set", "backbone=resnet8")  # only where it trains is tested
@@ -41,7 +43,6 @@ print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_two_machines_train_for_a_driver_on_a_third(tmp_path, new_store):
     new_store(tmp_path)

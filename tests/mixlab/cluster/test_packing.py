@@ -1,16 +1,16 @@
 """Trials share a GPU by their memory, and some run out of it, on a GPU in which only Ray believes."""
 
 import io
+import itertools
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
 
 from mixlab.cluster import connect
@@ -54,13 +54,12 @@ def trainable(free: float = 16_000) -> Any:
     return SimpleNamespace(gpu_memory=gpu_memory)
 
 
-@settings(deadline=None)  # for a machine that has other work to do
-@given(needed=st.floats(20, 2e5), free=st.floats(1, 2e5))
-def test_trials_fit_a_gpu_and_no_more_do(needed, free):
-    packing = Packing(needed, free, "cell")
-    assert packing.count * packing.gpus <= 1
-    assert packing.count == 1 or packing.count * needed <= 0.9 * free * (1 + 1e-9)
-    assert (packing.count + 1) * needed > 0.9 * free
+def test_trials_fit_a_gpu_and_no_more_do():
+    for needed, free in itertools.product(np.geomspace(20, 2e5, 40).tolist(), np.geomspace(1, 2e5, 41).tolist()):
+        packing, case = Packing(needed, free, "cell"), (needed, free)
+        assert packing.count * packing.gpus <= 1, case
+        assert packing.count == 1 or packing.count * needed <= 0.9 * free * (1 + 1e-9), case
+        assert (packing.count + 1) * needed > 0.9 * free, case
 
 
 @pytest.mark.parametrize(
@@ -180,14 +179,13 @@ def test_trials_have_room_on_single_nodes_and_gpus_and_those_that_share_one_take
     assert (share.slots(nodes), share.pace(nodes)) == (slots, pace)
 
 
-@settings(deadline=None)  # for a machine that has other work to do
-@given(count=st.integers(2, 64), gib=st.integers(16, 192))
-def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count, gib):
-    memory = gib * 2**30
-    tensors = share_of_tensors(1 / count, memory) * memory
-    assert tensors > 0
-    if 2 * CONTEXT_BYTES * count <= memory:  # else a context alone takes more than half of a share
-        assert count * (tensors + CONTEXT_BYTES) <= memory * (1 + 1e-9)
+def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu():
+    for count, gib in itertools.product(range(2, 65), range(16, 193)):
+        memory = gib * 2**30
+        tensors = share_of_tensors(1 / count, memory) * memory
+        assert tensors > 0, (count, gib)
+        if 2 * CONTEXT_BYTES * count <= memory:  # else a context alone takes more than half of a share
+            assert count * (tensors + CONTEXT_BYTES) <= memory * (1 + 1e-9), (count, gib)
 
 
 def test_a_trials_tensors_take_its_share_but_for_its_context_and_a_gpu_to_itself_whole():

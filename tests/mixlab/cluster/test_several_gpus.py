@@ -13,6 +13,8 @@ from tests.servers.program import run_alone
 from tests.study_folder import StudyFolder
 from trainables.classify import Classification
 
+pytestmark = pytest.mark.slow
+
 KILLED = Path.cwd() / "killed"  # found in the driver, and carried to every worker with the class
 BASE = {**CONFIG, "mixer": "cutmix", "train_images": 40, "test_images": 20, "epochs": 3, "batch_size": 20}
 
@@ -31,7 +33,6 @@ class Deadly(Classification):
         return super().__call__(settings, seed, after, **where)
 
 
-@pytest.mark.slow
 def test_a_trial_on_two_gpus_goes_on_after_it_has_lost_one(tmp_path, new_store):
     new_store(tmp_path)
     draw_images(tmp_path)

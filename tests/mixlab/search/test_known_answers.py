@@ -11,6 +11,8 @@ from scipy.stats import wilcoxon
 from mixlab.search.history import History
 from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, run, search
 
+pytestmark = pytest.mark.slow
+
 REPETITIONS = 20
 TOLERANCE = 1.0  # percentage points below the optimum, of about 60 that the space spans
 
@@ -33,7 +35,6 @@ def tune(repetition: int, sampler: str, scheduler: str, budget: int) -> tuple[Hi
     return history, run(history, lambda config, epoch: accuracy(config, epoch) + noise(config, epoch, 0.2))
 
 
-@pytest.mark.slow
 def test_tpe_finds_the_optimum_and_is_better_than_random():
     found = {}
     for sampler in ("tpe", "random"):
@@ -43,7 +44,6 @@ def test_tpe_finds_the_optimum_and_is_better_than_random():
     assert wilcoxon(found["tpe"], found["random"], alternative="less").pvalue < 0.05
 
 
-@pytest.mark.slow
 def test_asha_spends_a_third_at_most_and_picks_within_tolerance():
     within = 0
     for repetition in range(REPETITIONS):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SHOW = """
 import json, sys
 from pathlib import Path
@@ -21,7 +23,6 @@ print(json.dumps([[(row["step"], row["top1"]) for row in rows[seed]] for seed in
 """
 
 
-@pytest.mark.slow
 def test_trackio_shows_what_it_was_given(tmp_path):
     packages = tmp_path / "packages"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages, "trackio"]
