@@ -23,7 +23,7 @@ from analysis.statistics.over_tables import Ranking, over_tables, ranking_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, provenance_text, unit
 from analysis.words.cells import metric_rule, p_text
-from analysis.words.method import correction_text, sign_flip_text
+from analysis.words.method import correction_text, earlier_looks, sign_flip_text
 from mixlab.messages import counted
 
 ROW = 0.27  # inches, the height of an estimate
@@ -59,14 +59,17 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     every = [row for _, rows in panels for row in rows]
     printed = any(np.isfinite(row.published) for row in every)
     gain = "gain" if levels[0].declared.higher_is_better else "difference"
-    test = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone." if answers["able"].any() else ""
+    test = [NO_P]
+    if fixed:
+        p = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone."
+        test = [p, earlier_looks(levels[0].family)] if answers["able"].any() else []
     published = "Hollow: the difference of the published numbers." if printed else ""
     caption = (
         f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean {gain} of a table, paired by seed, with its 95 % "
         f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over the seeds that all have. "
         "In general: the tables as a sample, whose interval is over tables; it can claim something from 6 tables on. "
     )
-    caption += " ".join(filter(None, [test if fixed else NO_P, published, left_out.strip(), provenance_text(*levels)]))
+    caption += " ".join(filter(None, [*test, published, left_out.strip(), provenance_text(*levels)]))
     return _draw(study, panels, f"{gain}, {unit(levels[0].declared)}", caption)
 
 
@@ -79,11 +82,11 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
     if not found:
         return None
     shown = [level for level in levels if level.name in found]
-    fixed = levels[0].family.budget is None
-    panels = [(name, _of_effects(effects, fixed)) for name, effects in found.items()]
+    panels = [(name, _of_effects(effects, levels[0].family.budget is None)) for name, effects in found.items()]
     every = [row for _, rows in panels for row in rows]
-    corrected = f"p (family): corrected for all effects of a table by {correction_text(levels[0].family.seeds)}."
-    test = corrected if fixed else NO_P
+    family = levels[0].family
+    corrected = f"p (family): corrected for all effects of a table by {correction_text(family.seeds)}."
+    test = f"{corrected} {earlier_looks(family)}".rstrip() if family.budget is None else NO_P
     key = f"Bar: t interval over the seeds' contrasts, 95 %, each effect by itself.{cut_text(every)} {test}"
     if not any(np.isfinite(row.low) for row in every):
         key = "One seed, so neither intervals nor p."

@@ -89,8 +89,8 @@ def _fixed_rule(levels: Sequence[LevelTable]) -> str:
         wins = "The metric does not declare which direction is better, so nothing is a win."
     return (
         f"p: {sign_flip_text(pairs)} of one comparison. p (family): corrected for {family_text(levels)} by "
-        f"{correction_text(seeds)}. {wins}{_earlier_looks(levels[0].family)}"
-    )
+        f"{correction_text(seeds)}. {wins} {earlier_looks(levels[0].family)}"
+    ).rstrip()
 
 
 def sign_flip_text(pairs: int) -> str:
@@ -103,14 +103,14 @@ def correction_text(seeds: int) -> str:
     return f"step-down max-T with joint sign flips ({'exact' if seeds <= EXACT_UP_TO else DRAWN})"
 
 
-def _earlier_looks(family: Family) -> str:
-    """Return the sentence about earlier tables with other numbers of seeds, of which p knows nothing."""
+def earlier_looks(family: Family) -> str:
+    """Return the sentence about earlier tables with other numbers of seeds, of which p knows nothing; empty if none."""
     earlier = [f"a table of {counted(seeds, 'seed')}" for seeds in family.looks]
     if family.was_sequential:
         earlier.append("seeds that were added until every comparison was decided")
     if not earlier:
         return ""
-    return f" Looked at before: {', '.join(earlier)}. p holds only if the present seeds had been chosen by then."
+    return f"Looked at before: {', '.join(earlier)}. p holds only if the present seeds had been chosen by then."
 
 
 def _elsewhere(family: Family) -> list[str]:

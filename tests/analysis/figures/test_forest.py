@@ -110,6 +110,15 @@ def test_ranks_say_which_arms_and_tables_they_leave_out():
     assert "Of the 3 tables of the study, the others lack the value of an arm." in said
 
 
+def test_earlier_looks_are_told_where_a_p_stands():
+    arms = {"baseline": (-1, -1), "+ a": (1, -1), "+ b": (-1, 1), "+ a + b": (1, 1)}
+    signs = {arm: {"a": x, "b": y} for arm, (x, y) in arms.items()}
+    factors = {"mixer": tuple("abcdef")}
+    levels = tables_of(lambda arm, seed: 70.0 + len(arm) + seed, tuple(arms), 7, factors, looks={"seeds": [6]})
+    for figure in (plot_forest("tiny", levels), plot_effects("tiny", levels, {"terms": ["a", "b"], "signs": signs})):
+        assert ". Looked at before: a table of 6 seeds. p holds only if the present seeds had been" in texts(figure)
+
+
 def test_effects_of_a_design_are_twice_what_its_signs_add():
     arms = {"baseline": (-1, -1), "+ a": (1, -1), "+ b": (-1, 1), "+ a + b": (1, 1)}
     levels = tables_of(lambda arm, seed: 70.0 + seed + arms[arm][0] + 2 * arms[arm][1], tuple(arms), 6)
