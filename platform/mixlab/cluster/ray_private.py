@@ -46,6 +46,7 @@ SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline 
 # The environment of a cluster of this machine alone: its processes take the loopback interface for all that there is.
 ALONE = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", "RAY_prestart_worker_first_driver": "0"}
 AGENT_COMMAND = "--dashboard_agent_command="  # an argument of the raylet
+SETUP_WORKER = str(Path(__file__).with_name("setup_worker.py"))
 AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
 # What ``ray health-check`` does, in a third of its time.
 ENTER = """
@@ -177,8 +178,9 @@ def bare_cluster() -> Iterator[None]:
 
     Dashboard, autoscaler and log monitor serve nobody on one machine, nor does the dashboard's agent, for which the
     raylet would wait a second or two. Workers that start before they are asked for lack the environment of a trial, and
-    are not used. The processes get process groups of their own: a signal to this process's group, as ``timeout`` and a
-    shell send it, would end them before this process had recorded how its runs ended. They end with it all the same.
+    are not used; ``setup_worker`` gives it to the others. The processes get process groups of their own: a signal to
+    this process's group, as ``timeout`` and a shell send it, would end them before this process had recorded how its
+    runs ended. They end with it all the same.
     """
 
     def nothing(node: Node, **options: Any) -> None:
@@ -194,6 +196,7 @@ def bare_cluster() -> Iterator[None]:
     try:
         with (
             patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False),  # read from there when ray was imported
+            patch.object(ray_constants, "SETUP_WORKER_FILENAME", SETUP_WORKER),  # within a folder of Ray's
             patch.multiple(Node, start_api_server=nothing, start_monitor=nothing, start_log_monitor=nothing),
             patch.object(services, "start_ray_process", start_without_agent),
             patch.object(services, "ConsolePopen", partial(services.ConsolePopen, process_group=0)),

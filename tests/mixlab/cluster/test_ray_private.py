@@ -8,7 +8,9 @@ import logging
 import os
 import platform
 import socket
+import sys
 from functools import partial
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -17,13 +19,15 @@ from ray._private import ray_constants, services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray._private.runtime_env.context import RuntimeEnvContext
 from ray._private.utils import check_version_info
 from ray._raylet import wait_for_persisted_port
+from ray.core.generated.common_pb2 import Language
 from ray.dashboard import agent
 from ray.exceptions import RpcError
 from ray.job_config import JobConfig
 
-from mixlab.cluster import ray_private
+from mixlab.cluster import ray_private, setup_worker
 from tests import pins
 
 require = partial(pins.require, package=ray, file="cluster/ray_private.py")
@@ -106,6 +110,29 @@ def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_pat
     for port in ray_private.AGENT_PORTS:
         assert wait_for_persisted_port(str(tmp_path), node, port) == -1
     assert ray_private.without_agent(["gcs_server", "--head"]) == ["gcs_server", "--head"]
+
+
+def test_a_worker_is_set_up_as_ray_sets_it_up(monkeypatch):
+    path = inspect.getsource(Node.__init__)
+    require(path.count("ray_constants.SETUP_WORKER_FILENAME") == 1, "a node takes the file that sets up its workers")
+    with ray_private.bare_cluster():
+        file = Path(services.__file__).parent / "workers" / ray_constants.SETUP_WORKER_FILENAME
+        assert file.samefile(setup_worker.__file__)
+    assert file.name == ray_constants.SETUP_WORKER_FILENAME  # for which Ray looks in the command of a worker
+    variables = {"HERE": "${HOME}/a ${LACKING_HERE}b", "PLAIN": "1"}
+    context = RuntimeEnvContext(["cd", "/tmp", "&&"], variables, "/usr/bin/python3")
+    worker = ["default_worker.py", "--name=it's", "--startup-token=3"]
+    options = ["--language=PYTHON", f"{setup_worker.CONTEXT}{context.serialize()}"]
+    started: list[tuple[object, ...]] = []
+
+    def become(file: str, args: list[str]) -> None:
+        started.append((file, args, *(os.environ.pop(name) for name in variables)))
+
+    monkeypatch.setattr(os, "execvp", become)
+    context.exec_worker(worker, Language.PYTHON)
+    monkeypatch.setattr(sys, "argv", [str(file), *worker, *options])
+    setup_worker.main()
+    require(started[0] == started[1], "a worker is set up by its environment, and by bash")
 
 
 def test_a_signal_to_the_group_of_a_study_does_not_end_ray_before_the_study():
