@@ -50,8 +50,10 @@ ALPHAS = {
     ("imagenet", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 0.2),
     ("imagenet", "resnet50_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
     ("imagenet", "deit_small"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 1),
+    ("inat2017", "resnet18_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
     ("inat2018", "resnext101_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
     ("places205", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 1),
+    ("cub200", "resnet18_imagenet"): (0.2, 1, 0.5, 0.2, 0.2, 1, 1),
     ("aircraft", "resnext50_imagenet"): (0.2, 1, 0.5, 0.2, 0.2, 1, 1),
 }
 
@@ -199,7 +201,9 @@ SETTINGS = {
     ("cifar100", "deit_small"): (True, "cosine", 0.0001, 0.001, 0.0001, None, 0.99996, 0.25, 6, False),
     ("cifar100", "swin_tiny"): (True, "cosine", 0.0001, 0.001, 0.0001, None, 0.99996, 0.25, 3, False),
     ("imagenet", "deit_small"): (True, "cosine", 0.00001, 0.001, 0.0001, None, 0.99999, 0.25, 6, False),
+    ("imagenet", "swin_tiny"): (True, "cosine", 0.00001, 0.001, 0.0001, None, 0.99999, 0.25, 3, False),
     ("imagenet", "convnext_tiny"): (True, "cosine", 0.00001, 0.001, 0.0001, None, 0.99996, 0.25, 3, False),
+    ("cifar10", "vit_tiny_32"): (True, "cosine", 0.0001, 0.001, 0.0001, None, 0.99996, 0.25, 2, False),
 }
 
 
