@@ -103,7 +103,7 @@ def test_the_paper_s_label_is_gaussian_and_spans_the_batch():
     partners(B, rng)
     area = (beta(1.0, B, rng) * M * N).floor() / (M * N)
     normal = 0.5 + area * torch.randn(B, generator=rng)
-    torch.testing.assert_close(drawn, (normal - normal.min()) / (normal.max() - normal.min()), rtol=0, atol=1e-4)
+    torch.testing.assert_close(drawn, (normal - normal.min()) / (normal.max() - normal.min() + 1e-5))
     assert torch.equal(mix(label="gaussian").images, mix().images)
     one = mix(per_batch=True).weights
     assert torch.equal(one, one[:1].expand_as(one))
