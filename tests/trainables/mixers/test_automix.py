@@ -1,10 +1,11 @@
-"""AutoMix's mixtures for given masks, and its random grids."""
+"""AutoMix's mixtures for given masks, where these are even, and its random grids."""
 
 import torch
 from torch import Generator, Tensor
 
 from tests.trainables.methods.small import B, pixels
-from trainables.mixers.automix import automix, draw, random_grids
+from trainables.mixers.adautomix import even_near_the_ends as even_of_three
+from trainables.mixers.automix import automix, draw, even_near_the_ends, random_grids
 
 
 def left_half(partner: Tensor, lam: Tensor) -> Tensor:
@@ -27,6 +28,15 @@ def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda_near_whos
     assert torch.equal(images, pixels())
     weights = automix(images, Generator().manual_seed(0), per_batch=True, generate=left_half).weights
     assert torch.equal(weights, weights[:1].expand_as(weights))
+
+
+def test_the_margin_of_a_mask_is_that_of_the_codes():
+    """AutoMix's includes both ends, AdAutoMix's the lower one alone."""
+    lam = torch.tensor([0.25, 0.26, 0.74, 0.75])
+    of_pairs = even_near_the_ends(torch.full((4, 1, 1, 1), 2.0), lam, 0.25)
+    assert of_pairs.flatten().tolist() == [0.75, 2.0, 2.0, 0.25]
+    of_three = even_of_three(torch.full((4, 1, 1, 1), 2.0), lam[:, None], 0.25)
+    assert of_three.flatten().tolist() == [0.25, 2.0, 2.0, 2.0]
 
 
 def test_a_derangement_mixes_no_row_with_itself():

@@ -51,6 +51,10 @@ def test_a_row_without_masks_stays_as_it_is():
     assert torch.equal(mixed.weights[stays], torch.tensor([1.0, 0.0]).expand(int(stays.sum()), 2))
 
 
+def test_more_images_than_there_are_classes_may_be_mixed():
+    assert (mix(num_images=L + 1).weights > 0).all()  # every class is among as many as there are
+
+
 def test_sources_are_a_circle_of_all_rows():
     sources = distinct_sources(7, 3, seeded())
     assert torch.equal(sources[:, 0], torch.arange(7))
