@@ -139,7 +139,7 @@ def affine(pixels: Tensor, matrix: Tensor) -> Tensor:
     grid = torch.stack((2 * from_x / width - 1, 2 * from_y / height - 1), dim=-1)
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
     # Pillow truncates; a whole number up to rounding stays that number.
-    return (moved + 1e-3).floor_().clamp_(0, 255) * seen[:, None]
+    return (moved + 1e-3).floor_() * seen[:, None]
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:

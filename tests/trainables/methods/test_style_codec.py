@@ -45,6 +45,10 @@ def test_a_style_is_the_mean_and_deviation_of_each_channel():
     torch.testing.assert_close(found.mean(dim=(2, 3)), style.mean(dim=(2, 3)))
     torch.testing.assert_close(found.std(dim=(2, 3)), style.std(dim=(2, 3)), rtol=1e-3, atol=0)
     torch.testing.assert_close(in_style_of(content, content), content)
+    flat = torch.full_like(content, 0.3)  # AdaIN's code adds 1e-5 to a variance
+    torch.testing.assert_close(in_style_of(flat, style), style.mean(dim=(2, 3), keepdim=True).expand_as(style))
+    spread = (in_style_of(content, flat) - 0.3).var(dim=(2, 3))
+    torch.testing.assert_close(spread, 1e-5 * content.var(dim=(2, 3)) / (content.var(dim=(2, 3)) + 1e-5))
 
 
 def test_stylemix_is_the_paper_s_sum_of_four():

@@ -31,6 +31,9 @@ def test_the_mixture_is_the_papers(monkeypatch):
     assert added.max() < 3
     assert added.mean().item() == pytest.approx(0.5 * 2, abs=0.1)  # E[m] = 1/2, a chain is of 1, 2 or 3 operations
     assert added.unique().numel() > 390
+    monkeypatch.setattr(module, "apply_one_each", lambda chains, *others: chains)
+    between = torch.full((1, 1, 2, 3), 51.6 / 255)
+    assert (augmix(between, torch.Generator().manual_seed(0)).images > between).all()  # the nearest byte is above
 
 
 @pytest.fixture
@@ -104,16 +107,18 @@ def test_each_row_gets_one_operation_of_pillows(drawn):
         "posterize": lambda level: ImageOps.posterize(one, 4 - int(level * 4)),
         "solarize": lambda level: ImageOps.solarize(one, 256 - int(level * 256)),
     }
-    for number, level, result in zip(numbers.tolist(), signed.abs().tolist(), found, strict=True):
+    moved = affine(images, moves(numbers, signed, 32, 32))
+    for row, (number, level) in enumerate(zip(numbers.tolist(), signed.abs().tolist(), strict=True)):
         name = OPERATIONS[number]
-        if name in by_pillow:
-            assert torch.equal(result, as_tensor(by_pillow[name](level))), name
+        wanted = as_tensor(by_pillow[name](level)) if name in by_pillow else moved[row]
+        assert torch.equal(found[row], wanted), name
 
 
 def test_all_operations_are_drawn_as_often_and_by_each_row_for_itself(drawn):
     augmix(torch.rand(300, 3, 2, 3), torch.Generator().manual_seed(0), width=1, depth=1)
     ((numbers, _),) = drawn
     counts = numbers.bincount(minlength=len(OPERATIONS))
+    assert len(counts) == len(OPERATIONS)
     assert 18 < counts.min() <= counts.max() < 50  # about a ninth of the rows each
 
 

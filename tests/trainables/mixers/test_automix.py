@@ -1,11 +1,14 @@
 """AutoMix's mixtures for given masks, where these are even, and its random grids."""
 
+import pytest
 import torch
 from torch import Generator, Tensor
 
 from tests.trainables.methods.small import B, pixels
+from trainables.mixers.adautomix import draw_three
 from trainables.mixers.adautomix import even_near_the_ends as even_of_three
 from trainables.mixers.automix import automix, draw, even_near_the_ends, random_grids
+from trainables.mixers.mixed import beta, itself_and_partners
 
 
 def left_half(partner: Tensor, lam: Tensor) -> Tensor:
@@ -37,6 +40,15 @@ def test_the_margin_of_a_mask_is_that_of_the_codes():
     assert of_pairs.flatten().tolist() == [0.75, 2.0, 2.0, 0.25]
     of_three = even_of_three(torch.full((4, 1, 1, 1), 2.0), lam[:, None], 0.25)
     assert of_three.flatten().tolist() == [0.25, 2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_the_shares_of_adautomix_are_three_draws_over_their_sum(per_batch):
+    sources, shares = draw_three(B, 0.5, per_batch, Generator().manual_seed(0))
+    rng = Generator().manual_seed(0)
+    assert torch.equal(sources, itself_and_partners(B, 2, rng))
+    drawn = torch.stack([beta(0.5, 1 if per_batch else B, rng) for _ in range(3)], dim=1)
+    torch.testing.assert_close(shares, (drawn / drawn.sum(dim=1, keepdim=True)).expand(B, 3))
 
 
 def test_a_derangement_mixes_no_row_with_itself():
