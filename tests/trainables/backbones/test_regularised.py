@@ -62,9 +62,10 @@ def test_the_rates_of_paths_grow_from_zero_and_drop_block_acts_in_the_last_two_s
     hooks = [next(iter(block.bn2._forward_hooks.values())) for block in residual_blocks(backbone)]
     assert [hook.args[0] for hook in hooks] == pytest.approx([0.0, 0.3, 0.6])
 
-    backbone = resnet8(num_classes=4)
-    add_drop_block(backbone, 0.2, 3)
-    assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]
+    for name, hooked in (("resnet8", [0, 1, 1]), ("resnet18", [0, 0, 0, 0, 1, 1, 1, 1])):
+        backbone = copy.deepcopy(on_meta(name))
+        add_drop_block(backbone, 0.2, 3)
+        assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == hooked
 
 
 def test_drop_block_drops_whole_squares_and_keeps_the_mean():
