@@ -108,16 +108,26 @@ def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(t
     assert robustness.UNLIKE not in (out / "table.md").read_text()  # that network itself has no value
 
 
-def test_a_transferred_attack_is_the_attack_on_the_substitute(trained, tmp_path):
+def test_an_attack_is_that_on_the_network_or_on_the_substitute_and_begins_alike_for_all(trained, tmp_path, monkeypatch):
     """Any other network is shown the images that fool the substitute by its own error."""
+    seeds: list[int] = []
+
+    def started(*given, rng=None):
+        seeds.append(rng and rng.initial_seed())
+        return pgd(*given, rng or torch.Generator().manual_seed(measures.SEED), iterations=2)
+
+    monkeypatch.setattr(measures, "pgd", started)
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
     victim, other = (build_network(config, seed=seed).eval() for seed in (10, 0))
     source = open_images(config, 10, tmp_path)
     images, labels = all_of(source, config)
     (substitute,) = find_substitutes([trained.run_ids["baseline", 0]], trained.uri, pd.DataFrame({"arm": []}), tmp_path)
-    result = measures.measure(victim, source, config, PLAIN, [substitute])
-    shown = fgsm(other, images, labels)
-    assert result["fgsm_grey_error"] == pytest.approx(100 - top1(predict(victim, shown), labels))
+    result = measures.measure(victim, source, config, {**PLAIN, "pgd": True}, [substitute])
+    assert seeds == [measures.SEED] * 2
+    for attack, shown_by in (("fgsm", fgsm), ("pgd", started)):
+        for name, attacked in ((f"{attack}_error", victim), (f"{attack}_grey_error", other)):
+            shown = shown_by(attacked, images, labels)
+            assert result[name] == pytest.approx(100 - top1(predict(victim, shown), labels)), name
     assert "pgd_black_error" not in result
 
 
@@ -145,6 +155,8 @@ def test_images_are_corrupted_before_they_are_resized(official, noise, tmp_path,
     asked = {**PLAIN, "corruptions": True, "official": {"cifar10_c": "data"} if official else {}}
     result = measures.measure(build_network(config).eval(), evaluate.as_tested(own, config), config, asked)
     assert (result["source"] == "cifar10_c") == official
+    right = pytest.approx(100 * float((labels == 0).double().mean()))  # all are taken for class 0
+    assert (result["corruptions"], result["test_top1_corrupted"]) == ({"contrast": [right] * 5}, right)
     assert torch.equal(torch.stack(seen[1:]), torch.stack([resize(each, (48, 48)) / 255 for each in made]))
 
 
