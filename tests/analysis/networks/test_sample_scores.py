@@ -67,12 +67,12 @@ def test_an_image_keeps_its_share_and_the_rest_is_a_conditional_dirichlet(mixtur
 def test_the_scores_are_mean_spread_and_their_ratio_in_the_order_of_the_images():
     network, (images, labels) = tiny_network(), some_images()
     batches = [(images[:4], labels[:4]), (images[4:], labels[4:])]
-    table = score(network, batches, torch.device("cpu"), mixings=M, baselines=True, seed=9)
+    table = score(network, batches, torch.device("cpu"), mixings=M, mixture="dmixup", baselines=True, seed=9)
     assert network.backbone.stages[0].asked == 2 * M + 2  # M passes over the images, and one for the baselines
     assert list(table) == ["label", "mean", "std", "cv", "dropout", "k_centre"]
     assert table["label"].tolist() == labels.tolist()
     rng = Generator().manual_seed(9)
-    losses = mixture_losses(network, images[:4], labels[:4], rng, mixings=M)
+    losses = mixture_losses(network, images[:4], labels[:4], rng, mixings=M, mixture="dmixup")
     for row, values in zip(table.to_dict("records"), losses.tolist(), strict=False):
         mean = sum(values) / M
         std = math.sqrt(sum((value - mean) ** 2 for value in values) / M)
@@ -91,17 +91,25 @@ def test_a_network_that_knows_nothing_is_equally_uncertain_of_every_mixture():
 
 
 def test_dropout_is_the_mutual_information_of_a_coin():
-    """One feature, kept or dropped, that decides between two classes: nearly a bit of the two answers is shared."""
+    """One feature, kept and doubled or dropped, decides between two classes: nearly a bit of both answers is shared.
+
+    Of the second image a kept feature decides nothing: the probabilities are 1/2 or 1, and their mean 3/4.
+    """
     backbone = Backbone([nn.Identity()], num_features=1, num_classes=2)
     network = Network(backbone, [0.0], [1.0]).double()
-    backbone.head.weight.data = torch.tensor([[1000.0], [-1000.0]], dtype=torch.double)
+    backbone.head.weight.data = torch.tensor([[400.0], [-400.0]], dtype=torch.double)
     backbone.head.bias.data = torch.tensor([-500.0, 500.0], dtype=torch.double)
-    found = dropout_uncertainty(network, torch.ones(1, 1).double(), Generator().manual_seed(0), passes=4000)
-    assert float(found) == pytest.approx(math.log(2), abs=1e-3)
+    features = torch.tensor([[1.0], [0.625]]).double()
+    found = dropout_uncertainty(network, features, Generator().manual_seed(0), passes=4000)
+    quarter = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
+    assert found.tolist() == pytest.approx([math.log(2), quarter - math.log(2) / 2], abs=5e-3)
+    many = torch.ones(40, 1).double()
+    once, again = (dropout_uncertainty(network, many, Generator().manual_seed(0), passes=3) for _ in range(2))
+    assert torch.equal(once, again)
 
 
 def test_the_k_centres_are_each_the_farthest_from_all_before_it():
-    features = torch.tensor([[0.0], [10.0], [4.0], [5.5], [100.0], [9.0]])
-    labels = torch.tensor([0, 0, 0, 0, 1, 0])
-    # The mean of class 0 is 5.7: 5.5, then 0 (5.5 away), then 10 (4.5), then 4 (1.5), then 9 (1).
-    assert k_centre_order(features, labels).tolist() == [1, 2, 3, 0, 0, 4]
+    features = torch.tensor([[0.0, 50.0], [4.0, 50.0], [10.0, 50.0], [5.5, 50.0], [100.0, 50.0], *[[9.0, 50.0]] * 2])
+    labels = torch.tensor([0, 0, 0, 0, 1, 0, 0])
+    # The mean of class 0 is 6.25: 5.5, then 0 (5.5 away), then 10 (4.5), then 4 (1.5), then each 9 (1, and 0).
+    assert k_centre_order(features, labels).tolist() == [1, 3, 2, 0, 0, 4, 5]
