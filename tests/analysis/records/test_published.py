@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from analysis.ablation_table import study_table
-from analysis.records.published import FILE, published_number, published_numbers, published_of_runs, sumix_terms
+from analysis.records.published import (
+    FILE,
+    printed,
+    published_number,
+    published_numbers,
+    published_of_runs,
+    sumix_terms,
+)
 from analysis.records.runs import load_runs
 from tests.analysis.planned import make_plan
 from trainables import recipes
@@ -83,14 +90,14 @@ def test_the_gains_of_sumix_are_those_it_prints(recipe, backbone, gain):
 
 def test_the_ablation_is_table_6():
     terms = [("fixed", "none"), ("learned", "none"), ("learned", "s"), ("learned", "u"), ("learned", "su")]
-    for recipe, mixer, printed in (
+    for recipe, mixer, numbers in (
         (recipes.CIFAR100_RESNET18, "cutmix", [78.17, 79.13, 79.51, 79.60, 79.78]),
         (recipes.CIFAR100_RESNET18, "saliencymix", [79.12, 79.79, 78.71, 79.43, 79.91]),
         (recipes.CUB200, "fmix", [77.28, 79.03, 79.03, 79.24, 79.24]),
         (recipes.CUB200, "saliencymix", [75.77, 76.46, 76.34, 76.72, 76.98]),
     ):
         configs = [resolved(recipe, mixer=mixer, sumix__lam=lam, sumix__regulariser=r) for lam, r in terms]
-        assert [value(config) for config in configs] == printed
+        assert [value(config) for config in configs] == numbers
 
 
 def test_another_run_has_no_published_number():
@@ -166,6 +173,10 @@ def test_options_that_a_table_varies_tell_its_rows_apart():
     assert value({**tiny, "mixer.masks": "grids"}) == 64.40
     assert value({**tiny, "mixer.mask_weight": 0.0, "mixer.lam_channel": True}) == 67.15
     assert published_number({**tiny, "mixer.mask_weight": 0.2}, "top1") is None
+
+
+def test_an_error_is_turned_into_an_accuracy_of_as_many_decimals():
+    assert {name: ours(21.29) for name, ours in printed("test_top1")} == {"top1": 21.29, "top1_error": 78.71}
 
 
 def test_the_terms_of_sumix_are_named_as_in_the_file():
