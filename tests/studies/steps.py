@@ -20,6 +20,7 @@ from trainables.classify import train
 from trainables.config import NEUTRAL, Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
+from trainables.methods import attention_extractor, mask_learning
 from trainables.methods.inputs import inputs_of
 from trainables.mixers import learns_masks
 from trainables.network_shapes import Undrawn
@@ -94,7 +95,8 @@ def draw_quickly(network: nn.Module) -> None:
 def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Take the steps, check that each moves the network's head to finite weights, and return the number of networks.
 
-    Each network is built once for its many cells, which follow one another, and is then forgotten.
+    Each network is built once for its many cells, which follow one another, and is then forgotten. A method's copy of
+    it gets its weights, and is not drawn before.
     """
     build = methods.build_network
     cells = different(names)
@@ -113,7 +115,13 @@ def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
             draw_quickly(kept[network_of(config)])
         return kept[network_of(config)]
 
+    def copied(config: Config) -> nn.Module:
+        with Undrawn():
+            return build(config)
+
     monkeypatch.setattr(methods, "build_network", built_once)
+    for module in (attention_extractor, mask_learning):
+        monkeypatch.setattr(module, "build_network", copied)
     for cell, settings in sorted(cells.items(), key=lambda item: str(network_of(item[1]))):
         dataset = dataset_of(settings)
         noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
