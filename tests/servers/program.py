@@ -1,6 +1,7 @@
 """Programs that tests start: each writes to a file of its own, and none outlives the process that started it."""
 
 import contextlib
+import gc
 import importlib
 import math
 import os
@@ -161,4 +162,5 @@ def _name(process: psutil.Process) -> str:
 
 if __name__ == "__main__":
     module, function, folder = sys.argv[1:]
+    gc.set_threshold(10_000)  # while the libraries are imported, too
     getattr(importlib.import_module(module), function)(Path(folder))
