@@ -1,5 +1,6 @@
 """The reading half of tracking, on real SQLite stores: opening, and finding runs by any tag."""
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -200,6 +201,10 @@ def test_files_that_a_server_keeps_are_asked_of_the_server_and_not_of_its_databa
     for ask in ASK:
         with refused("the http:// address of that server, not its database 'sqlite:///"):
             ask(client, "of a server")
+    experiment = client.get_experiment_by_name("of a server")
+    database = Mock(tracking_uri="mysql://me:secret@head/runs", get_experiment_by_name=Mock(return_value=experiment))
+    with refused("not its database 'mysql://me:***@head/runs'"):
+        experiment_id(database, "of a server")
 
 
 def test_of_several_runs_of_a_trial_the_latest_counts_or_the_latest_that_is_finished(client):
@@ -226,7 +231,10 @@ def test_every_page_is_read_and_the_nearest_study_is_named(client, monkeypatch):
         client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.key": str(number)})
     monkeypatch.setattr(stored_runs, "RUNS_PER_PAGE", 2)
     monkeypatch.setattr(stored_runs, "runs_in_database", lambda *_, **__: None)  # as if a server answered
+    ask, collects, collected = client.search_runs, [], gc.isenabled()
+    monkeypatch.setattr(client, "search_runs", lambda *of, **how: collects.append(gc.isenabled()) or ask(*of, **how))
     assert len(search_runs(client, experiment_id(client, "ablation_tiny"), {"mixlab.level": "seed"})) == 5
+    assert (collects, gc.isenabled()) == ([False] * 3, collected)  # garbage is looked for again once it is over
     with pytest.raises(BadInput, match="MLflow holds no study 'ablaton'; did you mean 'ablation_tiny'"):
         experiment_id(client, "ablaton")
 
