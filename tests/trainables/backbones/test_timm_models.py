@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trainables.backbones.backbone import Backbone, initialise
+from trainables.backbones.backbone import Backbone, initialise, initialise_head
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
 from trainables.backbones.timm_layouts import features_and_stages
@@ -177,6 +177,8 @@ def test_init_draws_the_head_alone():
     torch.manual_seed(0)
     ours = build("test_resnet", 64)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
+    initialise_head(ours, "torch_default")
+    assert torch.equal(ours.head.weight, before["head.weight"])
     initialise(ours, "om_table")
     changed = {name for name, value in ours.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"head.weight", "head.bias"}
