@@ -50,11 +50,13 @@ def test_a_run_is_plain_sgd_with_each_epochs_own_draws_bit_for_bit():
     assert derive_seed(7, "data", 3) == 6975685844921256464  # half of the first 64 bits of SHA-256 of 7/data/3
 
 
-def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch):
+def test_how_a_gpu_multiplies_is_set_and_decided_by_no_timing(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    torch.set_float32_matmul_precision("highest")
     short_run()
     assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+    assert torch.get_float32_matmul_precision() == "high"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -24,6 +25,8 @@ def test_the_hardware_tells_of_the_threads_that_add_up():
         alone = environment(torch.device("cpu"))
         torch.set_num_threads(2)
         assert alone["libraries"].startswith("torchvision ")
+        versions = {"python": platform.python_version(), "torch": torch.__version__}
+        assert {key: alone[key] for key in alone.keys() - {"hardware", "libraries"}} == versions
         assert environment(torch.device("cpu")) == {**alone, "hardware": f"{alone['hardware']} and 2 threads"}
     finally:
         torch.set_num_threads(threads)
