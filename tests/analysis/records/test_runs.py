@@ -117,6 +117,11 @@ def test_what_is_no_study_or_has_no_such_plan_is_a_sentence(track):
     study.add_plan(make_plan("ablation_cifar100", seeds=1), "aaaa1111")
     with pytest.raises(BadInput, match="no plan 'ffff'; its plans, latest first: aaaa1111"):
         load_plan(study.uri, "ablation_cifar100", "ffff")
+    run = study.client.create_run(study.experiment, tags={names.LEVEL: "study", names.PLAN: "bbbb2222"})
+    with pytest.raises(
+        BadInput, match=rf"the plan of study 'ablation_cifar100' \(run {run.info.run_id}\) lacks its file"
+    ):
+        load_plan(study.uri, "ablation_cifar100", "bbbb")
     search.client.create_run(search.experiment, tags={names.LEVEL: "search"})
     with pytest.raises(BadInput, match=r"search 'ablation_cifar100' has no plan in .*: it is a study, which"):
         load_plan(study.uri, "ablation_cifar100", level="search")
