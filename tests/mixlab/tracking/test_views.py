@@ -40,6 +40,8 @@ def test_a_study_has_a_view_of_all_runs_and_one_of_its_arms_with_the_best_first(
     (_, whole), (_, arms) = found.values()
     for state in (whole, arms):
         assert state["selectedColumns"] == [*columns, "attributes.`Description`"]
+        assert state["columnOrder"][1:] == ["runDateAndNestInfo", "duration", *state["selectedColumns"]]
+        assert (state["startTime"], state["lifecycleFilter"]) == ("ALL", "Active")
         assert state["columnWidths"][metric] == 170
         assert {state["columnWidths"][column] for column in columns[1:]} == {90}
     assert (whole["searchFilter"], whole["orderByKey"], whole["orderByAsc"]) == ("", "attributes.start_time", True)
