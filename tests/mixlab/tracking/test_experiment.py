@@ -66,6 +66,19 @@ def test_a_run_is_found_by_its_identity_and_runs_again(client):
     assert client.get_run(other).data.tags[names.KEY] == "a"
 
 
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [({names.LEVEL: "study", names.PLAN: "p"}, "RUNNING"), ({names.LEVEL: "seed", names.KEY: "a"}, "FINISHED")],
+)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_study_that_is_done_runs_again_and_a_seed_that_is_done_stays_so(client, tags, status, is_known):
+    made = open_experiment(client, "toy")
+    run, _ = find_or_create(client, made, tags)
+    client.set_terminated(run, "FINISHED")
+    assert find_or_create(client, made, tags, run if is_known else None) == (run, {})
+    assert client.get_run(run).info.status == status
+
+
 def test_entries_are_written_in_requests_that_mlflow_takes(monkeypatch):
     server: Any = Mock()
     log(server, "run")
