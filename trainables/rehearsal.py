@@ -56,7 +56,7 @@ def check(config: Config) -> None:
         sumix(features, logits, features, logits, features[:, 0].long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config)
-    if config.recalibrate and not batch_norms(tried(config).network):
+    if not batch_norms(tried(config).network):
         here = f"with backbone {config.backbone!r}"
         require_unset("recalibrate", config.recalibrate, [False], "networks with batch norm", here)
     if config.num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is

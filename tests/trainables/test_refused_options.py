@@ -157,6 +157,10 @@ NETWORKS = [
     ({"backbone": "timm/vgg11", "drop_path": 0.1, "image_size": 64}, "'timm/vgg11', which has no drop-path, got 0.1"),
     ({"backbone": "timm/xcit_nano_12_p16_224", "image_size": 40}, "cannot be built for images of 40 pixels"),
     ({"backbone": "timm/test_vit", "image_size": 33}, "cannot see images of 33x33 pixels"),
+    (
+        {**FLOWERS, "num_classes": 3, "backbone": "vit_tiny_32", "image_size": 32, "test_size": 64},
+        "backbone 'vit_tiny_32' cannot see images of 64x64 pixels",
+    ),
     ({"backbone": "timm/test_vit2", "image_size": 64, "mixer": "transmix"}, "with the attention of a class token"),
     ({"backbone": "resnet18", "pretrained": "timm"}, "torchvision has no weights 'timm' for backbone 'resnet18'"),
 ]

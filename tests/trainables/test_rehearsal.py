@@ -185,8 +185,10 @@ def test_a_step_of_one_image_is_tried_where_a_part_of_a_batch_will_have_but_one(
     config = parse({**BASE, "batch_size": 8, **keys})
     rehearsal.check_batches(config, images)
     assert steps == [1] * tried
-    held_out = {"train_images": images + 5, "validation": 5}
-    check({**BASE, "batch_size": 8, **keys, **held_out})
+    given = {**BASE, "batch_size": 8, **keys, "train_images": images + 5, "validation": 5}
+    check(given)
+    assert steps == [1] * tried * 2
+    check({**given, "subset.rule": "random", "subset.share": 0.5})  # how large that is, its file says
     assert steps == [1] * tried * 2
 
 
@@ -243,7 +245,7 @@ def test_what_a_method_refuses_is_found_after_it_has_accepted_another_value(mixe
 
 def test_nothing_is_left_behind():
     state = torch.get_rng_state()
-    check({**BASE, "mixer": "cutmix", "sumix.lam": "learned"})
+    check({**BASE, "mixer": "cutmix", "sumix.lam": "learned", "recalibrate": True})
     assert torch.equal(torch.get_rng_state(), state)
     method = build_method(parse({**BASE, "mixer": "cutmix"}), 0)
     assert all(type(p) is torch.nn.Parameter for p in method.parameters())
