@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from trainables.cost import counts, least_seconds, noise_splits
+from trainables.cost import counts, least_seconds, noise_splits, once
 from trainables.darts.genotype import PUBLISHED, Genotype
 from trainables.darts.retraining import Retraining
 from trainables.darts.search_config import HALVES, SMALL_SIDE, SearchConfig
@@ -29,8 +29,12 @@ def search_seconds(settings: SearchConfig, data_root: Path) -> float:
     """Return the seconds of all epochs of the search."""
     size = _timed_images(settings.search_batch_size, settings.side)
     few = replace(on_all_images(settings), search_batch_size=size, search_epochs=2, frozen_epochs=1)
-    phase = SearchPhase(few, 0, noise_splits(few, 2 * size), device())
-    frozen, free = least_seconds(lambda: phase.epoch(1)), least_seconds(lambda: phase.epoch(2))
+
+    def measure() -> tuple[float, float]:
+        phase = SearchPhase(few, 0, noise_splits(few, 2 * size), device())
+        return least_seconds(lambda: phase.epoch(1)), least_seconds(lambda: phase.epoch(2))
+
+    frozen, free = once(few, measure)
     images = settings.subset.share * counts(settings, data_root)[0]
     epochs = frozen * settings.frozen_epochs + free * (settings.search_epochs - settings.frozen_epochs)
     return epochs * HALVES * images / size
@@ -41,10 +45,14 @@ def retraining_seconds(settings: SearchConfig, data_root: Path, genotype: Genoty
     images = settings.retrained
     size = _timed_images(settings.batch_size // settings.retrain.accumulate, images.side)
     few = replace(on_all_images(settings), batch_size=size, retrain=replace(settings.retrain, accumulate=1))
-    opened = open_splits(on_all_images(images), noise_splits(images, size), device())
-    phase = Retraining(few, 0, genotype, opened, device())
-    test = least_seconds(lambda: phase.test(phase.test_set))
-    train = least_seconds(lambda: phase.epoch(1, 0)) - test
+
+    def measure() -> tuple[float, float]:
+        opened = open_splits(on_all_images(images), noise_splits(images, size), device())
+        phase = Retraining(few, 0, genotype, opened, device())
+        test = least_seconds(lambda: phase.test(phase.test_set))
+        return least_seconds(lambda: phase.epoch(1, 0)) - test, test
+
+    train, test = once((few, genotype), measure)
     num_train, num_test = counts(images, data_root)
     return settings.epochs * (train * num_train + test * num_test) / size
 

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, nn
 
 from tests.trainables.darts.small import SMALL, coloured, resumed
+from trainables import cost
 from trainables.darts import operations, search_cost, search_phase, search_run
 from trainables.darts.genotype import Genotype
 from trainables.darts.operations import OPERATIONS
@@ -263,6 +264,7 @@ TIMED = {
 def seconds(monkeypatch):
     """Return the estimate, where the first step that is timed takes a second, the second two seconds, and so on."""
     taken = itertools.count(1)
+    monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(search_cost, "least_seconds", lambda step: (step(), next(taken))[1])  # each is really taken
     return lambda **keys: train.estimate_seconds(train.resolve({**TIMED, **keys}).settings, Path("data"))
 
@@ -272,7 +274,10 @@ def test_a_search_and_the_training_of_what_it_finds_are_estimated(seconds):
     batches = 1000 / 2 / 8  # in one half of the images
     search = batches * (2 * 1 + 3 * 2)
     test, training = 3, 4 - 3  # seconds for a batch
-    assert seconds() == pytest.approx(search + 7 * (1000 / 8 * training + 300 / 8 * test))
+    retraining = 7 * (1000 / 8 * training + 300 / 8 * test)
+    assert seconds() == pytest.approx(search + retraining)
+    half = seconds(**{"subset.rule": "random", "subset.share": 0.5})  # whose steps are the same, and not timed again
+    assert half == pytest.approx(search / 2 + retraining)
 
 
 @pytest.mark.slow
