@@ -172,7 +172,7 @@ def test_the_shapes_of_the_maps_are_those_of_the_image_and_of_every_stage(backbo
     ("keys", "images", "tried"),
     [
         ({}, 9, True),
-        *(({}, images, False) for images in (1 + 9, 8, 16)),
+        *(({}, images, False) for images in (1 + 9, 8, 16, 5)),
         ({"accumulate": 2}, 13, True),  # the last batch has parts of 4 and of 1
         ({"accumulate": 8}, 8, True),
         *(({"batch_size": 1, "drop_last": each}, 8, True) for each in (False, True)),
