@@ -47,8 +47,7 @@ def set_up(*, deterministic: bool) -> None:
     torch.set_float32_matmul_precision("high")
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
-    if torch.are_deterministic_algorithms_enabled() != deterministic:  # to set it imports the compiler
-        torch.use_deterministic_algorithms(deterministic)
+    torch.use_deterministic_algorithms(deterministic)
     memory.keep_freed()
 
 

@@ -94,7 +94,7 @@ for number in range(trials):
     thread.join()
     _give_back_memory()
     held.append(psutil.Process().memory_info().rss / 2**20)
-print(json.dumps([held, peaks, "torch._dynamo.eval_frame" in sys.modules]))
+print(json.dumps([held, peaks]))
 """
 
 
@@ -126,7 +126,6 @@ def test_a_worker_that_is_used_again_and_again_stays_as_it_is(tmp_path):
     command = [sys.executable, "-c", WORKER, json.dumps(config), str(tmp_path), str(TRIALS)]
     paths = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}", "MALLOC_ARENA_MAX": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **paths}, check=True)
-    held, peaks, has_compiler = json.loads(done.stdout.splitlines()[-1])
+    held, peaks = json.loads(done.stdout.splitlines()[-1])
     assert held[-1] - held[0] < GROWTH_MIB, held
     assert max(peaks) < 0.5 * held[0], peaks  # no run counts what the process had loaded
-    assert not has_compiler
