@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from analysis.networks.class_names import class_names
-from analysis.networks.evaluate import all_of, as_tested, take_images, test_images
+from analysis.networks.evaluate import all_of, all_test_images, as_tested, take_images
 from trainables.config import Config
 
 
@@ -27,4 +27,4 @@ def shown_images(config: Config, images: int | list[int], data_root: Path) -> tu
     Errors are those of ``evaluate.open_images``.
     """
     found, labels = all_of(as_tested(take_images(config, images, data_root), config), config)
-    return found.cpu(), labels.cpu(), class_names(config, test_images(config, data_root))
+    return found.cpu(), labels.cpu(), class_names(config, all_test_images(config, data_root))

@@ -82,11 +82,12 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
     if not found:
         return None
     shown = [level for level in levels if level.name in found]
-    panels = [(name, _of_effects(effects, levels[0].family.budget is None)) for name, effects in found.items()]
-    every = [row for _, rows in panels for row in rows]
     family = levels[0].family
+    fixed = family.budget is None
+    panels = [(name, _of_effects(effects, fixed)) for name, effects in found.items()]
+    every = [row for _, rows in panels for row in rows]
     corrected = f"p (family): corrected for all effects of a table by {correction_text(family.seeds)}."
-    test = f"{corrected} {earlier_looks(family)}".rstrip() if family.budget is None else NO_P
+    test = f"{corrected} {earlier_looks(family)}".rstrip() if fixed else NO_P
     key = f"Bar: t interval over the seeds' contrasts, 95 %, each effect by itself.{cut_text(every)} {test}"
     if not any(np.isfinite(row.low) for row in every):
         key = "One seed, so neither intervals nor p."

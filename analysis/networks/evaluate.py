@@ -59,7 +59,7 @@ def as_tested(images: Images, config: Config) -> BatchSource:
 
 def take_images(config: Config, images: int | Sequence[int], data_root: Path) -> Images:
     """Return the test images that :func:`open_images` shows, not yet as a network sees them."""
-    test = test_images(config, data_root)
+    test = all_test_images(config, data_root)
     total = len(test.labels)
     if isinstance(images, int):
         return test.take(torch.linspace(0, total - 1, min(images, total)).long())
@@ -68,7 +68,7 @@ def take_images(config: Config, images: int | Sequence[int], data_root: Path) ->
     return test.take(torch.tensor(list(images)))
 
 
-def test_images(config: Config, data_root: Path) -> Images:
+def all_test_images(config: Config, data_root: Path) -> Images:
     """Return all test images."""
     return images_of(config, data_root).test
 
