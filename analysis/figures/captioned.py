@@ -59,7 +59,7 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
     ``picture``, the content of the PNG file, is not drawn again.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
-    shown, printed, text = (stem.with_suffix(ending) for ending in (".png", ".pdf", ".tex"))
+    shown, printed, text = (stem.with_name(stem.name + ending) for ending in (".png", ".pdf", ".tex"))
     with context(style()):  # the fonts of a PDF are chosen when it is written
         if picture is None:
             buffer = io.BytesIO()
@@ -89,6 +89,6 @@ def _print(figure: Figure, file: Path) -> None:
 
 def save_with_points(figure: Figure, points: pd.DataFrame, stem: Path) -> list[Path]:
     """Write a figure as ``save`` does, and the points in it as ``stem.csv``; return the files."""
-    pictures, table = save(figure, stem), stem.with_suffix(".csv")
+    pictures, table = save(figure, stem), stem.with_name(f"{stem.name}.csv")
     points.to_csv(table, index=False)
     return [*pictures, table]

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.figures.plots import plot_cost
 from analysis.statistics.tables import level_tables
-from tests.analysis.figures.test_forest import texts
+from tests.analysis.figures.reading import texts
 from tests.analysis.planned import make_plan, planned_runs
 
 

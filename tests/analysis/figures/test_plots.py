@@ -10,7 +10,7 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from analysis.figures.captioned import caption_lines, save
+from analysis.figures.captioned import caption_lines, save, save_with_points
 from analysis.figures.drawing import BASELINE_COLOUR, colours_of, panels
 from analysis.figures.forest import plot_forest, plot_ranks
 from analysis.figures.plots import plot_curves, plot_gains, plot_two_lines
@@ -18,7 +18,7 @@ from analysis.loss_landscape import plot_plane
 from analysis.occlusion import plot_occlusion
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import paper_cells
-from tests.analysis.figures.test_forest import texts
+from tests.analysis.figures.reading import texts
 from tests.analysis.planned import ARMS, curves_of, lose, make_plan, planned_runs, tables_of
 
 
@@ -193,6 +193,12 @@ def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed, tmp_pat
     files[1].unlink()
     save(figure, tmp_path / "curves")
     assert files[1].exists()
+
+
+def test_a_stem_may_have_a_dot_as_the_folder_of_a_data_set_may(tmp_path):
+    points = pd.DataFrame({"x": [1]})
+    files = save_with_points(Figure(), points, tmp_path / "cam_birds.v2")
+    assert [file.name for file in files] == [f"cam_birds.v2.{ending}" for ending in ("png", "pdf", "tex", "csv")]
 
 
 def test_the_lowest_panel_of_every_column_has_the_numbers():

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from analysis.figures.search_plots import plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.search_trials import Tuned, position
 from analysis.statistics.importance import Landscape, comparable
-from tests.analysis.figures.test_forest import texts
+from tests.analysis.figures.reading import texts
 from tests.analysis.tuned_arms import SPACE, peaked, points, trial, tuned
 
 MIXERS = ["cutmix", "saliencymix", "puzzlemix", "fmix"]
