@@ -80,7 +80,7 @@ def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir("."))  # the trainable may change to a folder that is then removed
         with _room_for_temporary_files():
-            folder = work.storage.patiently(lambda: stack.enter_context(work.storage.open(source))) if source else None
+            folder = work.storage.patiently(lambda: stack.enter_context(work.storage.to_resume(trial.key, source)))
             settings = stack.enter_context(_settings(trial, work))
         usage = stack.enter_context(watched()) if work.system_metrics else None
         reporter = Reporter(read_epochs(folder) if folder else [], work, usage)

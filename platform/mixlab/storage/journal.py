@@ -1,7 +1,7 @@
 """The journal: the checkpoints that Ray Tune keeps in the storage survive a killed driver and an MLflow outage.
 
-Each checkpoint holds, besides what the trainable saved, ``journal.json``: every epoch so far and the size of every
-file, by which a half-written checkpoint is recognised. The layout is:
+Each checkpoint holds, besides what the trainable saved, ``journal.json``: every epoch so far, and of every file the
+size, by which a half-written checkpoint is recognised, and the SHA-256, by which a damaged one is. The layout is:
 
     STORAGE/STUDY/trials/LAUNCH/KEY/checkpoint_000001/{journal.json, training.pt, ...}
 
@@ -10,10 +10,11 @@ a run's last epoch holds its results alone: nothing goes on from there.
 """
 
 import contextlib
+import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -83,20 +84,22 @@ class Storage:
         self.folder = f"{path}/{study}"
         self.trials = f"{self.folder}/trials"
 
-    def newest(self, only: str = "") -> dict[str, Saved]:
+    def newest(self, only: str = "", damaged: Collection[str] = ()) -> dict[str, Saved]:
         """Return for each trial, by key, the checkpoint with the most finished epochs; wait as :meth:`patiently`.
 
-        All are read, which a server makes slow, unless the key of the ``only`` one that is wanted is given.
+        All are read, which a server makes slow, unless the key of the ``only`` one that is wanted is given. Those at
+        ``damaged`` paths are passed over.
         """
-        return self.patiently(lambda: self._newest(only))
+        return self.patiently(lambda: self._newest(only, damaged))
 
-    def _newest(self, only: str) -> dict[str, Saved]:
+    def _newest(self, only: str, damaged: Collection[str]) -> dict[str, Saved]:
         newest: dict[str, Saved] = {}
         for trial in [trial for launch in self._folders(self.trials) for trial in self._folders(launch)]:
             key = Path(trial).name
             if only and key != only:
                 continue
-            for saved in filter(None, map(self._read, self._folders(trial))):
+            folders = [folder for folder in self._folders(trial) if folder not in damaged]
+            for saved in filter(None, map(self._read, folders)):
                 if key not in newest or len(saved.epochs) > len(newest[key].epochs):
                     newest[key] = saved
         return newest
@@ -119,6 +122,24 @@ class Storage:
                     raise
                 raise ConnectionError(f"--storage {self.root!r} cannot be read ({shown(str(error))})") from None
             yield Path(folder)
+
+    @contextlib.contextmanager
+    def to_resume(self, key: str, path: str | None, damaged: tuple[str, ...] = ()) -> Iterator[Path | None]:
+        """Yield the checkpoint at ``path`` as :meth:`open` does; if it is damaged, the trial's newest that is not, or None.
+
+        A damaged file has its size, as after a power cut or from a failing disk, but not the content that was written.
+        """
+        if path is None:
+            yield None
+            return
+        with self.open(path) as folder:
+            if intact(folder):
+                yield folder
+                return
+        damaged = (*damaged, path)
+        earlier = self.newest(key, damaged).get(key)
+        with self.to_resume(key, earlier and earlier.path, damaged) as folder:
+            yield folder
 
     def _fetch(self, path: str, names: Sequence[str] | None, folder: Path) -> None:
         for name in self._sizes(path):
@@ -197,10 +218,25 @@ def read_epochs(folder: Path) -> list[Epoch]:
     return [from_json(epoch) for epoch in journal["epochs"]]
 
 
+def intact(folder: Path) -> bool:
+    """Return whether every file of the checkpoint in ``folder`` is as it was written."""
+    written = json.loads((folder / JOURNAL).read_bytes()).get("sha256", {})
+    return all(_digest(folder / name) == digest for name, digest in written.items())
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Complete the checkpoint in ``folder``, once all its other files are written; ``Refused`` if one has our name."""
     if (folder / JOURNAL).exists():
         raise Refused(f"every checkpoint has a {JOURNAL} of Mixlab's own: save the trainable's under another name")
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    content = {"epochs": [vars(epoch) for epoch in epochs], "files": files}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    content = {
+        "epochs": [vars(epoch) for epoch in epochs],
+        "files": {name: path.stat().st_size for name, path in files.items()},
+        "sha256": {name: _digest(path) for name, path in files.items()},
+    }
     (folder / JOURNAL).write_text(json_form.dumps(content), encoding="utf-8")

@@ -57,6 +57,25 @@ def test_another_attempt_goes_on_from_its_own_checkpoint_and_not_from_that_of_an
     assert found == [Epoch(2, 3, {})]
 
 
+def test_a_checkpoint_that_a_disk_has_damaged_is_passed_over(tmp_path, ray_tune):
+    found: list[Any] = []
+    begun = work(tmp_path, train=Reader(lambda settings, report, _: found.append(len(report.epochs))))
+    for epochs in (1, 2, 3):
+        folder = Path(begun.storage.trials) / "launch" / "key" / f"checkpoint_{epochs:06}"
+        folder.mkdir(parents=True)
+        save(folder)
+        worker.write_epochs(folder, [Epoch(number, 4, {}) for number in range(1, epochs + 1)])
+    run_trial(begun, resume_from=folder)
+    for name in ("checkpoint_000003/model.pt", "checkpoint_000002/training.pt", "checkpoint_000001/training.pt"):
+        file = folder.parent / name
+        file.write_bytes(bytes(file.stat().st_size))
+        run_trial(begun, resume_from=folder)
+    assert found == [3, 2, 1, 0]
+    ray_tune.get_checkpoint = lambda: SimpleNamespace(path=str(folder.parent / "checkpoint_000002"))
+    run_trial(begun)
+    assert found[4:] == [0]
+
+
 def test_a_process_keeps_to_its_threads_and_its_share_of_a_gpu(monkeypatch):
     cuda = Mock(**{"is_available.return_value": True, "mem_get_info.return_value": (1, 2**36)})
     monkeypatch.setattr(torch, "cuda", cuda)
