@@ -125,7 +125,7 @@ class Storage:
 
     @contextlib.contextmanager
     def to_resume(self, key: str, path: str | None, damaged: tuple[str, ...] = ()) -> Iterator[Path | None]:
-        """Yield the checkpoint at ``path`` as :meth:`open` does; if it is damaged, the trial's newest that is not, or None.
+        """Yield the checkpoint at ``path`` as :meth:`open` does; if it is damaged, the newest that is not, or None.
 
         A damaged file has its size, as after a power cut or from a failing disk, but not the content that was written.
         """
@@ -138,7 +138,7 @@ class Storage:
                 return
         damaged = (*damaged, path)
         earlier = self.newest(key, damaged).get(key)
-        with self.to_resume(key, earlier and earlier.path, damaged) as folder:
+        with self.to_resume(key, earlier.path if earlier else None, damaged) as folder:
             yield folder
 
     def _fetch(self, path: str, names: Sequence[str] | None, folder: Path) -> None:
