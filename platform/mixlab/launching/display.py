@@ -23,6 +23,7 @@ from mixlab.spec.trial import State, Trial
 MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
 SEED_WIDTH = 12  # characters of the column of a seed
 EVERY_SECONDS = 2.0
+SILENT_SECONDS = 300.0  # without a terminal, an epoch has a line if there was none for so long
 QUERY = ("nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
 
 
@@ -78,7 +79,7 @@ class Display:
         self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
         self.expected = self.phase.expected()
         self.trained = 0.0  # trials that were trained since the start, in parts too
-        self.started_at = time.monotonic()
+        self.started_at = self.said_at = time.monotonic()
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._live = Live(
@@ -108,7 +109,10 @@ class Display:
             share = max(before, epoch.number / epoch.of)  # one that crashed may repeat epochs
             self.trained += share - before
             self.running[trial.key] = share
-            self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.phase.shown.text(epoch.metrics)}", "cyan")
+            value = self.phase.shown.text(epoch.metrics)
+            self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {value}", "cyan")
+        if time.monotonic() - self.said_at >= SILENT_SECONDS:
+            self._line(f"{trial.name}: epoch {epoch.number} of {epoch.of}" + (f", {value}" if value else ""))
 
     def crashed(self, trial: Trial, account: str) -> None:
         """Note that a trial will be tried again."""
@@ -135,6 +139,7 @@ class Display:
         return bool(self.phase.rows) and terminal and not self.quiet
 
     def _line(self, text: str) -> None:
+        self.said_at = time.monotonic()
         if not self._interactive and not self.quiet:
             say(self.console, f"[{self._progress()}] {text}")
 

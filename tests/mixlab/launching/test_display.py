@@ -108,6 +108,23 @@ def test_without_a_terminal_every_event_has_a_line_and_a_quiet_display_says_fail
     ]
 
 
+def test_without_a_terminal_an_epoch_has_a_line_after_a_long_silence(monkeypatch):
+    """The log of a job would say nothing for hours."""
+    now = 0.0
+    monkeypatch.setattr(display.time, "monotonic", lambda: now)
+    console, file = console_of()
+    shown = Display(console, Phase("0 of 8", expected=8), quiet=False)
+    for trial in TRIALS[:2]:
+        shown.started(trial, None)
+    for number, minutes in enumerate((1, 4, 5, 6, 9, 10), 1):
+        now = 60.0 * minutes
+        shown.reported(TRIALS[0], top1(number) if number < 6 else Epoch(number, 10, {}))
+    assert file.getvalue().replace("cutmix · baseline · ", "").splitlines()[2:] == [
+        "[0 of 8, 2 h 8 min left] seed 0: epoch 3 of 10, 71.50 %",
+        "[0 of 8, 2 h 3 min left] seed 0: epoch 6 of 10",
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
