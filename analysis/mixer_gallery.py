@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from torch import Generator, Tensor
-from tqdm import tqdm
 
 from analysis import command
 from analysis.figures.tiles import name_line, show_image, tile_figure, write_below
@@ -31,6 +30,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split
 from trainables.methods import build_network
 from trainables.mixers import MIXERS, learns_masks
+from trainables.progress import progress
 from trainables.recipes.learned_masks import automix_settings
 from trainables.recipes.presets import PRESETS
 
@@ -64,7 +64,7 @@ def make(given: argparse.Namespace) -> int:
     pair, labels = images[chosen], labels[chosen]
     drawn = {}
     left_out = [name for name in MIXERS if needs_weights(name)]
-    for name in tqdm([name for name in MIXERS if name not in left_out], desc="mixers"):
+    for name in progress([name for name in MIXERS if name not in left_out], "mixers"):
         kind = LOOKS_THROUGH.get(name, "convolutional")
         drawn[name] = draws(networks[kind], config_of(name), pair, labels)
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from tqdm import tqdm
 
 from analysis import command
 from analysis.command import at_least
@@ -31,6 +30,7 @@ from mixlab.tracking import store
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import images_of
+from trainables.progress import progress
 from trainables.seeds import generator
 from trainables.training import device
 
@@ -60,9 +60,8 @@ def _work(options: argparse.Namespace) -> int:
     # In random order, so that an image is not mixed with its neighbours, which may be of its own class.
     order = torch.randperm(len(images.labels), generator=generator(options.seed, "order"))
     source = as_tested(images.take(order), config)
-    progress = tqdm(at_least_two(source, config), "scoring", disable=None, leave=False)
     kinds = {"mixings": options.mixings, "mixture": options.mixture, "baselines": options.baselines}
-    scores = score(network, progress, device(), seed=options.seed, **kinds)
+    scores = score(network, progress(at_least_two(source, config), "scoring"), device(), seed=options.seed, **kinds)
     scores.insert(0, "image", order.numpy())
     scores = scores.sort_values("image", ignore_index=True)
     options.out.mkdir(parents=True, exist_ok=True)

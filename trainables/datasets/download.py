@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trainables.datasets.dataset import DataError
 from trainables.datasets.verified_files import Contents, Source, has_md5, locked_scratch, say
+from trainables.progress import progress
 from trainables.refusals import first_line
 
 STALL_SECONDS = 20.0  # the longest wait for an answer or a byte; the whole download has no limit
@@ -177,7 +176,7 @@ def _append(url: str, part: Path) -> bool:
             received = 0  # a host that cannot serve a part serves the whole
         length = response.headers.get("Content-Length")
         total = received + int(length) if length else None
-        bar = tqdm(total=total, initial=received, desc=name_of(url), unit="B", unit_scale=True, disable=None)
+        bar = progress(None, name_of(url), total=total, initial=received, unit="B", unit_scale=True)
         with bar, part.open("ab" if received else "wb") as out:
             while chunk := response.read1(CHUNK):
                 out.write(chunk)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import FasterRCNN
-from tqdm import tqdm
 
 from trainables.backbones.modes import batch_norms
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
 from trainables.detection.annotated import Annotated
 from trainables.detection.average_precision import Detections
+from trainables.progress import progress
 from trainables.seeds import derive_seed
 
 WARMUP_START = 0.001  # the share of the learning rate at the first step
@@ -96,7 +96,7 @@ def fine_tune(
     def losses(steps: int, doing: str) -> Iterator[Tensor]:
         """Yield the sum of the losses of one batch after another."""
         batches = _batches(len(useful), steps, recipe.batch_size, rng)
-        for rows in tqdm(_loader(Photographs(useful), batches, device), doing, disable=None, leave=False):
+        for rows in progress(_loader(Photographs(useful), batches, device), doing):
             pixels = [image.to(device) for image, _ in rows]
             targets = [{name: value.to(device) for name, value in target.items()} for _, target in rows]
             yield torch.stack(list(detector(pixels, targets).values())).sum()
@@ -136,7 +136,7 @@ def detect(detector: FasterRCNN, images: Sequence[Annotated], device: torch.devi
     detector.to(device).eval()
     found = []
     batches = [[index] for index in range(len(images))]
-    for ((image, _),) in tqdm(_loader(Photographs(images), batches, device), "testing", disable=None, leave=False):
+    for ((image, _),) in progress(_loader(Photographs(images), batches, device), "testing"):
         (seen,) = detector([image.to(device)])
         found.append(Detections(seen["boxes"].tolist(), seen["labels"].tolist(), seen["scores"].tolist()))
     return found
