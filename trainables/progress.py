@@ -11,10 +11,10 @@ LINE_SECONDS = 300.0  # between two lines of a log
 
 def progress(items: Iterable[Any] | None, doing: str, **options: Any) -> Any:
     """Return a bar of tqdm over the items, with the words for what is being done; all else is as for tqdm."""
-    if sys.stderr.isatty():
-        return tqdm(items, doing, leave=False, **options)
-    log = {"file": _Log(), "delay": LINE_SECONDS, "mininterval": LINE_SECONDS}
-    return tqdm(items, doing, leave=False, **log, **options)
+    options |= {"leave": False, "position": 0}
+    if not sys.stderr.isatty():
+        options |= {"file": _Log(), "delay": LINE_SECONDS, "mininterval": LINE_SECONDS}
+    return tqdm(items, doing, **options)
 
 
 class _Log:

@@ -20,6 +20,7 @@ from filelock import FileLock
 from trainables.datasets import webdataset
 from trainables.datasets.dataset import DataError, Splits
 from trainables.datasets.image_files import files_in
+from trainables.progress import progress
 from trainables.refusals import first_line
 
 SHARDS = "shards"
@@ -35,7 +36,7 @@ def prepare(folder: Path) -> None:
         if name == "train" and not shard_of and not os.path.isdir(out):
             raise DataError(f"{_data(folder)} has no file train-*.parquet")
         try:
-            for file, shard in shard_of.items():
+            for file, shard in progress(shard_of.items(), f"writing {out}"):
                 if _is_of(shard, file):  # nothing is written to a folder that is complete
                     continue
                 out.mkdir(parents=True, exist_ok=True)

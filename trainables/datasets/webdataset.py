@@ -21,6 +21,7 @@ from trainables.datasets.file_list import FileList, slice_name
 from trainables.datasets.folder import FOLDER
 from trainables.datasets.image_files import ENDINGS, files_in, test_folder
 from trainables.datasets.verified_files import read_member
+from trainables.progress import progress
 
 INDEX = "mixlab-index.json"
 LABEL = ".cls"
@@ -56,7 +57,8 @@ def _make_index(folder: Path, shards: Mapping[str, list[int]]) -> dict[str, Any]
         with FileLock(f"{file}.lock"):
             index = _read(file)
             if index.get("shards") != shards:
-                found = [sample for name in shards for sample in samples(folder / name)]
+                reading = progress(shards, f"listing the images of {folder}")
+                found = [sample for name in reading for sample in samples(folder / name)]
                 index = {"shards": shards, "samples": found}
                 file.write_text(json.dumps(index), encoding="utf-8")
             return index

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 
 from tests.trainables.datasets.files import require_refused, tar, write
+from trainables import progress
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import parquet, webdataset
@@ -87,6 +89,17 @@ def test_every_image_is_found_with_its_label(write, dataset, tmp_path):
     require_images(splits.train, 12)
     require_images(splits.test, 6)
     assert splits.train.digest() == dataset.load(tmp_path).train.digest()
+
+
+@both
+def test_a_log_says_how_far_the_work_on_large_files_is(write, dataset, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    write(tmp_path)
+    dataset.prepare(tmp_path)
+    said = capfd.readouterr().err
+    shards = tmp_path / (dataset.folder or "") / ("shards" if dataset is parquet.PARQUET else "")
+    assert re.search(rf"listing the images of {shards}/train: 100%.* 2/2 ", said)
+    assert (f"writing {shards}/train: 100%" in said) == (dataset is parquet.PARQUET)
 
 
 def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path, monkeypatch):
