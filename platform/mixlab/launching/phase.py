@@ -100,7 +100,9 @@ class ListedTrials(Phase):
         self.complete = [trial for trial in missing if trial.key in saved and saved[trial.key].complete]
         self.concerned = [trial for trial in missing if trial not in self.complete]
         self.states |= dict.fromkeys((trial.key for trial in missing), State.PENDING)  # what failed is tried again
-        self._left = list(self.concerned)
+        # Seed by seed: an arm that fails is seen early, and what an interrupted study has is pairs of every arm.
+        place = {seed: number for number, seed in enumerate(study.seeds)}
+        self._left = sorted(self.concerned, key=lambda trial: place[trial.seed])
         plan = study_plan(study, trials, start.options.preset, start.train, looks)
         cells = {trial.cell: trial.arm for trial in trials}
         self.tracked = Tracked(study.name, study.identity, plan, names.STUDY_LEVELS, cells)

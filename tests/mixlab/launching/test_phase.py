@@ -35,10 +35,10 @@ def phase() -> ListedTrials:
     return ListedTrials(STUDY, [DONE, FAILED, HALF, WHOLE], start, runs, SAVED)
 
 
-def test_what_is_not_done_runs_in_order_and_what_failed_is_tried_again(phase):
+def test_what_is_not_done_runs_seed_by_seed_and_what_failed_is_tried_again(phase):
     assert phase.expected() == 1 + 0.75
     assert not phase.over()
-    assert [phase.next(1) for _ in range(3)] == [Job(FAILED), Job(HALF, SAVED[HALF.key]), None]
+    assert [phase.next(1) for _ in range(3)] == [Job(HALF, SAVED[HALF.key]), Job(FAILED), None]
     assert phase.over()
     assert phase.states[HALF.key] is State.RUNNING
     assert phase.concerned == [FAILED, HALF]
