@@ -61,9 +61,9 @@ def colours_of(level: LevelTable) -> dict[str, str]:
 
 
 def shape(count: int, most: int = MOST_COLUMNS) -> tuple[int, int]:
-    """Return the numbers of rows and columns for ``count`` panels, of which ``most`` fit into a row."""
-    columns = min(count, most)
-    return math.ceil(count / columns), columns
+    """Return the fewest rows for ``count`` panels, of which ``most`` fit into one, and the fewest columns for these."""
+    rows = math.ceil(count / most)
+    return rows, math.ceil(count / rows)
 
 
 def panels(

@@ -203,10 +203,12 @@ def test_a_stem_may_have_a_dot_as_the_folder_of_a_data_set_may(tmp_path):
 
 def test_the_lowest_panel_of_every_column_has_the_numbers():
     figure = Figure()
-    axes = panels(figure, 4)
-    assert [axis.get_subplotspec().rowspan.start for axis in axes] == [0, 0, 0, 1]
-    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes] == [False, True, True, True]
+    axes = panels(figure, 5)
+    assert [axis.get_subplotspec().rowspan.start for axis in axes] == [0, 0, 0, 1, 1]
+    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes] == [False, False, True, True, True]
     assert [axis for axis in figure.axes if axis.get_visible()] == axes
+    rows = [axis.get_subplotspec().rowspan.start for axis in panels(Figure(), 4)]
+    assert rows == [0, 0, 1, 1]  # and none of them is alone in its row
 
 
 @pytest.mark.slow
