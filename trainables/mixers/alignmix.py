@@ -72,7 +72,8 @@ def alignmix(
     # What stays is the target: its position r receives the mean of the moved vectors, by the plan's row r.
     stays, moves = (torch.where(own_is_moved[:, None, None], *xy) for xy in ((other, own), (own, other)))
     plan = transport_plan(stays.detach(), moves.detach(), eps, iterations)  # (B, R, R)
-    moved = moves @ (plan.mT * plan.shape[1]).to(maps.dtype)
+    # Where a run computes in half precision, so does the product, also of maps that are not in it, as a transformer's.
+    moved = (moves @ (plan.mT * plan.shape[1]).to(maps.dtype)).to(maps.dtype)
     share = torch.where(own_is_moved, 1 - lam, lam)[:, None, None].to(maps.dtype)  # the share of what stays
     mixed = torch.lerp(moved, stays, share).unflatten(2, maps.shape[2:])
     return pair(mixed, partner, lam)._replace(depth=num_stages)
