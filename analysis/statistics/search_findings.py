@@ -112,8 +112,9 @@ def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[st
     seeds = max(int(level.table["n"].max()) for level in confirmed)
     reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline
     return [
-        f"The budget was too small to tell the arms apart: on {counted(seeds, 'fresh seed')} no arm differs from "
-        f"{reference} beyond chance. The values of the search cannot settle it, for each is the best of many."
+        f"The budget was too small to tell the arms apart, if they differ at all: on {counted(seeds, 'fresh seed')} no "
+        f"arm differs from {reference} beyond chance. Only more seeds can settle it, for each value of the search is "
+        "the best of many."
     ]
 
 
