@@ -71,7 +71,7 @@ def lose_two_nodes(
     driver.until(lambda: late.children("ray::Implicit"))
     near.kill()
     far.lose_power()
-    driver.until_said("crashed, attempt 2 goes on from its last epoch", times=2)
+    driver.until_said("crashed, attempt 2 goes on after epoch", times=2)
     return late
 
 

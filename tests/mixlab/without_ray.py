@@ -18,7 +18,7 @@ def in_this_process(begins: Turn = lambda *_: None) -> Callable[..., None]:
         begun = 0
         while job := source.next(1):
             trial, epochs = job.trial, job.trial.config["epochs"]
-            listener.started(trial)
+            listener.started(trial, None)
             end = begins(listener, trial, begun)
             begun += 1
             for number in range(1, epochs + 1) if end is None else ():

@@ -9,6 +9,7 @@ from mixlab.cluster import packing
 from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput, StorageLost, last_line
+from mixlab.messages import counted
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 
@@ -30,6 +31,7 @@ class Events:
 
     def __post_init__(self) -> None:
         self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported or that the journal holds
+        self.saved: dict[str, Epoch] = {}  # by key, the epoch of the last checkpoint, from which a trial goes on
         self.ends: dict[str, End] = {}  # by key, how a trial has to end
         self.failures: dict[str, tuple[str, int, float]] = {}  # by key, the last error, the epochs before it, the GPUs
         self.fault: BadInput | StorageLost | None = None
@@ -62,7 +64,7 @@ class Events:
             job = self.source.next(self.room())
             if job is not None and job.saved is not None:
                 self.listener.resumed(job.trial, job.saved.epochs)
-                self.furthest[job.trial.key] = job.saved.epochs[-1]
+                self.furthest[job.trial.key] = self.saved[job.trial.key] = job.saved.epochs[-1]
                 end = None
                 for epoch in job.saved.epochs:
                     end = end or self.source.reported(job.trial, epoch, may_stop=not job.saved.complete)
@@ -71,9 +73,11 @@ class Events:
                     continue
             return job
 
-    def reported(self, trial: Trial, epoch: Epoch) -> bool:
-        """Pass an epoch on; return whether the trial must stop after it."""
+    def reported(self, trial: Trial, epoch: Epoch, saved: bool) -> bool:
+        """Pass an epoch on, which may have a checkpoint; return whether the trial must stop after it."""
         self.listener.reported(trial, epoch)
+        if saved:
+            self.saved[trial.key] = epoch
         if trial.key not in self.furthest or epoch.number > self.furthest[trial.key].number:
             self.furthest[trial.key] = epoch
         try:
@@ -84,6 +88,19 @@ class Events:
         if end is not None:
             self.ends[trial.key] = end
         return end is not None and not epoch.last
+
+    def passed_over(self, trial: Trial, damaged: int, latest: Epoch | None) -> None:
+        """Note that a trial found so many damaged checkpoints, and goes on after the ``latest`` epoch of another."""
+        self.saved.pop(trial.key, None)
+        if latest is not None:
+            self.saved[trial.key] = latest
+        account = f"found {counted(damaged, 'damaged checkpoint')}, {self.onwards(trial)}"
+        self.listener.crashed(trial, account)
+
+    def onwards(self, trial: Trial) -> str:
+        """Return in words where a trial goes on."""
+        saved = self.saved.get(trial.key)
+        return f"goes on after epoch {saved.number}" if saved else "begins anew"
 
     def is_final(self, trial: Trial, failure: Failure, gpus: float) -> bool:
         """Return whether a trial has failed as it did the last time, at the same epoch: it would fail so again.
@@ -117,5 +134,5 @@ class Events:
         if self.fault is None:
             self.source.ended(trial, end)
             self.listener.ended(trial, end, checkpoint)
-        for of_trial in (self.furthest, self.ends, self.failures):
+        for of_trial in (self.furthest, self.saved, self.ends, self.failures):
             of_trial.pop(trial.key, None)

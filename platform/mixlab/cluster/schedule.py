@@ -125,11 +125,13 @@ class _InTurn(_Unpickled, FIFOScheduler):
             return str(TrialScheduler.STOP)
         if "error" in result:
             self.events.ends[ours.key] = End(State.FAILED, error=result["error"], answer=result["answer"])
+        elif "damaged" in result:
+            self.events.passed_over(ours, result["damaged"], result["latest"])
         elif "epoch" in result:
             before = self.events.furthest.get(ours.key)
             if before is None or result["epoch"].number > before.number:
                 tune_private.forgive_failures(trial)
-            if self.events.reported(ours, result["epoch"]):
+            if self.events.reported(ours, result["epoch"], result["saved"]):
                 return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
 
@@ -151,11 +153,12 @@ class _Callbacks(_Unpickled, tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.events.go_on()
-        self.events.listener.started(_trial_of(trial))
+        ours = _trial_of(trial)
+        self.events.listener.started(ours, self.events.saved.get(ours.key))
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.events.go_on()
-        attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
+        attempt = f"attempt {trial.num_failures + 1} {self.events.onwards(_trial_of(trial))}"
         failure = tune_private.failure_of(trial)
         if packing.ran_out(failure.text):
             account = f"ran out of GPU memory, {attempt} with {_gpus_of(trial) * 100:.0f} % of a GPU"

@@ -58,14 +58,14 @@ class Listener(Protocol):
     def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """Note that a trial will continue after ``epochs``, which an earlier start has run."""
 
-    def started(self, trial: Trial) -> None:
-        """Note that a trial begins, or begins again."""
+    def started(self, trial: Trial, latest: Epoch | None) -> None:
+        """Note that a trial begins, or begins again: after the ``latest`` epoch that has a checkpoint, if any has."""
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """Note that a trial has finished an epoch."""
 
     def crashed(self, trial: Trial, account: str) -> None:
-        """Note that a trial has crashed and will be tried again from its checkpoint; ``account`` describes it."""
+        """Note that a trial has crashed, or found a damaged checkpoint, and how it goes on, as ``account`` says."""
 
     def ended(self, trial: Trial, end: End, checkpoint: str) -> None:
         """Note that a trial is over; ``checkpoint`` is the folder of its last one in the storage, or empty."""

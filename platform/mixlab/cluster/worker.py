@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,15 @@ def _train(trial: Trial, resume_from: str | None, work: Work) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir("."))  # the trainable may change to a folder that is then removed
         with _room_for_temporary_files():
-            folder = work.storage.patiently(lambda: stack.enter_context(work.storage.to_resume(trial.key, source)))
+            resume = partial(work.storage.to_resume, trial.key, source)
+            folder, damaged = work.storage.patiently(lambda: stack.enter_context(resume()))
             settings = stack.enter_context(_settings(trial, work))
         usage = stack.enter_context(watched()) if work.system_metrics else None
         reporter = Reporter(read_epochs(folder) if folder else [], work, usage)
         if reporter.epochs and reporter.epochs[-1].last:
             return  # an earlier process was lost after the last report
+        if damaged:
+            tune.report({"damaged": len(damaged), "latest": reporter.epochs[-1] if reporter.epochs else None})
         try:
             train(settings, trial.seed, reporter, folder, work.data_root, max(1, int(gpus)))
         except StorageLost:
@@ -157,7 +161,7 @@ class Reporter:
         if self.epochs[-1].last:
             self.epochs[-1] = summarised(self.epochs, self.work.train.metrics)
         if not self.epochs[-1].last and time.monotonic() - self.saved_at < 60 * self.work.checkpoint_every:
-            self._hand_over()
+            self._hand_over(saved=False)
             return
         with contextlib.ExitStack() as stack:
             with _room_for_temporary_files():
@@ -167,12 +171,12 @@ class Reporter:
                     _keep_results(folder)
                 write_epochs(folder, self.epochs)
             checkpoint = tune.Checkpoint.from_directory(folder)
-            self.work.storage.patiently(lambda: self._hand_over(checkpoint=checkpoint))
+            self.work.storage.patiently(lambda: self._hand_over(saved=True, checkpoint=checkpoint))
         self.saved_at = time.monotonic()
 
-    def _hand_over(self, **checkpoint: Any) -> None:
+    def _hand_over(self, *, saved: bool, **checkpoint: Any) -> None:
         try:
-            tune.report({"epoch": self.epochs[-1]}, **checkpoint)
+            tune.report({"epoch": self.epochs[-1], "saved": saved}, **checkpoint)
         except SystemExit:
             self.stopped = True
             raise

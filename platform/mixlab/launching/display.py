@@ -96,9 +96,10 @@ class Display:
         self._stack.close()
 
     def started(self, trial: Trial, latest: Epoch | None) -> None:
-        """Note that a trial runs from now on, after its latest epoch."""
+        """Note that a trial runs from now on, after the latest epoch that has a checkpoint."""
         with self._lock:
-            self.running[trial.key] = latest.number / latest.of if latest else 0.0
+            share = latest.number / latest.of if latest else 0.0
+            self.running[trial.key] = max(share, self.running.get(trial.key, 0.0))  # one that crashed may repeat epochs
             self.state[trial.key] = Text(f"{latest.number}/{latest.of}" if latest else "...", "cyan")
         self._line(f"{trial.name}: started" + (f", goes on after epoch {latest.number}" if latest else ""))
 
@@ -106,7 +107,7 @@ class Display:
         """Note that a trial has finished an epoch."""
         with self._lock:
             before = self.running[trial.key]
-            share = max(before, epoch.number / epoch.of)  # one that crashed may repeat epochs
+            share = max(before, epoch.number / epoch.of)
             self.trained += share - before
             self.running[trial.key] = share
             value = self.phase.shown.text(epoch.metrics)

@@ -39,11 +39,11 @@ class Session:
         self.runs.epochs(trial, epochs)
         self.latest[trial.key] = epochs[-1]
 
-    def started(self, trial: Trial) -> None:
+    def started(self, trial: Trial, latest: Epoch | None) -> None:
         self.running[trial.key] = trial
         self.mirrors.start(trial)
         self._begin(trial)
-        self.display.started(trial, self.latest.get(trial.key))
+        self.display.started(trial, latest)
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         self.latest[trial.key] = epoch

@@ -124,22 +124,24 @@ class Storage:
             yield Path(folder)
 
     @contextlib.contextmanager
-    def to_resume(self, key: str, path: str | None, damaged: tuple[str, ...] = ()) -> Iterator[Path | None]:
+    def to_resume(
+        self, key: str, path: str | None, damaged: tuple[str, ...] = ()
+    ) -> Iterator[tuple[Path | None, tuple[str, ...]]]:
         """Yield the checkpoint at ``path`` as :meth:`open` does; if it is damaged, the newest that is not, or None.
 
-        A damaged file has its size, as after a power cut or from a failing disk, but not the content that was written.
+        The paths of those that are ``damaged`` are yielded, too. A damaged file has its size, as after a power cut or from a failing disk, but not the content that was written.
         """
         if path is None:
-            yield None
+            yield None, damaged
             return
         with self.open(path) as folder:
             if intact(folder):
-                yield folder
+                yield folder, damaged
                 return
         damaged = (*damaged, path)
         earlier = self.newest(key, damaged).get(key)
-        with self.to_resume(key, earlier.path if earlier else None, damaged) as folder:
-            yield folder
+        with self.to_resume(key, earlier.path if earlier else None, damaged) as found:
+            yield found
 
     def _fetch(self, path: str, names: Sequence[str] | None, folder: Path) -> None:
         for name in self._sizes(path):

@@ -61,7 +61,7 @@ def test_a_source_that_cannot_continue_stops_the_trial_and_then_all_without_a_wo
     listener: Any = SimpleNamespace(reported=lambda *_: None)
     events = Events(source, listener, lambda: 1)
     job = events.next()
-    assert events.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0}))
+    assert events.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0}), True)
     with refused("the objective 'val_topp1' was not reported by low · trial 0; it reports val_top1"):
         raise events.fault
     events.completed(job.trial, "folder")  # of which nobody is told
@@ -136,7 +136,7 @@ SILENT = End(State.FAILED, error="it returned without a report: report(epoch, sa
 def test_a_trial_ends_as_the_source_says_or_by_its_last_epoch(numbers, ends, stop, end):
     events = events_of(told := told_of(ends=ends))
     epochs = [Epoch(number, 3, {}) for number in numbers]
-    assert [events.reported(TRIAL, epoch) for epoch in epochs] == stop
+    assert [events.reported(TRIAL, epoch, True) for epoch in epochs] == stop
     reports = [[call.listener.reported(TRIAL, epoch), call.source.reported(TRIAL, epoch)] for epoch in epochs]
     events.completed(TRIAL, "folder")
     assert told.mock_calls == [*itertools.chain(*reports), *ended(end, "folder")]

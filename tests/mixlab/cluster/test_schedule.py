@@ -56,7 +56,7 @@ def test_ray_tune_is_given_the_jobs_of_the_source(events):
 def test_a_trial_goes_on_until_its_source_ends_it(events, ray_trial):
     def told(number: int) -> tuple[str, int]:
         ray_trial.run_metadata.num_failures = 2
-        answer = _InTurn(events).on_trial_result(None, ray_trial, {"epoch": Epoch(number, 5, {})})
+        answer = _InTurn(events).on_trial_result(None, ray_trial, {"epoch": Epoch(number, 5, {}), "saved": True})
         return answer, ray_trial.run_metadata.num_failures
 
     assert [told(number) for number in (1, 2, 1, 2)] == [(CONTINUE, 0), (CONTINUE, 0), (CONTINUE, 2), (CONTINUE, 2)]
@@ -108,8 +108,43 @@ def test_a_trial_whose_process_ends_again_and_again_has_the_epoch_that_none_fini
 def test_a_crash_is_explained_if_a_line_says_what_happened(events, ray_trial, monkeypatch, failure, why):
     monkeypatch.setattr(tune_private, "failure_of", lambda trial: failure)
     _Callbacks(events).on_trial_recover(1, [], ray_trial)
-    account = f"crashed{why}, attempt 3 goes on from its last epoch"
+    account = f"crashed{why}, attempt 3 begins anew"
     assert events.listener.mock_calls == [call.crashed(TRIAL, account)]
+
+
+@pytest.mark.parametrize(
+    ("saved", "after"),
+    [((True, True, True), 3), ((True, False, False), 1), ((False, False, False), None)],  # by --checkpoint-every
+)
+def test_a_crashed_trial_is_said_to_go_on_after_the_epoch_of_its_last_checkpoint(
+    events, ray_trial, monkeypatch, saved, after
+):
+    monkeypatch.setattr(tune_private, "failure_of", lambda trial: RAISED)
+    epochs = [Epoch(number, 5, {}) for number in (1, 2, 3)]
+    for epoch, each in zip(epochs, saved, strict=True):
+        _InTurn(events).on_trial_result(None, ray_trial, {"epoch": epoch, "saved": each})
+    _Callbacks(events).on_trial_recover(1, [], ray_trial)
+    _Callbacks(events).on_trial_start(1, [], ray_trial)
+    onwards = f"goes on after epoch {after}" if after else "begins anew"
+    assert events.listener.mock_calls[3:] == [
+        call.crashed(TRIAL, f"crashed (ValueError: no), attempt 3 {onwards}"),
+        call.started(TRIAL, epochs[after - 1] if after else None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "latest", "account"),
+    [
+        (1, Epoch(2, 5, {}), "found 1 damaged checkpoint, goes on after epoch 2"),
+        (2, Epoch(1, 5, {}), "found 2 damaged checkpoints, goes on after epoch 1"),
+        (3, None, "found 3 damaged checkpoints, begins anew"),
+    ],
+)
+def test_a_trial_that_passes_over_damaged_checkpoints_says_so(events, ray_trial, damaged, latest, account):
+    events.saved[TRIAL.key] = Epoch(3, 5, {})
+    _InTurn(events).on_trial_result(None, ray_trial, {"damaged": damaged, "latest": latest})
+    assert events.listener.mock_calls == [call.crashed(TRIAL, account)]
+    assert events.saved.get(TRIAL.key) == latest
 
 
 def test_a_storage_that_a_trial_has_lost_ends_the_work(events, ray_trial):
@@ -121,7 +156,7 @@ def test_a_storage_that_a_trial_has_lost_ends_the_work(events, ray_trial):
 def test_whatever_ray_tune_tells_next_it_leaves_its_loop_and_nobody_is_told(events, ray_trial):
     callbacks = _Callbacks(events)
     callbacks.on_trial_start(1, [], ray_trial)
-    assert events.listener.mock_calls == [call.started(TRIAL)]
+    assert events.listener.mock_calls == [call.started(TRIAL, None)]
     events.fault = BadInput("no objective")
     for tell in (
         lambda: callbacks.on_step_begin(1, []),
@@ -130,7 +165,7 @@ def test_whatever_ray_tune_tells_next_it_leaves_its_loop_and_nobody_is_told(even
         lambda: callbacks.on_trial_complete(1, [], ray_trial),
         lambda: callbacks.on_trial_error(1, [], ray_trial),
         lambda: _Suggestions(events).suggest("id"),
-        lambda: _InTurn(events).on_trial_result(None, ray_trial, {"epoch": Epoch(1, 5, {})}),
+        lambda: _InTurn(events).on_trial_result(None, ray_trial, {"epoch": Epoch(1, 5, {}), "saved": True}),
     ):
         with pytest.raises(Leave):
             tell()

@@ -47,7 +47,7 @@ def run_the_study(folder: Path) -> None:
         where = ("--address", cluster.address, "--data-root", str(folder))
         said = toy.run_here(*where, "--gpus-per-trial", "2", "--cpus-per-trial", "2")
     lost = "LostProcess: process 1 of the 2 that train together was ended by SIGKILL"
-    assert f"{lost}), attempt 2 goes on from its last epoch" in said
+    assert f"{lost}), attempt 2 goes on after epoch" in said
     (run,) = toy.runs("seed")
     assert run.info.status == "FINISHED"
     losses = toy.client.get_metric_history(run.info.run_id, "train_loss")

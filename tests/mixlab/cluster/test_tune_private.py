@@ -64,20 +64,20 @@ FULL = "torch.OutOfMemoryError: CUDA out of memory. Process {} has 79.1 GiB memo
         (  # Ray Tune adds a trial again with each attempt: one more asked, and the second found its own answer
             [(1, IMAGE), (2, IMAGE), (3, IMAGE), (3, IMAGE)],
             0.125,
-            [f"crashed ({IMAGE}), attempt {number} goes on from its last epoch" for number in (2, 3, 4)],
+            [f"crashed ({IMAGE}), attempt {number} begins anew" for number in (2, 3, 4)],
         ),
         (  # Ray Tune lets no resources change of a trial that has failed for good: all other trials ended with it
             [(1, FULL.format(1))] * 4,
             0.125,
             [
-                f"ran out of GPU memory, attempt {number} goes on from its last epoch with {percent} % of a GPU"
+                f"ran out of GPU memory, attempt {number} begins anew with {percent} % of a GPU"
                 for number, percent in ((2, 25), (3, 50), (4, 100))
             ],
         ),
         (
             [(1, FULL.format(1)), (1, FULL.format(2))],
             1.0,
-            ["ran out of GPU memory, attempt 2 goes on from its last epoch with 100 % of a GPU"],
+            ["ran out of GPU memory, attempt 2 begins anew with 100 % of a GPU"],
         ),
     ],
     ids=["an error that comes later", "without room on a whole GPU", "a whole GPU that was full already"],

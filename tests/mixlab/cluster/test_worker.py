@@ -71,6 +71,11 @@ def test_a_checkpoint_that_a_disk_has_damaged_is_passed_over(tmp_path, ray_tune)
         file.write_bytes(bytes(file.stat().st_size))
         run_trial(begun, resume_from=folder)
     assert found == [3, 2, 1, 0]
+    assert [(report["damaged"], report["latest"]) for report in ray_tune.reported] == [
+        (1, Epoch(2, 4, {})),
+        (2, Epoch(1, 4, {})),
+        (3, None),
+    ]
     ray_tune.get_checkpoint = lambda: SimpleNamespace(path=str(folder.parent / "checkpoint_000002"))
     run_trial(begun)
     assert found[4:] == [0]

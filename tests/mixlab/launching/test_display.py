@@ -160,7 +160,10 @@ def test_the_time_left_is_of_epochs_that_will_run_and_counts_none_twice(monkeypa
     shown.ended(Trial("whole", "arm", {}, 0, {}), State.DONE, None, "")  # the journal completes it, and it is not run
     assert shown._progress() == "1/4, time left unknown"
     now = 60.0
-    for number in (6, 7, 8, 7, 8):  # its process was lost, and two epochs with it
+    for number in (6, 7, 8):
+        shown.reported(TRIALS[0], Epoch(number, 10, {}))
+    shown.started(TRIALS[0], Epoch(6, 10, {}))  # its process was lost, and two epochs with it
+    for number in (7, 8):
         shown.reported(TRIALS[0], Epoch(number, 10, {}))
     for number in (1, 2):
         shown.reported(TRIALS[1], Epoch(number, 10, {}))

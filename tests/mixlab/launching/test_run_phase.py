@@ -114,10 +114,10 @@ def session() -> Any:
 
 def test_a_trial_that_goes_on_and_is_tried_again_is_begun_once_in_mlflow(session):
     session.resumed(TRIAL, EPOCHS[:1])
-    session.started(TRIAL)
+    session.started(TRIAL, EPOCHS[0])
     session.reported(TRIAL, EPOCHS[1])
     session.crashed(TRIAL, "crashed")
-    session.started(TRIAL)
+    session.started(TRIAL, None)
     assert session.running == {"key": TRIAL}
     session.ended(TRIAL, End(State.DONE), "")
     assert (
@@ -132,7 +132,7 @@ def test_a_trial_that_goes_on_and_is_tried_again_is_begun_once_in_mlflow(session
             call.mirrors.epoch(TRIAL, EPOCHS[1]),
             call.display.crashed(TRIAL, "crashed"),
             call.mirrors.start(TRIAL),
-            call.display.started(TRIAL, EPOCHS[1]),
+            call.display.started(TRIAL, None),
             call.runs.end(TRIAL, State.DONE, "", "", None),
             call.mirrors.end(TRIAL, State.DONE),
             call.after_end(),
