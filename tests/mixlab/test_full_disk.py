@@ -33,7 +33,7 @@ def fill_the_disk(folder: Path) -> None:
     said = toy.run_here(code=1)
     sentence = said.splitlines()[-1]
     assert sentence.startswith("stopped, because there is no room left in --storage 'results' ([Errno 28] "), said
-    assert sentence.endswith("finished epochs are kept, and the same command goes on"), said
+    assert sentence.endswith("every trial is kept up to its last checkpoint, and the same command goes on"), said
     assert "Traceback" not in said
     assert len(said.splitlines()) < 15, said
     assert [run.info.status for run in toy.runs()] == ["KILLED"] * 3, [run.data.tags for run in toy.runs()]

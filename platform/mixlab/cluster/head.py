@@ -160,13 +160,12 @@ class Head:
         """Return the sentence for the user."""
         if self._without_raylet:
             return HeadLost(
-                "Ray's process on this machine has died, as by `ray stop` or for want of memory: finished epochs are "
-                "kept, and the same command goes on"
+                "Ray's process on this machine has died, as by `ray stop` or for want of memory: the same command "
+                "goes on"
             )
         return HeadLost(
             f"the head of the Ray cluster at --address {self.address!r} has died: it has not answered for "
-            f"{LOST_SECONDS:.0f} s. Finished epochs are kept; the same command goes on, with the --address of "
-            f"another cluster if there is one"
+            f"{LOST_SECONDS:.0f} s. The same command goes on, with the --address of another cluster if there is one"
         )
 
 

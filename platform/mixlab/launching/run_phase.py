@@ -26,6 +26,7 @@ from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
 LOG = logging.getLogger("mixlab")
 
 LOST_DRAIN_SECONDS = 5.0
+SAVED = "every trial is kept up to its last checkpoint"
 
 
 def say_why(fault: BaseException, console: Console, storage: str) -> None:
@@ -33,16 +34,16 @@ def say_why(fault: BaseException, console: Console, storage: str) -> None:
     if isinstance(fault, KeyboardInterrupt):
         say(console, "Stopping ...")
     elif isinstance(fault, SystemExit):  # rich raises it once nobody reads the output, as after leaving a pager
-        say(Console(stderr=True), "Stopping, because nobody reads the output; finished epochs are kept")
+        say(Console(stderr=True), f"Stopping, because nobody reads the output; {SAVED}")
     elif isinstance(fault, HeadLost):
-        say(console, str(fault), style="red")
+        say(console, f"{fault}; {SAVED}", style="red")
     elif isinstance(fault, StorageLost) or no_room(fault):
         # A trial says what it lacks; what is written here goes to the storage.
         why = fault if isinstance(fault, StorageLost) else without_room(f"--storage {shown(storage)!r}", fault)
-        say(console, f"stopped, because {why}; finished epochs are kept, and the same command goes on", style="red")
+        say(console, f"stopped, because {why}; {SAVED}, and the same command goes on", style="red")
     elif not isinstance(fault, BadInput):
         LOG.error("the work ended by a fault", exc_info=fault)
-        text = f"stopped by {type(fault).__name__}: {first_line(fault)}; finished epochs are kept"
+        text = f"stopped by {type(fault).__name__}: {first_line(fault)}; {SAVED}"
         say(console, f"{text}, and mixlab.log says more", style="red")
 
 
@@ -51,7 +52,7 @@ def code_of(fault: BaseException, console: Console) -> int:
     if isinstance(fault, BadInput):
         raise fault
     if isinstance(fault, KeyboardInterrupt | SystemExit):
-        say(console, f"Stopped; finished epochs are kept. To go on: {command()}", whole=True)
+        say(console, f"Stopped; {SAVED}. To go on: {command()}", whole=True)
         return 130
     return 1
 

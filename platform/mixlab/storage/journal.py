@@ -129,7 +129,8 @@ class Storage:
     ) -> Iterator[tuple[Path | None, tuple[str, ...]]]:
         """Yield the checkpoint at ``path`` as :meth:`open` does; if it is damaged, the newest that is not, or None.
 
-        The paths of those that are ``damaged`` are yielded, too. A damaged file has its size, as after a power cut or from a failing disk, but not the content that was written.
+        The paths of those that are ``damaged`` are yielded, too. A damaged file has its size, as after a power cut or
+        from a failing disk, but not the content that was written.
         """
         if path is None:
             yield None, damaged

@@ -15,17 +15,17 @@ from mixlab.launching.session import KEPT, Session
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import State, Trial
 
-STOPPED = "Stopped; finished epochs are kept. To go on: "
+STOPPED = f"Stopped; {run_phase.SAVED}. To go on: "
 
 
 @pytest.mark.parametrize(
     ("error", "code", "why", "last"),
     [
-        (RuntimeError("a bug\nand more"), 1, "stopped by RuntimeError: a bug; finished epochs are kept, and mix", ""),
-        (KeyError("x"), 1, "stopped by KeyError: 'x'; finished", ""),
+        (RuntimeError("a bug\nand more"), 1, f"stopped by RuntimeError: a bug; {run_phase.SAVED}, and mixlab", ""),
+        (KeyError("x"), 1, "stopped by KeyError: 'x'; every trial", ""),
         (OSError(28, "No space left"), 1, "stopped, because there is no room left in --storage 's3://me:***@b' (", ""),
-        (StorageLost("a disk is full"), 1, "stopped, because a disk is full; finished epochs are kept, and the s", ""),
-        (HeadLost("the head has died"), 1, "the head has died\n", ""),
+        (StorageLost("a disk is full"), 1, f"stopped, because a disk is full; {run_phase.SAVED}, and the s", ""),
+        (HeadLost("the head has died"), 1, f"the head has died; {run_phase.SAVED}\n", ""),
         (KeyboardInterrupt(), 130, "Stopping ...\n", STOPPED),
         (SystemExit(1), 130, "", STOPPED),  # rich raises it when nobody reads its output
     ],
@@ -41,7 +41,7 @@ def test_whatever_ends_work_is_said(error, code, why, last, capsys, monkeypatch)
     assert [each.kwargs["exc_info"] for each in log.error.mock_calls] == [error] * text.count("mixlab.log says more")
     assert code_of(error, console) == code
     assert console.file.getvalue().startswith(text + last)
-    unread = "Stopping, because nobody reads the output; finished epochs are kept\n"
+    unread = f"Stopping, because nobody reads the output; {run_phase.SAVED}\n"
     assert (unread == capsys.readouterr().err) is isinstance(error, SystemExit)
 
 

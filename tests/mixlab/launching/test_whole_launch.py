@@ -41,7 +41,7 @@ def test_whatever_ends_the_schedule_leaves_no_run_running_and_no_checkpoint_of_w
     """The sentence for it is in ``test_run_phase``."""
     monkeypatch.setattr(Storage, "forget", forget := Mock())
     said = launch(SMALL, raising(RuntimeError("a bug\nand more"), after=1), code=1)
-    assert "stopped by RuntimeError: a bug; finished epochs are kept" in said
+    assert "stopped by RuntimeError: a bug; every trial is kept up to its last checkpoint" in said
     runs = client.search_runs([client.get_experiment_by_name(STUDY.name).experiment_id])
     assert sorted((run.data.tags["mixlab.level"], run.info.status) for run in runs) == [
         ("arm", "FINISHED"),
