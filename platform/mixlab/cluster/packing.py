@@ -79,7 +79,8 @@ def share_of(
         return share
     with console.status("measuring the GPU memory of a trial of each arm ..."):
         packing = measure(trials, train, share, Path(options.data_root).absolute())
-    say(console, str(packing))
+    if not options.quiet:
+        say(console, str(packing))
     return replace(share, gpus=packing.gpus)
 
 

@@ -50,15 +50,15 @@ def launch_search(search: Search, start: Start) -> Result:
         found = run_phase(phase, start)
         if found.early or found.code:
             return Result(found.code)
-        say(console, f"Search over: {phase.counts()}", style="bold")
+        quiet = start.options.quiet
+        if not quiet:
+            say(console, f"Search over: {phase.counts()}", style="bold")
         winners = phase.winners()
         study = search.confirmation({name: each.params for name, each in winners.items()})
         study = replace(study, tried={name: len(standing(history.trials(name))) for name in study.tuned or ()})
-        _print_winners(search, history, study, console)
-        if not study.tuned:
-            return Result(1)
-        result = _confirm(study, history, start)
-        if not start.options.quiet:
+        _print_winners(search, history, study, console, quiet)
+        result = _confirm(study, history, start) if study.tuned else Result(1)
+        if study.tuned and not quiet:
             command = report_command(search.name, start.options.tracking_uri, trials.url)
             say(console, f"Everything about the search: {command}", whole=True)
         if failing := phase.failing():
@@ -83,15 +83,16 @@ def report_command(search: str, tracking_uri: str, storage: str) -> str:
     return typed("python", "-m", "analysis.search_report", search, "--tracking-uri", tracking_uri, *lacking)
 
 
-def _print_winners(search: Search, history: History, study: Study, console: Console) -> None:
+def _print_winners(search: Search, history: History, study: Study, console: Console, quiet: bool) -> None:
     for name in history.cells:
         found = history.best(name)
         if found is None:
             say(console, f"failed: {name}: no trial was completed, so there is nothing to confirm", style="red")
             continue
         values = ", ".join(f"{key} = {short(value)}" for key, value in found.params.items())
-        line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
-        say(console, line)
+        if not quiet:
+            line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
+            say(console, line)
         if name not in (study.tuned or {}):
             said = "what it is compared with has no winner, so there is nothing to compare"
             say(console, f"failed: {name}: {said}", style="red")

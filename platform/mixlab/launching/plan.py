@@ -48,29 +48,32 @@ def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start) -> R
     The trials are those of the study, or of the study that the search holds.
     """
     options = start.options
-    recorded: Mapping[str, StoredRun] = {}
     require_storage(options.storage, writable=False)
+    recorded = stored_runs.recorded(store.existing(options.tracking_uri), spec.name)
+    done = stored_runs.finished(recorded)
+    left: list[Left] = []
+    study: Study | None
     if isinstance(spec, Search):
-        from mixlab.launching.proposed import left_of_search  # it imports Optuna
+        from mixlab.launching.left_of_search import left_of_search  # it imports Optuna
 
-        left, study = left_of_search(spec, start)
-        left += map(Left, trials if left else ())  # the winners are not known yet, so all of their runs
+        left, study = left_of_search(spec, start, done)
+        if study is None:
+            return Result(0)
+        trials = study.trials(start.train, done)
     else:
-        left, study = [], spec
-    if study is not None:
-        recorded = stored_runs.recorded(store.existing(options.tracking_uri), spec.name)
-        if isinstance(spec, Search):
-            trials = study.trials(start.train, stored_runs.finished(recorded))
+        study = spec
+    if left:
+        recorded = {}  # the winners may still change
+    else:
         left = _left_of_study(study, trials, start, recorded)
-    held = spec.study if isinstance(spec, Search) else spec
-    plan = study_plan(study or held, trials, options.preset, start.train)
+    plan = study_plan(study, trials, options.preset, start.train)
     if isinstance(spec, Search):  # the winner of each arm brings its own
         plan["config"] = {key: value for key, value in plan["config"].items() if key not in spec.space}
     outlook = print_outlook(plan, start, recorded)
     if left and options.address == "local":  # each node of a cluster has a data root of its own
         _print_data(left, start)
     if left:
-        print_cost(left, start)
+        print_cost(left, start, spec.concurrent if isinstance(spec, Search) else None)
     return Result(0, plan=plan, outlook=outlook)
 
 
@@ -122,8 +125,8 @@ def print_outlook(plan: Mapping[str, Any], start: Start, recorded: Mapping[str, 
     return lines
 
 
-def print_cost(left: Sequence[Left], start: Start) -> None:
-    """Print roughly how long the trials that are ``left`` will take."""
+def print_cost(left: Sequence[Left], start: Start, concurrent: int | None = None) -> None:
+    """Print roughly how long the trials that are ``left`` will take; a search proposes so many ``concurrent`` ones."""
     train, options, console = start.train, start.options, start.console
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
     locally = options.address == "local" and options.gpus_per_trial != AUTO
@@ -145,14 +148,24 @@ def print_cost(left: Sequence[Left], start: Start) -> None:
     for cell, found in takes.items():
         each_takes = ", ".join(f"{duration(fmean(times))} {what}" for what, times in found.items())
         say(console, f"  {cell}: about {each_takes}")
-    slots = min(timing.share.slots(timing.machines), len(left))
-    pace = min(timing.share.pace(timing.machines), slots)
-    turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""
-    total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
+    total, elapsed, widths = 0.0, 0.0, []
+    for of_search in (True, False):  # the winners are run when all trials have ended
+        those = [each for each in left if isinstance(each.trial, SearchTrial) is of_search]
+        if not those:
+            continue
+        costs = [seconds[_kind(each.trial, train)] * each.share * each.times for each in those]
+        slots = min(timing.share.slots(timing.machines), len(those), (of_search and concurrent) or len(those))
+        total += sum(costs)
+        elapsed += max(sum(costs) / min(timing.share.pace(timing.machines), slots), *costs)  # no trial is divided
+        widths.append(slots)
+    most = max(widths)
+    pace = min(timing.share.pace(timing.machines), most)
+    turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < most else ""
     say(
         console,
-        f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, "
-        f"on {timing.where}. A rough figure, from a few timed steps of one trial of each kind.",
+        f"Estimated cost: {duration(total)} of training, {duration(elapsed)} with "
+        f"{'at most ' if min(widths) < most else ''}{most} at a time{turns}, on {timing.where}. "
+        "A rough figure, from a few timed steps of one trial of each kind.",
     )
 
 

@@ -1,24 +1,22 @@
-"""The first phase of a search: trials that its history proposes until the budget is spent; and what is left of it."""
+"""The first phase of a search: trials that its history proposes until the budget is spent."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput, last_line
 from mixlab.launching.display import Shown
-from mixlab.launching.phase import Left, Phase, require_reported
+from mixlab.launching.phase import Phase, require_reported
 from mixlab.launching.session import Session
-from mixlab.launching.start import Start
-from mixlab.messages import counted, say
+from mixlab.messages import counted
 from mixlab.search.history import ERROR, Claim, Found, History
 from mixlab.search.race import Race
-from mixlab.search.trial_store import OUTCOMES, WORDS, begun, best_of, budget, faults, standing, url_of
+from mixlab.search.trial_store import OUTCOMES, WORDS, faults, standing
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.search import Search
-from mixlab.spec.study import Cell, Study
+from mixlab.spec.study import Cell
 from mixlab.spec.trial import State, Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
@@ -47,8 +45,7 @@ class ProposedTrials(Phase):
         # The winners' runs may read files that the trials leave alone, such as the test set.
         winners, train, cells = replace(self.search, tuning={}), history.train, history.cells.values()
         self.concerned = [winners.trial(cell, {}, 0, train) for cell in cells]
-        points = ((cell, point) for cell in cells for point in self.search.corners(cell, train))
-        self.concerned += [self.search.trial(cell, point, 0, train) for cell, point in points]
+        self.concerned += [trial for cell in cells for trial in self.search.corners(cell, train)]
         self.claims: dict[str, Claim] = {}  # the claims that run, by key
         self.record = f"the history is at {shown_url(history.store.url)}"
         arms = {name: cell.arm for name, cell in history.cells.items()}
@@ -200,50 +197,3 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         **({"racing": True} if search.racing else {}),
         "seeds": list(search.study.seeds),
     }
-
-
-def left_of_search(search: Search, start: Start) -> tuple[list[Left], Study | None]:
-    """Return the trials that are left to propose, at the corners of the space in turn, and print their number.
-
-    Once there is none, the study of the winners is returned as well, if there is anything to compare.
-    """
-    train, console = start.train, start.console
-    url = url_of(start.options.optuna_storage, start.folder)
-    left, total = [], 0
-    best: dict[str, Mapping[str, Any]] = {}
-    seeds = len(search.search_seeds)
-    cells = search.study.cells()
-    for cell in cells:
-        study = begun(search, cell, train, url)
-        trials = standing(study.get_trials(deepcopy=False)) if study else []
-        if study and (winner := best_of(study)):
-            best[cell.name] = winner.params
-        states, size = [WORDS[trial.state] for trial in trials], budget(search, cell, train, trials)
-        words = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
-        total += size
-        todo = max(0, size - sum(state.over for state in states)) + len(faults(trials))
-        say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")
-        corners = search.corners(cell, train)
-        points = (corners[number % len(corners)] for number in range(todo))
-        left += [Left(search.trial(cell, point, number, train), times=seeds) for number, point in enumerate(points)]
-    if search.racing:
-        say(
-            console,
-            f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm",
-        )
-    confirmation = search.confirmation(best)
-    winners = counted(len(cells if left else confirmation.tuned or ()), "winner")
-    fresh = counted(len(search.study.seeds), "fresh seed")
-    say(console, f"{_proposal(search, total)}; then {winners} on {fresh}", style="bold")
-    if left and (search.racing or search.scheduler != "none"):
-        say(console, "The cost that follows counts every trial to its end, as if none was stopped early")
-    say(console, "The winners' runs, which the tables compare:")
-    return left, confirmation if confirmation.tuned and not left else None
-
-
-def _proposal(search: Search, total: int) -> str:
-    """Return in words how so many trials are proposed."""
-    early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
-    proposal = f"{counted(total, 'trial')} of {', '.join(search.space)} proposed by {search.sampler}, {early}"
-    tuning = ", ".join(f"{key}={value}" for key, value in (search.tuning or {}).items())
-    return f"{proposal}, with {tuning}" if tuning else proposal

@@ -156,14 +156,16 @@ def shown(url: str) -> str:
     return passwords.shown(url).replace(":***@", "@")
 
 
-def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> optuna.Study | None:
-    """Return the trials of a cell, if any were begun; create neither a file nor a study."""
+def existing(url: str, search: str) -> TrialStore | None:
+    """Return a store to read from; None if it is a file that is not there."""
     file = file_of(url)
-    if file is not None and not os.path.exists(file):
-        return None
+    return TrialStore(url, search, reading=True) if file is None or os.path.exists(file) else None
+
+
+def begun(store: TrialStore | None, name: str) -> optuna.Study | None:
+    """Return a study of Optuna's by its name; None if it was never begun."""
     try:
-        name = search.history_name(cell, train)
-        return optuna.load_study(study_name=name, storage=TrialStore(url, search.name, reading=True).storage)
+        return None if store is None else optuna.load_study(study_name=name, storage=store.storage)
     except KeyError:
         return None
 

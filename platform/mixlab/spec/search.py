@@ -147,9 +147,10 @@ class Search:
         """Return the configuration of a trial of ``cell``, before defaults."""
         return {**cell.config, **(self.tuning or {}), **point}
 
-    def corners(self, cell: Cell, train: CompleteTrainable) -> list[ranges.Point]:
-        """Return points that show whether all of the space can be run in ``cell``, with every choice."""
-        return list(ranges.corners(self.space, train.resolve(self.config(cell, {})).flat))
+    def corners(self, cell: Cell, train: CompleteTrainable) -> list[SearchTrial]:
+        """Return trials that show whether all of the space can be run in ``cell``, with every choice."""
+        points = ranges.corners(self.space, train.resolve(self.config(cell, {})).flat)
+        return [self.trial(cell, point, number, train) for number, point in enumerate(points)]
 
     def trial(self, cell: Cell, point: Mapping[str, Any], number: int, train: CompleteTrainable) -> SearchTrial:
         """Return the trial of ``cell`` at ``point``; its key depends only on what determines its numbers."""
@@ -232,8 +233,8 @@ class Search:
             raise BadInput(f"the objective {self.objective!r} is not {wanted}: use {valid}")
         require_known("objective", self.objective, objectives)
         ranges.check_conditions(self.space, known)
-        for point in self.corners(cell, train):
-            self._check_held_out(train.resolve(self.config(cell, point)).flat, train)
+        for trial in self.corners(cell, train):
+            self._check_held_out(trial.config, train)
         if self.sampler == "grid":
             ranges.grid(self.space, known)
 

@@ -30,6 +30,7 @@ from tests.toy import SEARCH
 from tests.toy import Toy as SearchToy
 
 FIRST, _, SECOND, _ = STUDY.trials(TRAIN)  # of each arm
+TOY = complete(SearchToy())
 
 
 def start_of(train: Toy) -> Any:
@@ -58,8 +59,8 @@ def cost(monkeypatch: pytest.MonkeyPatch, left: list[Left], timing: Timing, trai
     ("share", "machines", "said"),
     [
         (SHARE, ONE, "54 s with 1 at a time, on a desk. A rough"),
-        (SHARE, ONE * 2, "27 s with 2 at a time, on a desk."),
-        (SHARE, [{"CPU": 64.0}], "18 s with 3 at a time, on a desk."),  # no more are left
+        (SHARE, ONE * 2, "29 s with 2 at a time, on a desk."),  # as long as the longest
+        (SHARE, [{"CPU": 64.0}], "29 s with 3 at a time, on a desk."),  # no more are left
         (Share(1, 1 / 8), [{"CPU": 64.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 1.0}], "54 s with 1 at a time, on a desk."),
     ],
 )
@@ -70,6 +71,25 @@ def test_the_cost_is_what_is_left_of_every_trial_times_its_seeds(monkeypatch, sh
     assert "  a: about 20 s a trial\n  b: about 29 s a trial\n" in text  # the mean of 30, with its seeds, and 10
     assert f"Estimated cost: 54 s of training, {said}" in text
     assert "take turns" not in text
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "said"),
+    [
+        (None, "36 s of training, 14 s with at most 4 at a time, on a desk."),  # 24 / 4, then 12 / 2 and no less than 8
+        (2, "36 s of training, 20 s with 2 at a time, on a desk."),
+        (1, "36 s of training, 32 s with at most 2 at a time, on a desk."),
+        (9, "36 s of training, 14 s with at most 4 at a time, on a desk."),
+    ],
+)
+def test_the_winners_of_a_search_wait_for_its_trials_of_which_some_run_at_a_time(monkeypatch, concurrent, said):
+    cell = SEARCH.study.cells()[0]
+    first, second = SEARCH.completed(TOY).corners(cell, TOY)
+    left = [*[Left(first), Left(second)] * 2, Left(FIRST), Left(SECOND)]
+    monkeypatch.setattr(plan, "_timed_here", lambda *_: timing(6.0, 6.0, 4.0, 8.0, machines=[{"CPU": 4.0}]))
+    start = start_of(Toy())
+    print_cost(left, start, concurrent)
+    assert f"Estimated cost: {said}" in start.console.file.getvalue()
 
 
 def test_trials_that_take_turns_on_a_gpu_are_four_times_as_fast_as_one(monkeypatch):
@@ -199,22 +219,31 @@ def test_the_cost_of_a_search_is_that_of_all_its_space_and_each_arms_says_what_i
     assert f"Estimated cost: {duration(16 * 8 + 2 * 2 * 9)} of training, " in said
 
 
-RACING = {"scheduler": "none", "study": replace(SEARCH.study, sequential=True), "search_seeds": (1000, 1001)}
+UNDECIDED = replace(SEARCH.study, sequential=True)
+RACING = {"scheduler": "none", "study": UNDECIDED, "search_seeds": (1000, 1001)}
+TO_ITS_END, EVERY_SEED = "every trial to its end", "every seed of the winners"
 
 
 @pytest.mark.parametrize(
-    ("changes", "early", "most", "begins"),
+    ("changes", "early", "most", "begins", "seeds"),
     [
-        ({"scheduler": "asha"}, "stopped early by asha", 1, 0),
-        ({"scheduler": "none"}, "none stopped early", 0, 0),
-        (RACING, "none stopped early", 1, 1),
+        ({"scheduler": "asha"}, "stopped early by asha", TO_ITS_END, 0, "2"),
+        ({"scheduler": "none"}, "none stopped early", "", 0, "2"),
+        (RACING, "none stopped early", f"{TO_ITS_END} and {EVERY_SEED}", 1, "at most 2"),
+        ({**RACING, "search_seeds": (1000,)}, "none stopped early", EVERY_SEED, 0, "at most 2"),
     ],
 )
-def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(tmp_path, changes, early, most, begins):
+def test_a_cost_that_counts_what_may_be_stopped_early_is_called_the_most(
+    tmp_path, monkeypatch, changes, early, most, begins, seeds
+):
+    monkeypatch.chdir(tmp_path)
     said = dry_run_of(replace(SEARCH, **changes), tmp_path)
-    assert said.count("The cost that follows counts every trial to its end") == most
+    if most:
+        assert f"The cost that follows counts {most}, as if none was stopped early\n" in said
+    else:
+        assert "The cost that follows" not in said
     assert said.count("Each trial begins with 1 of 2 seeds and gets more only while it may still be the best") == begins
-    assert f", {early}, with validation=0.1, evaluate=validation; then 2 winners on 2 fresh seeds" in said
+    assert f", {early}, with validation=0.1, evaluate=validation; then 2 winners on {seeds} fresh seeds" in said
     assert said.index("The winners' runs") < said.index("Every run: 9 epochs")
 
 

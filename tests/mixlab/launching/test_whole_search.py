@@ -88,6 +88,21 @@ def test_a_search_whose_baseline_has_no_winner_compares_nothing_and_says_so(laun
     assert nothing is (arm == "low") is ("Everything about the search: " not in said)
 
 
+def test_a_quiet_search_says_failures_alone_and_one_without_a_winner_what_the_same_command_does(launch):
+    search = replace(SEARCH, study=replace(SEARCHED, seeds=range(1)), budget=2)
+    failed = End(State.FAILED, error="RuntimeError: CUDA error")
+    said = launch(search, lambda *_: failed, code=1, quiet=True).splitlines()
+    none = "no trial was completed, so there is nothing to confirm"
+    why = "2 of the search's 2 trials failed, of which a quarter is too many to trust the rest"
+    assert said == [
+        "low · trial 0: failed: RuntimeError: CUDA error",
+        "high · trial 0: failed: RuntimeError: CUDA error",
+        f"failed: low: {none}",
+        f"failed: high: {none}",
+        f"failed: {why}; the same command tries those again",
+    ]
+
+
 @pytest.mark.parametrize(
     ("storage", "lacking"),
     [

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from mixlab import Arm, Choice, Float, Int, Options
 from mixlab.cluster.source import End
+from mixlab.launching.left_of_search import left_of_search
 from mixlab.launching.plan import print_plan
-from mixlab.launching.proposed import left_of_search
 from mixlab.launching.start import Start
 from mixlab.search.history import ERROR, KEY, History
 from mixlab.search.trial_store import OUTCOMES, TrialStore, best_of, standing, url_of
@@ -186,35 +186,35 @@ def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begu
 def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys, monkeypatch):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
-    assert len(left_of_search(spec, start)[0]) == 8
+    runs = len(spec.study.trials(TRAIN))
+    assert len(left_of_search(spec, start, ())[0]) == 8 + runs
     store = TrialStore(url_of(None, tmp_path / spec.name), spec.name)
     assert url_of("sqlite:///x.db", tmp_path) == "sqlite:///x.db"
     optuna.create_study(storage=store.storage)  # another search has begun in the same file
-    left, winners = left_of_search(spec, start)
-    assert (len(left), winners) == (8, None)
+    left, study = left_of_search(spec, start, ())
+    assert (len(left), study) == (8 + runs, spec.study)
     history = History(spec, TRAIN, store)
     history.tell(history.claim(), State.DONE, 1.0)
     history.release([history.claim()])
-    left, winners = left_of_search(spec, start)
-    assert (len(left), winners) == (7, None)
+    assert len(left_of_search(spec, start, ())[0]) == 7 + runs
     run(history)
     best = {name: history.best(name).params for name in history.arms}
-    assert left_of_search(spec, start) == ([], spec.confirmation(best))
+    assert left_of_search(spec, start, ()) == ([], spec.confirmation(best))
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
     assert said.count("8 trials of zeta proposed by grid, none stopped early; then 2 winners on ") == 4
-    assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start)[0] == []
+    assert left_of_search(replace(spec, budget=2, study=replace(spec.study, seeds=(7,))), start, ())[0] == []
     assert "; then 2 winners on 1 fresh seed\n" in capsys.readouterr().out
-    monkeypatch.setattr("mixlab.launching.proposed.best_of", lambda study: None)  # every trial failed
-    assert left_of_search(spec, start) == ([], None)
-    assert "; then 0 winners on " in capsys.readouterr().out
+    monkeypatch.setattr("mixlab.launching.left_of_search.best_of", lambda study: None)  # every trial failed
+    assert left_of_search(spec, start, ()) == ([], None)
+    assert capsys.readouterr().out.endswith("; no trial was completed, so there is nothing to confirm\n")
 
 
 def test_a_plan_does_not_give_the_base_value_of_what_is_searched(tmp_path, monkeypatch):
     spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0, "zeta": 9})
     start = Start(spec.name, TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
-    monkeypatch.setattr("mixlab.launching.plan.print_cost", lambda left, start: None)  # it starts Ray
+    monkeypatch.setattr("mixlab.launching.plan.print_cost", lambda *_: None)  # it starts Ray
     found = print_plan(spec, spec.study.trials(TRAIN), start)
     assert found.plan["config"]["alpha"] == 1.0
     assert "zeta" not in found.plan["config"]
