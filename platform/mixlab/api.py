@@ -67,15 +67,21 @@ def run(
     if options.fetch:
         from mixlab.cluster.nodes import prepare
 
-        prepare(completed, trials, Path(options.data_root))
-        say(console, f"All that {spec.name} reads is in {options.data_root}")
+        cells = spec.study.cells() if isinstance(spec, Search) else ()
+        varied = [trial for cell in cells for trial in spec.corners(cell, completed)]
+        prepare(completed, [*trials, *varied], Path(options.data_root))
+        told = f"All that {spec.name} reads is in {options.data_root}"
+        if not hasattr(completed.train, "prepare"):
+            told = f"Nothing was fetched: the trainable of {spec.name} has no function prepare, and may read anything"
+        say(console, told)
         return Result(0)
     made_by = _maker_of(report, spec)
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.check_only:
         require_uri(options.tracking_uri)
         require_storage_uri(options.storage)
-        say(console, f"{spec.name} can be started with these options")
+        unseen = "machines, data and stores were not looked at"
+        say(console, f"Nothing wrong was found in {spec.name} and these options; {unseen}")
         return Result(0)
     from mixlab.launching.launch_study import launch_study
     from mixlab.launching.plan import print_plan

@@ -119,4 +119,4 @@ def check_results(asked: Question) -> list[Finding]:
             text = f"trials of {experiment.name!r} were begun, but {lost}"
             fix = "give --storage the folder to which its results were moved"
             faults.append(Finding("results", WARNING, text, fix))
-    return faults or [Finding("results", OK, f"all that {str(file)!r} names is where it was written")]
+    return faults or [Finding("results", OK, f"every folder that {str(file)!r} names is there")]

@@ -173,7 +173,7 @@ def test_a_folder_of_results_that_is_where_it_was_written_or_was_moved(begun, tm
     client.create_run(client.create_experiment("somebody else's"))
     client.create_run(client.create_experiment("in a bucket", "s3://bucket/mlruns"), tags={names.LEVEL: "study"})
     (finding,) = results(uri, storage)
-    require(finding, OK, "where it was written")
+    require(finding, OK, "every folder that ")
     assert results(f"sqlite:///{tmp_path / 'none.db'}", tmp_path) == []
     assert results("http://server:5000", tmp_path) == []
     shutil.move(storage, tmp_path / "elsewhere")
@@ -193,4 +193,4 @@ def test_a_database_that_was_moved_without_its_artifacts(begun, tmp_path):
     (finding,) = results(uri, storage)
     require(finding, RED, "of the study 'toy' the artifacts are not in", "put the folder 'mlruns' next to the database")
     shutil.move(tmp_path / "lost", tmp_path / "new" / "mlruns")
-    assert results(uri, storage)[0].level == OK
+    require(results(uri, storage)[0], OK, "every folder that ", " names is there")

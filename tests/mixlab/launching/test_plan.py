@@ -269,6 +269,26 @@ def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path):
     assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in said
 
 
+def test_a_check_promises_no_more_than_it_has_looked_at():
+    """The cluster for which the options are may have more processors than this machine, and the server be away."""
+    options = Options(check_only=True, cpus_per_trial=64.0, tracking_uri="http://localhost:1")
+    run(SEARCH.study, SearchToy(), options, console=(console := Console(file=io.StringIO(), width=200)))
+    said = "Nothing wrong was found in toy and these options; machines, data and stores were not looked at\n"
+    assert console.file.getvalue() == said
+
+
+def test_what_a_search_varies_is_fetched_too(tmp_path):
+    toy, fetched = SearchToy(), []
+    vars(toy).update(prepared=("network",), prepare=lambda config, _: fetched.append(config["network"]))
+    spec = replace(SEARCH, space={"network": Choice("a", "b", "c")}, study=SEARCH.study.with_base(network="d"))
+    options, console = Options(fetch=True, data_root=str(tmp_path)), Console(file=io.StringIO())
+    run(spec, toy, options, console=console)
+    assert sorted(fetched) == ["a", "b", "c", "d"]
+    assert console.file.getvalue().startswith("All that toy reads is in ")
+    run(spec, SearchToy(), options, console=console)
+    assert "Nothing was fetched: the trainable of toy has no function prepare" in console.file.getvalue()
+
+
 @pytest.mark.parametrize("spec", [SEARCH, SEARCH.study])
 def test_a_dry_run_refuses_the_storage_that_the_start_would_refuse(tmp_path, spec):
     (file := tmp_path / "results").touch()
