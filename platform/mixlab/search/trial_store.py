@@ -1,6 +1,7 @@
 """Opens the store of a search's trials, and the lock under which drivers claim them; reads what is in it."""
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,8 +58,7 @@ class TrialStore:
         try:
             self.storage: Any = self._open(reading)
         except Exception as error:  # any database's own exceptions
-            why = f"cannot be opened ({root_cause(error)}); give a file that can be written, or {uris.DATABASE}"
-            raise BadInput(f"--optuna-storage {shown(url)!r} {why}") from error
+            raise BadInput(f"--optuna-storage {shown(url)!r} {self._fault(error)}") from error
 
     def alone(self, work: Callable[[], Result]) -> Result:
         """Return what ``work`` returns, during which all other drivers of the search are kept out of such calls.
@@ -74,6 +74,16 @@ class TrialStore:
             raise BadInput(f"{fault}: give a file in a folder that has locks, which no other start holds") from error
         with held:
             return work()
+
+    def _fault(self, error: Exception) -> str:
+        """Return what is wrong with a store that cannot be opened, and what to do."""
+        if self.file is None:
+            return f"cannot be opened ({root_cause(error)}); give a file that can be written, or {uris.DATABASE}"
+        if self.url.startswith(JOURNAL) and (whole := _whole_lines(self.file)):
+            way = f"put a copy back, or keep what is before it, by `head -n {whole}`: later trials are tried again"
+            return f"is damaged in line {whole + 1}; {way}"
+        way = "put that right, or give another file, in which the search begins anew"
+        return f"cannot be opened ({root_cause(error)}); {way}"
 
     def _open(self, reading: bool) -> BaseStorage | ServerStorage:
         if self.file is not None:
@@ -109,6 +119,17 @@ def _cut_half_line(file: Path) -> None:
             os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
         finally:
             lock.release()
+
+
+def _whole_lines(file: Path) -> int:
+    """Return how many lines of a journal come before the first that is damaged; 0 if none is known to be."""
+    for number, line in enumerate(file.read_bytes().splitlines() if file.is_file() else ()):
+        try:
+            if "op_code" not in json.loads(line):
+                return number
+        except (ValueError, TypeError):
+            return number
+    return 0
 
 
 def best_of(study: optuna.Study) -> FrozenTrial | None:

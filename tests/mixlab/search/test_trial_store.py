@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from mixlab.errors import BadInput
+from mixlab.processes import this_process
 from mixlab.search.history import History
 from mixlab.search.trial_store import TrialStore, absolute, file_of, shown
 from mixlab.spec.trial import State
+from tests.endings import refused
 from tests.mixlab.nobody import nobody
 from tests.mixlab.search_toy import TRAIN, run, search, store_of
 
@@ -97,11 +99,27 @@ def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path, left):
     run(History(spec, TRAIN, store_of("journal", tmp_path)))
 
 
+@pytest.mark.parametrize("damage", [b"\0\0\0", b"", b"[]", b"7", b'{"op_code":4,"study', b'{"opcode":4}'])
+def test_a_journal_with_a_damaged_line_says_which_lines_are_whole_and_goes_on_with_them(tmp_path, damage):
+    spec = search(budget=4, base={"epochs": 2}, sampler="random")
+    run(History(spec, TRAIN, store_of("journal", tmp_path)))
+    (file,) = tmp_path.rglob("*.journal")
+    of_another = file.read_bytes().replace(this_process().encode(), b"elsewhere/x#1@1")
+    whole = of_another.splitlines(keepends=True)
+    file.write_bytes(b"".join([*whole[:20], damage + b"\n", *whole[21:]]))
+    way = "put a copy back, or keep what is before it, by `head -n 20`: later trials are tried again"
+    with refused(f"--optuna-storage '{file}' is damaged in line 21; {way}"):
+        TrialStore(str(file), "toy")
+    file.write_bytes(b"".join(whole[:20]))
+    run(again := History(spec, TRAIN, store_of("journal", tmp_path)))
+    assert again.finished()
+
+
 @pytest.mark.parametrize("content", [b"a line without an end", b"SQLite format 3\0", b'{"a": 1}\n'])
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path, content):
     file = tmp_path / "notes"
     file.write_bytes(content)
-    with pytest.raises(BadInput, match=r"cannot be opened \(it is not a journal of Optuna\); give a file"):
+    with pytest.raises(BadInput, match=r"opened \(it is not a journal of Optuna\); put that right, or give another"):
         TrialStore(str(file), "toy")
     assert file.read_bytes() == content
 
@@ -112,7 +130,7 @@ def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path, monkeypatch):
     held = r"\(The file lock .* could not be acquired\.\)"
     with filelock.FileLock(tmp_path / "trials.claim"), pytest.raises(BadInput, match=f"locked {held}: give"):
         trials.alone(list)
-    with filelock.FileLock(tmp_path / "trials.db.claim"), pytest.raises(BadInput, match=f"opened {held}; give"):
+    with filelock.FileLock(tmp_path / "trials.db.claim"), pytest.raises(BadInput, match=f"opened {held}; put"):
         TrialStore(f"sqlite:///{tmp_path}/trials.db", "toy")
     (tmp_path / "trials.claim").unlink()
     (tmp_path / "trials.claim").mkdir()
