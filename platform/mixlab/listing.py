@@ -24,7 +24,8 @@ def print_list(spec: Study | Search, written: Study | Search, train: CompleteTra
         control = ", a control" if arm.control else ""
         say(console, f"arm {arm.name}: {changes}{against}{control}")
     _print_presets(_study_of(written), train, console)
-    say(console, f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
+    until = ", added until every comparison is decided" if study.sequential else ""
+    say(console, f"seeds: {', '.join(str(seed) for seed in study.seeds)}{until}")
     if isinstance(spec, Search):
         for key, values in spec.space.items():
             say(console, f"{key}: {describe(values)}")

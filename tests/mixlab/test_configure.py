@@ -173,6 +173,8 @@ def test_the_list_of_a_study_and_of_a_search():
     assert listed(STUDY) == of_study
     of_search = ["alpha: 0.1 to 4 on a log scale", "depth: 8 | 18", "budget: 12 trials, 2 an arm, by tpe"]
     assert listed(SEARCH) == of_study + of_search
+    until = configure(STUDY, TRAIN, Options(until="decided", seeds=2))
+    assert listed(until)[-1] == "seeds: 0, 1, added until every comparison is decided"
 
 
 def test_the_list_says_of_a_preset_what_it_changes_and_once_what_all_of_them_do():

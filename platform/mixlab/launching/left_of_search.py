@@ -32,10 +32,11 @@ def left_of_search(search: Search, start: Start, done: Collection[str]) -> tuple
     for cell in cells:
         study = begun(store, search.history_name(cell, train))
         trials = standing(study.get_trials(deepcopy=False)) if study else []
-        states, size = [_state(trial, drivers) for trial in trials], budget(search, cell, train, trials)
+        states, due = [_state(trial, drivers) for trial in trials], budget(search, cell, train, trials)
         words = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
+        todo = max(0, due - sum(state.over for state in states)) + len(faults(trials))
+        size = max(due, len(trials))  # an earlier budget may have been larger
         total += size
-        todo = max(0, size - sum(state.over for state in states)) + len(faults(trials))
         if study and not todo and (winner := best_of(study)):
             best[cell.name] = winner.params
         say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")

@@ -59,6 +59,17 @@ def test_the_winners_of_arms_with_no_trial_left_are_known_and_those_of_the_other
     assert runs[0] == Left(more.trials(TRAIN)[6])
 
 
+def test_a_budget_that_was_larger_is_counted_as_what_was_tried(tmp_path, capsys):
+    spec = search(budget=6, scheduler="none")
+    run(history_of(spec, tmp_path))
+    less = replace(spec, budget=2)
+    assert left_of_search(less, start_of(less, tmp_path), ())[0] == []
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "low: 3 done, 0 of 3 left\nhigh: 3 done, 0 of 3 left\n6 trials of zeta, alpha proposed by tpe,"
+    )
+
+
 def test_a_search_without_a_winner_has_nothing_to_confirm(tmp_path, capsys):
     spec = search(budget=2)
     history = history_of(spec, tmp_path)
