@@ -90,8 +90,10 @@ def _left_of_study(
     for trial in trials:
         key, found = trial.key, state[trial.key]
         after = f" after epoch {saved[key].epochs[-1].number}" if key in saved and found is not State.DONE else ""
+        # MLflow has it running: a start is at work, or was killed.
+        unless = ", unless another start runs it" if key in recorded and recorded[key].state is State.RUNNING else ""
         error = f": {recorded[key].tags.get(names.ERROR, '')}" if found is State.FAILED else ""
-        say(console, f"{key}  {found.value:<11}  {trial.name}{after}{error}")
+        say(console, f"{key}  {found.value:<11}  {trial.name}{after}{unless}{error}")
     counts = Counter(state[trial.key] for trial in trials)
     summary = ", ".join(f"{counts[each]} {each.value}" for each in ORDER if counts[each])
     say(console, f"{counted(len(trials), 'trial')}: {summary}", style="bold")
