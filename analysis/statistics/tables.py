@@ -216,6 +216,7 @@ def _decided(tables: Sequence[LevelTable], planned: Family) -> list[LevelTable]:
     of_table = [tuple(level.levels.values()) for level, _ in compared]
     direction = tables[0].declared.higher_is_better
     found, evidence = decisions(differences, of_table, family, higher_is_better=direction)
+    found.loc[~paired, found.columns != "verdict"] = math.nan
     for m, (level, arm) in enumerate(compared):
         if not paired[m]:
             found.loc[m, "verdict"] = without_pairs(int(level.table["n"][arm]))

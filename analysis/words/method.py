@@ -165,10 +165,12 @@ def _delta_rule(levels: Sequence[LevelTable]) -> list[str]:
 def family_text(levels: Sequence[LevelTable]) -> str:
     """Return the comparisons over which one error rate holds, in words."""
     family = levels[0].family
+    # Where more seeds may follow, a comparison that has none yet counts as well.
+    counts = [each.planned if each.budget else each.comparisons for each in (level.family for level in levels)]
     if family.scope == "study":
         few = {1: "1 comparison", 2: "both comparisons"}
-        return f"{few.get(family.comparisons, f'all {family.comparisons} comparisons')} of the study"
-    many = counted(span_text(level.family.comparisons for level in levels), "comparison")
+        return f"{few.get(counts[0], f'all {counts[0]} comparisons')} of the study"
+    many = counted(span_text(count for count in counts if count), "comparison")
     loose = f"; over the {family.tables} tables of the study the error rate is not controlled"
     return f"the {many} of a table alone (as the study's file says{loose if family.tables > 1 else ''})"
 

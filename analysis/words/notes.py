@@ -60,7 +60,7 @@ def _uneven_searches(level: LevelTable) -> list[str]:
 
 
 def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
-    """Return a sentence for each property in which the runs differ, by which their gains may have come about."""
+    """Return a sentence for each property in which the runs differ, from which their results may differ too."""
     lines = []
     for column in ("epochs", "commit", "patch", "data", "hardware", "versions"):
         what = DIGESTS.get(column, column)
@@ -68,7 +68,7 @@ def _uneven_origins(finished: pd.DataFrame, of_table: str) -> list[str]:
             shown = shortened if column in DIGESTS else str
             values = Counter(shown(str(value)) for value in finished[column]).items()
             parts = ", ".join(f"{value or 'unknown'} in {counted(count, 'run')}" for value, count in values)
-            lines.append(f"The runs{of_table} differ in {what}: {parts}. Their gains may be due to that.")
+            lines.append(f"The runs{of_table} differ in {what}: {parts}. Differences between them may be due to that.")
     return lines
 
 

@@ -7,7 +7,7 @@ from analysis.statistics.pairs import aligned
 from analysis.statistics.sequential import e_value, family_wealth
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import Family, ablation_table, level_tables
-from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
+from tests.analysis.planned import ARMS, VALUE, make_plan, planned_runs, tables_of
 
 
 def test_one_table_per_level_in_the_order_of_the_plan():
@@ -133,3 +133,11 @@ def test_a_sequential_study_without_any_pair_yet_has_a_table():
     assert level.table["pending"].tolist() == [0, 1]  # nobody has asked for further seeds yet
     assert level.table["verdict"].to_dict() == {"baseline": "", "+ lam": "–"}
     assert level.table["e_family"].isna().all()
+
+
+def test_a_comparison_without_a_pair_has_no_evidence_but_counts_in_the_correction_of_the_others():
+    values = {(arm, seed): gain + seed for arm, gain in (("baseline", 0.0), ("+ lam", 2.0)) for seed in range(5)}
+    (level,) = tables_of(values, ARMS, 5, {}, sequential={"budget": 20})
+    evidence = e_value([2.0] * 5)
+    assert level.table.loc["+ lam", ["e", "e_family"]].tolist() == [evidence, (evidence + 1) / 2]
+    assert level.table.loc["+ l_s", ["e", "e_family"]].isna().all()

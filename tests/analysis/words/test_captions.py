@@ -183,6 +183,7 @@ def test_what_is_uneven_is_told(column, value, told):
     lines = notes(level_of(full(), change=change))
     assert len(lines) == 1
     assert told in lines[0]
+    assert column == "dirty" or lines[0].endswith(". Differences between them may be due to that.")
 
 
 def test_searches_of_different_numbers_of_trials_are_told():

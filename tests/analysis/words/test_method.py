@@ -18,7 +18,7 @@ from analysis.words.method import (
     sign_flip_text,
     too_few_seeds,
 )
-from tests.analysis.planned import VALUE, make_plan, planned_runs, tables_of
+from tests.analysis.planned import VALUE, lose, make_plan, planned_runs, tables_of
 from tests.analysis.words.five_arms import ARMS, full, level_of
 
 
@@ -44,6 +44,21 @@ def test_the_method_names_the_tests_the_family_and_the_unit():
         assert part not in text
     for arms, comparisons in ((ARMS[:2], "1 comparison"), (ARMS[:3], "both comparisons")):
         assert f"corrected for {comparisons} of the study" in method_text(level_of(full(arms=arms), arms=arms))
+
+
+def test_a_comparison_that_has_no_seed_yet_counts_where_seeds_are_added():
+    for sequential, said in ((None, "1 comparison"), ({"budget": 20}, "both comparisons")):
+        (level,) = tables_of(full(arms=ARMS[:2]), ARMS[:3], factors={}, sequential=sequential)
+        assert f"corrected for {said} of the study" in method_text(level)
+
+
+def test_a_table_without_a_comparison_is_not_among_the_families_of_one_table():
+    def lost(runs):
+        return lose(runs, "+ lam", mixer="mixup")
+
+    factors = {"mixer": ("cutmix", "mixup")}
+    levels = tables_of(lambda _, seed: 70.0 + seed, ARMS[:2], 6, factors, lost, family="table")
+    assert "corrected for the 1 comparison of a table alone" in method_text(*levels)
 
 
 def test_a_family_of_one_table_says_what_is_not_controlled():
