@@ -100,7 +100,7 @@ class Events:
     def onwards(self, trial: Trial) -> str:
         """Return in words where a trial goes on."""
         saved = self.saved.get(trial.key)
-        return f"goes on after epoch {saved.number}" if saved else "begins anew"
+        return f"goes on after {saved.in_words}" if saved else "begins anew"
 
     def is_final(self, trial: Trial, failure: Failure, gpus: float) -> bool:
         """Return whether a trial has failed as it did the last time, at the same epoch: it would fail so again.
@@ -122,7 +122,7 @@ class Events:
             if last is None:
                 error = "it returned without a report: report(epoch, save) is called after every epoch"
             else:
-                error = f"it returned after epoch {last.number} of {last.of}"
+                error = f"it returned after {last.in_words}"
             end = End(State.DONE) if last is not None and last.last else End(State.FAILED, error=error)
         self._end(trial, end, checkpoint)
 

@@ -101,7 +101,7 @@ class Display:
             share = latest.number / latest.of if latest else 0.0
             self.running[trial.key] = max(share, self.running.get(trial.key, 0.0))  # one that crashed may repeat epochs
             self.state[trial.key] = Text(f"{latest.number}/{latest.of}" if latest else "...", "cyan")
-        self._line(f"{trial.name}: started" + (f", goes on after epoch {latest.number}" if latest else ""))
+        self._line(f"{trial.name}: started" + (f", goes on after {latest.in_words}" if latest else ""))
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """Note that a trial has finished an epoch."""
@@ -113,7 +113,7 @@ class Display:
             value = self.phase.shown.text(epoch.metrics)
             self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {value}", "cyan")
         if time.monotonic() - self.said_at >= SILENT_SECONDS:
-            self._line(f"{trial.name}: epoch {epoch.number} of {epoch.of}" + (f", {value}" if value else ""))
+            self._line(f"{trial.name}: {epoch.in_words}" + (f", {value}" if value else ""))
 
     def crashed(self, trial: Trial, account: str) -> None:
         """Note that a trial will be tried again."""
@@ -131,7 +131,7 @@ class Display:
         if state is State.FAILED:
             say(self.console, f"{trial.name}: failed: {error}", style="red")
             return
-        after = f" after epoch {latest.number}" if latest and state is State.PRUNED else ""
+        after = f" after {latest.in_words}" if latest and state is State.PRUNED else ""
         self._line(f"{trial.name}: {state.value}{after}" + (f", {value}" if value else ""))
 
     @property

@@ -89,7 +89,7 @@ def _left_of_study(
         trials, due = phase.rows, phase.rounds.most()
     for trial in trials:
         key, found = trial.key, state[trial.key]
-        after = f" after epoch {saved[key].epochs[-1].number}" if key in saved and found is not State.DONE else ""
+        after = f" after {saved[key].epochs[-1].in_words}" if key in saved and found is not State.DONE else ""
         # MLflow has it running: a start is at work, or was killed.
         unless = ", unless another start runs it" if key in recorded and recorded[key].state is State.RUNNING else ""
         error = f": {recorded[key].tags.get(names.ERROR, '')}" if found is State.FAILED else ""

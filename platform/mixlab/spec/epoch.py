@@ -48,6 +48,11 @@ class Epoch:
         """Return whether no epoch follows."""
         return self.number >= self.of
 
+    @property
+    def in_words(self) -> str:
+        """Return words such as ``epoch 3 of 10``; those of a search's trial count through all of its seeds."""
+        return f"epoch {self.number} of {self.of}"
+
 
 def epoch_of(reported: Any) -> Epoch:
     """Return a report, any object with the attributes of an epoch, as an ``Epoch``.

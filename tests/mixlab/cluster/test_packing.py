@@ -211,7 +211,7 @@ def run_studies(folder: Path) -> None:
         assert "3 trials to a GPU: large, which needs most, takes 4,000 MiB (measured)" in plan
         assert "with 3 at a time" in plan
 
-        again = "ran out of GPU memory, attempt 2 goes on after epoch 1 with 67 % of a GPU"
+        again = "ran out of GPU memory, attempt 2 goes on after epoch 1 of 2 with 67 % of a GPU"
         assert toy.run_here(*packed).count(again) == 1
     shares = {arm: [share for _, share in history["share"]] for (arm, _), history in toy.results().items()}
     assert shares == {"large": [0.3333, 0.3333], "greedy": [0.3333, 0.6666]}

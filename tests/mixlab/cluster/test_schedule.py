@@ -125,7 +125,7 @@ def test_a_crashed_trial_is_said_to_go_on_after_the_epoch_of_its_last_checkpoint
         _InTurn(events).on_trial_result(None, ray_trial, {"epoch": epoch, "saved": each})
     _Callbacks(events).on_trial_recover(1, [], ray_trial)
     _Callbacks(events).on_trial_start(1, [], ray_trial)
-    onwards = f"goes on after epoch {after}" if after else "begins anew"
+    onwards = f"goes on after epoch {after} of 5" if after else "begins anew"
     assert events.listener.mock_calls[3:] == [
         call.crashed(TRIAL, f"crashed (ValueError: no), attempt 3 {onwards}"),
         call.started(TRIAL, epochs[after - 1] if after else None),
@@ -135,8 +135,8 @@ def test_a_crashed_trial_is_said_to_go_on_after_the_epoch_of_its_last_checkpoint
 @pytest.mark.parametrize(
     ("damaged", "latest", "account"),
     [
-        (1, Epoch(2, 5, {}), "found 1 damaged checkpoint, goes on after epoch 2"),
-        (2, Epoch(1, 5, {}), "found 2 damaged checkpoints, goes on after epoch 1"),
+        (1, Epoch(2, 5, {}), "found 1 damaged checkpoint, goes on after epoch 2 of 5"),
+        (2, Epoch(1, 5, {}), "found 2 damaged checkpoints, goes on after epoch 1 of 5"),
         (3, None, "found 3 damaged checkpoints, begins anew"),
     ],
 )

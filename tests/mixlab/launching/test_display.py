@@ -100,9 +100,9 @@ def test_without_a_terminal_every_event_has_a_line_and_a_quiet_display_says_fail
     assert said[1] == failures
     assert said[0] == [
         "[1 of 8] seed 0: started",
-        "[1 of 8] seed 1: started, goes on after epoch 3",
+        "[1 of 8] seed 1: started, goes on after epoch 3 of 10",
         failures[0],
-        "[1 of 8] seed 0: pruned after epoch 2, 9.00 %",
+        "[1 of 8] seed 0: pruned after epoch 2 of 10, 9.00 %",
         failures[1],
         "[1 of 8] seed 2: done, 71.50 %",
     ]

@@ -147,7 +147,7 @@ def test_the_state_of_every_trial_is_said_and_what_is_left_of_each_is_counted():
         f"{done.key}  done         a · seed 0",
         f"{failed.key}  failed       a · seed 1: ValueError: no",
         f"{running.key}  interrupted  a · seed 2, unless another start runs it",
-        f"{saved.key}  interrupted  b · seed 0 after epoch 1",
+        f"{saved.key}  interrupted  b · seed 0 after epoch 1 of 4",
         f"{killed.key}  interrupted  b · seed 1",
         f"{last.key}  pending      b · seed 2",
         "6 trials: 1 done, 1 failed, 3 interrupted, 1 pending",
