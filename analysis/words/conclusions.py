@@ -50,20 +50,21 @@ class Compared(NamedTuple):
 def answer(levels: Sequence[LevelTable]) -> str:
     """Return what a study says of all its comparisons together, with the numbers of seeds and the largest gain."""
     rows = _compared(levels)
-    arms = sum(len(level.table) - 1 for level in levels)
-    if not arms:
+    planned = sum(len(level.table) - 1 for level in levels)
+    if not planned:
         return ALONE
     if not rows:
         return "Nothing was compared: no arm has a seed in common with what it is compared with."
-    missing = arms - len(rows)
-    have = "has no seed in common with what it is" if missing == 1 else "have no seed in common with what they are"
-    left_out = f" {counted(missing, 'arm')} {have} compared with." if missing else ""
+    missing = planned - len(rows)
+    have = "has" if missing == 1 else "have"
+    left_out = f" {counted(missing, 'further comparison')} {have} no seed in common." if missing else ""
     by_verdict = {verdict: [each for each in rows if each.row["verdict"] == verdict] for verdict in WORDS}
     said = listed([_part(verdict, mine) for verdict, mine in by_verdict.items() if mine])
     rest = left_out + (f" {NOT_YET}" if _unfinished(levels) else "")
     seeds = counted(span_text(int(each.row["pairs"]) for each in rows), "seed")
     if len(rows) == 1:
-        return f"The one comparison, paired over {seeds}, {said.removeprefix('1 ')}.{rest}"
+        one = "One comparison" if missing else "The one comparison"
+        return f"{one}, paired over {seeds}, {said.removeprefix('1 ')}.{rest}"
     family = levels[0].family
     together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
     held = f"paired over {seeds} and held {together} to an error rate of {100 * ALPHA:g} %"
