@@ -62,7 +62,7 @@ def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path, 
     kill_in(toy, 1002)  # a trial's third seed, in the search
     plan = toy.run_here(*OPTIONS, "--dry-run")
     assert "gets more only while it may still be the best of its arm" in plan
-    assert "running" in plan
+    assert "low: 1 interrupted, " in plan
     kill_in(toy, 3)  # the fourth seed of the winners
     command = [sys.executable, "-P", *toy.script, "--tracking-uri", toy.uri, "--json", *OPTIONS]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

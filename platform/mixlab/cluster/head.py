@@ -165,7 +165,7 @@ class Head:
             )
         return HeadLost(
             f"the head of the Ray cluster at --address {self.address!r} has died: it has not answered for "
-            f"{LOST_SECONDS:.0f} s. The same command goes on, with the --address of another cluster if there is one"
+            f"{LOST_SECONDS:.0f} s; the same command goes on, with the --address of another cluster if there is one"
         )
 
 
