@@ -42,9 +42,10 @@ def test_the_maps_of_a_layer_are_mixed_row_by_row(network, layer, stages):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])  # the maps of a transformer, and of a ResNet
 @pytest.mark.parametrize("mixer", [manifoldmix, partial(alignmix, alternate="nothing")])
 def test_maps_keep_their_type_where_a_run_computes_in_half_precision(mixer, dtype):
+    few = pixels()[..., :4, :4]
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = mixer(pixels(), seeded(), encode=lambda images, _: images.to(dtype), num_stages=4)
-    exact = mixer(pixels(), seeded(), encode=lambda images, _: images, num_stages=4)
+        mixed = mixer(few, seeded(), encode=lambda images, _: images.to(dtype), num_stages=4)
+    exact = mixer(few, seeded(), encode=lambda images, _: images, num_stages=4)
     assert mixed.images.dtype == dtype
     torch.testing.assert_close(mixed.images.float(), exact.images, rtol=0, atol=0.02)
 
