@@ -205,7 +205,7 @@ def pairing_text(level: LevelTable) -> str | None:
         return None
     ratio = statistics.median(paired) / statistics.median(unpaired)
     alike = ratio < 1e-9  # the differences are equal but for rounding
-    worth = "" if alike else f"; pairing is worth {float(f'{1 / ratio**2:.2g}'):g} times the seeds"
+    worth = "" if alike else f", so they would need {float(f'{1 / ratio**2:.2g}'):g} times as many seeds"
     return (
         f"Pairing by seed: the sd of a difference is {0 if alike else statistics.median(paired):.3g} (median), that of "
         f"unpaired runs would be {statistics.median(unpaired):.3g}{worth}."
