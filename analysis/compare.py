@@ -173,10 +173,12 @@ def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequent
             }
         )
         blocks.append(f"{metric}: B minus A, paired by seed\n\n{grid(shown)}")
-        blocks.append(
-            f"{_conclusion(gains, sequential)} Sd paired is that of a difference between runs of one seed, sd unpaired "
-            "what it would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
-        )
+        blocks.append(_conclusion(gains, sequential))
+        if gains["sd_paired"].notna().any():
+            blocks[-1] += (
+                " Sd paired is that of a difference between runs of one seed, sd unpaired what it would be between runs"
+                " of different seeds: where they are alike, pairing by seed is worth nothing."
+            )
     if found.unfinished:
         blocks.append(f"Not every seed of {' and '.join(found.unfinished)} is done yet: p holds once all are.")
     for side, cells in zip(SIDES, found.only, strict=True):
@@ -189,12 +191,12 @@ def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequent
 
 def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
     """Return how many cells differ, or why nobody can say."""
-    if sequential:
-        stopped = "Seeds were added until a comparison was decided, so no p holds"
-        return f"{stopped}; the interval takes the seeds for a number fixed beforehand."
     pairs, compared = int(gains["pairs"].max()), int((gains["pairs"] > 0).sum())
     if not compared:
         return "No cell has a seed in common that is not of a shared run, so nothing is compared."
+    if sequential:
+        stopped = "Seeds were added until a comparison was decided, so no p holds"
+        return f"{stopped}; the interval takes the seeds for a number fixed beforehand."
     which = f"{counted(compared, 'cell')}{' with pairs' if compared < len(gains) else ''}"
     differ = int(gains["differs"].sum())
     answer = f"{differ} {'differs' if differ == 1 else 'differ'} (p (family) < {ALPHA})"
@@ -208,7 +210,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
     gains = found.gains.reset_index(names="cell")
     tables = {"configuration": found.configuration, "provenance": found.provenance, "gains": gains}
     records = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
-    return {**records, "only": dict(zip(SIDES, found.only, strict=True)), "shared_runs": found.same}
+    only = dict(zip(SIDES, found.only, strict=True))
+    return {**records, "only": only, "shared_runs": found.same, "unfinished": found.unfinished}
 
 
 def _block(title: str, table: pd.DataFrame, empty: str) -> str:

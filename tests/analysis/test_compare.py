@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis.compare import compare, comparison_text, main
+from analysis.compare import as_json, compare, comparison_text, main
 from mixlab.spec.metric import Metric
 from tests.analysis.planned import VALUE, make_plan, planned_runs
 
@@ -33,7 +33,7 @@ def uri(track_in, tmp_path_factory):
 def test_what_cannot_be_told_is_not_said_to_be_alike(uri, capsys, plan, sequential, said):
     assert main(["first", f"second@{plan}", "--tracking-uri", uri]) == 0
     text = capsys.readouterr().out
-    assert said in text
+    assert f"{said} Sd paired" in text
     assert "differ (p" not in text
     row = next(line.split() for line in text.splitlines() if line.startswith("cutmix · baseline"))
     assert ("–" in row[-4:]) == sequential  # p and p (family)
@@ -50,10 +50,11 @@ def test_the_command_prints_the_differences_as_text_and_as_json(uri, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["configuration"] == [{"key": "lr", "A": "0.1", "B": "1.1", "cells": 1}]
     assert [(row["cell"], row["gain"]) for row in found["gains"]] == [("cutmix · baseline", 1)]
-    assert (found["only"], found["shared_runs"]) == ({"A": [], "B": []}, 0)
+    assert (found["only"], found["shared_runs"], found["unfinished"]) == ({"A": [], "B": []}, 0, [])
     assert main(["first", "first", "--tracking-uri", uri]) == 0
     text = capsys.readouterr().out
     assert "nan" not in text
+    assert "Sd paired" not in text
     assert "No cell has a seed in common that is not of a shared run, so nothing is compared." in text
     assert "Runs that both share, and that are not counted: 6." in text
     assert main(["first", "third", "--tracking-uri", uri]) == 2
@@ -118,6 +119,7 @@ def test_a_study_that_is_not_done_is_named(two):
     assert "Not every seed" not in said()
     two[1].loc[0, "status"] = "interrupted"
     assert "\n\nNot every seed of B is done yet: p holds once all are.\n" in said()
+    assert as_json(compare(*two, "test_top1_median10"))["unfinished"] == ["B"]
     assert "Not every seed" not in said(sequential=True)
 
 
