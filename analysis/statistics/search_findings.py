@@ -101,7 +101,7 @@ def _too_few(arms: Sequence[Tuned]) -> list[str]:
 def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:
     if any(level.family.unfinished for level in confirmed):
         return [NOT_YET]
-    if len(search.arms) < 2:
+    if len(search.arms) < 2 or not any(arm.best for arm in search.arms):
         return []
     if not confirmed:
         return ["No winner has been confirmed yet: the search's values are each the best of many, and so too good."]

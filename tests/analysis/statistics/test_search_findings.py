@@ -95,6 +95,7 @@ def test_arms_with_too_few_trials_are_named_in_one_sentence():
     found = cautions(SearchRecord({}, arms), [])
     assert not any("failed" in caution for caution in found)
     assert any(caution.startswith("No winner has been confirmed yet") for caution in found)
+    assert not any("confirmed" in caution for caution in cautions(SearchRecord({}, [tuned([]), tuned([])]), []))
     (said,) = (caution for caution in found if "can be compared" in caution)
     assert said == (
         "cutmix, mixup, fmix: 0 to 8 trials each can be compared, too few to say how the parameters act; "
