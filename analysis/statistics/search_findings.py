@@ -107,7 +107,7 @@ def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[st
         return ["No winner has been confirmed yet: the search's values are each the best of many, and so too good."]
     verdicts = {verdict for level in confirmed for verdict in level.table["verdict"] if verdict}
     going_on = UNDECIDED in verdicts and confirmed[0].family.budget is not None  # with seeds until all is decided
-    if not verdicts or verdicts & {*TOLD_APART, EQUAL} or going_on:
+    if not verdicts or verdicts & {*TOLD_APART, EQUAL, NO_BETTER} or going_on:
         return []
     seeds = max(int(level.table["n"].max()) for level in confirmed)
     reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline

@@ -126,17 +126,18 @@ def test_only_the_order_of_the_values_decides_whether_the_parameters_explain_the
 
 
 @pytest.mark.parametrize(
-    ("found", "tuned_arms", "said"),
+    ("found", "tuned_arms", "sequential", "said"),
     [
-        (0.0, ("sumix",), "sumix is equal to plain within 0.5, of which only sumix was tuned: +0.00"),
-        (2.0, ("sumix",), "sumix is better than plain, of which only sumix was tuned: +2.00"),
-        (2.0, (), "sumix is better than plain, neither tuned: +2.00"),
-        (-2.0, ("plain", "sumix"), "sumix is worse than plain, both tuned: -2.00"),
+        (0.0, ("sumix",), None, "sumix is equal to plain within 0.5, of which only sumix was tuned: +0.00"),
+        (2.0, ("sumix",), None, "sumix is better than plain, of which only sumix was tuned: +2.00"),
+        (2.0, (), None, "sumix is better than plain, neither tuned: +2.00"),
+        (-2.0, ("plain", "sumix"), None, "sumix is worse than plain, both tuned: -2.00"),
+        (-2.0, ("plain", "sumix"), {"budget": 8}, "sumix is no better than plain within 0.5, both tuned: -2.00"),
     ],
 )
-def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(found, tuned_arms, said):
+def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(found, tuned_arms, sequential, said):
     gains = {"plain": lambda seed: 0.0, "sumix": lambda seed: found + 0.01 * (-1) ** seed}
-    levels = tables_of(lambda arm, seed: 70.0 + seed + gains[arm](seed), tuple(gains), 8, {}, delta=0.5)
+    levels = tables_of(lambda arm, seed: 70.0 + seed + gains[arm](seed), tuple(gains), 8, {}, delta=0.5, sequential=sequential)
     point = points(1, 0)[0]
     arms = [tuned([trial(point if arm in tuned_arms else {}, 60.0)], arm) for arm in gains]
     search, nothing = SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}
