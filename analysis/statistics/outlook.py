@@ -12,7 +12,8 @@ import pandas as pd
 from analysis.records.runs import Plan, at_levels, done, metric_of
 from analysis.statistics.pairs import aligned, differences_of, logged_metrics, values_by_arm
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find_one_sd
-from analysis.statistics.sequential import fewest_to_claim
+from analysis.statistics.sequential import DECISIVE, fewest_to_claim
+from analysis.statistics.sequential_power import budget_to_find_one_sd, detectable_until_decided
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, RESAMPLES, mean_and_sd, smallest_p
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts, without_pairs
 from mixlab.messages import counted
@@ -55,7 +56,7 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
     if not size.arms:
         return [*lines, "There is nothing to compare: the baseline is the only arm."]
     if sequential := plan.get("sequential"):
-        lines += _until_decided(size, sequential["budget"])
+        lines += _until_decided(size, sequential["budget"], plan, results or {})
     else:
         lines += _with_fixed_seeds(size, plan, results or {})
     if 1 < size.tables < FEWEST_PAIRS:
@@ -81,14 +82,20 @@ def _size(plan: Plan) -> Size:
     )
 
 
-def _until_decided(size: Size, budget: int) -> list[str]:
-    lines = [
+def _until_decided(size: Size, budget: int, plan: Plan, results: Mapping[str, float]) -> list[str]:
+    rule = (
         f"Seeds are added until every comparison is decided, at most {budget} ({size.runs(budget)}); one may look "
         "after every seed."
-    ]
+    )
     if budget < fewest_to_claim():
-        lines.append(f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
-    return lines
+        return [rule, f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds."]
+    if size.comparisons > MOST_SIMULATED:
+        return [rule]
+    effect = detectable_until_decided(size.family_tables, size.arms, budget)
+    power = _found(effect, f"e of {DECISIVE:.0f}", size, plan, results)
+    wanted = budget_to_find_one_sd(size.family_tables, size.arms)
+    more = f"To find a gain of 1 sd of a paired difference may take {wanted} seeds ({size.runs(wanted)})."
+    return [rule, power, more] if wanted > budget else [rule, power]
 
 
 def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> list[str]:
@@ -102,15 +109,22 @@ def _with_fixed_seeds(size: Size, plan: Plan, results: Mapping[str, float]) -> l
         effect = detectable_effect(size.family_tables, size.arms, size.seeds)
         smallest = max(smallest_p(size.seeds), 1 / (RESAMPLES + 1))  # many seeds have more patterns than are drawn
         answer = (
-            f"The smallest possible p is {smallest:.2g}, so {seeds} can decide. A gain of {effect:.1f} sd of a paired "
-            f"difference would be found with {POWER * 100:.0f} % power (p < {ALPHA} over "
-            f"{counted(size.comparisons, 'comparison')}){_in_its_unit(plan, effect, results)}."
+            f"The smallest possible p is {smallest:.2g}, so {seeds} can decide. "
+            f"{_found(effect, f'p < {ALPHA}', size, plan, results)}"
         )
     if size.comparisons > MOST_SIMULATED:
         return [answer]
     wanted = seeds_to_find_one_sd(size.family_tables, size.arms)
     more = f"To find a gain of 1 sd of a paired difference would take {wanted} seeds ({size.runs(wanted)})."
     return [answer, more] if wanted > size.seeds else [answer]
+
+
+def _found(effect: float, decisive: str, size: Size, plan: Plan, results: Mapping[str, float]) -> str:
+    """Return which gain would be found, by what is ``decisive``; in its unit too where results tell the spread."""
+    return (
+        f"A gain of {effect:.1f} sd of a paired difference would be found with {POWER * 100:.0f} % power ({decisive} "
+        f"over {counted(size.comparisons, 'comparison')}){_in_its_unit(plan, effect, results)}."
+    )
 
 
 def decide(plan: Plan, runs: pd.DataFrame) -> dict[Cell, str]:

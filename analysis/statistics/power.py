@@ -52,10 +52,10 @@ def seeds_for(effect: float, alpha: float = ALPHA) -> int | None:
     """Return the seeds that a mean difference of ``effect`` standard deviations takes; None above 100,000."""
     if t_test_power(MOST_SEEDS, effect, alpha) < POWER:
         return None
-    return _fewest(FEWEST_PAIRS - 1, MOST_SEEDS, lambda seeds: t_test_power(seeds, effect, alpha) >= POWER)
+    return _first_between(FEWEST_PAIRS - 1, MOST_SEEDS, lambda seeds: t_test_power(seeds, effect, alpha) >= POWER)
 
 
-def _fewest(low: int, high: int, enough: Callable[[int], bool]) -> int:
+def _first_between(low: int, high: int, enough: Callable[[int], bool]) -> int:
     """Return the smallest number above ``low`` that is enough; ``high`` is known to be enough."""
     return low + 1 + bisect_left(range(low + 1, high), True, key=enough)
 
@@ -80,24 +80,30 @@ def detectable_effect(tables: int, arms: int, seeds: int) -> float:
     if seeds < FEWEST_PAIRS:
         return math.inf
     studies = _simulated(tables, arms, seeds)
+    return smallest_effect(lambda effect: _power(effect, studies) >= POWER)
+
+
+def smallest_effect(found: Callable[[float], bool]) -> float:
+    """Return the smallest effect that is ``found``, in standard deviations, to 0.01."""
     low, high = 0.0, LARGEST_EFFECT
     while high - low > 0.01:
         middle = (low + high) / 2
-        low, high = (low, middle) if _power(middle, studies) >= POWER else (middle, high)
+        low, high = (low, middle) if found(middle) else (middle, high)
     return high
 
 
 @cache
 def seeds_to_find_one_sd(tables: int, arms: int) -> int:
     """Return the fewest seeds that find an effect of 1 sd with 80 % power, simulated as :func:`detectable_effect`."""
-    low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
+    return fewest(FEWEST_PAIRS, lambda seeds: _power(1.0, _simulated(tables, arms, seeds)) >= POWER)
 
-    def enough(seeds: int) -> bool:
-        return _power(1.0, _simulated(tables, arms, seeds)) >= POWER
 
+def fewest(least: int, enough: Callable[[int], bool]) -> int:
+    """Return the smallest number from ``least`` on that is enough."""
+    low, high = least - 1, least
     while not enough(high):
         low, high = high, high + max(2, high // 3)
-    return _fewest(low, high, enough)
+    return _first_between(low, high, enough)
 
 
 class _Studies(NamedTuple):

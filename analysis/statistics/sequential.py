@@ -115,16 +115,23 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
         delta: the mean under the null hypothesis.
     """
     first = np.asarray(differences, dtype=float)[:, :FIRST_LOOK] - delta
-    known = np.isfinite(first)
-    ratios = np.ones(len(first))
+    weights = np.ones(len(first))
     for mine in _rows_of_tables(len(first), tables):
-        of_table = first[mine]
-        middle = np.nanmedian(np.vstack((of_table, np.zeros(first.shape[1]))), axis=0)
-        squares = np.where(known[mine], of_table**2 + (of_table - middle) ** 2, 0.0)
-        sizes = squares.sum(axis=1) / np.maximum(1, known[mine].sum(axis=1))
-        if (sizes > 0).any():
-            ratios[mine] = np.where(sizes > 0, sizes / np.median(sizes[sizes > 0]), 1.0)
-    return np.clip(ratios, *RATIOS) ** 3
+        weights[mine] = weights_of_tables(first[mine])
+    return weights
+
+
+def weights_of_tables(first: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights (..., M) of the comparisons of each table, as :func:`shares`, from their first differences."""
+    known = np.isfinite(first)
+    with_reference = np.concatenate((first, np.zeros_like(first[..., :1, :])), axis=-2)
+    middle = np.nanmedian(with_reference, axis=-2, keepdims=True)
+    squares = np.where(known, first**2 + (first - middle) ** 2, 0.0)
+    sizes = squares.sum(axis=-1) / np.maximum(1, known.sum(axis=-1))
+    if not (sizes > 0).any():
+        return np.ones_like(sizes)
+    usual = np.nanmedian(np.where(sizes > 0, sizes, np.nan), axis=-1, keepdims=True)
+    return np.clip(np.where(sizes > 0, sizes / usual, 1.0), *RATIOS) ** 3
 
 
 @np.errstate(divide="ignore")
@@ -186,17 +193,14 @@ def _common_spread(differences: NDArray[np.float64]) -> float:
     return math.sqrt(squares.sum() / degrees) if degrees else math.inf
 
 
-def growth(effect: float) -> float:
-    """Return the mean logarithm of the factor by which a seed multiplies a bet on the true effect; 0 for NaN.
+def growth(effects: ArrayLike) -> NDArray[np.float64]:
+    """Return the mean logarithm of the factor by which a seed multiplies a bet on each true effect; 0 for NaN.
 
-    The effect is the mean of normal differences, in standard deviations.
+    An effect is the mean of normal differences, in standard deviations.
     """
-    if not effect > 0:
-        return 0.0
-    effect = min(effect, 6.0)  # every seed doubles it already
-    values = NODES + effect
-    stakes = np.tanh(effect * values)
-    return float(WEIGHTS @ np.log(np.maximum(1 + stakes, 1e-12)) / WEIGHTS.sum())
+    effect = np.clip(np.nan_to_num(effects), 0.0, 6.0)[..., np.newaxis]  # with 6, every seed doubles it already
+    stakes = np.tanh(effect * (NODES + effect))
+    return np.log(np.maximum(1 + stakes, 1e-12)) @ WEIGHTS / WEIGHTS.sum()
 
 
 def _asked_for(m: int, e: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -8,6 +8,7 @@ import pytest
 from analysis.statistics.outlook import decide, outlook
 from analysis.statistics.power import detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import e_value, fewest_to_claim
+from analysis.statistics.sequential_power import budget_to_find_one_sd, detectable_until_decided
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import level_tables
 from analysis.statistics.verdicts import DECIDED
@@ -89,7 +90,7 @@ def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table():
     assert "over 2 comparisons" in by_table
     assert f"A gain of {detectable_effect(1, 2, 6):.1f} sd" in by_table
     for levels, said in (("abcde", True), ("abcdef", False)):
-        many = make_plan(arms=ARMS, seeds=3, factors={"mixer": tuple(levels)}, sequential={"budget": 20})
+        many = make_plan(arms=ARMS, seeds=3, factors={"mixer": tuple(levels)}, sequential={"budget": 5})
         assert any("in general" in line for line in outlook(many)) == said
 
 
@@ -123,7 +124,16 @@ def test_a_baseline_alone_and_sequential_seeds():
     assert outlook(plan)[1] == (
         "Seeds are added until every comparison is decided, at most 20 (60 runs); one may look after every seed."
     )
-    assert not any("cannot claim" in line for line in outlook(plan))
+    effect = detectable_until_decided(1, 2, 20)
+    found = f"A gain of {effect:.1f} sd of a paired difference would be found with 80 % power"
+    power = f"{found} (e of 20 over 2 comparisons)"
+    budget = budget_to_find_one_sd(1, 2)
+    more = f"To find a gain of 1 sd of a paired difference may take {budget} seeds ({3 * budget} runs)."
+    assert outlook(plan)[2:] == [f"{power}.", more]
+    known = {trial["key"]: 70.0 + trial["seed"] * (trial["arm"] == "real") for trial in plan["trials"]}
+    in_points = f"{effect * 0.5:.2f} points at the sd so far, 0.50."  # the median of 1 and 0
+    assert outlook(plan, known)[2] == f"{power}: {in_points}"
+    assert outlook(plan | {"sequential": {"budget": budget}})[3:] == []
     few = outlook(plan | {"sequential": {"budget": 5}})
     assert few[2] == f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds."
     enough = outlook(plan | {"sequential": {"budget": fewest_to_claim()}})

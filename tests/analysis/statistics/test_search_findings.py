@@ -137,7 +137,8 @@ def test_only_the_order_of_the_values_decides_whether_the_parameters_explain_the
 )
 def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(found, tuned_arms, sequential, said):
     gains = {"plain": lambda seed: 0.0, "sumix": lambda seed: found + 0.01 * (-1) ** seed}
-    levels = tables_of(lambda arm, seed: 70.0 + seed + gains[arm](seed), tuple(gains), 8, {}, delta=0.5, sequential=sequential)
+    parts = {"delta": 0.5, "sequential": sequential}
+    levels = tables_of(lambda arm, seed: 70.0 + seed + gains[arm](seed), tuple(gains), 8, {}, **parts)
     point = points(1, 0)[0]
     arms = [tuned([trial(point if arm in tuned_arms else {}, 60.0)], arm) for arm in gains]
     search, nothing = SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}
