@@ -14,6 +14,15 @@ MOVED: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
     lambda flat: flat.get("mixer") == "adautomix",
     lambda flat: flat.get("augment.randaugment", "none") != "none",
     lambda flat: flat.get("mixer.legacy", False),  # of AugMix
+    # Batch norms of tokens are found too.
+    lambda flat: (
+        flat["backbone"].startswith(("timm/levit", "timm/nextvit"))
+        and (
+            flat.get("recalibrate", False)
+            or flat.get("sumix.raw_statistics", "keep") == "leave"
+            or flat.get("mixer") == "adautomix"
+        )
+    ),
 )
 
 

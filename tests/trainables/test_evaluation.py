@@ -57,16 +57,18 @@ def mixup_run(**keys) -> Run:
     return run_of(12, **{"mixer": "mixup", "augment": "crop_flip", "image_size": 16, **keys})
 
 
-def test_the_statistics_are_the_mean_of_those_of_the_batches():
-    network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=0.3)).double()
-    network(torch.rand(5, 3, 4, 4).double())
+@pytest.mark.parametrize(("kind", "sides"), [(nn.BatchNorm1d, ()), (nn.BatchNorm2d, (4, 4))])
+def test_the_statistics_are_the_mean_of_those_of_the_batches(kind, sides):
+    network = nn.Sequential(nn.Dropout(0.5), kind(3), kind(3, momentum=0.3)).double()
+    network(torch.rand(5, 3, *sides).double())
+    axes = (0, 2, 3)[: 1 + len(sides)]
     first, second = network[1], network[2]
     before, graphs = [value.clone() for value in network.state_dict().values()], []
     network.register_forward_hook(lambda _module, _images, maps: graphs.append(maps.requires_grad))
-    batches = [torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(count)).double() for count in (5, 2)]
+    batches = [torch.rand(count, 3, *sides, generator=torch.Generator().manual_seed(count)).double() for count in (5, 2)]
     with recalibrated(network, batches, keep=False):
-        means = torch.stack([batch.mean(dim=(0, 2, 3)) for batch in batches])
-        variances = torch.stack([batch.var(dim=(0, 2, 3)) for batch in batches])
+        means = torch.stack([batch.mean(dim=axes) for batch in batches])
+        variances = torch.stack([batch.var(dim=axes) for batch in batches])
         torch.testing.assert_close(first.running_mean, means.mean(dim=0))
         torch.testing.assert_close(first.running_var, variances.mean(dim=0))
         normalised = torch.zeros(3).double()

@@ -8,6 +8,7 @@ from trainables import classify
 BLOCK = {"mixer": "automix", "mixer.block_lr": 0.1}
 WARM = {"warmup_epochs": 5}
 RANDAUGMENT = {"augment.randaugment": "increasing"}
+LEVIT = {"backbone": "timm/levit_128s", "image_size": 224}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,10 @@ RANDAUGMENT = {"augment.randaugment": "increasing"}
         ({"mixer": "adautomix"}, 2),
         ({"mixer": "adautomix", **RANDAUGMENT}, 3),
         ({"mixer": "adautomix", "mixer.block_lr": 0.1, **WARM, **RANDAUGMENT}, 4),
+        ({"recalibrate": True}, None),
+        (LEVIT, None),
+        ({**LEVIT, "recalibrate": True}, 2),
+        ({**LEVIT, "sumix.raw_statistics": "leave"}, 2),
     ],
 )
 def test_each_change_of_the_code_raises_the_version_of_the_numbers_that_it_moves(config, version):

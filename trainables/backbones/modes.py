@@ -5,10 +5,12 @@ from contextlib import contextmanager
 
 from torch import nn
 
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
-def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+
+def batch_norms(network: nn.Module) -> list[BatchNorm]:
     """Return the batch norms that use running statistics in evaluation mode."""
-    return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    return [m for m in network.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
 
 
 @contextmanager
