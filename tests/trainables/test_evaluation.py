@@ -65,7 +65,8 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches(kind, sides):
     first, second = network[1], network[2]
     before, graphs = [value.clone() for value in network.state_dict().values()], []
     network.register_forward_hook(lambda _module, _images, maps: graphs.append(maps.requires_grad))
-    batches = [torch.rand(count, 3, *sides, generator=torch.Generator().manual_seed(count)).double() for count in (5, 2)]
+    rng = torch.Generator().manual_seed(0)
+    batches = [torch.rand(count, 3, *sides, generator=rng).double() for count in (5, 2)]
     with recalibrated(network, batches, keep=False):
         means = torch.stack([batch.mean(dim=axes) for batch in batches])
         variances = torch.stack([batch.var(dim=axes) for batch in batches])
