@@ -14,7 +14,7 @@ Shape letters: B batch, C channels, H height, W width, L classes.
 import contextlib
 import reprlib
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -26,6 +26,7 @@ from trainables.config import Config
 from trainables.datasets.data_config import held_out_count
 from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
+from trainables.methods.attention_extractor import CELLS
 from trainables.methods.inputs import inputs_of
 from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
@@ -168,6 +169,8 @@ def require_mixed(name: str, images: Tensor, mixed: object) -> None:
 def mixer_arguments(config: Config, images: Tensor, shapes: Sequence[torch.Size], rng: Generator) -> dict[str, object]:
     """Return the options of the mixer, and noise, by the shapes of the maps, for all that it asks of the network."""
     noise = _noise(images, dataset_of(config).num_classes, shapes, rng)
+    if config.mixer_options.get("extractor") is not None:
+        noise["attention"] = torch.rand(len(images), *CELLS, generator=rng, device=images.device)
     options = {**config.mixer_options, **noise}
     parameters = parameters_of(MIXERS[config.mixer])
     for name, parameter in parameters.items():
@@ -176,7 +179,7 @@ def mixer_arguments(config: Config, images: Tensor, shapes: Sequence[torch.Size]
     return {name: value for name, value in options.items() if name in parameters}
 
 
-def _noise(images: Tensor, classes: int, shapes: Sequence[torch.Size], rng: Generator) -> Mapping[str, object]:
+def _noise(images: Tensor, classes: int, shapes: Sequence[torch.Size], rng: Generator) -> dict[str, object]:
     """Return stand-ins, by the name of the parameter, for all that a mixer may ask of the network or of its method."""
     height, width = shapes[-1][-2:]
 

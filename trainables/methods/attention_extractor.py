@@ -19,7 +19,8 @@ from trainables.methods.momentum_pipeline import follow
 from trainables.methods.network import build_network, weights_in
 from trainables.mixers.mixed import Mixed
 
-SIDE = 224  # pixels: the extractors were trained on this size, which gives a map of 7 x 7 cells
+SIDE = 224  # pixels: the extractors were trained on this size
+CELLS = (7, 7)  # of their maps of it
 
 
 class AttentiveMixing(Mixing):

@@ -7,6 +7,7 @@ import torch
 from torchvision.models.resnet import resnet18, resnet34, resnet50
 
 from tests.trainables.methods.small import method_for, step
+from tests.trainables.refusal import BASE, check, require_refused
 from trainables.config import parse
 from trainables.methods import build_method, build_network
 from trainables.mixers.attentivemix import attentivemix
@@ -87,12 +88,26 @@ def test_the_moving_average_keeps_no_more_than_its_decay():
     assert without.average is None
 
 
+def save_zeros(kind, file: Path) -> None:
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in kind().state_dict().items()}
+    torch.save({name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}, file)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet20"])  # whose own maps have 16 and 64 cells
+def test_as_many_cells_can_be_kept_as_the_extractor_has(backbone, tmp_path):
+    save_zeros(resnet18, tmp_path / "resnet18.pth")
+    config = {**BASE, "backbone": backbone, "mixer": "attentivemix", "mixer.extractor": str(tmp_path / "resnet18.pth")}
+    check({**config, "mixer.top_k": 49})
+    require_refused(
+        {**config, "mixer.top_k": 50}, "top_k must be between 1 and 49, the cells of the attention map, got 50"
+    )
+
+
 def test_a_file_that_is_no_extractor_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"mixer.extractor must hold a ResNet-18's or -50's weights, got .*none\.pth"):
         method_with(tmp_path / "none.pth")
-    with torch.device("meta"):
-        shapes = {name: value.shape for name, value in resnet34().state_dict().items()}
-    torch.save({name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}, tmp_path / "resnet34.pth")
+    save_zeros(resnet34, tmp_path / "resnet34.pth")
     with pytest.raises(ValueError, match=r"mixer.extractor must hold .*resnet34\.pth"):
         method_with(tmp_path / "resnet34.pth")
 
