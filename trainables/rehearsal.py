@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from trainables.backbones.backbone import Network
 from trainables.backbones.modes import batch_norms
+from trainables.backbones.pretrained import TIMM
 from trainables.config import Config
 from trainables.datasets.data_config import held_out_count
 from trainables.datasets.opening import dataset_of
@@ -57,6 +58,9 @@ def check(config: Config) -> None:
         sumix(features, logits, features, logits, features[:, 0].long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config)
+    if config.pretrained not in ("none", TIMM) and dataset_of(config).image_shape[0] != 3:  # timm adapts its weights
+        here = f"with dataset {config.dataset!r}"
+        require_unset("pretrained", config.pretrained, ["none"], "images of three channels", here)
     if not batch_norms(tried(config).network):
         here = f"with backbone {config.backbone!r}"
         require_unset("recalibrate", config.recalibrate, [False], "networks with batch norm", here)

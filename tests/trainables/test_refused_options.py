@@ -147,6 +147,10 @@ NETWORKS = [
         {"backbone": "vit_tiny_32", "recalibrate": True},
         "^recalibrate is for networks with batch norm: it must be False with .*, got True$",
     ),
+    (
+        {"dataset": "fashion_mnist", "backbone": "resnet18_imagenet", "pretrained": "IMAGENET1K_V1"},
+        "^pretrained is for images of three channels: it must be 'none' with dataset 'fashion_mnist', got 'IMAGE",
+    ),
     ({"pretrained": "IMAGENET1K_V1"}, "torchvision has no weights 'IMAGENET1K_V1' for backbone 'resnet8'"),
     ({"backbone": "resnet9"}, r"^unknown backbone 'resnet9'; did you mean 'resnet8'\?$"),
     ({"mixer": "cutmx"}, r"^unknown mixer 'cutmx'; did you mean 'cutmix'\?$"),
