@@ -3,6 +3,7 @@
 import pytest
 
 from mixlab.spec.complete import complete
+from tests.trainables.refusal import FOLDER
 from trainables import classify
 
 BLOCK = {"mixer": "automix", "mixer.block_lr": 0.1}
@@ -24,6 +25,9 @@ LEVIT = {"backbone": "timm/levit_128s", "image_size": 224}
         ({"mixer": "adautomix"}, 2),
         ({"mixer": "adautomix", **RANDAUGMENT}, 3),
         ({"mixer": "adautomix", "mixer.block_lr": 0.1, **WARM, **RANDAUGMENT}, 4),
+        ({**FOLDER, "test_size": 288}, 2),
+        ({**FOLDER, "resize": 288}, 2),
+        ({**FOLDER, "resize": 288, "augment": "rrc_flip"}, None),
         ({"recalibrate": True}, None),
         (LEVIT, None),
         ({**LEVIT, "recalibrate": True}, 2),

@@ -168,7 +168,7 @@ def _source(images: Images, config: DataConfig, device: torch.device | str, work
         options = config.augment_options
         train_view = View(
             size=size[0],
-            resize=options.resize if config.augment == "rrc_flip" else test_view.resize,
+            resize=options.resize if config.augment == "rrc_flip" else round(size[0] / dataset.crop_ratio),
             scale=options.scale if config.augment == "rrc_flip" else None,
             interpolation=config.interpolation,
             mirror=config.augment in ("rrc_flip", "flip"),

@@ -122,7 +122,8 @@ def test_the_views_of_files_follow_the_keys(root):
     assert train_view == View(size=16, resize=36, scale=0.3, interpolation="bilinear", mirror=True)
     assert test_view == View(size=16, resize=18, interpolation="bilinear")
     for augment, mirror in (("flip", True), ("crop_flip", False), ("none", False)):
-        assert views(augment=augment)[0] == View(size=16, resize=18, mirror=mirror)
+        for of_tests in ({}, {"test_size": 24, "resize": 40}):
+            assert views(augment=augment, **of_tests)[0] == View(size=16, resize=18, mirror=mirror)
 
 
 @pytest.mark.parametrize(
