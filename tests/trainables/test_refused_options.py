@@ -201,6 +201,11 @@ OF_MIXERS = [
         ({"mixer": "resizemix", "mixer.scope": scope}, r"scope must be two ascending shares of a side, .* got")
         for scope in ((0.8, 0.1), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1))
     ),
+    ({"mixer": "fmix", "mixer.decay": 20.0}, r"^mixer.decay must be less than or equal to 10, got 20\.0$"),
+    (
+        {"dataset": "fashion_mnist", "mixer": "saliencymix", "mixer.saliency_input": "raw_float"},
+        "saliency_input 'raw_float' needs images of 3 channels, got 1",
+    ),
     ({"mixer": "attentivemix", "mixer.top_k": 65}, "top_k must be between 1 and 64"),
     ({"mixer": "supermix", "mixer.teacher": "nowhere.pt"}, r"got 'nowhere\.pt'"),
     *(

@@ -4,14 +4,16 @@ E. Harris, A. Marcu, M. Painter, M. Niranjan, A. Prügel-Bennett and J. Hare, "F
 Data Augmentation", arXiv:2002.12047.
 """
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Label
 from trainables.mixers.mixed import Mixed, beta, blend, on_host, pair, partners, portions
-from trainables.ranges import NotNegative
 
 FEW = 8  # the most rows of a portion whose rows have too many pixels to be worth sorting
 FINEST = 2.0**-25  # the spacing of float32 numbers in [1/4, 1/2], where the threshold mostly lies
@@ -121,14 +123,15 @@ def fmix(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    decay: NotNegative = 3.0,
+    decay: Annotated[float, Field(ge=0, le=10)] = 3.0,
     per_batch: bool = False,
     label: Label = "area",
 ) -> Mixed:
     """Keep the high ground of smooth noise, a share lambda of the pixels, and take the rest from a partner.
 
     Args:
-        decay: the power by which the noise loses its high frequencies; the higher, the smoother the mask.
+        decay: the power by which the noise loses its high frequencies, at most 10; the higher, the smoother the mask.
+            At 20 the amplitudes for an image of 224 pixels would exceed float32.
         per_batch: one mask for the whole batch, as the official code has it.
         label: weights are the mean of the mask or, as in the official code, the drawn lambda.
 

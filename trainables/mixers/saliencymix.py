@@ -24,6 +24,8 @@ def saliency_map(images: Tensor, saliency_input: SaliencyInput) -> Tensor:
     """Return the saliency (B, H, W) of images (B, C, H, W): of their bytes or, as released, of normalised floats."""
     if saliency_input == "uint8":
         return fine_grained_saliency(images.detach())
+    if images.shape[1] != 3:  # a grey image would be normalised as three colours
+        raise ValueError(f"saliency_input 'raw_float' needs images of 3 channels, got {images.shape[1]}")
     mean, std = constant((RELEASE_MEAN, RELEASE_STD), images.device)[..., None, None]
     return misread_saliency((images.detach().float() - mean) / std)
 
