@@ -34,10 +34,9 @@ KNOWN = {
 
 def class_names(config: Config, images: Images) -> list[str]:
     """Return a name for every class: its own, that of the folder of its images among these, or "class 17"."""
-    count = dataset_of(config).num_classes
-    if config.dataset in KNOWN and len(KNOWN[config.dataset]) == count:
+    if config.dataset in KNOWN:
         return [name.replace("_", " ") for name in KNOWN[config.dataset]]
-    names = {label: f"class {label}" for label in range(count)}
+    names = {label: f"class {label}" for label in range(dataset_of(config).num_classes)}
     if isinstance(images, FileList):
         for index, label in enumerate(images.labels.tolist()):
             folder = Path(images.name(index)).parent.name

@@ -108,13 +108,12 @@ def nearest_mixture(mix: Mix, pair: Tensor, labels: Tensor, lam: float, draws: i
     The pair is (2, C, H, W) in [0, 1], its labels (2,) int64. A draw is a batch with its own seed, by :func:`mixer_of`.
     """
     images, repeated = pair.repeat(COPIES, 1, 1, 1), labels.repeat(COPIES)
-    best: Mixture | None = None
-    for seed in range(draws):
+
+    def nearest_of(seed: int) -> Mixture:
         mixed = mix(images, repeated, Generator(images.device).manual_seed(seed))
         first = (mixed.sources % 2 == 0).to(mixed.weights)
         share = (mixed.weights * first).sum(dim=1)[::2]  # rows that are the pair's first image
         row = int((share - lam).abs().argmin())
-        if best is None or abs(float(share[row]) - lam) < abs(best.share - lam):
-            best = Mixture(mixed.images[2 * row].detach(), float(share[row]), mixed.depth)
-    assert best is not None
-    return best
+        return Mixture(mixed.images[2 * row].detach(), float(share[row]), mixed.depth)
+
+    return min(map(nearest_of, range(draws)), key=lambda mixture: abs(mixture.share - lam))

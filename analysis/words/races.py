@@ -32,15 +32,15 @@ def race_sentence(arm: Tuned, seeds: int) -> str:
 
 
 def _values(trial: FrozenTrial) -> list[float]:
-    return list(trial.user_attrs.get(RACE, {}).get("values", []))
+    return trial.user_attrs.get(RACE, {}).get("values", [])
 
 
 def _why(arm: Tuned, trial: FrozenTrial) -> str:
-    best, out = arm.best, str(trial.user_attrs.get(RACE, {}).get("out", ""))
+    best = arm.best
     if best is not None and trial.number == best.number:
         return "won"
     if TWIN in trial.user_attrs:
         return "took the result of an earlier trial just like it"
-    stopped = out or "stopped early in its first seed"
+    stopped = trial.user_attrs.get(RACE, {}).get("out") or "stopped early in its first seed"
     ends = {TrialState.COMPLETE: "had all seeds", TrialState.PRUNED: stopped, TrialState.FAIL: "failed"}
     return ends.get(trial.state, "not over")

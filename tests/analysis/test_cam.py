@@ -104,6 +104,6 @@ def test_every_class_has_a_name(tmp_path):
         names = class_names(config, FileList.of(tmp_path, [], []))
         assert len(names) == count
         assert not any(name.startswith("class ") for name in names)
-    birds = FileList.of(tmp_path, ["001.Black_footed_Albatross/a.jpg", "n01443537/images/b.jpg"], [0, 7])
+    birds = FileList.of(tmp_path, ["001.Black_footed_Albatross/a.jpg", "n01443537/images/b.jpg", "c.jpg"], [0, 7, 8])
     names = class_names(parse({"dataset": "cub200"}), birds)
-    assert (names[0], names[7], names[9]) == ("Black footed Albatross", "class 7", "class 9")
+    assert [names[label] for label in (0, 7, 8, 9)] == ["Black footed Albatross", "class 7", "class 8", "class 9"]

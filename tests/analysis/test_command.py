@@ -98,7 +98,7 @@ def test_the_plane_may_be_left_out():
         ("cam", "--pick 7,x", "--pick must be positions in the test set such as 3,17,42, got '7,x'"),
         ("cam", "--pick 7,²", "--pick must be positions in the test set such as 3,17,42, got '7,²'"),
         ("cam", "--pick 7", "--pick must give at least 2 images, for a mixture, got 1"),
-        ("cam", "--pick 7,99", "the test set has images 0 to 39, got 99"),
+        ("cam", "--pick 7,40", "the test set has images 0 to 39, got 40"),
         ("detection", "--layout voc --data-root nowhere", "trainval.txt cannot be read"),
         ("learned_lambda", "", "no run that is done and learns lambda"),
         ("localisation", "", "there are boxes for networks of cub200; those of the study are of cifar10"),

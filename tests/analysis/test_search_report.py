@@ -17,10 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis import search_report
 from analysis.records.search_trials import load_search
 from analysis.search_report import SearchReport, main, report, write_page
+from analysis.words.races import race_sentence
 from mixlab.spec.trial import cell_name
 from tests.analysis.pages import Page
 from tests.analysis.planned import make_plan
-from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
+from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial, tuned
 
 
 @pytest.fixture(autouse=True)
@@ -244,5 +245,6 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, wi
         in found.text.replace("\n", " ")
     )
     page = write_page(found, tmp_path / "search.html")[0].read_text()
+    assert race_sentence(tuned(trials[4:5]), 2) == "cutmix: 0 of 2 seeds were trained for 1 trial: 1 failed."
     assert f'<tr><td>1</td><td>1</td><td>50</td><td class="text long-text">{out}</td></tr>' in page
     assert '<tr><td>0</td><td>2</td><td>60</td><td class="text">won</td></tr>' in page

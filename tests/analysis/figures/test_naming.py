@@ -60,7 +60,7 @@ def test_panels_of_tables_with_long_names_are_told_apart():
     [
         ("", [""]),
         ("mixer = cutmix", ["mixer = cutmix"]),
-        ("mixer = saliencymix, net = resnet18", ["mixer = saliencymix,", "net = resnet18"]),
+        ("mixer = cutmix, net = resnet18", ["mixer = cutmix,", "net = resnet18"]),
         ("net = resnet18_of_timm_with_weights", ["net =", "resnet18_of_timm_with", "_weights"]),
         (f"a {'b ' * 60}c", ["a b b b b b b b b b b", "b b b b b…b b b b b b", "b b b b b b b b b c"]),
     ],

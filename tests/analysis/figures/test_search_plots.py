@@ -66,7 +66,10 @@ def test_the_history_steps_to_the_best_complete_trial_and_names_what_was_stopped
         assert said in texts(figure)
     lower = Tuned("cutmix", optuna.create_study(direction="minimize"), SPACE)
     lower.study.add_trials(arm.complete)
-    assert list(plot_history(lower, "loss").axes[0].lines[1].get_ydata()) == [60, 59, 59, 59]
+    figure = plot_history(lower, "loss")
+    assert list(figure.axes[0].lines[1].get_ydata()) == [60, 59, 59, 59]
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("trial", "loss")
+    assert "cross" not in texts(figure)
 
 
 def test_the_map_marks_the_best_where_it_is():
@@ -78,11 +81,12 @@ def test_the_map_marks_the_best_where_it_is():
 
 
 def test_the_map_shows_any_name_and_no_hills_where_all_are_equal():
-    for value, said in (
-        (None, "Colour: interpolated between complete trials."),
-        (50.1, "No contour, as all complete trials have the same value."),
+    for count, value, said in (
+        (4, None, "Colour: interpolated between complete trials."),
+        (3, None, "No contour, as too few complete trials have both."),
+        (4, 50.1, "No contour, as all complete trials have the same value."),
     ):
-        arm = tuned([trial(p, value or peaked(p)) for p in points(6, 0)], "costs $5 or $6_")
+        arm = tuned([trial(p, value or peaked(p)) for p in points(count, 0)], "costs $5 or $6_")
         figure = plot_map(arm, "zeta", "alpha", "val_top1")
         assert figure.subfigs[0].get_suptitle() == "costs $5 or $6_"
         assert said in texts(figure)
@@ -90,12 +94,17 @@ def test_the_map_shows_any_name_and_no_hills_where_all_are_equal():
 
 def test_the_map_has_the_look_of_all_figures_and_its_numbers_are_not_formulas():
     """Optuna's own style is grey, with powers of ten on logarithmic axes."""
-    figure = plot_map(tuned([trial(p, peaked(p)) for p in points(8, 0)]), "zeta", "alpha", "validation top-1, %")
+    states = *[TrialState.COMPLETE] * 6, TrialState.PRUNED, TrialState.FAIL
+    trials = [trial(p, peaked(p), state) for p, state in zip(points(8, 0), states, strict=True)]
+    figure = plot_map(tuned(trials), "zeta", "alpha", "validation top-1, %")
     axis, bar = figure.axes
+    white = 40**0.03  # both ranges span a factor of 40
+    assert axis.get_xlim() == pytest.approx((0.1 / white, 4 * white))
+    assert axis.get_ylim() == pytest.approx((0.05 / white, 2 * white))
     assert [label.get_text() for label in axis.get_yticklabels()] == ["0.05", "0.1", "0.2", "0.3", "0.5", "1", "2"]
     assert axis.get_facecolor() == (1, 1, 1, 1)
     assert bar.get_ylabel() == "validation top-1, %"
-    assert names(figure) == ["complete", "best"]
+    assert names(figure) == ["complete", "stopped early", "failed", "best"]
 
 
 @pytest.mark.slow

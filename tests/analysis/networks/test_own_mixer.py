@@ -1,6 +1,8 @@
 """Mixtures by the mixer of a run: of every mixer of two images, and by the Mix Block that a run has kept."""
 
 import io
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,13 +38,16 @@ def test_every_mixer_of_two_images_makes_a_mixture_that_its_network_can_classify
     assert network.head(network.forward_features(mixture.image[None], mixture.depth)).shape == (1, 10)
 
 
-def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels():
-    network, config = network_with("cutmix")
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels(per_batch):
+    network, config = network_with("cutmix", per_batch=per_batch)
     images = torch.stack((torch.ones(3, 32, 32), torch.zeros(3, 32, 32)))
-    for lam in (0.3, 0.7):
-        mixture = nearest_mixture(mixer_of(network, config), images, torch.tensor([0, 1]), lam)
+    mix, labels, off = mixer_of(network, config), torch.tensor([0, 1]), {1: 0.0, 6: 0.0}
+    for lam, draws in itertools.product((0.5, 0.6, 0.7), off):
+        mixture = nearest_mixture(mix, images, labels, lam, draws)
         assert mixture.share == pytest.approx(float(mixture.image.mean()))
-        assert mixture.share == pytest.approx(lam, abs=0.05)
+        off[draws] += abs(mixture.share - lam)
+    assert off[6] < min(off[1], 0.02)
 
 
 def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it():
@@ -76,7 +81,10 @@ def test_random_grids_need_no_block():
     assert float(cells.mean()) == pytest.approx(mixture.share, abs=0.5 / 256 + 1e-6)
 
 
-def test_a_mixer_of_one_image_is_refused():
+@pytest.mark.parametrize(
+    ("mixer", "why"), [("none", "does not mix two images"), ("stylemix", "needs weights of another network")]
+)
+def test_a_mixer_of_one_image_and_one_of_weights_that_no_run_keeps_are_refused(mixer, why):
     network, config = network_with("none")
-    with pytest.raises(ValueError, match="'none' does not mix two images"):
-        mixer_of(network, config)
+    with pytest.raises(ValueError, match=f"'{mixer}' {why}"):
+        mixer_of(network, replace(config, mixer=mixer))
