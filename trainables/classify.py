@@ -189,10 +189,12 @@ def train_epochs(
     run = Run(settings, seed, data, load_pretrained(settings.backbone, settings.pretrained, data_root))
     if resume_from is not None:
         run.restore(Path(resume_from))
+    last: Epoch | None = None
     while not run.finished:
         run.next_epoch()
-        report(run.epoch(), run.save)
-    return run.epoch()
+        last = run.epoch()
+        report(last, run.save)
+    return last or run.epoch()  # a run that was resumed may be finished
 
 
 train = Classification()

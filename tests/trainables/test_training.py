@@ -13,10 +13,11 @@ from tests.trainables.runs import SHORT, VIT, run_of, short_run, trained, weight
 from trainables.classify import train
 from trainables.config import parse
 from trainables.cost import noise_splits
+from trainables.datasets import opening
 from trainables.datasets.opening import open_splits
 from trainables.device import memory
 from trainables.device.hardware import device, environment
-from trainables.epoch import Diverged, require_finite
+from trainables.epoch import Diverged, Epoch, require_finite
 from trainables.methods import METHODS, build_method, build_network
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
@@ -48,6 +49,25 @@ def test_a_run_is_plain_sgd_with_each_epochs_own_draws_bit_for_bit():
         assert run.history[epoch - 1].metrics["train_loss"] == pytest.approx(total / 10)  # the last batch is of 2
     torch.testing.assert_close(method.state_dict(), run.method.state_dict(), rtol=0, atol=0)
     assert derive_seed(7, "data", 3) == 6975685844921256464  # half of the first 64 bits of SHA-256 of 7/data/3
+
+
+def test_the_epoch_that_is_returned_is_the_last_that_was_reported(monkeypatch, tmp_path):
+    """Its times are measured once; a finished run, from its checkpoint, reports nothing more."""
+
+    def noise(config, data_root, on, workers):
+        return open_splits(config, noise_splits(config, 10), on)
+
+    def keep(epoch, save):
+        reported.append(epoch)
+        save(tmp_path)
+
+    monkeypatch.setattr(opening, "open_dataset", noise)
+    reported: list[Epoch] = []
+    last = train({**SHORT, "epochs": 2}, 0, keep)
+    assert last is reported[1]
+    again = train({**SHORT, "epochs": 2}, 0, keep, resume_from=tmp_path)
+    assert again.metrics["train_seconds_total"] == last.metrics["train_seconds_total"]
+    assert len(reported) == 2
 
 
 def test_how_a_gpu_multiplies_is_set_and_decided_by_no_timing(monkeypatch):
