@@ -28,8 +28,8 @@ from trainables.training import Run
 SLOW_STEP = 0.5  # seconds; on the CPU a step that takes longer is timed once, and on the fewest images alone
 LONG_STEP = 0.05  # seconds; one that takes longer is not timed on many images
 FEWEST, FEW, MANY = 2, 8, 20  # images of a timed step on the CPU, the last two for each thread that shares them
-PLAIN = "mixup"  # the mixer with which a network is timed for all
-MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks for no more mixes maps in the pass that is made anyway
+PLAIN = "mixup"  # the mixer with which a network is timed, in place of every other
+MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks only for these needs no further pass
 SALIENCY_SHARE = 2 / 3  # two of a step's three passes: forward, back to the weights, and back to the pixels
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
@@ -137,12 +137,12 @@ def products(settings: Config) -> int:
 
 
 def _shallow(settings: Config) -> Config:
-    """Return ``settings`` with few layers in a ResNet for photographs: they are counted one by one in Python."""
+    """Return ``settings`` with a ResNet-18 in place of a deeper network for photographs, which takes long to count."""
     return replace(settings, backbone="resnet18_imagenet") if settings.backbone.endswith("_imagenet") else settings
 
 
 def once(key: Hashable, measure: Callable[[], T]) -> T:
-    """Return the result of ``measure``, which is called for the first ``key`` of its kind only."""
+    """Return the result of ``measure``, which is called the first time that ``key`` is asked for, and then kept."""
     if key not in _measured:
         _measured[key] = measure()
     return cast(T, _measured[key])

@@ -14,11 +14,11 @@ MOVED: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
     lambda flat: flat.get("mixer") == "adautomix",
     lambda flat: flat.get("augment.randaugment", "none") != "none",
     lambda flat: flat.get("mixer.legacy", False),  # of AugMix
-    # Options of the tests of streamed images leave those that train as they are.
+    # The options of tests no longer change the training images of a streamed data set.
     lambda flat: (
         flat.get("augment") != "rrc_flip" and any(flat.get(key) is not None for key in ("test_size", "resize"))
     ),
-    # Batch norms of tokens are found too.
+    # The batch norms of tokens, which these families have, count as batch norms.
     lambda flat: (
         flat["backbone"].startswith(("timm/levit", "timm/nextvit"))
         and (

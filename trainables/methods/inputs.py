@@ -72,7 +72,7 @@ def token_attention(network: Network, pixels: Tensor) -> Tensor:
 
 
 def merged_token_attention(network: Network, pixels: Tensor, share: float) -> Tensor:
-    """Return the same after this share of the patches has been merged."""
+    """Return the attention as ``token_attention`` does, after this share of the patches has been merged."""
     backbone = network.backbone
     assert isinstance(backbone, DeiT)
     with evaluation_mode(network), torch.no_grad():

@@ -35,8 +35,7 @@ class MomentumPipeline(Method):
         self.method = method
         self.options = config.mixer_options
         self.teacher = copy.deepcopy(method.network).requires_grad_(False)
-        with_plain = self.options["pipeline"] == "mp_ce"
-        self.heads = plain_heads(method.network) if with_plain else None
+        self.heads = plain_heads(method.network) if self.options["pipeline"] == "mp_ce" else None
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         if self.heads is None:
