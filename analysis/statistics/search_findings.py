@@ -109,7 +109,7 @@ def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[st
     going_on = UNDECIDED in verdicts and confirmed[0].family.budget is not None  # with seeds until all is decided
     if not verdicts or verdicts & {*TOLD_APART, EQUAL, NO_BETTER} or going_on:
         return []
-    seeds = max(int(level.table["n"].max()) for level in confirmed)
+    seeds = max(int(level.table["pairs"].max()) for level in confirmed)
     reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline
     return [
         f"The budget was too small to tell the arms apart, if they differ at all: on {counted(seeds, 'fresh seed')} no "

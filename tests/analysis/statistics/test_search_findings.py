@@ -167,6 +167,12 @@ def test_where_no_arm_differs_on_all_fresh_seeds_the_budget_is_blamed(arms, seed
     assert [said in caution for caution in about] == [True] * bool(said)
 
 
+def test_the_budget_is_blamed_by_the_seeds_that_two_arms_share():
+    levels = tables_of(lambda arm, seed: math.nan if (arm, seed) == (ARMS[0], 0) else 70.0 + seed, ARMS, 3, {})
+    found = [tuned([trial(points(1, 0)[0], 60.0)], arm) for arm in ARMS]
+    assert any("on 2 fresh seeds no arm differs" in caution for caution in cautions(SearchRecord({}, found), levels))
+
+
 def test_a_search_that_went_on_after_a_confirmation_is_warned_of_first():
     looks = {"confirmed": [{"winners": {"a": [4, "p"]}, "seeds": [0]}]}
     levels = tables_of(lambda _, seed: 70.0 + seed, ARMS, 2, {}, looks=looks, winners={"a": [6, "q"]})
