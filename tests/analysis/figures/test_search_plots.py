@@ -7,12 +7,12 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from optuna.trial import TrialState
 
-from analysis.figures.search_plots import plot_history, plot_importance, plot_map, plot_parallel, plot_slices
+from analysis.figures.search_plots import COLOUR, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.search_trials import Tuned, position
 from analysis.statistics.importance import Landscape, comparable
 from tests.analysis.figures.reading import texts
@@ -166,4 +166,5 @@ def test_importance_is_grey_where_nothing_is_claimed():
         (axis,) = figure.axes
         assert [label.get_text() for label in axis.get_yticklabels()] == list(SPACE)[::-1]
         assert [patch.get_width() for patch in axis.patches] == [0.2, 0.8]
+        assert {to_hex(patch.get_facecolor()) for patch in axis.patches} == {COLOUR.lower() if claimed else "#999999"}
         assert [list(line.get_xdata()) for line in axis.lines] == [[0.1, 0.3], [0.7, 0.9]]
