@@ -172,7 +172,7 @@ def arrange(mask: Tensor, salient: Tensor, t_eps: float) -> Tensor:
 
     The share ``mask`` (B, M, N) of each position is seen; crossing the grid along one side costs a cell ``t_eps``.
     """
-    sides = (torch.arange(side, device=mask.device) / max(side - 1, 1) for side in mask.shape[1:])
+    sides = (torch.arange(side, device=mask.device) / (side - 1) for side in mask.shape[1:])
     at = torch.stack(torch.meshgrid(*sides, indexing="ij")).flatten(1)  # (2, MN)
     moved = (at[:, :, None] - at[:, None]).square().sum(dim=0)
     seen = (mask > 0).float().flatten(1)

@@ -179,6 +179,6 @@ def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone_as_one_withou
     assert fitting((2, 12, 13), 16, 12) == fitting((2, 12, 13), 12, 16) == [2, 12]
     with pytest.raises(ValueError, match=r"^blocks must hold a number up to 12, the side of the image in pixels, got"):
         mix(blocks=(13, 16))
-    for blocks in ((), (1,)):
+    for blocks in ((), (4, 1)):
         with pytest.raises(ValueError, match="blocks must hold whole numbers of at least 2"):
             mix(blocks=blocks)
