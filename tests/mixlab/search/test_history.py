@@ -181,6 +181,8 @@ def test_a_grid_is_tried_whole_and_once_though_another_sampler_has_begun_it(begu
         assert points == {(zeta, alpha) for zeta in (0.5, 1.0, 1.5) for alpha in (1, 2, 3, 4)}
         assert len(trials) - sum(TWIN in trial.user_attrs for trial in trials) == 12
         assert {trial.params["zeta"] for trial in trials[:6]} == {0.5, 1.0, 1.5}  # a half is of the whole space
+    run(some := History(search(space=space, budget=6, sampler="grid"), TRAIN, InMemory()))
+    assert [len(some.trials(arm)) for arm in some.arms] == [3, 3]
 
 
 def test_a_plan_counts_the_points_of_a_grid(tmp_path, capsys, monkeypatch):
