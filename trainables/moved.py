@@ -20,7 +20,7 @@ MOVED: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
     ),
     # The batch norms of tokens, which these families have, count as batch norms.
     lambda flat: (
-        flat["backbone"].startswith(("timm/levit", "timm/nextvit"))
+        flat.get("backbone", "").startswith(("timm/levit", "timm/nextvit"))
         and (
             flat.get("recalibrate", False)
             or flat.get("sumix.raw_statistics", "keep") == "leave"
